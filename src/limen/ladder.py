@@ -1,0 +1,34 @@
+"""What a ladder is: ordered strengths of one distortion, with their unit and a version."""
+
+from dataclasses import dataclass
+
+from limen import ident
+from limen.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Strengths of levels 1..n. Level 0 is the reference: nothing done, so it has no strength.
+
+    Attributes:
+        strengths: one number a level, from the weakest distortion to the strongest.
+        unit: what the numbers are ("quality", "px (sigma) at 640 px width").
+        version: raised whenever a strength changes, so that runs are not mixed.
+    """
+
+    strengths: tuple[float, ...]
+    unit: str
+    version: int = 1
+
+    def __len__(self) -> int:
+        return len(self.strengths)
+
+    def __getitem__(self, level: int) -> float:
+        if not 1 <= level <= len(self):
+            raise InputError(f"No strength at level {level}: this ladder has levels 1 to {len(self)}.")
+        return self.strengths[level - 1]
+
+    @property
+    def digest(self) -> str:
+        """The ladder's identity, as manifests carry it."""
+        return ident.digest([list(self.strengths), self.unit, self.version])

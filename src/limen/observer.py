@@ -1,0 +1,123 @@
+"""What an observer is: something that answers a query, or raises a typed error.
+
+To add one, put a file into `observers/`:
+
+    class Options(msgspec.Struct, forbid_unknown_fields=True):
+        bias: float = 0.5
+
+    @observer("coin", Options)
+    class Coin:
+        def __init__(self, model: str, options: Options) -> None: ...
+
+An observer's failure is never a verdict: it raises `ObserverError`, the series stays open and resumes.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import msgspec
+
+from limen import registry
+from limen.errors import InputError
+from limen.question import Answer, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one query, successful or not: the store's append-only record of what was paid for.
+
+    Attributes:
+        outcome: "ok", or the kind of the failure ("rate-limited", "timeout", "malformed", ...).
+        detail: one line, without secrets.
+        seconds: how long it took.
+    """
+
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with the attempts it took; `answer` is None where all of them failed."""
+
+    answer: Answer | None
+    attempts: tuple[Attempt, ...]
+
+
+class Observer(Protocol):
+    """Answers queries.
+
+    Attributes:
+        name: as tables show it ("openai:Qwen/Qwen2.5-VL-7B-Instruct").
+        concurrency: how many series may be advanced side by side.
+    """
+
+    name: str
+    concurrency: int
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what decides the answers: model, revision, decoding parameters, preprocessing. Part of every key."""
+        ...
+
+    async def answer(self, query: Query) -> Reply:
+        """Answer one query. Raises `FatalObserverError` if no other query would be answered either."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+Make = Callable[[str, Any], Observer]
+T = TypeVar("T", bound=Make)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A registered kind of observer: how to make one, and the options it takes."""
+
+    make: Make
+    options: type[msgspec.Struct]
+    summary: str
+
+
+def observer(name: str, options: type[msgspec.Struct]) -> Callable[[T], T]:
+    """Register a class or function `(model, options) -> Observer` as the kind `name`."""
+
+    def keep(make: T) -> T:
+        summary = (make.__doc__ or "").strip().split("\n")[0]
+        registry.add("observer", name)(Kind(make, options, summary))
+        return make
+
+    return keep
+
+
+def make(name: str, options: Mapping[str, Any]) -> Observer:
+    """Make the observer that `KIND` or `KIND:MODEL` names.
+
+    Raises:
+        UnknownNameError: no such kind.
+        InputError: an option that the kind does not take, with the nearest one it does.
+    """
+    kind_name, _, model = name.partition(":")
+    kind = registry.find("observer", kind_name)
+    assert isinstance(kind, Kind)
+    known = kind.options.__struct_fields__
+    for key in options:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"Observer {kind_name!r} has no option {key!r}.{hint} Known: {', '.join(known)}."
+            )
+    try:
+        chosen = msgspec.convert(dict(options), kind.options, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(f"Observer {kind_name!r}: {error}.") from None
+    return kind.make(model, chosen)

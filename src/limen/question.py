@@ -1,0 +1,209 @@
+"""What a question is: wording and reading in one object.
+
+`ask` makes the queries for one pair of images, `read` turns their answers into a verdict. The wordings are the
+paper's (Chen et al. 2025, arXiv:2507.00490, pipeline figure); the paraphrases, asked once more after an
+unreadable answer, are ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from limen import ident
+from limen.errors import UnknownNameError
+from limen.image import Picture
+from limen.reading import READER_VERSION, Flag, Verdict, read_choice, read_direct
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request: pictures and text in the order in which the observer gets them."""
+
+    parts: tuple[Picture | str, ...]
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Picture))
+
+    @property
+    def text(self) -> str:
+        """The text parts, in order, one a line."""
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def shown(self) -> list[str]:
+        """What is shown, as keys are made of it: text verbatim, pictures by the digest of their pixels."""
+        return [part if isinstance(part, str) else f"picture {part.digest}" for part in self.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: raw.
+
+    Attributes:
+        text: the answer as it came.
+        p_yes: probability mass on the yes forms over yes and no forms at the flag, where the observer gives it.
+        p_neither: mass on neither form there.
+        finish: why it ended ("stop", "length", "content_filter", "" if not said).
+        tokens_in, tokens_out: usage, where the observer says.
+        seconds: time of the attempt that succeeded.
+        model: the model's own name for itself, where it says one.
+    """
+
+    text: str
+    p_yes: float | None = None
+    p_neither: float | None = None
+    finish: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    seconds: float = 0.0
+    model: str = ""
+
+
+class Order(StrEnum):
+    """In which order reference, stimulus and question are shown."""
+
+    REFERENCE_FIRST = "reference-first"
+    SWAPPED = "swapped"
+    BALANCED = "balanced"
+    REFERENCE_QUESTION_TEST = "ref-question-test"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Templates of one question; `{word}` is what the distortion is called.
+
+    Attributes:
+        explicit: names the distortion.
+        implicit: does not.
+        perspectives: for views of a 3D scene.
+    """
+
+    explicit: str
+    implicit: str
+    perspectives: str
+
+    def fill(self, word: str, implicit: bool) -> str:
+        """Return the text for one distortion."""
+        if word == "perspectives":
+            return self.perspectives
+        return self.implicit if implicit else self.explicit.format(word=word)
+
+
+_DIRECT = " Please return <yes> or <no> with analysis."
+_CHOICE = "\nA. Yes; B. No\nAnswer with the option's letter from the given choices directly."
+_PAPER = (
+    'Is there any noticeable difference in "{word}" between these two images?',
+    "Is there any noticeable difference between these two images?",
+    "Is there any noticeable difference in the perspectives of these two images?",
+)
+_OURS = (
+    'Compare the first image with the second. Do they differ noticeably in "{word}"?',
+    "Compare the first image with the second. Do they differ noticeably?",
+    "Compare the first image with the second. Do their perspectives differ noticeably?",
+)
+
+
+def _wording(stems: tuple[str, str, str], ending: str) -> Wording:
+    return Wording(*(stem + ending for stem in stems))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One way to ask whether two images differ, and to read what is answered.
+
+    Attributes:
+        name: "direct", "direct-implicit", "choice" or "choice-implicit".
+        wording: asked first.
+        paraphrase: asked once more if the answer cannot be read.
+        implicit: whether the distortion goes unnamed.
+        reader: turns one answer's text and finish reason into a verdict.
+        order: of reference, stimulus and question.
+    """
+
+    name: str
+    wording: Wording
+    paraphrase: Wording
+    implicit: bool
+    reader: Callable[[str, str], Verdict]
+    order: Order = Order.REFERENCE_FIRST
+
+    def ask(self, word: str, reference: Picture, stimulus: Picture, again: bool = False) -> tuple[Query, ...]:
+        """Return the queries that show one pair.
+
+        Args:
+            word: what the distortion is called in the question.
+            reference: the picture at the reference's level.
+            stimulus: the picture compared with it.
+            again: use the paraphrase.
+        """
+        text = (self.paraphrase if again else self.wording).fill(word, self.implicit)
+        first, second = reference, stimulus
+        if self._swap(word, reference, stimulus):
+            first, second = stimulus, reference
+        if self.order is Order.REFERENCE_QUESTION_TEST:
+            return (Query((first, text, second)),)
+        return (Query((first, second, text)),)
+
+    def read(self, answers: tuple[Answer, ...]) -> Verdict:
+        """Read the answers to the queries of one `ask`."""
+        (answer,) = answers
+        return self.reader(answer.text, answer.finish)
+
+    @property
+    def digest(self) -> str:
+        """Identity of what is asked: wordings and order (not of how it is read)."""
+        first, again = self.wording, self.paraphrase
+        texts = [
+            first.explicit,
+            first.implicit,
+            first.perspectives,
+            again.explicit,
+            again.implicit,
+            again.perspectives,
+        ]
+        return ident.digest([*texts, self.implicit, self.order.value])
+
+    def _swap(self, word: str, reference: Picture, stimulus: Picture) -> bool:
+        if self.order is Order.BALANCED:
+            return ident.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
+        return self.order is Order.SWAPPED
+
+
+_QUESTIONS = {
+    question.name: question
+    for question in (
+        Question("direct", _wording(_PAPER, _DIRECT), _wording(_OURS, _DIRECT), False, read_direct),
+        Question("direct-implicit", _wording(_PAPER, _DIRECT), _wording(_OURS, _DIRECT), True, read_direct),
+        Question("choice", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), False, read_choice),
+        Question("choice-implicit", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), True, read_choice),
+    )
+}
+
+
+def find(name: str, order: Order = Order.REFERENCE_FIRST) -> Question:
+    """Return the question `name` in the given order, or raise `UnknownNameError`."""
+    if name not in _QUESTIONS:
+        raise UnknownNameError("question", name, _QUESTIONS)
+    known = _QUESTIONS[name]
+    return Question(known.name, known.wording, known.paraphrase, known.implicit, known.reader, order)
+
+
+def every() -> tuple[Question, ...]:
+    """Return all questions."""
+    return tuple(_QUESTIONS.values())
+
+
+__all__ = [
+    "READER_VERSION",
+    "Answer",
+    "Flag",
+    "Order",
+    "Query",
+    "Question",
+    "Verdict",
+    "Wording",
+    "every",
+    "find",
+]
