@@ -43,9 +43,7 @@ def load(path: Path) -> Image:
     try:
         return decode(path.read_bytes(), path.name)
     except OSError as error:
-        raise InputError(
-            f"{path.name}: cannot be read ({error.strerror or error}). Check the path."
-        ) from None
+        raise InputError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from None
 
 
 def decode(data: bytes, name: str = "image") -> Image:
@@ -57,9 +55,7 @@ def decode(data: bytes, name: str = "image") -> Image:
             _refuse(picture, name)
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except UnidentifiedImageError:
-        raise InputError(
-            f"{name}: is not an image Pillow can read. Convert it to PNG, or remove it."
-        ) from None
+        raise InputError(f"{name}: is not an image Pillow can read. Convert it to PNG, or remove it.") from None
     except Pillow.DecompressionBombError:
         raise InputError(_too_large(name)) from None
     except (OSError, SyntaxError, ValueError) as error:
@@ -82,9 +78,7 @@ def _refuse(picture: Pillow.Image, name: str) -> None:
     if picture.mode == "CMYK":
         raise InputError(f"{name}: is a CMYK JPEG made for print. Convert it to 8-bit sRGB.")
     if picture.mode.startswith(("I", "F")):
-        raise InputError(
-            f"{name}: has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours)."
-        )
+        raise InputError(f"{name}: has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
     if "A" in picture.getbands() or "transparency" in picture.info:
         low, _ = picture.convert("RGBA").getchannel("A").getextrema()
         if low != 255:
@@ -98,7 +92,7 @@ def _too_large(name: str, size: str = "") -> str:
 def digest(image: Image) -> str:
     """Return 32 hexadecimal digits that stand for the pixels: what was shown, whatever file carried it."""
     hasher = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}".encode())
-    hasher.update(np.ascontiguousarray(image))
+    hasher.update(np.ascontiguousarray(image).data)
     return hasher.hexdigest()[:32]
 
 

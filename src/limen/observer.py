@@ -12,7 +12,6 @@ To add one, put a file into `observers/`:
 An observer's failure is never a verdict: it raises `ObserverError`, the series stays open and resumes.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,23 +20,10 @@ from typing import Any, Protocol, Self, TypeVar
 import msgspec
 
 from limen import registry
-from limen.errors import InputError
-from limen.question import Answer, Query
+from limen.question import Query
+from limen.trial import Answer, Attempt
 
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at one query, successful or not: the store's append-only record of what was paid for.
-
-    Attributes:
-        outcome: "ok", or the kind of the failure ("rate-limited", "timeout", "malformed", ...).
-        detail: one line, without secrets.
-        seconds: how long it took.
-    """
-
-    outcome: str
-    detail: str = ""
-    seconds: float = 0.0
+__all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "make", "observer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +94,4 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     kind_name, _, model = name.partition(":")
     kind = registry.find("observer", kind_name)
     assert isinstance(kind, Kind)
-    known = kind.options.__struct_fields__
-    for key in options:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"Observer {kind_name!r} has no option {key!r}.{hint} Known: {', '.join(known)}."
-            )
-    try:
-        chosen = msgspec.convert(dict(options), kind.options, strict=False)
-    except msgspec.ValidationError as error:
-        raise InputError(f"Observer {kind_name!r}: {error}.") from None
-    return kind.make(model, chosen)
+    return kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options))

@@ -13,13 +13,20 @@ from limen import ident
 from limen.errors import UnknownNameError
 from limen.image import Picture
 from limen.reading import READER_VERSION, Flag, Verdict, read_choice, read_direct
+from limen.trial import Answer
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One request: pictures and text in the order in which the observer gets them."""
+    """One request: pictures and text in the order in which the observer gets them.
+
+    Attributes:
+        parts: pictures and texts.
+        draw: the number of a repeated draw from an observer that samples; a greedy one has only draw 0.
+    """
 
     parts: tuple[Picture | str, ...]
+    draw: int = 0
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -32,33 +39,13 @@ class Query:
         return "\n".join(part for part in self.parts if isinstance(part, str))
 
     @property
-    def shown(self) -> list[str]:
+    def shown(self) -> list[list[str]]:
         """What is shown, as keys are made of it: text verbatim, pictures by the digest of their pixels."""
-        return [part if isinstance(part, str) else f"picture {part.digest}" for part in self.parts]
+        return [["text", part] if isinstance(part, str) else ["picture", part.digest] for part in self.parts]
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: raw.
-
-    Attributes:
-        text: the answer as it came.
-        p_yes: probability mass on the yes forms over yes and no forms at the flag, where the observer gives it.
-        p_neither: mass on neither form there.
-        finish: why it ended ("stop", "length", "content_filter", "" if not said).
-        tokens_in, tokens_out: usage, where the observer says.
-        seconds: time of the attempt that succeeded.
-        model: the model's own name for itself, where it says one.
-    """
-
-    text: str
-    p_yes: float | None = None
-    p_neither: float | None = None
-    finish: str = ""
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    seconds: float = 0.0
-    model: str = ""
+    def key(self, fingerprint: str) -> str:
+        """Return the key of the answer: what was shown to whom. Never a document's name, a path or a time."""
+        return ident.digest([fingerprint, self.shown, self.draw])
 
 
 class Order(StrEnum):
@@ -146,10 +133,14 @@ class Question:
             return (Query((first, text, second)),)
         return (Query((first, second, text)),)
 
-    def read(self, answers: tuple[Answer, ...]) -> Verdict:
-        """Read the answers to the queries of one `ask`."""
+    def read(self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = ()) -> Verdict:
+        """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing."""
         (answer,) = answers
-        return self.reader(answer.text, answer.finish)
+        verdict = self.reader(answer.text, answer.finish)
+        if verdict.flag is Flag.UNREADABLE and again:
+            second = self.read(again)
+            return second if second.flag is not Flag.UNREADABLE else verdict
+        return verdict
 
     @property
     def digest(self) -> str:

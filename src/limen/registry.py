@@ -5,15 +5,19 @@ it holds. Other distributions add theirs with an entry point in the group `limen
 plug-in by name.
 """
 
+import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
+
+import msgspec
 
 from limen.errors import InputError, UnknownNameError
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 SHELVES = {"distortion": "distortions", "observer": "observers", "procedure": "procedures"}
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
@@ -49,3 +53,23 @@ def every(noun: str) -> dict[str, Any]:
         for point in entry_points(group=package.__name__):
             point.load()
     return dict(sorted(_known[noun].items()))
+
+
+def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
+    """Turn keys and values a user wrote into `kind`, naming the nearest key where one is unknown.
+
+    Args:
+        owner: what the keys belong to, as the message should call it ("procedure 'scan'").
+        given: what was written; text is converted where the field is a number.
+        kind: the struct to make.
+    """
+    known = kind.__struct_fields__
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{owner}: {error}.") from None

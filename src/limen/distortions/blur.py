@@ -11,9 +11,7 @@ from limen.image import Image
 from limen.ladder import Ladder
 
 LADDER = Ladder(tuple(0.5 * k for k in range(1, 51)), unit="px (sigma) at 640 px width")
-_NEGLIGIBLE = (
-    4.5  # sigma x frequency beyond which the Gaussian's response is below 4e-5, a hundredth of a grey level
-)
+_NEGLIGIBLE = 4.5  # sigma x frequency beyond which the Gaussian's response is below 4e-5, a hundredth of a grey level
 
 
 @functools.lru_cache(maxsize=8)
@@ -53,6 +51,7 @@ def blur(image: Image, rng: np.random.Generator) -> Render:
         kept = spectrum[:r, :c] * response_r[:, None, None] * response_c[None, :, None]
         across = np.matmul(_cosines(width, columns)[:c].T, kept)  # (r, width, 3)
         blurred = np.tensordot(_cosines(height, rows)[:r].T, across, axes=(1, 0))
-        return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
+        stimulus: Image = np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
+        return stimulus
 
     return render

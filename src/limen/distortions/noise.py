@@ -28,7 +28,8 @@ def field(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.fl
     count = int(np.prod(shape))
     raw = rng.bit_generator.random_raw((count + 3) // 4)
     words = np.asarray(raw, dtype="<u8").view("<u2")[:count]
-    return _quantiles()[words].reshape(shape)
+    values: npt.NDArray[np.float32] = _quantiles()[words].reshape(shape)
+    return values
 
 
 @distortion(

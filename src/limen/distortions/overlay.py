@@ -26,9 +26,7 @@ def _corner(image: Image, height: int, width: int, rng: np.random.Generator) -> 
     return top, int(rng.random() * (image.shape[1] - width + 1))
 
 
-def _blend(
-    image: Image, top: int, left: int, ink: npt.NDArray[np.float32], cover: npt.NDArray[np.float32]
-) -> Render:
+def _blend(image: Image, top: int, left: int, ink: npt.NDArray[np.float32], cover: npt.NDArray[np.float32]) -> Render:
     """Return a render that lays `ink` (grey 0..255) over the image with opacity strength x `cover` (0..1)."""
     height, width = cover.shape
     under = image[top : top + height, left : left + width].astype(np.float32)
@@ -75,8 +73,8 @@ def qr(image: Image, rng: np.random.Generator) -> Render:
     code = segno.make_qr(_content(rng), version=1, error="l")
     modules = np.array([list(row) for row in code.matrix_iter(border=2)], dtype=np.float32)
     scale = max(1, round(min(image.shape[:2]) / 4 / len(modules)))
-    ink = np.kron(255 * (1 - modules), np.ones((scale, scale), np.float32))
-    top, left = _corner(image, *ink.shape, rng)
+    ink = np.kron(255 * (1 - modules), np.ones((scale, scale))).astype(np.float32)
+    top, left = _corner(image, len(ink), len(ink), rng)
     return _blend(image, top, left, ink, np.ones_like(ink))
 
 
@@ -92,7 +90,7 @@ def text(image: Image, rng: np.random.Generator) -> Render:
     width, height = min(x1 - x0, image.shape[1]), min(y1 - y0, image.shape[0])
     canvas = Pillow.new("L", (width, height))
     ImageDraw.Draw(canvas).text((-x0, -y0), content, fill=255, font=font)
-    cover = 0.6 * np.asarray(canvas, dtype=np.float32) / 255
+    cover = np.asarray(canvas).astype(np.float32) * np.float32(0.6 / 255)
     top, left = _corner(image, height, width, rng)
     dark = float(image[top : top + height, left : left + width].mean()) < 128
-    return _blend(image, top, left, np.full_like(cover, 255.0 if dark else 0.0), cover)
+    return _blend(image, top, left, np.full(cover.shape, 255 if dark else 0, np.float32), cover)

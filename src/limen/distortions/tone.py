@@ -1,6 +1,7 @@
 """Changes of tone and colour: each pixel by itself, arithmetic on the encoded values in float32, rounded once."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,11 @@ from limen.image import Image
 from limen.ladder import Ladder
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
-Tone = Callable[[npt.NDArray[np.float32], float], npt.NDArray[np.float32]]
+Values = npt.NDArray[np.floating[Any]]
+Tone = Callable[[Values, float], Values]
 
 
-def _rounded(values: npt.NDArray[np.float32]) -> Image:
+def _rounded(values: Values) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
@@ -28,20 +30,23 @@ def _by_table(tone: Tone) -> Prepare:
     return prepare
 
 
-def _brightness(grey: npt.NDArray[np.float32], exponent: float) -> npt.NDArray[np.float32]:
+def _brightness(grey: Values, exponent: float) -> Values:
     """Brighten by a gamma curve, y = 255 (x/255)^(1 - 0.018 k) (fit to the paper's thumbnails)."""
-    return 255 * (grey / 255) ** np.float32(exponent)
+    brighter: Values = 255 * (grey / 255) ** np.float32(exponent)
+    return brighter
 
 
-def _contrast(grey: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
+def _contrast(grey: Values, factor: float) -> Values:
     """Lower the contrast about mid-grey, y = 127.5 + (1 - 0.0175 k)(x - 127.5) (fit to the paper's thumbnails)."""
-    return 127.5 + np.float32(factor) * (grey - 127.5)
+    flatter: Values = 127.5 + np.float32(factor) * (grey - 127.5)
+    return flatter
 
 
-def _banding(grey: npt.NDArray[np.float32], levels: float) -> npt.NDArray[np.float32]:
+def _banding(grey: Values, levels: float) -> Values:
     """Keep 256 / 2^(5k/100) grey levels a channel, without dither (ours; not BAND-2k, which has one stimulus each)."""
     step = np.float32(256 / levels)
-    return (np.floor(grey / step) + 0.5) * step - 0.5
+    quantised: Values = (np.floor(grey / step) + 0.5) * step - 0.5
+    return quantised
 
 
 distortion(

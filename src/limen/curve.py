@@ -1,0 +1,130 @@
+"""Counts per strength, and the statistics that every table shares: Wilson intervals and the cluster bootstrap."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from limen import ident
+
+_NORMAL = NormalDist()
+FEWEST_CLUSTERS = 5  # below this no bootstrap interval is given
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval of stated confidence."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """k of n, with its Wilson (1927) score interval."""
+
+    k: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The share, NaN where n is 0."""
+        return self.k / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % Wilson interval, None where n is 0."""
+        if not self.n:
+            return None
+        z = _NORMAL.inv_cdf(0.975)
+        p, n = self.value, self.n
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        # At 0 and n the bound is 0 and 1 exactly; rounding would put it a hair beside.
+        return Interval(0.0 if self.k == 0 else centre - half, 1.0 if self.k == n else centre + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Counts of yes per level, from trials that show each level against one reference.
+
+    Attributes:
+        levels: in ascending order.
+        yes, n: counts at each level.
+    """
+
+    levels: tuple[int, ...]
+    yes: tuple[int, ...]
+    n: tuple[int, ...]
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """The share of yes at each level."""
+        return tuple(Share(k, n) for k, n in zip(self.yes, self.n, strict=True))
+
+    def crossing(self, criterion: float = 0.5) -> float | None:
+        """Return the level at which the share of yes, made monotone, first reaches `criterion`.
+
+        Pool-adjacent-violators (Ayer et al. 1955), then linear between levels; None where it never gets there.
+        """
+        fitted = _monotone(np.array([s.value for s in self.shares]), np.array(self.n, dtype=float))
+        above = np.nonzero(fitted >= criterion)[0]
+        if not len(above):
+            return None
+        i = int(above[0])
+        if i == 0 or fitted[i] == fitted[i - 1]:
+            return float(self.levels[i])
+        step = (criterion - fitted[i - 1]) / (fitted[i] - fitted[i - 1])
+        return float(self.levels[i - 1] + step * (self.levels[i] - self.levels[i - 1]))
+
+
+def _monotone(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        blocks.append((float(value), float(weight), 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (v2, w2, n2), (v1, w1, n1) = blocks.pop(), blocks.pop()
+            blocks.append(((v1 * w1 + v2 * w2) / (w1 + w2), w1 + w2, n1 + n2))
+    return np.concatenate([np.full(n, v) for v, _, n in blocks]) if blocks else np.array([])
+
+
+def bootstrap(
+    values: Sequence[float], statistic: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]], name: str,
+    resamples: int = 2000,
+) -> Interval | None:  # fmt: skip
+    """Return the 95 % BCa interval (Efron 1987, JASA 82:171) of a statistic over clusters.
+
+    Args:
+        values: one number a cluster (a reference).
+        statistic: reduces the last axis.
+        name: seeds the resampling, so that a table is the same each time it is made.
+        resamples: how many.
+
+    Returns:
+        None for fewer than five clusters, and where all values are equal: resampling then has nothing to say.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    n = len(data)
+    if n < FEWEST_CLUSTERS or np.all(data == data[0]):
+        return None
+    estimate = float(statistic(data))
+    rng = ident.generator("bootstrap", name, n)
+    draws = np.sort(statistic(data[rng.integers(0, n, (resamples, n))]))
+    below = np.clip(
+        (np.sum(draws < estimate) + np.sum(draws == estimate) / 2) / resamples, 1 / resamples, 1 - 1 / resamples
+    )
+    bias = _NORMAL.inv_cdf(float(below))
+    left_out = np.array([float(statistic(np.delete(data, i))) for i in range(n)])
+    spread = left_out.mean() - left_out
+    scale = float(np.sum(spread**2)) ** 1.5
+    skew = float(np.sum(spread**3)) / (6 * scale) if scale else 0.0
+
+    def bound(z: float) -> float:
+        shifted = bias + (bias + z) / (1 - skew * (bias + z))
+        return float(np.quantile(draws, _NORMAL.cdf(shifted)))
+
+    return Interval(bound(_NORMAL.inv_cdf(0.025)), bound(_NORMAL.inv_cdf(0.975)))

@@ -1,0 +1,88 @@
+"""An observer of known threshold."""
+
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import msgspec
+import numpy as np
+
+from limen import ident
+from limen.observer import Reply, observer
+from limen.question import Query
+from limen.trial import Answer, Attempt
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the simulated observer.
+
+    Attributes:
+        threshold: difference of the two pictures, in grey levels rms, that is noticed half the time.
+        slope: width of the logistic psychometric function, in grey levels rms.
+        false_alarms: share of yes to identical pictures.
+        lapses: share of no to plain differences.
+        seed: another seed, another observer.
+        latency: seconds to wait before each answer, to stand in for a slow model.
+        concurrency: series advanced side by side.
+    """
+
+    threshold: float = 6.0
+    slope: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    false_alarms: Share = 0.0
+    lapses: Share = 0.0
+    seed: int = 0
+    latency: float = 0.0
+    concurrency: int = 8
+
+
+@observer("simulated", Options)
+class Simulated:
+    """Says yes with a logistic probability of the rms difference of the two pictures; frozen, as a greedy model is.
+
+    p(yes | d) = g + (1 - g - l) F((d - threshold) / slope), F scaled so that F(0) = 0; the same pictures and
+    wording always get the same answer, in any order and any process.
+    """
+
+    def __init__(self, model: str, options: Options) -> None:
+        self.name = f"simulated:{model}" if model else "simulated"
+        self.concurrency = options.concurrency
+        self._options = options
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the parameters."""
+        known = msgspec.to_builtins(self._options)
+        return {"kind": "simulated", "version": 1} | {
+            k: known[k] for k in sorted(known.keys() - {"latency", "concurrency"})
+        }
+
+    def probability(self, rms: float) -> float:
+        """Return p(yes) for a difference of `rms` grey levels."""
+        o = self._options
+        at_zero = 1 / (1 + np.exp(o.threshold / o.slope))
+        noticed = (1 / (1 + np.exp((o.threshold - rms) / o.slope)) - at_zero) / (1 - at_zero)
+        return float(o.false_alarms + (1 - o.false_alarms - o.lapses) * noticed)
+
+    async def answer(self, query: Query) -> Reply:
+        """Answer by the measured difference of the first and the last picture."""
+        if self._options.latency:
+            import asyncio
+
+            await asyncio.sleep(self._options.latency)
+        first, last = query.pictures[0], query.pictures[-1]
+        difference = first.pixels.astype(np.float32) - last.pixels
+        p_yes = self.probability(float(np.sqrt(np.mean(difference**2))))
+        yes = ident.generator("simulated", self._options.seed, ident.digest(query.shown)).random() < p_yes
+        if "option's letter" in query.text or "letter A or B" in query.text:
+            text = "A" if yes else "B"
+        else:
+            text = "<yes> The two images differ." if yes else "<no> The two images look the same."
+        return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None

@@ -1,0 +1,107 @@
+"""What a procedure is: a generator that yields what it needs asked, is sent the verdicts, returns thresholds.
+
+Pure: no images, no observers, no store. So the paper's scan is a few lines that read like the paper, can be
+tested with any answers, and many series are advanced side by side. To add one, put a file into `procedures/`:
+
+    @procedure("first-yes")
+    class FirstYes(msgspec.Struct, frozen=True):
+        def start(self, ladder): ...
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from limen import registry
+from limen.ladder import Ladder
+from limen.reading import Verdict
+from limen.threshold import Threshold
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Probe:
+    """One comparison: the stimulus at `level` with the one at `reference`; `draw` > 0 is a declared second draw."""
+
+    reference: int
+    level: int
+    draw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a procedure wants answered before it goes on; several probes at once are independent."""
+
+    needed: tuple[Probe, ...]
+
+
+Verdicts: TypeAlias = Mapping[Probe, Verdict]
+Procedure: TypeAlias = Generator[Ask, Verdicts, tuple[Threshold, ...]]
+Search: TypeAlias = Generator[Ask, Verdicts, int | None]
+
+
+class Method(Protocol):
+    """What `procedures/` holds: settings, and a way to start on one series."""
+
+    def start(self, ladder: Ladder) -> Procedure:
+        """Begin on a series with this ladder."""
+        ...
+
+
+T = TypeVar("T", bound=type[msgspec.Struct])
+
+
+def procedure(name: str) -> Callable[[T], T]:
+    """Register a `msgspec.Struct` with a `start` method as the procedure `name`; its fields are the settings."""
+    return registry.add("procedure", name)
+
+
+def make(name: str, settings: Mapping[str, Any]) -> Method:
+    """Make the procedure `name`; raises `UnknownNameError`, or `InputError` naming the nearest setting."""
+    method: Method = registry.settings(f"Procedure {name!r}", settings, registry.find("procedure", name))
+    return method
+
+
+def pattern(start: int, gap: int, confirm: int, levels: int) -> tuple[int, ...]:
+    """Return the levels that must all say yes for `start` to be the JND, cut at the end of the ladder.
+
+    The candidate X_k, then the paper's window X_{k + i_a} .. X_{k + i_a + w - 1} (i_a = `gap`, w = `confirm`).
+    """
+    return tuple(k for k in (start, *range(start + gap, start + gap + confirm)) if k <= levels)
+
+
+def ask(known: dict[Probe, Verdict], *probes: Probe) -> Generator[Ask, Verdicts, None]:
+    """Get into `known` whichever of `probes` is not there yet."""
+    missing = tuple(dict.fromkeys(probe for probe in probes if probe not in known))
+    if missing:
+        known.update((yield Ask(missing)))
+
+
+def chain(ladder: Ladder, gap: int, confirm: int, orders: int, search: Callable[[int], Search]) -> Procedure:
+    """Find the 1st to n-th JND: each one replaces the reference, and the search goes on one level above.
+
+    Args:
+        ladder: of the series.
+        gap, confirm: as in `pattern`.
+        orders: how many JNDs to look for; 0 means as many as the ladder holds.
+        search: given a reference level, returns the next JND's level, or None if there is none up to the end.
+    """
+    levels, reference = len(ladder), 0
+    found: list[Threshold] = []
+    while reference < levels and (not orders or len(found) < orders):
+        level = yield from search(reference)
+        order = len(found) + 1
+        if level is None:
+            found.append(Threshold(order, levels, ladder[levels], censored=True, confirmed=False, reference=reference))
+            break
+        whole = not confirm or level + gap + confirm - 1 <= levels
+        found.append(Threshold(order, level, ladder[level], confirmed=whole, reference=reference))
+        reference = level
+    return tuple(found)
+
+
+def find(name: str) -> type[msgspec.Struct]:
+    """Return the class registered as the procedure `name`, or raise `UnknownNameError`."""
+    found: type[msgspec.Struct] = registry.find("procedure", name)
+    return found

@@ -1,0 +1,287 @@
+"""A run directory: `manifest.json` (what was measured, with what) and `trials.db` (facts, append-only).
+
+The database is SQLite in WAL mode with synchronous=FULL. One thread writes; it commits whatever has gathered
+in one transaction, and a caller goes on only when its row is on disk. A crash therefore loses at most the
+calls in flight. Verdicts and thresholds are not stored: they are recomputed (`limen.analysis`).
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from limen.errors import StoreError
+from limen.trial import Answer, Attempt, Trial
+
+SCHEMA = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS picture (digest TEXT PRIMARY KEY, png BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS series (
+    id TEXT PRIMARY KEY, distortion TEXT NOT NULL, word TEXT NOT NULL, name TEXT NOT NULL, picture TEXT NOT NULL,
+    key TEXT NOT NULL, levels INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS query (
+    observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, reference INTEGER NOT NULL,
+    level INTEGER NOT NULL, draw INTEGER NOT NULL, again INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (observer, question, series, reference, level, draw, again, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answer (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, p_yes REAL, p_neither REAL, finish TEXT NOT NULL, tokens_in INTEGER,
+    tokens_out INTEGER, seconds REAL NOT NULL, model TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempt (
+    id INTEGER PRIMARY KEY, observer TEXT NOT NULL, series TEXT NOT NULL, key TEXT NOT NULL, outcome TEXT NOT NULL,
+    detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
+"""
+_ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
+_Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One series as the store keeps it.
+
+    Attributes:
+        id: the series' digest.
+        distortion, word: its name, and what the question calls it.
+        name: of the reference, as the user knows it (a file name, never an absolute path).
+        picture: digest of the reference's pixels.
+        key: names the random draw.
+        levels: length of the ladder.
+    """
+
+    id: str
+    distortion: str
+    word: str
+    name: str
+    picture: str
+    key: str
+    levels: int
+
+
+class Store:
+    """A run directory, open for reading, or by one process at a time for writing. A context manager."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any], connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.manifest = dict(manifest)
+        self._reader = connection
+        self._inbox: queue.SimpleQueue[tuple[list[_Statement], Future[None]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock: sqlite3.Connection | None = None
+
+    # --- open and close ---
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open an existing run for reading.
+
+        Raises:
+            StoreError: it is not a run, or a newer limen made it.
+        """
+        file = path / "manifest.json"
+        try:
+            manifest = orjson.loads(file.read_bytes())
+        except FileNotFoundError:
+            raise StoreError(
+                f"{path} is not a run directory: it has no manifest.json. Give the --out of a `limen measure`."
+            ) from None
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy, or measure again.") from None
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if schema != SCHEMA:
+            raise StoreError(
+                f"{path} has schema {schema}; this limen reads schema {SCHEMA}. "
+                "Install the limen that made it (see 'versions' in its manifest.json), or a newer one."
+            )
+        return cls(path, manifest, _connect(path / "trials.db"))
+
+    @classmethod
+    def create(cls, path: Path, manifest: Mapping[str, Any]) -> Self:
+        """Open a run for writing, making it if it is not there; an existing manifest is kept.
+
+        Raises:
+            StoreError: the directory cannot be written, or another process is writing to it.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _locked(path)
+            if not (path / "manifest.json").exists():
+                if any(item.name not in {"writing.lock", "writing.lock-journal"} for item in path.iterdir()):
+                    raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
+                _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StoreError(f"{path} cannot be written ({error}). Give another --out, or free the disk.") from None
+        store = cls.open(path)
+        store._lock = lock
+        store._reader.executescript(_TABLES)
+        store._thread = threading.Thread(target=store._write_until_closed, name="limen-store", daemon=True)
+        store._thread.start()
+        return store
+
+    def close(self) -> None:
+        """Commit what is waiting and close the files."""
+        if self._thread:
+            self._inbox.put(None)
+            self._thread.join()
+        self._reader.close()
+        if self._lock:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- write ---
+
+    async def add(self, trial: Trial, attempts: Iterable[Attempt] = ()) -> None:
+        """Write a trial, its answer where it has one, and what was tried; return when it is on disk.
+
+        A trial without an answer leaves only its attempts, unless it is one of a stimulus equal to the reference
+        (`key` ""), which is a fact by itself.
+        """
+        now = time.time()
+        statements: list[_Statement] = []
+        if trial.answer is not None:
+            row = (trial.key, *astuple(trial.answer), now)
+            statements.append((f"INSERT OR IGNORE INTO answer (key, {_ANSWER}, at) VALUES ({_marks(row)})", row))
+        if trial.answer is not None or not trial.key:
+            asked = astuple(trial)[:-1]
+            statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
+        for attempt in attempts:
+            tried = (trial.observer, trial.series, trial.key, *astuple(attempt), now)
+            columns = "observer, series, key, outcome, detail, seconds, at"
+            statements.append((f"INSERT INTO attempt ({columns}) VALUES ({_marks(tried)})", tried))
+        await asyncio.wrap_future(self._send(statements))
+
+    async def keep(self, digest: str, png: bytes) -> None:
+        """Keep a picture by the digest of its pixels."""
+        await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO picture VALUES (?, ?)", (digest, png))]))
+
+    def add_series(self, rows: Iterable[SeriesRow]) -> None:
+        """Write which series the run has."""
+        marks = _marks(fields(SeriesRow))
+        self._send([(f"INSERT OR IGNORE INTO series VALUES ({marks})", astuple(row)) for row in rows]).result()
+
+    def amend(self, **changes: Any) -> None:
+        """Write changed entries of the manifest."""
+        self.manifest |= changes
+        _write_atomically(self.path / "manifest.json", self.manifest)
+
+    def _send(self, statements: list[_Statement]) -> Future[None]:
+        if self._thread is None:
+            raise StoreError(f"{self.path} is open for reading only. Open it with Store.create to write.")
+        future: Future[None] = Future()
+        self._inbox.put((statements, future))
+        return future
+
+    def _write_until_closed(self) -> None:
+        connection = _connect(self.path / "trials.db")
+        closing = False
+        while not closing:
+            jobs = [self._inbox.get()]
+            while not self._inbox.empty():
+                jobs.append(self._inbox.get())
+            closing = None in jobs
+            work = [job for job in jobs if job is not None]
+            try:
+                with connection:
+                    for statements, _ in work:
+                        for statement, row in statements:
+                            connection.execute(statement, row)
+            except sqlite3.Error as error:
+                failure = StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.")
+                for _, future in work:
+                    future.set_exception(failure)
+            else:
+                for _, future in work:
+                    future.set_result(None)
+        connection.close()
+
+    # --- read ---
+
+    def get(self, key: str) -> Answer | None:
+        """Return the answer to what was shown under this key, or None."""
+        row = self._reader.execute(f"SELECT {_ANSWER} FROM answer WHERE key = ?", (key,)).fetchone()
+        return Answer(*row) if row else None
+
+    def series(self) -> tuple[SeriesRow, ...]:
+        """Return the run's series, by distortion and name."""
+        rows = self._reader.execute("SELECT * FROM series ORDER BY distortion, name, id")
+        return tuple(SeriesRow(*row) for row in rows)
+
+    def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
+        """Yield trials with their answers, by observer, question and series; all, or those of the given ones."""
+        wanted = {"observer": observer, "question": question, "series": series}
+        given = [value for value in wanted.values() if value]
+        condition = " AND ".join([f"q.{column} = ?" for column, value in wanted.items() if value] or ["1"])
+        answer = ", ".join(f"a.{field.name}" for field in fields(Answer))
+        rows = self._reader.execute(
+            f"SELECT q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part, q.key, {answer} "
+            f"FROM query q LEFT JOIN answer a USING (key) WHERE {condition} "
+            "ORDER BY q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part",
+            given,
+        )
+        for row in rows:
+            observer, question, series, reference, level, draw, again, part, key = row[:9]
+            found = Answer(*row[9:]) if row[9] is not None else None
+            yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
+
+    def picture(self, digest: str) -> bytes | None:
+        """Return a kept picture as PNG bytes, or None."""
+        row = self._reader.execute("SELECT png FROM picture WHERE digest = ?", (digest,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def kept_bytes(self) -> int:
+        """Return how many bytes the kept pictures take."""
+        (total,) = self._reader.execute("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture").fetchone()
+        return int(total)
+
+    def attempts(self) -> Mapping[tuple[str, str], int]:
+        """Return how many attempts ended how, by (observer, outcome)."""
+        rows = self._reader.execute("SELECT observer, outcome, COUNT(*) FROM attempt GROUP BY 1, 2")
+        return {(observer, outcome): count for observer, outcome, count in rows}
+
+    def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return a whole table's column names and rows, for export."""
+        cursor = self._reader.execute(f"SELECT * FROM {table}")
+        return [item[0] for item in cursor.description], cursor.fetchall()
+
+
+TABLES = ("series", "query", "answer", "attempt")
+
+
+def _marks(row: Sequence[object]) -> str:
+    return ",".join("?" * len(row))
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """Hold an exclusive lock on the directory; the operating system drops it when the process dies."""
+    lock = sqlite3.connect(path / "writing.lock", timeout=0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise StoreError(f"Another process is writing to {path}. Wait for it, or give another --out.") from None
+    return lock
+
+
+def _write_atomically(file: Path, content: Mapping[str, Any]) -> None:
+    draft = file.with_suffix(".part")
+    draft.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    draft.replace(file)

@@ -1,0 +1,69 @@
+"""What a trial is: a fact. What was shown, asked and answered, by whom, at what cost; no opinion about it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: raw.
+
+    Attributes:
+        text: the answer as it came.
+        p_yes: probability mass on the yes forms over yes and no forms at the flag, where the observer gives it.
+        p_neither: mass on neither form there.
+        finish: why it ended ("stop", "length", "content_filter", "" if not said).
+        tokens_in, tokens_out: usage, where the observer says.
+        seconds: time of the attempt that succeeded.
+        model: the model's own name for itself, where it says one.
+    """
+
+    text: str
+    p_yes: float | None = None
+    p_neither: float | None = None
+    finish: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    seconds: float = 0.0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one query, successful or not: the store's append-only record of what was paid for.
+
+    Attributes:
+        outcome: "ok", or the kind of the failure ("rate-limited", "timeout", "malformed", ...).
+        detail: one line, without secrets.
+        seconds: how long it took.
+    """
+
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One query of one series put to one observer, and its answer.
+
+    Attributes:
+        observer, question: by name.
+        series: the series' digest.
+        reference, level: which two stimuli were compared; 0 is the reference image itself.
+        draw: 0, or the number of a declared second draw.
+        again: the paraphrase, asked because the first answer could not be read.
+        part: which of the queries of one ask.
+        key: digest of what was shown to whom; "" where the two stimuli are the same picture and nothing was asked.
+        answer: None where none has come.
+    """
+
+    observer: str
+    question: str
+    series: str
+    reference: int
+    level: int
+    draw: int
+    again: bool
+    part: int
+    key: str
+    answer: Answer | None = None
