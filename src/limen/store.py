@@ -179,6 +179,7 @@ class Store:
         if self._thread is None:
             raise StoreError(f"{self.path} is open for reading only. Open it with Store.create to write.")
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # a caller may stop waiting; what was paid for is written all the same
         self._inbox.put((statements, future))
         return future
 

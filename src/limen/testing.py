@@ -1,5 +1,6 @@
 """For tests, yours and ours: read an answer, make a stimulus, simulate a procedure, check a plug-in's contract."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -7,12 +8,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from limen import distortion as distortions
+from limen import ident
+from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
 from limen.errors import InputError
-from limen.image import Image
+from limen.image import Image, Picture
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe
+from limen.question import Query
 from limen.reading import Flag, Verdict
 from limen.threshold import Threshold
 from limen.trial import Answer
@@ -120,8 +124,6 @@ def _method(procedure: str | Method, protocol: dict[str, Any], settings: dict[st
 
 def photograph(name: str = "a", height: int = 96, width: int = 128) -> Image:
     """Return a small picture with edges, texture and colour, always the same for the same name."""
-    from limen import ident
-
     rng = ident.generator("testing.photograph", name)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     layers = [
@@ -130,3 +132,78 @@ def photograph(name: str = "a", height: int = 96, width: int = 128) -> Image:
     picture = np.stack(layers, axis=-1)
     picture[height // 4 : height // 2, width // 3 : width // 2] = rng.uniform(20, 235, 3)
     return np.clip(np.rint(picture + rng.normal(0, 4, picture.shape)), 0, 255).astype(np.uint8)
+
+
+# --- contracts: call these from the tests of your own plug-in ---
+
+
+def check_distortion(name: str) -> None:
+    """Raise `AssertionError` unless the distortion `name` keeps the contract.
+
+    Level 0 is the input itself; every level is uint8 RGB of the same shape; the same key gives the same pixels in
+    any order; the input is left alone; it works on small, odd, flat and grey images.
+    """
+    kind = distortions.find(name)
+    top = len(kind.ladder)
+    flat, grey = np.full((33, 47, 3), 128, np.uint8), photograph("g").mean(axis=2, keepdims=True).astype(np.uint8)
+    for image in (photograph(), photograph("small", 32, 32), flat, np.repeat(grey, 3, axis=2)):
+        before = image.copy()
+        render = kind.render(image, "contract")
+        levels = sorted({1, 2, top // 2, top})
+        forwards = {level: render(level) for level in levels}
+        assert render(0) is image, f"{name}: level 0 is not the input itself"
+        for level in reversed(levels):
+            again = kind.render(image, "contract")(level)
+            assert again.dtype == np.uint8, f"{name}: level {level} is {again.dtype}, not uint8"
+            assert again.shape == image.shape, f"{name}: level {level} has shape {again.shape}, not {image.shape}"
+            assert np.array_equal(again, forwards[level]), f"{name}: level {level} differs the second time"
+        assert np.array_equal(image, before), f"{name}: changes its input"
+    assert kind.word, f"{name}: has no word for the question"
+    assert kind.summary, f"{name}: has no docstring"
+    assert len(set(kind.ladder.strengths)) == top, f"{name}: two levels have the same strength"
+
+
+def check_procedure(name: str, levels: int = 50) -> None:
+    """Raise `AssertionError` unless the procedure `name` keeps the contract.
+
+    It ends on any answers, asks within the ladder and above the reference, and finds the same on the same answers.
+    """
+    for share in (0.0, 0.1, 0.5, 0.9, 1.0):
+        rng = ident.generator("contract", name, int(100 * share))
+        table = rng.random((levels + 1, levels + 1)) < share
+
+        def says(reference: int, level: int, table: Any = table) -> bool:
+            return bool(table[reference, level])
+
+        first, second = (simulate(name, says, levels, orders=0) for _ in range(2))
+        assert first == second, f"{name}: asks or finds something else the second time"
+        for probe in first.asked:
+            assert 0 <= probe.reference < probe.level <= levels, f"{name}: asks for {probe} on {levels} levels"
+        for order, threshold in enumerate(first.thresholds, start=1):
+            assert threshold.order == order, f"{name}: threshold {threshold.order} comes as number {order}"
+
+
+def check_observer(name: str, settings: dict[str, Any] | None = None) -> None:
+    """Raise `AssertionError` unless the observer `name` keeps the contract.
+
+    It answers or says why not, never both; its fingerprint is plain JSON and does not change; a query put twice is
+    answered the same (do not call this on an observer that samples).
+    """
+
+    async def talk() -> None:
+        async with observers.make(name, settings or {}) as observer:
+            print_ = ident.digest(dict(observer.fingerprint()))
+            text = questions.find("direct").wording.explicit.format(word="blur")
+            one, other = Picture.of(photograph("a", 64, 64)), Picture.of(photograph("b", 64, 64))
+            query = Query((one, other, text))
+            replies = [await observer.answer(query) for _ in range(2)]
+            for reply in replies:
+                assert reply.attempts, f"{name}: a reply without an attempt"
+                failed = reply.attempts[-1].outcome not in {"ok", "recorded"}
+                assert (reply.answer is None) == failed, f"{name}: the last attempt and the answer disagree"
+            texts = [reply.answer.text if reply.answer else None for reply in replies]
+            assert texts[0] == texts[1], f"{name}: answers the same query differently: {texts}"
+            assert ident.digest(dict(observer.fingerprint())) == print_, f"{name}: its fingerprint changes"
+            assert observer.concurrency >= 1, f"{name}: concurrency is {observer.concurrency}"
+
+    asyncio.run(talk())

@@ -1,0 +1,133 @@
+"""The command line as a person meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limen.cli import run
+
+
+def limen(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "limen", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_and_version() -> None:
+    assert "limen measure --images" in limen("--help").stdout
+    assert limen("--version").stdout.startswith("limen, version")
+
+
+@pytest.mark.parametrize("module", ["limen", "limen.cli", "limen.__main__"])
+def test_light_until_needed(module: str) -> None:
+    heavy = {"torch", "scipy", "transformers", "onnxruntime", "jinja2", "vl_convert", "aiohttp", "pyarrow", "rich"}
+    code = f"import sys, {module}; print([m for m in sys.modules if m.split('.')[0] in {heavy}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_looking_for_a_name_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from limen import registry; [registry.every(n) for n in registry.SHELVES];"
+        "print([m for m in ('torch', 'scipy', 'transformers', 'onnxruntime', 'aiohttp') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_list_and_show() -> None:
+    names = [item["name"] for item in json.loads(limen("list", "--json").stdout)]
+    assert {"blur", "text", "skip", "scan", "openai", "local", "demo", "direct", "choice-implicit"} <= set(names)
+    assert [i["name"] for i in json.loads(limen("list", "procedures", "--json").stdout)] == ["constant", "scan", "skip"]
+    shown = json.loads(limen("show", "jpeg", "--json").stdout)
+    assert (shown["strengths"][0], shown["strengths"][-1], shown["unit"]) == (100.0, 1.0, "quality")
+    assert "px (sigma)" in limen("show", "blur").stdout
+
+
+def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> None:
+    for arguments, complaint in (
+        (("show", "blurr"), "Did you mean 'blur'"),
+        (("measure", "--out", tmp_path / "x"), "measure needs --images"),
+        (
+            ("measure", "--images", tmp_path / "no", "--observer", "simulated", "--out", tmp_path / "x"),
+            "No file or folder",
+        ),
+        (
+            ("measure", "--images", photos, "--observer", "simulatd", "--out", tmp_path / "x"),
+            "Did you mean 'simulated'",
+        ),
+        (
+            ("measure", "--images", photos, "--observer", "simulated", "-O", "slop=1", "--out", tmp_path / "x"),
+            "'slope'",
+        ),
+        (
+            ("measure", "--images", photos, "--observer", "simulated", "-O", "slope", "--out", tmp_path / "x"),
+            "KEY=VALUE",
+        ),
+        (("measure", "--images", photos, "--observer", "simulated", "--out", photos / "a.png"), "cannot be written"),
+        (("measure", tmp_path / "study.toml", "--out", tmp_path / "x"), "cannot be read"),
+        (("report", tmp_path), "not a run directory"),
+    ):
+        done = limen(*arguments)
+        assert done.returncode == 1, arguments
+        lines = [line for line in done.stderr.splitlines() if line.startswith("limen: ")]
+        assert len(lines) == 1
+        assert complaint in lines[0]
+        assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_flag_is_exit_code_1() -> None:
+    done = limen("measure", "--distorton", "blur")
+    assert done.returncode == 1
+    assert "--distortion" in done.stderr
+
+
+def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> None:
+    arguments = ("measure", "--images", photos, "--observer", "simulated", "--distortion", "noise, jpeg", "--limit", 2,
+                 "--orders", 2, "--out", tmp_path / "run")  # fmt: skip
+    done = limen(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "1st just noticeable difference" in done.stdout
+    assert "measured with limen" in done.stdout
+    assert "answers replayed" in done.stderr
+    again = limen(*arguments, "--json")
+    assert ": 0 questions asked" in again.stderr
+    result = json.loads(again.stdout)
+    assert {row["distortion"] for row in result["jnds"]} == {"noise", "jpeg"}
+    assert result["unfinished"] == []
+    for row in result["jnds"]:
+        assert row["n"] == 2
+        assert row["interval"] is None  # fewer than five references
+
+
+def test_unfinished_series_are_exit_code_2(tmp_path: Path, photos: Path) -> None:
+    base = ("measure", "--images", photos, "--distortion", "noise")
+    limen(*base, "--observer", "simulated", "--limit", 1, "--out", tmp_path / "a")
+    done = limen(*base, "--observer", f"recorded:{tmp_path / 'a'}", "--limit", 2, "--out", tmp_path / "b")
+    assert done.returncode == 2
+    assert "unfinished: simulated noise b.png: not-recorded" in done.stderr
+    assert "Run the same command again" in done.stderr
+
+
+def test_render_writes_levels_and_a_sheet(tmp_path: Path, photos: Path) -> None:
+    done = limen(
+        "render", photos / "a.png", "--distortion", "blur,qr", "--levels", "0,10,50", "--out", tmp_path / "out"
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a_blur_000.png", "a_blur_010.png", "a_blur_050.png", "a_qr_000.png", "a_qr_010.png", "a_qr_050.png", "a_sheet.png",
+    ]  # fmt: skip
+    assert "6 stimuli" in done.stdout
+
+
+def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from limen import registry
+
+    def interrupt(noun: str) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "every", interrupt)
+    assert run(["list"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err

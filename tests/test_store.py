@@ -1,0 +1,119 @@
+"""The run directory: what is written is there, what cannot be read or written is said in one line."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from limen.errors import StoreError
+from limen.store import SCHEMA, SeriesRow, Store
+from limen.trial import Answer, Attempt, Trial
+
+ANSWER = Answer("Yes.", 0.9, 0.01, "stop", 812, 4, 1.5, "m-2")
+
+
+def trial(level: int = 1, key: str = "k1", answer: Answer | None = ANSWER) -> Trial:
+    return Trial("o", "direct", "s", 0, level, 0, False, 0, key, answer)
+
+
+def add(store: Store, *trials: Trial, attempts: tuple[Attempt, ...] = ()) -> None:
+    async def write() -> None:
+        await asyncio.gather(*(store.add(t, attempts) for t in trials))
+
+    asyncio.run(write())
+
+
+def test_what_is_added_is_there(tmp_path: Path) -> None:
+    row = SeriesRow("s", "blur", "blur", "a.png", "d", "d/0", 50)
+    with Store.create(tmp_path / "run", {"study": 1}) as store:
+        store.add_series([row])
+        add(store, trial(), attempts=(Attempt("timeout", "slow", 30.0), Attempt("ok", "", 1.5)))
+        asyncio.run(store.keep("d", b"png"))
+    with Store.open(tmp_path / "run") as store:
+        assert store.manifest == {"schema": SCHEMA, "study": 1}
+        assert store.get("k1") == ANSWER
+        assert store.get("other") is None
+        assert list(store.trials()) == [trial()]
+        assert list(store.trials(observer="o", question="direct", series="s")) == [trial()]
+        assert list(store.trials(series="t")) == []
+        assert store.series() == (row,)
+        assert store.picture("d") == b"png"
+        assert store.picture("e") is None
+        assert store.attempts() == {("o", "timeout"): 1, ("o", "ok"): 1}
+
+
+def test_nothing_is_stored_twice(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial(), trial())
+        add(store, trial(answer=Answer("No.")))
+        assert [t.answer for t in store.trials()] == [ANSWER]
+
+
+def test_a_failure_leaves_only_its_attempts(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial(answer=None), attempts=(Attempt("reset"),))
+        assert list(store.trials()) == []
+        assert store.attempts() == {("o", "reset"): 1}
+
+
+def test_a_stimulus_equal_to_the_reference_is_a_fact(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial(key="", answer=None))
+        assert list(store.trials()) == [trial(key="", answer=None)]
+
+
+def test_many_at_once_are_committed_together(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, *(trial(level, f"k{level}") for level in range(500)))
+        assert len(list(store.trials())) == 500
+    assert sqlite3.connect(tmp_path / "run" / "trials.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, limen.store as s\n"
+        "try: s.Store.create(pathlib.Path(sys.argv[1]), {}).close()\n"
+        "except s.StoreError as e: print(e)"
+    )
+    call = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with Store.create(tmp_path / "run", {}):
+        assert "Another process is writing" in subprocess.run(call, capture_output=True, text=True, check=True).stdout
+        with Store.open(tmp_path / "run") as reader:
+            assert list(reader.trials()) == []
+    assert subprocess.run(call, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a run directory"):
+        Store.open(tmp_path)
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    with pytest.raises(StoreError, match="not empty and not a run directory"):
+        Store.create(tmp_path, {})
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store.create(tmp_path / "holiday.jpg" / "run", {})
+
+
+@pytest.mark.parametrize("content", [b'{"schema": 99}', b"{}", b"[]"])
+def test_another_schema_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(StoreError, match="this limen reads schema 1"):
+        Store.open(tmp_path)
+
+
+def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b"{")
+    with pytest.raises(StoreError, match=r"manifest\.json cannot be read"):
+        Store.open(tmp_path)
+
+
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial())
+    with Store.open(tmp_path / "run") as store, pytest.raises(StoreError, match="reading only"):
+        asyncio.run(store.add(trial(2, "k2")))
+    manifest = orjson.loads((tmp_path / "run" / "manifest.json").read_bytes())
+    assert manifest == {"schema": SCHEMA}
