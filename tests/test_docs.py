@@ -1,0 +1,63 @@
+"""Every block of Python in README, CONTRIBUTING and docs runs; every `limen` line in them is understood."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from limen.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for kind, body in BLOCK.findall(page.read_text()) if kind == language]
+
+
+# docs/design.md shows types of the house, with names elided; it is prose.
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "design.md"], ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
+    code = blocks(page, "python")
+    if not code:
+        assert page.name not in {"README.md", "CONTRIBUTING.md", "method.md"}
+        return
+    script = tmp_path / "page.py"
+    script.write_text("\n\n".join(code))
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONUTF8": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for body in blocks(page, "bash"):
+            lines = body.replace("\\\n", " ").splitlines()
+            found += [(page.name, line.split("#")[0].strip()) for line in lines if line.startswith("limen ")]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_command_lines_are_understood(page: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    command = main.commands[words[0]]
+    with click.Context(main):
+        command.make_context(words[0], words[1:])
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) >= 8
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
