@@ -5,34 +5,27 @@ what was answered is not asked again.
 """
 
 import asyncio
-import datetime
-import platform
-import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-import limen
 from limen import distortion as distortions
-from limen import ident, registry, sources
+from limen import ident, manifest, registry, sources
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
-from limen.errors import FatalObserverError, InputError, StoreError
-from limen.image import Picture, png
+from limen.errors import InputError
 from limen.observer import Observer
-from limen.procedure import Method, Probe
-from limen.question import Order, Query, Question
-from limen.reading import READER_VERSION, Flag, Verdict
+from limen.procedure import Method
+from limen.question import Order, Question
+from limen.session import Progress, Session, Unanswered, Unfinished, Watch
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
-from limen.threshold import Threshold
-from limen.trial import Answer, Attempt, Trial
+
+__all__ = ["IMAGE_DISTORTIONS", "Progress", "Spec", "Study", "Unfinished", "load"]
 
 IMAGE_DISTORTIONS = (
     "blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text",
@@ -65,222 +58,6 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     identical_pairs: bool = True
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A series that stays open, and why."""
-
-    observer: str
-    distortion: str
-    reference: str
-    kind: str
-    detail: str
-
-
-@dataclass
-class Progress:
-    """How far a study is; counted up while it runs.
-
-    Attributes:
-        total, done: series, over all observers and questions.
-        asked: queries answered by an observer in this session.
-        replayed: queries whose answer was in the store.
-        failures: attempts that failed.
-        tokens_in, tokens_out: spent in this session, where the observer says.
-        unfinished: series left open.
-        refused: one line for each file that could not be used.
-        notices: what a person should know before it starts (where photographs are sent).
-    """
-
-    total: int = 0
-    done: int = 0
-    asked: int = 0
-    replayed: int = 0
-    failures: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    unfinished: list[Unfinished] = field(default_factory=list)
-    refused: tuple[str, ...] = ()
-    notices: list[str] = field(default_factory=list)
-
-    def count(self, answer: Answer) -> None:
-        """Add one answer's cost."""
-        self.asked += 1
-        self.tokens_in += answer.tokens_in or 0
-        self.tokens_out += answer.tokens_out or 0
-
-
-Watch = Callable[[Progress], None]
-
-
-class _Unanswered(Exception):
-    """A query that stays without an answer for now."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        self.kind, self.detail = kind, detail
-        super().__init__(f"{kind}: {detail}")
-
-
-@dataclass
-class _Put:
-    """One observer and how questions are put to it: the part of a study that does I/O."""
-
-    observer: Observer
-    fingerprint: str
-    store: Store
-    progress: Progress
-    watch: Watch
-    offline: bool
-    budget: float
-    identical_pairs: bool
-    flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
-    silent: int = 0  # queries since the last answer
-    kept: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.gate = asyncio.Semaphore(self.observer.concurrency)
-
-    async def series(self, question: Question, series: Series, method: Method) -> None:
-        """Run the procedure on one series, then show the identical pairs."""
-        talk = _Talk(self, question, series)
-        course = method.start(series.distortion.ladder)
-        thresholds: tuple[Threshold, ...]
-        try:
-            ask = next(course)
-            while True:
-                ask = course.send(await talk.verdicts(ask.needed))
-        except StopIteration as stop:
-            thresholds = stop.value
-        if self.identical_pairs:
-            references = {0} | {threshold.reference for threshold in thresholds}
-            await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
-
-    async def answer(self, query: Query, trial: Trial) -> Answer:
-        """Return the answer to a query from the store, from a request under way, or from the observer."""
-        found = self.store.get(trial.key)
-        if found is None and trial.key in self.flying:
-            found = await self.flying[trial.key]
-        if found is not None:
-            await self.store.add(_answered(trial, found))
-            self.progress.replayed += 1
-            return found
-        if self.offline:
-            raise _Unanswered("not-recorded", "the run holds no answer to this, and --offline asks nobody")
-        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self.flying[trial.key] = future
-        try:
-            async with self.gate:
-                reply = await self.observer.answer(query)
-            await self.store.add(_answered(trial, reply.answer), reply.attempts)
-            self._count(reply.answer, reply.attempts)
-            future.set_result(reply.answer)
-        finally:
-            del self.flying[trial.key]
-            if not future.done():
-                future.set_result(None)
-        if reply.answer is None:
-            last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
-            raise _Unanswered(last.outcome, last.detail)
-        return reply.answer
-
-    def _count(self, answer: Answer | None, attempts: tuple[Attempt, ...]) -> None:
-        self.progress.failures += len(attempts) - (answer is not None)
-        if answer is None:
-            self.silent += 1
-            if self.silent >= max(20, 3 * self.observer.concurrency):
-                last = attempts[-1].outcome if attempts else "failed"
-                raise FatalObserverError(
-                    last, f"{self.silent} questions in a row got no answer from {self.observer.name}"
-                )
-        else:
-            self.silent = 0
-            self.progress.count(answer)
-        self.watch(self.progress)
-
-    async def keep(self, picture: Picture) -> None:
-        """Keep a reference's pixels while the budget lasts."""
-        if picture.digest in self.kept or self.budget <= 0:
-            return
-        self.kept.add(picture.digest)
-        data = await asyncio.to_thread(png, picture.pixels)
-        self.budget -= len(data)
-        await self.store.keep(picture.digest, data)
-
-
-class _Talk:
-    """One series being put to one observer."""
-
-    def __init__(self, put: _Put, question: Question, series: Series) -> None:
-        self._put, self._question, self._series = put, question, series
-        self._stimuli: Callable[[int], Picture] | None = None
-        self._opening = threading.Lock()
-        self._known: dict[tuple[Probe, bool, int], Trial] = {
-            (Probe(t.reference, t.level, t.draw), t.again, t.part): t
-            for t in put.store.trials(put.observer.name, question.name, series.id)
-        }
-
-    async def verdicts(self, probes: tuple[Probe, ...]) -> dict[Probe, Verdict]:
-        if len(probes) == 1:
-            return {probes[0]: await self._verdict(probes[0])}
-        return dict(zip(probes, await asyncio.gather(*map(self._verdict, probes)), strict=True))
-
-    async def _verdict(self, probe: Probe) -> Verdict:
-        first = await self._answers(probe, again=False)
-        if not first:
-            return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
-        verdict = self._question.read(first)
-        if verdict.flag is Flag.UNREADABLE:
-            verdict = self._question.read(first, await self._answers(probe, again=True))
-        return verdict
-
-    async def _answers(self, probe: Probe, again: bool) -> tuple[Answer, ...]:
-        """Return the answers to one ask, or () where both stimuli are the same picture and nothing is asked."""
-        known = self._recorded(probe, again)
-        if known is not None:
-            return known
-        reference, stimulus = await asyncio.to_thread(self._pictures, probe)
-        if probe.level != probe.reference and reference.digest == stimulus.digest:
-            await self._put.store.add(self._trial(probe, again, 0, ""))
-            return ()
-        if probe.reference == 0:
-            await self._put.keep(reference)
-        answers = []
-        for part, query in enumerate(self._question.ask(self._series.distortion.word, reference, stimulus, again)):
-            shown = Query(query.parts, probe.draw)
-            answers.append(
-                await self._put.answer(shown, self._trial(probe, again, part, shown.key(self._put.fingerprint)))
-            )
-        return tuple(answers)
-
-    def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
-        """Return what the store has, without drawing a pixel; None where something is missing."""
-        answers: list[Answer] = []
-        while (trial := self._known.get((probe, again, len(answers)))) is not None:
-            if not trial.key:
-                return ()
-            if trial.answer is None:
-                return None
-            answers.append(trial.answer)
-            self._put.progress.replayed += 1
-        return tuple(answers) or None
-
-    def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
-        with self._opening:
-            if self._stimuli is None:
-                self._stimuli = self._series.open()
-        return self._stimuli(probe.reference), self._stimuli(probe.level)
-
-    def _trial(self, probe: Probe, again: bool, part: int, key: str) -> Trial:
-        names = (self._put.observer.name, self._question.name, self._series.id)
-        return Trial(*names, probe.reference, probe.level, probe.draw, again, part, key)
-
-
-def _answered(trial: Trial, answer: Answer | None) -> Trial:
-    return Trial(
-        trial.observer, trial.question, trial.series, trial.reference, trial.level, trial.draw, trial.again, trial.part,
-        trial.key, answer,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -333,8 +110,11 @@ class Study:
             FatalObserverError: an observer would answer no question; what was answered is kept.
         """
         progress = Progress(len(self.series) * len(self.questions) * len(self.observers), refused=self.refused)
-        with Store.create(out, self._manifest()) as store:
-            self._same(store)
+        kinds = {series.distortion.name: series.distortion for series in self.series}.values()
+        name = str(self.spec.procedure.get("name", "skip"))
+        mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions)
+        with Store.create(out, mine) as store:
+            store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
             asyncio.run(self._run(store, progress, watch, offline))
         return progress
@@ -345,23 +125,24 @@ class Study:
             async with observer:
                 fingerprint = dict(observer.fingerprint())
                 known = store.manifest["observers"]
-                if known.setdefault(observer.name, fingerprint) != fingerprint:
-                    raise _other(store.path, f"observer {observer.name}", known[observer.name], fingerprint)
-                store.amend(observers=known, versions=store.manifest["versions"] | _versions("torch", "transformers"))
+                there = known.setdefault(observer.name, fingerprint)
+                manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
+                loaded = manifest.versions("torch", "transformers", "onnxruntime")
+                store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 notice = getattr(observer, "notice", "")
                 if notice and not offline:
                     progress.notices.append(notice)
                 watch(progress)
-                put = _Put(
+                session = Session(
                     observer, ident.digest(fingerprint), store, progress, watch, offline, budget,
                     self.spec.identical_pairs,
                 )  # fmt: skip
-                await self._observe(put)
-                budget = put.budget
+                await self._observe(session)
+                budget = session.budget
 
-    async def _observe(self, put: _Put) -> None:
+    async def _observe(self, session: Session) -> None:
         work = ((question, series) for question in self.questions for series in self.series)
-        workers = [asyncio.create_task(self._work(put, work)) for _ in range(put.observer.concurrency)]
+        workers = [asyncio.create_task(self._work(session, work)) for _ in range(session.observer.concurrency)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -369,49 +150,18 @@ class Study:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, put: _Put, work: Iterator[tuple[Question, Series]]) -> None:
+    async def _work(self, session: Session, work: Iterator[tuple[Question, Series]]) -> None:
         for question, series in work:
             try:
-                await put.series(question, series, self.method)
-            except (_Unanswered, InputError) as error:
-                kind = error.kind if isinstance(error, _Unanswered) else "input"
-                detail = error.detail if isinstance(error, _Unanswered) else str(error)
-                put.progress.unfinished.append(
-                    Unfinished(put.observer.name, series.distortion.name, series.reference.name, kind, detail)
+                await session.series(question, series, self.method)
+            except (Unanswered, InputError) as error:
+                kind = error.kind if isinstance(error, Unanswered) else "input"
+                detail = error.detail if isinstance(error, Unanswered) else str(error)
+                session.progress.unfinished.append(
+                    Unfinished(session.observer.name, series.distortion.name, series.reference.name, kind, detail)
                 )
-            put.progress.done += 1
-            put.watch(put.progress)
-
-    def _manifest(self) -> dict[str, Any]:
-        kinds = {series.distortion.name: series.distortion for series in self.series}
-        return {
-            "limen": limen.__version__,
-            "git": _git_revision(),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "versions": {"python": platform.python_version()} | _versions("numpy", "pillow", "segno"),
-            "reader": READER_VERSION,
-            "procedure": self._procedure(),
-            "seed": self.spec.seed,
-            "distortions": {name: _ladder(kind) for name, kind in sorted(kinds.items())},
-            "questions": {question.name: _wording(question) for question in self.questions},
-            "observers": {},
-        }
-
-    def _procedure(self) -> dict[str, Any]:
-        chosen: dict[str, Any] = msgspec.to_builtins(self.method)
-        return {"name": self.spec.procedure.get("name", "skip"), **chosen}
-
-    def _same(self, store: Store) -> None:
-        """Refuse a directory that holds another study; add distortions and questions that are new to it."""
-        mine, there = self._manifest(), store.manifest
-        for entry in ("procedure", "seed"):
-            if mine[entry] != there[entry]:
-                raise _other(store.path, entry, there[entry], mine[entry])
-        for entry in ("distortions", "questions"):
-            for name, content in mine[entry].items():
-                if there[entry].setdefault(name, content) != content:
-                    raise _other(store.path, f"{entry[:-1]} {name}", there[entry][name], content)
-        store.amend(distortions=there["distortions"], questions=there["questions"])
+            session.progress.done += 1
+            session.watch(session.progress)
 
 
 def _make_observer(entry: str | dict[str, Any]) -> Observer:
@@ -427,56 +177,6 @@ def _make_observer(entry: str | dict[str, Any]) -> Observer:
 def _row(series: Series) -> SeriesRow:
     kind, reference = series.distortion, series.reference
     return SeriesRow(series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
-
-
-def _ladder(kind: distortions.Distortion) -> dict[str, Any]:
-    ladder = kind.ladder
-    return {
-        "version": kind.version,
-        "word": kind.word,
-        "unit": ladder.unit,
-        "ladder": ladder.digest,
-        "strengths": list(ladder.strengths),
-    }
-
-
-def _wording(question: Question) -> dict[str, Any]:
-    text = question.wording.implicit if question.implicit else question.wording.explicit
-    return {"digest": question.digest, "order": question.order.value, "text": text}
-
-
-def _versions(*names: str) -> dict[str, str]:
-    """Return the versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_revision() -> str | None:
-    """Return the commit limen runs from, where this very file is tracked by one."""
-    here = Path(__file__)
-    try:
-        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
-            call = ["git", "-C", str(here.parent), *command]
-            result = subprocess.run(call, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
-
-
-def _other(path: Path, what: str, there: object, given: object) -> StoreError:
-    return StoreError(
-        f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. Give another --out."
-    )
-
-
-def _short(content: object) -> str:
-    text = ident.canonical(content).decode()
-    return text if len(text) <= 200 else f"{text[:80]}... (digest {ident.digest(content)[:8]})"
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:

@@ -1,0 +1,102 @@
+"""What a run's manifest says: with what it was measured, so that two studies are never mixed in one directory."""
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import limen
+from limen import ident
+from limen.distortion import Distortion
+from limen.errors import StoreError
+from limen.procedure import Method
+from limen.question import Question
+from limen.reading import READER_VERSION
+
+
+def describe(
+    procedure: str, method: Method, seed: int, kinds: Iterable[Distortion], questions: Iterable[Question]
+) -> dict[str, Any]:
+    """Return the manifest of a new run; observers enter theirs when they begin."""
+    settings: dict[str, Any] = msgspec.to_builtins(method)
+    return {
+        "limen": limen.__version__,
+        "git": _git_revision(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | versions("numpy", "pillow", "segno"),
+        "reader": READER_VERSION,
+        "procedure": {"name": procedure, **settings},
+        "seed": seed,
+        "distortions": {kind.name: _ladder(kind) for kind in sorted(kinds, key=lambda kind: kind.name)},
+        "questions": {question.name: _wording(question) for question in questions},
+        "observers": {},
+    }
+
+
+def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of the manifest `there` with the distortions and questions that `mine` adds.
+
+    Raises:
+        StoreError: the directory holds another study, naming the first thing that differs.
+    """
+    for entry in ("procedure", "seed"):
+        same(path, entry, there[entry], mine[entry])
+    changed = {}
+    for entry in ("distortions", "questions"):
+        changed[entry] = dict(there[entry])
+        for name, content in mine[entry].items():
+            same(path, f"{entry[:-1]} {name}", changed[entry].setdefault(name, content), content)
+    return changed
+
+
+def same(path: Path, what: str, there: object, given: object) -> None:
+    """Raise `StoreError` unless what the run was begun with is what is given now."""
+    if there != given:
+        raise StoreError(
+            f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "
+            "Give another --out."
+        )
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Return the versions of those distributions that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _ladder(kind: Distortion) -> dict[str, Any]:
+    ladder = kind.ladder
+    about = {"version": kind.version, "word": kind.word, "unit": ladder.unit, "ladder": ladder.digest}
+    return about | {"strengths": list(ladder.strengths)}
+
+
+def _wording(question: Question) -> dict[str, Any]:
+    text = question.wording.implicit if question.implicit else question.wording.explicit
+    return {"digest": question.digest, "order": question.order.value, "text": text}
+
+
+def _git_revision() -> str | None:
+    """Return the commit limen runs from, where this very file is tracked by one."""
+    here = Path(__file__)
+    try:
+        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
+            call = ["git", "-C", str(here.parent), *command]
+            result = subprocess.run(call, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def _short(content: object) -> str:
+    text = ident.canonical(content).decode()
+    return text if len(text) <= 200 else f"{text[:80]}... (digest {ident.digest(content)[:8]})"

@@ -1,0 +1,237 @@
+"""One observer being questioned: from a procedure's probes to pictures, answers, and verdicts, with a store between."""
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from limen.errors import FatalObserverError
+from limen.image import Picture, png
+from limen.observer import Observer
+from limen.procedure import Method, Probe
+from limen.question import Query, Question
+from limen.reading import Flag, Verdict
+from limen.stimulus import Series
+from limen.store import Store
+from limen.threshold import Threshold
+from limen.trial import Answer, Attempt, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A series that stays open, and why."""
+
+    observer: str
+    distortion: str
+    reference: str
+    kind: str
+    detail: str
+
+
+@dataclass
+class Progress:
+    """How far a study is; counted up while it runs.
+
+    Attributes:
+        total, done: series, over all observers and questions.
+        asked: queries answered by an observer in this session.
+        replayed: queries whose answer was in the store.
+        failures: attempts that failed.
+        tokens_in, tokens_out: spent in this session, where the observer says.
+        unfinished: series left open.
+        refused: one line for each file that could not be used.
+        notices: what a person should know before it starts (where photographs are sent).
+    """
+
+    total: int = 0
+    done: int = 0
+    asked: int = 0
+    replayed: int = 0
+    failures: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    unfinished: list[Unfinished] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
+    notices: list[str] = field(default_factory=list)
+
+    def count(self, answer: Answer) -> None:
+        """Add one answer's cost."""
+        self.asked += 1
+        self.tokens_in += answer.tokens_in or 0
+        self.tokens_out += answer.tokens_out or 0
+
+
+Watch = Callable[[Progress], None]
+
+
+class Unanswered(Exception):
+    """A query that stays without an answer for now."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(f"{kind}: {detail}")
+
+
+@dataclass
+class Session:
+    """One observer being questioned: the part of a study that does I/O.
+
+    Attributes:
+        observer: entered.
+        fingerprint: digest of its fingerprint, part of every key.
+        store: open for writing.
+        progress, watch: counted up, and told.
+        offline: ask nobody.
+        budget: bytes left for keeping references.
+        identical_pairs: whether to show references with themselves.
+    """
+
+    observer: Observer
+    fingerprint: str
+    store: Store
+    progress: Progress
+    watch: Watch
+    offline: bool
+    budget: float
+    identical_pairs: bool
+    flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
+    silent: int = 0  # queries since the last answer
+    kept: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.gate = asyncio.Semaphore(self.observer.concurrency)
+
+    async def series(self, question: Question, series: Series, method: Method) -> None:
+        """Run the procedure on one series, then show the identical pairs."""
+        talk = _Talk(self, question, series)
+        course = method.start(series.distortion.ladder)
+        thresholds: tuple[Threshold, ...]
+        try:
+            ask = next(course)
+            while True:
+                ask = course.send(await talk.verdicts(ask.needed))
+        except StopIteration as stop:
+            thresholds = stop.value
+        if self.identical_pairs:
+            references = {0} | {threshold.reference for threshold in thresholds}
+            await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
+
+    async def answer(self, query: Query, trial: Trial) -> Answer:
+        """Return the answer to a query from the store, from a request under way, or from the observer."""
+        found = self.store.get(trial.key)
+        if found is None and trial.key in self.flying:
+            found = await self.flying[trial.key]
+        if found is not None:
+            await self.store.add(dataclasses.replace(trial, answer=found))
+            self.progress.replayed += 1
+            return found
+        if self.offline:
+            raise Unanswered("not-recorded", "the run holds no answer to this, and --offline asks nobody")
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self.flying[trial.key] = future
+        try:
+            async with self.gate:
+                reply = await self.observer.answer(query)
+            await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts)
+            self._count(reply.answer, reply.attempts)
+            future.set_result(reply.answer)
+        finally:
+            del self.flying[trial.key]
+            if not future.done():
+                future.set_result(None)
+        if reply.answer is None:
+            last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
+            raise Unanswered(last.outcome, last.detail)
+        return reply.answer
+
+    def _count(self, answer: Answer | None, attempts: tuple[Attempt, ...]) -> None:
+        self.progress.failures += len(attempts) - (answer is not None)
+        if answer is None:
+            self.silent += 1
+            if self.silent >= max(20, 3 * self.observer.concurrency):
+                last = attempts[-1].outcome if attempts else "failed"
+                raise FatalObserverError(
+                    last, f"{self.silent} questions in a row got no answer from {self.observer.name}"
+                )
+        else:
+            self.silent = 0
+            self.progress.count(answer)
+        self.watch(self.progress)
+
+    async def keep(self, picture: Picture) -> None:
+        """Keep a reference's pixels while the budget lasts."""
+        if picture.digest in self.kept or self.budget <= 0:
+            return
+        self.kept.add(picture.digest)
+        data = await asyncio.to_thread(png, picture.pixels)
+        self.budget -= len(data)
+        await self.store.keep(picture.digest, data)
+
+
+class _Talk:
+    """One series being put to one observer."""
+
+    def __init__(self, session: Session, question: Question, series: Series) -> None:
+        self._session, self._question, self._series = session, question, series
+        self._stimuli: Callable[[int], Picture] | None = None
+        self._opening = threading.Lock()
+        self._known: dict[tuple[Probe, bool, int], Trial] = {
+            (Probe(t.reference, t.level, t.draw), t.again, t.part): t
+            for t in session.store.trials(session.observer.name, question.name, series.id)
+        }
+
+    async def verdicts(self, probes: tuple[Probe, ...]) -> dict[Probe, Verdict]:
+        if len(probes) == 1:
+            return {probes[0]: await self._verdict(probes[0])}
+        return dict(zip(probes, await asyncio.gather(*map(self._verdict, probes)), strict=True))
+
+    async def _verdict(self, probe: Probe) -> Verdict:
+        first = await self._answers(probe, again=False)
+        if not first:
+            return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
+        verdict = self._question.read(first)
+        if verdict.flag is Flag.UNREADABLE:
+            verdict = self._question.read(first, await self._answers(probe, again=True))
+        return verdict
+
+    async def _answers(self, probe: Probe, again: bool) -> tuple[Answer, ...]:
+        """Return the answers to one ask, or () where both stimuli are the same picture and nothing is asked."""
+        known = self._recorded(probe, again)
+        if known is not None:
+            return known
+        reference, stimulus = await asyncio.to_thread(self._pictures, probe)
+        if probe.level != probe.reference and reference.digest == stimulus.digest:
+            await self._session.store.add(self._trial(probe, again, 0, ""))
+            return ()
+        if probe.reference == 0:
+            await self._session.keep(reference)
+        answers = []
+        for part, query in enumerate(self._question.ask(self._series.distortion.word, reference, stimulus, again)):
+            shown = Query(query.parts, probe.draw)
+            answers.append(
+                await self._session.answer(shown, self._trial(probe, again, part, shown.key(self._session.fingerprint)))
+            )
+        return tuple(answers)
+
+    def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
+        """Return what the store has, without drawing a pixel; None where something is missing."""
+        answers: list[Answer] = []
+        while (trial := self._known.get((probe, again, len(answers)))) is not None:
+            if not trial.key:
+                return ()
+            if trial.answer is None:
+                return None
+            answers.append(trial.answer)
+            self._session.progress.replayed += 1
+        return tuple(answers) or None
+
+    def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
+        with self._opening:
+            if self._stimuli is None:
+                self._stimuli = self._series.open()
+        return self._stimuli(probe.reference), self._stimuli(probe.level)
+
+    def _trial(self, probe: Probe, again: bool, part: int, key: str) -> Trial:
+        names = (self._session.observer.name, self._question.name, self._series.id)
+        return Trial(*names, probe.reference, probe.level, probe.draw, again, part, key)
