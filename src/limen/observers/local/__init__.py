@@ -1,0 +1,219 @@
+"""A local model: any image-text-to-text checkpoint that transformers' Auto classes load, in this process.
+
+Pictures and text go into one user message, in the order of the query, through the checkpoint's own chat template.
+Pictures reach its processor as PIL images of exactly the pixels; what the processor does to them (scaling, cropping)
+is its own, and its class and settings are in the fingerprint. How a checkpoint is loaded, and what is changed about
+its decoding: `limen.checkpoint`.
+
+p(yes) is read from the raw softmax, before any temperature, at the first token of the answer that carries a word:
+further back the probabilities depend on what has been said (`limen.flagmass`).
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from PIL import Image as Pillow
+
+from limen import ident
+from limen.errors import FatalObserverError, InputError
+from limen.flagmass import flag_mass, flag_position, offers_letters
+from limen.observer import Answer, Attempt, Query, Reply, observer
+from limen.observers.local import checkpoint
+from limen.observers.local.checkpoint import Checkpoint, Options
+
+CANDIDATES = 20  # tokens whose probabilities are read at the flag; servers give as many
+GATHER = 0.002  # seconds a batch waits for queries that are asked at the same moment
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A query that waits for its reply."""
+
+    query: Query
+    reply: Reply | None = None
+
+
+@observer("local", Options)
+class Local:
+    """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL"""
+
+    def __init__(self, model: str, options: Options) -> None:
+        self._source = checkpoint.locate(model, options)
+        self._options = options
+        self._batch = 1 if options.temperature > 0 else options.batch
+        self._label = checkpoint.label(self._source)
+        self._loaded: Checkpoint | None = None
+        self._waiting: list[_Ticket] = []
+        self.name = f"local:{self._label}"
+        self.concurrency = 2 * self._batch
+
+    async def __aenter__(self) -> Self:
+        self._turn = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="limen-local")
+        load = asyncio.get_running_loop().run_in_executor(self._pool, checkpoint.load, self._source, self._options)
+        try:
+            self._loaded = await load
+        finally:
+            if self._loaded is None:
+                self._pool.shutdown(wait=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._loaded = None
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what decides the answers; known once the model is loaded, so inside `async with`.
+
+        A model from the hub is named by id and commit. A folder is known by a digest of the names, sizes and
+        contents of its files, not by its own name: files up to 64 MiB whole, larger ones by their first and last
+        bytes and 30 samples between. Training, even a little, changes nearly every byte of a weight file and is
+        seen; a change of a few bytes made on purpose may not be.
+        """
+        return {
+            **self._held().identity,
+            "kind": "local",
+            "batch": self._batch,
+            "max_tokens": self._options.max_tokens,
+            "temperature": self._options.temperature,
+        }
+
+    async def answer(self, query: Query) -> Reply:
+        """Answer one query, together with up to `batch` - 1 others that wait at the same moment.
+
+        Whoever comes first answers for those behind; the others find their reply when it is their turn.
+        """
+        self._held()
+        ticket = _Ticket(query)
+        self._waiting.append(ticket)
+        try:
+            async with self._turn:
+                if ticket.reply is None:
+                    await self._serve(ticket)
+        finally:
+            self._waiting.remove(ticket)
+        assert ticket.reply is not None
+        return ticket.reply
+
+    async def _serve(self, first: _Ticket) -> None:
+        """Fill in the replies of `first` and of those that wait with it."""
+        if self._batch > 1:
+            await asyncio.sleep(GATHER)
+        others = [ticket for ticket in self._waiting if ticket.reply is None and ticket is not first]
+        taken = [first, *others[: self._batch - 1]]
+        queries = [ticket.query for ticket in taken]
+        replies = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, queries)
+        for ticket, reply in zip(taken, replies, strict=True):
+            ticket.reply = reply
+
+    def _ask(self, queries: Sequence[Query], past: tuple[Attempt, ...] = ()) -> list[Reply]:
+        """Answer a batch; after a failure, once more in halves (out of memory) or singly (anything else)."""
+        began = time.perf_counter()
+        try:
+            answers = self._generate(queries)
+        except checkpoint.FAILURES as error:
+            # Not tried again in here: the traceback still holds the tensors of the failed batch.
+            failed = Attempt(checkpoint.outcome(error), checkpoint.line(error), time.perf_counter() - began)
+        else:
+            seconds = time.perf_counter() - began
+            attempts = (*past, Attempt("ok", "", seconds))
+            return [Reply(replace(answer, seconds=seconds, model=self._label), attempts) for answer in answers]
+        if failed.outcome == "device-lost":
+            raise FatalObserverError("device-lost", f"{self.name}: {failed.detail}. Start the run again.")
+        held = self._held()
+        if held.model.device.type == "cuda":
+            held.torch.cuda.empty_cache()
+        if len(queries) == 1 or past:
+            return [Reply(None, (*past, failed)) for _ in queries]
+        step = (len(queries) + 1) // 2 if failed.outcome == "out-of-memory" else 1
+        parts = [queries[start : start + step] for start in range(0, len(queries), step)]
+        return [reply for part in parts for reply in self._ask(part, (failed,))]
+
+    def _generate(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answer queries in one batch."""
+        held = self._held()
+        inputs = self._inputs(queries)
+        with held.torch.inference_mode(), self._seeded(queries):
+            out = held.model.generate(**inputs, return_dict_in_generate=True, output_logits=True)
+        rows = out.sequences[:, -len(out.logits) :].tolist()
+        return [
+            self._read(query, int(inputs["attention_mask"][row].sum()), tokens, [step[row] for step in out.logits])
+            for row, (query, tokens) in enumerate(zip(queries, rows, strict=True))
+        ]
+
+    def _inputs(self, queries: Sequence[Query]) -> dict[str, Any]:
+        """Return what the model takes, padded on the left, on its device."""
+        held = self._held()
+        prompts = [self._prompt(query) for query in queries]
+        images = [[Pillow.fromarray(picture.pixels) for picture in query.pictures] for query in queries]
+        start = held.processor.tokenizer.bos_token
+        batch = held.processor(
+            text=prompts,
+            images=images if any(images) else None,
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=not (start and prompts[0].startswith(start)),
+        )
+        device, dtype = held.model.device, held.model.dtype
+        return {
+            name: value.to(device, dtype if value.is_floating_point() else None)
+            for name, value in batch.items()
+            if isinstance(value, held.torch.Tensor)
+        }
+
+    def _prompt(self, query: Query) -> str:
+        """Return one user turn as the chat template writes it."""
+        kinds = [isinstance(part, str) for part in query.parts]
+        if not self._held().interleaved and kinds != sorted(kinds):
+            raise FatalObserverError(
+                "order", "the chat template puts all pictures first: ask in an order that ends with the question."
+            )
+        return checkpoint.render(self._held().processor, query.parts)
+
+    @contextmanager
+    def _seeded(self, queries: Sequence[Query]) -> Iterator[None]:
+        """Seed torch for one sampled answer and put its generators back: generate() takes no generator of its own."""
+        if self._options.temperature == 0:
+            yield
+            return
+        (query,) = queries
+        torch, kind = self._held().torch, self._held().model.device.type
+        count = 0 if kind == "cpu" else torch.get_device_module(kind).device_count()
+        with torch.random.fork_rng(range(count), device_type=kind if count else "cuda"):
+            torch.manual_seed(ident.seed("local", query.draw, ident.digest(query.shown)) % 2**63)
+            yield
+
+    def _read(self, query: Query, length: int, tokens: list[int], logits: Sequence[Any]) -> Answer:
+        """Return one row of a batch as an answer."""
+        held = self._held()
+        words = held.processor.tokenizer
+        stop = next((place for place, token in enumerate(tokens) if token in held.ends), None)
+        tokens = tokens if stop is None else tokens[: stop + 1]
+        place = flag_position(words.decode([token], skip_special_tokens=True) for token in tokens)
+        mass = None
+        if place is not None:
+            top = logits[place].float().softmax(-1).topk(min(CANDIDATES, logits[place].shape[-1]))
+            texts = (words.decode([token]) for token in top.indices.tolist())
+            mass = flag_mass(zip(texts, top.values.tolist(), strict=True), letters=offers_letters(query.text))
+        p_yes, p_neither = mass or (None, None)
+        return Answer(
+            text=words.decode(tokens, skip_special_tokens=True),
+            p_yes=p_yes,
+            p_neither=p_neither,
+            finish="length" if stop is None else "stop",
+            tokens_in=length,
+            tokens_out=len(tokens),
+        )
+
+    def _held(self) -> Checkpoint:
+        if self._loaded is None:
+            raise InputError(f"{self.name} is not loaded. Use it inside `async with`.")
+        return self._loaded

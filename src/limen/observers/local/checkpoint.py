@@ -1,0 +1,393 @@
+"""A checkpoint for pictures and text: find it, load it, say what it is. Every failure is one line that says what to do.
+
+What differs from the checkpoint's own habits, and why:
+
+- Decoding is plainly greedy: the checkpoint's generation config gives the end, padding and forbidden tokens only.
+  A repetition penalty (Qwen2.5-VL ships 1.05) would punish the word *yes* for standing in the question.
+- Models whose processor wants a video processor are loaded without one where torchvision is missing: transformers
+  would refuse them (its issue 48558), though no video is ever shown here.
+- Weights that a checkpoint lacks are an error, where transformers would draw them at random and say so in a log.
+- Only safetensors are read. Code from a repository runs if, and only if, `trust_remote_code` names that repository.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+
+from limen import ident
+from limen.errors import InputError, MissingExtraError
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+WHOLE = 64 * 2**20  # weight files up to this many bytes are digested whole, larger ones by samples
+SAMPLES, SAMPLE = 32, 2**16
+CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+KEPT = (
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "bad_words_ids"),
+)
+FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, MemoryError)
+
+
+class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be chosen about a local model.
+
+    Attributes:
+        revision: branch, tag or commit on the hub; empty for its main branch. Pin a commit to publish.
+        dtype: of the weights; "auto" as they are stored.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+        batch: queries answered in one go. Greedy answers may depend on it, so it is part of the key.
+        max_tokens: length at which an answer is cut off.
+        temperature: 0 is greedy. Above, answers are sampled, one query at a time (`batch` is then 1), from a
+            seed made of what is shown and of the query's draw: asked again, the same draw gives the same answer.
+        trust_remote_code: the repository (or folder) whose code may run: the model's own name, spelt out.
+        min_pixels, max_pixels: bounds on a picture's size where the processor has them (Qwen-VL).
+        longest_edge: pixels to which the longer side is scaled where the processor has it (Idefics3, SmolVLM).
+        attention: "auto", or a kernel that transformers knows ("eager", "sdpa", "flash_attention_2").
+    """
+
+    revision: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    batch: Positive = 1
+    max_tokens: Positive = 64
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    trust_remote_code: str = ""
+    min_pixels: Positive | None = None
+    max_pixels: Positive | None = None
+    longest_edge: Positive | None = None
+    attention: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model with its processor, ready to generate.
+
+    Attributes:
+        torch: the library.
+        model: on its device, decoding as `Options` say.
+        processor: pads on the left.
+        interleaved: whether the chat template keeps pictures where they stand; else it puts them all first.
+        ends: the tokens that end an answer.
+        identity: what was loaded, as fingerprints name it.
+    """
+
+    torch: Any
+    model: Any
+    processor: Any
+    interleaved: bool
+    ends: frozenset[int]
+    identity: Mapping[str, Any]
+
+
+def locate(model: str, options: Options) -> str:
+    """Return the folder or hub id that `model` means; refuse what is neither, and trust in other code than its own."""
+    folder = Path(model).expanduser()
+    if not model or (not folder.is_dir() and not HUB_ID.fullmatch(model)):
+        raise InputError(
+            f"No model at {model!r}. Give the folder of a checkpoint, or a hub id such as "
+            "local:HuggingFaceTB/SmolVLM-256M-Instruct."
+        )
+    if options.trust_remote_code and options.trust_remote_code != model:
+        raise InputError(
+            f"trust_remote_code names {options.trust_remote_code!r}, but the model is {model!r}. Its code runs only "
+            "if trust_remote_code is exactly the model's name: read the code first."
+        )
+    return str(folder) if folder.is_dir() else model
+
+
+def label(source: str) -> str:
+    """Return what tables call a model: its hub id, or its folder's name without the path."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
+
+
+def load(source: str, options: Options) -> Checkpoint:
+    """Load a checkpoint.
+
+    Raises:
+        InputError: one line saying what is wrong with it and what to do.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    torch, transformers = _libraries()
+    trust = bool(options.trust_remote_code)
+    folder = Path(source).is_dir()
+    hub = {} if folder or not options.revision else {"revision": options.revision}
+    device = _device(torch, options.device)
+    remedy = "Check the name, the connection, and for a gated model that you are logged in"
+    if folder:
+        remedy = "Check that the folder holds the config.json of a model that this version of transformers knows"
+    with _explaining(source, remedy):
+        if trust:
+            _refuse_foreign_code(transformers, source, hub)
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust, **hub)
+    _check_kind(transformers, source, config, trust)
+    with _explaining(source, "Its processor files are missing or do not fit; fetch the whole repository"):
+        processor = _processor(transformers, source, config, trust, hub)
+    _check_processor(source, processor)
+    _resize(source, processor.image_processor, options)
+    with _explaining(source, "Check that the folder holds model.safetensors, and that the device holds the model"):
+        kernel = {} if options.attention == "auto" else {"attn_implementation": options.attention}
+        model, report = transformers.AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=options.dtype if options.dtype == "auto" else getattr(torch, options.dtype),
+            use_safetensors=True,
+            weights_only=True,
+            trust_remote_code=trust,
+            output_loading_info=True,
+            **hub,
+            **kernel,
+        )
+        model = model.to(device).eval()
+    if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
+        raise InputError(
+            f"{source}: weights are missing or do not fit: {len(absent)} (first: {absent[0]}), which would be random. "
+            "Fetch the whole checkpoint."
+        )
+    _decode_plainly(model, processor.tokenizer, options)
+    with _explaining(source, "Give the checkpoint a chat template that takes a list of pictures and texts"):
+        interleaved = _interleaves(source, processor)
+    end = model.generation_config.eos_token_id
+    ends = frozenset([] if end is None else [end] if isinstance(end, int) else end)
+    return Checkpoint(torch, model, processor, interleaved, ends, _identity(source, model, processor, config))
+
+
+def _libraries() -> tuple[Any, Any]:
+    """Return torch and transformers."""
+    try:
+        return importlib.import_module("torch"), importlib.import_module("transformers")
+    except ImportError:
+        raise MissingExtraError("local models", "transformers", "local") from None
+
+
+def _device(torch: Any, name: str) -> Any:
+    """Return the torch device that `name` means, if this machine has it."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with _explaining(f"device {name!r}", "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"):
+        device = torch.device(name)
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise InputError(f"Device {name!r} is not on this machine. Use 'auto' or 'cpu'.")
+    return device
+
+
+def _refuse_foreign_code(transformers: Any, source: str, hub: Mapping[str, str]) -> None:
+    """Refuse a trusted repository whose configuration runs code from another one."""
+    for name in CONFIGS:
+        path = transformers.utils.cached_file(source, name, _raise_exceptions_for_missing_entries=False, **hub)
+        entries = orjson.loads(Path(path).read_bytes()).get("auto_map", {}) if path else {}
+        for entry in entries.values() if isinstance(entries, dict) else ():
+            for one in entry if isinstance(entry, list) else [entry]:
+                other, separator, _ = str(one or "").partition("--")
+                if separator and other != source:
+                    raise InputError(
+                        f"{source}: runs code from {other!r}, which trust_remote_code does not name. Read that code, "
+                        "copy it into a folder of your own, and trust the folder."
+                    )
+
+
+def _check_kind(transformers: Any, source: str, config: Any, trust: bool) -> None:
+    """Refuse a model that does not turn pictures and text into text."""
+    auto = getattr(config, "auto_map", None) or {}
+    if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return
+    if trust and "AutoModelForImageTextToText" in auto:
+        return
+    text_only = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    what = "a text-only model: it takes no pictures" if text_only else "not an image-text-to-text model"
+    raise InputError(
+        f"{source}: {config.model_type!r} is {what}. Use a vision-language checkpoint (Idefics3, SmolVLM, Qwen-VL, "
+        "InternVL, LLaVA-OneVision, ...)."
+    )
+
+
+class _NoVideo(dict[str, Any]):
+    """Stands where a processor keeps its video processor; SmolVLM's asks it for two numbers even for pictures."""
+
+    num_frames = None
+    fps = None
+    model_input_names: tuple[str, ...] = ()
+
+
+def _processor(transformers: Any, source: str, config: Any, trust: bool, hub: Mapping[str, str]) -> Any:
+    """Load the processor; without torchvision, one that has no video processor."""
+    kind = transformers.PROCESSOR_MAPPING.get(type(config), None)
+    names = kind.get_attributes() if kind else []
+    if "video_processor" not in names or importlib.util.find_spec("torchvision"):
+        return transformers.AutoProcessor.from_pretrained(source, trust_remote_code=trust, **hub)
+
+    def check(self: Any, name: str, part: Any) -> Any:
+        return None if name == "video_processor" else kind.check_argument_for_proper_class(self, name, part)
+
+    parts = {
+        "video_processor": _NoVideo(),
+        "tokenizer": transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust, **hub),
+        "image_processor": transformers.AutoImageProcessor.from_pretrained(source, trust_remote_code=trust, **hub),
+    }
+    settings, _ = kind.get_processor_dict(source, **hub)
+    without_video: Any = type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
+    return without_video.from_args_and_dict([parts.get(name) for name in names], settings)
+
+
+def _check_processor(source: str, processor: Any) -> None:
+    """Refuse a processor that takes no pictures or has no chat template; pad on the left."""
+    words = getattr(processor, "tokenizer", None)
+    if words is None or getattr(processor, "image_processor", None) is None:
+        raise InputError(
+            f"{source}: its processor ({type(processor).__name__}) does not take pictures and text. Fetch the whole "
+            "repository, with preprocessor_config.json or processor_config.json and the tokenizer."
+        )
+    if not (getattr(processor, "chat_template", None) or getattr(words, "chat_template", None)):
+        raise InputError(
+            f"{source}: has no chat template. Use the instruction-tuned checkpoint, or put its chat_template.jinja "
+            "into the folder."
+        )
+    words.padding_side = "left"
+    if words.pad_token is None:
+        words.pad_token = words.eos_token
+
+
+def _resize(source: str, images: Any, options: Options) -> None:
+    """Set the bounds on a picture's size that the image processor has; refuse those it has not."""
+    size = {name: value for name, value in dict(images.size or {}).items() if value is not None}
+    counts = "max_pixels" in getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})
+    homes = {
+        "min_pixels": "shortest_edge" if counts else "",
+        "max_pixels": "longest_edge" if counts else "",
+        "longest_edge": "" if counts else "longest_edge",
+    }
+    for option, home in homes.items():
+        value = getattr(options, option)
+        if value is None:
+            continue
+        if home not in size:
+            fitting = [name for name, home in homes.items() if home in size] or ["none"]
+            raise InputError(
+                f"{source}: its {type(images).__name__} has no {option}. Leave it out; it takes {', '.join(fitting)}."
+            )
+        size[home] = value
+        images.size = type(images.size)(**size)
+
+
+def _decode_plainly(model: Any, words: Any, options: Options) -> None:
+    """Replace how the checkpoint decodes, keeping its end, padding, start and forbidden tokens."""
+    kept = model.generation_config
+    plain = type(kept)(**{name: getattr(kept, name, None) for name in KEPT})
+    plain.eos_token_id = plain.eos_token_id if plain.eos_token_id is not None else words.eos_token_id
+    plain.pad_token_id = plain.pad_token_id if plain.pad_token_id is not None else words.pad_token_id
+    plain.max_new_tokens = options.max_tokens
+    plain.do_sample = options.temperature > 0
+    if plain.do_sample:
+        plain.temperature, plain.top_k, plain.top_p = options.temperature, 0, 1.0
+    model.generation_config = plain
+
+
+def render(processor: Any, parts: Sequence[Any]) -> str:
+    """Return a user turn of pictures and texts, in order, and the start of the answer."""
+    content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+    turn = [{"role": "user", "content": content}]
+    return str(processor.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+
+
+def _interleaves(source: str, processor: Any) -> bool:
+    """Say whether the chat template keeps a picture between two texts; refuse one that drops it."""
+    bare, first, between = (
+        render(processor, parts)
+        for parts in (("limen-1", "limen-2"), (None, "limen-1", "limen-2"), ("limen-1", None, "limen-2"))
+    )
+    if bare in (first, between) or not all("limen-1" in text and "limen-2" in text for text in (first, between)):
+        raise InputError(f"{source}: its chat template drops pictures or texts. Use the checkpoint's own template.")
+    return first != between
+
+
+def _identity(source: str, model: Any, processor: Any, config: Any) -> dict[str, Any]:
+    """Return what was loaded: revision or weights, numbers, kernels, decoding, preprocessing, versions."""
+    torch, transformers = _libraries()
+    images = processor.image_processor
+    settings = [orjson.loads(images.to_json_string()), render(processor, (None, None, "limen"))]
+    folder = Path(source).is_dir()
+    return {
+        "model": "" if folder else source,
+        "revision": getattr(config, "_commit_hash", None) or "",
+        "weights": _digest(Path(source)) if folder else "",
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "attention": getattr(model.config, "_attn_implementation", None) or "",
+        "decoding": ident.digest(orjson.loads(model.generation_config.to_json_string())),
+        "processor": [type(processor).__name__, type(images).__name__],
+        "preprocessing": ident.digest(settings),
+        "transformers": _minor(transformers.__version__),
+        "torch": _minor(torch.__version__),
+    }
+
+
+def _digest(folder: Path) -> str:
+    """Return a digest of a checkpoint folder: names, sizes and contents, of large files the samples."""
+    hasher = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        size = path.stat().st_size
+        hasher.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            if size <= WHOLE:
+                hasher.update(file.read())
+                continue
+            for sample in range(SAMPLES):
+                file.seek((size - SAMPLE) * sample // (SAMPLES - 1))
+                hasher.update(file.read(SAMPLE))
+    return hasher.hexdigest()[:32]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+@contextmanager
+def _explaining(what: str, remedy: str) -> Iterator[None]:
+    """Turn a library's failure into one line: what was given, why it failed, what to do."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(f"{what}: {line(error)}. Install what it names, or choose another model.") from None
+    except _failures() as error:
+        hint = remedy
+        if "trust_remote_code" in str(error):
+            hint = "Read its code; if you trust it, set trust_remote_code to the model's name"
+        raise InputError(f"{what}: {line(error)}. {hint}.") from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what the libraries raise for a checkpoint they cannot use."""
+    names = (
+        ("jinja2", "TemplateError"),
+        ("safetensors", "SafetensorError"),
+        ("huggingface_hub.errors", "StrictDataclassError"),
+    )
+    own = (getattr(importlib.import_module(module), name) for module, name in names)
+    return (*FAILURES, *own)
+
+
+def line(error: BaseException) -> str:
+    """Return the first line that an exception has to say."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
+
+
+def outcome(error: BaseException) -> str:
+    """Return the kind of a failure, as the table of failures names it."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return "out-of-memory"
+    lost = type(error).__name__ == "AcceleratorError" or "cuda error" in text
+    return "device-lost" if lost else "failed"
