@@ -50,8 +50,7 @@ class MissingExtraError(LimenError, ImportError):
 
     def __init__(self, purpose: str, library: str, extra: str) -> None:
         super().__init__(
-            f"{purpose[0].upper()}{purpose[1:]} needs {library}, which is not installed: "
-            f"pip install 'limen[{extra}]'"
+            f"{purpose[0].upper()}{purpose[1:]} needs {library}, which is not installed: pip install 'limen[{extra}]'"
         )
 
 
