@@ -43,4 +43,4 @@ class Series:
     def open(self) -> Callable[[int], Picture]:
         """Load the reference and return a function from level to picture, which keeps what it has made last."""
         render = self.distortion.render(self.reference.load(), self.key)
-        return functools.lru_cache(maxsize=8)(lambda level: Picture.of(render(level)))
+        return functools.lru_cache(maxsize=4)(lambda level: Picture.of(render(level)))
