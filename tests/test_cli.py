@@ -68,6 +68,7 @@ def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> 
         ),
         (("measure", "--images", photos, "--observer", "simulated", "--out", photos / "a.png"), "cannot be written"),
         (("measure", tmp_path / "study.toml", "--out", tmp_path / "x"), "cannot be read"),
+        (("measure", "--images", photos / "a.png", photos / "b.png", "--out", tmp_path / "x"), "--images before each"),
         (("report", tmp_path), "not a run directory"),
     ):
         done = limen(*arguments)
@@ -117,7 +118,8 @@ def test_render_writes_levels_and_a_sheet(tmp_path: Path, photos: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "a_blur_000.png", "a_blur_010.png", "a_blur_050.png", "a_qr_000.png", "a_qr_010.png", "a_qr_050.png", "a_sheet.png",
+        "a_blur_000.png", "a_blur_010.png", "a_blur_050.png",
+        "a_qr_000.png", "a_qr_010.png", "a_qr_050.png", "a_sheet.png",
     ]  # fmt: skip
     assert "6 stimuli" in done.stdout
 

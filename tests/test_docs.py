@@ -30,9 +30,8 @@ def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
         return
     script = tmp_path / "page.py"
     script.write_text("\n\n".join(code))
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONUTF8": "1"}
-    )
+    utf8 = os.environ | {"PYTHONUTF8": "1"}
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, env=utf8)
     assert done.returncode == 0, done.stderr
 
 

@@ -117,3 +117,28 @@ def test_reading_writes_nothing(tmp_path: Path) -> None:
         asyncio.run(store.add(trial(2, "k2")))
     manifest = orjson.loads((tmp_path / "run" / "manifest.json").read_bytes())
     assert manifest == {"schema": SCHEMA}
+
+
+def test_a_broken_database_is_named(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, *(trial(level, f"k{level}") for level in range(300)))
+    file = tmp_path / "run" / "trials.db"
+    data = file.read_bytes()
+    file.write_bytes(data[:4096] + b"x" * (len(data) - 4096))
+    with pytest.raises(StoreError, match=r"trials\.db cannot be read"), Store.open(tmp_path / "run") as store:
+        list(store.trials())
+    file.write_bytes(b"not a database, but long enough to look at" * 20)
+    with pytest.raises(StoreError, match=r"trials\.db cannot be read"):
+        Store.open(tmp_path / "run")
+    file.unlink()
+    with pytest.raises(StoreError, match=r"trials\.db cannot be read"):
+        Store.open(tmp_path / "run")
+
+
+def test_a_run_is_read_where_nothing_may_be_written(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial())
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    with Store.open(tmp_path / "run") as store:
+        assert list(store.trials()) == [trial()]
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before

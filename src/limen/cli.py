@@ -67,8 +67,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
         if shelf in (None, name):
             rows += [(noun, item, _summary(thing)) for item, thing in registry.every(noun).items()]
     if shelf in (None, "questions"):
-        rows += [("question", item.name, (item.wording.implicit if item.implicit else item.wording.explicit).split("\n")[0])
-                 for item in question.every()]  # fmt: skip
+        rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
     if as_json:
         _print_json([{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows])
     else:
@@ -84,24 +83,21 @@ def show(name: str, as_json: bool) -> None:
     from limen.report.tables import Table
 
     kind = distortion.find(name)
-    about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "unit": kind.ladder.unit,
-             "version": kind.version, "ladder": kind.ladder.digest, "strengths": list(kind.ladder.strengths)}  # fmt: skip
+    about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "version": kind.version}
+    about |= {"unit": kind.ladder.unit, "ladder": kind.ladder.digest, "strengths": list(kind.ladder.strengths)}
     if as_json:
         _print_json(about)
         return
-    strengths = [(str(k), f"{kind.ladder[k]:g}") for k in range(1, len(kind.ladder) + 1)]
-    columns = 5
-    height = -(-len(strengths) // columns)
-    rows = tuple(
-        tuple(
-            cell
-            for c in range(columns)
-            for cell in (strengths[r + c * height] if r + c * height < len(strengths) else ("", ""))
-        )
-        for r in range(height)
-    )
-    title = f"{kind.name} v{kind.version} ({kind.word}): {kind.summary}\nstrength in {kind.ladder.unit}; level 0 is the image itself"
-    _print_table(Table(title, ("level", "strength") * columns, rows))
+    columns, top = 5, len(kind.ladder)
+    height = -(-top // columns)
+    rows = []
+    for first in range(1, height + 1):
+        levels = range(first, top + 1, height)
+        cells = [cell for level in levels for cell in (str(level), f"{kind.ladder[level]:g}")]
+        rows.append((*cells, *[""] * (2 * columns - len(cells))))
+    title = f"{kind.name} v{kind.version} ({kind.word}): {kind.summary}"
+    note = f"Strength in {kind.ladder.unit}; level 0 is the image itself."
+    _print_table(Table(title, ("level", "strength") * columns, tuple(rows), (note,)))
 
 
 @main.command()
@@ -164,6 +160,10 @@ def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given
     from limen.study import Spec, load
 
     changes = _changes(given)
+    if study is not None and study.suffix != ".toml":
+        raise InputError(
+            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
+        )
     if study is not None:
         spec = load(study, changes)
     else:

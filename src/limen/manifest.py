@@ -81,8 +81,7 @@ def _ladder(kind: Distortion) -> dict[str, Any]:
 
 
 def _wording(question: Question) -> dict[str, Any]:
-    text = question.wording.implicit if question.implicit else question.wording.explicit
-    return {"digest": question.digest, "order": question.order.value, "text": text}
+    return {"digest": question.digest, "order": question.order.value, "text": question.text}
 
 
 def _git_revision() -> str | None:

@@ -143,6 +143,11 @@ class Question:
         return verdict
 
     @property
+    def text(self) -> str:
+        """The template it asks first."""
+        return self.wording.implicit if self.implicit else self.wording.explicit
+
+    @property
     def digest(self) -> str:
         """Identity of what is asked: wordings and order (not of how it is read)."""
         first, again = self.wording, self.paraphrase

@@ -6,6 +6,7 @@ calls in flight. Verdicts and thresholds are not stored: they are recomputed (`l
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -99,7 +100,11 @@ class Store:
                 f"{path} has schema {schema}; this limen reads schema {SCHEMA}. "
                 "Install the limen that made it (see 'versions' in its manifest.json), or a newer one."
             )
-        return cls(path, manifest, _connect(path / "trials.db"))
+        try:
+            reader = _reading(path / "trials.db")
+        except sqlite3.Error as error:
+            raise StoreError(f"{path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
+        return cls(path, manifest, reader)
 
     @classmethod
     def create(cls, path: Path, manifest: Mapping[str, Any]) -> Self:
@@ -115,21 +120,22 @@ class Store:
                 if any(item.name not in {"writing.lock", "writing.lock-journal"} for item in path.iterdir()):
                     raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
                 _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
-        except (OSError, sqlite3.OperationalError) as error:
+            with contextlib.closing(_writing(path / "trials.db")) as connection:
+                connection.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path} cannot be written ({error}). Give another --out, or free the disk.") from None
         store = cls.open(path)
         store._lock = lock
-        store._reader.executescript(_TABLES)
         store._thread = threading.Thread(target=store._write_until_closed, name="limen-store", daemon=True)
         store._thread.start()
         return store
 
     def close(self) -> None:
-        """Commit what is waiting and close the files."""
+        """Commit what is waiting and close the files; the writer last, so that it folds the log into one file."""
+        self._reader.close()
         if self._thread:
             self._inbox.put(None)
             self._thread.join()
-        self._reader.close()
         if self._lock:
             self._lock.close()
 
@@ -184,7 +190,7 @@ class Store:
         return future
 
     def _write_until_closed(self) -> None:
-        connection = _connect(self.path / "trials.db")
+        connection = _writing(self.path / "trials.db")
         closing = False
         while not closing:
             jobs = [self._inbox.get()]
@@ -208,14 +214,20 @@ class Store:
 
     # --- read ---
 
+    def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._reader.execute(statement, given)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
+
     def get(self, key: str) -> Answer | None:
         """Return the answer to what was shown under this key, or None."""
-        row = self._reader.execute(f"SELECT {_ANSWER} FROM answer WHERE key = ?", (key,)).fetchone()
+        row = next(self._rows(f"SELECT {_ANSWER} FROM answer WHERE key = ?", (key,)), None)
         return Answer(*row) if row else None
 
     def series(self) -> tuple[SeriesRow, ...]:
         """Return the run's series, by distortion and name."""
-        rows = self._reader.execute("SELECT * FROM series ORDER BY distortion, name, id")
+        rows = self._rows("SELECT * FROM series ORDER BY distortion, name, id")
         return tuple(SeriesRow(*row) for row in rows)
 
     def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
@@ -224,7 +236,7 @@ class Store:
         given = [value for value in wanted.values() if value]
         condition = " AND ".join([f"q.{column} = ?" for column, value in wanted.items() if value] or ["1"])
         answer = ", ".join(f"a.{field.name}" for field in fields(Answer))
-        rows = self._reader.execute(
+        rows = self._rows(
             f"SELECT q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part, q.key, {answer} "
             f"FROM query q LEFT JOIN answer a USING (key) WHERE {condition} "
             "ORDER BY q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part",
@@ -237,23 +249,23 @@ class Store:
 
     def picture(self, digest: str) -> bytes | None:
         """Return a kept picture as PNG bytes, or None."""
-        row = self._reader.execute("SELECT png FROM picture WHERE digest = ?", (digest,)).fetchone()
+        row = next(self._rows("SELECT png FROM picture WHERE digest = ?", (digest,)), None)
         return bytes(row[0]) if row else None
 
     def kept_bytes(self) -> int:
         """Return how many bytes the kept pictures take."""
-        (total,) = self._reader.execute("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture").fetchone()
+        ((total,),) = self._rows("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture")
         return int(total)
 
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""
-        rows = self._reader.execute("SELECT observer, outcome, COUNT(*) FROM attempt GROUP BY 1, 2")
+        rows = self._rows("SELECT observer, outcome, COUNT(*) FROM attempt GROUP BY 1, 2")
         return {(observer, outcome): count for observer, outcome, count in rows}
 
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
-        cursor = self._reader.execute(f"SELECT * FROM {table}")
-        return [item[0] for item in cursor.description], cursor.fetchall()
+        names = [row[1] for row in self._rows(f"PRAGMA table_info({table})")]
+        return names, list(self._rows(f"SELECT * FROM {table}"))
 
 
 TABLES = ("series", "query", "answer", "attempt")
@@ -263,11 +275,26 @@ def _marks(row: Sequence[object]) -> str:
     return ",".join("?" * len(row))
 
 
-def _connect(file: Path) -> sqlite3.Connection:
+def _writing(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def _reading(file: Path) -> sqlite3.Connection:
+    """Open an existing database; on a disk where WAL's side files cannot be made, as it lies there."""
+    address = file.absolute().as_uri()
+    for mode in ("mode=rw", "mode=ro&immutable=1"):
+        connection = sqlite3.connect(f"{address}?{mode}", uri=True, check_same_thread=False, timeout=30)
+        try:
+            connection.execute("SELECT COUNT(*) FROM sqlite_master")
+        except sqlite3.OperationalError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
 
 
 def _locked(path: Path) -> sqlite3.Connection:

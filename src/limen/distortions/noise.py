@@ -38,7 +38,7 @@ def field(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.fl
     ladder=Ladder(tuple(round(0.0002 * k, 4) for k in range(1, 51)), unit="variance (unit range)"),
 )
 def noise(image: Image, rng: np.random.Generator) -> Render:
-    """Add Gaussian noise of variance 0.0002 k (unit range), one field for all levels (KADID-10k's top 0.01 at k = 50)."""
+    """Add Gaussian noise of variance 0.0002 k (unit range), one field a series (KADID-10k's top 0.01 at k = 50)."""
     values, unit = image.astype(np.float32), field(image.shape, rng)
 
     def render(variance: float) -> Image:

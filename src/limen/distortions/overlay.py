@@ -40,11 +40,10 @@ def _blend(image: Image, top: int, left: int, ink: npt.NDArray[np.float32], cove
     return render
 
 
-@distortion(
-    "mask",
-    word="mask",
-    ladder=Ladder(tuple(round(0.03 * k / 50, 5) for k in range(1, 51)), unit="share of the image's area"),
-)
+SHARE = Ladder(tuple(round(0.03 * k / 50, 5) for k in range(1, 51)), unit="share of the image's area")
+
+
+@distortion("mask", word="mask", ladder=SHARE)
 def mask(image: Image, rng: np.random.Generator) -> Render:
     """Cover k/50 of 3 % of the area with a black rectangle, growing about one place (fit to the paper's thumbnails)."""
     area = image.shape[0] * image.shape[1]
@@ -58,7 +57,8 @@ def mask(image: Image, rng: np.random.Generator) -> Render:
     top, left = _corner(image, height, width, rng)
 
     def render(share: float) -> Image:
-        h, w = box(share)
+        w = box(share)[1]
+        h = max(box(smaller)[0] for smaller in (*SHARE.strengths, share) if smaller <= share)  # never uncovers
         y, x = max(0, top + (height - h) // 2), max(0, left + (width - w) // 2)
         stimulus = image.copy()
         stimulus[y : y + h, x : x + w] = 0
