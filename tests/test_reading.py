@@ -1,0 +1,979 @@
+# ruff: noqa: E501  (answers are quoted as they are)
+"""Answers as models write them, grouped by the rule of `limen.reading` that each of them exercises.
+
+A row is an answer and what it must be read as: "yes", "no" or "unreadable", and the fault if there is one; a
+third item says why the answer ended.
+"""
+
+import time
+from itertools import cycle, islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limen import question, reading
+from limen.reading import Fault, Flag, Verdict, read_choice, read_direct
+
+Row = tuple[str, str] | tuple[str, str, str]
+
+SHARP = "The second image is noticeably blurrier than the first, especially around the edges."
+TWINS = "Both images appear identical in sharpness, and I cannot see any difference between them."
+
+DIRECT: dict[str, list[Row]] = {
+    "flag first, then analysis": [
+        (f"Yes, {SHARP}", "yes"),
+        (f"No, {TWINS}", "no"),
+        (f"<yes> {SHARP}", "yes"),
+        (f"<no> {TWINS}", "no"),
+        (f"<yes>\n\n{SHARP}", "yes"),
+        (f"**Yes**. {SHARP}", "yes"),
+        (f"**No.** {TWINS}", "no"),
+        (f"**<no>**\n\n**Analysis:** {TWINS}", "no"),
+        (f"`yes`\n{SHARP}", "yes"),
+        (f"YES - {SHARP}", "yes"),
+        (f"No - {TWINS}", "no"),
+        (f"no. {TWINS}", "no"),
+        (f"yes: {SHARP}", "yes"),
+        (f'"No" {TWINS}', "no"),
+        (f"[yes] {SHARP}", "yes"),
+        (f"### Yes\n\n{SHARP}", "yes"),
+        (f"<yes>{SHARP}</yes>", "yes"),
+        (f"<no>{TWINS}</no>", "no"),
+        (f"Yes {SHARP}", "yes"),
+        (f"No there is not. {TWINS}", "no"),
+        (f"No because {TWINS}", "no"),
+        (f"Yes — {SHARP}", "yes"),
+        (f"No; {TWINS}", "no"),
+        (f"- No\n- {TWINS}", "no"),
+        (f"1. Yes\n2. {SHARP}", "yes"),
+        (f"Yes! {SHARP}", "yes"),
+        (f"Yes, would you like me to describe it? {SHARP}", "yes"),
+        (f"<|yes|> {SHARP}", "yes"),
+        (f"<YES>. {SHARP}", "yes"),
+        ("Yes, there is a noticeable difference in blur between these two images.", "yes"),
+        ('No, there is no noticeable difference in "blur" between these two images.', "no"),
+        ("No, I don't notice a difference in noise between the two images you sent.", "no"),
+        ("Yes, a QR code watermark can be seen in the lower right part of the second picture.", "yes"),
+        ("No, both pictures show a brown dog which lies on a red sofa and looks up.", "no"),
+        (
+            "<yes>\n\nThe second image appears to have a slight reduction in sharpness compared to the first. Fine details, such as the texture of the fur and the whiskers, are less defined, suggesting the presence of blur.",
+            "yes",
+        ),
+        (
+            "<no>\n\nUpon close inspection, both images appear to have the same level of brightness, and there are no discernible variations in exposure or luminance.",
+            "no",
+        ),
+        (
+            'No, there is no noticeable difference in "noise" between these two images. Both images maintain a similar level of clarity and detail, with no visible grain or artifacts.',
+            "no",
+        ),
+        (
+            "<yes> \nAnalysis: The color saturation in the second image is higher. The blues of the sky and greens of the grass are more vivid.",
+            "yes",
+        ),
+        (
+            'Yes, there is a noticeable difference in "mask" between these two images. In the second image, a small black rectangle is present near the upper-left corner, which isn\'t present in the first image.',
+            "yes",
+        ),
+        (
+            "<no> with analysis: The images appear identical in terms of contrast. No discernible difference in highlights and shadows.",
+            "no",
+        ),
+        (
+            "<yes> There is a noticeable difference in the perspectives. The first image is taken from a slightly higher angle, while the second image shows the table from a lower viewpoint.",
+            "yes",
+        ),
+        (
+            "Yes, there is a noticeable difference in blur.\n\n*   **Image 1:** The image is sharp, with crisp edges.\n*   **Image 2:** The image is noticeably blurry. Details are lost in the fur.\n",
+            "yes",
+        ),
+        (
+            "No.\n\n**Analysis:**\nBoth images are extremely similar. I've looked at the sky gradients, where banding would be most apparent, and I don't see any new banding artifacts in the second image.",
+            "no",
+        ),
+        (
+            '<no>\n\n**Analysis:**\n\nUpon careful examination of both images, there are no perceptible differences in "text watermark." Neither image contains any visible text watermark.',
+            "no",
+        ),
+        (
+            "<yes>\n\nWhile subtle, there's a difference in the noise. The second picture exhibits a bit more grain in the smooth area of the sky.",
+            "yes",
+        ),
+        ("<no>. Although the second image might be a hair darker, the difference isn't noticeable.", "no"),
+        (
+            'No, there is no noticeable difference in "blur" between these two images. The images appear to be identical.',
+            "no",
+        ),
+        (
+            'Yes, there is a noticeable difference in "brightness" between these two images. The first image appears to be darker, while the second image is brighter.',
+            "yes",
+        ),
+        ("<no> The two images are identical, with no noticeable difference in contrast.", "no"),
+        (
+            '<yes>There is a noticeable difference in "QR code watermark" between these two images. The first image does not have a QR code watermark, while the second image does.</yes>',
+            "yes",
+        ),
+        (
+            "<no>\n\nThe two images are the same, depicting a close-up of an owl with bright orange eyes. There are no differences in blur, focus, or any other visual aspect.",
+            "no",
+        ),
+        (
+            'Yes, there is a noticeable difference in "JPEG compression" between the two images. The first image has a higher quality and clearer details, whereas the second image has visible compression artifacts.',
+            "yes",
+        ),
+        (
+            "<yes>\n\nAnalysis: Both images depict the same scene. The images are very similar, but the second image appears to have slightly lower brightness.",
+            "yes",
+        ),
+        (
+            "<no>\n\nBoth images show a cup of tea on a table. The lighting, the color of the liquid, and the background are all consistent. The images are the same.",
+            "no",
+        ),
+        (
+            "Yes, there is a noticeable difference in blur between the two images. One image is clearer and more focused, while the other image is blurry.",
+            "yes",
+        ),
+        (" Yes, there is a noticeable difference in the blur between the two images.", "yes"),
+        (
+            '<no>, there is no noticeable difference in "color saturation" between the two images. Both images have a similar color tone and saturation level.',
+            "no",
+        ),
+        (
+            'Yes, there is a noticeable difference in "noise". The first image is clear and well-defined, whereas the second image appears grainy.',
+            "yes",
+        ),
+        ("<yes> \n- Image 1: Clear\n- Image 2: No visible mask\nOnly the first image has a mask.", "yes"),
+        ("Yes, the difference is noticeable. In Image B the edges of the letters are smeared.", "yes"),
+        ("Yes, absolutely. Compare the bricks: in the second image they're mushy.", "yes"),
+        (
+            "<no>\n\nWhile the second image may appear slightly softer, the change is negligible and would not be noticeable to most viewers.",
+            "no",
+        ),
+        ("Yes. The first image has no blur, whereas in the second image there's no detail left.", "yes"),
+        ("<yes>. There's no mask in the first image, but there is a black rectangle in the second.", "yes"),
+        (
+            "<yes>. In the first image, there is no watermark. In the second image a faint text watermark is visible.",
+            "yes",
+        ),
+        ("<No> - The two images are indistinguishable with regard to banding artifacts.", "no"),
+        ("yes, no visible difference in the scene itself, but the second frame is noisier", "yes"),
+        ("<yes> The images are different.", "yes"),
+        ("<no> The images are not different.", "no"),
+        ("Yes, I can confirm there is. The right image is over-compressed: 8x8 blocks show in the sky.", "yes"),
+        ("**Flag:** <yes>\n**Analysis:** The camera has moved to the left in the second image.", "yes"),
+        ("Flag: no\nReason: identical pixels as far as I can tell.", "no"),
+        ("Yes, there is a difference in the second image's blur, although it's not very noticeable.", "yes"),
+        (
+            "<yes>\nThere isn't any difference in composition, subject or lighting; the difference lies in the sharpness.",
+            "yes",
+        ),
+        ("No. Neither blur nor softness is visible.", "no"),
+        ("Yes!!! 😊 The second is super grainy", "yes"),
+        ("**Yes** \\- the saturation is increased", "yes"),
+        ("Yes/No: Yes. The second image is brighter.", "yes"),
+        ("Yes or no? Yes. The second image is brighter.", "yes"),
+        ("Response: <yes> with analysis: the blur is evident in the second image.", "yes"),
+        ("<flag>no</flag><analysis>same</analysis>", "no"),
+        ("Yes\n\nNo other changes are visible besides the blur in picture two.", "yes"),
+        (
+            "<yes>\n\nAnalysis: Upon comparing the two images, the second one (Image 2) exhibits visible blockiness around the petals and a loss of fine texture, consistent with heavier JPEG compression.",
+            "yes",
+        ),
+        (
+            "<no>\n\nAnalysis: Upon comparing the two images side by side, I am unable to discern any noticeable difference in contrast. The tonal range appears consistent in both.",
+            "no",
+        ),
+        ("yes the image on the right is blurred", "yes"),
+        ("no both images are clear", "no"),
+        (
+            "Yes, the two images are noticeably different in terms of color saturation. The first image has more natural colors while the second is oversaturated.",
+            "yes",
+        ),
+        ("No, the two images do not have a noticeable difference in terms of blur.", "no"),
+        ("No. I apologize, but I can't see any differences between the two pictures.", "no"),
+        ("<yes> - Image 2 has been darkened.", "yes"),
+        (
+            "<yes>\n1. Sharpness: Image 1 is sharp; Image 2 is soft.\n2. Color: no difference.\n3. Noise: no difference.",
+            "yes",
+        ),
+        ("<no>\n1. Sharpness: same.\n2. Color: same.\n3. Noise: same.", "no"),
+        ("Yes, I notice that the second image is of lower quality than the first.", "yes"),
+        ("<yes> Das zweite Bild ist deutlich unschärfer als das erste.", "yes"),
+    ],
+    "flag inside a sentence": [
+        (f"The answer is <no> because {TWINS}", "no"),
+        (f"My answer is <yes>. {SHARP}", "yes"),
+        (f"I would say yes, {SHARP}", "yes"),
+        (f"I'd say no. {TWINS}", "no"),
+        (f"Answer: Yes\nAnalysis: {SHARP}", "yes"),
+        (f"Final answer: no. {TWINS}", "no"),
+        (f"**Answer:** <no>\n\n**Analysis:** {TWINS}", "no"),
+        (f"The answer to this question is yes. {SHARP}", "yes"),
+        (f"In my opinion, no, {TWINS}", "no"),
+        (f"After looking closely at both images, yes, {SHARP}", "yes"),
+        (f"Noticeable difference: Yes. {SHARP}", "yes"),
+        (f"Noticeable difference: No. {TWINS}", "no"),
+        (f"I return <no> since {TWINS}", "no"),
+        (f"Based on the comparison I return **yes**. {SHARP}", "yes"),
+        ("There is <no> noticeable difference in blur between these two images.", "no"),
+        ("The answer is: **no**. Both pictures are of equal brightness; nothing changed.", "no"),
+        ("Definitely yes. The watermark reading LIMEN appears in only one image.", "yes"),
+        ("I would rate the difference as noticeable: yes, the horizon shows rings of color.", "yes"),
+        ("Based on my analysis of the images: <no>. Both share the same degree of sharpness and the same noise.", "no"),
+        ("I believe the answer should be yes, because the roof tiles in the second look smeared.", "yes"),
+        ("If I compare them closely, no. Both are the same.", "no"),
+        ("Sí. La segunda imagen está más borrosa que la primera.", "yes"),
+        (
+            "The answer to the question is:\n\n<no>\n\nThe images were found to be the same, without any difference.",
+            "no",
+        ),
+        ("Is there a difference? Yes! The second has banding in the sky.", "yes"),
+    ],
+    "flag last": [
+        (f"{SHARP} Therefore, yes.", "yes"),
+        (f"{TWINS} Therefore, the answer is <no>.", "no"),
+        (f"{TWINS}\n\n<no>", "no"),
+        (f"{SHARP}\n\nAnswer: <yes>", "yes"),
+        (f"{SHARP} So the answer is yes.", "yes"),
+        (f"Let me compare the two images. {TWINS} So, no.", "no"),
+        (f"Step 1: the edges. {SHARP}\n\n**Final Answer:** <yes>", "yes"),
+        (f"{TWINS} In conclusion, no, there is no noticeable difference.", "no"),
+        (f"{SHARP} $\\boxed{{\\text{{yes}}}}$", "yes"),
+        (f"{TWINS}\n\\boxed{{no}}", "no"),
+        (
+            "The two images appear to be identical, and there is no noticeable difference in terms of JPEG compression. <no>",
+            "no",
+        ),
+        (
+            "Here's an analysis of the two images:\n\n* **Image 1:** bright, vivid.\n* **Image 2:** looks the same as Image 1.\n\n**Conclusion:** <no>",
+            "no",
+        ),
+        (
+            "Okay, let's analyze.\n\nThe first image shows a lighthouse. The second image shows the same lighthouse. There's a slight shift in color saturation: the reds in image 2 are more intense.\n\nTherefore, the answer is **<yes>**.",
+            "yes",
+        ),
+        (
+            'To determine if there is a noticeable difference in "color saturation", we need to compare the colors. The first image has vivid colors. The second image has vivid colors as well. The saturation appears consistent across both images. <no>',
+            "no",
+        ),
+        ("两张图片在“模糊”方面没有明显的差异。<no>", "no"),
+        ("The first image does not have a mask and the second image doesn't have one either. <no>", "no"),
+        ("Sure! Here is my analysis: the second image has visible blocking artifacts. <yes>", "yes"),
+        ("The images are almost the same. There's only a very slight difference in brightness. <yes>", "yes"),
+        (
+            'After carefully comparing the two images, I can conclude that there is no noticeable difference in "noise" between them. Both images exhibit the same level of detail. Therefore, my answer is <no>.',
+            "no",
+        ),
+        (
+            "Looking at both images, the second image has a dark, square-shaped patch placed over the trunk of the tree. \n\n<yes>",
+            "yes",
+        ),
+        ("1. Sharpness: same.\n2. Color: same.\n3. Noise: Image 2 is grainier.\n\nResult: <yes>", "yes"),
+        (
+            "**Analysis**: The two pictures were compared with respect to noise. No noticeable noise was introduced in either.\n**Return**: <no>",
+            "no",
+        ),
+        ("Les deux images ne présentent aucune différence notable. <no>", "no"),
+        ("两幅图像在噪声方面看起来是一样的，没有明显差异。因此，答案是<no>。", "no"),
+        ("经过仔细对比，第二张图像存在轻微的模糊，因此答案是：<yes>", "yes"),
+    ],
+    "the flag is wrapped": [
+        ("<answer>yes</answer>", "yes deficiency"),
+        (f"<answer>no</answer><analysis>{TWINS}</analysis>", "no"),
+        (f"<analysis>{SHARP}</analysis>\n<answer>yes</answer>", "yes"),
+        (f'{{"answer": "yes", "analysis": "{SHARP}"}}', "yes"),
+        (f'```json\n{{"answer": "no", "analysis": "{TWINS}"}}\n```', "no"),
+        (f'{{"noticeable_difference": true, "analysis": "{SHARP}"}}', "yes"),
+        (f'{{"noticeable_difference": false, "analysis": "{TWINS}"}}', "no"),
+        (f"{{'flag': 'no', 'analysis': 'x'}} {TWINS}", "no"),
+        (f"<p><b>Yes</b>, {SHARP}</p>", "yes"),
+        (f"<div>No.<br/>{TWINS}</div>", "no"),
+        (f"| flag | analysis |\n|---|---|\n| yes | {SHARP} |", "yes"),
+        (f"\\textbf{{No}}. {TWINS}", "no"),
+        (f"\\[\\boxed{{\\mathrm{{yes}}}}\\] {SHARP}", "yes"),
+        (f"✅ Yes, {SHARP}", "yes"),
+        (f"❌ No, {TWINS}", "no"),
+        ("✅", "yes deficiency"),
+        ("❌", "no deficiency"),
+        (f"Ｙｅｓ， {SHARP}", "yes"),
+        (f"\u200bY\u0000es\u200d, {SHARP}", "yes"),
+        (f"{SHARP}<yes><|im_end|>", "yes"),
+    ],
+    "a flag without analysis": [
+        ("Yes", "yes deficiency"),
+        ("No", "no deficiency"),
+        ("yes.", "yes deficiency"),
+        ("NO!", "no deficiency"),
+        ("<yes>", "yes deficiency"),
+        ("<no>", "no deficiency"),
+        ("**Yes**", "yes deficiency"),
+        ("`no`", "no deficiency"),
+        ("'yes'", "yes deficiency"),
+        ("</yes>", "yes deficiency"),
+        ("\n\n  Yes  \n", "yes deficiency"),
+        ("Answer: Yes", "yes deficiency"),
+        ("The answer is no.", "no deficiency"),
+        ("Final answer: <no>", "no deficiency"),
+        ("\\boxed{yes}", "yes deficiency"),
+        ('{"answer": "no"}', "no deficiency"),
+        ("Yes, there is.", "yes deficiency"),
+        ("No, there isn't.", "no deficiency"),
+        ("Yes Yes Yes Yes Yes Yes Yes Yes Yes Yes", "yes deficiency"),
+        ("<yes>", "yes deficiency", "length"),
+        ("Nope.", "no deficiency"),
+        ("Yeah.", "yes deficiency"),
+        ("True", "yes deficiency"),
+        (" No.", "no deficiency"),
+        (" <yes>", "yes deficiency"),
+        ("$\\text{yes}$", "yes deficiency"),
+        ("The final answer is $\\boxed{no}$.", "no deficiency"),
+        ("No no no no no", "no deficiency"),
+    ],
+    "a clear analysis without a flag": [
+        ("I notice a difference.", "yes deficiency"),
+        ("I notice a difference", "yes deficiency"),
+        ("I notice no difference.", "no deficiency"),
+        ("I don't notice any difference", "no deficiency"),
+        ("I do not see a noticeable difference in blur between these two images.", "no deficiency"),
+        ("I can't see any differences.", "no deficiency"),
+        ("The images appear identical.", "no deficiency"),
+        ("The two images appear to be the same.", "no deficiency"),
+        ("There are no visible differences", "no deficiency"),
+        ("No noticeable difference.", "no deficiency"),
+        ("No visible difference in noise between the two images.", "no deficiency"),
+        ("No significant differences were found", "no deficiency"),
+        ("There is **no** noticeable difference in blur.", "no deficiency"),
+        ("There is **no noticeable difference** in blur.", "no deficiency"),
+        ("There isn't a noticeable difference in contrast between the two images.", "no deficiency"),
+        ("Neither image shows any difference in color saturation.", "no deficiency"),
+        ("The images are indistinguishable.", "no deficiency"),
+        ("The blur is the same in both images.", "no deficiency"),
+        ("The difference is too subtle to notice.", "no deficiency"),
+        ("The difference in brightness between the images is not noticeable.", "no deficiency"),
+        ("There is a difference, but it is the mean of 1 grey level that is not noticeable.", "yes deficiency"),
+        ("The second image is more blurred than the first.", "yes deficiency"),
+        ("The second image appears slightly brighter.", "yes deficiency"),
+        ("The first image is sharper, while the second is softer.", "yes deficiency"),
+        ("The first image is sharp, while the second image is blurry.", "yes deficiency"),
+        ("There is a mask in the second image.", "yes deficiency"),
+        ("The second image contains a black rectangle near the left edge.", "yes deficiency"),
+        ("A QR code has been added to the second image.", "yes deficiency"),
+        ("There is a noticeable difference in the perspectives of these two images.", "yes deficiency"),
+        ("The images are taken from different angles.", "yes deficiency"),
+        ("The two images differ in contrast.", "yes deficiency"),
+        ("The second image has less contrast.", "yes deficiency"),
+        ("The second image shows more noise than the first one.", "yes deficiency"),
+        ("The two images are not identical.", "yes deficiency"),
+        ("The images are not exactly the same.", "yes deficiency"),
+        ("The images are identical except for a slight blur in the second.", "yes deficiency"),
+        ("There is no doubt that there is a difference in blur.", "yes deficiency"),
+        ("The second image is not only darker but also blurrier.", "yes deficiency"),
+        ("Without a doubt, the images are noticeably different.", "yes deficiency"),
+        ("The two images are identical. There is no noticeable difference in blur between them.", "no deficiency"),
+        (
+            'There is no noticeable difference in "mask" between these two images. Both images appear to be identical.',
+            "no deficiency",
+        ),
+        ('There is a noticeable difference in "contrast" between these two images.', "yes deficiency"),
+        (
+            "Both images are of the same subject, a dog. The first one has a sharper focus, while the second one is a bit more blurred.",
+            "yes deficiency",
+        ),
+        (" The images are the same.", "no deficiency"),
+        (" There are no differences between the two images.", "no deficiency"),
+        (
+            'There does not appear to be any noticeable difference in "brightness" between the two images.',
+            "no deficiency",
+        ),
+        (
+            "I cannot detect a noticeable difference between these images. They seem to be the same photograph.",
+            "no deficiency",
+        ),
+        ("I do see a difference! The second one is way darker.", "yes deficiency"),
+        ("I don't think there is a noticeable difference.", "no deficiency"),
+        ("I don't believe so. The two pictures look the same to me.", "no deficiency"),
+        ("Not really. The images are practically identical.", "no deficiency"),
+        ("It is hard to say, but I think there is a small difference in noise.", "yes deficiency"),
+        ("Absolutely! The second image is much blurrier.", "yes deficiency"),
+        ("Definitely not. Both images are exactly the same.", "no deficiency"),
+        ("There is little to no difference between the two images.", "no deficiency"),
+        ("There is almost no difference between the images.", "no deficiency"),
+        ("The two images are basically the same.", "no deficiency"),
+        ("There isn't much of a difference.", "no deficiency"),
+        ("Nothing has changed between the two images.", "no deficiency"),
+        ("The images look exactly alike to me.", "no deficiency"),
+        ("I can confirm that both images match exactly.", "no deficiency"),
+        ("No difference.", "no deficiency"),
+        ("no diff", "no deficiency"),
+        ("Same.", "no deficiency"),
+        ("Identical", "no deficiency"),
+        ("Different", "yes deficiency"),
+        ("They're the same image.", "no deficiency"),
+        ("They are not the same image: the second has been blurred.", "yes deficiency"),
+        ("The second image seems to have a lower contrast than the first image.", "yes deficiency"),
+        ("Compared to the first, the second image is darker overall.", "yes deficiency"),
+        ("Image 2 looks washed out compared with Image 1.", "yes deficiency"),
+        ("NO NOTICEABLE DIFFERENCE", "no deficiency"),
+        ("我看不出两张图片之间有任何区别。", "no deficiency"),
+        ("存在明显的差异，第二张图像更模糊。", "yes deficiency"),
+        ("Imperceptible differences only.", "no deficiency"),
+        ("The second image is not sharper.", "no deficiency"),
+        ("No mask is present in either image.", "no deficiency"),
+        ("Both images are equally sharp.", "no deficiency"),
+        ("Images A and B look identical.", "no deficiency"),
+        ("There is quite an appreciable difference in blur", "yes deficiency"),
+        ("I can see the difference.", "yes deficiency"),
+        ("The main difference lies in the sky.", "yes deficiency"),
+        ("The two pictures differ.", "yes deficiency"),
+        ("The colors have changed.", "yes deficiency"),
+        ("Different viewpoints were used.", "yes deficiency"),
+        ("Image 2 came out darker than image 1.", "yes deficiency"),
+        ("The second is a blurred version of the first.", "yes deficiency"),
+        (
+            "There are subtle differences in the brightness of the two images. The second is a tad lighter.",
+            "yes deficiency",
+        ),
+        ("I'm not able to identify any noticeable difference in saturation between the two images.", "no deficiency"),
+        ("Both images seem identical to me, I can't spot any differences.", "no deficiency"),
+        ("It appears that the two images are exactly the same photo.", "no deficiency"),
+        (
+            "The images exhibit a noticeable difference in \"text watermark\". In the second one, text reading 'LIMEN' is overlaid.",
+            "yes deficiency",
+        ),
+        (
+            "The second image contains a QR code in the lower left corner whereas the first image doesn't.",
+            "yes deficiency",
+        ),
+        ("To me, these look like the same picture twice.", "no deficiency"),
+        ("The pictures look similar, but not identical: one is a bit hazier.", "yes deficiency"),
+        ("是", "yes deficiency"),
+        ("否。", "no deficiency"),
+        ("No. 1 and No. 2 look identical.", "no deficiency"),
+    ],
+    "a mixed analysis is read by its conclusion": [
+        ("There is no difference in color. However, the second image is blurrier.", "yes deficiency"),
+        ("The second image is slightly brighter, but there is no noticeable difference in blur.", "no deficiency"),
+        ("One could see a difference in grain. Overall, there is no noticeable difference.", "no deficiency"),
+        ("There is no change at the left. There is a change at the right.", "unreadable"),
+    ],
+    "analysis contradicts the flag": [
+        ("Yes, there is no noticeable difference.", "yes antilogy"),
+        ("Yes, there is no noticeable difference in blur between these two images.", "yes antilogy"),
+        ("Yes, the images are identical.", "yes antilogy"),
+        ("<yes> The two images look the same.", "yes antilogy"),
+        ("Yes. I cannot see any difference between the images.", "yes antilogy"),
+        ("Yes, no difference", "yes antilogy"),
+        ("<yes> Both images are the same in terms of brightness.", "yes antilogy"),
+        ("No, there is a clear difference in blur.", "no antilogy"),
+        ("No, there is a clear difference in blur between these two images.", "no antilogy"),
+        ("<no> The second image is noticeably brighter than the first.", "no antilogy"),
+        ("No. The first image is sharper than the second.", "no antilogy"),
+        ("No, the images are not identical.", "no antilogy"),
+        (f"{SHARP} Therefore, the answer is no.", "no antilogy"),
+        (f"{TWINS}\n\n<yes>", "yes antilogy"),
+        ("No, a watermark has been added to the second image.", "no antilogy"),
+        ('Yes, there is no noticeable difference in "noise" between these two images.', "yes antilogy"),
+        ("No, there is a noticeable difference in noise between the two images.", "no antilogy"),
+        ("Yes, the two images are exactly the same.", "yes antilogy"),
+        ("No, but there is a slight difference in color: image 2 is warmer.", "no antilogy"),
+        ("The noise level is the same in both images. The answer is yes.", "yes antilogy"),
+    ],
+    "what is not clear accuses nobody": [
+        ("Yes. The images are nearly identical, yet the leaves in one of them look a bit soft.", "yes"),
+        ("Yes. Both show the same scene, a cat on a mat, identical in composition.", "yes"),
+        ("Yes. The composition and content are identical, but the second image is blurrier.", "yes"),
+        ("Yes. There is no difference in content. The second image has less detail.", "yes"),
+        ("Yes. There are no differences other than the blur in the second image.", "yes"),
+        ("Yes, the first image is sharp while the second is blurry. There are no other differences.", "yes"),
+        ("No. The second image is slightly brighter, but there is no difference in blur.", "no"),
+        ("No. If there is a difference, it is not one that a viewer would notice at once.", "no"),
+        ("No. I compared the images for differences in edges, colors and grain.", "no"),
+        ("No. It is hard to see a difference when both are viewed side by side.", "no"),
+        ("Yes, the images are identical except for the mask in the second one.", "yes"),
+        ("No. Both images are equally sharp, with the same level of detail throughout.", "no"),
+        ("No. To determine whether there is a difference I looked at the edges of the roof.", "no"),
+        ("Yes. It is not just a change of color; the edges of the roof are softer as well.", "yes"),
+        (
+            "Yes. In the first image, the lines of the roof are crisp, and there is no visible noise in the sky. In the second image, the sky is covered by fine grain that does not appear in the first.",
+            "yes",
+        ),
+        (
+            "<yes>\n\n**Image 1:** no artifacts, smooth gradients.\n**Image 2:** the gradients are no longer smooth; stripes can be seen.",
+            "yes",
+        ),
+        ("Yes, the second image shows a different level of contrast. The subject remains the same.", "yes"),
+        ("Yes. The scene is the same in both images. The only difference is a small dark square near the tree.", "yes"),
+        (
+            "<yes> Both images show the same lighthouse, with the same framing and the same colors. The second, however, is not as sharp.",
+            "yes",
+        ),
+        ("<yes>\nThe difference is not dramatic, but it is noticeable around the eyes.", "yes"),
+        ("Yes, there is a slight difference, though it may not be noticeable at first glance.", "yes"),
+        ("<no>\n\nThere may be minor differences in encoding, but nothing that a viewer would notice.", "no"),
+        ("<no>\nI checked the following: sharpness – same; noise – same; color – same.", "no"),
+        ("No. A difference would show up as softer edges or lower contrast, and I do not observe this here.", "no"),
+        ("No. The first image is bright and colorful. The second image is bright and colorful too.", "no"),
+        ("No. More detailed inspection with pixel-level tools would be needed to see a difference.", "no"),
+        ("<no> If the second image had been blurred, the text would be harder to read, which is not the case.", "no"),
+        ("<no>\nBoth images have slightly darker corners (vignetting), which is consistent between them.", "no"),
+        (
+            "No. The images are very similar and any difference is likely due to compression and not noticeable to the eye.",
+            "no",
+        ),
+        ("No, the brightness looks consistent. The sky is brighter than the ground in both images.", "no"),
+        (
+            "No. The background is blurrier than the foreground, due to depth of field, and this holds for both pictures alike.",
+            "no",
+        ),
+        (
+            "<yes> In terms of color saturation there is a difference. In terms of composition they are identical.",
+            "yes",
+        ),
+        (
+            "Yes - although the images look the same at first glance, the second has a faint QR code at the bottom.",
+            "yes",
+        ),
+        ("<yes> It is clear that the two are not the same; grain is visible everywhere in one of them.", "yes"),
+        ("Yes. The perspective has changed: the camera in the second image has moved closer to the table.", "yes"),
+        ("No. There's no camera movement; the table, the window and the door are at the same positions.", "no"),
+        ("<no> The perspectives of these two images are identical. The vanishing point is the same.", "no"),
+        ("<no>, the viewpoint is the same in the two images, with no shift of the objects.", "no"),
+        (
+            "Yes, the two images show no difference in subject, but the second image has visible artifacts from compression.",
+            "yes",
+        ),
+        ("<yes>. It does not look like the same exposure was used.", "yes"),
+        ("Yes: without the mask, the second image would be identical to the first.", "yes"),
+        ("<no> Without zooming in I cannot see a difference.", "no"),
+        ("<no>. The darker areas in the first image are just as dark in the second.", "no"),
+        ("Yes. The color of the sky is less saturated. There is no change in geometry.", "yes"),
+        ("<yes> I can see that the second image is slightly blurred; it's not identical to the first.", "yes"),
+        ("No, I do not perceive any blur in either of the images.", "no"),
+        (
+            "Yes, there is a noticeable difference between the two images in terms of noise. There is no noise in the first one.",
+            "yes",
+        ),
+        ("<no> Both images show the same amount of blur. No difference is noticed.", "no"),
+        ("No. Looking for any noticeable difference, I compared both roofs and both skies.", "no"),
+        ("Yes. The scene is the same in both images, and the sky in one of them is full of grain.", "yes"),
+        ("Yes. The images look identical, but one has a haze over the lake.", "yes"),
+        ("Noticeable difference: <no>. The roofs and the skies look as they should in both.", "no"),
+        ("No. There is hardly a visible difference between the two roofs.", "no"),
+        ("No. The difference between the two is barely noticeable.", "no"),
+        ("Yes. The difference between the two is barely noticeable.", "yes"),
+        ("No. The second image has a similar brightness compared to the first.", "no"),
+        ("Images A and B show the same street. No.", "no"),
+    ],
+    "a change of mind": [
+        ("Yes... wait, actually no, they are identical.", "no"),
+        ("Yes, there seems to be a difference. Wait, no, they are the same.", "no"),
+        (f"No. Hmm, actually, yes: {SHARP}", "yes"),
+        (f"<no>\nOn closer inspection, I was wrong. {SHARP}\n<yes>", "yes"),
+        (f"Yes at first sight. {TWINS} Final answer: <no>", "no"),
+        ("No, sorry, yes. There is a slight change in brightness.", "yes"),
+    ],
+    "flags at odds": [
+        (f"<yes> {SHARP} <no>", "no antilogy"),
+        ("No. The images show the same street with a red car and a tree. Yes.", "yes antilogy"),
+        ("<no>\n<yes> There is a difference.", "yes antilogy"),
+        ("Yes and no.", "unreadable deficiency"),
+        ("Yes and no. It depends on how closely you look at the images.", "unreadable"),
+        ("<yes> or <no>", "unreadable deficiency"),
+        ("yes/no", "unreadable deficiency"),
+        ("Yes, no.", "unreadable deficiency"),
+        ("<yes>no", "unreadable deficiency"),
+    ],
+    "an echo of the question is no flag": [
+        ("Please return <yes> or <no> with analysis.", "unreadable deficiency"),
+        (
+            'Is there any noticeable difference in "blur" between these two images? '
+            "Please return <yes> or <no> with analysis.",
+            "unreadable deficiency",
+        ),
+        ("Is there any noticeable difference between these two images?", "unreadable deficiency"),
+        (f'Is there any noticeable difference in "blur" between these two images? {TWINS}', "no deficiency"),
+        (f"Please return <yes> or <no> with analysis. <no> {TWINS}", "no"),
+        (f"Question: Is there any noticeable difference in noise? Answer: Yes. {SHARP}", "yes"),
+        (f"The user wants me to return <yes> or <no> with analysis. {SHARP}", "yes deficiency"),
+        ("I have to answer yes or no.", "unreadable deficiency"),
+        (f"Are the images identical? No. {SHARP}", "yes deficiency"),
+        (f"USER: Do they differ noticeably? ASSISTANT: no, {TWINS}", "no"),
+    ],
+    "only what follows the thought counts": [
+        (f"<think>Yes? The edges look soft. Yes.</think>\n<no> {TWINS}", "no"),
+        (f"<think>They look identical.</think>Yes. {SHARP}", "yes"),
+        (f"they look identical, so no.\n</think>\n\n<yes> {SHARP}", "yes"),
+        (f"◁think▷No, the same.◁/think▷ Yes, {SHARP}", "yes"),
+        ("<think>Yes, there is a difference", "unreadable deficiency", "length"),
+        ("<think>Yes, there is a difference", "unreadable deficiency"),
+        ("<think>Yes, there is a difference.</think>", "unreadable deficiency"),
+        ("<think></think>\nNo", "no deficiency"),
+        (
+            "<think>\nGot it, let's compare the two images. First image: owl. Second: owl. The second looks a bit blurrier? Yes.\n</think>\n\n<yes> The second image has softer feather details than the first.",
+            "yes",
+        ),
+    ],
+    "other languages": [
+        ("是的，两张图片之间有明显差异，第二张图片更模糊。", "yes"),
+        ("<是> 第二张图片更加模糊，边缘细节丢失。", "yes"),
+        ("否，两张图片没有明显差异。", "no"),
+        ("答案是“否”。两张图片在亮度上完全一致。", "no"),
+        ("没有明显差异", "no deficiency"),
+        ("两张图片之间有明显差异", "yes deficiency"),
+        ("这两张图片看起来相同。", "no deficiency"),
+        ("<yes> 没有明显的差异。", "yes antilogy"),
+        ("<no> 两张图像之间没有明显的区别。", "no"),
+        ("Ja, es gibt einen deutlichen Unterschied in der Schärfe.", "yes"),
+        ("Nein, es gibt keinen erkennbaren Unterschied zwischen den Bildern.", "no"),
+        ("Nein. Die Bilder sind identisch.", "no"),
+        ("Ja, die beiden Bilder sind identisch.", "yes antilogy"),
+        ("Oui, il y a une différence notable de netteté entre les deux images.", "yes"),
+        ("Non, il n'y a pas de différence visible entre les deux images.", "no"),
+        ("Les deux images sont identiques.", "no deficiency"),
+        ("Sí, hay una diferencia notable en el desenfoque.", "yes"),
+        ("No, no hay ninguna diferencia visible entre las imágenes.", "no"),
+        ("No hay diferencias visibles.", "no deficiency"),
+        ("はい、2枚の画像には明らかな違いがあります。", "yes"),
+        ("いいえ、違いは見られません。", "no"),
+        ("2枚の画像に目立った違いはありません。", "no deficiency"),
+        ("Да, есть заметная разница в резкости.", "yes"),
+        ("Нет, изображения идентичны.", "no"),
+        ("Нет заметной разницы.", "no deficiency"),
+        ("예, 두 이미지 사이에 뚜렷한 차이가 있습니다.", "yes"),
+        ("아니요, 차이가 없습니다.", "no"),
+        ("아니오", "no deficiency"),
+        ("<yes>第二张图片的对比度比第一张低，整体显得更暗淡。", "yes"),
+        ("Não, não há diferença perceptível entre as imagens.", "no"),
+        ("Nein, die Bilder sehen gleich aus.", "no"),
+        ("Non. Je ne vois aucune différence.", "no"),
+        ("有。第二张图更暗。", "yes"),
+        ("没有。两张图一样。", "no"),
+        ("不，两张图片没有可察觉的差异。", "no"),
+    ],
+    "unreadable: nothing there": [
+        ("", "unreadable deficiency"),
+        (" \n\t\u3000 ", "unreadable deficiency"),
+        ("\u200b\u200b", "unreadable deficiency"),
+        ("```\n```", "unreadable deficiency"),
+        ("<|im_end|>", "unreadable deficiency"),
+    ],
+    "unreadable: refused": [
+        ("I'm sorry, but I can't assist with that request.", "unreadable deficiency"),
+        ("I'm sorry, I can't help with identifying differences between images.", "unreadable deficiency"),
+        ("I am unable to view images. Please upload them again.", "unreadable deficiency"),
+        ("As an AI language model, I do not have eyes.", "unreadable deficiency"),
+        ("Sorry.", "unreadable deficiency"),
+        ("I cannot determine whether there is a difference.", "unreadable deficiency"),
+        ("很抱歉，我无法比较这些图片。", "unreadable deficiency"),
+        ("The images show", "unreadable deficiency", "content_filter"),
+        ("429 Too Many Requests", "unreadable deficiency"),
+        ("Error: rate limit reached for this model", "unreadable deficiency"),
+        (
+            "I'm unable to directly compare images visually, but based on a description I could help you analyze them.",
+            "unreadable deficiency",
+        ),
+        (
+            "I'm sorry, I can't determine if there's a noticeable difference in \"banding artifacts\" between these two images.",
+            "unreadable deficiency",
+        ),
+        ("The answer cannot be determined from the images.", "unreadable deficiency"),
+        ("I'm sorry, but I cannot see the images you are referring to.", "unreadable deficiency"),
+        ("Unfortunately, I cannot view images directly.", "unreadable deficiency"),
+        ("As a text-based model I have no access to the pictures.", "unreadable deficiency"),
+        ("ERROR: image could not be loaded", "unreadable deficiency"),
+    ],
+    "unreadable: cut off": [
+        ("The two images show a wooden house by the", "unreadable deficiency", "length"),
+        ("To answer this, I will first look at", "unreadable deficiency", "length"),
+        ("Upon", "unreadable deficiency", "length"),
+    ],
+    "unreadable: no meaning": [
+        ("@@##!! %% ^^ &&& ***", "unreadable gibberish"),
+        ("!!!!!!!!!!!!!!!!!!!!!!!!!!!!!", "unreadable gibberish", "length"),
+        ("\ufffd\ufffd\ufffd\ufffd", "unreadable gibberish"),
+        ("0 0 0 0 0 1 0 0 1", "unreadable gibberish"),
+        ("the the the the the the the the the the", "unreadable gibberish", "length"),
+        ("The image is the image is the image is the image is the image is the image is", "unreadable gibberish"),
+        ("banana carburetor seven plinth oblique", "unreadable gibberish"),
+        ("asdkj qwpoe zxmcn", "unreadable gibberish"),
+        ("🙂🙃🙂🙃", "unreadable gibberish"),
+        ("图图图图图图图图图图图图图图图图图图图图", "unreadable gibberish"),
+        (
+            "addCriterion\n\naddCriterion\n\naddCriterion\n\naddCriterion\n\naddCriterion\n\naddCriterion\n\naddCriterion\n\naddCriterion",
+            "unreadable gibberish",
+        ),
+        (
+            " The first image is a close-up of a cat's face. The second image is a close-up of a cat's face. The first image is a close-up of a cat's face. The second image is a close-up of a cat's face. The first image is a close-up of a cat's face. The second image is a close-up of a cat's face. The first image is a close-up of a cat's face.",
+            "unreadable gibberish",
+        ),
+        ("ĠĠĠ ,,, 2222 -- ;; ()", "unreadable gibberish"),
+        (
+            "perspectives perspectives perspectives perspectives perspectives perspectives perspectives perspectives perspectives",
+            "unreadable gibberish",
+        ),
+    ],
+    "unreadable, and no fault": [
+        ("Maybe.", "unreadable"),
+        ("It depends on the viewer.", "unreadable"),
+        ("I see a cat and a dog in a garden.", "unreadable"),
+        ("Both images show a street with cars and people.", "unreadable"),
+        ("The images look similar.", "unreadable"),
+        ("A", "unreadable"),
+        ("The image shows a man riding a horse on a beach.", "unreadable"),
+        ("The images you've provided are too small for me to analyze.", "unreadable"),
+        ("Not noticeably.", "unreadable"),
+        ("The answer is not yes.", "unreadable"),
+        ("My answer is not <yes>.", "unreadable"),
+    ],
+}
+
+CHOICE: dict[str, list[Row]] = {
+    "a letter is complete": [
+        ("A", "yes"),
+        ("B", "no"),
+        ("a", "yes"),
+        ("B.", "no"),
+        ("(A)", "yes"),
+        ("B)", "no"),
+        ("A:", "yes"),
+        ("**B**", "no"),
+        ("`A`", "yes"),
+        ("[B]", "no"),
+        ('"A"', "yes"),
+        ("\\boxed{A}", "yes"),
+        ("$\\boxed{\\text{B}}$", "no"),
+        ("<B>", "no"),
+        ("<answer>A</answer>", "yes"),
+        (" \nB\n", "no"),
+        ("Ａ", "yes"),
+        ("Option A", "yes"),
+        ("Option B.", "no"),
+        ("Answer: A", "yes"),
+        ("The answer is B", "no"),
+        ("The correct option is A.", "yes"),
+        ("The answer is option B.", "no"),
+        ("I choose A.", "yes"),
+        ("I would go with B.", "no"),
+        ("My choice: B", "no"),
+        ('{"answer": "A"}', "yes"),
+        ("答案：B", "no"),
+        ("<think>A? no, B.</think>A", "yes"),
+        ("The images look alike to me, therefore, B.", "no"),
+        ("Answer: (A)", "yes"),
+        ("A.\n", "yes"),
+        ("B is correct.", "no"),
+        ("A is the right answer.", "yes"),
+        ("I think it's B.", "no"),
+        ("Both images look the same, so B.", "no"),
+        ("Letter: A", "yes"),
+        ("[[B]]", "no"),
+        ("The option's letter is B.", "no"),
+        ("A, there is a difference", "yes"),
+        ("Yes, A.", "yes"),
+        ("**Answer: B**", "no"),
+        ("It is A", "yes"),
+        ("Option (B)", "no"),
+    ],
+    "a letter with its word": [
+        ("A. Yes", "yes"),
+        ("B. No", "no"),
+        ("(B) No.", "no"),
+        ("A) Yes", "yes"),
+        ("A: Yes", "yes"),
+        ("**B. No**", "no"),
+        ("B - No", "no"),
+        ("A Yes", "yes"),
+        ("Yes (A)", "yes"),
+        ("Answer: B. No", "no"),
+        ("B. No, the images are identical.", "no"),
+        (f"A. Yes. {SHARP}", "yes"),
+        ("The correct answer is B. No, there is no noticeable difference in blur between the two images.", "no"),
+        ("A. Yes, there is a noticeable difference in noise between these two images.", "yes"),
+        ("**B. No**\n\nThe images look identical.", "no"),
+        ("Based on the images provided, the answer is:\n\n**B. No**", "no"),
+        ("ANSWER: B. NO", "no"),
+        ("b) no difference", "no"),
+    ],
+    "a word alone": [("Yes", "yes"), ("No.", "no"), ("<no>", "no"), ("**Yes**", "yes")],
+    "a letter outranks the word beside it": [
+        ("A. No", "yes antilogy"),
+        ("B. Yes", "no antilogy"),
+        ("(A) No.", "yes antilogy"),
+        ("B) Yes, there is a difference.", "no antilogy"),
+    ],
+    "a letter with analysis": [
+        (f"A\n\n{SHARP}", "yes"),
+        (f"B. {TWINS}", "no"),
+        (f"{TWINS}\n\nAnswer: B", "no"),
+        (f"B, because {TWINS}", "no"),
+        ("A. The images are identical.", "yes antilogy"),
+        (f"B. {SHARP}", "no antilogy"),
+        ("A. No noticeable difference.", "yes antilogy"),
+        ("A, wait, actually B.", "no"),
+        ("B\n\nExplanation: Both images appear to have the same sharpness.", "no"),
+        ("The answer is A because the second image is darker.", "yes"),
+    ],
+    "the article a is no letter": [
+        ("A noticeable difference in blur is visible.", "yes deficiency"),
+        ("A difference cannot be seen.", "no deficiency"),
+        ("A cat sits on a mat in both images.", "unreadable"),
+    ],
+    "analysis without a letter": [
+        ("The images appear identical.", "no deficiency"),
+        ("I notice a difference.", "yes deficiency"),
+        ("No noticeable difference.", "no deficiency"),
+    ],
+    "two letters at odds": [
+        ("A\nB", "no antilogy"),
+    ],
+    "an echo of the menu is no letter": [
+        ("A. Yes; B. No", "unreadable deficiency"),
+        ("A. Yes\nB. No", "unreadable deficiency"),
+        ("A. Yes; B. No\nAnswer with the option's letter from the given choices directly.", "unreadable deficiency"),
+        ("A. Yes; B. No\nB", "no"),
+        ("(A) Yes (B) No\n\nAnswer: A", "yes"),
+        ("A or B", "unreadable deficiency"),
+        ("B. No; A. Yes", "unreadable deficiency"),
+        ("Given the choices: A. Yes; B. No, I choose B.", "no"),
+        ("A. Yes; B. No\n\nThe answer is A.", "yes"),
+        ("Neither A nor B.", "unreadable"),
+    ],
+    "unreadable": [
+        ("", "unreadable deficiency"),
+        ("C", "unreadable gibberish"),
+        ("429 Too Many Requests", "unreadable deficiency"),
+        ("I can't help with that.", "unreadable deficiency"),
+    ],
+}
+
+
+def _verdict(expected: str) -> Verdict:
+    flag, _, fault = expected.partition(" ")
+    return Verdict(Flag(flag), Fault(fault) if fault else None)
+
+
+def _rows(table: dict[str, list[Row]]) -> list[object]:
+    return [
+        pytest.param(row[0], row[2] if len(row) == 3 else "stop", _verdict(row[1]), id=f"{rule}-{number}")
+        for rule, rows in table.items()
+        for number, row in enumerate(rows, 1)
+    ]
+
+
+@pytest.mark.parametrize(("text", "finish", "verdict"), _rows(DIRECT))
+def test_direct(text: str, finish: str, verdict: Verdict) -> None:
+    assert read_direct(text, finish) == verdict
+
+
+@pytest.mark.parametrize(("text", "finish", "verdict"), _rows(CHOICE))
+def test_choice(text: str, finish: str, verdict: Verdict) -> None:
+    assert read_choice(text, finish) == verdict
+
+
+def test_only_yes_counts_as_noticed() -> None:
+    assert [Verdict(flag).yes for flag in (Flag.YES, Flag.NO, Flag.UNREADABLE)] == [True, False, False]
+
+
+def test_questions_read_with_their_own_reader() -> None:
+    answer = (question.Answer("A"),)
+    assert question.find("choice").read(answer) == Verdict(Flag.YES)
+    assert question.find("choice-implicit").read(answer) == Verdict(Flag.YES)
+    assert question.find("direct").read(answer) == Verdict(Flag.UNREADABLE)
+    assert question.find("direct-implicit").read(answer) == Verdict(Flag.UNREADABLE)
+
+
+def test_the_wording_itself_is_no_answer() -> None:
+    for asked in question.every():
+        for wording in (asked.wording, asked.paraphrase):
+            for word in ("blur", "JPEG compression", "perspectives"):
+                echo = question.Answer(wording.fill(word, asked.implicit))
+                assert asked.read((echo,)).flag is Flag.UNREADABLE
+
+
+READERS = st.sampled_from([read_direct, read_choice])
+WRITTEN = st.sampled_from(
+    [(read_direct, row[0]) for rows in DIRECT.values() for row in rows]
+    + [(read_choice, row[0]) for rows in CHOICE.values() for row in rows]
+)
+PIECES = (
+    "yes",
+    "no",
+    "<yes>",
+    "<no>",
+    "A",
+    "B",
+    "A.",
+    "(B)",
+    "\\boxed{",
+    "}",
+    "<think>",
+    "</think>",
+    "...",
+    ",",
+    ".",
+    "?",
+)
+PIECES += ("!", ":", ";", "-", "\n", '"', "'", "**", "not", "n't", "any", "the", "there is", "difference", "identical")
+PIECES += ("same", "but", "wait", "answer:", "option", "or", "/", "是", "没有", "差异", "✅", "\x01", "\u200b")
+FRAGMENTS = st.lists(st.sampled_from(PIECES), max_size=40).map(" ".join)
+
+
+@given(READERS, st.text() | FRAGMENTS, st.sampled_from(["", "stop", "length", "content_filter"]))
+def test_any_text_is_read(reader, text: str, finish: str) -> None:  # type: ignore[no-untyped-def]
+    verdict = reader(text, finish)
+    assert verdict.fault is not Fault.GIBBERISH or verdict.flag is Flag.UNREADABLE
+    assert verdict.fault is not Fault.ANTILOGY or verdict.flag is not Flag.UNREADABLE
+
+
+@given(READERS, FRAGMENTS)
+def test_how_it_ended_changes_no_flag(reader, text: str) -> None:  # type: ignore[no-untyped-def]
+    assert len({reader(text, finish).flag for finish in ("", "stop", "length", "content_filter")}) == 1
+
+
+@given(
+    WRITTEN,
+    st.sampled_from([str.upper, str.lower, str.swapcase]),
+    st.sampled_from(["{}", "  {}\n\n", "\r\n{} ", "**{}**", "_{}_", "> {}", "\u200b{}", "```\n{}\n```", "<b>{}</b>"]),
+)
+@settings(max_examples=300)
+def test_case_and_dress_change_no_flag(written, case, dress: str) -> None:  # type: ignore[no-untyped-def]
+    reader, text = written
+    assert reader(dress.format(case(text)), "stop").flag is reader(text, "stop").flag
+
+
+ENDLESS = [
+    "a",
+    ".",
+    "...",
+    "no ",
+    "so, ",
+    "n't ",
+    "<a",
+    "1. ",
+    "there is a ",
+    "<yes",
+    "?",
+    "是",
+    "没有",
+    " ",
+    "(yes",
+    "e\u0315\u0300",
+]
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_a_megabyte_takes_less_than_a_second(piece: str) -> None:
+    text = "".join(islice(cycle(piece), 1_000_000))
+    start = time.process_time()
+    read_direct(text, "length")
+    assert time.process_time() - start < 1
+
+
+def test_the_end_of_an_endless_answer_is_read() -> None:
+    assert read_direct("Let me look at every tree. " * 40_000 + "Final answer: <no>").flag is Flag.NO
+
+
+def test_a_change_of_the_reader_raises_its_version() -> None:
+    """Change a row above, and this line reminds you that stored runs were steered by another reader."""
+    assert reading.READER_VERSION == 1
