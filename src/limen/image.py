@@ -1,12 +1,13 @@
 """Images are uint8 RGB arrays of shape (H, W, 3): load, check, encode, digest.
 
 Nothing here guesses. A file whose pixels would have to be reinterpreted to become 8-bit sRGB (16 bit, CMYK,
-transparency, several frames) is refused with one line that says what to do; grey becomes RGB and an EXIF
-orientation is applied, because neither changes what a viewer shows.
+transparency, several frames) is refused with one line that says what to do; grey becomes RGB, an EXIF orientation
+is applied and an embedded colour profile is converted to sRGB, because that is what a viewer shows.
 """
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,18 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 
 SMALLEST = 32  # pixels a side: below this a QR code of one pixel a module does not fit
 LARGEST = 64_000_000  # pixels: a decompression bomb is refused from its header, before it is decoded
+# What Pillow's readers raise for broken files, each from its own format (IndexError: GIF, RuntimeError: AVIF, ...).
+_BROKEN = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    ArithmeticError,
+    struct.error,
+)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
 
 
@@ -53,14 +66,14 @@ def decode(data: bytes, name: str = "image") -> Image:
             warnings.simplefilter("ignore")
             picture = Pillow.open(io.BytesIO(data))
             _refuse(picture, name)
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            return np.array(_srgb(ImageOps.exif_transpose(picture), name))
     except UnidentifiedImageError:
         raise InputError(f"{name}: is not an image Pillow can read. Convert it to PNG, or remove it.") from None
     except Pillow.DecompressionBombError:
         raise InputError(_too_large(name)) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except _BROKEN as error:
         raise InputError(f"{name}: is broken or cut short ({error}). Fetch or export it again.") from None
 
 
@@ -71,18 +84,40 @@ def _refuse(picture: Pillow.Image, name: str) -> None:
         raise InputError(_too_large(name, f"{width}x{height}"))
     if min(width, height) < SMALLEST:
         raise InputError(f"{name}: is {width}x{height} pixels. Use images of at least {SMALLEST} px a side.")
-    if getattr(picture, "n_frames", 1) > 1:
+    if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # a camera's JPEG with its preview
         raise InputError(f"{name}: holds {picture.n_frames} frames. Save the frame you mean as a PNG.")  # type: ignore[attr-defined]
     if picture.mode in {"CMYK", "LAB", "YCbCr", "HSV"} and picture.format != "JPEG":
         raise InputError(f"{name}: is in {picture.mode}. Convert it to 8-bit sRGB.")
     if picture.mode == "CMYK":
         raise InputError(f"{name}: is a CMYK JPEG made for print. Convert it to 8-bit sRGB.")
-    if picture.mode.startswith(("I", "F")):
+    if picture.mode.startswith(("I", "F")) or _deep(picture):
         raise InputError(f"{name}: has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
     if "A" in picture.getbands() or "transparency" in picture.info:
         low, _ = picture.convert("RGBA").getchannel("A").getextrema()
         if low != 255:
             raise InputError(f"{name}: is partly transparent. Flatten it on the background you want to show.")
+
+
+def _deep(picture: Pillow.Image) -> bool:
+    """Say whether a colour file holds 16 bits a channel, of which Pillow would keep the upper 8 without a word."""
+    return any(";16" in str(tile.args) or "65535" in str(tile.args) for tile in getattr(picture, "tile", ()))
+
+
+def _srgb(picture: Pillow.Image, name: str) -> Pillow.Image:
+    """Return the picture in 8-bit sRGB; LittleCMS converts from an embedded profile that does not call itself sRGB."""
+    flat = picture.convert("L" if picture.mode in {"1", "L", "LA"} else "RGB")
+    if picture.info.get("icc_profile"):
+        from PIL import ImageCms
+
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+            if "srgb" not in ImageCms.getProfileDescription(profile).lower():
+                target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+                intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+                flat = ImageCms.profileToProfile(flat, profile, target, intent, "RGB") or flat
+        except (ImageCms.PyCMSError, OSError) as error:
+            raise InputError(f"{name}: has a colour profile that cannot be used ({error}). Save it as sRGB.") from None
+    return flat.convert("RGB")
 
 
 def _too_large(name: str, size: str = "") -> str:

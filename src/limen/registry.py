@@ -8,6 +8,7 @@ plug-in by name.
 import difflib
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 SHELVES = {"distortion": "distortions", "observer": "observers", "procedure": "procedures"}
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _loaded: set[str] = set()
+_loading = threading.RLock()
 
 
 def add(noun: str, name: str) -> Callable[[T], T]:
@@ -45,13 +47,14 @@ def find(noun: str, name: str) -> Any:
 
 def every(noun: str) -> dict[str, Any]:
     """Return all of one shelf by name, sorted, loading its modules on first use."""
-    if noun not in _loaded:
-        _loaded.add(noun)
-        package = importlib.import_module(f"limen.{SHELVES[noun]}")
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-        for point in entry_points(group=package.__name__):
-            point.load()
+    with _loading:
+        if noun not in _loaded:
+            package = importlib.import_module(f"limen.{SHELVES[noun]}")
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{package.__name__}.{module.name}")
+            for point in entry_points(group=package.__name__):
+                point.load()
+            _loaded.add(noun)
     return dict(sorted(_known[noun].items()))
 
 

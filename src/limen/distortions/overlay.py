@@ -53,12 +53,19 @@ def mask(image: Image, rng: np.random.Generator) -> Render:
         width = min(image.shape[1], max(1, round(math.sqrt(share * area * aspect))))
         return min(image.shape[0], max(1, round(share * area / width))), width
 
-    height, width = box(0.03)
+    def grown(share: float) -> tuple[int, int]:
+        height, width = 1, 1
+        for weaker in (*(s for s in SHARE.strengths if s < share), share):
+            h, w = box(weaker)
+            if h >= height and w >= width:  # rounding may trade a row for a column: a mask never uncovers
+                height, width = h, w
+        return height, width
+
+    height, width = grown(0.03)
     top, left = _corner(image, height, width, rng)
 
     def render(share: float) -> Image:
-        w = box(share)[1]
-        h = max(box(smaller)[0] for smaller in (*SHARE.strengths, share) if smaller <= share)  # never uncovers
+        h, w = grown(share)
         y, x = max(0, top + (height - h) // 2), max(0, left + (width - w) // 2)
         stimulus = image.copy()
         stimulus[y : y + h, x : x + w] = 0
