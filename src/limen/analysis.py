@@ -282,6 +282,8 @@ def _jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Map
     status = Counter(outcome.status for outcome in group)
     complete = [outcome for outcome in group if outcome.status is Status.COMPLETE]
     highest = max((len(outcome.thresholds) for outcome in complete), default=0)
+    if complete and not highest:
+        return  # a procedure that claims no JND: its result is the curve
     for order in range(1, max(highest, 1) + 1):
         found = [_at(outcome, order) for outcome in complete]
         values = sorted(t.level if t is not None and t.reached else math.inf for t in found)

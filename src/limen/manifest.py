@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 
 import limen
 from limen import ident
@@ -23,7 +24,7 @@ def describe(
     procedure: str, method: Method, seed: int, kinds: Iterable[Distortion], questions: Iterable[Question]
 ) -> dict[str, Any]:
     """Return the manifest of a new run; observers enter theirs when they begin."""
-    settings: dict[str, Any] = msgspec.to_builtins(method)
+    settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
     return {
         "limen": limen.__version__,
         "git": _git_revision(),

@@ -2,13 +2,18 @@
 
 import dataclasses
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from limen.analysis import FEW, Analysis, AnswerRow, JndRow, Quantile
+from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
+from limen.reading import Flag
+
+Row = TypeVar("Row", JndRow, AnswerRow, CurveRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +25,44 @@ class Table:
         columns: headings.
         rows: cells, as text.
         notes: what a reader must know to read it right.
+        heads: how many leading columns say what a row is of.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    heads: int = 1
 
 
 def first_jnds(analysis: Analysis) -> Table:
-    """Return the table of 1st JNDs: location, spread, censoring and false alarms of each distortion."""
+    """Return the table of 1st JNDs: location, spread, censoring and false alarms, observers under each distortion."""
     answers = {(row.observer, row.question, row.distortion): row for row in analysis.answers}
     rows = []
-    for row in analysis.jnds:
+    for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             of = answers[row.observer, row.question, row.distortion]
-            rows.append((*_who(analysis, row), *_jnd_cells(row), _alarms(of), str(row.questions)))
+            rows.append((row.distortion, *_who(analysis, row), *_jnd_cells(row), _alarms(of), f"{row.questions:,}"))
+    columns = (
+        "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
+    )  # fmt: skip
+    return _table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis))
+
+
+def side_by_side(analysis: Analysis) -> Table:
+    """Return the 1st JNDs with a column for each observer and question: the mean, and how many had none up to L."""
+    rows = in_order(analysis, (row for row in analysis.jnds if row.order == 1))
+    columns = list(dict.fromkeys(_who(analysis, row) for row in rows))
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        line = cells.setdefault(row.distortion, ["-"] * len(columns))
+        none = f", {row.censored.k} of {row.n} >{row.levels}" if row.censored.k else ""
+        line[columns.index(_who(analysis, row))] = f"{_number(row.mean)} {_interval(row.interval)}".strip() + none
     return Table(
-        "1st just noticeable difference",
-        (
-            *_who_columns(analysis),
-            "distortion",
-            "n",
-            "median",
-            "quartiles",
-            "mean [95 %]",
-            "none up to L",
-            "at the median",
-            "false alarms",
-            "questions",
-        ),  # fmt: skip
-        tuple(rows),
-        _notes(analysis),
+        "1st just noticeable difference, side by side",
+        ("distortion", *(", ".join(column) for column in columns)),
+        tuple((distortion, *line) for distortion, line in cells.items()),
+        ("Mean level over references, restricted at L [95 % BCa interval], and references without a JND up to L.",),
     )
 
 
@@ -59,39 +70,121 @@ def nth_jnds(analysis: Analysis) -> Table:
     """Return the table of n-th JNDs where more than the first was looked for."""
     rows = [
         (
-            *_who(analysis, row),
             row.distortion,
+            *_who(analysis, row),
             str(row.order),
-            str(row.n - row.censored.k),
-            _number(row.mean),
+            f"{row.n - row.censored.k} of {row.n}",
+            f"{_number(row.mean)} {_interval(row.interval)}".strip(),
             str(row.median),
         )
-        for row in analysis.jnds
+        for row in in_order(analysis, analysis.jnds)
         if row.censored.k < row.n
     ]
-    columns = (*_who_columns(analysis), "distortion", "order", "reached", "mean (restricted)", "median")
-    return Table("1st to n-th just noticeable difference", columns, tuple(rows))
+    columns = ("order", "reached", "mean (restricted) [95 %]", "median")
+    return _table(analysis, "1st to n-th just noticeable difference", columns, rows)
 
 
 def faults(analysis: Analysis) -> Table:
-    """Return the table of what was wrong with the answers."""
-    rows = [
-        (*_who(analysis, row), row.distortion, str(row.questions), *(
-            _percent(share) for share in (row.antilogy, row.gibberish, row.deficiency, row.unreadable, row.inversions)
-        ))
-        for row in analysis.answers
-    ]  # fmt: skip
-    columns = (
-        *_who_columns(analysis),
-        "distortion",
-        "answers",
-        "antilogy",
-        "gibberish",
-        "deficiency",
-        "unreadable",
-        "inversions",
+    """Return the table of what was wrong with the answers, with Wilson intervals."""
+    rows = []
+    for row in in_order(analysis, analysis.answers):
+        shares = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
+        wrong = f"{row.inversions.k} of {row.inversions.n}"
+        rows.append((row.distortion, *_who(analysis, row), f"{row.questions:,}", *shares, wrong))
+    columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
+    notes = (
+        "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
+        "of two levels of a series with a yes and a no, the lower one got the yes (pairs depend: no interval).",
     )
-    return Table("Faults of the answers", columns, tuple(rows))
+    return _table(analysis, "Faults of the answers", columns, rows, notes)
+
+
+def alarms(analysis: Analysis) -> Table:
+    """Return the table of yes to identical pairs, undistorted and distorted ones apart, with Wilson intervals."""
+    rows = [
+        (row.distortion, *_who(analysis, row), _rate(row.false_alarms_clean), _rate(row.false_alarms_distorted))
+        for row in in_order(analysis, analysis.answers)
+    ]
+    if len({row.distortion for row in analysis.answers}) > 1:
+        for who in dict.fromkeys((row.observer, row.question) for row in in_order(analysis, analysis.answers)):
+            mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == who]
+            of = next(row for row in analysis.answers if (row.observer, row.question) == who)
+            rows.append(("all", *_who(analysis, of), *map(_rate, _identical(mine))))
+    columns = ("yes to identical undistorted pairs", "yes to identical distorted pairs")
+    notes = (
+        "Distinct questions, each counted once; 95 % Wilson interval. A pair above level 0 is shown where that "
+        f"level has become a reference. Fewer than {FEW} pairs: too few to tell.",
+    )
+    return _table(analysis, "False alarms", columns, rows, notes)
+
+
+def course(analysis: Analysis) -> Table:
+    """Return the table of what became of the series, and of what they cost."""
+    groups: dict[tuple[str, str, str], list[Outcome]] = {}
+    for outcome in analysis.outcomes:
+        for distortion in (outcome.series.distortion, "all"):
+            groups.setdefault((distortion, outcome.observer, outcome.question), []).append(outcome)
+    known = in_order(analysis, analysis.answers)
+    keys = [(row.distortion, row.observer, row.question) for row in known]
+    if len({row.distortion for row in known}) > 1:
+        keys += dict.fromkeys(("all", row.observer, row.question) for row in known)
+    rows = []
+    for key in keys:
+        mine = groups[key]
+        status = [outcome.status for outcome in mine]
+        answers = {t.key: t.answer for o in mine for r in o.responses for t in r.trials if t.answer}.values()
+        spent = (sum(getattr(a, side) or 0 for a in answers) for side in ("tokens_in", "tokens_out"))
+        told = any(a.tokens_in is not None for a in answers)
+        rows.append((
+            key[0], *_who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in Status),
+            f"{len(answers):,}", *(f"{tokens:,}" if told else "-" for tokens in spent),
+        ))  # fmt: skip
+    columns = ("series", *(status.value for status in Status), "questions", "tokens in", "tokens out")
+    notes = (
+        "Not applicable: every stimulus asked for equals the reference. Undetermined: another reader steered the run. "
+        "A question that two distortions share counts under each, and once in all. Tokens: - where none are told.",
+    )
+    return _table(analysis, "Series and cost", columns, rows, notes)
+
+
+def attempts(analysis: Analysis) -> Table:
+    """Return the table of how attempts to get an answer ended, failures too."""
+    rows = [(observer, outcome, f"{count:,}") for (observer, outcome), count in sorted(analysis.attempts.items())]
+    return Table("Attempts", ("observer", "outcome", "count"), tuple(rows))
+
+
+def together(analyses: Mapping[str, Analysis]) -> Analysis:
+    """Put several runs, by name, into one set of tables; an observer that is in more than one gets its run's name."""
+    seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest["observers"])
+    renamed = [_renamed(analysis, run, seen) for run, analysis in analyses.items()]
+    shared = ("observers", "questions", "distortions")
+    return Analysis(
+        {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared},
+        tuple(item for each in renamed for item in each.outcomes),
+        tuple(item for each in renamed for item in each.jnds),
+        tuple(item for each in renamed for item in each.answers),
+        tuple(item for each in renamed for item in each.curves),
+        {key: count for each in renamed for key, count in each.attempts.items()},
+    )
+
+
+def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
+    names = {name: f"{name} ({run})" if seen[name] > 1 else name for name in analysis.manifest["observers"]}
+    observers = {names[name]: item for name, item in analysis.manifest["observers"].items()}
+    return Analysis(
+        {**analysis.manifest, "observers": observers},
+        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.outcomes),
+        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.jnds),
+        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.answers),
+        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.curves),
+        {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
+    )
+
+
+def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
+    """Return rows by distortion, then by observer and question as the study names them (orders stay in order)."""
+    observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
+    return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
 
 
 def records(analysis: Analysis) -> dict[str, Any]:
@@ -143,6 +236,11 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def brief(unit: str) -> str:
+    """Return a unit without its remarks in brackets ("px (sigma) at 640 px width": what it is relative to stays)."""
+    return re.sub(r" \([^)]*\)", "", unit)
+
+
 def sentence(analysis: Analysis) -> str:
     """Return the sentence to quote: what was measured, how, with which versions."""
     manifest = analysis.manifest
@@ -158,7 +256,6 @@ def sentence(analysis: Analysis) -> str:
 
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:
-    yield row.distortion
     yield str(row.n)
     if not row.n:
         yield from ("-", "-", "-", "-", "-")
@@ -167,7 +264,7 @@ def _jnd_cells(row: JndRow) -> Iterable[str]:
     yield f"{row.q1} - {row.q3}"
     yield f"{_number(row.mean)} {_interval(row.interval)}".strip()
     yield f"{row.censored.k} of {row.censored.n}" + (f" ({row.unconfirmed} unconfirmed)" if row.unconfirmed else "")
-    yield "-" if row.strength is None else f"{row.strength:.3g} {row.unit.split(' (')[0]}"
+    yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
 
 
 def _alarms(row: AnswerRow) -> str:
@@ -177,20 +274,38 @@ def _alarms(row: AnswerRow) -> str:
     return f"{same.k} of {same.n}" + ("*" if 0 < same.n < FEW else "")
 
 
-def _who(analysis: Analysis, row: JndRow | AnswerRow) -> tuple[str, ...]:
+def _who(analysis: Analysis, row: JndRow | AnswerRow | Outcome) -> tuple[str, ...]:
     who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
     return who + ((row.question,) if len(analysis.manifest["questions"]) > 1 else ())
 
 
-def _who_columns(analysis: Analysis) -> tuple[str, ...]:
-    who = ("observer",) if len(analysis.manifest["observers"]) > 1 else ()
-    return who + (("question",) if len(analysis.manifest["questions"]) > 1 else ())
+def _table(
+    analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
+) -> Table:
+    who = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
+    return Table(title, ("distortion", *who, *columns), tuple(rows), notes, heads=1 + len(who))
+
+
+def _identical(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
+    """Return the share of yes to identical pairs at level 0, and above, each distinct question counted once."""
+    pairs = {
+        response.trials[0].key: response
+        for outcome in outcomes
+        for response in outcome.responses
+        if response.asked and response.probe.reference == response.probe.level
+    }
+    readable = [pair for pair in pairs.values() if pair.verdict.flag is not Flag.UNREADABLE]
+    clean = [pair.verdict.yes for pair in readable if pair.probe.level == 0]
+    distorted = [pair.verdict.yes for pair in readable if pair.probe.level > 0]
+    return Share(sum(clean), len(clean)), Share(sum(distorted), len(distorted))
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:
     rows = [row for row in analysis.jnds if row.order == 1]
-    notes = ["Levels; median and quartiles over references, > where they fall among series without a JND; "
-             "mean restricted at L (a series without a JND counts as L), 95 % BCa bootstrap over references."]  # fmt: skip
+    notes = [
+        "Levels; median and quartiles over references, > where they fall among series without a JND; "
+        "mean restricted at L (a series without a JND counts as L), 95 % BCa bootstrap over references."
+    ]
     if any(0 < a.false_alarms_clean.n + a.false_alarms_distorted.n < FEW for a in analysis.answers):
         notes.append(f"* false alarms from fewer than {FEW} identical pairs: too few to tell.")
     for what in ("not_applicable", "unfinished", "undetermined"):
@@ -209,4 +324,18 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _percent(share: Share) -> str:
-    return "-" if not share.n else f"{100 * share.value:.1f} %"
+    return "-" if share.interval is None else f"{100 * share.value:.1f} {_span(share.interval)}"
+
+
+def _rate(share: Share) -> str:
+    """Return k of n and, from enough pairs, the rate with its interval."""
+    if share.interval is None:
+        return "-"
+    counts = f"{share.k} of {share.n}"
+    if share.n < FEW:
+        return f"{counts}: too few to tell"
+    return f"{counts}: {100 * share.value:.1f} % {_span(share.interval)}"
+
+
+def _span(interval: Interval) -> str:
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

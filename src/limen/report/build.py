@@ -1,0 +1,335 @@
+"""Runs to one page, or to JSON: no model, no network, and a page that needs neither script nor server."""
+
+import importlib.util
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import limen
+from limen import question as questions
+from limen.analysis import Analysis, Outcome, Status, analyse
+from limen.errors import InputError, LimenError, MissingExtraError
+from limen.ladder import Ladder
+from limen.reading import Fault
+from limen.report import figures, html, pictures, published, tables
+from limen.report.tables import Table
+from limen.store import Store
+
+WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
+
+
+def check_extra() -> None:
+    """Raise `MissingExtraError` if the libraries of the extra "report" are not installed; loads none of them."""
+    for library in ("jinja2", "vl_convert"):
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError("the report", library, "report")
+
+
+def data(runs: Sequence[Path]) -> dict[str, Any]:
+    """Return every number of the report as plain data for JSON."""
+    with ExitStack() as stack:
+        opened = _open(runs, stack)
+    return {
+        "limen": limen.__version__,
+        "runs": [{"run": run.name} | tables.records(run.analysis) for run in opened],
+        "sentences": [tables.sentence(run.analysis) for run in opened],
+    }
+
+
+def page(runs: Sequence[Path], out: Path) -> None:
+    """Write one self-contained HTML page; the same runs give the same bytes.
+
+    Args:
+        runs: run directories.
+        out: the file; folders above it are made.
+
+    Raises:
+        MissingExtraError: the extra "report" is not installed.
+        StoreError: a run cannot be read.
+        InputError: `out` cannot be written.
+    """
+    check_extra()
+    with ExitStack() as stack:
+        content = html.render(_view(_open(runs, stack)))
+    html.write(out, content)
+
+
+# --- runs ---
+
+
+@dataclass(frozen=True)
+class _Run:
+    name: str
+    store: Store
+    analysis: Analysis
+
+
+def _open(runs: Sequence[Path], stack: ExitStack) -> list[_Run]:
+    """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
+    opened, seen = [], Counter[str]()
+    for path in dict.fromkeys(run.resolve() for run in runs):
+        store = stack.enter_context(Store.open(path))
+        seen[path.name] += 1
+        name = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
+        opened.append(_Run(name, store, analyse(store)))
+    if not opened:
+        raise InputError("A report needs at least one run: limen report runs/a")
+    return opened
+
+
+def _differences(runs: Sequence[_Run]) -> list[str]:
+    """Say in what the runs differ that a reader would otherwise take for a difference of observers."""
+    lines = []
+    for what in ("procedure", "seed", "reader"):
+        given = {run.name: run.analysis.manifest[what] for run in runs}
+        if len({json.dumps(item, sort_keys=True) for item in given.values()}) > 1:
+            lines.append(f"{what}: " + "; ".join(f"{run} {_flat(item)}" for run, item in given.items()))
+    for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
+        kinds: dict[str, dict[tuple[Any, ...], str]] = {}
+        for run in runs:
+            for name, item in run.analysis.manifest[shelf].items():
+                kinds.setdefault(name, {}).setdefault(tuple(item[part] for part in parts), run.name)
+        lines += [f"{shelf[:-1]} {name} is not the same in {', '.join(there.values())}"
+                  for name, there in sorted(kinds.items()) if len(there) > 1]  # fmt: skip
+    shown = {run.name: frozenset(outcome.series.picture for outcome in run.analysis.outcomes) for run in runs}
+    if len(set(shown.values())) > 1:
+        common = frozenset.intersection(*shown.values())
+        counts = ", ".join(f"{run} {len(found)}" for run, found in shown.items())
+        lines.append(f"references: {counts}; {len(common)} in common")
+    return lines
+
+
+def _flat(item: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in item.items()) if isinstance(item, Mapping) else str(item)
+
+
+# --- what the page shows ---
+
+
+@dataclass
+class _View:
+    """The whole of a report, on its way into the template."""
+
+    runs: Sequence[_Run]
+    all: Analysis
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+    short: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give each observer, and each that was asked a question, a short name that is like no other."""
+        several = len(self.all.manifest["questions"]) > 1
+        for observer in self.all.manifest["observers"]:
+            name = html.shortened(html.clean(observer), 48)
+            same = sum(known.split(" #")[0] == name for known in self.short.values())
+            self.short[observer] = name if not same else f"{name} #{same + 1}"
+        asked = {(outcome.observer, outcome.question) for outcome in self.all.outcomes}
+        for observer in self.all.manifest["observers"]:
+            for question in self.all.manifest["questions"]:
+                if (observer, question) in asked:
+                    self.names[observer, question] = self.short[observer] + (f", {question}" if several else "")
+        self.short |= {f"{who[0]}, {who[1]}": name for who, name in self.names.items()}
+
+    def grid(self, table: Table) -> dict[str, Any]:
+        """Lay out a table with the short names."""
+        rows = (
+            tuple(self.short.get(cell, cell) if i < 2 else cell for i, cell in enumerate(row)) for row in table.rows
+        )
+        columns = tuple(self.short.get(column, column) for column in table.columns)
+        return html.grid(replace(table, rows=tuple(rows), columns=columns))
+
+    def keeps(self, digest: str) -> bool:
+        """Return whether a run has kept this picture."""
+        if digest not in self.kept:
+            self.kept[digest] = any(run.store.picture(digest) is not None for run in self.runs)
+        return self.kept[digest]
+
+    def position(self, observer: str, question: str) -> int:
+        return list(self.names).index((observer, question))
+
+
+def _view(runs: Sequence[_Run]) -> dict[str, Any]:
+    view = _View(runs, tables.together({run.name: run.analysis for run in runs}))
+    found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
+    searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
+    several = any(len(outcome.thresholds) > 1 for outcome in found)
+    return {
+        "version": limen.__version__,
+        "observers": list(view.all.manifest["observers"]),
+        "several": len(view.names) > 1,
+        "references": len({outcome.series.picture for outcome in view.all.outcomes}),
+        "distortions": sorted(view.all.manifest["distortions"]),
+        "fixtures": _fixtures(view.all),
+        "sentences": [tables.sentence(run.analysis) for run in runs],
+        "differences": _differences(runs),
+        "searched": searched,
+        "first": view.grid(tables.first_jnds(view.all)) if searched else None,
+        "side": view.grid(tables.side_by_side(view.all)) if searched and len(view.names) > 1 else None,
+        "first_figure": _both(
+            lambda width: figures.first_jnds(view.all.jnds, view.all.outcomes, view.names, width),
+            "1st JND levels: mean with interval, for each distortion and observer",
+        )
+        if found
+        else None,
+        "curves_figure": None
+        if searched
+        else _both(
+            lambda width: figures.yes_shares(view.all.curves, view.names, width), "Share of yes against the level"
+        ),
+        "examples": list(_examples(view)) if found else [],
+        "nth": view.grid(tables.nth_jnds(view.all)) if several else None,
+        "nth_figure": _both(
+            lambda width: figures.nth_means(view.all.jnds, view.names, width), "Mean level of the n-th JND against n"
+        )
+        if several
+        else None,
+        "faults": view.grid(tables.faults(view.all)),
+        "fault_figures": list(_fault_figures(view)),
+        "said": list(_said(view)),
+        "alarms": view.grid(tables.alarms(view.all)),
+        "course": view.grid(tables.course(view.all)),
+        "attempts": view.grid(tables.attempts(view.all)),
+        "published": [html.grid(table) for table in _published(view)],
+        "source": published.SOURCE,
+        "pixels": pictures.SIDE,
+        "unpublished": [name for name in sorted(view.all.manifest["distortions"]) if name not in published.COLUMNS],
+        "how": [_how(run) for run in runs],
+    }
+
+
+def _fixtures(analysis: Analysis) -> dict[str, str]:
+    """Return the observers that are no models to be measured, and what they are."""
+    demo = "a small model made to try limen with"
+    known = {"simulated": "a simulated observer of known threshold", "demo": demo}
+    found = {}
+    for name, fingerprint in analysis.manifest["observers"].items():
+        if fingerprint.get("kind") in known or fingerprint.get("fixture"):
+            found[name] = known.get(fingerprint.get("kind"), demo)
+    return found
+
+
+def _both(draw: Any, label: str) -> dict[str, str]:
+    """Draw a figure for wide and for narrow pages."""
+    return {"wide": figures.svg(draw(WIDE), label), "narrow": figures.svg(draw(NARROW), label), "label": label}
+
+
+def _examples(view: _View) -> Iterator[dict[str, Any]]:
+    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs."""
+    by_distortion: dict[str, list[Outcome]] = {}
+    for outcome in view.all.outcomes:
+        by_distortion.setdefault(outcome.series.distortion, []).append(outcome)
+    used, spent = Counter[str](), 0
+    count = 2 if len(view.names) == 1 and len(by_distortion) <= 5 else 1
+    for name, outcomes in sorted(by_distortion.items()):
+        kind = view.all.manifest["distortions"][name]
+        ladder = Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
+        shown = []
+        for series in pictures.typical(outcomes, view.keeps, used, count):
+            mine = [outcome for outcome in outcomes if outcome.series.id == series and outcome.thresholds]
+            mine.sort(key=lambda outcome: view.position(outcome.observer, outcome.question))
+            lanes = []
+            for outcome in mine:
+                lanes.append(_lane(view, outcome, ladder, spent))
+                spent += sum(len(item.picture.source) for item in lanes[-1]["stimuli"])
+            shown.append({"reference": html.clean(mine[0].series.name, 80), "lanes": lanes})
+        yield {"distortion": name, "word": kind["word"], "unit": kind["unit"], "levels": len(ladder), "shown": shown}
+
+
+def _lane(view: _View, outcome: Outcome, ladder: Ladder, spent: int) -> dict[str, Any]:
+    position = view.position(outcome.observer, outcome.question)
+    found: list[pictures.Stimulus] = []
+    note = "" if spent < pictures.MOST else "Pictures left out: the page has reached its size."
+    if not note:
+        try:
+            found = pictures.stimuli(_renderer(view, outcome), outcome, ladder)
+        except LimenError as error:
+            note = str(error)
+    return {
+        "who": view.names[outcome.observer, outcome.question],
+        "colour": figures.on_page(figures.colour(position)),
+        "jnds": _in_words(outcome),
+        "figure": _both(
+            lambda width: figures.responses(outcome, position, len(ladder), width),
+            f"Answers of {view.names[outcome.observer, outcome.question]} by level of {outcome.series.distortion}",
+        ),
+        "stimuli": found,
+        "note": note,
+    }
+
+
+def _in_words(outcome: Outcome) -> str:
+    found = [str(threshold) for threshold in outcome.thresholds if not threshold.censored]
+    if not found:
+        return f"no JND up to level {outcome.thresholds[-1].level}"
+    end = "; none after that" if outcome.thresholds[-1].censored else ""
+    return f"JND{'s' if len(found) > 1 else ''} at level{'s' if len(found) > 1 else ''} {', '.join(found)}{end}"
+
+
+def _renderer(view: _View, outcome: Outcome) -> Any:
+    """Return a function from level to picture, from the first run that has kept the reference."""
+    there = [run for run in view.runs if outcome.series in run.store.series()]
+    kept = [run for run in there if run.store.picture(outcome.series.picture) is not None]
+    return pictures.renderer((kept or there)[0].store, outcome.series)
+
+
+def _fault_figures(view: _View) -> Iterator[dict[str, Any]]:
+    for (observer, question), name in view.names.items():
+        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
+        any_fault = any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows)
+        yield {
+            "who": name,
+            "answers": sum(row.questions for row in rows),
+            "figure": _both(lambda width, rows=rows: figures.faults(rows, width), f"Faults of the answers of {name}")
+            if any_fault
+            else None,
+        }
+
+
+def _said(view: _View) -> Iterator[dict[str, str]]:
+    """Yield one answer for each fault of each observer: the first that the run holds."""
+    for (observer, question), name in view.names.items():
+        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
+        wanted = {fault for row in rows for fault in Fault if getattr(row, fault.value).k}
+        answers = (
+            trial.answer
+            for outcome in view.all.outcomes if (outcome.observer, outcome.question) == (observer, question)
+            for response in outcome.responses for trial in response.trials if trial.answer
+        )  # fmt: skip
+        while wanted and (answer := next(answers, None)):
+            fault = questions.find(question).read((answer,)).fault
+            if fault in wanted:
+                wanted.remove(fault)
+                yield {"who": name, "fault": fault.value, "text": html.clean(answer.text, 300)}
+
+
+def _published(view: _View) -> list[Table]:
+    fixtures = _fixtures(view.all)
+    measured: dict[str, list[tuple[str, str]]] = {}
+    for row in tables.in_order(view.all, view.all.jnds):
+        if row.order == 1 and row.n and row.observer not in fixtures:
+            mean = (
+                f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"
+            )
+            measured.setdefault(row.distortion, []).append((view.names[row.observer, row.question], mean))
+    return published.quoted(sorted(view.all.manifest["distortions"]), measured)
+
+
+def _how(run: _Run) -> dict[str, Any]:
+    manifest = run.analysis.manifest
+    rows = []
+    for name, kind in sorted(manifest["distortions"].items()):
+        strengths = kind["strengths"]
+        span = f"{strengths[0]:.4g} … {strengths[-1]:.4g}"
+        rows.append((name, kind["word"], f"{kind['version']}", f"{len(strengths)}", span, kind["unit"], kind["ladder"]))
+    columns = ("distortion", "word in the question", "version", "levels", "strength", "unit", "digest of the ladder")
+    return {
+        "run": run.name,
+        "manifest": manifest,
+        "observers": {name: json.dumps(item, sort_keys=True, ensure_ascii=False, default=str)
+                      for name, item in manifest["observers"].items()},
+        "ladders": html.grid(Table("Ladders", columns, tuple(rows))),
+    }  # fmt: skip

@@ -1,0 +1,136 @@
+"""Examples: the stimuli at the JND levels, drawn again from the references that a run has kept."""
+
+import base64
+import functools
+import io
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+
+from limen import distortion as distortions
+from limen.analysis import Outcome, Status
+from limen.errors import InputError
+from limen.image import Image, decode, png
+from limen.ladder import Ladder
+from limen.report.tables import brief
+from limen.store import SeriesRow, Store
+
+SIDE = 240  # px: larger pictures are scaled down to it
+SHOWN = 200  # px: the longest side on the page
+HARD = 128  # px: up to here every pixel is shown as it is, enlarged
+MOST = 5_500_000  # bytes of pictures in one page
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture for the page: a data URI, the size to show it at, and whether it is enlarged with hard pixels."""
+
+    source: str
+    width: int
+    height: int
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """A thumbnail with what it shows: the reference (level 0), or a level in words and in the ladder's unit."""
+
+    picture: Thumbnail
+    caption: str = "reference"
+    level: int = 0
+    strength: str = ""
+
+
+def thumbnail(image: Image) -> Thumbnail:
+    """Return `image` as a page shows it: exact up to `SIDE` px, else scaled down and compressed lightly."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    if longest <= HARD:
+        times = max(1, SHOWN // longest)
+        return Thumbnail(_uri("png", png(image)), width * times, height * times, hard=True)
+    shown = (max(1, round(width * SHOWN / longest)), max(1, round(height * SHOWN / longest)))
+    if longest <= SIDE:
+        return Thumbnail(_uri("png", png(image)), *shown, hard=False)
+    size = (max(1, round(width * SIDE / longest)), max(1, round(height * SIDE / longest)))
+    buffer = io.BytesIO()
+    small = Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS)
+    small.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
+    return Thumbnail(_uri("jpeg", buffer.getvalue()), *shown, hard=False)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def renderer(store: Store, row: SeriesRow) -> Callable[[int], Image]:
+    """Return a function from level to stimulus, as it was shown.
+
+    Raises:
+        InputError: it cannot be drawn as it was shown, and why.
+    """
+    data = store.picture(row.picture)
+    if data is None:
+        raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
+    kind = distortions.find(row.distortion)
+    asked = store.manifest["distortions"][row.distortion]
+    if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
+        raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
+    return functools.lru_cache(maxsize=16)(kind.render(decode(data, "the kept reference"), row.key))
+
+
+def stimuli(draw: Callable[[int], Image], outcome: Outcome, ladder: Ladder, most: int = 4) -> list[Stimulus]:
+    """Return the reference and the stimuli at up to `most` JND levels: the first ones, a middle one, the last.
+
+    Where there is no JND, the strongest stimulus stands for those that were not noticed.
+    """
+    found = [threshold for threshold in outcome.thresholds if not threshold.censored] or outcome.thresholds[:1]
+    if len(found) > most:
+        found = [*found[: most - 2], found[len(found) // 2], found[-1]]
+    shown = [Stimulus(thumbnail(draw(0)))]
+    for threshold in found:
+        level, doubt = threshold.level, "" if threshold.confirmed else "?"
+        caption = (
+            f"level {level}: no JND" if threshold.censored else f"{ordinal(threshold.order)} JND: level {level}{doubt}"
+        )
+        strength = f"{threshold.strength:.3g} {brief(ladder.unit)}"
+        shown.append(Stimulus(thumbnail(draw(level)), caption, level, strength))
+    return shown
+
+
+def ordinal(n: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th."""
+    return f"{n}{'th' if n // 10 % 10 == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
+
+
+def typical(outcomes: Sequence[Outcome], kept: Callable[[str], bool], used: Counter[str], count: int) -> list[str]:
+    """Choose references whose 1st JND lies nearest the median, preferring those the page has not shown yet.
+
+    Args:
+        outcomes: of one distortion, all observers.
+        kept: whether the run has kept a picture, by digest.
+        used: how often the page has shown each picture; counted up.
+        count: how many.
+
+    Returns:
+        Ids of series, where any is complete.
+    """
+    observers: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status is Status.COMPLETE and outcome.thresholds:
+            observers.setdefault(f"{outcome.observer}\n{outcome.question}", []).append(outcome)
+    away: dict[str, float] = {}
+    rows: dict[str, SeriesRow] = {}
+    for group in observers.values():
+        middle = statistics.median(outcome.thresholds[0].level for outcome in group)
+        for outcome in group:
+            rows[outcome.series.id] = outcome.series
+            away[outcome.series.id] = away.get(outcome.series.id, 0.0) + abs(outcome.thresholds[0].level - middle)
+    by_distance = sorted(rows.values(), key=lambda row: (not kept(row.picture), away[row.id], row.name, row.id))
+    near = by_distance[: max(count, -(-len(by_distance) // 2))]
+    near.sort(key=lambda row: (not kept(row.picture), used[row.picture], away[row.id], row.name, row.id))
+    chosen = near[:count]
+    used.update(row.picture for row in chosen)
+    return [row.id for row in chosen]

@@ -1,0 +1,70 @@
+"""Parquet export: every row, the same types for every run, no pictures."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from limen.cli import run as command
+from limen.errors import InputError, MissingExtraError, StoreError
+from limen.image import png
+from limen.report.export import to_parquet
+from limen.store import TABLES, Store
+from limen.study import Spec, Study
+from limen.testing import photograph
+
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    for name in "ab":
+        (folder / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
+    Study.plan(Spec(images=(str(folder),), observers=("simulated",), distortions=("blur",))).run(folder / "run")
+    return folder / "run"
+
+
+def test_every_row_and_no_picture(run: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    files = to_parquet(run, tmp_path / "deep" / "tables")
+    assert [file.name for file in files] == [f"{table}.parquet" for table in TABLES]
+    assert sorted(file.name for file in files[0].parent.iterdir()) == sorted(file.name for file in files)
+    with Store.open(run) as store:
+        for file in files:
+            names, rows = store.columns(file.stem)
+            found = parquet.read_table(file)
+            assert found.column_names == names
+            assert list(zip(*found.to_pydict().values(), strict=True)) == rows
+    assert not any("binary" in str(field.type) for file in files for field in parquet.read_schema(file))
+
+
+def test_types_do_not_depend_on_what_a_run_holds(run: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    with Store.create(tmp_path / "empty", {"observers": {}}):
+        pass
+    for full, empty in zip(
+        to_parquet(run, tmp_path / "a"), to_parquet(tmp_path / "empty", tmp_path / "b"), strict=True
+    ):
+        assert parquet.read_schema(full) == parquet.read_schema(empty)
+        assert "null" not in {str(field.type) for field in parquet.read_schema(full)}
+    answers = parquet.read_schema(tmp_path / "a" / "answer.parquet")
+    assert str(answers.field("tokens_in").type) == "int64"
+    assert str(answers.field("p_yes").type) == "double"
+
+
+def test_what_goes_wrong(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        to_parquet(run, tmp_path / "file")
+    assert command(["export", str(tmp_path), "--parquet", str(tmp_path / "out")]) == 1
+    assert "not a run directory" in capsys.readouterr().err
+    with pytest.raises(StoreError):
+        to_parquet(tmp_path, tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"limen\[parquet\]"):
+        to_parquet(run, tmp_path / "out")
