@@ -40,7 +40,8 @@ def test_looking_for_a_name_loads_nothing_heavy() -> None:
 def test_list_and_show() -> None:
     names = [item["name"] for item in json.loads(limen("list", "--json").stdout)]
     assert {"blur", "text", "skip", "scan", "openai", "local", "demo", "direct", "choice-implicit"} <= set(names)
-    assert [i["name"] for i in json.loads(limen("list", "procedures", "--json").stdout)] == ["constant", "scan", "skip"]
+    found = [item["name"] for item in json.loads(limen("list", "procedures", "--json").stdout)]
+    assert found == ["auto", "bisect", "certify", "constant", "psi", "questplus", "scan", "skip", "staircase"]
     shown = json.loads(limen("show", "jpeg", "--json").stdout)
     assert (shown["strengths"][0], shown["strengths"][-1], shown["unit"]) == (100.0, 1.0, "quality")
     assert "px (sigma)" in limen("show", "blur").stdout

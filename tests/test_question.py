@@ -100,7 +100,8 @@ def test_what_is_shown_is_pixels_and_text_in_order() -> None:
 
 
 def test_every_question_is_found_under_its_name_and_none_other() -> None:
-    assert [asked.name for asked in question.every()] == ["direct", "direct-implicit", "choice", "choice-implicit"]
+    names = ["direct", "direct-implicit", "choice", "choice-implicit", "forced-choice"]
+    assert [asked.name for asked in question.every()] == names
     assert all(question.find(asked.name) == asked for asked in question.every())
     with pytest.raises(UnknownNameError, match=r"No question named 'choise'\. Did you mean 'choice'\?"):
         question.find("choise")
@@ -113,7 +114,7 @@ def test_digests_are_golden(name: str, order: Order) -> None:
 
 
 def test_digests_tell_wording_order_and_explicitness_apart() -> None:
-    assert len({question.find(asked.name, order).digest for asked in question.every() for order in Order}) == 16
+    assert len({question.find(asked.name, order).digest for asked in question.every() for order in Order}) == 20
 
 
 def test_digests_do_not_depend_on_the_process() -> None:

@@ -8,72 +8,24 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from limen import procedure as procedures
 from limen import question as questions
 from limen.curve import Curve, Interval, Share, bootstrap
-from limen.errors import StoreError
-from limen.ladder import Ladder
-from limen.procedure import Method, Probe
-from limen.question import Order, Question
-from limen.reading import READER_VERSION, Fault, Flag, Verdict
-from limen.store import SeriesRow, Store
+from limen.outcome import Outcome, Response, Status, read, replay
+from limen.outcome import outcomes as every
+from limen.reading import Fault, Flag
+from limen.store import Store
 from limen.threshold import Threshold
-from limen.trial import Trial
+
+__all__ = [
+    "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response", "Status",
+    "analyse", "read", "replay",
+]  # fmt: skip
 
 FEW = 50  # identical pairs below which a false-alarm rate is called too few to tell
-
-
-class Status(StrEnum):
-    """What became of one series under one observer and question."""
-
-    COMPLETE = "complete"
-    UNFINISHED = "unfinished"  # questions are open: run the study again
-    UNDETERMINED = "undetermined"  # another reader steered the run; this one would have asked other questions
-    NOT_APPLICABLE = "not applicable"  # every stimulus asked for equals the reference
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One probe as read now: the verdict, and the trials behind it (none where both stimuli are one picture)."""
-
-    probe: Probe
-    verdict: Verdict
-    trials: tuple[Trial, ...]
-
-    @property
-    def asked(self) -> bool:
-        """Whether the observer was asked at all."""
-        return bool(self.trials)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One series under one observer and question.
-
-    Attributes:
-        observer, question, series: which.
-        status: see `Status`.
-        thresholds: 1st to n-th JND as the procedure finds them in the recorded answers.
-        responses: by probe, in order.
-        floor: levels (against the reference) that were not asked because they equal it.
-    """
-
-    observer: str
-    question: str
-    series: SeriesRow
-    status: Status
-    thresholds: tuple[Threshold, ...]
-    responses: tuple[Response, ...]
-
-    @property
-    def floor(self) -> tuple[int, ...]:
-        """Levels whose stimulus equals the reference, among those the procedure wanted."""
-        return tuple(r.probe.level for r in self.responses if not r.asked and r.probe.reference == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +36,7 @@ class Quantile:
     censored: bool = False
 
     def __str__(self) -> str:
-        return f">{self.level:g}" if self.censored else f"{self.level:g}"
+        return f">{self.level:g}" if self.censored else f"{self.level:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +116,41 @@ class CurveRow:
     curve: Curve
 
 
+@dataclass(frozen=True, slots=True)
+class EstimateRow:
+    """Fitted thresholds of one observer, question and distortion over references, from a procedure that fits.
+
+    Attributes:
+        observer, question, distortion, levels, unit: which, and the ladder.
+        n: references with a result.
+        mean: of T50, restricted at L (one more probably beyond the ladder counts as L).
+        interval: of the mean, BCa bootstrap over references.
+        q1, median, q3: quartiles; "> L" where they fall among those beyond.
+        beyond: references whose T50 more probably lies beyond the ladder.
+        sd: mean posterior standard deviation of a reference's T50, in levels; NaN where the procedure gives none.
+        strength: the ladder's strength at the median.
+        unfinished: series that are not in n.
+        questions: queries put for these series.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    levels: int
+    n: int
+    mean: float
+    interval: Interval | None
+    q1: Quantile
+    median: Quantile
+    q3: Quantile
+    beyond: Share
+    sd: float
+    strength: float | None
+    unit: str
+    unfinished: int
+    questions: int
+
+
 @dataclass(frozen=True)
 class Analysis:
     """All tables of one run.
@@ -175,6 +162,7 @@ class Analysis:
         answers: false alarms, faults, cost.
         curves: pooled responses.
         attempts: outcomes of attempts, by (observer, outcome), failures too.
+        estimates: fitted thresholds, of a procedure that fits.
     """
 
     manifest: Mapping[str, Any]
@@ -183,6 +171,7 @@ class Analysis:
     answers: tuple[AnswerRow, ...]
     curves: tuple[CurveRow, ...]
     attempts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    estimates: tuple[EstimateRow, ...] = ()
 
 
 def analyse(store: Store) -> Analysis:
@@ -191,86 +180,16 @@ def analyse(store: Store) -> Analysis:
     Raises:
         StoreError: the run was made with a question that this limen words differently.
     """
-    outcomes = tuple(_outcomes(store))
+    outcomes = tuple(every(store))
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     jnds = [row for key, group in sorted(groups.items()) for row in _jnd_rows(key, group, store.manifest)]
     answers = [_answer_row(key, group) for key, group in sorted(groups.items())]
     curves = [_curve_row(key, group) for key, group in sorted(groups.items())]
-    return Analysis(store.manifest, outcomes, tuple(jnds), tuple(answers), tuple(curves), store.attempts())
-
-
-# --- one series ---
-
-
-def _outcomes(store: Store) -> Iterable[Outcome]:
-    rows = {row.id: row for row in store.series()}
-    settings = dict(store.manifest["procedure"])
-    method = procedures.make(settings.pop("name"), settings)
-    ladders = {name: Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
-               for name, kind in store.manifest["distortions"].items()}  # fmt: skip
-    for name, asked in sorted(store.manifest["questions"].items()):
-        question = questions.find(name, Order(asked["order"]))
-        if question.digest != asked["digest"]:
-            raise StoreError(
-                f"{store.path} asked {name!r} in words this limen does not have ({asked['text']!r}). "
-                f"Analyse it with limen {store.manifest['limen']}."
-            )
-        for observer in sorted(store.manifest["observers"]):
-            trials: dict[str, list[Trial]] = defaultdict(list)
-            for trial in store.trials(observer, name):
-                trials[trial.series].append(trial)
-            for row in rows.values():
-                responses = read(question, trials[row.id])
-                status, thresholds = replay(method, ladders[row.distortion], responses, store.manifest["reader"])
-                yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()))
-
-
-def read(question: Question, trials: Iterable[Trial]) -> dict[Probe, Response]:
-    """Read the recorded answers of one series: a response for each probe that has all its answers."""
-    gathered: dict[Probe, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        gathered[Probe(trial.reference, trial.level, trial.draw)].append(trial)
-    responses = {}
-    for probe, group in gathered.items():
-        if any(not trial.key for trial in group):
-            responses[probe] = Response(probe, Verdict(Flag.NO), ())
-            continue
-        first = tuple(t.answer for t in group if not t.again and t.answer is not None)
-        again = tuple(t.answer for t in group if t.again and t.answer is not None)
-        if first:
-            responses[probe] = Response(probe, question.read(first, again), tuple(group))
-    return responses
-
-
-def replay(
-    method: Method, ladder: Ladder, responses: Mapping[Probe, Response], reader: int = READER_VERSION
-) -> tuple[Status, tuple[Threshold, ...]]:
-    """Run a procedure on recorded responses.
-
-    Args:
-        method: the procedure with the settings of the run.
-        ladder: the ladder as the run recorded it.
-        responses: of one series.
-        reader: the version of the reader that steered the run.
-
-    Returns:
-        The status, and the thresholds (none unless it is complete).
-    """
-    wanted: set[Probe] = set()
-    course = method.start(ladder)
-    try:
-        ask = next(course)
-        while True:
-            if any(probe not in responses for probe in ask.needed):
-                return (Status.UNFINISHED if reader == READER_VERSION else Status.UNDETERMINED), ()
-            wanted.update(ask.needed)
-            ask = course.send({probe: responses[probe].verdict for probe in ask.needed})
-    except StopIteration as stop:
-        if wanted and not any(responses[probe].asked for probe in wanted):
-            return Status.NOT_APPLICABLE, ()
-        return Status.COMPLETE, stop.value
+    fits = [_estimate_row(key, group, store.manifest) for key, group in sorted(groups.items())]
+    estimates = tuple(row for row in fits if row is not None)
+    return Analysis(store.manifest, outcomes, tuple(jnds), tuple(answers), tuple(curves), store.attempts(), estimates)
 
 
 # --- tables ---
@@ -301,15 +220,49 @@ def _jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Map
             q3=_quantile(values, 0.75, levels),
             censored=Share(sum(math.isinf(value) for value in values), len(values)),
             unconfirmed=sum(t is not None and not t.censored and not t.confirmed for t in found),
-            strength=None
-            if median.censored or not values
-            else float(np.interp(median.level, range(1, levels + 1), strengths)),
+            strength=_strength(median, strengths),
             unit=kind["unit"],
             not_applicable=status[Status.NOT_APPLICABLE],
             unfinished=status[Status.UNFINISHED],
             undetermined=status[Status.UNDETERMINED],
             questions=_questions(group) if order == 1 else 0,
         )
+
+
+def _estimate_row(
+    key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]
+) -> EstimateRow | None:
+    fits = [outcome.estimates[0] for outcome in group if outcome.estimates]
+    if not fits:
+        return None
+    kind = manifest["distortions"][key[2]]
+    levels = len(kind["strengths"])
+    values = sorted(fit.level if fit.reached else math.inf for fit in fits)
+    restricted = [min(value, levels) for value in values]
+    median = _quantile(values, 0.5, levels)
+    return EstimateRow(
+        *key,
+        levels=levels,
+        n=len(values),
+        mean=float(np.mean(restricted)),
+        interval=bootstrap(restricted, lambda x: np.mean(x, axis=-1), "/".join((*key, "estimate"))),
+        q1=_quantile(values, 0.25, levels),
+        median=median,
+        q3=_quantile(values, 0.75, levels),
+        beyond=Share(sum(math.isinf(value) for value in values), len(values)),
+        sd=float(np.mean([fit.sd for fit in fits])),
+        strength=_strength(median, kind["strengths"]),
+        unit=kind["unit"],
+        unfinished=sum(outcome.status is Status.UNFINISHED for outcome in group),
+        questions=_questions(group),
+    )
+
+
+def _strength(median: Quantile, strengths: Sequence[float]) -> float | None:
+    """Return the ladder's strength at a median level; None where that is censored or there is none."""
+    if median.censored or math.isnan(median.level):
+        return None
+    return float(np.interp(median.level, range(1, len(strengths) + 1), strengths))
 
 
 def _at(outcome: Outcome, order: int) -> Threshold | None:

@@ -218,6 +218,44 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     return code
 
 
+@main.command()
+@click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
+@click.option("--slope", type=float, help="Of an observer of your own, in levels (0: a step).")
+@click.option("--false-alarms", type=float, default=0.0, help="Its share of yes to no difference.")
+@click.option("--lapses", type=float, default=0.0, help="Its share of no to plain differences.")
+@click.option("--correlation", type=float, default=0.0, help="Between its answers at neighbouring levels.")
+@click.option("--images", type=int, default=400, show_default=True)
+@click.option("--levels", type=int, default=50, show_default=True)
+@click.option("--orders", type=int, default=1, show_default=True, help="JNDs to look for; 0 for all.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@_JSON
+def simulate(labels: str, as_json: bool, **given: Any) -> None:
+    """Show which procedure suits which observer, on simulated answers whose truth is known."""
+    from limen import simulation
+    from limen.errors import UnknownNameError
+    from limen.report import simulated, tables
+
+    known = {contender.label: contender for contender in simulation.CONTENDERS}
+    chosen = _split(labels) or list(known)
+    for name in chosen:
+        if name not in known:
+            raise UnknownNameError("contender", name, known)
+    seen = list(simulation.OBSERVERS)
+    if given["slope"] is not None:
+        own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
+        seen = [simulation.Observer(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
+    results = []
+    for observer in seen:
+        for name in chosen:
+            click.echo(f"{observer.name}: {name}", err=True)
+            size = (given["images"], given["levels"], given["seed"], given["orders"])
+            results.append(simulation.study(observer, known[name], *size))
+    if as_json:
+        _print_json(tables.plain(results))
+    else:
+        _print_table(simulated.table(results))
+
+
 # --- what the commands share ---
 
 
@@ -237,7 +275,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     if as_json:
         _print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
     else:
-        _print_table(tables.first_jnds(analysis))
+        _print_table(tables.main_table(analysis))
         click.echo(tables.sentence(analysis))
     _account(progress, out)
     return UNFINISHED if progress.unfinished else 0

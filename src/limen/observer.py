@@ -40,6 +40,9 @@ class Observer(Protocol):
     Attributes:
         name: as tables show it ("openai:Qwen/Qwen2.5-VL-7B-Instruct").
         concurrency: how many series may be advanced side by side.
+
+    An observer whose answers to one query differ from draw to draw says so with an attribute `sampled = True`;
+    without it a second draw of a pair is asked in swapped order or other words.
     """
 
     name: str

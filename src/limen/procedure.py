@@ -8,16 +8,17 @@ tested with any answers, and many series are advanced side by side. To add one, 
         def start(self, ladder): ...
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
 from limen import registry
+from limen.belief import Prior
 from limen.ladder import Ladder
-from limen.reading import Verdict
-from limen.threshold import Threshold
+from limen.reading import Flag, Verdict
+from limen.threshold import Estimate, Threshold
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,9 +37,18 @@ class Ask:
     needed: tuple[Probe, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search for the next JND ends with: a level (None: there is none up to the end), and how sure that is."""
+
+    level: int | None
+    certainty: float = 1.0
+
+
 Verdicts: TypeAlias = Mapping[Probe, Verdict]
-Procedure: TypeAlias = Generator[Ask, Verdicts, tuple[Threshold, ...]]
-Search: TypeAlias = Generator[Ask, Verdicts, int | None]
+Result: TypeAlias = tuple[Threshold, ...] | tuple[Estimate, ...]
+Procedure: TypeAlias = Generator[Ask, Verdicts, Result]
+Search: TypeAlias = Generator[Ask, Verdicts, Found]
 
 
 class Method(Protocol):
@@ -47,6 +57,24 @@ class Method(Protocol):
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""
         ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A method whose later series profit from earlier ones, in waves."""
+
+    def start(self, ladder: Ladder, prior: Prior | None = None) -> Procedure:
+        """Begin on a series with this ladder, and what earlier series taught."""
+        ...
+
+    def learn(self, ladder: Ladder, outcomes: Iterable[Verdicts]) -> Prior | None:
+        """Return what these series teach about the next ones; pure, and without regard to their order."""
+        ...
+
+
+def begin(method: Method, ladder: Ladder, prior: Prior | None = None) -> Procedure:
+    """Begin on a series; a method that does not learn has no use for the prior."""
+    return method.start(ladder, prior) if isinstance(method, Learner) else method.start(ladder)
 
 
 T = TypeVar("T", bound=type[msgspec.Struct])
@@ -85,18 +113,18 @@ def chain(ladder: Ladder, gap: int, confirm: int, orders: int, search: Callable[
         ladder: of the series.
         gap, confirm: as in `pattern`.
         orders: how many JNDs to look for; 0 means as many as the ladder holds.
-        search: given a reference level, returns the next JND's level, or None if there is none up to the end.
+        search: given a reference level, finds the next JND.
     """
     levels, reference = len(ladder), 0
     found: list[Threshold] = []
     while reference < levels and (not orders or len(found) < orders):
-        level = yield from search(reference)
-        order = len(found) + 1
+        next_ = yield from search(reference)
+        order, level, certainty = len(found) + 1, next_.level, next_.certainty
         if level is None:
-            found.append(Threshold(order, levels, ladder[levels], censored=True, confirmed=False, reference=reference))
+            found.append(Threshold(order, levels, ladder[levels], True, False, reference, certainty))
             break
         whole = not confirm or level + gap + confirm - 1 <= levels
-        found.append(Threshold(order, level, ladder[level], confirmed=whole, reference=reference))
+        found.append(Threshold(order, level, ladder[level], False, whole, reference, certainty))
         reference = level
     return tuple(found)
 
@@ -105,3 +133,32 @@ def find(name: str) -> type[msgspec.Struct]:
     """Return the class registered as the procedure `name`, or raise `UnknownNameError`."""
     found: type[msgspec.Struct] = registry.find("procedure", name)
     return found
+
+
+def skip(reference: int, levels: int, gap: int, confirm: int) -> Search:
+    """Find the scan's next JND, asking each candidate's pattern from its last level to its first.
+
+    A no at p rules out every candidate whose pattern holds p (Boyer and Moore 1977 search text this way). Both this
+    and the scan return the smallest k whose whole pattern says yes, for every set of answers.
+    """
+    known: dict[Probe, Verdict] = {}
+    for k in range(reference + 1, levels + 1):
+        probes = [Probe(reference, p) for p in reversed(pattern(k, gap, confirm, levels))]
+        if any(probe in known and not known[probe].yes for probe in probes):
+            continue
+        for probe in probes:
+            yield from ask(known, probe)
+            if not known[probe].yes:
+                break
+        else:
+            return Found(k)
+    return Found(None)
+
+
+def first_answers(outcome: Verdicts) -> tuple[tuple[int, bool], ...]:
+    """Return the readable answers against the undistorted reference, as (level, yes), all draws, in order."""
+    return tuple(
+        (probe.level, verdict.yes)
+        for probe, verdict in sorted(outcome.items())
+        if probe.reference == 0 < probe.level and verdict.flag is not Flag.UNREADABLE
+    )

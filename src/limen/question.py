@@ -5,11 +5,13 @@ paper's (Chen et al. 2025, arXiv:2507.00490, pipeline figure); the paraphrases, 
 unreadable answer, are ours.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from limen import ident
+from limen.choosing import read_position
 from limen.errors import UnknownNameError
 from limen.image import Picture
 from limen.reading import READER_VERSION, Flag, Verdict, read_choice, read_direct
@@ -92,7 +94,7 @@ _OURS = (
 )
 
 
-def _wording(stems: tuple[str, str, str], ending: str) -> Wording:
+def _wording(stems: tuple[str, ...], ending: str) -> Wording:
     return Wording(*(stem + ending for stem in stems))
 
 
@@ -107,6 +109,7 @@ class Question:
         implicit: whether the distortion goes unnamed.
         reader: turns one answer's text and finish reason into a verdict.
         order: of reference, stimulus and question.
+        forced: which of the two shows more? Then the order is drawn by name, and a yes is a right choice.
     """
 
     name: str
@@ -115,8 +118,12 @@ class Question:
     implicit: bool
     reader: Callable[[str, str], Verdict]
     order: Order = Order.REFERENCE_FIRST
+    forced: bool = False
 
-    def ask(self, word: str, reference: Picture, stimulus: Picture, again: bool = False) -> tuple[Query, ...]:
+    def ask(
+        self, word: str, reference: Picture, stimulus: Picture, again: bool = False, swapped: bool = False,
+        name: str = "",
+    ) -> tuple[Query, ...]:  # fmt: skip
         """Return the queries that show one pair.
 
         Args:
@@ -124,22 +131,31 @@ class Question:
             reference: the picture at the reference's level.
             stimulus: the picture compared with it.
             again: use the paraphrase.
+            swapped: show the pair the other way round than `order` says: a declared second draw.
+            name: of the comparison; draws the order of a forced choice.
         """
         text = (self.paraphrase if again else self.wording).fill(word, self.implicit)
         first, second = reference, stimulus
-        if self._swap(word, reference, stimulus):
+        if self._swap(word, reference, stimulus, name) != swapped:
             first, second = stimulus, reference
         if self.order is Order.REFERENCE_QUESTION_TEST:
             return (Query((first, text, second)),)
         return (Query((first, second, text)),)
 
-    def read(self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = ()) -> Verdict:
-        """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing."""
+    def read(
+        self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = (), swapped: bool = False, name: str = ""
+    ) -> Verdict:
+        """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing.
+
+        `name` and `swapped` as they were asked: a forced choice needs them to know which picture was which.
+        """
         (answer,) = answers
         verdict = self.reader(answer.text, answer.finish)
-        if verdict.flag is Flag.UNREADABLE and again:
-            second = self.read(again)
+        if verdict.flag is Flag.UNREADABLE:
+            second = self.read(again, (), swapped, name) if again else verdict
             return second if second.flag is not Flag.UNREADABLE else verdict
+        if self.forced and self._drawn(name) != swapped:
+            return Verdict(Flag.NO if verdict.yes else Flag.YES, verdict.fault)
         return verdict
 
     @property
@@ -161,11 +177,26 @@ class Question:
         ]
         return ident.digest([*texts, self.implicit, self.order.value])
 
-    def _swap(self, word: str, reference: Picture, stimulus: Picture) -> bool:
+    def _swap(self, word: str, reference: Picture, stimulus: Picture, name: str) -> bool:
+        if self.forced:
+            return self._drawn(name)
         if self.order is Order.BALANCED:
             return ident.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
         return self.order is Order.SWAPPED
 
+    def _drawn(self, name: str) -> bool:
+        return ident.seed("forced choice", name) % 2 == 1
+
+
+_CHOOSE = " Please return <first> or <second> with analysis."
+_MORE = (
+    'Which of these two images shows more "{word}", the first or the second?',
+    *["Which of these two images is more distorted, the first or the second?"] * 2,
+)
+_MORE_OURS = (
+    'Compare the first image with the second. Is "{word}" stronger in the first or in the second?',
+    *["Compare the first image with the second. Is the first or the second more distorted?"] * 2,
+)
 
 _QUESTIONS = {
     question.name: question
@@ -174,6 +205,9 @@ _QUESTIONS = {
         Question("direct-implicit", _wording(_PAPER, _DIRECT), _wording(_OURS, _DIRECT), True, read_direct),
         Question("choice", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), False, read_choice),
         Question("choice-implicit", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), True, read_choice),
+        Question(
+            "forced-choice", _wording(_MORE, _CHOOSE), _wording(_MORE_OURS, _CHOOSE), False, read_position, forced=True
+        ),
     )
 }
 
@@ -183,7 +217,7 @@ def find(name: str, order: Order = Order.REFERENCE_FIRST) -> Question:
     if name not in _QUESTIONS:
         raise UnknownNameError("question", name, _QUESTIONS)
     known = _QUESTIONS[name]
-    return Question(known.name, known.wording, known.paraphrase, known.implicit, known.reader, order)
+    return dataclasses.replace(known, order=order)
 
 
 def every() -> tuple[Question, ...]:

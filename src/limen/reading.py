@@ -69,9 +69,14 @@ def read_choice(text: str, finish: str = "") -> Verdict:
     return _read(text, finish, choice=True)
 
 
+def spoken(text: str) -> str:
+    """Return what an answer says after its thought, in plain lower-case signs; of endless ones both ends."""
+    return _spoken(_plain(text))
+
+
 def _read(text: str, finish: str, choice: bool) -> Verdict:
-    spoken = _spoken(_plain(text))
-    own = _own_words(spoken, choice)
+    said_aloud = spoken(text)
+    own = _own_words(said_aloud, choice)
     pattern = _CHOICE_FLAG if choice else _DIRECT_FLAG
     flags = list(pattern.finditer(own))
     analysis = pattern.sub(":\n", own)  # a colon, as in "Noticeable difference: <no>"
@@ -86,7 +91,7 @@ def _read(text: str, finish: str, choice: bool) -> Verdict:
         said = _said(_TURN.split(analysis)[-1])
     if len(said) == 1:
         return Verdict(said.pop(), Fault.DEFICIENCY)
-    return Verdict(Flag.UNREADABLE, _unreadable(spoken, own, finish))
+    return Verdict(Flag.UNREADABLE, _unreadable(said_aloud, own, finish))
 
 
 # --- rule 1: the model's own words --------------------------------------------------------------------------

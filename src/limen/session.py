@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from limen.errors import FatalObserverError
+from limen.errors import FatalObserverError, InputError
 from limen.image import Picture, png
 from limen.observer import Observer
-from limen.procedure import Method, Probe
+from limen.procedure import Method, Probe, Result, Verdicts, begin
 from limen.question import Query, Question
 from limen.reading import Flag, Verdict
 from limen.stimulus import Series
 from limen.store import Store
-from limen.threshold import Threshold
-from limen.trial import Answer, Attempt, Trial
+from limen.trial import Answer, Attempt, Trial, pair
+from limen.waves import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+GREEDY_DRAWS = 3  # draws of one pair after the first that differ though the model is greedy
 
 
 class Unanswered(Exception):
@@ -102,20 +103,24 @@ class Session:
     def __post_init__(self) -> None:
         self.gate = asyncio.Semaphore(self.observer.concurrency)
 
-    async def series(self, question: Question, series: Series, method: Method) -> None:
-        """Run the procedure on one series, then show the identical pairs."""
-        talk = _Talk(self, question, series)
-        course = method.start(series.distortion.ladder)
-        thresholds: tuple[Threshold, ...]
+    async def series(self, turn: Turn, method: Method) -> Verdicts:
+        """Run the procedure on one series, then show the identical pairs; return the verdicts the procedure got."""
+        talk = _Talk(self, turn.question, turn.series)
+        course = begin(method, turn.series.distortion.ladder, turn.prior)
+        seen: dict[Probe, Verdict] = {}
+        found: Result
         try:
             ask = next(course)
             while True:
-                ask = course.send(await talk.verdicts(ask.needed))
+                answers = await talk.verdicts(ask.needed)
+                seen |= answers
+                ask = course.send(answers)
         except StopIteration as stop:
-            thresholds = stop.value
-        if self.identical_pairs:
-            references = {0} | {threshold.reference for threshold in thresholds}
+            found = stop.value
+        if self.identical_pairs and not turn.question.forced:
+            references = {0} | {one.reference for one in found}
             await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
+        return seen
 
     async def answer(self, query: Query, trial: Trial) -> Answer:
         """Return the answer to a query from the store, from a request under way, or from the observer."""
@@ -190,10 +195,14 @@ class _Talk:
         first = await self._answers(probe, again=False)
         if not first:
             return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
-        verdict = self._question.read(first)
+        name, swapped = self._name(probe), probe.draw % 2 == 1
+        verdict = self._question.read(first, (), swapped, name)
         if verdict.flag is Flag.UNREADABLE:
-            verdict = self._question.read(first, await self._answers(probe, again=True))
+            verdict = self._question.read(first, await self._answers(probe, again=True), swapped, name)
         return verdict
+
+    def _name(self, probe: Probe) -> str:
+        return pair(self._series.id, probe.reference, probe.level)
 
     async def _answers(self, probe: Probe, again: bool) -> tuple[Answer, ...]:
         """Return the answers to one ask, or () where both stimuli are the same picture and nothing is asked."""
@@ -207,12 +216,24 @@ class _Talk:
         if probe.reference == 0:
             await self._session.keep(reference)
         answers = []
-        for part, query in enumerate(self._question.ask(self._series.distortion.word, reference, stimulus, again)):
-            shown = Query(query.parts, probe.draw)
-            answers.append(
-                await self._session.answer(shown, self._trial(probe, again, part, shown.key(self._session.fingerprint)))
-            )
+        for part, query in enumerate(self._queries(probe, again, reference, stimulus)):
+            trial = self._trial(probe, again, part, query.key(self._session.fingerprint))
+            answers.append(await self._session.answer(query, trial))
         return tuple(answers)
+
+    def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
+        """Return what to ask; a second draw is a sample, or (greedy) the pair swapped, rephrased, both."""
+        shown, name = (self._series.distortion.word, reference, stimulus), self._name(probe)
+        swapped = probe.draw % 2 == 1
+        if getattr(self._session.observer, "sampled", False):
+            queries = self._question.ask(*shown, again, swapped and self._question.forced, name)
+            return tuple(Query(query.parts, probe.draw) for query in queries)
+        if probe.draw > GREEDY_DRAWS:
+            raise InputError(
+                f"{self._session.observer.name} is greedy: a pair has {GREEDY_DRAWS + 1} different draws (as asked, "
+                f"swapped, rephrased, both), not {probe.draw + 1}. Set draws to {GREEDY_DRAWS + 1} or less."
+            )
+        return self._question.ask(*shown, again or probe.draw >= 2, swapped, name)
 
     def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""

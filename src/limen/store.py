@@ -35,6 +35,14 @@ CREATE TABLE IF NOT EXISTS query (
 CREATE TABLE IF NOT EXISTS answer (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, p_yes REAL, p_neither REAL, finish TEXT NOT NULL, tokens_in INTEGER,
     tokens_out INTEGER, seconds REAL NOT NULL, model TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wave (
+    observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, distortion TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (observer, question, series)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prior (
+    observer TEXT NOT NULL, question TEXT NOT NULL, distortion TEXT NOT NULL, wave INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (observer, question, distortion, wave)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS attempt (
     id INTEGER PRIMARY KEY, observer TEXT NOT NULL, series TEXT NOT NULL, key TEXT NOT NULL, outcome TEXT NOT NULL,
     detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
@@ -176,6 +184,15 @@ class Store:
         marks = _marks(fields(SeriesRow))
         self._send([(f"INSERT OR IGNORE INTO series VALUES ({marks})", astuple(row)) for row in rows]).result()
 
+    def add_waves(self, rows: Iterable[tuple[str, str, str, str, int]]) -> None:
+        """Write to which wave series belong: (observer, question, series, distortion, number)."""
+        self._send([("INSERT OR IGNORE INTO wave VALUES (?,?,?,?,?)", row) for row in rows]).result()
+
+    async def add_prior(self, observer: str, question: str, distortion: str, wave: int, content: bytes) -> None:
+        """Write what a wave begins with; the first one written stays."""
+        row = (observer, question, distortion, wave, content)
+        await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO prior VALUES (?,?,?,?,?)", row)]))
+
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
         self.manifest |= changes
@@ -247,6 +264,17 @@ class Store:
             found = Answer(*row[9:]) if row[9] is not None else None
             yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
 
+    def waves(self, observer: str, question: str) -> dict[str, int]:
+        """Return to which wave each series belongs, for procedures that learn in waves."""
+        rows = self._rows("SELECT series, number FROM wave WHERE observer = ? AND question = ?", (observer, question))
+        return {str(series): int(number) for series, number in rows}
+
+    def priors(self, observer: str, question: str) -> dict[tuple[str, int], bytes]:
+        """Return what each wave began with, by distortion and number."""
+        statement = "SELECT distortion, wave, content FROM prior WHERE observer = ? AND question = ?"
+        rows = self._rows(statement, (observer, question))
+        return {(distortion, wave): content for distortion, wave, content in rows}
+
     def picture(self, digest: str) -> bytes | None:
         """Return a kept picture as PNG bytes, or None."""
         row = next(self._rows("SELECT png FROM picture WHERE digest = ?", (digest,)), None)
@@ -268,7 +296,7 @@ class Store:
         return names, list(self._rows(f"SELECT * FROM {table}"))
 
 
-TABLES = ("series", "query", "answer", "attempt")
+TABLES = ("series", "query", "answer", "attempt", "wave")
 
 
 def _marks(row: Sequence[object]) -> str:

@@ -5,7 +5,7 @@ what was answered is not asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from limen.question import Order, Question
 from limen.session import Progress, Session, Unanswered, Unfinished, Watch
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
+from limen.waves import Schedule
 
 __all__ = ["IMAGE_DISTORTIONS", "Progress", "Spec", "Study", "Unfinished", "load"]
 
@@ -141,8 +142,8 @@ class Study:
                 budget = session.budget
 
     async def _observe(self, session: Session) -> None:
-        work = ((question, series) for question in self.questions for series in self.series)
-        workers = [asyncio.create_task(self._work(session, work)) for _ in range(session.observer.concurrency)]
+        schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)
+        workers = [asyncio.create_task(self._work(session, schedule)) for _ in range(session.observer.concurrency)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -150,18 +151,19 @@ class Study:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, session: Session, work: Iterator[tuple[Question, Series]]) -> None:
-        for question, series in work:
+    async def _work(self, session: Session, schedule: Schedule) -> None:
+        while (turn := await schedule.take()) is not None:
+            verdicts = None
             try:
-                await session.series(question, series, self.method)
+                verdicts = await session.series(turn, self.method)
             except (Unanswered, InputError) as error:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
-                session.progress.unfinished.append(
-                    Unfinished(session.observer.name, series.distortion.name, series.reference.name, kind, detail)
-                )
+                names = (session.observer.name, turn.series.distortion.name, turn.series.reference.name)
+                session.progress.unfinished.append(Unfinished(*names, kind, detail))
             session.progress.done += 1
             session.watch(session.progress)
+            await schedule.done(turn, verdicts)
 
 
 def _make_observer(entry: str | dict[str, Any]) -> Observer:

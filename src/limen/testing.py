@@ -12,13 +12,14 @@ from limen import ident
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
+from limen.belief import Prior
 from limen.errors import InputError
 from limen.image import Image, Picture
 from limen.ladder import Ladder
-from limen.procedure import Method, Probe
+from limen.procedure import Method, Probe, Result
 from limen.question import Query
 from limen.reading import Flag, Verdict
-from limen.threshold import Threshold
+from limen.threshold import Estimate, Threshold
 from limen.trial import Answer
 
 Answers: TypeAlias = Sequence[bool] | Callable[[int, int], bool]
@@ -49,17 +50,28 @@ class Simulation:
     """What a procedure found on given answers.
 
     Attributes:
-        thresholds: as the procedure returned them.
-        asked: the distinct pairs it asked about, in order.
+        found: as the procedure returned it.
+        asked: the distinct pairs it asked about, in order, with the verdicts.
     """
 
-    thresholds: tuple[Threshold, ...]
-    asked: tuple[Probe, ...]
+    found: Result
+    asked: dict[Probe, Verdict]
 
     @property
-    def levels(self) -> tuple[int | None, ...]:
-        """The JND levels in order, None for a censored one."""
-        return tuple(None if threshold.censored else threshold.level for threshold in self.thresholds)
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The protocol's JNDs; none from a procedure that fits."""
+        return tuple(one for one in self.found if isinstance(one, Threshold))
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The fitted thresholds; none from a procedure that finds the protocol's JNDs."""
+        return tuple(one for one in self.found if isinstance(one, Estimate))
+
+    @property
+    def levels(self) -> tuple[float | None, ...]:
+        """The levels found, in order: of JNDs, or fitted; None for a censored one."""
+        fitted = tuple(one.level if one.reached else None for one in self.estimates)
+        return fitted + tuple(None if one.censored else one.level for one in self.thresholds)
 
     @property
     def questions(self) -> int:
@@ -74,6 +86,7 @@ def simulate(
     gap: int = 1,
     confirm: int = 2,
     orders: int = 1,
+    prior: Prior | None = None,
     **settings: Any,
 ) -> Simulation:
     """Run a procedure on known answers, without images.
@@ -83,7 +96,8 @@ def simulate(
         answers: booleans for levels 1..L against any reference, or a function `(reference_level, level) -> bool`.
         levels: L; needed where `answers` is a function.
         gap, confirm, orders: the protocol's settings, for the procedures that have them.
-        settings: further settings of the procedure, by name.
+        prior: what earlier series taught (`learn`), for the procedures that learn.
+        settings: further settings of the procedure, by name (`certainty`, `trials`, ...).
     """
     if callable(answers):
         if levels is None:
@@ -98,20 +112,23 @@ def simulate(
         def says(reference: int, level: int) -> bool:
             return bool(given[level - 1])
 
-    ladder = Ladder(tuple(float(k) for k in range(1, levels + 1)), unit="level")
     method = _method(procedure, {"gap": gap, "confirm": confirm, "orders": orders}, settings)
+    return play(method, lambda probe: says(probe.reference, probe.level), levels, prior)
+
+
+def play(method: Method, says: Callable[[Probe], bool], levels: int, prior: Prior | None = None) -> Simulation:
+    """Run a made procedure on answers by probe: where an observer samples, each draw may have its own."""
     asked: dict[Probe, Verdict] = {}
-    course = method.start(ladder)
+    course = procedures.begin(method, Ladder(tuple(float(k) for k in range(1, levels + 1)), unit="level"), prior)
     try:
         ask = next(course)
         while True:
             for probe in ask.needed:
                 if probe not in asked:
-                    yes = says(probe.reference, probe.level)
-                    asked[probe] = Verdict(Flag.YES if yes else Flag.NO)
+                    asked[probe] = Verdict(Flag.YES if says(probe) else Flag.NO)
             ask = course.send({probe: asked[probe] for probe in ask.needed})
     except StopIteration as stop:
-        return Simulation(stop.value, tuple(asked))
+        return Simulation(stop.value, asked)
 
 
 def _method(procedure: str | Method, protocol: dict[str, Any], settings: dict[str, Any]) -> Method:

@@ -1,4 +1,4 @@
-"""What a threshold is: the n-th just noticeable difference of one series, or the fact that there was none."""
+"""What a threshold is: the n-th just noticeable difference of one series, the fact that there was none, or a fit."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ class Threshold:
             the protocol's J and treated as censored by every statistic: a blind observer with 10 % false
             alarms gets one in about 10 % of its series.
         reference: the level that was the reference (0 for the first JND).
+        certainty: probability that the scan would have found the same; 1 for procedures that are exact, NaN
+            for those that do not say.
     """
 
     order: int
@@ -24,6 +26,7 @@ class Threshold:
     censored: bool = False
     confirmed: bool = True
     reference: int = 0
+    certainty: float = 1.0
 
     @property
     def reached(self) -> bool:
@@ -34,3 +37,33 @@ class Threshold:
         if self.censored:
             return f">{self.level}"
         return f"{self.level}" if self.confirmed else f"{self.level}?"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A fitted threshold: the level noticed half the time, false alarms and lapses apart. Never the protocol's J.
+
+    Attributes:
+        level: posterior mean of T50, in levels; may lie between levels, or beyond the ladder.
+        strength: the ladder's strength there, interpolated; at the ladder's end where it lies beyond.
+        low, high: 95 % credible interval, in levels.
+        sd: posterior standard deviation, in levels.
+        beyond: posterior probability that T50 lies above the ladder.
+        reference: the level that was the reference.
+    """
+
+    level: float
+    strength: float
+    low: float
+    high: float
+    sd: float
+    beyond: float
+    reference: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether T50 more probably lies on the ladder than beyond it."""
+        return self.beyond < 0.5
+
+    def __str__(self) -> str:
+        return f"{self.level:.1f} [{self.low:.1f}, {self.high:.1f}]" if self.reached else f">{self.low:.1f}"

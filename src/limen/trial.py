@@ -67,3 +67,8 @@ class Trial:
     part: int
     key: str
     answer: Answer | None = None
+
+
+def pair(series: str, reference: int, level: int) -> str:
+    """Return the name of one comparison, from which a forced choice draws its order."""
+    return f"{series}/{reference}/{level}"

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from limen.ladder import Ladder
-from limen.procedure import Probe, Procedure, Search, ask, chain, pattern, procedure
+from limen.procedure import Found, Probe, Procedure, Search, ask, chain, pattern, procedure
 from limen.reading import Verdict
 
 
@@ -35,5 +35,5 @@ class Scan(msgspec.Struct, frozen=True):
             if known[candidate].yes:
                 yield from ask(known, *window)
                 if all(known[probe].yes for probe in window):
-                    return k
-        return None
+                    return Found(k)
+        return Found(None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Quantile, Status
+from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
 
@@ -187,11 +187,30 @@ def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
 
 
+def estimates(analysis: Analysis) -> Table:
+    """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
+    rows = []
+    for row in sorted(analysis.estimates, key=lambda row: (row.distortion, row.observer, row.question)):
+        at = "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
+        rows.append((
+            row.distortion, *_who(analysis, row), str(row.n), f"{row.median}", f"{row.q1} - {row.q3}",
+            f"{_number(row.mean)} {_interval(row.interval)}".strip(), f"{row.beyond.k} of {row.beyond.n}",
+            _number(row.sd), at, f"{row.questions:,}",
+        ))  # fmt: skip
+    columns = ("n", "median T50", "quartiles", "mean [95 %]", "beyond L", "sd each", "at the median", "questions")
+    note = (
+        "T50: the level noticed half the time, false alarms and lapses apart (75 % right in a forced choice). Mean "
+        "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
+    )
+    return _table(analysis, "Fitted thresholds", columns, rows, note)
+
+
 def records(analysis: Analysis) -> dict[str, Any]:
     """Return every table's numbers, and each series' thresholds, as plain data for JSON."""
     return {
         "manifest": plain(analysis.manifest),
         "jnds": [plain(row) for row in analysis.jnds],
+        "estimates": [plain(row) for row in analysis.estimates],
         "answers": [plain(row) for row in analysis.answers],
         "curves": [plain(row) for row in analysis.curves],
         "series": [
@@ -204,6 +223,7 @@ def records(analysis: Analysis) -> dict[str, Any]:
                 "status": outcome.status.value,
                 "floor": list(outcome.floor),
                 "thresholds": [plain(threshold) for threshold in outcome.thresholds],
+                "estimates": [plain(estimate) for estimate in outcome.estimates],
             }
             for outcome in analysis.outcomes
         ],
@@ -244,7 +264,8 @@ def brief(unit: str) -> str:
 def sentence(analysis: Analysis) -> str:
     """Return the sentence to quote: what was measured, how, with which versions."""
     manifest = analysis.manifest
-    settings = ", ".join(f"{key} {value}" for key, value in manifest["procedure"].items() if key != "name")
+    chosen = {key: value for key, value in manifest["procedure"].items() if key != "name" and value != []}
+    settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
     kinds = ", ".join(f"{name} v{kind['version']}" for name, kind in manifest["distortions"].items())
     asked = ", ".join(f"{name} ({question['order']})" for name, question in manifest["questions"].items())
     references = len({outcome.series.picture for outcome in analysis.outcomes})
@@ -274,7 +295,7 @@ def _alarms(row: AnswerRow) -> str:
     return f"{same.k} of {same.n}" + ("*" if 0 < same.n < FEW else "")
 
 
-def _who(analysis: Analysis, row: JndRow | AnswerRow | Outcome) -> tuple[str, ...]:
+def _who(analysis: Analysis, row: JndRow | AnswerRow | EstimateRow | CurveRow | Outcome) -> tuple[str, ...]:
     who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
     return who + ((row.question,) if len(analysis.manifest["questions"]) > 1 else ())
 
@@ -339,3 +360,24 @@ def _rate(share: Share) -> str:
 
 def _span(interval: Interval) -> str:
     return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def curves(analysis: Analysis) -> Table:
+    """Return the table of yes against level, for a run that asked fixed levels."""
+    levels = sorted({level for row in analysis.curves for level in row.curve.levels})
+    rows = []
+    for row in in_order(analysis, analysis.curves):
+        shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
+        cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
+        half = row.curve.crossing(0.5)
+        n = max((share.n for share in row.curve.shares), default=0)
+        rows.append((row.distortion, *_who(analysis, row), str(n), _number(half) if half else "-", *cells))
+    note = "Share of yes at each level against the undistorted reference (0: identical pairs); n references."
+    return _table(analysis, "Yes against level", ("n", "half yes", *map(str, levels)), rows, (note,))
+
+
+def main_table(analysis: Analysis) -> Table:
+    """Return the table that answers the run's question: JNDs, fitted thresholds, or a curve."""
+    if analysis.estimates:
+        return estimates(analysis)
+    return first_jnds(analysis) if analysis.jnds else curves(analysis)

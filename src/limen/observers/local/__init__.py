@@ -52,6 +52,7 @@ class Local:
         self._waiting: list[_Ticket] = []
         self.name = f"local:{self._label}"
         self.concurrency = 2 * self._batch
+        self.sampled = options.temperature > 0
 
     async def __aenter__(self) -> Self:
         self._turn = asyncio.Lock()

@@ -120,6 +120,7 @@ class OpenAI:
             )
         images.encode(np.zeros((32, 32, 3), np.uint8), options.encoding)
         self.name, self.concurrency = f"openai:{model}", options.concurrency
+        self.sampled = options.temperature is None or options.temperature > 0
         self._model, self._options = model, options
         self._url, self._host, self._local = _endpoint(options.base_url)
         self._candidates = 20 if options.logprobs else 0

@@ -1,0 +1,134 @@
+"""In which order series are put, so that a procedure that learns learns the same whatever the concurrency.
+
+The series of one observer, question and distortion are frozen, in the order of their digests, into waves of 8, 16, 32,
+...; a larger study appends waves. A wave begins when the ones before it are through, with a prior learnt from all
+that they finished and written once. Learning in order of arrival would give other thresholds in every rerun.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from limen.belief import Prior
+from limen.procedure import Learner, Method, Verdicts
+from limen.question import Question
+from limen.stimulus import Series
+from limen.store import Store
+
+FIRST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One series to be put now, and what earlier ones taught."""
+
+    question: Question
+    series: Series
+    prior: Prior | None = None
+
+
+@dataclass
+class _Group:
+    """The series of one question and distortion, wave by wave."""
+
+    question: Question
+    waves: list[list[Series]]
+    number: int = -1
+    open: int = 0
+    taught: list[Verdicts] = field(default_factory=list)
+
+
+def encode(prior: Prior | None) -> bytes:
+    """Return a prior as the store keeps it."""
+    return msgspec.json.encode(prior)
+
+
+def decode(content: bytes | None) -> Prior | None:
+    """Return a kept prior; None where there is none."""
+    return msgspec.json.decode(content, type=Prior | None) if content else None
+
+
+class Schedule:
+    """Hands out turns to any number of workers, each in its wave."""
+
+    def __init__(
+        self, store: Store, observer: str, method: Method, questions: Iterable[Question], series: Sequence[Series]
+    ) -> None:
+        self._store, self._observer, self._method = store, observer, method
+        self._ready: deque[Turn] = deque()
+        self._groups: dict[tuple[str, str], _Group] = {}
+        self._change = asyncio.Condition()
+        for question in questions:
+            if isinstance(method, Learner):
+                self._freeze(question, series)
+            else:
+                self._ready.extend(Turn(question, one) for one in series)
+
+    async def take(self) -> Turn | None:
+        """Return the next turn, waiting for a wave to end where that must come first; None when all are taken."""
+        async with self._change:
+            while not self._ready:
+                resting = [group for group in self._groups.values() if not group.open]
+                begun = [await self._begin(group) for group in resting]
+                if not any(begun) and all(not group.open for group in self._groups.values()):
+                    return None
+                if not self._ready:
+                    await self._change.wait()
+            return self._ready.popleft()
+
+    async def done(self, turn: Turn, verdicts: Verdicts | None) -> None:
+        """Say that a turn is over; `verdicts` is None where the series stays open."""
+        async with self._change:
+            group = self._groups.get((turn.question.name, turn.series.distortion.name))
+            if group is not None:
+                group.open -= 1
+                if verdicts is not None:
+                    group.taught.append(verdicts)
+            self._change.notify_all()
+
+    def _freeze(self, question: Question, series: Sequence[Series]) -> None:
+        """Divide into waves: those the store knows stay, new series follow in new waves."""
+        known = self._store.waves(self._observer, question.name)
+        by_kind: dict[str, list[Series]] = defaultdict(list)
+        for one in sorted(series, key=lambda one: one.id):
+            by_kind[one.distortion.name].append(one)
+        rows = []
+        for kind, members in by_kind.items():
+            waves: dict[int, list[Series]] = defaultdict(list)
+            for one in members:
+                if one.id in known:
+                    waves[known[one.id]].append(one)
+            fresh = [one for one in members if one.id not in known]
+            number = max(waves, default=-1) + 1
+            while fresh:
+                size = FIRST << number
+                waves[number], fresh = fresh[:size], fresh[size:]
+                rows += [(self._observer, question.name, one.id, kind, number) for one in waves[number]]
+                number += 1
+            self._groups[question.name, kind] = _Group(question, [waves[n] for n in range(number)])
+        self._store.add_waves(rows)
+
+    async def _begin(self, group: _Group) -> bool:
+        """Begin a group's next wave, if there is one."""
+        if group.number + 1 >= len(group.waves):
+            return False
+        group.number += 1
+        wave = group.waves[group.number]
+        prior = await self._prior(group) if group.number else None
+        self._ready.extend(Turn(group.question, one, prior) for one in wave)
+        group.open = len(wave)
+        return True
+
+    async def _prior(self, group: _Group) -> Prior | None:
+        kind = group.waves[0][0].distortion
+        key = kind.name, group.number
+        kept = self._store.priors(self._observer, group.question.name)
+        if key in kept:
+            return decode(kept[key])
+        assert isinstance(self._method, Learner)
+        prior = await asyncio.to_thread(self._method.learn, kind.ladder, list(group.taught))
+        await self._store.add_prior(self._observer, group.question.name, *key, encode(prior))
+        return decode(encode(prior))
