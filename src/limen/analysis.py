@@ -36,7 +36,8 @@ class Quantile:
     censored: bool = False
 
     def __str__(self) -> str:
-        return f">{self.level:g}" if self.censored else f"{self.level:.4g}"
+        level = f"{self.level:g}" if self.level == round(self.level) else f"{self.level:.1f}"
+        return f">{level}" if self.censored else level
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,8 +175,9 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
         )
         if found
         else None,
+        "estimates": view.grid(tables.estimates(view.all)) if view.all.estimates else None,
         "curves_figure": None
-        if searched
+        if searched or view.all.estimates
         else _both(
             lambda width: figures.yes_shares(view.all.curves, view.names, width), "Share of yes against the level"
         ),

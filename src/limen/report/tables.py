@@ -13,7 +13,7 @@ from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndR
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
 
-Row = TypeVar("Row", JndRow, AnswerRow, CurveRow)
+Row = TypeVar("Row", JndRow, AnswerRow, CurveRow, EstimateRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,7 @@ def together(analyses: Mapping[str, Analysis]) -> Analysis:
         tuple(item for each in renamed for item in each.answers),
         tuple(item for each in renamed for item in each.curves),
         {key: count for each in renamed for key, count in each.attempts.items()},
+        tuple(item for each in renamed for item in each.estimates),
     )
 
 
@@ -178,6 +179,7 @@ def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.answers),
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.curves),
         {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
+        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
     )
 
 
@@ -190,7 +192,7 @@ def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
 def estimates(analysis: Analysis) -> Table:
     """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
     rows = []
-    for row in sorted(analysis.estimates, key=lambda row: (row.distortion, row.observer, row.question)):
+    for row in in_order(analysis, analysis.estimates):
         at = "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
         rows.append((
             row.distortion, *_who(analysis, row), str(row.n), f"{row.median}", f"{row.q1} - {row.q3}",

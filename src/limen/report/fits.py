@@ -1,0 +1,209 @@
+"""Tables of fitted thresholds, of comparisons between observers, and of the references that a wanted interval takes."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from limen.analysis import FEW, Analysis
+from limen.curve import Interval, Share
+from limen.fitting import ComparisonRow, FitRow, PowerRow
+from limen.posterior import Parameter, Side
+from limen.report.tables import Table, brief, plain
+
+
+class _Row(Protocol):
+    @property
+    def observer(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def distortion(self) -> str: ...
+
+
+def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
+    """Return the table of fitted thresholds beside the protocol's J; what needs a fixed design only where there is one."""
+    fixed, sure = any(row.pooled for row in rows), any(row.p_yes for row in rows)
+    columns = ["n", "J (median)", "T50 [95 %]", "at T50", "T75", "width", "over references (sd)", "false alarms", "lapses"]
+    columns += (["d'", "same/different d'", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
+    lines = []
+    for row in _in_order(analysis, rows):
+        cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
+        lines.append((*_heads(analysis, row), *cells))
+    return _table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
+
+
+def compared(rows: Sequence[ComparisonRow]) -> Table:
+    """Return the table of paired comparisons between observers."""
+    lines = tuple(
+        (
+            row.distortion,
+            row.question,
+            f"{row.first} / {row.second}",
+            row.measure,
+            str(row.paired.n),
+            str(row.paired.ties),
+            f"{row.paired.wins:.2f} {_interval(row.paired.interval, 2)}".strip(),
+            _p(row.paired.p),
+            _p(row.p_holm),
+        )
+        for row in rows
+    )
+    columns = (
+        "distortion",
+        "question",
+        "observers",
+        "of",
+        "pairs",
+        "ties",
+        "first notices less [95 %]",
+        "p",
+        "p (Holm)",
+    )
+    notes = (
+        "Reference by reference: share in which the first observer's level is the higher one, ties half (both beyond "
+        "L, or equal), BCa bootstrap over references; p of the paired Prentice-Wilcoxon test, alone and among all.",
+    )
+    return Table("Observers compared", columns, lines, notes, heads=3)
+
+
+def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
+    """Return the table of how many references a wanted interval takes."""
+    lines = []
+    for row in _in_order(analysis, rows):
+        of = row.power
+        lines.append((
+            *_heads(analysis, row), str(of.n), _number(of.sd), _number(of.reached), f"{of.half_width:g}",
+            _count(of.for_mean), _count(of.for_median),
+        ))  # fmt: skip
+    columns = ("n", "sd", "+- now", "+- wanted", "references (mean)", "references (median)")
+    notes = (
+        "Levels; half-width of the 95 % interval of the restricted mean or the median J over references, from this "
+        "run's own spread. That is uncertain too: from 10 references it may be 1.8 times too small, from 50 1.25.",
+    )
+    return _table(analysis, "References needed", columns, lines, notes)
+
+
+def records(
+    rows: Sequence[FitRow], comparisons: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
+) -> dict[str, Any]:
+    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
+    named = {"fits": rows, "comparisons": comparisons, "power": needed}
+    return {name: [plain(row) for row in those] for name, those in named.items()}
+
+
+# --- cells ---
+
+
+def _fit_cells(row: FitRow) -> Iterable[str]:
+    found = row.fit
+    if found is None:
+        yield from ("0", *["-"] * 8)
+        return
+    references = getattr(found, "references", 1)
+    yield f"{references}"
+    yield "-" if row.jnd is None else str(row.jnd)
+    yield _level(found.threshold, row.levels, found.side)
+    yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
+    yield _level(found.t75, row.levels, Side.ABOVE if found.t75.median > row.levels else Side.WITHIN)
+    yield _spread(found.width)
+    yield _spread(getattr(found, "spread", None))
+    yield _rate(row.alarms)
+    yield f"{100 * found.lapse.median:.0f} %"
+
+
+def _fixed_cells(row: FitRow) -> Iterable[str]:
+    of = row.detection
+    few = "*" if row.alarms.n < FEW else ""
+    if of is None:
+        yield from ("-", "-", "-")
+    else:
+        yield from (f"{of.d_yes_no:.2f}{few}", f"{of.d_differencing:.2f}{few}", f"{of.criterion:+.2f}{few}")
+    yield "-" if row.pooled is None else _p(row.pooled.p_fit)
+
+
+def _sure_cell(row: FitRow) -> str:
+    if row.p_yes is None or row.p_yes.side is not Side.WITHIN:
+        return "-" if row.p_yes is None else f"{row.p_yes.side}{row.levels if row.p_yes.side is Side.ABOVE else 1}"
+    return f"{row.p_yes.threshold:.1f} {_interval(row.p_yes.intervals.get('threshold'), 1)}".strip()
+
+
+def _level(found: Parameter, top: int, side: Side) -> str:
+    """Return a level with its interval; > L where more than half of the posterior lies beyond."""
+    value = f">{top}" if side is Side.ABOVE else "<1" if side is Side.BELOW else f"{found.median:.1f}"
+    low, high = (f">{top}" if bound > top else f"{bound:.1f}" for bound in (found.interval.low, found.interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _spread(found: Parameter | None) -> str:
+    return "-" if found is None else f"{found.median:.1f} {_interval(found.interval, 1)}"
+
+
+def _rate(share: Share) -> str:
+    return f"{share.k} of {share.n}" + ("*" if 0 < share.n < FEW else "")
+
+
+def _interval(interval: Interval | None, digits: int) -> str:
+    return "" if interval is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _p(value: float) -> str:
+    return "-" if math.isnan(value) else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
+    notes = [
+        "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
+        "corrected for false alarms and lapses; width from 5 to 95 %. Posterior medians [95 % credible intervals], "
+        "references as a random sample; > L where only the prior speaks."
+    ]
+    if any(row.adaptive for row in rows):
+        notes.append(
+            "Adaptive run: the answers chose the levels. T50 comes from each series' own likelihood, which allows it; "
+            "d' and goodness of fit need every level asked of every series (procedure constant)."
+        )
+    if any(0 < row.alarms.n < FEW for row in rows):
+        notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1, 5), speaks with them.")
+    if any(row.pooled is not None for row in rows):
+        notes.append(
+            "d' and c over all levels asked, log-linear correction; fit p: how often data of the fitted shape lie further "
+            "from it, bootstrap over references (- where all references are alike)."
+        )
+    if any(row.p_yes is not None for row in rows):
+        notes.append("T50 of p(yes): fractional response, maximum quasi-likelihood [95 % bootstrap over references].")
+    notes.extend(filter(None, map(_window_note, rows)))
+    return tuple(notes)
+
+
+def _window_note(row: FitRow) -> str:
+    """Say where false alarms alone would fill the window too often; "" elsewhere."""
+    if row.window is None or row.window_needed is None or row.window_needed <= row.window:
+        return ""
+    remedy = f"--confirm {row.window_needed - 1} would do" if row.window_needed < 10 else "no window would do"
+    short = f"too many false alarms for {row.window} yes in a row"
+    return f"{row.observer}, {row.distortion}: {short} ({remedy}): J is too low."
+
+
+def _heads(analysis: Analysis, row: _Row) -> tuple[str, ...]:
+    who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
+    return (row.distortion, *who, *((row.question,) if len(analysis.manifest["questions"]) > 1 else ()))
+
+
+def _in_order(analysis: Analysis, rows: Sequence[Any]) -> list[Any]:
+    """Return rows by distortion, then by observer and question as the study names them."""
+    observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
+    return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
+
+
+def _table(
+    analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...]
+) -> Table:
+    who = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
+    return Table(title, ("distortion", *who, *columns), tuple(rows), notes, heads=1 + len(who))
