@@ -143,3 +143,13 @@ def test_simulate_wants_one_answer_a_level() -> None:
         simulate("scan", [True] * 3, levels=50)
     with pytest.raises(InputError, match="levels must be given"):
         simulate("scan", lambda reference, level: True)
+
+
+def test_skip_is_the_scan_on_twenty_thousand_random_sequences() -> None:
+    rng = random.Random(20250701)
+    for _ in range(20_000):
+        share = rng.random()
+        answers = [rng.random() < share for _ in range(50)]
+        gap, confirm = rng.choice([1, 2, 3, 5]), rng.randrange(7)
+        scan, skip = (simulate(name, answers, gap=gap, confirm=confirm) for name in ("scan", "skip"))
+        assert skip.thresholds == scan.thresholds, (answers, gap, confirm)
