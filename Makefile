@@ -14,7 +14,7 @@ help:
 
 .venv-demo/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/python $(PIP_INSTALL) -e '.[demo]'
+	.venv-demo/bin/python $(PIP_INSTALL) --no-compile -e '.[demo]'
 	@touch $@
 
 .venv/.made: pyproject.toml constraints.txt

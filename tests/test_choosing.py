@@ -34,6 +34,7 @@ READ = {
     "unreadable": [
         "", "   ", "I'm sorry, I can't compare images.", "Both look the same to me.", "#### %%%", "They are identical.",
         "The first image shows a cat. The second image shows a cat.",
+        "Which shows more noise, the first or the second? Please return <first> or <second> with analysis.",
     ],
 }  # fmt: skip
 

@@ -25,6 +25,8 @@ _RULES = tuple(
         r"(?: image| picture| one)?(?= ?(?:[.,:;!\n-]|because|since|\Z))",
     )
 )
+_QUESTION = re.compile(r"[^.!?\n]++\?")  # what is asked, or asked back, is no answer
+_MENU = re.compile(r"<?\bfirst>? or (?:the )?<?second>?")
 _ANY = re.compile(rf"\b(?:{_NAME})\b")
 
 
@@ -35,7 +37,7 @@ def read_position(text: str, finish: str = "") -> Verdict:
         text: the answer as it came.
         finish: why it ended ("stop", "length", "content_filter", "" if not said).
     """
-    words = spoken(text)
+    words = _MENU.sub(" ", _QUESTION.sub(" ", spoken(text)))
     for rule in (*_RULES, _ANY):
         matches = list(rule.finditer(words))
         found = {match.lastgroup for match in (matches[-1:] if rule in _RULES[:2] else matches)}
