@@ -3,13 +3,14 @@ PYTHON ?= python3
 DEV := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check test-serve bench clean help
+.PHONY: demo test check test-serve test-oracle bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
 	@echo "make test        all tests"
 	@echo "make check       ruff, mypy, import-linter"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
+	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make bench       benchmarks beside their peers"
 
 .venv-demo/.made: pyproject.toml constraints.txt
@@ -30,8 +31,13 @@ help:
 demo: .venv-demo/.made
 	.venv-demo/bin/limen demo --out runs/demo --report report.html
 
+.venv-oracle/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/python $(PIP_INSTALL) -e '.[oracle]' pytest
+	@touch $@
+
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve" -n 2
+	$(DEV)/python -m pytest -m "not serve and not oracle" -n 2
 
 check: .venv/.made
 	$(DEV)/ruff check .
@@ -42,9 +48,12 @@ check: .venv/.made
 test-serve: .venv-serve/.made
 	.venv-serve/bin/python -m pytest -m serve tests/test_serve.py
 
+test-oracle: .venv-oracle/.made
+	.venv-oracle/bin/python -m pytest -m oracle tests/oracle
+
 bench: .venv/.made
 	$(DEV)/python $(PIP_INSTALL) -e '.[bench]'
 	$(DEV)/python benchmarks/client.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-oracle runs report.html

@@ -134,3 +134,22 @@ def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(registry, "every", interrupt)
     assert run(["list"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_fit_and_power(tmp_path: Path, photos: Path) -> None:
+    for name, threshold in (("a", 4), ("b", 9)):
+        limen("measure", "--images", photos, "--observer", f"simulated:{name}", "-O", f"threshold={threshold}",
+              "--distortion", "noise", "--out", tmp_path / name)  # fmt: skip
+    done = limen("fit", tmp_path / "a", tmp_path / "b", "--json")
+    result = json.loads(done.stdout)
+    assert [row["observer"] for row in result["fits"]] == ["simulated:a", "simulated:b"]
+    for row in result["fits"]:
+        found = row["fit"]["threshold"]
+        assert found["interval"]["low"] <= found["median"] <= (found["interval"]["high"] or 50)
+        assert row["jnd"]["level"] >= 1
+    assert len(result["comparisons"]) == 1
+    assert "Observers compared" in limen("fit", tmp_path / "a", tmp_path / "b").stdout
+    assert "246 references" in limen("power", "--sd", 8).stdout
+    assert json.loads(limen("power", tmp_path / "b", "--half-width", 2, "--json").stdout)["power"]
+    assert "takes runs as pilots" in limen("power").stderr
+    assert "Known" in limen("fit", tmp_path / "a", "--shape", "logistics").stderr

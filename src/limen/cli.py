@@ -4,7 +4,6 @@ Tables and data go to stdout, progress and notices to stderr. Exit codes: 0 done
 explains, 2 a run that ended with unfinished series, 130 interrupted.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.errors import InputError, LimenError
+from limen.printing import print_json, print_table, tame
 
 if TYPE_CHECKING:
+    from limen.analysis import Analysis
     from limen.image import Image
-    from limen.report.tables import Table
     from limen.study import Progress, Spec
 
 UNFINISHED = 2
@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = main.main(list(arguments), prog_name="limen", standalone_mode=False)
     except LimenError as error:
-        click.echo(f"limen: {_tame(str(error))}", err=True)
+        click.echo(f"limen: {tame(str(error))}", err=True)
         return 1
     except click.ClickException as error:
         error.show()
@@ -69,9 +69,9 @@ def list_(shelf: str | None, as_json: bool) -> None:
     if shelf in (None, "questions"):
         rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
     if as_json:
-        _print_json([{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows])
+        print_json([{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows])
     else:
-        _print_table(Table("", ("kind", "name", "what it is"), tuple(rows)))
+        print_table(Table("", ("kind", "name", "what it is"), tuple(rows)))
 
 
 @main.command()
@@ -86,7 +86,7 @@ def show(name: str, as_json: bool) -> None:
     about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "version": kind.version}
     about |= {"unit": kind.ladder.unit, "ladder": kind.ladder.digest, "strengths": list(kind.ladder.strengths)}
     if as_json:
-        _print_json(about)
+        print_json(about)
         return
     columns, top = 5, len(kind.ladder)
     height = -(-top // columns)
@@ -97,7 +97,7 @@ def show(name: str, as_json: bool) -> None:
         rows.append((*cells, *[""] * (2 * columns - len(cells))))
     title = f"{kind.name} v{kind.version} ({kind.word}): {kind.summary}"
     note = f"Strength in {kind.ladder.unit}; level 0 is the image itself."
-    _print_table(Table(title, ("level", "strength") * columns, tuple(rows), (note,)))
+    print_table(Table(title, ("level", "strength") * columns, tuple(rows), (note,)))
 
 
 @main.command()
@@ -183,7 +183,7 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
     from limen.report import build
 
     if as_json:
-        _print_json(build.data(runs))
+        print_json(build.data(runs))
         return
     build.page(runs, out)
     click.echo(str(out))
@@ -219,6 +219,55 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--shape", default="logistic", show_default=True, help="logistic, normal, weibull, gumbel, rgumbel.")
+@_JSON
+def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
+    """Fit thresholds to runs, false alarms and lapses apart, with intervals; compare their observers."""
+    from limen import fitting
+    from limen.report import fits
+
+    analysis = _together(runs)
+    rows, compared = fitting.fit(analysis, shape), fitting.comparisons(analysis, shape)
+    if as_json:
+        print_json(fits.records(rows, compared))
+        return
+    print_table(fits.fits(analysis, rows))
+    if compared:
+        print_table(fits.compared(compared))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--half-width", type=float, default=1.0, show_default=True, help="Wanted, of the 95 % interval, in levels."
+)
+@click.option("--sd", type=float, help="Spread of J over references, where there is no run yet.")
+@_JSON
+def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
+    """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
+    from limen import fitting
+    from limen.report import fits
+    from limen.statistics.inference import references_needed
+
+    if bool(runs) == (sd is not None):
+        raise InputError("power takes runs as pilots, or --sd where there are none: limen power --sd 8 --half-width 1")
+    if sd is not None:
+        needed = references_needed(sd, half_width)
+        if as_json:
+            print_json({"sd": sd, "half_width": half_width, "references": needed})
+        else:
+            click.echo(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
+        return
+    analysis = _together(runs)
+    rows = fitting.powers(analysis, half_width)
+    if as_json:
+        print_json(fits.records((), (), rows))
+    else:
+        print_table(fits.powers(analysis, rows))
+
+
+@main.command()
 @click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
 @click.option("--slope", type=float, help="Of an observer of your own, in levels (0: a step).")
 @click.option("--false-alarms", type=float, default=0.0, help="Its share of yes to no difference.")
@@ -251,9 +300,9 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
             size = (given["images"], given["levels"], given["seed"], given["orders"])
             results.append(simulation.study(observer, known[name], *size))
     if as_json:
-        _print_json(tables.plain(results))
+        print_json(tables.plain(results))
     else:
-        _print_table(simulated.table(results))
+        print_table(simulated.table(results))
 
 
 # --- what the commands share ---
@@ -273,18 +322,31 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     with Store.open(out) as store:
         analysis = analyse(store)
     if as_json:
-        _print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
+        print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
     else:
-        _print_table(tables.main_table(analysis))
+        print_table(tables.main_table(analysis))
         click.echo(tables.sentence(analysis))
     _account(progress, out)
     return UNFINISHED if progress.unfinished else 0
 
 
+def _together(runs: Sequence[Path]) -> "Analysis":
+    """Analyse runs and put them together."""
+    from contextlib import ExitStack
+
+    from limen.analysis import analyse
+    from limen.report import tables
+    from limen.store import Store
+
+    with ExitStack() as stack:
+        stores = {path.name: stack.enter_context(Store.open(path)) for path in runs}
+        return tables.together({name: analyse(store) for name, store in stores.items()})
+
+
 def _account(progress: "Progress", out: Path) -> None:
     """Say on stderr what it cost and what is left."""
     for line in progress.refused:
-        click.echo(f"left out: {_tame(line)}", err=True)
+        click.echo(f"left out: {tame(line)}", err=True)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     click.echo(
         f"{progress.done:,} series: {progress.asked:,} questions asked, {progress.replayed:,} answers replayed, "
@@ -293,7 +355,7 @@ def _account(progress: "Progress", out: Path) -> None:
     )
     for left in progress.unfinished[:20]:
         click.echo(
-            _tame(f"unfinished: {left.observer} {left.distortion} {left.reference}: {left.kind}: {left.detail}"),
+            tame(f"unfinished: {left.observer} {left.distortion} {left.reference}: {left.kind}: {left.detail}"),
             err=True,
         )
     if progress.unfinished:
@@ -346,34 +408,3 @@ def _integer(text: str) -> int:
 
 def _summary(thing: Any) -> str:
     return str(getattr(thing, "summary", "") or (thing.__doc__ or "").strip().split("\n")[0])
-
-
-def _tame(text: str) -> str:
-    """Take control characters out of text that came from outside."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-
-
-def _print_table(table: "Table") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Drawn
-    from rich.text import Text
-
-    drawn = Drawn(
-        box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold", pad_edge=False
-    )
-    for i, column in enumerate(table.columns):
-        numeric = all(row[i][:1].isdigit() or row[i][:1] in ">-" for row in table.rows if row[i])
-        drawn.add_column(column, justify="right" if numeric and table.rows else "left")
-    for row in table.rows:
-        drawn.add_row(*(Text(_tame(cell)) for cell in row))
-    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
-    console.print(drawn)
-    for note in table.notes:
-        console.print(Text(note, style="dim"))

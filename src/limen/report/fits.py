@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from limen.analysis import FEW, Analysis
 from limen.curve import Interval, Share
 from limen.fitting import ComparisonRow, FitRow, PowerRow
-from limen.posterior import Parameter, Side
 from limen.report.tables import Table, brief, plain
+from limen.statistics.posterior import Parameter, Side
 
 
 class _Row(Protocol):
@@ -21,10 +21,20 @@ class _Row(Protocol):
 
 
 def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
-    """Return the table of fitted thresholds beside the protocol's J; what needs a fixed design only where there is one."""
+    """Return the table of fitted thresholds beside the protocol's J."""
     fixed, sure = any(row.pooled for row in rows), any(row.p_yes for row in rows)
-    columns = ["n", "J (median)", "T50 [95 %]", "at T50", "T75", "width", "over references (sd)", "false alarms", "lapses"]
-    columns += (["d'", "same/different d'", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
+    columns = [
+        "n",
+        "J (median)",
+        "T50 [95 %]",
+        "at T50",
+        "T75",
+        "width",
+        "sd",
+        "false alarms",
+        "lapses",
+    ]
+    columns += (["d'", "d' same/diff.", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
     lines = []
     for row in _in_order(analysis, rows):
         cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
@@ -161,20 +171,22 @@ def _p(value: float) -> str:
 def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
     notes = [
         "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
-        "corrected for false alarms and lapses; width from 5 to 95 %. Posterior medians [95 % credible intervals], "
-        "references as a random sample; > L where only the prior speaks."
+        "corrected for false alarms and lapses; width from 5 to 95 % of that curve; sd of T50 over references. "
+        "Posterior medians [95 % credible intervals], references as a random sample; > L where only the prior speaks."
     ]
     if any(row.adaptive for row in rows):
         notes.append(
             "Adaptive run: the answers chose the levels. T50 comes from each series' own likelihood, which allows it; "
             "d' and goodness of fit need every level asked of every series (procedure constant)."
         )
+    if any(row.forced for row in rows):
+        notes.append("Forced choice: guess rate .5; T50 is the level where 75 % would choose right but for lapses.")
     if any(0 < row.alarms.n < FEW for row in rows):
-        notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1, 5), speaks with them.")
+        notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1/2, 3), speaks with them.")
     if any(row.pooled is not None for row in rows):
         notes.append(
-            "d' and c over all levels asked, log-linear correction; fit p: how often data of the fitted shape lie further "
-            "from it, bootstrap over references (- where all references are alike)."
+            "d' and c over all levels asked, log-linear correction; fit p: how often data of the fitted shape lie "
+            "further from it, bootstrap over references (- where all references are alike)."
         )
     if any(row.p_yes is not None for row in rows):
         notes.append("T50 of p(yes): fractional response, maximum quasi-likelihood [95 % bootstrap over references].")

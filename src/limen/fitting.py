@@ -1,0 +1,336 @@
+"""From tables of a run to fitted thresholds, comparisons of observers, and the number of references a study needs.
+
+The protocol's J and the fitted threshold answer different questions (the smallest level whose whole window says yes;
+the level where half of the answers, corrected for false alarms and lapses, are yes) and stay two fields.
+
+Adaptive runs (scan, skip, ...) ask high levels only where there was no JND below. Yes pooled over their series is a
+biased curve, so the threshold comes from a likelihood per series (`limen.statistics.population`), which does not mind
+how the levels were chosen; goodness of fit, d' and p(yes), which need the pooled curve, are given for fixed designs.
+"""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from limen import question as questions
+from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, Status
+from limen.curve import Share
+from limen.reading import Flag
+from limen.statistics.inference import Detection, Power, detection, holm, power, window_needed
+from limen.statistics.likelihood import Bootstrap, clustered
+from limen.statistics.population import Population, population
+from limen.statistics.posterior import Fit, Priors, Side, posterior
+from limen.statistics.psychometric import Array, Responses
+from limen.statistics.survival import Paired, compare
+
+FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
+Key: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FitRow:
+    """The fitted threshold of one observer, question and distortion.
+
+    Attributes:
+        observer, question, distortion, levels: which, and the ladder's length L.
+        jnd: the protocol's median J; None where the procedure finds none (constant).
+        fit: over references (`Population`), of one reference (`Fit`); None without an answer. Levels.
+        strength, unit: of the ladder at the fitted threshold's median; None where that is outside the ladder.
+        alarms: yes to identical pairs, each distinct question once; they enter the fit's guess rate as they are,
+            with its prior Beta(1/2, 3), few or many.
+        detection: d' and c, hits over all levels of a fixed design; None for an adaptive run, or without identical
+            pairs.
+        pooled: maximum likelihood of the pooled curve of a fixed design, with bootstrap over references and goodness of
+            fit; None for an adaptive run.
+        p_yes: the same from p(yes) as fractional response, where the observer gives it.
+        adaptive: whether answers decided which levels were asked.
+        forced: a forced choice: the guess rate is .5, identical pairs have no right answer and no p(yes) is taken;
+            T50 is the 75 % point, where psi = .75 but for lapses.
+        window, window_needed: levels that say yes in a row for a JND, in use and wanted at these false alarms;
+            None without a protocol J.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    levels: int
+    jnd: Quantile | None
+    fit: Population | Fit | None
+    strength: float | None
+    unit: str
+    alarms: Share
+    detection: Detection | None
+    pooled: Bootstrap | None
+    p_yes: Bootstrap | None
+    adaptive: bool
+    forced: bool
+    window: int | None
+    window_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """Two observers under one question and distortion, reference by reference.
+
+    Attributes:
+        first, second: the observers.
+        measure: "J", or "T50" (each series' own fit) where the procedure finds no J.
+        paired: the comparison; wins above .5: the first notices less (its levels are higher).
+        p_holm: its p among all comparisons of the analysis (Holm).
+    """
+
+    question: str
+    distortion: str
+    first: str
+    second: str
+    measure: str
+    paired: Paired
+    p_holm: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRow:
+    """How many references a wanted interval takes for one observer, question and distortion."""
+
+    observer: str
+    question: str
+    distortion: str
+    power: Power
+
+
+def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
+    """Return the fitted threshold of each observer, question and distortion, in the analysis' order.
+
+    Args:
+        analysis: of a run, or of several put together; series that are not complete are left out, as they are from J.
+        shape: of a series' psychometric function (`limen.statistics.psychometric.SHAPES`).
+    """
+    jnds = {(row.observer, row.question, row.distortion): row for row in analysis.jnds if row.order == 1}
+    groups = _groups(analysis)
+    keys = [(row.observer, row.question, row.distortion) for row in analysis.answers]
+    return tuple(_fit_row(key, groups.get(key, []), jnds.get(key), analysis.manifest, shape) for key in keys)
+
+
+def comparisons(analysis: Analysis, shape: str = "logistic") -> tuple[ComparisonRow, ...]:
+    """Return all pairs of observers under each question and distortion, their p values adjusted together."""
+    rows = []
+    groups = _groups(analysis)
+    for question, distortion in sorted({key[1:] for key in groups}):
+        observers = [name for name in analysis.manifest["observers"] if (name, question, distortion) in groups]
+        for pair in itertools.combinations(observers, 2):
+            both = [groups[name, question, distortion] for name in pair]
+            row = _comparison(question, distortion, pair, both, shape)
+            if row is not None:
+                rows.append(row)
+    adjusted = holm([row.paired.p for row in rows])
+    return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
+
+
+def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
+    """Return how many references a 95 % interval of +- half_width levels takes, from this run as pilot.
+
+    Rows without a protocol J (constant) are left out.
+    """
+    rows = []
+    for key, group in _groups(analysis).items():
+        if not any(outcome.thresholds for outcome in group):
+            continue
+        top = group[0].series.levels
+        values = [level if reached else math.inf for level, reached in map(_protocol, group)]
+        rows.append(PowerRow(*key, power(values, half_width, top)))
+    return tuple(rows)
+
+
+# --- one observer, question and distortion ---
+
+
+def _groups(analysis: Analysis) -> dict[Key, list[Outcome]]:
+    groups: dict[Key, list[Outcome]] = defaultdict(list)
+    for outcome in analysis.outcomes:
+        if outcome.status is Status.COMPLETE:
+            groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
+    return groups
+
+
+def _fit_row(key: Key, group: Sequence[Outcome], jnd: JndRow | None, manifest: Mapping[str, Any], shape: str) -> FitRow:
+    kind = manifest["distortions"][key[2]]
+    levels = len(kind["strengths"])
+    forced = questions.find(key[1]).forced
+    alarms = Share(0, 0) if forced else _alarms(group)
+    adaptive = _adaptive(group, manifest)
+    prior = Priors.ladder(levels, guess=0.5 if forced else None)
+    found = _threshold(group, levels, prior, shape, alarms)
+    strength = None
+    if found is not None and found.side is Side.WITHIN:
+        strength = float(np.interp(found.threshold.median, range(1, levels + 1), kind["strengths"]))
+    median = jnd.median if jnd is not None and any(outcome.thresholds for outcome in group) else None
+    rate = math.nan if found is None else found.guess.mean
+    fixed = not adaptive and found is not None
+    return FitRow(
+        *key,
+        levels=levels,
+        jnd=median,
+        fit=found,
+        strength=strength,
+        unit=kind["unit"],
+        alarms=alarms,
+        detection=_detection(group, alarms) if fixed and not forced else None,
+        pooled=_pooled(group, levels, prior, shape, key) if fixed else None,
+        p_yes=_fractional(group, levels, prior, shape, key) if fixed and not forced else None,
+        adaptive=adaptive,
+        forced=forced,
+        window=None if median is None else _window(manifest),
+        window_needed=None if median is None or found is None else window_needed(median.level, rate),
+    )
+
+
+def _threshold(
+    group: Sequence[Outcome], levels: int, prior: Priors, shape: str, alarms: Share
+) -> Population | Fit | None:
+    yes, n = _counts(group, levels)
+    asked = n.sum(axis=1) > 0
+    yes, n = yes[asked], n[asked]
+    ladder = [float(level) for level in range(1, levels + 1)]
+    if not len(n):
+        return None
+    if len(n) == 1:
+        return posterior(Responses.of(ladder, yes, n, alarms.k, alarms.n), prior, shape)[0]
+    return population(Responses.of(ladder, yes, n), prior, shape, alarms.k, alarms.n)
+
+
+def _readable(group: Iterable[Outcome]) -> Iterable[tuple[int, Response]]:
+    """Yield the readable answers about a level against the undistorted reference, by the series' place."""
+    for i, outcome in enumerate(group):
+        for response in outcome.responses:
+            probe = response.probe
+            if response.asked and probe.reference == 0 < probe.level and response.verdict.flag is not Flag.UNREADABLE:
+                yield i, response
+
+
+def _counts(group: Sequence[Outcome], levels: int) -> tuple[Array, Array]:
+    """Return yes and n, one row a series, one column a level from 1."""
+    yes, n = np.zeros((len(group), levels)), np.zeros((len(group), levels))
+    for i, response in _readable(group):
+        n[i, response.probe.level - 1] += 1
+        yes[i, response.probe.level - 1] += response.verdict.yes
+    return yes, n
+
+
+def _alarms(group: Iterable[Outcome]) -> Share:
+    """Return yes to identical pairs at any level, each distinct question once."""
+    pairs = {
+        response.trials[0].key: response.verdict
+        for outcome in group
+        for response in outcome.responses
+        if response.asked and response.probe.reference == response.probe.level
+    }
+    said = [verdict.yes for verdict in pairs.values() if verdict.flag is not Flag.UNREADABLE]
+    return Share(sum(said), len(said))
+
+
+def _adaptive(group: Iterable[Outcome], manifest: Mapping[str, Any]) -> bool:
+    """Whether answers decided about levels: by the procedure's name, or (runs put together) by what was asked."""
+    if "procedure" in manifest:
+        return manifest["procedure"]["name"] not in FIXED
+    wanted = {frozenset(r.probe.level for r in o.responses if r.probe.reference == 0 < r.probe.level) for o in group}
+    return len(wanted) > 1
+
+
+def _window(manifest: Mapping[str, Any]) -> int | None:
+    confirm = manifest.get("procedure", {}).get("confirm")
+    return None if confirm is None else confirm + 1
+
+
+# --- what only a fixed design gives ---
+
+
+def _detection(group: Sequence[Outcome], alarms: Share) -> Detection | None:
+    said = [response.verdict.yes for _, response in _readable(group)]
+    return detection(Share(sum(said), len(said)), alarms) if said and alarms.n else None
+
+
+def _pooled(group: Sequence[Outcome], levels: int, prior: Priors, shape: str, key: Key) -> Bootstrap:
+    yes, n = _counts(group, levels)
+    return _bootstrap(group, yes, n, prior, shape, ("counts", *key))
+
+
+def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str, key: Key) -> Bootstrap | None:
+    """Return the fit of p(yes); None unless every readable answer has one."""
+    yes, n = np.zeros((len(group), levels)), np.zeros((len(group), levels))
+    for i, response in _readable(group):
+        sure = _p_yes(response)
+        if sure is None:
+            return None
+        n[i, response.probe.level - 1] += 1
+        yes[i, response.probe.level - 1] += sure
+    return _bootstrap(group, yes, n, prior, shape, ("p_yes", *key))
+
+
+def _p_yes(response: Response) -> float | None:
+    answers = [trial.answer for trial in response.trials if trial.answer is not None and not trial.again]
+    return answers[0].p_yes if answers else None
+
+
+def _bootstrap(
+    group: Sequence[Outcome], yes: Array, n: Array, prior: Priors, shape: str, name: tuple[str, ...]
+) -> Bootstrap:
+    ladder = [float(level) for level in range(1, yes.shape[1] + 1)]
+    fractional = name[0] == "p_yes"
+    alarms, identical = np.zeros(len(group)), np.zeros(len(group))
+    for i, outcome in enumerate(group):
+        for response in outcome.responses:
+            probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
+            same = response.asked and probe.reference == probe.level and prior.guess is None
+            if same and sure is not None and response.verdict.flag is not Flag.UNREADABLE:
+                identical[i] += 1
+                alarms[i] += sure
+    asked = n.sum(axis=1) > 0
+    data = Responses.of(ladder, yes[asked], n[asked], alarms[asked], identical[asked])
+    return clustered(data, prior, shape, "/".join(name), resamples=500)
+
+
+# --- comparisons ---
+
+
+def _protocol(outcome: Outcome) -> tuple[float, bool]:
+    """Return the first J and whether it counts as reached; L and False where not."""
+    found = outcome.thresholds[0] if outcome.thresholds else None
+    if found is None or not found.reached:
+        return float(outcome.series.levels), False
+    return float(found.level), True
+
+
+def _comparison(
+    question: str, distortion: str, pair: tuple[str, str], both: Sequence[Sequence[Outcome]], shape: str
+) -> ComparisonRow | None:
+    measure = "J" if all(any(outcome.thresholds for outcome in group) for group in both) else "T50"
+    of = [_levels(group, measure, shape) for group in both]
+    shared = [picture for picture in of[0] if picture in of[1]]
+    if not shared:
+        return None
+    (first, reached_first), (second, reached_second) = (
+        zip(*(found[picture] for picture in shared), strict=True) for found in of
+    )
+    name = "/".join((question, distortion, *pair))
+    paired = compare(first, reached_first, second, reached_second, name)
+    return ComparisonRow(question, distortion, *pair, measure=measure, paired=paired, p_holm=paired.p)
+
+
+def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tuple[float, bool]]:
+    """Return each reference's level, and whether it was reached, by the digest of its pixels."""
+    pictures = [outcome.series.picture for outcome in group]
+    if measure == "J":
+        return dict(zip(pictures, map(_protocol, group), strict=True))
+    top = group[0].series.levels
+    yes, n = _counts(group, top)
+    asked = n.sum(axis=1) > 0
+    data = Responses.of([float(level) for level in range(1, top + 1)], yes[asked], n[asked])
+    forced = questions.find(group[0].question).forced
+    fits = posterior(data, Priors.ladder(top, guess=0.5 if forced else None), shape)
+    levels = [(min(found.threshold.median, float(top)), found.side is not Side.ABOVE) for found in fits]
+    return dict(zip(itertools.compress(pictures, asked), levels, strict=True))

@@ -1,0 +1,1 @@
+"""Pure numerics: psychometric functions and their fits, detection theory, censored comparisons, power."""

@@ -1,0 +1,1 @@
+"""Tests beside other programs, in a virtual environment of their own."""
