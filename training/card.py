@@ -153,7 +153,7 @@ async def measure(bench: Bench) -> str:
                 await bench.share(name, top, top, "direct-implicit"),
                 await bench.share(name, base, base + step),
                 await bench.share(name, base, base + 2 * step),
-                await bench.share(name, base + step, base),
+                await bench.share(name, top, 0),
             ]
         )
         words = {other: distortion.find(other).word for other in NAMES if other != name}
@@ -191,8 +191,8 @@ async def measure(bench: Bench) -> str:
                 wordings,
             ),
             "Comparing: share of yes where both pictures carry the same distortion at 30 % or 100 % of the ladder "
-            "(false alarms), and from a reference at 30 % to 50 %, to 70 %, and 50 % against 30 % in swapped order:",
-            table(["distortion", "30, 30", "100, 100", "100, 100 implicit", "30, 50", "30, 70", "50, 30"], alarms),
+            "(false alarms); from a reference at 30 % to 50 %, to 70 %; and the top against level 0, in swapped order:",
+            table(["distortion", "30, 30", "100, 100", "100, 100 implicit", "30, 50", "30, 70", "100, 0"], alarms),
             "Asked about another distortion (nine words, top level): share of no, and words with a share of yes "
             "of .10 or more:",
             table(["shown", "no", "taken for"], others),

@@ -2,7 +2,7 @@
 
 The five colour photographs of scikit-image that the demo is judged by (astronaut, chelsea, coffee, rocket,
 motorcycle_left) and the second view of the last (motorcycle_right) are never read here. Nearly all that is left
-is grey, so half of the grey crops are coloured by rule, and about half of all pictures are procedural: dead
+is grey, so two thirds of the grey crops are coloured by rule, and more than half of all pictures are procedural: dead
 leaves with 1/f texture (occlusion, edges, shading), the usual stand-in for natural image statistics.
 """
 

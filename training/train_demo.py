@@ -1,4 +1,4 @@
-"""Train the embedded demo model from nothing and export it: one command, about 25 minutes on two cores.
+"""Train the embedded demo model from nothing and export it: one command, about 25 minutes on two free cores.
 
     python training/train_demo.py
 

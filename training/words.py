@@ -1,8 +1,9 @@
 """The demo model's language: phrases and words as tokens, the answers it is taught, the tokenizer file.
 
-Every stem, ending and distortion word of `limen.question` is one token; any other text is read word by word,
-lower case and without punctuation, and a word that is not in the vocabulary becomes `<unk>`. The pieces of an
-answer are tokens too: the flag alone ("Yes", "No", "A", "B") comes first, so that its probability can be read.
+Every stem, ending and distortion word of the four questions it is taught (`QUESTIONS`) is one token; any other text
+is read word by word, lower case and without punctuation, and a word that is not in the vocabulary becomes `<unk>`.
+The pieces of an answer are tokens too: the flag alone ("Yes", "No", "A", "B") comes first, so that its probability
+can be read.
 """
 
 import re
@@ -17,6 +18,7 @@ PAD, UNKNOWN, FAKE, GLOBAL, IMAGE = "<pad>", "<unk>", "<fake_token_around_image>
 END, ASK = "<end_of_utterance>", "<answer>"
 SPECIAL = (PAD, UNKNOWN, FAKE, GLOBAL, IMAGE, END, ASK)
 PERSPECTIVES = "perspectives"
+QUESTIONS = ("direct", "direct-implicit", "choice", "choice-implicit")  # of limen's, those the model is taught
 YES_IN, NO_IN = ", there is a noticeable difference in", ", there is no noticeable difference in"
 NO = ", there is no noticeable difference"
 _PUNCTUATION = r"""[.,;:!?"'<>()\[\]]"""
@@ -30,7 +32,7 @@ def distortions() -> dict[str, str]:
 def _endings() -> tuple[str, ...]:
     """Return what all texts of a question share at their end, for the direct and for the choice questions."""
     found = []
-    for one in question.every():
+    for one in map(question.find, QUESTIONS):
         text = one.wording.implicit
         found.append(text[text.index("?") + 1 :].strip())
     return tuple(dict.fromkeys(found))
@@ -47,7 +49,7 @@ def pieces(text: str, word: str) -> list[str]:
 def phrases() -> list[str]:
     """Return every phrase of limen's questions that is one token, without the distortions' words."""
     found: dict[str, None] = {}
-    for one in question.every():
+    for one in map(question.find, QUESTIONS):
         for wording in (one.wording, one.paraphrase):
             for text in (wording.fill("\0", one.implicit), wording.fill(PERSPECTIVES, False)):
                 found.update(dict.fromkeys(piece for piece in pieces(text, "\0") if piece != "\0"))
