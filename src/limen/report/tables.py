@@ -158,8 +158,12 @@ def together(analyses: Mapping[str, Analysis]) -> Analysis:
     seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest["observers"])
     renamed = [_renamed(analysis, run, seen) for run, analysis in analyses.items()]
     shared = ("observers", "questions", "distortions")
+    manifest = {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared}
+    procedures = [each.manifest["procedure"] for each in renamed]
+    if all(procedure == procedures[0] for procedure in procedures):
+        manifest["procedure"] = procedures[0]
     return Analysis(
-        {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared},
+        manifest,
         tuple(item for each in renamed for item in each.outcomes),
         tuple(item for each in renamed for item in each.jnds),
         tuple(item for each in renamed for item in each.answers),

@@ -166,7 +166,7 @@ def _libraries() -> tuple[Any, Any]:
     try:
         return importlib.import_module("torch"), importlib.import_module("transformers")
     except ImportError:
-        raise MissingExtraError("local models", "transformers", "local") from None
+        raise MissingExtraError("a local model", "transformers", "local") from None
 
 
 def _device(torch: Any, name: str) -> Any:
