@@ -151,5 +151,11 @@ def test_fit_and_power(tmp_path: Path, photos: Path) -> None:
     assert "Observers compared" in limen("fit", tmp_path / "a", tmp_path / "b").stdout
     assert "246 references" in limen("power", "--sd", 8).stdout
     assert json.loads(limen("power", tmp_path / "b", "--half-width", 2, "--json").stdout)["power"]
+    both = limen("fit", tmp_path / "a", tmp_path / "b" / ".." / "b", "--json")
+    assert len(json.loads(both.stdout)["fits"]) == 2
+    (tmp_path / "else").mkdir()
+    (tmp_path / "a").rename(tmp_path / "else" / "b")
+    assert len(json.loads(limen("fit", tmp_path / "else" / "b", tmp_path / "b", "--json").stdout)["fits"]) == 2
+    (tmp_path / "else" / "b").rename(tmp_path / "a")
     assert "takes runs as pilots" in limen("power").stderr
     assert "Known" in limen("fit", tmp_path / "a", "--shape", "logistics").stderr

@@ -382,7 +382,11 @@ def test_one_limit_pauses_all(server: Endpoint) -> None:
         (body(completion(None, refusal="I will not.")), "I will not.", "content_filter"),
         (say([{"type": "text", "text": "<yes> "}, {"type": "text", "text": "it is"}]), "<yes> it is", "stop"),  # type: ignore[arg-type]
         (status(400, "The response was filtered", kind="content_filter"), "", "content_filter"),
-        (status(403, "Your input was flagged by moderation"), "", "content_filter"),
+        (
+            body({"error": {"code": 403, "message": "flagged", "metadata": {"flagged_input": "..."}}}, 403),
+            "",
+            "content_filter",
+        ),
         (say(" \x1b[31m<yes>\n=1+1"), " \x1b[31m<yes>\n=1+1", "stop"),
     ],
 )
@@ -393,6 +397,33 @@ def test_refusals_filters_and_cuts_are_answers(server: Endpoint, behaviour: Beha
     assert (reply.answer.text, reply.answer.finish) == (text, finish)
     assert outcomes(reply) == ["ok"]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        status(403, "Your account has been flagged for unusual activity"),
+        status(400, "Unknown parameter: 'content_filter_level'"),
+    ],
+)
+def test_a_failure_that_mentions_a_filter_is_no_answer(server: Endpoint, behaviour: Behaviour) -> None:
+    server.script(behaviour)
+    with pytest.raises(FatalObserverError):
+        answer(server)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        body({"detail": [{"loc": 5, "msg": "x"}]}, 422),
+        status(429, "slow", headers={"Retry-After": "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"}),
+        body({**completion("<no> Alike."), "usage": {"prompt_tokens": 2**70}}),
+    ],
+)
+def test_strange_replies_crash_nothing(server: Endpoint, reply: Behaviour) -> None:
+    server.script(reply)
+    got = answer(server)
+    assert got.answer is None or got.answer.tokens_in is None or got.answer.tokens_in < 2**53
 
 
 # Failures of one query, and of all

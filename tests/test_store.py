@@ -73,6 +73,22 @@ def test_many_at_once_are_committed_together(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "run" / "trials.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_what_cannot_be_written_is_an_error_not_a_hang(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        with pytest.raises(StoreError, match="cannot be written"):
+            add(store, trial(answer=Answer("Yes.", tokens_in=2**80)))
+        with pytest.raises(StoreError, match="cannot be written"):
+            store.add_series([SeriesRow("s", "blur", "blur", "caf\udce9.png", "d", "d/0", 50)])
+        add(store, trial())
+        assert len(list(store.trials())) == 1
+
+
+def test_a_draft_left_by_a_full_disk_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.part").write_bytes(b"{")
+    Store.create(tmp_path / "run", {}).close()
+
+
 def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, limen.store as s\n"

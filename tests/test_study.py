@@ -1,5 +1,6 @@
 """A study from images to thresholds: what is asked, kept, resumed, refused."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from conftest import Toy
 from limen import distortion
 from limen import question as questions
 from limen.analysis import Analysis, Status, analyse
-from limen.errors import FatalObserverError, InputError, StoreError
+from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
 from limen.image import png
 from limen.observers.simulated import Options, Simulated
 from limen.question import Query
@@ -249,6 +250,66 @@ def test_references_are_kept_within_the_budget(tmp_path: Path, photos: Path) -> 
         for row in kept.series():
             assert kept.picture(row.picture) == png(photograph(row.name[0], 64, 80))
             assert none.picture(row.picture) is None
+
+
+def test_a_failing_question_shared_by_series_is_no_crash(tmp_path: Path, photos: Path) -> None:
+    """All distortions of one photograph share the clean identical pair of the implicit question."""
+    observer = Toy(lambda query: None if rms(query) == 0 else NO, concurrency=8)
+    kinds = ("blur", "noise", "contrast", "mask")
+    progress = run(tmp_path / "run", observer, photos, questions=("direct-implicit",), distortions=kinds, limit=1)
+    assert len(progress.unfinished) == 4
+    again = Toy(noticing(5.0), concurrency=8)
+    assert not run(
+        tmp_path / "run", again, photos, questions=("direct-implicit",), distortions=kinds, limit=1
+    ).unfinished
+    assert max(again.asked.values()) == 1
+
+
+def test_an_observer_may_raise_its_failure(tmp_path: Path, photos: Path) -> None:
+    calls = 0
+
+    def raising(query: Query) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise ObserverError("timeout", "no answer in 5 s")
+        return noticing(5.0)(query)
+
+    progress = run(tmp_path / "run", Toy(raising), photos)
+    assert [left.kind for left in progress.unfinished] == ["timeout"]
+    assert progress.done == 8
+
+
+def test_an_unreadable_answer_without_its_paraphrase_is_unfinished(tmp_path: Path, photos: Path) -> None:
+    def silent(query: Query) -> str | None:
+        return None if "Compare the first image" in query.text else ""
+
+    run(tmp_path / "run", Toy(silent), photos, limit=1, distortions=("noise",))
+    assert [o.status for o in analysed(tmp_path / "run").outcomes] == [Status.UNFINISHED]
+
+
+def test_questions_that_were_never_planned_are_not_unfinished(tmp_path: Path, photos: Path) -> None:
+    run(tmp_path / "run", Toy(noticing(5.0), name="a"), photos)
+    run(tmp_path / "run", Toy(lambda query: "A" if rms(query) > 5 else "B", name="b"), photos, questions=("choice",))
+    assert {(o.observer, o.question, o.status) for o in analysed(tmp_path / "run").outcomes} == {
+        ("a", "direct", Status.COMPLETE), ("b", "choice", Status.COMPLETE),
+    }  # fmt: skip
+
+
+def test_a_study_runs_inside_a_running_loop(tmp_path: Path, photos: Path) -> None:
+    async def notebook() -> Progress:
+        return run(tmp_path / "run", Toy(noticing(5.0)), photos, limit=1)
+
+    assert asyncio.run(notebook()).done == 2
+
+
+def test_flags_change_a_study_files_procedure(tmp_path: Path, photos: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'images = ["photos"]\nobservers = ["simulated"]\nprocedure = {name = "scan", orders = 3, confirm = 5}'
+    )
+    assert load(file, {"procedure": {"orders": 1}}).procedure == {"name": "scan", "orders": 1, "confirm": 5}
+    assert load(file, {"procedure": {"name": "psi"}}).procedure == {"name": "psi"}
 
 
 def test_a_study_file(tmp_path: Path, photos: Path) -> None:

@@ -316,7 +316,11 @@ def _inversions(group: Iterable[Outcome]) -> Share:
     """Return how many pairs of levels of one series, one said yes to and one no, are the wrong way round."""
     wrong = total = 0
     for outcome in group:
-        said = [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.probe.reference == 0 < r.probe.level]
+        said = [
+            (r.probe.level, r.verdict.yes)
+            for r in outcome.responses
+            if r.probe.reference == 0 < r.probe.level and r.verdict.flag is not Flag.UNREADABLE
+        ]
         for level, yes in said:
             for other, also in said:
                 if level < other and yes != also:

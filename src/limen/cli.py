@@ -269,12 +269,17 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 
 @main.command()
 @click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
-@click.option("--slope", type=float, help="Of an observer of your own, in levels (0: a step).")
-@click.option("--false-alarms", type=float, default=0.0, help="Its share of yes to no difference.")
-@click.option("--lapses", type=float, default=0.0, help="Its share of no to plain differences.")
-@click.option("--correlation", type=float, default=0.0, help="Between its answers at neighbouring levels.")
-@click.option("--images", type=int, default=400, show_default=True)
-@click.option("--levels", type=int, default=50, show_default=True)
+@click.option("--slope", type=click.FloatRange(min=0), help="Of an observer of your own, in levels (0: a step).")
+@click.option("--false-alarms", type=click.FloatRange(0, 1), default=0.0, help="Its share of yes to no difference.")
+@click.option("--lapses", type=click.FloatRange(0, 1), default=0.0, help="Its share of no to plain differences.")
+@click.option(
+    "--correlation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Between its answers at neighbouring levels.",
+)
+@click.option("--images", type=click.IntRange(min=1), default=400, show_default=True)
+@click.option("--levels", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--orders", type=int, default=1, show_default=True, help="JNDs to look for; 0 for all.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @_JSON
@@ -325,7 +330,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
     else:
         print_table(tables.main_table(analysis))
-        click.echo(tables.sentence(analysis))
+        click.echo(tame(tables.sentence(analysis)))
     _account(progress, out)
     return UNFINISHED if progress.unfinished else 0
 
@@ -339,8 +344,8 @@ def _together(runs: Sequence[Path]) -> "Analysis":
     from limen.store import Store
 
     with ExitStack() as stack:
-        stores = {path.name: stack.enter_context(Store.open(path)) for path in runs}
-        return tables.together({name: analyse(store) for name, store in stores.items()})
+        named = tables.names_of(runs)
+        return tables.together({name: analyse(stack.enter_context(Store.open(path))) for path, name in named.items()})
 
 
 def _account(progress: "Progress", out: Path) -> None:
@@ -383,7 +388,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     }
     protocol = {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
     if given["procedure"] or protocol:
-        changes["procedure"] = {"name": given["procedure"] or "skip", **protocol}
+        changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
     return {key: value for key, value in changes.items() if value not in (None, [])}

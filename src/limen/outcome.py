@@ -91,7 +91,10 @@ def outcomes(store: Store) -> Iterator[Outcome]:
             trials: dict[str, list[Trial]] = defaultdict(list)
             for trial in store.trials(observer, name):
                 trials[trial.series].append(trial)
+            asked_elsewhere = any(True for _ in store.trials(observer))
             waves, priors = store.waves(observer, name), store.priors(observer, name)
+            if not trials and asked_elsewhere:
+                continue  # this observer was not asked this question
             for row in rows.values():
                 responses = read(question, trials[row.id])
                 prior = decode(priors.get((row.distortion, waves.get(row.id, 0))))
@@ -117,6 +120,8 @@ def read(question: Question, trials: Iterable[Trial]) -> dict[Probe, Response]:
         if first:
             name = pair(group[0].series, probe.reference, probe.level)
             verdict = question.read(first, again, probe.draw % 2 == 1, name)
+            if verdict.flag is Flag.UNREADABLE and not again:
+                continue  # the paraphrase has still to be asked
             responses[probe] = Response(probe, verdict, tuple(group))
     return responses
 

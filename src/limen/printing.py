@@ -31,10 +31,10 @@ def print_table(table: "Table") -> None:
     )
     for i, column in enumerate(table.columns):
         numeric = all(row[i][:1].isdigit() or row[i][:1] in ">-" for row in table.rows if row[i])
-        drawn.add_column(column, justify="right" if numeric and table.rows else "left")
+        drawn.add_column(Text(tame(column)), justify="right" if numeric and table.rows else "left")
     for row in table.rows:
         drawn.add_row(*(Text(tame(cell)) for cell in row))
     console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
     console.print(drawn)
     for note in table.notes:
-        console.print(Text(note, style="dim"))
+        console.print(Text(tame(note), style="dim"))

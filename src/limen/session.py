@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from limen.errors import FatalObserverError, InputError
+from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
-from limen.observer import Observer
+from limen.observer import Observer, Reply
 from limen.procedure import Method, Probe, Result, Verdicts, begin
 from limen.question import Query, Question
 from limen.reading import Flag, Verdict
@@ -63,7 +63,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
-GREEDY_DRAWS = 3  # draws of one pair after the first that differ though the model is greedy
+GREEDY_DRAWS = 1  # draws of one pair after the first that differ though the model is greedy: the pair swapped
 
 
 class Unanswered(Exception):
@@ -104,7 +104,11 @@ class Session:
         self.gate = asyncio.Semaphore(self.observer.concurrency)
 
     async def series(self, turn: Turn, method: Method) -> Verdicts:
-        """Run the procedure on one series, then show the identical pairs; return the verdicts the procedure got."""
+        """Run the procedure on one series, then show the identical pairs.
+
+        Returns:
+            The verdicts on what was asked: pairs of equal pixels were not, and teach nothing.
+        """
         talk = _Talk(self, turn.question, turn.series)
         course = begin(method, turn.series.distortion.ladder, turn.prior)
         seen: dict[Probe, Verdict] = {}
@@ -113,7 +117,7 @@ class Session:
             ask = next(course)
             while True:
                 answers = await talk.verdicts(ask.needed)
-                seen |= answers
+                seen |= {probe: verdict for probe, verdict in answers.items() if probe not in talk.floor}
                 ask = course.send(answers)
         except StopIteration as stop:
             found = stop.value
@@ -125,8 +129,8 @@ class Session:
     async def answer(self, query: Query, trial: Trial) -> Answer:
         """Return the answer to a query from the store, from a request under way, or from the observer."""
         found = self.store.get(trial.key)
-        if found is None and trial.key in self.flying:
-            found = await self.flying[trial.key]
+        while found is None and trial.key in self.flying:
+            found = await asyncio.shield(self.flying[trial.key]) or self.store.get(trial.key)
         if found is not None:
             await self.store.add(dataclasses.replace(trial, answer=found))
             self.progress.replayed += 1
@@ -137,7 +141,7 @@ class Session:
         self.flying[trial.key] = future
         try:
             async with self.gate:
-                reply = await self.observer.answer(query)
+                reply = await self._reply(query)
             await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts)
             self._count(reply.answer, reply.attempts)
             future.set_result(reply.answer)
@@ -150,16 +154,25 @@ class Session:
             raise Unanswered(last.outcome, last.detail)
         return reply.answer
 
+    async def _reply(self, query: Query) -> Reply:
+        """Ask; an observer may also raise its failure, unless that is fatal."""
+        try:
+            return await self.observer.answer(query)
+        except FatalObserverError:
+            raise
+        except ObserverError as error:
+            return Reply(None, (Attempt(error.kind, error.detail),))
+
     def _count(self, answer: Answer | None, attempts: tuple[Attempt, ...]) -> None:
         self.progress.failures += len(attempts) - (answer is not None)
-        if answer is None:
+        if answer is None and not (attempts and attempts[-1].outcome == "not-recorded"):
             self.silent += 1
             if self.silent >= max(20, 3 * self.observer.concurrency):
                 last = attempts[-1].outcome if attempts else "failed"
                 raise FatalObserverError(
                     last, f"{self.silent} questions in a row got no answer from {self.observer.name}"
                 )
-        else:
+        elif answer is not None:
             self.silent = 0
             self.progress.count(answer)
         self.watch(self.progress)
@@ -169,6 +182,8 @@ class Session:
         if picture.digest in self.kept or self.budget <= 0:
             return
         self.kept.add(picture.digest)
+        if self.store.picture(picture.digest) is not None:
+            return
         data = await asyncio.to_thread(png, picture.pixels)
         self.budget -= len(data)
         await self.store.keep(picture.digest, data)
@@ -181,6 +196,7 @@ class _Talk:
         self._session, self._question, self._series = session, question, series
         self._stimuli: Callable[[int], Picture] | None = None
         self._opening = threading.Lock()
+        self.floor: set[Probe] = set()
         self._known: dict[tuple[Probe, bool, int], Trial] = {
             (Probe(t.reference, t.level, t.draw), t.again, t.part): t
             for t in session.store.trials(session.observer.name, question.name, series.id)
@@ -189,11 +205,15 @@ class _Talk:
     async def verdicts(self, probes: tuple[Probe, ...]) -> dict[Probe, Verdict]:
         if len(probes) == 1:
             return {probes[0]: await self._verdict(probes[0])}
-        return dict(zip(probes, await asyncio.gather(*map(self._verdict, probes)), strict=True))
+        found = await asyncio.gather(*map(self._verdict, probes), return_exceptions=True)
+        for one in sorted((e for e in found if isinstance(e, BaseException)), key=lambda e: isinstance(e, Unanswered)):
+            raise one  # the others are through: what was paid for is stored, and a fatal error goes first
+        return {probe: one for probe, one in zip(probes, found, strict=True) if isinstance(one, Verdict)}
 
     async def _verdict(self, probe: Probe) -> Verdict:
         first = await self._answers(probe, again=False)
         if not first:
+            self.floor.add(probe)
             return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
         name, swapped = self._name(probe), probe.draw % 2 == 1
         verdict = self._question.read(first, (), swapped, name)
@@ -222,7 +242,7 @@ class _Talk:
         return tuple(answers)
 
     def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
-        """Return what to ask; a second draw is a sample, or (greedy) the pair swapped, rephrased, both."""
+        """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
         shown, name = (self._series.distortion.word, reference, stimulus), self._name(probe)
         swapped = probe.draw % 2 == 1
         if getattr(self._session.observer, "sampled", False):
@@ -230,10 +250,10 @@ class _Talk:
             return tuple(Query(query.parts, probe.draw) for query in queries)
         if probe.draw > GREEDY_DRAWS:
             raise InputError(
-                f"{self._session.observer.name} is greedy: a pair has {GREEDY_DRAWS + 1} different draws (as asked, "
-                f"swapped, rephrased, both), not {probe.draw + 1}. Set draws to {GREEDY_DRAWS + 1} or less."
+                f"{self._session.observer.name} is greedy: a pair has two different draws (as asked, and swapped), not "
+                f"{probe.draw + 1}; the paraphrase is kept for answers that cannot be read. Set draws to 2 or 1."
             )
-        return self._question.ask(*shown, again or probe.draw >= 2, swapped, name)
+        return self._question.ask(*shown, again, swapped, name)
 
     def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""

@@ -83,11 +83,16 @@ def _files(places: Iterable[str | Path]) -> list[tuple[str, Path]]:
         path = demo_photographs() if str(place) == DEMO else Path(place)
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            files += [(p.relative_to(path).as_posix(), p) for p in inside]
+            files += [(_readable(p.relative_to(path).as_posix()), p) for p in inside]
         elif path.is_file():
-            files.append((path.name, path))
+            files.append((_readable(path.name), path))
         else:
             raise InputError(
                 f"No file or folder {str(place)!r}. Check the path, or give 'demo' for bundled photographs."
             )
     return files
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text that can be stored, with bytes that are no UTF-8 spelt out."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -7,6 +7,7 @@ calls in flight. Verdicts and thresholds are not stored: they are recomputed (`l
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -48,6 +49,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
 """
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
+_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part"})
 _Statement = tuple[str, Sequence[Any]]
 
 
@@ -121,18 +123,21 @@ class Store:
         Raises:
             StoreError: the directory cannot be written, or another process is writing to it.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = _locked(path)
-            if not (path / "manifest.json").exists():
-                if any(item.name not in {"writing.lock", "writing.lock-journal"} for item in path.iterdir()):
-                    raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
-                _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
-            with contextlib.closing(_writing(path / "trials.db")) as connection:
-                connection.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path} cannot be written ({error}). Give another --out, or free the disk.") from None
-        store = cls.open(path)
+        with contextlib.ExitStack() as held:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context(contextlib.closing(_locked(path)))
+                if not (path / "manifest.json").exists():
+                    if any(item.name not in _SIDE_FILES for item in path.iterdir()):
+                        raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
+                    _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
+                with contextlib.closing(_writing(path / "trials.db")) as connection:
+                    connection.executescript(_TABLES)
+            except (OSError, sqlite3.Error) as error:
+                message = f"{path} cannot be written ({error}). Give another --out, or free the disk."
+                raise StoreError(message) from None
+            store = cls.open(path)
+            held.pop_all()
         store._lock = lock
         store._thread = threading.Thread(target=store._write_until_closed, name="limen-store", daemon=True)
         store._thread.start()
@@ -196,7 +201,10 @@ class Store:
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
         self.manifest |= changes
-        _write_atomically(self.path / "manifest.json", self.manifest)
+        try:
+            _write_atomically(self.path / "manifest.json", self.manifest)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
 
     def _send(self, statements: list[_Statement]) -> Future[None]:
         if self._thread is None:
@@ -220,7 +228,7 @@ class Store:
                     for statements, _ in work:
                         for statement, row in statements:
                             connection.execute(statement, row)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
                 failure = StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
@@ -296,7 +304,7 @@ class Store:
         return names, list(self._rows(f"SELECT * FROM {table}"))
 
 
-TABLES = ("series", "query", "answer", "attempt", "wave")
+TABLES = ("series", "query", "answer", "attempt", "wave", "prior")
 
 
 def _marks(row: Sequence[object]) -> str:
@@ -339,5 +347,8 @@ def _locked(path: Path) -> sqlite3.Connection:
 
 def _write_atomically(file: Path, content: Mapping[str, Any]) -> None:
     draft = file.with_suffix(".part")
-    draft.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    with draft.open("wb") as stream:
+        stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        stream.flush()
+        os.fsync(stream.fileno())
     draft.replace(file)

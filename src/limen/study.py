@@ -5,7 +5,9 @@ what was answered is not asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +19,14 @@ from limen import ident, manifest, registry, sources
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
-from limen.errors import InputError
+from limen.errors import InputError, StoreError
 from limen.observer import Observer
 from limen.procedure import Method
 from limen.question import Order, Question
 from limen.session import Progress, Session, Unanswered, Unfinished, Watch
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
-from limen.waves import Schedule
+from limen.waves import Schedule, Turn
 
 __all__ = ["IMAGE_DISTORTIONS", "Progress", "Spec", "Study", "Unfinished", "load"]
 
@@ -90,8 +92,13 @@ class Study:
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
         for kind in kinds:
-            next(method.start(kind.ladder))  # a setting that does not fit the ladder is known before the first question
+            next(
+                method.start(kind.ladder), None
+            )  # a setting that does not fit the ladder is known before the first question
         seen = [_make_observer(entry) for entry in spec.observers]
+        for observer in seen:
+            if observer.concurrency < 1:
+                raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
         if len({observer.name for observer in seen}) < len(seen):
             raise InputError("Two observers of the study have one name. Give one of them another name or model.")
         found = sources.find(spec.images, spec.limit, progress)
@@ -117,15 +124,19 @@ class Study:
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
-            asyncio.run(self._run(store, progress, watch, offline))
+            _finish(self._run(store, progress, watch, offline))
         return progress
 
     async def _run(self, store: Store, progress: Progress, watch: Watch, offline: bool) -> None:
         budget = self.spec.keep_megabytes * 1e6 - store.kept_bytes()
         for observer in self.observers:
-            async with observer:
-                fingerprint = dict(observer.fingerprint())
+            async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
+                if offline and observer.name not in known:
+                    raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
+                if not offline:
+                    await stack.enter_async_context(observer)
+                fingerprint = dict(known[observer.name] if offline else observer.fingerprint())
                 there = known.setdefault(observer.name, fingerprint)
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
@@ -150,20 +161,37 @@ class Study:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+        why = "its wave begins when the open series of earlier ones are finished"
+        session.progress.unfinished += [_left(session, turn, "waiting", why) for turn in schedule.waiting()]
 
     async def _work(self, session: Session, schedule: Schedule) -> None:
         while (turn := await schedule.take()) is not None:
-            verdicts = None
+            verdicts, lasting = None, False
             try:
                 verdicts = await session.series(turn, self.method)
             except (Unanswered, InputError) as error:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
-                names = (session.observer.name, turn.series.distortion.name, turn.series.reference.name)
-                session.progress.unfinished.append(Unfinished(*names, kind, detail))
+                session.progress.unfinished.append(_left(session, turn, kind, detail))
+                lasting = kind in {"input", "rejected"}
             session.progress.done += 1
             session.watch(session.progress)
-            await schedule.done(turn, verdicts)
+            await schedule.done(turn, verdicts, lasting)
+
+
+def _left(session: Session, turn: Turn, kind: str, detail: str) -> Unfinished:
+    return Unfinished(session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail)
+
+
+def _finish(work: Coroutine[None, None, None]) -> None:
+    """Run to the end, also from within a running event loop (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 def _make_observer(entry: str | dict[str, Any]) -> Observer:
@@ -202,4 +230,8 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [p if p == sources.DEMO else str(path.parent / str(p)) for p in places]
-    return registry.settings(str(path), content | dict(changes or {}), Spec)
+    changes = dict(changes or {})
+    mine, there = changes.get("procedure"), content.get("procedure")
+    if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):
+        changes["procedure"] = there | mine  # --orders 2 changes the file's procedure, it does not replace it
+    return registry.settings(str(path), content | changes, Spec)

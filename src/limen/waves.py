@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from limen.belief import Prior
+from limen.distortion import Distortion
 from limen.procedure import Learner, Method, Verdicts
 from limen.question import Question
 from limen.stimulus import Series
@@ -35,9 +36,10 @@ class _Group:
     """The series of one question and distortion, wave by wave."""
 
     question: Question
-    waves: list[list[Series]]
-    number: int = -1
+    kind: Distortion
+    waves: dict[int, list[Series]]
     open: int = 0
+    waiting: bool = False
     taught: list[Verdicts] = field(default_factory=list)
 
 
@@ -71,22 +73,41 @@ class Schedule:
         """Return the next turn, waiting for a wave to end where that must come first; None when all are taken."""
         async with self._change:
             while not self._ready:
-                resting = [group for group in self._groups.values() if not group.open]
-                begun = [await self._begin(group) for group in resting]
-                if not any(begun) and all(not group.open for group in self._groups.values()):
+                for group in self._groups.values():
+                    if not group.open and not group.waiting and group.waves:
+                        await self._begin(group)
+                if self._ready:
+                    break
+                if not any(group.open for group in self._groups.values()):
                     return None
-                if not self._ready:
-                    await self._change.wait()
+                await self._change.wait()
             return self._ready.popleft()
 
-    async def done(self, turn: Turn, verdicts: Verdicts | None) -> None:
-        """Say that a turn is over; `verdicts` is None where the series stays open."""
+    def waiting(self) -> list[Turn]:
+        """Return the turns whose wave must wait for series that stay open."""
+        return [
+            Turn(group.question, one)
+            for group in self._groups.values()
+            for wave in group.waves.values()
+            for one in wave
+        ]
+
+    async def done(self, turn: Turn, verdicts: Verdicts | None, lasting: bool = False) -> None:
+        """Say that a turn is over.
+
+        Args:
+            turn: which.
+            verdicts: on what was asked; None where the series stays open. The group's later waves then wait for
+                another session, because what they begin with is written once.
+            lasting: the series can never be finished (its picture is gone, say), so nothing waits for it.
+        """
         async with self._change:
             group = self._groups.get((turn.question.name, turn.series.distortion.name))
             if group is not None:
                 group.open -= 1
                 if verdicts is not None:
                     group.taught.append(verdicts)
+                group.waiting |= verdicts is None and not lasting
             self._change.notify_all()
 
     def _freeze(self, question: Question, series: Sequence[Series]) -> None:
@@ -108,27 +129,23 @@ class Schedule:
                 waves[number], fresh = fresh[:size], fresh[size:]
                 rows += [(self._observer, question.name, one.id, kind, number) for one in waves[number]]
                 number += 1
-            self._groups[question.name, kind] = _Group(question, [waves[n] for n in range(number)])
+            self._groups[question.name, kind] = _Group(question, members[0].distortion, dict(sorted(waves.items())))
         self._store.add_waves(rows)
 
-    async def _begin(self, group: _Group) -> bool:
-        """Begin a group's next wave, if there is one."""
-        if group.number + 1 >= len(group.waves):
-            return False
-        group.number += 1
-        wave = group.waves[group.number]
-        prior = await self._prior(group) if group.number else None
+    async def _begin(self, group: _Group) -> None:
+        """Begin a group's next wave."""
+        number = min(group.waves)
+        wave = group.waves.pop(number)
+        prior = await self._prior(group, number) if number else None
         self._ready.extend(Turn(group.question, one, prior) for one in wave)
         group.open = len(wave)
-        return True
 
-    async def _prior(self, group: _Group) -> Prior | None:
-        kind = group.waves[0][0].distortion
-        key = kind.name, group.number
+    async def _prior(self, group: _Group, number: int) -> Prior | None:
+        key = group.kind.name, number
         kept = self._store.priors(self._observer, group.question.name)
         if key in kept:
             return decode(kept[key])
         assert isinstance(self._method, Learner)
-        prior = await asyncio.to_thread(self._method.learn, kind.ladder, list(group.taught))
+        prior = await asyncio.to_thread(self._method.learn, group.kind.ladder, list(group.taught))
         await self._store.add_prior(self._observer, group.question.name, *key, encode(prior))
         return decode(encode(prior))

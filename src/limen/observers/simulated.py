@@ -27,13 +27,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: series advanced side by side.
     """
 
-    threshold: float = 6.0
+    threshold: Annotated[float, msgspec.Meta(ge=0)] = 6.0
     slope: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     false_alarms: Share = 0.0
     lapses: Share = 0.0
     seed: int = 0
     latency: float = 0.0
-    concurrency: int = 8
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
 
 
 @observer("simulated", Options)

@@ -70,11 +70,9 @@ class _Run:
 
 def _open(runs: Sequence[Path], stack: ExitStack) -> list[_Run]:
     """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
-    opened, seen = [], Counter[str]()
-    for path in dict.fromkeys(run.resolve() for run in runs):
+    opened = []
+    for path, name in tables.names_of(runs).items():
         store = stack.enter_context(Store.open(path))
-        seen[path.name] += 1
-        name = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
         opened.append(_Run(name, store, analyse(store)))
     if not opened:
         raise InputError("A report needs at least one run: limen report runs/a")

@@ -6,7 +6,9 @@ from typing import Any
 from limen.errors import InputError, MissingExtraError
 from limen.store import TABLES, Store
 
-_INTEGERS = frozenset({"id", "levels", "reference", "level", "draw", "again", "part", "tokens_in", "tokens_out"})
+_INTEGERS = frozenset(
+    {"id", "levels", "reference", "level", "draw", "again", "part", "number", "wave", "tokens_in", "tokens_out"}
+)
 _REALS = frozenset({"p_yes", "p_neither", "seconds", "at"})
 
 
@@ -53,4 +55,6 @@ def _kind(pyarrow: Any, table: str, name: str) -> Any:
     """Return a column's type: the same for every run, also where it holds nothing."""
     if name in _INTEGERS and (table, name) != ("series", "id"):
         return pyarrow.int64()
+    if name == "content":
+        return pyarrow.binary()
     return pyarrow.float64() if name in _REALS else pyarrow.string()

@@ -31,6 +31,7 @@ _NOISE = re.compile(
     r' (?:role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"'
     r'|<path class="(?:background|foreground)"[^>]*/>| opacity="1"| stroke-miterlimit="10"'
 )
+_TAG = re.compile(r"<[^>]*>")  # numbers in attributes are drawing, those between tags are words
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
 
 
@@ -61,7 +62,7 @@ def svg(spec: Spec, label: str) -> str:
     drawn: str = vl_convert.vegalite_to_svg({**spec, "config": config}, vl_version="5.20")
     for sentinel, colour in _PAGE.items():
         drawn = drawn.replace(f'"{sentinel}"', f'"{colour}"')
-    drawn = _NUMBER.sub(r"\1", _NOISE.sub("", drawn)).replace("<g></g>", "")
+    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", drawn)).replace("<g></g>", "")
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
@@ -162,6 +163,8 @@ def together(analyses: Mapping[str, Analysis]) -> Analysis:
     procedures = [each.manifest["procedure"] for each in renamed]
     if all(procedure == procedures[0] for procedure in procedures):
         manifest["procedure"] = procedures[0]
+    else:
+        manifest["procedure"] = {"name": "several"}
     return Analysis(
         manifest,
         tuple(item for each in renamed for item in each.outcomes),
@@ -185,6 +188,16 @@ def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
         {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
     )
+
+
+def names_of(runs: Iterable[Path]) -> dict[Path, str]:
+    """Return a name for each run, each run once: its folder's, never its path, numbered where two are alike."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for path in dict.fromkeys(run.resolve() for run in runs):
+        seen[path.name] += 1
+        names[path] = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
+    return names
 
 
 def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
@@ -377,7 +390,7 @@ def curves(analysis: Analysis) -> Table:
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
         half = row.curve.crossing(0.5)
         n = max((share.n for share in row.curve.shares), default=0)
-        rows.append((row.distortion, *_who(analysis, row), str(n), _number(half) if half else "-", *cells))
+        rows.append((row.distortion, *_who(analysis, row), str(n), "-" if half is None else _number(half), *cells))
     note = "Share of yes at each level against the undistorted reference (0: identical pairs); n references."
     return _table(analysis, "Yes against level", ("n", "half yes", *map(str, levels)), rows, (note,))
 

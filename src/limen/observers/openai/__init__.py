@@ -147,6 +147,7 @@ class OpenAI:
             "model": self._model,
             "revision": options.revision,
             "host": options.label or self._host,
+            "path": "" if options.label else urlsplit(options.base_url).path.rstrip("/"),
             "max_tokens": options.max_tokens,
             "temperature": options.temperature,
             "seed": options.seed,

@@ -123,7 +123,7 @@ def read(data: bytes, letters: bool) -> Answer | Trouble:
     """
     try:
         body = _decode_body(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Trouble("malformed", "HTML instead of JSON" if _is_page(data) else f"broken JSON: {error}")
     if body.error and not body.choices:
         code = body.error.get("code") if isinstance(body.error, dict) else None
@@ -142,12 +142,14 @@ def read(data: bytes, letters: bool) -> Answer | Trouble:
     p_yes, p_neither = _flag_mass(choice.logprobs, letters) or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    tokens_in, tokens_out = (number if isinstance(number, int) else None for number in tokens)
+    tokens_in, tokens_out = (n if isinstance(n, int) and 0 <= n < 2**53 else None for n in tokens)
     name = body.model if isinstance(body.model, str) else ""
     return Answer(text or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name)
 
 
-_FILTERED = re.compile(r"content_filter|content_policy|data_inspection_failed|responsibleai|moderation|flagged")
+_FILTERED = re.compile(
+    r"content_filter|content_policy|data_inspection_failed|responsibleai|moderation_blocked|flagged_input"
+)
 _UNPAID = re.compile(r"insufficient_quota|insufficient balance|credit balance|billing_hard_limit")
 _UNSUPPORTED = re.compile(
     r"unsupported (parameter|value|field|argument|content|message)|(un(known|recognized|expected)|invalid) "
@@ -163,10 +165,12 @@ class Complaint:
     Attributes:
         message: for a person; not yet scrubbed.
         whole: message, code, type and parameter, in lower case.
+        code: code and type alone, in lower case.
     """
 
     message: str
     whole: str
+    code: str = ""
 
     @property
     def about_logprobs(self) -> bool:
@@ -176,7 +180,7 @@ class Complaint:
     @property
     def filtered(self) -> bool:
         """Whether a content filter refused to answer: an answer of its kind."""
-        return _FILTERED.search(self.whole) is not None
+        return _FILTERED.search(self.code) is not None
 
     @property
     def unpaid(self) -> bool:
@@ -202,16 +206,21 @@ def complaint(data: bytes) -> Complaint:
         return Complaint(message, message.lower())
     message = _sentence(error.get("message") or error.get("detail") or "no reason given")
     marks = (error.get(name) for name in ("code", "type", "param"))
-    return Complaint(message, " ".join([*(str(mark) for mark in marks if mark), message]).lower())
+    told = error.get("metadata")
+    code = " ".join(str(error.get(name) or "") for name in ("code", "type")).lower()
+    code += " flagged_input" * (isinstance(told, dict) and "flagged_input" in told)
+    return Complaint(message, " ".join([*(str(mark) for mark in marks if mark), message]).lower(), code)
 
 
 def _sentence(said: object) -> str:
     """Return a message as text; of a list of faults their places and words, never the request they quote."""
     if isinstance(said, list) and all(isinstance(one, dict) for one in said):
-        return "; ".join(
-            f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg', '')} ({one.get('type', '')})" for one in said
-        )
+        return "; ".join(f"{_place(one.get('loc'))}: {one.get('msg', '')} ({one.get('type', '')})" for one in said)
     return said if isinstance(said, str) else orjson.dumps(said).decode()
+
+
+def _place(where: object) -> str:
+    return ".".join(map(str, where)) if isinstance(where, list) else str(where or "")
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
@@ -223,7 +232,7 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             try:
                 seconds = parsedate_to_datetime(text).timestamp() - time.time()
-            except ValueError:
+            except (ValueError, OverflowError, OSError):
                 continue
         if math.isfinite(seconds):
             return max(0.0, seconds)
@@ -247,7 +256,7 @@ def _flag_mass(logprobs: msgspec.Raw, letters: bool) -> tuple[float, float] | No
     try:
         held = _decode_positions(logprobs)
         positions = [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     place = flagmass.flag_position(one.token for one in positions)
     if place is None or len(positions[place].top_logprobs or ()) < 2:
