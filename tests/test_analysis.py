@@ -60,9 +60,11 @@ def test_equal_stimuli_are_a_floor_and_none_left_is_not_applicable() -> None:
 
 def test_the_paraphrase_counts_where_the_first_answer_says_nothing() -> None:
     responses = read(
-        questions.find("direct"), trials({(0, 1): "#### %%", (0, 2): "#### %%", (0, 3): NO}, {(0, 1): YES})
+        questions.find("direct"),
+        trials({(0, 1): "#### %%", (0, 2): "#### %%", (0, 3): NO, (0, 4): "%% ##"}, {(0, 1): YES, (0, 2): "%%"}),
     )
     assert [responses[Probe(0, k)].verdict.flag.value for k in (1, 2, 3)] == ["yes", "unreadable", "no"]
+    assert Probe(0, 4) not in responses  # its paraphrase has still to be asked
 
 
 def test_quantiles_of_censored_values() -> None:

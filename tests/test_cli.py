@@ -132,7 +132,7 @@ def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(registry, "every", interrupt)
-    assert run(["list"]) == 130
+    assert run(["measure", "--images", "x", "--observer", "simulated", "--out", "y"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 

@@ -153,7 +153,9 @@ def test_an_unreadable_answer_is_asked_once_more_in_other_words(tmp_path: Path, 
     run(tmp_path / "never", never, photos, distortions=("noise",))
     (row,) = analysed(tmp_path / "never").answers
     assert row.unreadable.value == 1.0
-    assert all(names == [">50"] for names in thresholds(tmp_path / "never").values())
+    (jnd,) = analysed(tmp_path / "never").jnds
+    assert (jnd.n, jnd.unreadable) == (0, 4)
+    assert {outcome.status for outcome in analysed(tmp_path / "never").outcomes} == {Status.UNREADABLE}
 
 
 def test_identical_pairs_are_shown_at_every_reference(tmp_path: Path, photos: Path) -> None:

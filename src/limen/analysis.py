@@ -53,7 +53,8 @@ class JndRow:
         censored, unconfirmed: series without a JND up to L; with one whose window the end of the ladder cut.
         strength: the ladder's strength at the median (None where that is censored).
         unit: of the strength.
-        not_applicable, unfinished, undetermined: series that are not in n.
+        unreadable: series without one readable answer, which are not in n.
+        not_applicable, unfinished, undetermined: series that are not in n either.
         questions: queries put to the observer for these series, identical pairs included (order 1 only).
     """
 
@@ -72,6 +73,7 @@ class JndRow:
     unconfirmed: int
     strength: float | None
     unit: str
+    unreadable: int
     not_applicable: int
     unfinished: int
     undetermined: int
@@ -223,6 +225,7 @@ def _jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Map
             unconfirmed=sum(t is not None and not t.censored and not t.confirmed for t in found),
             strength=_strength(median, strengths),
             unit=kind["unit"],
+            unreadable=status[Status.UNREADABLE],
             not_applicable=status[Status.NOT_APPLICABLE],
             unfinished=status[Status.UNFINISHED],
             undetermined=status[Status.UNDETERMINED],

@@ -32,9 +32,17 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("limen: stopped. What was answered is kept: the same command goes on from there.", err=True)
+        kept = (
+            " What was answered is kept: the same command goes on from there."
+            if arguments[:1] in (["measure"], ["demo"])
+            else ""
+        )
+        click.echo(f"limen: stopped.{kept}", err=True)
         return 130
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        click.echo(f"limen: {tame(str(error))}. Check the disk and where the output goes.", err=True)
         return 1
     return code if isinstance(code, int) else 0
 
@@ -78,10 +86,20 @@ def list_(shelf: str | None, as_json: bool) -> None:
 @click.argument("name")
 @_JSON
 def show(name: str, as_json: bool) -> None:
-    """Show a distortion's ladder: its unit, version and every strength."""
-    from limen import distortion
+    """Show a distortion's ladder, or the settings of a procedure or an observer."""
+    from limen import distortion, registry
     from limen.report.tables import Table
 
+    for noun in ("procedure", "observer"):
+        if name in registry.every(noun):
+            found = registry.find(noun, name)
+            text, defaults = registry.described(found if noun == "procedure" else found.options)
+            if as_json:
+                print_json({"name": name, "kind": noun, "settings": defaults})
+            else:
+                click.echo(f"{noun} {name}\n\n{text}\n")
+                print_table(Table("", ("setting", "if not given"), tuple((k, str(v)) for k, v in defaults.items())))
+            return
     kind = distortion.find(name)
     about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "version": kind.version}
     about |= {"unit": kind.ladder.unit, "ladder": kind.ladder.digest, "strengths": list(kind.ladder.strengths)}
@@ -137,17 +155,24 @@ def render(image: Path, names: str, levels: str, key: str, out: Path) -> None:
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @click.option("--images", multiple=True, help="File or folder of images, or 'demo'; may be repeated.")
-@click.option("--distortion", default="", help="Comma-separated; all ten image distortions if not given.")
+@click.option("--distortion", help="Comma-separated; all ten image distortions if not given.")
 @click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
 @click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
 @click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
-@click.option("--question", default="", help="Comma-separated: direct, direct-implicit, choice, choice-implicit.")
-@click.option("--order", help="reference-first, swapped, balanced or ref-question-test.")
-@click.option("--procedure", help="skip (default), scan, constant.")
+@click.option(
+    "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
+)
+@click.option("--order", help="reference-first (default), swapped, balanced (by seeded hash) or ref-question-test.")
+@click.option("--procedure", help="skip (default), or another of `limen list procedures`.")
+@click.option(
+    "-P", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the procedure (`limen show psi`)."
+)
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
 @click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
-@click.option("--limit", type=int, help="At most so many references; a larger one later appends.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="At most so many references (0: all); a larger one later appends."
+)
 @click.option("--seed", type=int, help="Of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
@@ -261,6 +286,10 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         return
     analysis = _together(runs)
     rows = fitting.powers(analysis, half_width)
+    if not rows:
+        raise InputError(
+            "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
+        )
     if as_json:
         print_json(fits.records((), (), rows))
     else:
@@ -278,8 +307,8 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
     default=0.0,
     help="Between its answers at neighbouring levels.",
 )
-@click.option("--images", type=click.IntRange(min=1), default=400, show_default=True)
-@click.option("--levels", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="About a minute for 100.")
+@click.option("--levels", type=click.IntRange(min=10), default=50, show_default=True)
 @click.option("--orders", type=int, default=1, show_default=True, help="JNDs to look for; 0 for all.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @_JSON
@@ -294,6 +323,12 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     for name in chosen:
         if name not in known:
             raise UnknownNameError("contender", name, known)
+    if given["slope"] is None and (given["false_alarms"] or given["lapses"] or given["correlation"]):
+        raise InputError(
+            "--false-alarms, --lapses and --correlation belong to an observer of your own: give its --slope too."
+        )
+    if given["false_alarms"] + given["lapses"] >= 1:
+        raise InputError("False alarms and lapses add up to 1 or more: nothing is left to notice.")
     seen = list(simulation.OBSERVERS)
     if given["slope"] is not None:
         own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
@@ -377,8 +412,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         settings["base_url"] = given["base_url"]
     changes: dict[str, Any] = {
         "images": list(given["images"]),
-        "distortions": _split(given["distortion"]),
-        "questions": _split(given["question"]),
+        "distortions": _named("--distortion", given["distortion"]),
+        "questions": _named("--question", given["question"]),
         "observers": [{"name": name, **settings} for name in given["observer"]],
         "order": given["order"],
         "limit": given["limit"],
@@ -386,7 +421,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "identical_pairs": False if given["no_identical_pairs"] else None,
         "keep_megabytes": 0 if given["no_keep_references"] else None,
     }
-    protocol = {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
+    protocol: dict[str, Any] = dict(_pair(setting) for setting in given["settings"])
+    protocol |= {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
     if given["procedure"] or protocol:
         changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
     if settings and not given["observer"]:
@@ -394,10 +430,18 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in changes.items() if value not in (None, [])}
 
 
+def _named(flag: str, names: str | None) -> list[str]:
+    if names is None:
+        return []
+    if not _split(names):
+        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
+    return _split(names)
+
+
 def _pair(option: str) -> tuple[str, str]:
     key, equals, value = option.partition("=")
     if not equals:
-        raise InputError(f"-O takes KEY=VALUE, not {option!r}: -O temperature=0")
+        raise InputError(f"-O and -P take KEY=VALUE, not {option!r}: -O temperature=0, -P orders=2")
     return key.strip(), value.strip()
 
 

@@ -25,6 +25,7 @@ class Status(StrEnum):
     COMPLETE = "complete"
     UNFINISHED = "unfinished"  # questions are open: run the study again
     UNDETERMINED = "undetermined"  # another reader steered the run; this one would have asked other questions
+    UNREADABLE = "unreadable"  # not one answer could be read, after the paraphrase
     NOT_APPLICABLE = "not applicable"  # every stimulus asked for equals the reference
 
 
@@ -157,4 +158,7 @@ def replay(
     except StopIteration as stop:
         if wanted and not any(responses[probe].asked for probe in wanted):
             return Status.NOT_APPLICABLE, ()
+        asked = [responses[probe] for probe in wanted if responses[probe].asked]
+        if asked and all(one.verdict.flag is Flag.UNREADABLE for one in asked):
+            return Status.UNREADABLE, ()
         return Status.COMPLETE, stop.value

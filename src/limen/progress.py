@@ -20,11 +20,13 @@ class Watch:
 
     def reading(self, name: str) -> None:
         """Count one image file."""
+        self._bar.start()
         self._read += 1
         self._bar.update(self._task, note=f"{self._read:,}")
 
     def __call__(self, progress: study.Progress) -> None:
         """Draw how far the study is."""
+        self._bar.start()
         for notice in progress.notices[self._said :]:
             self._bar.console.print(notice, markup=False)
         self._said = len(progress.notices)
@@ -43,5 +45,7 @@ def watching() -> Iterator[Watch]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=False, refresh_per_second=4,
     )  # fmt: skip
-    with bar:
-        yield Watch(bar)
+    try:
+        yield Watch(bar)  # drawn from the first file or series on: a mistake in a name leaves no bar behind
+    finally:
+        bar.stop()

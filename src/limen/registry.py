@@ -7,6 +7,7 @@ plug-in by name.
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 import threading
 from collections.abc import Callable, Mapping
@@ -76,3 +77,12 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
         raise InputError(f"{owner}: {error}.") from None
+
+
+def described(kind: type[msgspec.Struct]) -> tuple[str, dict[str, Any]]:
+    """Return a settings struct's docstring, and its defaults by name."""
+    defaults = {}
+    for entry in msgspec.structs.fields(kind):
+        made = entry.default_factory() if entry.default_factory is not msgspec.NODEFAULT else entry.default
+        defaults[entry.name] = None if made is msgspec.NODEFAULT else msgspec.to_builtins(made)
+    return inspect.cleandoc(kind.__doc__ or ""), defaults

@@ -126,15 +126,16 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 path.mkdir(parents=True, exist_ok=True)
+                strangers = [item for item in path.iterdir() if item.name not in _SIDE_FILES]
+                if strangers and not (path / "manifest.json").exists():
+                    raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
                 lock = held.enter_context(contextlib.closing(_locked(path)))
                 if not (path / "manifest.json").exists():
-                    if any(item.name not in _SIDE_FILES for item in path.iterdir()):
-                        raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
                     _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
                 with contextlib.closing(_writing(path / "trials.db")) as connection:
                     connection.executescript(_TABLES)
             except (OSError, sqlite3.Error) as error:
-                message = f"{path} cannot be written ({error}). Give another --out, or free the disk."
+                message = f"{path} cannot be written ({error}). Give another --out."
                 raise StoreError(message) from None
             store = cls.open(path)
             held.pop_all()

@@ -91,10 +91,10 @@ class Study:
         asked = tuple(questions.find(name, spec.order) for name in dict.fromkeys(spec.questions))
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
+        if any(question.forced for question in asked) and getattr(method, "guess", 0.5) != 0.5:
+            raise InputError("A forced choice is right half the time by chance: give the procedure guess = 0.5.")
         for kind in kinds:
-            next(
-                method.start(kind.ladder), None
-            )  # a setting that does not fit the ladder is known before the first question
+            next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
         seen = [_make_observer(entry) for entry in spec.observers]
         for observer in seen:
             if observer.concurrency < 1:
@@ -223,7 +223,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
         content = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Check the path.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not TOML ({error}).") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a table of settings.")

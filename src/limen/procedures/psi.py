@@ -29,8 +29,8 @@ class Psi(msgspec.Struct, frozen=True):
     Attributes:
         trials: questions at most.
         sd: posterior standard deviation, in levels, at which to stop.
-        draws: how often a level may be asked; more than once are declared second draws (swapped order, paraphrase,
-            another sample).
+        draws: how often a level may be asked; twice is a declared second draw (the pair swapped); a model that samples
+            may be asked more often.
         guess: rate of yes without a difference, where it is known: .5 for the forced choice, whose threshold is then
             the 75 % point. 0 learns it.
     """

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
+from limen.reading import Flag
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
@@ -187,8 +188,10 @@ def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
          "axis": {"title": None, "values": [0, 1], "labelExpr": "datum.value ? 'yes' : 'no'", "domain": False,
                   "ticks": False, "grid": False, "minExtent": 30}}  # fmt: skip
     bars = [{"level": r.probe.level, "base": 0, "answer": 1} for r in asked if r.asked and r.verdict.yes]
-    stubs = [{"level": r.probe.level, "answer": 0} for r in asked if r.asked and not r.verdict.yes]
+    dumb = [r for r in asked if r.asked and r.verdict.flag is Flag.UNREADABLE]
+    stubs = [{"level": r.probe.level, "answer": 0} for r in asked if r.asked and r.verdict.flag is Flag.NO]
     same = [{"level": r.probe.level, "answer": 0, "sign": "="} for r in asked if not r.asked]
+    same += [{"level": r.probe.level, "answer": 0, "sign": "×"} for r in dumb]
     at = {**x, "field": "level"}
     return {
         "width": width - 46,

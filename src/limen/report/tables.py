@@ -14,6 +14,7 @@ from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndR
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
 
+MUTE = 0.05  # share of unreadable pairs from which on a table says so
 Row = TypeVar("Row", JndRow, AnswerRow, CurveRow, EstimateRow)
 
 
@@ -348,7 +349,10 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
     ]
     if any(0 < a.false_alarms_clean.n + a.false_alarms_distorted.n < FEW for a in analysis.answers):
         notes.append(f"* false alarms from fewer than {FEW} identical pairs: too few to tell.")
-    for what in ("not_applicable", "unfinished", "undetermined"):
+    dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
+    if dumb:
+        notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
+    for what in ("unreadable", "not_applicable", "unfinished", "undetermined"):
         total = sum(getattr(row, what) for row in rows)
         if total:
             notes.append(f"{total} series {what.replace('_', ' ')}, left out.")

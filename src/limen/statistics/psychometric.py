@@ -47,7 +47,7 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise MissingExtraError("fits and statistics", name.partition(".")[0], "stats") from None
+        raise MissingExtraError("this statistic", name.partition(".")[0], "stats") from None
 
 
 def rise(shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt.ArrayLike) -> Array:
