@@ -111,6 +111,18 @@ def test_later_waves_wait_for_open_series_and_end_where_a_calm_run_does(tmp_path
     assert facts(tmp_path / "run") == facts(tmp_path / "calm")
 
 
+def test_a_learning_run_is_exported_whole(tmp_path: Path, many: Path) -> None:
+    from pyarrow import parquet
+
+    from limen.report.export import to_parquet
+
+    run(tmp_path / "run", many)
+    files = {file.stem: parquet.read_table(file) for file in to_parquet(tmp_path / "run", tmp_path / "tables")}
+    assert files["wave"].num_rows == 40
+    assert files["prior"].num_rows == 2
+    assert all(decode(content) for content in files["prior"]["content"].to_pylist())
+
+
 def test_looking_offline_changes_nothing(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many, limit=3)
     spec = Spec(images=(str(many),), observers=("simulated",), distortions=("noise", "contrast"),
