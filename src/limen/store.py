@@ -12,6 +12,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, fields
@@ -306,6 +307,16 @@ class Store:
 
 
 TABLES = ("series", "query", "answer", "attempt", "wave", "prior")
+
+
+def names_of(runs: Iterable[Path]) -> dict[Path, str]:
+    """Return a name for each run, each run once: its folder's, never its path, numbered where two are alike."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for path in dict.fromkeys(run.resolve() for run in runs):
+        seen[path.name] += 1
+        names[path] = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
+    return names
 
 
 def _marks(row: Sequence[object]) -> str:

@@ -17,7 +17,7 @@ from limen.ladder import Ladder
 from limen.reading import Fault
 from limen.report import figures, html, pictures, published, tables
 from limen.report.tables import Table
-from limen.store import Store
+from limen.store import Store, names_of
 
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 
@@ -71,7 +71,7 @@ class _Run:
 def _open(runs: Sequence[Path], stack: ExitStack) -> list[_Run]:
     """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
     opened = []
-    for path, name in tables.names_of(runs).items():
+    for path, name in names_of(runs).items():
         store = stack.enter_context(Store.open(path))
         opened.append(_Run(name, store, analyse(store)))
     if not opened:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
 from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
@@ -189,16 +188,6 @@ def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
         {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
     )
-
-
-def names_of(runs: Iterable[Path]) -> dict[Path, str]:
-    """Return a name for each run, each run once: its folder's, never its path, numbered where two are alike."""
-    seen: Counter[str] = Counter()
-    names = {}
-    for path in dict.fromkeys(run.resolve() for run in runs):
-        seen[path.name] += 1
-        names[path] = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
-    return names
 
 
 def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:

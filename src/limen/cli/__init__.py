@@ -1,0 +1,42 @@
+"""The command line: parse, call one function, print.
+
+Tables and data go to stdout, progress and notices to stderr. Exit codes: 0 done, 1 a mistake that one line
+explains, 2 a run that ended with unfinished series, 130 interrupted.
+"""
+
+from collections.abc import Sequence
+
+import click
+
+from limen.cli import looking, measuring, reckoning
+from limen.cli.group import main
+from limen.errors import LimenError
+from limen.printing import tame
+
+__all__ = ["looking", "main", "measuring", "reckoning", "run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = main.main(list(arguments), prog_name="limen", standalone_mode=False)
+    except LimenError as error:
+        click.echo(f"limen: {tame(str(error))}", err=True)
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        kept = (
+            " What was answered is kept: the same command goes on from there."
+            if arguments[:1] in (["measure"], ["demo"])
+            else ""
+        )
+        click.echo(f"limen: stopped.{kept}", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        click.echo(f"limen: {tame(str(error))}. Check the disk and where the output goes.", err=True)
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,190 @@
+"""Runs: measure, demo, report, export."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limen.cli.group import JSON, main, split
+from limen.errors import InputError
+from limen.printing import print_json, print_table, tame
+
+if TYPE_CHECKING:
+    from limen.study import Progress, Spec
+
+UNFINISHED = 2
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.option("--images", multiple=True, help="File or folder of images, or 'demo'; may be repeated.")
+@click.option("--distortion", help="Comma-separated; all ten image distortions if not given.")
+@click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
+@click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
+@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@click.option(
+    "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
+)
+@click.option("--order", help="reference-first (default), swapped, balanced (by seeded hash) or ref-question-test.")
+@click.option("--procedure", help="skip (default), or another of `limen list procedures`.")
+@click.option(
+    "-P", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the procedure (`limen show psi`)."
+)
+@click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
+@click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
+@click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="At most so many references (0: all); a larger one later appends."
+)
+@click.option("--seed", type=int, help="Of the random draws of stimuli.")
+@click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
+@click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
+@click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
+@JSON
+def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given: Any) -> int:
+    """Measure JNDs: a study file, or flags (which replace the file's entries)."""
+    from limen import registry
+    from limen.study import Spec, load
+
+    changes = _changes(given)
+    if study is not None and study.suffix != ".toml":
+        raise InputError(
+            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
+        )
+    if study is not None:
+        spec = load(study, changes)
+    else:
+        for entry, flag in (("images", "--images"), ("observers", "--observer")):
+            if entry not in changes:
+                raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
+        spec = registry.settings("measure", changes, Spec)
+    return _measure(spec, out, offline, as_json)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@JSON
+def report(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Make one self-contained HTML page from runs; with --json print every number instead."""
+    from limen.report import build
+
+    if as_json:
+        print_json(build.data(runs))
+        return
+    build.page(runs, out)
+    click.echo(str(out))
+
+
+@main.command()
+@click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--parquet", type=click.Path(path_type=Path), required=True, help="Folder for one file a table.")
+def export(run_directory: Path, parquet: Path) -> None:
+    """Export a run's raw tables to Parquet."""
+    from limen.report.export import to_parquet
+
+    for file in to_parquet(run_directory, parquet):
+        click.echo(str(file))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option("--limit", type=int, default=0, help="At most so many of the bundled crops.")
+@click.option("--report", "page", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@JSON
+def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
+    """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""
+    from limen.report import build
+    from limen.study import Spec
+
+    build.check_extra()
+    spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
+    code = _measure(spec, out, offline=False, as_json=as_json)
+    build.page((out,), page)
+    click.echo(f"Report: {page} (open it in a browser)", err=as_json)
+    return code
+
+
+def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
+    """Run a study with progress on stderr, print its first table, return the exit code."""
+    from limen.analysis import analyse
+    from limen.progress import watching
+    from limen.report import tables
+    from limen.store import Store
+    from limen.study import Study
+
+    with watching() as watch:
+        plan = Study.plan(spec, watch.reading)
+        progress = plan.run(out, watch, offline)
+    with Store.open(out) as store:
+        analysis = analyse(store)
+    if as_json:
+        print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
+    else:
+        print_table(tables.main_table(analysis))
+        click.echo(tame(tables.sentence(analysis)))
+    _account(progress, out)
+    return UNFINISHED if progress.unfinished else 0
+
+
+def _account(progress: "Progress", out: Path) -> None:
+    """Say on stderr what it cost and what is left."""
+    for line in progress.refused:
+        click.echo(f"left out: {tame(line)}", err=True)
+    tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
+    click.echo(
+        f"{progress.done:,} series: {progress.asked:,} questions asked, {progress.replayed:,} answers replayed, "
+        f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
+        err=True,
+    )
+    for left in progress.unfinished[:20]:
+        click.echo(
+            tame(f"unfinished: {left.observer} {left.distortion} {left.reference}: {left.kind}: {left.detail}"),
+            err=True,
+        )
+    if progress.unfinished:
+        more = len(progress.unfinished) - 20
+        click.echo(
+            f"{f'... and {more} more. ' if more > 0 else ''}Run the same command again to finish them.", err=True
+        )
+
+
+def _changes(given: dict[str, Any]) -> dict[str, Any]:
+    """Turn flags into entries of a study; those not given are left out."""
+    settings = dict(_pair(option) for option in given["options"])
+    if given["base_url"]:
+        settings["base_url"] = given["base_url"]
+    changes: dict[str, Any] = {
+        "images": list(given["images"]),
+        "distortions": _named("--distortion", given["distortion"]),
+        "questions": _named("--question", given["question"]),
+        "observers": [{"name": name, **settings} for name in given["observer"]],
+        "order": given["order"],
+        "limit": given["limit"],
+        "seed": given["seed"],
+        "identical_pairs": False if given["no_identical_pairs"] else None,
+        "keep_megabytes": 0 if given["no_keep_references"] else None,
+    }
+    protocol: dict[str, Any] = dict(_pair(setting) for setting in given["settings"])
+    protocol |= {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
+    if given["procedure"] or protocol:
+        changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
+    if settings and not given["observer"]:
+        raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
+    return {key: value for key, value in changes.items() if value not in (None, [])}
+
+
+def _named(flag: str, names: str | None) -> list[str]:
+    if names is None:
+        return []
+    if not split(names):
+        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
+    return split(names)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise InputError(f"-O and -P take KEY=VALUE, not {option!r}: -O temperature=0, -P orders=2")
+    return key.strip(), value.strip()
