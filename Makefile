@@ -25,7 +25,7 @@ help:
 
 .venv-serve/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-serve
-	.venv-serve/bin/python $(PIP_INSTALL) -e '.[serve]' pytest
+	.venv-serve/bin/python $(PIP_INSTALL) -e '.[serve]' pytest hypothesis
 	@touch $@
 
 demo: .venv-demo/.made
@@ -33,7 +33,7 @@ demo: .venv-demo/.made
 
 .venv-oracle/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-oracle
-	.venv-oracle/bin/python $(PIP_INSTALL) -e '.[oracle]' pytest
+	.venv-oracle/bin/python $(PIP_INSTALL) -e '.[oracle]' pytest hypothesis
 	@touch $@
 
 test: .venv/.made

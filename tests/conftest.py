@@ -1,18 +1,25 @@
 """What several tests share: photographs on disk, and toy observers that count what they are asked."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from limen.image import png
 from limen.observer import Reply
 from limen.question import Query
 from limen.testing import photograph
 from limen.trial import Answer, Attempt
+
+# A busy machine is no failure; in CI the examples are the same each time, elsewhere they search on.
+settings.register_profile("limen", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "limen")
 
 
 @pytest.fixture

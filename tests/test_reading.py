@@ -516,6 +516,10 @@ DIRECT: dict[str, list[Row]] = {
         ("No. The first image is bright and colorful. The second image is bright and colorful too.", "no"),
         ("No. More detailed inspection with pixel-level tools would be needed to see a difference.", "no"),
         ("<no> If the second image had been blurred, the text would be harder to read, which is not the case.", "no"),
+        (
+            "**<no> If the second image had been blurred, the text would be harder to read, which is not the case.**",
+            "no",
+        ),
         ("<no>\nBoth images have slightly darker corners (vignetting), which is consistent between them.", "no"),
         (
             "No. The images are very similar and any difference is likely due to compression and not noticeable to the eye.",

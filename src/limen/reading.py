@@ -168,7 +168,7 @@ def _mark(found: re.Match[str]) -> str:
     """Give a marked flag its sign; an emphasised "**no** difference" is a plain word, "<no> difference" is both."""
     sign = _MARKS.get(found[1], _MARKS["no" if re.fullmatch(_NO_WORDS, found[1]) else "yes"])
     if found[1] == "no" and _DETERMINER.match(found.string, found.end()):
-        return f" {sign} \nno " if found[0].startswith("<") else " no "
+        return f" {sign} \nno " if "<" in found[0] else " no "
     return f" {sign} "
 
 
