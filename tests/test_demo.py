@@ -1,6 +1,7 @@
 """The embedded demo model: answers through ONNX are the checkpoint's own, and it sees what it should."""
 
 import asyncio
+import importlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,6 @@ from limen.observers import demo
 from limen.question import Query
 from limen.reading import Flag
 from limen.trial import Answer
-
-pytest.importorskip("onnxruntime")
 
 PHOTOGRAPHS = sorted((demo.FOLDER / "photographs").glob("*.png"))
 TAUGHT = ("direct", "direct-implicit", "choice", "choice-implicit")
@@ -66,8 +65,8 @@ def mixed() -> list[Query]:
 
 def by_transformers(queries: Sequence[Query]) -> list[tuple[str, float, int]]:
     """Return text, p(yes) and prompt length from the checkpoint folder, through the Auto classes."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    torch = importlib.import_module("torch")
+    transformers = importlib.import_module("transformers")
     processor: Any = transformers.AutoProcessor.from_pretrained(demo.FOLDER)
     model: Any = transformers.AutoModelForImageTextToText.from_pretrained(demo.FOLDER).eval()
     ids = processor.tokenizer.get_vocab()

@@ -13,8 +13,6 @@ from limen.store import TABLES, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
 
-pytest.importorskip("pyarrow")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -28,8 +28,6 @@ from limen.testing import photograph
 from limen.threshold import Threshold
 from limen.trial import Answer, Attempt, Trial
 
-pytest.importorskip("scipy")
-
 
 class Sure(Toy):
     """Says how sure it is: the further apart the pictures, the surer."""

@@ -21,8 +21,6 @@ from limen.statistics.inference import (
 )
 from limen.statistics.survival import compare, prentice_wilcoxon, satisfied_user_ratio, unnoticed_share
 
-pytest.importorskip("scipy")
-
 # --- detection ---
 
 

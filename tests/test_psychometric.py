@@ -14,8 +14,6 @@ from limen.statistics.population import population
 from limen.statistics.posterior import Fit, Parameter, Priors, Side, posterior
 from limen.statistics.psychometric import IDENTICAL, SHAPES, Array, Responses, inverse, psi, rise
 
-pytest.importorskip("scipy")
-
 LEVELS = np.arange(1, 51, dtype=float)
 LADDER = Priors.ladder(50)
 # The example data of psignifit's documentation: two-alternative forced choice, 90 trials a level.

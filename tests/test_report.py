@@ -33,9 +33,6 @@ from limen.testing import photograph
 from limen.threshold import Threshold
 from limen.trial import Answer, Attempt
 
-pytest.importorskip("jinja2")
-pytest.importorskip("vl_convert")
-
 SAYINGS = (
     "<yes> <script>alert('it')</script> The two images differ.",
     '=cmd|" /C calc"!A0 <no> The two images look the same.',

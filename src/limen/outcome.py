@@ -92,13 +92,13 @@ def outcomes(store: Store) -> Iterator[Outcome]:
             trials: dict[str, list[Trial]] = defaultdict(list)
             for trial in store.trials(observer, name):
                 trials[trial.series].append(trial)
-            asked_elsewhere = any(True for _ in store.trials(observer))
-            waves, priors = store.waves(observer, name), store.priors(observer, name)
-            if not trials and asked_elsewhere:
+            waves = store.waves(observer, name)
+            priors = {key: decode(content) for key, content in store.priors(observer, name).items()}
+            if not trials and store.asked(observer):
                 continue  # this observer was not asked this question
             for row in rows.values():
                 responses = read(question, trials[row.id])
-                prior = decode(priors.get((row.distortion, waves.get(row.id, 0))))
+                prior = priors.get((row.distortion, waves.get(row.id, 0)))
                 steered = store.manifest["reader"]
                 status, found = replay(method, ladders[row.distortion], responses, steered, prior)
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))

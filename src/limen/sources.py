@@ -1,5 +1,6 @@
 """Where references come from: files, folders, and the photographs that ship with limen."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def find(places: Iterable[str | Path], limit: int = 0, progress: Callable[[str],
         if key in good:
             refused.append(f"{name}: has the same pixels as {good[key].name}. One of them is enough.")
             continue
-        good[key] = Reference(name, key, lambda file=file: load(file))  # type: ignore[misc]
+        good[key] = Reference(name, key, functools.partial(load, file))
     if not good:
         first = f" First: {refused[0]}" if refused else ""
         raise InputError(

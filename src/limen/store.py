@@ -274,6 +274,12 @@ class Store:
             found = Answer(*row[9:]) if row[9] is not None else None
             yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
 
+    def asked(self, observer: str) -> frozenset[str]:
+        """Return which questions were put to an observer."""
+        return frozenset(
+            row[0] for row in self._rows("SELECT DISTINCT question FROM query WHERE observer = ?", (observer,))
+        )
+
     def waves(self, observer: str, question: str) -> dict[str, int]:
         """Return to which wave each series belongs, for procedures that learn in waves."""
         rows = self._rows("SELECT series, number FROM wave WHERE observer = ? AND question = ?", (observer, question))

@@ -1,5 +1,6 @@
 """Fits and statistics beside psignifit, questplus, lifelines and statsmodels, where these are installed."""
 
+import importlib
 import math
 import time
 import warnings
@@ -15,7 +16,6 @@ from limen.statistics.psychometric import Array, Responses, psi
 from limen.statistics.survival import unnoticed_share
 
 pytestmark = pytest.mark.oracle
-pytest.importorskip("scipy")
 
 LEVELS = np.arange(2, 51, 4, dtype=float)
 DEMO_X = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 10.0]
@@ -23,7 +23,7 @@ DEMO_YES = [45, 50, 44, 44, 52, 53, 62, 64, 76, 79, 88, 90, 90]
 
 
 def theirs(levels: Any, yes: Any, n: Any, sigmoid: str, kind: str, **fixed: float) -> Any:
-    psignifit = pytest.importorskip("psignifit")
+    psignifit = importlib.import_module("psignifit")
     data = np.column_stack([levels, yes, n]).astype(float)
     options: dict[str, Any] = {"sigmoid": sigmoid, "experiment_type": kind}
     with warnings.catch_warnings():
@@ -98,7 +98,7 @@ def test_all_no_is_where_we_differ() -> None:
 
 def test_questplus_posterior() -> None:
     """The same answers into questplus' grid: the same posterior mean and sd of the threshold, width and rates fixed."""
-    questplus = pytest.importorskip("questplus")
+    questplus = importlib.import_module("questplus")
     rng = np.random.default_rng(3)
     sd, guess, lapse = 4.0, 0.05, 0.02
     thresholds = np.arange(0.125, 100, 0.25)
@@ -127,7 +127,7 @@ def test_questplus_posterior() -> None:
 
 
 def test_questplus_functions() -> None:
-    function = pytest.importorskip("questplus.psychometric_function")
+    function = importlib.import_module("questplus.psychometric_function")
     beta = 3.0
     x = np.arange(1.0, 51.0)
     p = function.weibull(intensity=x, threshold=20.0, slope=beta, lower_asymptote=0.1, lapse_rate=0.05, scale="linear")
@@ -138,7 +138,7 @@ def test_questplus_functions() -> None:
 
 
 def test_lifelines_kaplan_meier() -> None:
-    lifelines = pytest.importorskip("lifelines")
+    lifelines = importlib.import_module("lifelines")
     rng = np.random.default_rng(4)
     own, end = rng.integers(1, 60, 80), rng.integers(20, 51, 80)
     levels, reached = np.minimum(own, end), own <= end
@@ -152,6 +152,6 @@ def test_lifelines_kaplan_meier() -> None:
 
 
 def test_statsmodels_holm() -> None:
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    multitest = importlib.import_module("statsmodels.stats.multitest")
     p = list(np.random.default_rng(5).uniform(0, 0.2, 12))
     assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
