@@ -1,5 +1,6 @@
 """Fits: shapes and their parametrisation, recovery, coverage, published values, and what must not be fitted."""
 
+import importlib
 import math
 import sys
 import time
@@ -363,3 +364,21 @@ def test_every_shape_has_a_population(shape: str) -> None:
     assert covers(found.threshold, 22.0)
     assert found.threshold.median < found.t75.median
     assert (found.references, found.n) == (12, 620)
+
+
+def test_palamedes_web_example() -> None:
+    """The data of Palamedes' web example; its own result could not be looked up, so scipy's search is the oracle."""
+    x = [-0.6547, -0.1406, 0.3736, 0.8878, 1.4019, 1.9161, 2.4303, 2.9444, 6.9068]
+    yes, n = [3, 34, 30, 33, 9, 6, 2, 15, 65], [6, 56, 39, 37, 12, 7, 3, 15, 65]
+    prior = Priors((-3.0, 6.0), (0.3, 30.0), 0.5, 0.0, 1, 9)
+
+    def loss(free: Array) -> float:
+        p = 0.5 + 0.5 / (1 + np.exp(-2 * math.log(19) * (np.array(x) - free[0]) / free[1]))
+        p = np.clip(p, 1e-9, 1 - 1e-9)
+        return float(-np.sum(np.array(yes) * np.log(p) + (np.array(n) - yes) * np.log(1 - p)))
+
+    optimize = importlib.import_module("scipy.optimize")
+    theirs = optimize.minimize(loss, [1.0, 3.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    best = peak(Responses.of(x, yes, n), prior, "logistic")
+    assert (best.threshold[0], best.width[0]) == pytest.approx(tuple(theirs.x), abs=0.01)
+    assert best.threshold[0] == pytest.approx(0.525, abs=0.005)

@@ -1,5 +1,6 @@
 """Procedures that learn: the same thresholds and questions at any concurrency, after failures, in a growing study."""
 
+import asyncio
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 from conftest import Toy
 from limen import belief, testing
 from limen.analysis import Status, analyse
-from limen.errors import InputError
+from limen.errors import InputError, ObserverError
 from limen.image import png
 from limen.ladder import Ladder
 from limen.observers.simulated import Options, Simulated
 from limen.procedure import Probe, make
 from limen.reading import Flag, Verdict
+from limen.report import tables
 from limen.store import Store
 from limen.study import Progress, Spec, Study
 from limen.testing import photograph, simulate
@@ -31,10 +33,12 @@ def many(tmp_path: Path) -> Path:
     return folder
 
 
-def run(out: Path, images: Path, observer: Any = None, procedure: str = "certify", **entries: Any) -> Progress:
+def run(
+    out: Path, images: Path, observer: Any = None, procedure: str = "certify", settings: Any = (), **entries: Any
+) -> Progress:
     observer = observer or Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
     spec = Spec(images=(str(images),), observers=("simulated",), distortions=("noise", "contrast"),
-                procedure={"name": procedure}, **entries)  # fmt: skip
+                procedure={"name": procedure, **dict(settings)}, **entries)  # fmt: skip
     return dataclasses.replace(Study.plan(spec), observers=(observer,)).run(out)
 
 
@@ -55,6 +59,73 @@ def test_the_same_at_any_concurrency(tmp_path: Path, many: Path, procedure: str)
     outcomes, _, (priors,) = facts(tmp_path / "1")
     assert {status for _, status, _, _ in outcomes} == {Status.COMPLETE}
     assert sorted(priors) == [("contrast", 1), ("noise", 1)]
+
+
+@pytest.mark.parametrize(
+    ("procedure", "limit", "far"),
+    [("scan", 3, 3), ("skip", 3, 3), ("bisect", 3, 3), ("certify", 1, 1), ("psi", 9, 2), ("staircase", 3, 3),
+     ("constant", 2, 2)],
+)  # fmt: skip
+def test_looking_ahead_changes_no_threshold_and_no_trial(
+    tmp_path: Path, many: Path, procedure: str, limit: int, far: int
+) -> None:
+    asked = {}
+    settings = {"trials": 6} if procedure == "psi" else {}
+    for ahead in sorted({0, 1, far}):
+        progress = run(tmp_path / str(ahead), many, None, procedure, settings, limit=limit, look_ahead=ahead)
+        asked[ahead] = progress.asked
+    assert facts(tmp_path / "0") == facts(tmp_path / "1") == facts(tmp_path / str(far))
+    with Store.open(tmp_path / str(far)) as store:
+        found = analyse(store)
+        assert found.unneeded == asked[far] - asked[0]
+        kept = {row[0] for row in store.columns("answer")[1]}
+        assert len(kept) == asked[far]  # what was paid for is kept, needed or not
+    note = f"{found.unneeded:,} answers asked ahead and never needed"
+    assert (note in " ".join(tables.course(found).notes)) == (found.unneeded > 0)
+    if procedure != "constant":  # it knows all of its questions at once
+        assert asked[0] < asked[1] <= asked[far]
+
+
+def test_looking_ahead_is_sooner_done(tmp_path: Path, many: Path) -> None:
+    """Rounds of waiting, counted: each answer takes one tick of a clock, whatever else is asked meanwhile."""
+
+    class Slow(Simulated):
+        waited = 0
+        under_way = 0
+
+        async def answer(self, query: Any) -> Any:
+            if not self.under_way:
+                self.waited += 1
+            self.under_way += 1
+            await asyncio.sleep(0.02)
+            self.under_way -= 1
+            return await super().answer(query)
+
+    rounds = []
+    for ahead in (0, 2):
+        observer = Slow("", Options(slope=2, concurrency=32))
+        run(tmp_path / str(ahead), many, observer, "skip", limit=1, look_ahead=ahead, identical_pairs=False)
+        rounds.append(observer.waited)
+    assert rounds[1] < 0.7 * rounds[0]
+
+
+def test_a_failure_of_what_was_asked_ahead_fails_nothing(tmp_path: Path, many: Path) -> None:
+    inner = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
+    seen: set[str] = set()
+
+    class Flaky(Simulated):
+        async def answer(self, query: Any) -> Any:
+            first = query.key("") not in seen
+            seen.add(query.key(""))
+            if first and len(seen) % 3 == 0:
+                raise ObserverError("rate-limited", "429")
+            return await inner.answer(query)
+
+    while run(tmp_path / "run", many, Flaky("", Options(slope=2, false_alarms=0.05, lapses=0.05)), "skip", limit=5,
+              look_ahead=2).unfinished:  # fmt: skip
+        continue
+    run(tmp_path / "calm", many, procedure="skip", limit=5)
+    assert facts(tmp_path / "run")[:2] == facts(tmp_path / "calm")[:2]
 
 
 def test_a_growing_study_keeps_what_it_found(tmp_path: Path, many: Path) -> None:

@@ -166,6 +166,7 @@ class Analysis:
         curves: pooled responses.
         attempts: outcomes of attempts, by (observer, outcome), failures too.
         estimates: fitted thresholds, of a procedure that fits.
+        unneeded: answers that were asked ahead and never needed: they cost, and are in no other figure.
     """
 
     manifest: Mapping[str, Any]
@@ -175,6 +176,7 @@ class Analysis:
     curves: tuple[CurveRow, ...]
     attempts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     estimates: tuple[EstimateRow, ...] = ()
+    unneeded: int = 0
 
 
 def analyse(store: Store) -> Analysis:
@@ -192,7 +194,8 @@ def analyse(store: Store) -> Analysis:
     curves = [_curve_row(key, group) for key, group in sorted(groups.items())]
     fits = [_estimate_row(key, group, store.manifest) for key, group in sorted(groups.items())]
     estimates = tuple(row for row in fits if row is not None)
-    return Analysis(store.manifest, outcomes, tuple(jnds), tuple(answers), tuple(curves), store.attempts(), estimates)
+    tables = (tuple(jnds), tuple(answers), tuple(curves))
+    return Analysis(store.manifest, outcomes, *tables, store.attempts(), estimates, store.unneeded())
 
 
 # --- tables ---

@@ -10,18 +10,18 @@ how the levels were chosen; goodness of fit, d' and p(yes), which need the poole
 
 import itertools
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from limen import question as questions
-from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, Status
+from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response
 from limen.curve import Share
 from limen.reading import Flag
-from limen.statistics.inference import Detection, Power, detection, holm, power, window_needed
+from limen.shares import Key, groups, protocol
+from limen.statistics.inference import Detection, Power, d_forced_choice, detection, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import Fit, Priors, Side, posterior
@@ -29,7 +29,6 @@ from limen.statistics.psychometric import Array, Responses
 from limen.statistics.survival import Paired, compare
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
-Key: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class FitRow:
             with its prior Beta(1/2, 3), few or many.
         detection: d' and c, hits over all levels of a fixed design; None for an adaptive run, or without identical
             pairs.
+        by_level: the same for each level of a fixed design, as (level, detection).
+        d_forced: d' of a forced choice over all levels of a fixed design; None elsewhere.
         pooled: maximum likelihood of the pooled curve of a fixed design, with bootstrap over references and goodness of
             fit; None for an adaptive run.
         p_yes: the same from p(yes) as fractional response, where the observer gives it.
@@ -65,6 +66,8 @@ class FitRow:
     unit: str
     alarms: Share
     detection: Detection | None
+    by_level: tuple[tuple[int, Detection], ...]
+    d_forced: float | None
     pooled: Bootstrap | None
     p_yes: Bootstrap | None
     adaptive: bool
@@ -111,19 +114,19 @@ def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
         shape: of a series' psychometric function (`limen.statistics.psychometric.SHAPES`).
     """
     jnds = {(row.observer, row.question, row.distortion): row for row in analysis.jnds if row.order == 1}
-    groups = _groups(analysis)
+    found = groups(analysis)
     keys = [(row.observer, row.question, row.distortion) for row in analysis.answers]
-    return tuple(_fit_row(key, groups.get(key, []), jnds.get(key), analysis.manifest, shape) for key in keys)
+    return tuple(_fit_row(key, found.get(key, []), jnds.get(key), analysis.manifest, shape) for key in keys)
 
 
 def comparisons(analysis: Analysis, shape: str = "logistic") -> tuple[ComparisonRow, ...]:
     """Return all pairs of observers under each question and distortion, their p values adjusted together."""
     rows = []
-    groups = _groups(analysis)
-    for question, distortion in sorted({key[1:] for key in groups}):
-        observers = [name for name in analysis.manifest["observers"] if (name, question, distortion) in groups]
+    found = groups(analysis)
+    for question, distortion in sorted({key[1:] for key in found}):
+        observers = [name for name in analysis.manifest["observers"] if (name, question, distortion) in found]
         for pair in itertools.combinations(observers, 2):
-            both = [groups[name, question, distortion] for name in pair]
+            both = [found[name, question, distortion] for name in pair]
             row = _comparison(question, distortion, pair, both, shape)
             if row is not None:
                 rows.append(row)
@@ -137,24 +140,16 @@ def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
     Rows without a protocol J (constant) are left out.
     """
     rows = []
-    for key, group in _groups(analysis).items():
+    for key, group in groups(analysis).items():
         if not any(outcome.thresholds for outcome in group):
             continue
         top = group[0].series.levels
-        values = [level if reached else math.inf for level, reached in map(_protocol, group)]
+        values = [level if reached else math.inf for level, reached in map(protocol, group)]
         rows.append(PowerRow(*key, power(values, half_width, top)))
     return tuple(rows)
 
 
 # --- one observer, question and distortion ---
-
-
-def _groups(analysis: Analysis) -> dict[Key, list[Outcome]]:
-    groups: dict[Key, list[Outcome]] = defaultdict(list)
-    for outcome in analysis.outcomes:
-        if outcome.status is Status.COMPLETE:
-            groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
-    return groups
 
 
 def _fit_row(key: Key, group: Sequence[Outcome], jnd: JndRow | None, manifest: Mapping[str, Any], shape: str) -> FitRow:
@@ -180,6 +175,8 @@ def _fit_row(key: Key, group: Sequence[Outcome], jnd: JndRow | None, manifest: M
         unit=kind["unit"],
         alarms=alarms,
         detection=_detection(group, alarms) if fixed and not forced else None,
+        by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
+        d_forced=_d_forced(group) if fixed and forced else None,
         pooled=_pooled(group, levels, prior, shape, key) if fixed else None,
         p_yes=_fractional(group, levels, prior, shape, key) if fixed and not forced else None,
         adaptive=adaptive,
@@ -254,6 +251,18 @@ def _detection(group: Sequence[Outcome], alarms: Share) -> Detection | None:
     return detection(Share(sum(said), len(said)), alarms) if said and alarms.n else None
 
 
+def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tuple[int, Detection], ...]:
+    yes, n = (counts.sum(axis=0) for counts in _counts(group, levels))
+    asked = [k for k in range(1, levels + 1) if n[k - 1] and alarms.n]
+    return tuple((k, detection(Share(int(yes[k - 1]), int(n[k - 1])), alarms)) for k in asked)
+
+
+def _d_forced(group: Sequence[Outcome]) -> float | None:
+    """Return d' of the share of right choices, with the log-linear correction (Hautus 1995)."""
+    right = [response.verdict.yes for _, response in _readable(group)]
+    return d_forced_choice((sum(right) + 0.5) / (len(right) + 1.0)) if right else None
+
+
 def _pooled(group: Sequence[Outcome], levels: int, prior: Priors, shape: str, key: Key) -> Bootstrap:
     yes, n = _counts(group, levels)
     return _bootstrap(group, yes, n, prior, shape, ("counts", *key))
@@ -297,14 +306,6 @@ def _bootstrap(
 # --- comparisons ---
 
 
-def _protocol(outcome: Outcome) -> tuple[float, bool]:
-    """Return the first J and whether it counts as reached; L and False where not."""
-    found = outcome.thresholds[0] if outcome.thresholds else None
-    if found is None or not found.reached:
-        return float(outcome.series.levels), False
-    return float(found.level), True
-
-
 def _comparison(
     question: str, distortion: str, pair: tuple[str, str], both: Sequence[Sequence[Outcome]], shape: str
 ) -> ComparisonRow | None:
@@ -325,7 +326,7 @@ def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tup
     """Return each reference's level, and whether it was reached, by the digest of its pixels."""
     pictures = [outcome.series.picture for outcome in group]
     if measure == "J":
-        return dict(zip(pictures, map(_protocol, group), strict=True))
+        return dict(zip(pictures, map(protocol, group), strict=True))
     top = group[0].series.levels
     yes, n = _counts(group, top)
     asked = n.sum(axis=1) > 0

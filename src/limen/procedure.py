@@ -129,6 +129,44 @@ def chain(ladder: Ladder, gap: int, confirm: int, orders: int, search: Callable[
     return tuple(found)
 
 
+def foresee(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts, depth: int) -> tuple[Probe, ...]:
+    """Return what may be asked next, whatever the answers to what is asked now: all yes, or all no.
+
+    A procedure is a generator without side effects, so it can be run again on the verdicts so far and on supposed ones.
+    Nothing of it enters a decision: the procedure itself still waits for what it needs.
+
+    Args:
+        method, ladder, prior: as for `begin`.
+        known: verdicts so far.
+        depth: how many asks to look ahead.
+    """
+    now = pending(method, ladder, prior, known)
+    ahead: dict[Probe, None] = {}
+    cases = [(dict(known), now)]
+    for _ in range(depth):
+        supposed = [
+            before | dict.fromkeys(asked, Verdict(flag))
+            for before, asked in cases
+            if asked
+            for flag in (Flag.NO, Flag.YES)
+        ]
+        cases = [(verdicts, pending(method, ladder, prior, verdicts)) for verdicts in supposed]
+        ahead |= dict.fromkeys(probe for _, asked in cases for probe in asked)
+    return tuple(probe for probe in ahead if probe not in now)
+
+
+def pending(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts) -> tuple[Probe, ...]:
+    """Return what a procedure that was sent these verdicts asks next; () where it has ended."""
+    course = begin(method, ladder, prior)
+    try:
+        asked = next(course)
+        while all(probe in known for probe in asked.needed):
+            asked = course.send({probe: known[probe] for probe in asked.needed})
+    except StopIteration:
+        return ()
+    return asked.needed
+
+
 def find(name: str) -> type[msgspec.Struct]:
     """Return the class registered as the procedure `name`, or raise `UnknownNameError`."""
     found: type[msgspec.Struct] = registry.find("procedure", name)

@@ -1,7 +1,9 @@
 """One observer being questioned: from a procedure's probes to pictures, answers, and verdicts, with a store between."""
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.observer import Observer, Reply
-from limen.procedure import Method, Probe, Result, Verdicts, begin
+from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
 from limen.reading import Flag, Verdict
 from limen.stimulus import Series
@@ -37,6 +39,7 @@ class Progress:
         total, done: series, over all observers and questions.
         asked: queries answered by an observer in this session.
         replayed: queries whose answer was in the store.
+        ahead: of those asked, how many were asked before they were needed; all the same, some never are.
         failures: attempts that failed.
         tokens_in, tokens_out: spent in this session, where the observer says.
         unfinished: series left open.
@@ -48,6 +51,7 @@ class Progress:
     done: int = 0
     asked: int = 0
     replayed: int = 0
+    ahead: int = 0
     failures: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -86,6 +90,7 @@ class Session:
         offline: ask nobody.
         budget: bytes left for keeping references.
         identical_pairs: whether to show references with themselves.
+        look_ahead: how many asks to foresee and put while the one that is needed is under way.
     """
 
     observer: Observer
@@ -96,6 +101,7 @@ class Session:
     offline: bool
     budget: float
     identical_pairs: bool
+    look_ahead: int = 0
     flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
     silent: int = 0  # queries since the last answer
     kept: set[str] = field(default_factory=set)
@@ -111,29 +117,37 @@ class Session:
         """
         talk = _Talk(self, turn.question, turn.series)
         course = begin(method, turn.series.distortion.ladder, turn.prior)
-        seen: dict[Probe, Verdict] = {}
+        known: dict[Probe, Verdict] = {}
         found: Result
-        try:
-            ask = next(course)
-            while True:
-                answers = await talk.verdicts(ask.needed)
-                seen |= {probe: verdict for probe, verdict in answers.items() if probe not in talk.floor}
-                ask = course.send(answers)
-        except StopIteration as stop:
-            found = stop.value
+        so_far = functools.partial(foresee, method, turn.series.distortion.ladder, turn.prior)
+        async with _Early(talk) as early:
+            try:
+                ask = next(course)
+                while True:
+                    if self.look_ahead and not self.offline:
+                        early.begin(functools.partial(so_far, dict(known), self.look_ahead))
+                    answers = await talk.verdicts(ask.needed)
+                    known |= answers
+                    ask = course.send(answers)
+            except StopIteration as stop:
+                found = stop.value
         if self.identical_pairs and not turn.question.forced:
             references = {0} | {one.reference for one in found}
             await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
-        return seen
+        return {probe: verdict for probe, verdict in known.items() if probe not in talk.floor}
 
-    async def answer(self, query: Query, trial: Trial) -> Answer:
-        """Return the answer to a query from the store, from a request under way, or from the observer."""
+    async def answer(self, query: Query, trial: Trial, early: "_Early | None" = None) -> Answer:
+        """Return the answer to a query from the store, from a request under way, or from the observer.
+
+        One that is asked early is kept, and becomes a trial when it is needed.
+        """
         found = self.store.get(trial.key)
         while found is None and trial.key in self.flying:
             found = await asyncio.shield(self.flying[trial.key]) or self.store.get(trial.key)
         if found is not None:
-            await self.store.add(dataclasses.replace(trial, answer=found))
-            self.progress.replayed += 1
+            if early is None:
+                await self.store.add(dataclasses.replace(trial, answer=found))
+                self.progress.replayed += 1
             return found
         if self.offline:
             raise Unanswered("not-recorded", "the run holds no answer to this, and --offline asks nobody")
@@ -141,8 +155,12 @@ class Session:
         self.flying[trial.key] = future
         try:
             async with self.gate:
+                if early is not None and early.over:
+                    raise Unanswered("not-needed", "the series ended without it")
                 reply = await self._reply(query)
-            await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts)
+            ahead = early is not None
+            await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts, ahead)
+            self.progress.ahead += ahead and reply.answer is not None
             self._count(reply.answer, reply.attempts)
             future.set_result(reply.answer)
         finally:
@@ -189,6 +207,37 @@ class Session:
         await self.store.keep(picture.digest, data)
 
 
+class _Early:
+    """What is asked of one series before it is needed; open while the procedure runs."""
+
+    def __init__(self, talk: "_Talk") -> None:
+        self._talk, self._tasks, self._seen = talk, list[asyncio.Task[None]](), set[Probe]()
+        self.over = False
+
+    def begin(self, foreseen: Callable[[], tuple[Probe, ...]]) -> None:
+        """Ask what is foreseen, once each, beside what is needed."""
+        self._tasks.append(asyncio.create_task(self._fetch_all(foreseen)))
+
+    async def __aenter__(self) -> "_Early":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.over = True  # nothing more is asked; what is under way is paid for, so its answer is waited for and kept
+        for task in self._tasks if kind is not None else ():
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _fetch_all(self, foreseen: Callable[[], tuple[Probe, ...]]) -> None:
+        fresh = [probe for probe in await asyncio.to_thread(foreseen) if probe not in self._seen]
+        self._seen.update(fresh)
+        await asyncio.gather(*map(self._fetch, fresh))
+
+    async def _fetch(self, probe: Probe) -> None:
+        # A failure is written down as an attempt; where the answer is needed it is asked again, and then counts.
+        with contextlib.suppress(Unanswered, ObserverError, InputError):
+            await self._talk.fetch(probe, self)
+
+
 class _Talk:
     """One series being put to one observer."""
 
@@ -209,6 +258,17 @@ class _Talk:
         for one in sorted((e for e in found if isinstance(e, BaseException)), key=lambda e: isinstance(e, Unanswered)):
             raise one  # the others are through: what was paid for is stored, and a fatal error goes first
         return {probe: one for probe, one in zip(probes, found, strict=True) if isinstance(one, Verdict)}
+
+    async def fetch(self, probe: Probe, early: _Early) -> None:
+        """Get the answers to one ask into the store, without making it a trial."""
+        if self._recorded(probe, again=False) is not None:
+            return
+        reference, stimulus = await asyncio.to_thread(self._pictures, probe)
+        if probe.level != probe.reference and reference.digest == stimulus.digest:
+            return
+        for part, query in enumerate(self._queries(probe, False, reference, stimulus)):
+            trial = self._trial(probe, False, part, query.key(self._session.fingerprint))
+            await self._session.answer(query, trial, early)
 
     async def _verdict(self, probe: Probe) -> Verdict:
         first = await self._answers(probe, again=False)

@@ -162,18 +162,19 @@ class Store:
 
     # --- write ---
 
-    async def add(self, trial: Trial, attempts: Iterable[Attempt] = ()) -> None:
+    async def add(self, trial: Trial, attempts: Iterable[Attempt] = (), ahead: bool = False) -> None:
         """Write a trial, its answer where it has one, and what was tried; return when it is on disk.
 
         A trial without an answer leaves only its attempts, unless it is one of a stimulus equal to the reference
-        (`key` ""), which is a fact by itself.
+        (`key` ""), which is a fact by itself. One asked ahead leaves only its answer: it becomes a trial when a
+        procedure needs it.
         """
         now = time.time()
         statements: list[_Statement] = []
         if trial.answer is not None:
             row = (trial.key, *astuple(trial.answer), now)
             statements.append((f"INSERT OR IGNORE INTO answer (key, {_ANSWER}, at) VALUES ({_marks(row)})", row))
-        if trial.answer is not None or not trial.key:
+        if not ahead and (trial.answer is not None or not trial.key):
             asked = astuple(trial)[:-1]
             statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
         for attempt in attempts:
@@ -273,6 +274,11 @@ class Store:
             observer, question, series, reference, level, draw, again, part, key = row[:9]
             found = Answer(*row[9:]) if row[9] is not None else None
             yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
+
+    def unneeded(self) -> int:
+        """Return how many answers were asked ahead and never needed."""
+        ((count,),) = self._rows("SELECT COUNT(*) FROM answer WHERE key NOT IN (SELECT key FROM query)")
+        return int(count)
 
     def asked(self, observer: str) -> frozenset[str]:
         """Return which questions were put to an observer."""

@@ -48,6 +48,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         limit: at most so many references; a larger one later appends.
         seed: of the random draws of stimuli.
         identical_pairs: also show each reference with itself, for the false-alarm rate.
+        look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
+            for more questions. Where calls are paid, leave it at 0.
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
     """
 
@@ -60,6 +62,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=0)] = 0
     seed: int = 0
     identical_pairs: bool = True
+    look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
 
 
@@ -147,7 +150,7 @@ class Study:
                 watch(progress)
                 session = Session(
                     observer, ident.digest(fingerprint), store, progress, watch, offline, budget,
-                    self.spec.identical_pairs,
+                    self.spec.identical_pairs, self.spec.look_ahead,
                 )  # fmt: skip
                 await self._observe(session)
                 budget = session.budget

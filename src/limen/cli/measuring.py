@@ -39,6 +39,11 @@ UNFINISHED = 2
 @click.option("--seed", type=int, help="Of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
+@click.option(
+    "--look-ahead",
+    type=click.IntRange(0, 4),
+    help="Ask that many steps early, whatever the answers will be: sooner done, more questions (0).",
+)
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @JSON
@@ -133,8 +138,9 @@ def _account(progress: "Progress", out: Path) -> None:
     for line in progress.refused:
         click.echo(f"left out: {tame(line)}", err=True)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
+    early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(
-        f"{progress.done:,} series: {progress.asked:,} questions asked, {progress.replayed:,} answers replayed, "
+        f"{progress.done:,} series: {progress.asked:,} questions asked{early}, {progress.replayed:,} answers replayed, "
         f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
         err=True,
     )
@@ -163,6 +169,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "order": given["order"],
         "limit": given["limit"],
         "seed": given["seed"],
+        "look_ahead": given["look_ahead"],
         "identical_pairs": False if given["no_identical_pairs"] else None,
         "keep_megabytes": 0 if given["no_keep_references"] else None,
     }

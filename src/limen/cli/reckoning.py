@@ -1,6 +1,7 @@
 """Statistics: fit, power, simulate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +20,26 @@ if TYPE_CHECKING:
 @click.option("--shape", default="logistic", show_default=True, help="logistic, normal, weibull, gumbel, rgumbel.")
 @JSON
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
-    """Fit thresholds to runs, false alarms and lapses apart, with intervals; compare their observers."""
-    from limen import fitting
+    """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
+    from limen import fitting, shares
     from limen.report import fits
+    from limen.report import shares as tables
 
     analysis = _together(runs)
     rows, compared = fitting.fit(analysis, shape), fitting.comparisons(analysis, shape)
+    unnoticed, satisfied, repeats = shares.unnoticed(analysis), shares.satisfied(analysis), shares.repeats(analysis)
     if as_json:
-        print_json(fits.records(rows, compared))
+        print_json(fits.records(rows, compared, (), unnoticed, satisfied, repeats))
         return
     print_table(fits.fits(analysis, rows))
+    if unnoticed:
+        print_table(tables.unnoticed(analysis, unnoticed))
+    if repeats:
+        print_table(tables.repeats(analysis, repeats))
     if compared:
         print_table(fits.compared(compared))
+    if satisfied:
+        print_table(tables.satisfied(satisfied))
 
 
 @main.command()
@@ -78,6 +87,8 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
     default=0.0,
     help="Between its answers at neighbouring levels.",
 )
+@click.option("--mean", type=float, default=20.0, show_default=True, help="Of the thresholds over images, in levels.")
+@click.option("--spread", type=click.FloatRange(min=0), default=6.0, show_default=True, help="Their sd.")
 @click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="About a minute for 100.")
 @click.option("--levels", type=click.IntRange(min=10), default=50, show_default=True)
 @click.option("--orders", type=int, default=1, show_default=True, help="JNDs to look for; 0 for all.")
@@ -104,6 +115,7 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     if given["slope"] is not None:
         own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
         seen = [simulation.Observer(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
+    seen = [replace(observer, mean=given["mean"], spread=given["spread"]) for observer in seen]
     results = []
     for observer in seen:
         for name in chosen:
@@ -121,9 +133,9 @@ def _together(runs: Sequence[Path]) -> "Analysis":
     from contextlib import ExitStack
 
     from limen.analysis import analyse
-    from limen.report import tables
+    from limen.report.together import together
     from limen.store import Store, names_of
 
     with ExitStack() as stack:
         named = names_of(runs)
-        return tables.together({name: analyse(stack.enter_context(Store.open(path))) for path, name in named.items()})
+        return together({name: analyse(stack.enter_context(Store.open(path))) for path, name in named.items()})

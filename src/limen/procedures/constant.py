@@ -16,10 +16,13 @@ class Constant(msgspec.Struct, frozen=True):
     Attributes:
         levels: which ones; none given means every `every`-th, and always the last.
         every: spacing where `levels` are not given.
+        draws: how often each is asked; twice is a declared second draw (the pair swapped, or of a model that samples
+            another sample), which shows the order effect or the test-retest agreement (`limen fit`).
     """
 
     levels: tuple[int, ...] = ()
     every: Annotated[int, msgspec.Meta(ge=1)] = 5
+    draws: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""
@@ -27,5 +30,5 @@ class Constant(msgspec.Struct, frozen=True):
         chosen = self.levels or (*range(self.every, top, self.every), top)
         if not all(1 <= k <= top for k in chosen):
             raise InputError(f"Procedure 'constant': levels {list(chosen)} are not all between 1 and {top}.")
-        yield Ask(tuple(Probe(0, k) for k in chosen))
+        yield Ask(tuple(Probe(0, k, draw) for k in chosen for draw in range(self.draws)))
         return ()

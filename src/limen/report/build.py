@@ -17,6 +17,7 @@ from limen.ladder import Ladder
 from limen.reading import Fault
 from limen.report import figures, html, pictures, published, tables
 from limen.report.tables import Table
+from limen.report.together import together
 from limen.store import Store, names_of
 
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
@@ -151,7 +152,7 @@ class _View:
 
 
 def _view(runs: Sequence[_Run]) -> dict[str, Any]:
-    view = _View(runs, tables.together({run.name: run.analysis for run in runs}))
+    view = _View(runs, together({run.name: run.analysis for run in runs}))
     found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
     searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
     several = any(len(outcome.thresholds) > 1 for outcome in found)

@@ -8,6 +8,7 @@ from limen.analysis import FEW, Analysis
 from limen.curve import Interval, Share
 from limen.fitting import ComparisonRow, FitRow, PowerRow
 from limen.report.tables import Table, brief, plain
+from limen.shares import RepeatRow, SatisfiedRow, UnnoticedRow
 from limen.statistics.posterior import Parameter, Side
 
 
@@ -36,10 +37,10 @@ def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
     ]
     columns += (["d'", "d' same/diff.", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
     lines = []
-    for row in _in_order(analysis, rows):
+    for row in in_order(analysis, rows):
         cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
-        lines.append((*_heads(analysis, row), *cells))
-    return _table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
+        lines.append((*heads(analysis, row), *cells))
+    return table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
 
 
 def compared(rows: Sequence[ComparisonRow]) -> Table:
@@ -79,10 +80,10 @@ def compared(rows: Sequence[ComparisonRow]) -> Table:
 def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
     """Return the table of how many references a wanted interval takes."""
     lines = []
-    for row in _in_order(analysis, rows):
+    for row in in_order(analysis, rows):
         of = row.power
         lines.append((
-            *_heads(analysis, row), str(of.n), _number(of.sd), _number(of.reached), f"{of.half_width:g}",
+            *heads(analysis, row), str(of.n), _number(of.sd), _number(of.reached), f"{of.half_width:g}",
             _count(of.for_mean), _count(of.for_median),
         ))  # fmt: skip
     columns = ("n", "sd", "+- now", "+- wanted", "references (mean)", "references (median)")
@@ -90,14 +91,22 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
         "Levels; half-width of the 95 % interval of the restricted mean or the median J over references, from this "
         "run's own spread. That is uncertain too: from 10 references it may be 1.8 times too small, from 50 1.25.",
     )
-    return _table(analysis, "References needed", columns, lines, notes)
+    return table(analysis, "References needed", columns, lines, notes)
 
 
 def records(
-    rows: Sequence[FitRow], comparisons: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
+    rows: Sequence[FitRow],
+    comparisons: Sequence[ComparisonRow] = (),
+    needed: Sequence[PowerRow] = (),
+    unnoticed: Sequence[UnnoticedRow] = (),
+    satisfied: Sequence[SatisfiedRow] = (),
+    repeats: Sequence[RepeatRow] = (),
 ) -> dict[str, Any]:
     """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
-    named = {"fits": rows, "comparisons": comparisons, "power": needed}
+    named: dict[str, Sequence[Any]] = {
+        "fits": rows, "comparisons": comparisons, "power": needed, "unnoticed": unnoticed, "satisfied": satisfied,
+        "repeats": repeats,
+    }  # fmt: skip
     return {name: [plain(row) for row in those] for name, those in named.items()}
 
 
@@ -124,7 +133,9 @@ def _fit_cells(row: FitRow) -> Iterable[str]:
 def _fixed_cells(row: FitRow) -> Iterable[str]:
     of = row.detection
     few = "*" if row.alarms.n < FEW else ""
-    if of is None:
+    if row.d_forced is not None:
+        yield from (f"{row.d_forced:.2f}", "-", "-")
+    elif of is None:
         yield from ("-", "-", "-")
     else:
         yield from (f"{of.d_yes_no:.2f}{few}", f"{of.d_differencing:.2f}{few}", f"{of.criterion:+.2f}{few}")
@@ -180,7 +191,10 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
             "d' and goodness of fit need every level asked of every series (procedure constant)."
         )
     if any(row.forced for row in rows):
-        notes.append("Forced choice: guess rate .5; T50 is the level where 75 % would choose right but for lapses.")
+        notes.append(
+            "Forced choice: guess rate .5; T50 is the level where 75 % would choose right but for lapses; "
+            "d' = sqrt(2) z(share right)."
+        )
     if any(0 < row.alarms.n < FEW for row in rows):
         notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1/2, 3), speaks with them.")
     if any(row.pooled is not None for row in rows):
@@ -203,18 +217,18 @@ def _window_note(row: FitRow) -> str:
     return f"{row.observer}, {row.distortion}: {short} ({remedy}): J is too low."
 
 
-def _heads(analysis: Analysis, row: _Row) -> tuple[str, ...]:
+def heads(analysis: Analysis, row: _Row) -> tuple[str, ...]:
     who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
     return (row.distortion, *who, *((row.question,) if len(analysis.manifest["questions"]) > 1 else ()))
 
 
-def _in_order(analysis: Analysis, rows: Sequence[Any]) -> list[Any]:
+def in_order(analysis: Analysis, rows: Sequence[Any]) -> list[Any]:
     """Return rows by distortion, then by observer and question as the study names them."""
     observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
     return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
 
 
-def _table(
+def table(
     analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...]
 ) -> Table:
     who = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -144,6 +143,7 @@ def course(analysis: Analysis) -> Table:
     notes = (
         "Not applicable: every stimulus asked for equals the reference. Undetermined: another reader steered the run. "
         "A question that two distortions share counts under each, and once in all. Tokens: - where none are told.",
+        *([f"Not in the table: {analysis.unneeded:,} answers asked ahead and never needed."] * bool(analysis.unneeded)),
     )
     return _table(analysis, "Series and cost", columns, rows, notes)
 
@@ -154,46 +154,16 @@ def attempts(analysis: Analysis) -> Table:
     return Table("Attempts", ("observer", "outcome", "count"), tuple(rows))
 
 
-def together(analyses: Mapping[str, Analysis]) -> Analysis:
-    """Put several runs, by name, into one set of tables; an observer that is in more than one gets its run's name."""
-    seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest["observers"])
-    renamed = [_renamed(analysis, run, seen) for run, analysis in analyses.items()]
-    shared = ("observers", "questions", "distortions")
-    manifest = {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared}
-    procedures = [each.manifest["procedure"] for each in renamed]
-    if all(procedure == procedures[0] for procedure in procedures):
-        manifest["procedure"] = procedures[0]
-    else:
-        manifest["procedure"] = {"name": "several"}
-    return Analysis(
-        manifest,
-        tuple(item for each in renamed for item in each.outcomes),
-        tuple(item for each in renamed for item in each.jnds),
-        tuple(item for each in renamed for item in each.answers),
-        tuple(item for each in renamed for item in each.curves),
-        {key: count for each in renamed for key, count in each.attempts.items()},
-        tuple(item for each in renamed for item in each.estimates),
-    )
-
-
-def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
-    names = {name: f"{name} ({run})" if seen[name] > 1 else name for name in analysis.manifest["observers"]}
-    observers = {names[name]: item for name, item in analysis.manifest["observers"].items()}
-    return Analysis(
-        {**analysis.manifest, "observers": observers},
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.outcomes),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.jnds),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.answers),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.curves),
-        {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
-    )
-
-
 def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
     """Return rows by distortion, then by observer and question as the study names them (orders stay in order)."""
     observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
     return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
+
+
+_STAIRS = (
+    "A staircase's estimate is the mean of its reversals: the level of half yes only with equal steps and down = 1, "
+    "not corrected for false alarms; sd each is the spread of those reversals, and no standard error."
+)
 
 
 def estimates(analysis: Analysis) -> Table:
@@ -210,6 +180,7 @@ def estimates(analysis: Analysis) -> Table:
     note = (
         "T50: the level noticed half the time, false alarms and lapses apart (75 % right in a forced choice). Mean "
         "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
+        *([_STAIRS] if analysis.manifest["procedure"]["name"] == "staircase" else []),
     )
     return _table(analysis, "Fitted thresholds", columns, rows, note)
 
