@@ -54,6 +54,7 @@ test-oracle: .venv-oracle/.made
 bench: .venv/.made
 	$(DEV)/python $(PIP_INSTALL) -e '.[bench]'
 	$(DEV)/python benchmarks/client.py
+	$(DEV)/python benchmarks/ladders.py
 
 clean:
 	rm -rf .venv .venv-demo .venv-serve .venv-oracle runs report.html

@@ -10,7 +10,7 @@ from limen.procedure import Ask, Probe
 from limen.threshold import Threshold
 
 
-@pytest.mark.parametrize("name", registry.every("distortion"))
+@pytest.mark.parametrize("name", [n for n, kind in registry.every("distortion").items() if kind.of == "image"])
 def test_distortion(name: str) -> None:
     testing.check_distortion(name)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from limen.image import decode, load
-from limen.sources import demo_photographs
+from limen.sources.demo import photographs
 
 TRAINING = Path(__file__).parent.parent / "training"
 
@@ -17,7 +17,7 @@ def test_they_are_cut_from_scikit_images_photographs(monkeypatch: pytest.MonkeyP
     import make_photographs
 
     made = dict(make_photographs.crops())
-    there = {file.name: load(file) for file in demo_photographs().glob("*.png")}
+    there = {file.name: load(file) for file in photographs().glob("*.png")}
     assert made.keys() == there.keys()
     for name, data in made.items():
         assert np.array_equal(decode(data), there[name]), name
@@ -25,7 +25,7 @@ def test_they_are_cut_from_scikit_images_photographs(monkeypatch: pytest.MonkeyP
 
 
 def test_each_has_an_author_and_a_licence() -> None:
-    stated = (demo_photographs() / "README.md").read_text()
-    for file in demo_photographs().glob("*.png"):
+    stated = (photographs() / "README.md").read_text()
+    for file in photographs().glob("*.png"):
         row = next(line for line in stated.splitlines() if line.startswith(f"| {file.stem.rsplit('-')[0]}-*.png"))
         assert len([cell for cell in row.split("|") if cell.strip()]) == 3

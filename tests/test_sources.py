@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from limen.errors import InputError
 from limen.image import digest, load, png
-from limen.sources import find
+from limen.source import collect
 from limen.testing import photograph
 
 
@@ -24,7 +24,7 @@ def test_folders_are_searched_whole_in_order_of_names(tmp_path: Path) -> None:
             (tmp_path / name).write_text("not an image")
         else:
             write(tmp_path, name, name)
-    found = find([tmp_path])
+    found = collect([tmp_path])
     assert [r.name for r in found.references] == ["a/c.PNG", "b.png", "été.png", "файл.png", "写真.png"]
     assert found.refused == ()
     for reference in found.references:
@@ -34,9 +34,9 @@ def test_folders_are_searched_whole_in_order_of_names(tmp_path: Path) -> None:
 def test_a_single_file_and_a_limit(tmp_path: Path) -> None:
     for name in "abc":
         write(tmp_path, f"{name}.png", name)
-    assert [r.name for r in find([tmp_path / "b.png"]).references] == ["b.png"]
-    assert [r.name for r in find([tmp_path], limit=2).references] == ["a.png", "b.png"]
-    assert [r.name for r in find([tmp_path / "c.png", tmp_path]).references] == ["c.png", "a.png", "b.png"]
+    assert [r.name for r in collect([tmp_path / "b.png"]).references] == ["b.png"]
+    assert [r.name for r in collect([tmp_path], limit=2).references] == ["a.png", "b.png"]
+    assert [r.name for r in collect([tmp_path / "c.png", tmp_path]).references] == ["c.png", "a.png", "b.png"]
 
 
 def test_broken_files_are_named_and_the_good_ones_go_on(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_broken_files_are_named_and_the_good_ones_go_on(tmp_path: Path) -> None:
     (tmp_path / "sub" / "twin.png").write_bytes(png(photograph("good", 48, 64)))
     Pillow.fromarray(np.zeros((1, 1, 3), np.uint8)).save(tmp_path / "dot.png")
     Pillow.fromarray(np.zeros((64, 64), np.uint16)).save(tmp_path / "deep.png")
-    found = find([tmp_path])
+    found = collect([tmp_path])
     assert [r.name for r in found.references] == ["good.png", "sub/other.png"]
     assert len(found.refused) == 6
     for name in ("cut.png", "deep.png", "dot.png", "empty.png", "sub/twin.png", "text.jpg"):
@@ -59,17 +59,17 @@ def test_broken_files_are_named_and_the_good_ones_go_on(tmp_path: Path) -> None:
 
 
 def test_nothing_usable_is_an_error_that_names_the_first_cause(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No usable image"):
-        find([tmp_path])
+    with pytest.raises(InputError, match="No usable reference"):
+        collect([tmp_path])
     (tmp_path / "a.png").write_text("hello")
     with pytest.raises(InputError, match=r"1 refused\. First: a\.png: is not an image"):
-        find([tmp_path])
+        collect([tmp_path])
     with pytest.raises(InputError, match="No file or folder"):
-        find([tmp_path / "nowhere"])
+        collect([tmp_path / "nowhere"])
 
 
 def test_the_bundled_photographs() -> None:
-    found = find(["demo"])
+    found = collect(["demo"])
     assert len(found.references) >= 10
     assert found.refused == ()
     assert {r.load().shape for r in found.references} == {(64, 64, 3)}
@@ -78,5 +78,5 @@ def test_the_bundled_photographs() -> None:
 def test_names_carry_no_absolute_path(tmp_path: Path) -> None:
     write(tmp_path, "a.png", "a")
     for place in (tmp_path, tmp_path / "a.png", str(tmp_path)):
-        assert [r.name for r in find([place]).references] == ["a.png"]
+        assert [r.name for r in collect([place]).references] == ["a.png"]
     assert load(tmp_path / "a.png").shape == (48, 64, 3)

@@ -116,7 +116,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b'{"schema": 99}', b"{}", b"[]"])
 def test_another_schema_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(StoreError, match="this limen reads schema 1"):
+    with pytest.raises(StoreError, match="this limen reads schema 2"):
         Store.open(tmp_path)
 
 

@@ -13,7 +13,7 @@ fresh noise field for each level, an observer's second JND comes one level after
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from limen.image import Image, check
 from limen.ladder import Ladder
 
 Render: TypeAlias = Callable[[float], Image]
-Prepare: TypeAlias = Callable[[Image, np.random.Generator], Render]
+Prepare: TypeAlias = Callable[[Any, np.random.Generator], Render]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,11 @@ class Distortion:
         name: unique; also the column of tables.
         word: what the question calls it ("color saturation").
         ladder: strengths of levels 1..n.
-        prepare: `(image, rng) -> (strength -> image)`, pure but for `rng`.
+        prepare: `(image, rng) -> (strength -> image)`, pure but for `rng`; for another kind of reference than images,
+            `(view, rng)` or `(pair, rng)`, and strength 0 gives the reference.
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
+        of: the kind of reference it is done to (`limen.source.Reference.kind`).
     """
 
     name: str
@@ -45,31 +47,37 @@ class Distortion:
     prepare: Prepare
     version: int = 1
     summary: str = ""
+    of: str = "image"
 
-    def render(self, image: Image, key: str) -> Callable[[int], Image]:
-        """Return a function from level (0..n) to image; level 0 is `image` itself.
+    def render(self, reference: Any, key: str) -> Callable[[int], Image]:
+        """Return a function from level (0..n) to image; level 0 of an image is the image itself.
 
         Args:
-            image: uint8 RGB (H, W, 3).
+            reference: uint8 RGB (H, W, 3); for another kind of reference, what its source loads.
             key: names the one random draw of the series; the same key gives the same pixels everywhere.
         """
-        image = check(image)
-        render = self.prepare(image, ident.generator("distortion", self.name, key))
+        if self.of == "image":
+            reference = check(reference)
+        render = self.prepare(reference, ident.generator("distortion", self.name, key))
 
         def at(level: int) -> Image:
             if not 0 <= level <= len(self.ladder):
                 raise InputError(f"{self.name} has levels 0 to {len(self.ladder)}, not {level}.")
-            return image if level == 0 else render(self.ladder[level])
+            if level == 0:
+                return reference if self.of == "image" else render(0.0)
+            return render(self.ladder[level])
 
         return at
 
 
-def distortion(name: str, *, word: str, ladder: Ladder, version: int = 1) -> Callable[[Prepare], Prepare]:
+def distortion(
+    name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image"
+) -> Callable[[Prepare], Prepare]:
     """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`."""
 
     def keep(prepare: Prepare) -> Prepare:
         summary = (prepare.__doc__ or "").strip().split("\n")[0]
-        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary))
+        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary, of))
         return prepare
 
     return keep

@@ -18,13 +18,13 @@ import numpy as np
 
 from limen import question as questions
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response
-from limen.curve import Share
+from limen.curve import Interval, Share
 from limen.reading import Flag
 from limen.shares import Key, groups, protocol
 from limen.statistics.inference import Detection, Power, d_forced_choice, detection, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.population import Population, population
-from limen.statistics.posterior import Fit, Priors, Side, posterior
+from limen.statistics.posterior import Fit, Parameter, Priors, Side, posterior
 from limen.statistics.psychometric import Array, Responses
 from limen.statistics.survival import Paired, compare
 
@@ -97,6 +97,32 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """Yes against an opinion score, pooled over references that have one stimulus each.
+
+    Attributes:
+        n: references.
+        low, high: the scores at hand.
+        rising: whether yes rises with the score.
+        threshold, width: in points of the score, as `limen.statistics.posterior.Fit` has them.
+        lapse: rate.
+        alarms: yes to identical pairs, each distinct question once.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    n: int
+    low: float
+    high: float
+    rising: bool
+    threshold: Parameter
+    width: Parameter
+    lapse: Parameter
+    alarms: Share
+
+
+@dataclass(frozen=True, slots=True)
 class PowerRow:
     """How many references a wanted interval takes for one observer, question and distortion."""
 
@@ -115,7 +141,11 @@ def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
     """
     jnds = {(row.observer, row.question, row.distortion): row for row in analysis.jnds if row.order == 1}
     found = groups(analysis)
-    keys = [(row.observer, row.question, row.distortion) for row in analysis.answers]
+    keys = [
+        (row.observer, row.question, row.distortion)
+        for row in analysis.answers
+        if len(analysis.manifest["distortions"][row.distortion]["strengths"]) > 1
+    ]
     return tuple(_fit_row(key, found.get(key, []), jnds.get(key), analysis.manifest, shape) for key in keys)
 
 
@@ -132,6 +162,34 @@ def comparisons(analysis: Analysis, shape: str = "logistic") -> tuple[Comparison
                 rows.append(row)
     adjusted = holm([row.paired.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
+
+
+def scored(analysis: Analysis, shape: str = "logistic") -> tuple[ScoredRow, ...]:
+    """Return the pooled curve over scored pairs (BAND-2k has one stimulus a reference) of each observer and question.
+
+    Whether yes rises or falls with the score is read off the answers: on some scales more is better, on others worse.
+    """
+    rows = []
+    for key, group in groups(analysis).items():
+        said = [(group[i].series.strength, response.verdict.yes) for i, response in _readable(group)]
+        said = [(score, yes) for score, yes in said if score is not None]
+        if len({score for score, _ in said}) < 2:
+            continue
+        scores, yes = (np.array(column, dtype=float) for column in zip(*said, strict=True))
+        rising = float(np.cov(scores, yes)[0, 1]) >= 0
+        sign = 1.0 if rising else -1.0
+        order = np.argsort(sign * scores, kind="stable")
+        x, alarms = list(sign * scores[order]), _alarms(group)
+        data = Responses.of(x, yes[order], np.ones(len(x)), alarms.k, alarms.n)
+        (found,) = posterior(data, Priors.spanning(x), shape)
+        threshold = found.threshold if rising else _mirrored(found.threshold)
+        ends = float(scores.min()), float(scores.max())
+        rows.append(ScoredRow(*key, len(x), *ends, rising, threshold, found.width, found.lapse, alarms))
+    return tuple(rows)
+
+
+def _mirrored(of: Parameter) -> Parameter:
+    return Parameter(-of.mean, -of.median, Interval(-of.interval.high, -of.interval.low))
 
 
 def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:

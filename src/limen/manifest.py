@@ -18,10 +18,16 @@ from limen.errors import StoreError
 from limen.procedure import Method
 from limen.question import Question
 from limen.reading import READER_VERSION
+from limen.source import Source
 
 
 def describe(
-    procedure: str, method: Method, seed: int, kinds: Iterable[Distortion], questions: Iterable[Question]
+    procedure: str,
+    method: Method,
+    seed: int,
+    kinds: Iterable[Distortion],
+    questions: Iterable[Question],
+    sources: Iterable[Source] = (),
 ) -> dict[str, Any]:
     """Return the manifest of a new run; observers enter theirs when they begin."""
     settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
@@ -35,12 +41,13 @@ def describe(
         "seed": seed,
         "distortions": {kind.name: _ladder(kind) for kind in sorted(kinds, key=lambda kind: kind.name)},
         "questions": {question.name: _wording(question) for question in questions},
+        "sources": {source.name: {"licence": source.licence, "where": source.where} for source in sources},
         "observers": {},
     }
 
 
 def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of the manifest `there` with the distortions and questions that `mine` adds.
+    """Return the entries of the manifest `there` with the distortions, questions and sources that `mine` adds.
 
     Raises:
         StoreError: the directory holds another study, naming the first thing that differs.
@@ -48,7 +55,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
     changed = {}
-    for entry in ("distortions", "questions"):
+    for entry in ("distortions", "questions", "sources"):
         changed[entry] = dict(there[entry])
         for name, content in mine[entry].items():
             same(path, f"{entry[:-1]} {name}", changed[entry].setdefault(name, content), content)

@@ -73,8 +73,18 @@ class Learner(Protocol):
 
 
 def begin(method: Method, ladder: Ladder, prior: Prior | None = None) -> Procedure:
-    """Begin on a series; a method that does not learn has no use for the prior."""
+    """Begin on a series; a method that does not learn has no use for the prior.
+
+    A ladder of one level (spot the difference) has no threshold to find: its one question is put, whatever the method.
+    """
+    if len(ladder) == 1:
+        return _once()
     return method.start(ladder, prior) if isinstance(method, Learner) else method.start(ladder)
+
+
+def _once() -> Procedure:
+    yield Ask((Probe(0, 1),))
+    return ()
 
 
 T = TypeVar("T", bound=type[msgspec.Struct])

@@ -1,7 +1,7 @@
 """One decorator to add a plug-in, one call to find it.
 
-A shelf is a package of limen (`distortions`, `observers`, `procedures`); every module in it registers what
-it holds. Other distributions add theirs with an entry point in the group `limen.<shelf>`. Nothing imports a
+A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`); every module in it
+registers what it holds. Other distributions add theirs with an entry point in the group `limen.<shelf>`. Nothing imports a
 plug-in by name.
 """
 
@@ -21,7 +21,13 @@ from limen.errors import InputError, UnknownNameError
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-SHELVES = {"distortion": "distortions", "observer": "observers", "procedure": "procedures"}
+SHELVES = {
+    "distortion": "distortions",
+    "observer": "observers",
+    "procedure": "procedures",
+    "scene": "scenes",
+    "source": "sources",
+}
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _loaded: set[str] = set()
 _loading = threading.RLock()

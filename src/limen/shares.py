@@ -5,6 +5,7 @@ observer; the *satisfied user ratio* SUR(k) = P(J > k) over observers, for one r
 (`limen.fitting`).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,3 +140,61 @@ def _twice(outcome: Outcome) -> Iterable[tuple[bool, bool]]:
 def points(curve: Survival, shares: Sequence[float] = (0.75, 0.5, 0.25)) -> tuple[int | None, ...]:
     """Return the last levels at which so many have not noticed; None beyond the ladder."""
     return tuple(curve.point(share) for share in shares)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyRow:
+    """How well one observer tells changed pictures from unchanged ones, over pairs that have one level.
+
+    Attributes:
+        noticed: yes to the changed picture.
+        left_alone: no to the reference shown with itself.
+        balanced: mean of both, each reference with the same weight; an observer that always says yes (or no) gets .5.
+        interval: of `balanced`, 95 % BCa over references; None below five, or where all are alike.
+        n: references with both answers readable; `noticed` and `left_alone` may count more.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    noticed: Share
+    left_alone: Share
+    balanced: float
+    interval: Interval | None
+    n: int
+
+
+def accuracy(analysis: Analysis) -> tuple[AccuracyRow, ...]:
+    """Return the accuracy on series of one level (spot the difference), beside that on identical pairs."""
+    rows = []
+    for key, group in groups(analysis).items():
+        pairs = [outcome for outcome in group if outcome.series.levels == 1]
+        if not pairs:
+            continue
+        said = [_said(outcome) for outcome in pairs]
+        noticed = [one[1] for one in said if 1 in one]
+        alone = [not one[0] for one in said if 0 in one]
+        both = [(one[1] + (not one[0])) / 2 for one in said if len(one) == 2]
+        rows.append(
+            AccuracyRow(
+                *key,
+                noticed=Share(sum(noticed), len(noticed)),
+                left_alone=Share(sum(alone), len(alone)),
+                balanced=float(np.mean(both)) if both else math.nan,
+                interval=bootstrap(both, lambda x: np.mean(x, axis=-1), "/".join((*key, "accuracy"))),
+                n=len(both),
+            )
+        )
+    return tuple(rows)
+
+
+def _said(outcome: Outcome) -> dict[int, bool]:
+    """Return the readable verdicts on the first draw, by level (0: the identical pair)."""
+    return {
+        response.probe.level: response.verdict.yes
+        for response in outcome.responses
+        if response.asked
+        and response.probe.reference == 0
+        and not response.probe.draw
+        and response.verdict.flag is not Flag.UNREADABLE
+    }

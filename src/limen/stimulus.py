@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from limen import ident
 from limen.distortion import Distortion
 from limen.image import Picture
-from limen.sources import Reference
+from limen.source import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Series:
     The n-th JND needs no concept of its own: its reference is the stimulus at the level of the last one.
 
     Attributes:
-        reference: the image.
+        reference: an image, a view of a scene, or a pair.
         distortion: what is done to it.
         seed: of the study; changes the random draw.
     """

@@ -24,12 +24,12 @@ import orjson
 from limen.errors import StoreError
 from limen.trial import Answer, Attempt, Trial
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS picture (digest TEXT PRIMARY KEY, png BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS series (
     id TEXT PRIMARY KEY, distortion TEXT NOT NULL, word TEXT NOT NULL, name TEXT NOT NULL, picture TEXT NOT NULL,
-    key TEXT NOT NULL, levels INTEGER NOT NULL) WITHOUT ROWID;
+    key TEXT NOT NULL, levels INTEGER NOT NULL, source TEXT NOT NULL, strength REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS query (
     observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, reference INTEGER NOT NULL,
     level INTEGER NOT NULL, draw INTEGER NOT NULL, again INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
@@ -65,6 +65,8 @@ class SeriesRow:
         picture: digest of the reference's pixels.
         key: names the random draw.
         levels: length of the ladder.
+        source: the registered name of where the reference comes from.
+        strength: of the one level of a scored pair (an opinion score); None elsewhere.
     """
 
     id: str
@@ -74,6 +76,8 @@ class SeriesRow:
     picture: str
     key: str
     levels: int
+    source: str = "folder"
+    strength: float | None = None
 
 
 class Store:

@@ -15,10 +15,11 @@ from typing import Annotated, Any
 import msgspec
 
 from limen import distortion as distortions
-from limen import ident, manifest, registry, sources
+from limen import ident, manifest, registry
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
+from limen import source as sources
 from limen.errors import InputError, StoreError
 from limen.observer import Observer
 from limen.procedure import Method
@@ -28,10 +29,11 @@ from limen.stimulus import Series
 from limen.store import SeriesRow, Store
 from limen.waves import Schedule, Turn
 
-__all__ = ["IMAGE_DISTORTIONS", "Progress", "Spec", "Study", "Unfinished", "load"]
+__all__ = ["USUAL", "Progress", "Spec", "Study", "Unfinished", "load"]
 
-IMAGE_DISTORTIONS = (
-    "blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text",
+USUAL = (
+    "blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text", "angle",
+    "distance", "spot", "band2k",
 )  # fmt: skip
 
 
@@ -39,8 +41,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to measure, as a study file (TOML) says it.
 
     Attributes:
-        images: files, folders, or "demo" for the bundled photographs.
-        distortions: by name; all ten image distortions if not given.
+        images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
+            "KIND=PATH" for a data set (`limen list sources`).
+        distortions: by name; if none is given, all of the paper's that these references can undergo.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: "direct", "direct-implicit", "choice", "choice-implicit".
         order: of reference, stimulus and question.
@@ -55,7 +58,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     images: tuple[str, ...]
     observers: tuple[str | dict[str, Any], ...]
-    distortions: tuple[str, ...] = IMAGE_DISTORTIONS
+    distortions: tuple[str, ...] = ()
     questions: tuple[str, ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
@@ -88,24 +91,36 @@ class Study:
     @classmethod
     def plan(cls, spec: Spec, progress: Callable[[str], None] = lambda name: None) -> "Study":
         """Check every name and setting, find the references, and make the series."""
-        if not spec.observers or not spec.distortions or not spec.questions:
-            raise InputError("A study needs at least one observer, one distortion and one question.")
-        kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions)]
+        if not spec.observers or not spec.questions:
+            raise InputError("A study needs at least one observer and one question.")
+        kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions or USUAL)]
         asked = tuple(questions.find(name, spec.order) for name in dict.fromkeys(spec.questions))
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
         if any(question.forced for question in asked) and getattr(method, "guess", 0.5) != 0.5:
             raise InputError("A forced choice is right half the time by chance: give the procedure guess = 0.5.")
         for kind in kinds:
-            next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
+            if len(kind.ladder) > 1 and (spec.distortions or kind.of == "image"):
+                next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
         seen = [_make_observer(entry) for entry in spec.observers]
         for observer in seen:
             if observer.concurrency < 1:
                 raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
         if len({observer.name for observer in seen}) < len(seen):
             raise InputError("Two observers of the study have one name. Give one of them another name or model.")
-        found = sources.find(spec.images, spec.limit, progress)
-        series = tuple(Series(reference, kind, spec.seed) for reference in found.references for kind in kinds)
+        found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds})
+        series = tuple(
+            Series(reference, kind, spec.seed)
+            for reference in found.references
+            for kind in kinds
+            if kind.of == reference.kind
+        )
+        unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
+        if spec.distortions and unused:
+            raise InputError(
+                f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(sorted(unused))}. "
+                "angle and distance need the source scene, spot and band2k a data set of pairs (limen list sources)."
+            )
         return cls(spec, tuple(seen), asked, series, method, found.refused)
 
     def run(self, out: Path, watch: Watch = lambda progress: None, offline: bool = False) -> Progress:
@@ -123,7 +138,8 @@ class Study:
         progress = Progress(len(self.series) * len(self.questions) * len(self.observers), refused=self.refused)
         kinds = {series.distortion.name: series.distortion for series in self.series}.values()
         name = str(self.spec.procedure.get("name", "skip"))
-        mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions)
+        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
+        mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
@@ -209,7 +225,8 @@ def _make_observer(entry: str | dict[str, Any]) -> Observer:
 
 def _row(series: Series) -> SeriesRow:
     kind, reference = series.distortion, series.reference
-    return SeriesRow(series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
+    row = (series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
+    return SeriesRow(*row, source=reference.source, strength=reference.strength)
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
@@ -232,7 +249,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
         raise InputError(f"{path}: is not a table of settings.")
     places = content.get("images")
     if isinstance(places, list):
-        content["images"] = [p if p == sources.DEMO else str(path.parent / str(p)) for p in places]
+        content["images"] = [sources.beside(str(place), path.parent) for place in places]
     changes = dict(changes or {})
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):

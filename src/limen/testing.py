@@ -161,6 +161,7 @@ def check_distortion(name: str) -> None:
     any order; the input is left alone; it works on small, odd, flat and grey images.
     """
     kind = distortions.find(name)
+    assert kind.of == "image", f"{name}: is done to a {kind.of}; this check is for distortions of images"
     top = len(kind.ladder)
     flat, grey = np.full((33, 47, 3), 128, np.uint8), photograph("g").mean(axis=2, keepdims=True).astype(np.uint8)
     for image in (photograph(), photograph("small", 32, 32), flat, np.repeat(grey, 3, axis=2)):

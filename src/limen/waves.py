@@ -63,11 +63,11 @@ class Schedule:
         self._ready: deque[Turn] = deque()
         self._groups: dict[tuple[str, str], _Group] = {}
         self._change = asyncio.Condition()
+        learns = isinstance(method, Learner)
+        graded = [one for one in series if learns and len(one) > 1]  # one level has nothing to learn
         for question in questions:
-            if isinstance(method, Learner):
-                self._freeze(question, series)
-            else:
-                self._ready.extend(Turn(question, one) for one in series)
+            self._freeze(question, graded)
+            self._ready.extend(Turn(question, one) for one in series if not learns or len(one) == 1)
 
     async def take(self) -> Turn | None:
         """Return the next turn, waiting for a wave to end where that must come first; None when all are taken."""

@@ -12,12 +12,14 @@ from limen.printing import print_json, print_table
 if TYPE_CHECKING:
     from limen.image import Image
 
+SHELVES = ("distortions", "observers", "procedures", "questions", "scenes", "sources")
+
 
 @main.command("list")
-@click.argument("shelf", type=click.Choice(["distortions", "observers", "procedures", "questions"]), required=False)
+@click.argument("shelf", type=click.Choice(SHELVES), required=False)
 @JSON
 def list_(shelf: str | None, as_json: bool) -> None:
-    """List distortions, observers, procedures and questions."""
+    """List distortions, observers, procedures, questions, scenes and sources."""
     from limen import question, registry
     from limen.report.tables import Table
 
@@ -70,37 +72,48 @@ def show(name: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("image", type=click.Path(path_type=Path))
-@click.option("--distortion", "names", default="", help="Comma-separated; all if not given.")
+@click.argument("place")
+@click.option("--distortion", "names", default="", help="Comma-separated; all that fit if not given.")
 @click.option("--levels", default="", help="Comma-separated; 0, 1, and steps up to the top if not given.")
-@click.option("--key", default="render", help="Names the random draw.")
+@click.option("--limit", type=click.IntRange(min=1), default=1, show_default=True, help="References of each kind.")
+@click.option("--seed", type=int, default=0, help="Of the random draws, as in a study.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files and the contact sheet."
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files and the contact sheets."
 )
-def render(image: Path, names: str, levels: str, key: str, out: Path) -> None:
-    """Write an image's stimuli to files, and a contact sheet to look at."""
-    from limen import distortion, registry
-    from limen.image import load, png
+def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path) -> None:
+    """Write the stimuli of a file, a folder or a source (scene=room) as PNG, with a contact sheet to look at."""
+    from limen import distortion, registry, source
+    from limen.image import png
     from limen.report.sheet import contact_sheet
+    from limen.stimulus import Series
 
-    pixels = load(image)
-    chosen = split(names) or list(registry.every("distortion"))
-    kinds = [distortion.find(name) for name in chosen]
-    rows: dict[str, list[tuple[str, Image]]] = {}
+    kinds = [distortion.find(name) for name in split(names) or registry.every("distortion")]
+    found = source.collect([place], limit, kinds={kind.of for kind in kinds})
+    for kind in kinds if names else ():
+        if all(kind.of != reference.kind for reference in found.references):
+            raise InputError(f"Nothing in {place} can undergo {kind.name}. See limen list sources.")
+    written = []
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for kind in kinds:
-            top = len(kind.ladder)
-            wanted = [_integer(k) for k in split(levels)] or [0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top]
-            stimulus = kind.render(pixels, key)
-            rows[kind.name] = [(str(level), stimulus(level)) for level in wanted]
-            for level, picture in rows[kind.name]:
-                (out / f"{image.stem}_{kind.name}_{int(level):03d}.png").write_bytes(png(picture))
-        sheet = out / f"{image.stem}_sheet.png"
-        sheet.write_bytes(png(contact_sheet(rows)))
+        for reference in found.references:
+            name = reference.name.rpartition(".")[0] or reference.name
+            stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+            rows: dict[str, list[tuple[str, Image]]] = {}
+            for kind in (kind for kind in kinds if kind.of == reference.kind):
+                top = len(kind.ladder)
+                usual = dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top))
+                stimulus = Series(reference, kind, seed).open()
+                wanted = [_integer(k) for k in split(levels)] or usual
+                rows[kind.name] = [(str(level), stimulus(level).pixels) for level in wanted]
+                for level, picture in rows[kind.name]:
+                    written.append(out / f"{stem}_{kind.name}_{int(level):03d}.png")
+                    written[-1].write_bytes(png(picture))
+            sheet = out / f"{stem}_sheet.png"
+            sheet.write_bytes(png(contact_sheet(rows)))
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror}). Give another --out.") from None
-    click.echo(f"{sum(map(len, rows.values()))} stimuli and {sheet}")
+    sheets = "a contact sheet each" if len(found.references) > 1 else sheet.name
+    click.echo(f"{len(written)} stimuli of {len(found.references)} references, and {sheets}, in {out}")
 
 
 def _integer(text: str) -> int:

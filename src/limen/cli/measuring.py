@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from limen.study import Progress, Spec
 
 UNFINISHED = 2
+MOST = 20  # lines about single files or series
 
 
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path), required=False)
-@click.option("--images", multiple=True, help="File or folder of images, or 'demo'; may be repeated.")
-@click.option("--distortion", help="Comma-separated; all ten image distortions if not given.")
+@click.option("--images", multiple=True, help="File or folder of images, demo, scene, or KIND=PATH; may be repeated.")
+@click.option("--part", help="Of a data set, e.g. vpa-jnd:jpeg, instead of --images and --distortion.")
+@click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a --part's source lies.")
+@click.option("--photographs", multiple=True, metavar="PLACE", help="Other photographs for a --part of KonJND-1k's.")
+@click.option("--distortion", help="Comma-separated; all that fit the references if not given.")
 @click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
 @click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
 @click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
@@ -113,8 +117,10 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
 
 def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
+    from limen import shares
     from limen.analysis import analyse
     from limen.progress import watching
+    from limen.report import shares as pairs
     from limen.report import tables
     from limen.store import Store
     from limen.study import Study
@@ -127,7 +133,11 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     if as_json:
         print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
     else:
-        print_table(tables.main_table(analysis))
+        accuracy = shares.accuracy(analysis)
+        if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
+            print_table(tables.main_table(analysis))
+        if accuracy:
+            print_table(pairs.accuracy(analysis, accuracy))
         click.echo(tame(tables.sentence(analysis)))
     _account(progress, out)
     return UNFINISHED if progress.unfinished else 0
@@ -135,8 +145,10 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
 def _account(progress: "Progress", out: Path) -> None:
     """Say on stderr what it cost and what is left."""
-    for line in progress.refused:
+    for line in progress.refused[:MOST]:
         click.echo(f"left out: {tame(line)}", err=True)
+    if len(progress.refused) > MOST:
+        click.echo(f"left out: ... and {len(progress.refused) - MOST:,} more.", err=True)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(
@@ -144,13 +156,13 @@ def _account(progress: "Progress", out: Path) -> None:
         f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
         err=True,
     )
-    for left in progress.unfinished[:20]:
+    for left in progress.unfinished[:MOST]:
         click.echo(
             tame(f"unfinished: {left.observer} {left.distortion} {left.reference}: {left.kind}: {left.detail}"),
             err=True,
         )
     if progress.unfinished:
-        more = len(progress.unfinished) - 20
+        more = len(progress.unfinished) - MOST
         click.echo(
             f"{f'... and {more} more. ' if more > 0 else ''}Run the same command again to finish them.", err=True
         )
@@ -179,7 +191,21 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
-    return {key: value for key, value in changes.items() if value not in (None, [])}
+    return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
+
+
+def _part(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the images and the distortion of a data set's part."""
+    if not given["part"]:
+        if given["sources"] or given["photographs"]:
+            raise InputError("--source and --photographs belong to a --part: --part vpa-jnd:jpeg --source konjnd=DIR.")
+        return {}
+    if given["images"] or given["distortion"]:
+        raise InputError("--part says which images and which distortion: leave out --images and --distortion.")
+    from limen import dataset
+
+    images, distortions = dataset.places(given["part"], given["sources"], given["photographs"])
+    return {"images": list(images), "distortions": list(distortions)}
 
 
 def _named(flag: str, names: str | None) -> list[str]:

@@ -24,14 +24,20 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     from limen import fitting, shares
     from limen.report import fits
     from limen.report import shares as tables
+    from limen.report.tables import plain
 
     analysis = _together(runs)
     rows, compared = fitting.fit(analysis, shape), fitting.comparisons(analysis, shape)
+    scored = fitting.scored(analysis, shape)
     unnoticed, satisfied, repeats = shares.unnoticed(analysis), shares.satisfied(analysis), shares.repeats(analysis)
     if as_json:
-        print_json(fits.records(rows, compared, (), unnoticed, satisfied, repeats))
+        tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
+        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()})
         return
-    print_table(fits.fits(analysis, rows))
+    if rows:
+        print_table(fits.fits(analysis, rows))
+    if scored:
+        print_table(tables.scored(analysis, scored))
     if unnoticed:
         print_table(tables.unnoticed(analysis, unnoticed))
     if repeats:

@@ -1,6 +1,7 @@
 """Lossy coding: there and back."""
 
 import io
+import threading
 
 import numpy as np
 from PIL import Image as Pillow
@@ -18,10 +19,12 @@ from limen.ladder import Ladder
 def jpeg(image: Image, rng: np.random.Generator) -> Render:
     """Compress at JPEG quality 101 - k (libjpeg-turbo, 4:2:0): the unit of KonJND-1k and of the paper."""
     picture = Pillow.fromarray(image)
+    alone = threading.Lock()  # Pillow keeps the settings of a save in the image: another thread would get this quality
 
     def render(quality: float) -> Image:
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
-        return np.array(Pillow.open(buffer))
+        with alone:
+            picture.save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
+        return np.array(Pillow.open(buffer, formats=("JPEG",)))
 
     return render

@@ -42,7 +42,10 @@ def noise(image: Image, rng: np.random.Generator) -> Render:
     values, unit = image.astype(np.float32), field(image.shape, rng)
 
     def render(variance: float) -> Image:
-        sigma = np.float32(255 * variance**0.5)
-        return np.clip(np.rint(values + sigma * unit), 0, 255).astype(np.uint8)
+        noisy = unit * np.float32(255 * variance**0.5)
+        noisy += values
+        np.rint(noisy, out=noisy)
+        np.clip(noisy, 0, 255, out=noisy)
+        return noisy.astype(np.uint8)
 
     return render

@@ -1,5 +1,6 @@
 """Content injection: a mask, a QR code watermark, a text watermark; place and content drawn once for a series."""
 
+import bisect
 import math
 
 import numpy as np
@@ -33,8 +34,11 @@ def _blend(image: Image, top: int, left: int, ink: npt.NDArray[np.float32], cove
     towards = (ink[..., None] - under) * cover[..., None]
 
     def render(alpha: float) -> Image:
+        blended = towards * np.float32(alpha)
+        blended += under
+        np.rint(blended, out=blended)
         stimulus = image.copy()
-        stimulus[top : top + height, left : left + width] = np.rint(under + np.float32(alpha) * towards)
+        np.copyto(stimulus[top : top + height, left : left + width], blended, casting="unsafe")
         return stimulus
 
     return render
@@ -53,19 +57,16 @@ def mask(image: Image, rng: np.random.Generator) -> Render:
         width = min(image.shape[1], max(1, round(math.sqrt(share * area * aspect))))
         return min(image.shape[0], max(1, round(share * area / width))), width
 
-    def grown(share: float) -> tuple[int, int]:
-        height, width = 1, 1
-        for weaker in (*(s for s in SHARE.strengths if s < share), share):
-            h, w = box(weaker)
-            if h >= height and w >= width:  # rounding may trade a row for a column: a mask never uncovers
-                height, width = h, w
-        return height, width
-
-    height, width = grown(0.03)
+    sizes, height, width = {}, 1, 1
+    for share in SHARE.strengths:
+        h, w = box(share)
+        if h >= height and w >= width:  # rounding may trade a row for a column: a mask never uncovers
+            height, width = h, w
+        sizes[share] = (height, width)
     top, left = _corner(image, height, width, rng)
 
     def render(share: float) -> Image:
-        h, w = grown(share)
+        h, w = sizes[share]
         y, x = max(0, top + (height - h) // 2), max(0, left + (width - w) // 2)
         stimulus = image.copy()
         stimulus[y : y + h, x : x + w] = 0
@@ -89,10 +90,12 @@ def qr(image: Image, rng: np.random.Generator) -> Render:
 def text(image: Image, rng: np.random.Generator) -> Render:
     """Write a word at opacity 0.6 k/50, half the image wide, white on dark and black on light places (ours)."""
     content = _content(rng)
-    size = 8.0
-    while ImageFont.load_default(size + 1).getlength(content) <= max(image.shape[1] / 2, 46):
-        size += 1
-    font = ImageFont.load_default(size)
+    limit = max(image.shape[1] / 2, 46)
+    larger = range(9, 10 + round(limit / 3))  # ten letters are wider than three times their size
+    fitting = bisect.bisect_right(
+        larger, limit, key=lambda size: ImageFont.load_default(float(size)).getlength(content)
+    )
+    font = ImageFont.load_default(8.0 + fitting)
     x0, y0, x1, y1 = (int(v) for v in font.getbbox(content))
     width, height = min(x1 - x0, image.shape[1]), min(y1 - y0, image.shape[0])
     canvas = Pillow.new("L", (width, height))

@@ -11,11 +11,13 @@ from typing import Any
 
 import limen
 from limen import question as questions
+from limen import shares
 from limen.analysis import Analysis, Outcome, Status, analyse
 from limen.errors import InputError, LimenError, MissingExtraError
 from limen.ladder import Ladder
 from limen.reading import Fault
 from limen.report import figures, html, pictures, published, tables
+from limen.report import shares as pairs
 from limen.report.tables import Table
 from limen.report.together import together
 from limen.store import Store, names_of
@@ -156,6 +158,7 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
     found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
     searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
     several = any(len(outcome.thresholds) > 1 for outcome in found)
+    accurate = shares.accuracy(view.all)
     return {
         "version": limen.__version__,
         "observers": list(view.all.manifest["observers"]),
@@ -174,9 +177,10 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
         )
         if found
         else None,
+        "accuracy": view.grid(pairs.accuracy(view.all, accurate)) if accurate else None,
         "estimates": view.grid(tables.estimates(view.all)) if view.all.estimates else None,
         "curves_figure": None
-        if searched or view.all.estimates
+        if searched or view.all.estimates or not _graded(view.all)
         else _both(
             lambda width: figures.yes_shares(view.all.curves, view.names, width), "Share of yes against the level"
         ),
@@ -199,6 +203,11 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
         "unpublished": [name for name in sorted(view.all.manifest["distortions"]) if name not in published.COLUMNS],
         "how": [_how(run) for run in runs],
     }
+
+
+def _graded(analysis: Analysis) -> bool:
+    """Whether any ladder has more than one level: one level has no threshold and no curve."""
+    return any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values())
 
 
 def _fixtures(analysis: Analysis) -> dict[str, str]:

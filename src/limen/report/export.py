@@ -9,7 +9,7 @@ from limen.store import TABLES, Store
 _INTEGERS = frozenset(
     {"id", "levels", "reference", "level", "draw", "again", "part", "number", "wave", "tokens_in", "tokens_out"}
 )
-_REALS = frozenset({"p_yes", "p_neither", "seconds", "at"})
+_REALS = frozenset({"p_yes", "p_neither", "seconds", "at", "strength"})
 
 
 def to_parquet(run: Path, folder: Path) -> list[Path]:

@@ -8,7 +8,6 @@ from limen.analysis import FEW, Analysis
 from limen.curve import Interval, Share
 from limen.fitting import ComparisonRow, FitRow, PowerRow
 from limen.report.tables import Table, brief, plain
-from limen.shares import RepeatRow, SatisfiedRow, UnnoticedRow
 from limen.statistics.posterior import Parameter, Side
 
 
@@ -95,18 +94,10 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
 
 
 def records(
-    rows: Sequence[FitRow],
-    comparisons: Sequence[ComparisonRow] = (),
-    needed: Sequence[PowerRow] = (),
-    unnoticed: Sequence[UnnoticedRow] = (),
-    satisfied: Sequence[SatisfiedRow] = (),
-    repeats: Sequence[RepeatRow] = (),
+    rows: Sequence[FitRow], comparisons: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
 ) -> dict[str, Any]:
     """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
-    named: dict[str, Sequence[Any]] = {
-        "fits": rows, "comparisons": comparisons, "power": needed, "unnoticed": unnoticed, "satisfied": satisfied,
-        "repeats": repeats,
-    }  # fmt: skip
+    named = {"fits": rows, "comparisons": comparisons, "power": needed}
     return {name: [plain(row) for row in those] for name, those in named.items()}
 
 

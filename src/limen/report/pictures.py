@@ -75,6 +75,8 @@ def renderer(store: Store, row: SeriesRow) -> Callable[[int], Image]:
     if data is None:
         raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
     kind = distortions.find(row.distortion)
+    if kind.of != "image":
+        raise InputError(f"Stimuli of {row.distortion} are not drawn from one kept picture.")
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")

@@ -1,12 +1,14 @@
-"""Tables of unnoticed shares, of satisfied user ratios, and of what second draws say."""
+"""Tables of unnoticed shares, satisfied user ratios, second draws, spot-the-difference accuracy and scored pairs."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from limen.analysis import Analysis
+from limen.curve import Share
+from limen.fitting import ScoredRow
 from limen.report.fits import heads, in_order, table
 from limen.report.tables import Table
-from limen.shares import RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.shares import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.statistics.survival import Survival
 
 
@@ -58,3 +60,47 @@ def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:
 
 def _points(curve: Survival) -> Iterable[str]:
     return (f">{curve.levels[-1]}" if level is None else str(level) for level in points(curve))
+
+
+def accuracy(analysis: Analysis, rows: Sequence[AccuracyRow]) -> Table:
+    """Return the table of accuracy on pairs of one level, with its counterpart on identical pairs."""
+    lines = []
+    for row in in_order(analysis, rows):
+        bounds = "" if row.interval is None else f" [{row.interval.low:.2f}, {row.interval.high:.2f}]"
+        balanced = "-" if math.isnan(row.balanced) else f"{row.balanced:.2f}{bounds}"
+        lines.append((*heads(analysis, row), str(row.n), _share(row.noticed), _share(row.left_alone), balanced))
+    notes = (
+        "Changes noticed: yes to the changed picture; identical pairs: no to the picture shown with itself; 95 % "
+        "Wilson intervals. Balanced: mean of both over references, BCa bootstrap; always yes, or always no, gets .50.",
+    )
+    columns = ("n", "changes noticed", "identical pairs left alone", "balanced accuracy")
+    return table(analysis, "Spot the difference", columns, lines, notes)
+
+
+def _share(share: Share) -> str:
+    if share.interval is None:
+        return "-"
+    low, high = 100 * share.interval.low, 100 * share.interval.high
+    return f"{share.k} of {share.n}: {100 * share.value:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
+    """Return the table of pooled curves over scored pairs."""
+    lines = [
+        (*heads(analysis, row), str(row.n), f"{row.low:g} - {row.high:g}", *_scored_cells(row))
+        for row in in_order(analysis, rows)
+    ]
+    notes = (
+        "One pair a reference, so no threshold of any one: yes against opinion score, pooled over references, false "
+        "alarms from identical pairs and lapses apart. Posterior median [95 % credible interval]; - beyond the scores.",
+    )
+    columns = ("n", "scores", "half yes at", "width", "yes with the score", "false alarms")
+    return table(analysis, "Scored pairs", columns, lines, notes)
+
+
+def _scored_cells(row: ScoredRow) -> Iterable[str]:
+    at = f"{row.threshold.median:.1f} [{row.threshold.interval.low:.1f}, {row.threshold.interval.high:.1f}]"
+    yield at if row.low <= row.threshold.median <= row.high else "-"
+    yield f"{row.width.median:.1f} [{row.width.interval.low:.1f}, {row.width.interval.high:.1f}]"
+    yield "rises" if row.rising else "falls"
+    yield f"{row.alarms.k} of {row.alarms.n}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from limen import shares
 from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
@@ -193,6 +194,7 @@ def records(analysis: Analysis) -> dict[str, Any]:
         "estimates": [plain(row) for row in analysis.estimates],
         "answers": [plain(row) for row in analysis.answers],
         "curves": [plain(row) for row in analysis.curves],
+        "accuracy": [plain(row) for row in shares.accuracy(analysis)],
         "series": [
             {
                 "observer": outcome.observer,

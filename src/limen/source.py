@@ -1,0 +1,210 @@
+"""What a source is: a published data set, a folder, a scene; it gives references one by one, and says what is broken.
+
+A place to look is written `KIND=PATH` (`konjnd=/data/KonJND-1k`), as the path of a file or folder of images, or as the
+name of a source that needs no path (`demo`, `scene`). To add a source, put a file into `sources/`:
+
+    @source("mine", licence="CC0-1.0", where="https://example.org/mine", get="Download and unpack the archive.")
+    def mine(path):
+        yield Reference(name, digest, load)     # or Refusal("row 3: has no image. Fetch it again.")
+"""
+
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from limen import registry
+from limen.errors import InputError, UnknownNameError
+from limen.image import SUFFIXES, digest, load
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a series begins with, by name and digest; pixels are loaded when they are needed.
+
+    Attributes:
+        name: as the user knows it, relative to what was given; never an absolute path.
+        digest: of what decides the pixels: of an image they themselves.
+        load: returns an image; a view of a scene; or the two images of a pair.
+        kind: "image"; "angle" or "distance", a view that turns or moves; "pair", a change others made; "scored pair".
+        strength: of the one level of a scored pair (an opinion score); None elsewhere.
+        source: the registered name of where it comes from.
+        licence: stated for this very reference; "" where the source's counts.
+    """
+
+    name: str
+    digest: str
+    load: Callable[[], Any]
+    kind: str = "image"
+    strength: float | None = None
+    source: str = "folder"
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One line for something that cannot be used: what is wrong, what would be right, what to do."""
+
+    line: str
+
+
+Read: TypeAlias = Callable[[str], Iterator[Reference | Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A registered kind of source.
+
+    Attributes:
+        name: unique.
+        read: given what stands behind `KIND=`, yields references and refusals in an order that does not change.
+        licence: of the data; "" where none is stated.
+        where: the page it is published on.
+        get: one sentence, how to get it.
+        summary: one line, the first of the function's docstring.
+        bare: whether it may be named without a path.
+    """
+
+    name: str
+    read: Read
+    licence: str
+    where: str
+    get: str
+    summary: str
+    bare: bool
+
+
+def source(
+    name: str, *, licence: str = "", where: str = "", get: str = "", bare: bool = False
+) -> Callable[[Read], Read]:
+    """Register a function from a path to references and refusals as the source `name`."""
+
+    def keep(read: Read) -> Read:
+        summary = (read.__doc__ or "").strip().split("\n")[0]
+        registry.add("source", name)(Source(name, read, licence, where, get, summary, bare))
+        return read
+
+    return keep
+
+
+def find(name: str) -> Source:
+    """Return the source `name`, or raise `UnknownNameError`."""
+    found = registry.find("source", name)
+    assert isinstance(found, Source)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """References, and one line for each that could not be used."""
+
+    references: tuple[Reference, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources they come from."""
+        return tuple(dict.fromkeys(reference.source for reference in self.references))
+
+
+def collect(
+    places: Iterable[str | Path],
+    limit: int = 0,
+    progress: Callable[[str], None] = lambda name: None,
+    kinds: Container[str] | None = None,
+) -> Found:
+    """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
+
+    Each image is decoded once, to digest it; a broken one is named and left out, and so is a second one with the
+    same pixels, because two copies of a picture are not two references.
+
+    Args:
+        places: files, folders, `KIND=PATH`, or the name of a source that needs no path.
+        limit: at most so many good references of each kind; 0 for no limit.
+        progress: called with each reference's name.
+        kinds: of references wanted; None for all.
+
+    Raises:
+        InputError: a place does not exist, or nothing usable is left.
+    """
+    good: dict[str, Reference] = {}
+    refused: list[str] = []
+    count: Counter[str] = Counter()
+    places = list(places)
+    for item in itertools.chain.from_iterable(map(read, places)):
+        if isinstance(item, Refusal):
+            refused.append(item.line)
+            continue
+        if kinds is not None and item.kind not in kinds:
+            continue
+        progress(item.name)
+        if limit and count[item.kind] >= limit:
+            if kinds is None or all(count[kind] >= limit for kind in _listed(kinds)):
+                break
+            continue
+        if item.digest in good:
+            refused.append(f"{item.name}: has the same pixels as {good[item.digest].name}. One of them is enough.")
+            continue
+        good[item.digest] = item
+        count[item.kind] += 1
+    if not good:
+        first = f" First: {refused[0]}" if refused else ""
+        raise InputError(
+            f"No usable reference in {', '.join(map(str, places))}: {len(refused)} refused.{first} "
+            f"Give files or folders of {', '.join(sorted(SUFFIXES))}, or a source of `limen list sources`."
+        )
+    return Found(tuple(good.values()), tuple(refused))
+
+
+def read(place: str | Path) -> Iterator[Reference | Refusal]:
+    """Yield what one place holds.
+
+    Raises:
+        InputError: there is no such place, or its source needs a path.
+    """
+    name, path = split(place)
+    found = find(name)
+    if not path and not found.bare:
+        raise InputError(f"Source {name!r} needs a path: {name}=FOLDER. {found.get}".strip())
+    for item in found.read(path):
+        yield replace(item, source=name) if isinstance(item, Reference) else item
+
+
+def split(place: str | Path) -> tuple[str, str]:
+    """Return a place's source and path; one without the name of a source is a file or folder of images."""
+    known = registry.every("source")
+    name, equals, path = str(place).partition("=")
+    if name in known and (equals or find(name).bare):
+        return name, path
+    if equals and not Path(str(place)).exists() and "/" not in name and "\\" not in name:
+        raise UnknownNameError("source", name, known)
+    return "folder", str(place)
+
+
+def beside(place: str, folder: Path) -> str:
+    """Return a place of a study file with its path taken from the file's folder."""
+    name, path = split(place)
+    if find(name).bare:
+        return place
+    return str(folder / path) if name == "folder" else f"{name}={folder / path}"
+
+
+def of_file(file: Path, name: str) -> Reference | Refusal:
+    """Return the reference that an image file is, or why it is none."""
+    try:
+        return Reference(readable(name), digest(load(file)), functools.partial(load, file))
+    except InputError as error:
+        text = str(error)
+        return Refusal(text if name == file.name else f"{readable(name)}: {text.removeprefix(file.name + ': ')}")
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text that can be stored, with bytes that are no UTF-8 spelt out."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _listed(kinds: Container[str]) -> list[str]:
+    return [kind for kind in ("image", "angle", "distance", "pair", "scored pair") if kind in kinds]

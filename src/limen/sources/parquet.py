@@ -1,0 +1,42 @@
+"""Pictures in a column of any Parquet file, as Hugging Face and others publish them."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from limen.errors import InputError
+from limen.image import Image, digest
+from limen.source import Reference, Refusal, source
+from limen.sources import _cells
+
+EXPECTED = "a file or folder of .parquet with a column of pictures: bytes, or struct{bytes, path}"
+
+
+@source(
+    "parquet",
+    get="Any .parquet file or folder of them: parquet=PATH, or parquet=PATH#COLUMN where the column is not 'image'.",
+)
+def parquet(path: str) -> Iterator[Reference | Refusal]:
+    """Pictures in a column of Parquet files: `parquet=PATH`, or `parquet=PATH#COLUMN` (else `image`)."""
+    whole, mark, column = path.rpartition("#")
+    if not mark or Path(path).exists():
+        whole, column = path, "image"
+    for item in _cells.files("parquet", Path(whole), {column: _cells.pictorial}, f"{EXPECTED}, named {column!r}"):
+        if isinstance(item, Refusal):
+            yield item
+            continue
+        file, name = item
+        for row in _cells.rows("parquet", file, name, (column,)):
+            yield row if isinstance(row, Refusal) else _reference(name, column, *row)
+
+
+def _reference(name: str, column: str, place: _cells.Place, cells: list[object]) -> Reference | Refusal:
+    name = f"{name}/{place.index}"
+    try:
+        return Reference(name, digest(_cells.image(cells[0], name)), functools.partial(_load, place, column, name))
+    except InputError as error:
+        return Refusal(str(error))
+
+
+def _load(place: _cells.Place, column: str, name: str) -> Image:
+    return _cells.image(_cells.cells("parquet", place, (column,))[0], name)

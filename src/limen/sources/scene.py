@@ -1,0 +1,24 @@
+"""Views of the 3D scenes."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+from limen import registry
+from limen import scene as scenes
+from limen.source import Reference, Refusal, source
+
+VIEWS = 50  # of each scene and factor, as in the paper
+
+
+@source("scene", licence="Apache-2.0", get="Drawn by limen: pip install 'limen[scene]'.", bare=True)
+def scene(path: str) -> Iterator[Reference | Refusal]:
+    """Views of the 3D scenes that limen draws: all scenes, or one (`scene=room`)."""
+    names = [path] if path else list(registry.every("scene"))
+    of_each = [scenes.views(name, factor, VIEWS) for factor in scenes.MOTIONS for name in names]
+    for view in itertools.chain.from_iterable(zip(*of_each, strict=True)):  # so that a limit takes some of each
+        yield Reference(view.name, view.digest, functools.partial(_itself, view), kind=view.factor)
+
+
+def _itself(view: scenes.View) -> scenes.View:
+    return view
