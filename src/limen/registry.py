@@ -1,8 +1,8 @@
 """One decorator to add a plug-in, one call to find it.
 
 A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`); every module in it
-registers what it holds. Other distributions add theirs with an entry point in the group `limen.<shelf>`. Nothing imports a
-plug-in by name.
+registers what it holds. Other distributions add theirs with an entry point in the group `limen.<shelf>`. Nothing
+imports a plug-in by name.
 """
 
 import difflib

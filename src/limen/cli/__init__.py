@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import looking, measuring, reckoning
+from limen.cli import looking, making, measuring, reckoning
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.printing import tame
 
-__all__ = ["looking", "main", "measuring", "reckoning", "run"]
+__all__ = ["looking", "main", "making", "measuring", "reckoning", "run"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -27,12 +27,9 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return 1
     except (KeyboardInterrupt, click.Abort):
-        kept = (
-            " What was answered is kept: the same command goes on from there."
-            if arguments[:1] in (["measure"], ["demo"])
-            else ""
-        )
-        click.echo(f"limen: stopped.{kept}", err=True)
+        kept = {"measure": "What was answered is", "demo": "What was answered is", "dataset": "Finished shards are"}
+        what = kept.get(arguments[0] if arguments else "", "")
+        click.echo(f"limen: stopped.{f' {what} kept: the same command goes on from there.' if what else ''}", err=True)
         return 130
     except BrokenPipeError:
         return 1

@@ -213,8 +213,8 @@ def bonnet() -> list[Patch]:
         made += moved(house, (0.84, side * 1.0, 1.0)) + tube(
             [(0.86, side * 0.8, 0.95), (0.85, side * 0.93, 0.97)], 0.02, "black"
         )
-        face = oval(0.088, 0.058, 0.5, 32)
-        rim = np.stack([0 * face[:, 0] + 0.787, side * 1.0 - face[:, 0], 1.0 + face[:, 1]], axis=-1)
+        face = oval(0.078, 0.05, 0.5, 32)
+        rim = np.stack([0 * face[:, 0] + 0.789, side * 1.0 - face[:, 0], 1.0 + face[:, 1]], axis=-1)
         made.append(
             sheet(np.stack([rim, np.broadcast_to(rim.mean(axis=0), rim.shape)]), "mirror", closed=True, texel=0.05)
         )

@@ -58,13 +58,13 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members in order, keeping no list of them.
 
     Raises:
-        tarfile.ReadError: a member lies before the one before it (negative sizes make tarfile go round for ever), or
-            what follows the last one is no end (tarfile takes a broken header for it).
+        tarfile.ReadError: a negative size leads back to an earlier member (tarfile would go round for ever), or what
+            follows the last one is no end (tarfile takes a broken header for it).
     """
     last = -1
     while (member := archive.next()) is not None:
-        if member.offset <= last:
-            raise tarfile.ReadError(f"the member after byte {last} lies before it")
+        if member.offset <= last or member.size < 0:
+            raise tarfile.ReadError(f"the member at byte {member.offset} has a negative size")
         last = member.offset
         archive.members = []  # type: ignore[attr-defined]
         yield member

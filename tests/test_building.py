@@ -1,0 +1,386 @@
+"""Shards: the same bytes however they come about, opened by the usual libraries; faults are found and mended."""
+
+import errno
+import io
+import itertools
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+import limen.shard
+from limen import building, dataset, source
+from limen.cli import run as command
+from limen.dataset import Given, Held
+from limen.errors import InputError, MissingExtraError, StoreError
+from limen.image import digest, png
+from limen.shard import Note
+from limen.stimulus import Series
+from limen.testing import photograph
+from test_dataset import of_pairs
+
+PARTS = ("blur", "brightness", "mask")
+SIZE = 100  # stimuli a shard: two series of 50 levels
+
+
+def survey(photos: Path, parts: tuple[str, ...] = PARTS) -> tuple[Held, ...]:
+    return dataset.survey(dataset.chosen("vpa-jnd", parts), Given({}, (str(photos),)))
+
+
+def planned(photos: Path, format: str = "parquet") -> building.Plan:
+    return building.plan("vpa-jnd", survey(photos), format=format, stimuli=SIZE)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+# ---- what a shard holds
+
+
+def check_row(row: dict[str, Any], pixels: Any, series: dict[str, Series]) -> None:
+    one = series[row["id"]]
+    own = one.open()(row["level"])
+    assert np.array_equal(np.asarray(pixels), own.pixels)
+    assert row["digest"] == own.digest == digest(np.asarray(pixels))
+    assert row["part"] == row["distortion"] == one.distortion.name
+    assert row["distortion_version"] == one.distortion.version
+    assert row["strength"] == (one.distortion.ladder[row["level"]] if row["level"] else None)
+    assert (row["source"], row["reference"], row["unit"]) == ("demo", one.reference.name, one.distortion.ladder.unit)
+    assert row["licence"] == source.find("demo").licence != ""
+
+
+@pytest.fixture(scope="module")
+def crops() -> tuple[Held, ...]:
+    return dataset.survey(dataset.chosen("vpa-jnd", ["noise", "jpeg"]), Given({}, ("demo",)), limit=2, seed=3)
+
+
+def test_datasets_opens_parquet(crops: tuple[Held, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import Image, load_dataset
+
+    series = {one.id: one for held in crops for one in held.series}
+    building.build(tmp_path / "out", building.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE))
+    for part, levels in (("noise", 50), ("jpeg", 100)):
+        found = load_dataset(str(tmp_path / "out"), part, cache_dir=str(tmp_path / "cache"))["train"]
+        assert isinstance(found.features["image"], Image)
+        assert found.num_rows == 2 * (levels + 1)
+        assert sorted(found["level"]) == sorted(2 * [*range(levels + 1)])
+        assert set(found["id"]) == {key for key, one in series.items() if one.distortion.name == part}
+        for row in found.select(range(0, found.num_rows, 7)):
+            check_row(row, row["image"], series)
+
+
+def test_webdataset_opens_tars(crops: tuple[Held, ...], tmp_path: Path) -> None:
+    import webdataset
+
+    series = {one.id: one for held in crops for one in held.series}
+    plan = building.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE, format="webdataset")
+    building.build(tmp_path / "out", plan)
+    files = [str(tmp_path / "out" / shard.name) for shard in plan.shards]
+    found = list(webdataset.WebDataset(files, shardshuffle=False).decode("rgb8"))
+    assert len(found) == 2 * 51 + 2 * 101
+    for sample in found[::7]:
+        check_row(sample["json"], sample["png"], series)
+    assert building.verify(tmp_path / "out", deep=True) == ()
+
+
+def test_pairs_keep_their_names_scores_and_licences(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
+    (tmp_path / "scores.csv").write_text("reference,file,score\na.png,b.png,41.5\n")
+    given = Given.parse([f"band2k={tmp_path / 'scores.csv'}", of_pairs(tmp_path / "pairs")])
+    held = dataset.survey(dataset.chosen("vpa-jnd", ["band2k", "spot-the-diff"]), given)
+    plan = building.plan("vpa-jnd", held)
+    building.build(tmp_path / "out", plan)
+    banded, spotted = (parquet.read_table(tmp_path / "out" / shard.name).to_pylist() for shard in plan.shards)
+    assert [(row["level"], row["strength"]) for row in banded] == [(0, None), (1, 41.5)]
+    assert [row["reference"] for row in spotted] == ["train/1", "train/1", "train/2", "train/2"]
+    assert {row["licence"] for row in (*banded, *spotted)} == {"none stated"}
+    assert [row["digest"] for row in spotted] == [digest(photograph(name, 48, 64)) for name in ("1", "1_2", "2", "2_2")]
+
+
+# ---- the same bytes, however they come about
+
+
+def test_neither_workers_nor_jobs_nor_the_order_of_parts_change_a_byte(photos: Path, tmp_path: Path) -> None:
+    plan = planned(photos)
+    assert len(plan.shards) == 2 * len(PARTS)
+    seen: list[tuple[int, int]] = []
+    done = building.build(tmp_path / "one", plan, watch=lambda made, of: seen.append((made, of)))
+    assert seen == [(SIZE * k, 600) for k in range(1, 7)]
+    assert (done.written, done.kept, done.stimuli) == (6, 0, 600)
+    assert done.bytes == sum(len(data) for name, data in content(tmp_path / "one").items() if name.endswith("parquet"))
+    again = building.build(tmp_path / "one", plan)
+    assert (again.written, again.kept, again.stimuli) == (0, 6, 0)
+    building.build(tmp_path / "two", plan, workers=2)
+    building.build(tmp_path / "jobs", plan, share=(2, 2))
+    assert sum(name.endswith(".parquet") for name in content(tmp_path / "jobs")) == 3
+    building.build(tmp_path / "jobs", building.plan("vpa-jnd", survey(photos, PARTS[::-1]), stimuli=SIZE), share=(1, 2))
+    assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "jobs")
+    assert building.verify(tmp_path / "one", deep=True) == ()
+
+
+def children(process: "subprocess.Popen[bytes]") -> list[str]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")  # Linux
+    return listed.read_text().split() if listed.exists() else []
+
+
+def test_killed_builds_end_as_an_undisturbed_one(tmp_path: Path) -> None:
+    photos, run = tmp_path / "photos", tmp_path / "run"
+    photos.mkdir()
+    for name in "abcd":
+        (photos / f"{name}.png").write_bytes(png(photograph(name, 90, 120)))
+    parts = ("brightness", "contrast", "mask")
+    plan = building.plan("vpa-jnd", survey(photos, parts), stimuli=50)
+    building.build(tmp_path / "calm", plan)
+    given = ["--part", ",".join(parts), "--photographs", str(photos), "--shard-stimuli", "50"]
+    line = [sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", *given, "--out", str(run)]
+    orphans: list[str] = []
+    for kill, workers in ((1, "1"), (3, "2"), (6, "1")):
+        before = {*run.glob(".*.part")}
+        process = subprocess.Popen([*line, "--workers", workers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while len([*run.glob("*.parquet")]) < kill or not {*run.glob(".*.part")} - before:
+            assert process.poll() is None, "the build ended before it was killed"
+            assert time.monotonic() < deadline, "the build hangs"
+            time.sleep(0.001)
+        orphans += children(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert len([*run.glob("*.parquet")]) < len(plan.shards)
+    deadline = time.monotonic() + 30
+    while any(map(_alive, orphans)):
+        assert time.monotonic() < deadline, "workers outlive the build that started them"
+        time.sleep(0.05)
+    left = {fault.file for fault in building.verify(run) if fault.what.startswith("was left by")}
+    assert left == {draft.name for draft in run.glob(".*.part")}
+    there = len([*run.glob("*.parquet")])
+    done = subprocess.run([*line, "--json"], check=True, capture_output=True, text=True)
+    assert there - 2 <= orjson.loads(done.stdout)["kept"] <= there  # of the one being written the note may be missing
+    assert content(run) == content(tmp_path / "calm")
+
+
+def _alive(process: str) -> bool:
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# ---- faults
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photographs, and beside it the shards made of them."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "photos").mkdir()
+    for name in "abcd":
+        (folder / "photos" / f"{name}.png").write_bytes(png(photograph(name, 64, 80)))
+    building.build(folder / "out", planned(folder / "photos"))
+    return folder
+
+
+@pytest.fixture
+def built(whole: Path, tmp_path: Path) -> tuple[building.Plan, Path, dict[str, bytes]]:
+    """A plan, a copy of the shards it gave, and their content."""
+    shutil.copytree(whole / "out", tmp_path / "out")
+    return planned(whole / "photos"), tmp_path / "out", content(tmp_path / "out")
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def renote(file: Path) -> None:
+    file.with_suffix(".json").write_bytes(file.with_name("mask-00000-of-00002.json").read_bytes())
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut": (cut, "bytes instead of"),
+    "flipped": (flip, "SHA-256"),
+    "deleted": (Path.unlink, "is missing"),
+    "no note": (lambda file: file.with_suffix(".json").unlink(), "has no note"),
+    "broken note": (lambda file: cut(file.with_suffix(".json")), "broken note"),
+    "another's note": (renote, "does not match the manifest"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_faulty_shard_is_found_and_built_again(
+    kind: str, built: tuple[building.Plan, Path, dict[str, bytes]]
+) -> None:
+    plan, out, before = built
+    spoil, said = FAULTS[kind]
+    spoil(out / "blur-00001-of-00002.parquet")
+    (fault,) = building.verify(out)
+    assert fault.file == "blur-00001-of-00002.parquet"
+    assert said in fault.what
+    done = building.build(out, plan)
+    assert (done.written, done.kept) == (1, 5)
+    assert content(out) == before
+
+
+def test_the_manifest_is_held_to_its_digest(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+    plan, out, before = built
+    manifest = out / "manifest.json"
+    about = orjson.loads(manifest.read_bytes())
+    about["shards"]["mask-00000-of-00002.parquet"] = "0" * 32
+    manifest.write_bytes(orjson.dumps(about))
+    assert [str(fault) for fault in building.verify(out)] == [
+        "manifest.json: does not match its own digest",
+        "mask-00000-of-00002.parquet: does not match the manifest",
+    ]
+    assert building.build(out, plan).kept == 6
+    assert content(out) == before
+    cut(manifest)
+    with pytest.raises(StoreError, match="build into it again"):
+        building.verify(out)
+    (out / "README.md").unlink()
+    assert building.build(out, plan).kept == 6
+    assert content(out) == before
+
+
+def test_foreign_files_are_found_and_left_alone(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+    plan, out, _ = built
+    (out / "blur-00002-of-00003.parquet").write_bytes(b"")
+    (fault,) = building.verify(out)
+    assert (fault.file, fault.mends) == ("blur-00002-of-00003.parquet", False)
+    building.build(out, plan)
+    assert building.verify(out) == (fault,)
+
+
+def test_pixels_are_held_to_their_digests(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = itertools.count()
+    monkeypatch.setattr(limen.shard, "png", lambda pixels: png(pixels ^ np.uint8(next(made) == 80)))
+    building.build(tmp_path / "out", planned(photos))
+    assert building.verify(tmp_path / "out", samples=0) == ()
+    (fault,) = building.verify(tmp_path / "out", deep=True)
+    assert str(fault) == "blur-00000-of-00002.parquet: row 80 shows other pixels than its digest says"
+
+
+def test_rows_are_held_to_the_note(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+    _, out, _ = built
+    file = out / "mask-00001-of-00002.json"
+    note = orjson.loads(file.read_bytes())
+    for entry, said in (("rows", "rows instead of"), ("digest", "other digests")):
+        file.write_bytes(orjson.dumps(note | {entry: 7 if entry == "rows" else "0" * 32}))
+        (fault,) = building.verify(out, samples=1)
+        assert said in fault.what
+    assert set(note) == set(Note.__struct_fields__)
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize("format", ["parquet", "webdataset"])
+def test_a_full_disk_leaves_no_half_file(
+    format: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(photos, format)
+    building.build(tmp_path / "calm", plan)
+    plain = Path.open
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > 300_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def opened(file: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        return Full(file, "w") if mode == "wb" else plain(file, mode, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        with pytest.raises(StoreError, match="No space left on device.*Free some space"):
+            building.build(tmp_path / "out", plan)
+    assert set(content(tmp_path / "out")) == {"manifest.json", "README.md"}
+    building.build(tmp_path / "out", plan)
+    assert content(tmp_path / "out") == content(tmp_path / "calm")
+
+
+def test_another_plan_in_the_folder_is_refused_by_name(
+    built: tuple[building.Plan, Path, dict[str, bytes]], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, before = built
+    with pytest.raises(StoreError, match="stimuli_a_shard was 100 there and is 50 now"):
+        building.build(out, building.plan("vpa-jnd", survey(photos), stimuli=50))
+    with pytest.raises(StoreError, match="parts.jpeg was not there"):
+        building.build(out, building.plan("vpa-jnd", survey(photos, (*PARTS, "jpeg")), stimuli=SIZE))
+    (photos / "a.png").write_bytes(png(photograph("other", 64, 80)))
+    with pytest.raises(StoreError, match="shards.blur-00000-of-00002.parquet was"):
+        building.build(out, planned(photos))
+    monkeypatch.setattr(building, "_versions", lambda format: {"pillow": "1"})
+    with pytest.raises(StoreError, match="versions.pillow was .* and is 1 now"):
+        building.build(out, planned(photos))
+    assert content(out) == before
+
+
+def test_what_cannot_be_built_is_said_in_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(photos)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="no folder"):
+        building.build(tmp_path / "file", plan)
+    with pytest.raises(InputError, match="limen dataset plan vpa-jnd"):
+        building.plan("vpa-jnd", dataset.survey(dataset.chosen("vpa-jnd", ["blur"]), Given({})))
+    (photos / "d.png").write_bytes(png(photograph("other", 64, 80)))
+    with pytest.raises(InputError, match="d.png: its pixels changed"):
+        building.build(tmp_path / "out", plan)
+    (photos / "a.png").unlink()
+    with pytest.raises(StoreError, match="a.png: cannot be read"):  # from a worker
+        building.build(tmp_path / "workers", plan, workers=2)
+    assert not [file for file in content(tmp_path / "workers") if file.endswith(".part")]
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "README.md").write_text("mine")
+    with pytest.raises(InputError):
+        building.build(tmp_path / "page", plan)
+    assert (tmp_path / "page" / "README.md").read_text() == "mine"
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"limen\[parquet\]"):
+        building.build(tmp_path / "none", plan)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_command_line_builds_verifies_and_repairs(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, pairs = tmp_path / "my shards", of_pairs(tmp_path / "pairs")
+    given = ["--photographs", str(photos), "--source", pairs, "--part", "spot-the-diff,noise", "--limit", "3"]
+    line = ["dataset", "build", "vpa-jnd", *given, "--out", str(out), "--shard-stimuli", "50", "--seed", "5"]
+    assert command([*line, "--format", "webdataset", "--json"]) == 0
+    done = orjson.loads(capsys.readouterr().out)
+    assert (done["written"], done["stimuli"]) == (4, 152)
+    assert done["core_seconds"] > 0
+    assert command(["dataset", "verify", str(out), "--deep"]) == 0
+    assert "4 shards" in capsys.readouterr().out
+    before = content(out)
+    cut(out / "noise-00002-of-00003.tar")
+    assert command(["dataset", "verify", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("noise-00002-of-00003.tar: has ")
+    repair = shlex.split(said.err.removeprefix("Repair: limen "))
+    places = iter([str(photos), pairs.partition("=")[2]])
+    assert command([word.replace("PATH", next(places)) if "PATH" in word else word for word in repair]) == 0
+    assert content(out) == before
+    assert command(["dataset", "verify", str(tmp_path)]) == 1
+    assert "holds no data set" in capsys.readouterr().err

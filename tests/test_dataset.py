@@ -1,0 +1,135 @@
+"""Data sets: the published counts close, a part is measured by name, what is missing is explained."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from limen import dataset, distortion, registry, source
+from limen.cli import run as command
+from limen.dataset import Count, Given
+from limen.errors import InputError, UnknownNameError
+from limen.image import png
+from limen.source import Reference, Refusal
+from limen.study import Spec, Study
+from limen.testing import photograph
+
+
+def of_pairs(folder: Path) -> str:
+    """Write two pairs of spot-the-diff as it is published; return the place."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "resized_images").mkdir()
+    (folder / "annotations" / "train.json").write_bytes(orjson.dumps([{"img_id": i, "sentences": []} for i in "12"]))
+    for name in ("1", "1_2", "2", "2_2"):
+        (folder / "resized_images" / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
+    return f"spot-the-diff={folder}"
+
+
+def test_the_counts_close() -> None:
+    parts = {part.name: part for part in dataset.VPA_JND}
+    assert dataset.total((part.pool, part.paper) for part in parts.values()) == Count(21_598, 489_065)
+    published = {
+        ("blur", "brightness", "saturation", "contrast", "noise"): (1_008, 252_000),
+        ("jpeg",): (504, 50_400),
+        ("band2k",): (2_000, 2_000),
+        ("mask", "qr", "text"): (1_008, 151_200),
+        ("magicbrush", "spot-the-diff"): (18_390, 23_465),
+        ("angle", "distance"): (200, 10_000),
+    }
+    assert sorted(name for names in published for name in names) == sorted(parts)
+    for names, counts in published.items():
+        assert dataset.total((parts[name].pool, parts[name].paper) for name in names) == Count(*counts), names
+    for part in parts.values():
+        assert part.gap or part.public == part.paper
+        if part.distortion != "spot":  # a session of edits has as many stimuli as it has edits
+            assert part.paper.stimuli == part.paper.references * len(distortion.find(part.distortion).ladder)
+        assert source.find(part.source).get
+    assert dataset.total((part.pool, part.public) for part in parts.values()) == Count(19_315, 486_264)
+
+
+def test_a_part_is_measured_by_name_without_files(photos: Path, tmp_path: Path) -> None:
+    assert dataset.places("vpa-jnd:jpeg", ["konjnd=DIR"]) == (("konjnd-jpeg=DIR",), ("jpeg",))
+    assert dataset.places("vpa-jnd:jpeg", ["konjnd=A", "konjnd-jpeg=B"]) == (("konjnd-jpeg=B",), ("jpeg",))
+    assert dataset.places("vpa-jnd:angle", []) == (("scene",), ("angle",))
+    assert dataset.places("vpa-jnd:blur", ["konjnd=DIR"], ["photos"]) == (("konjnd=DIR",), ("blur",))
+    for name, sources, photographs in (
+        ("blur", [], [str(photos)]),
+        ("spot-the-diff", [of_pairs(tmp_path / "pairs")], []),
+    ):
+        images, distortions = dataset.places(f"vpa-jnd:{name}", sources, photographs)
+        study = Study.plan(Spec(images=images, distortions=distortions, observers=("simulated",)))
+        assert len(study.series) == {"blur": 4, "spot-the-diff": 2}[name]
+
+
+@pytest.mark.parametrize(("name", "flag"), [("jpeg", "konjnd"), ("magicbrush", "magicbrush"), ("band2k", "band2k")])
+def test_a_missing_source_is_explained(name: str, flag: str) -> None:
+    with pytest.raises(InputError) as raised:
+        dataset.places(f"vpa-jnd:{name}", [])
+    about, line = source.find(dataset.part(f"vpa-jnd:{name}").source), str(raised.value)
+    for what in (about.summary, about.where, about.licence or "none stated", about.get, f"--source {flag}=PATH"):
+        assert what in line
+    assert ("--photographs" in line) == (flag == "konjnd")
+
+
+def test_names_that_do_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'vpa-jnd'"):
+        dataset.find("vpa-jdn")
+    with pytest.raises(UnknownNameError, match="Did you mean 'blur'"):
+        dataset.part("vpa-jnd:blurr")
+    with pytest.raises(InputError, match="vpa-jnd:jpeg"):
+        dataset.part("jpeg")
+    with pytest.raises(UnknownNameError, match="Did you mean 'konjnd'"):
+        Given.parse(["konjdn=x"])
+    with pytest.raises(InputError, match="NAME=PATH"):
+        Given.parse(["konjnd"])
+    with pytest.raises(InputError, match="given twice"):
+        Given.parse(["konjnd=a", "konjnd=b"])
+    build = ["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]
+    assert command([*build, "--part", "jpeg,mask"]) == 1
+    assert "Published at https://" in capsys.readouterr().err
+    assert command([*build, "--part", "blur", "--source", "konjnd=/nowhere"]) == 1
+    assert "konjnd" in capsys.readouterr().err
+    assert command([*build, "--part", "blur", "--photographs", "demo", "--shard", "3/2"]) == 1
+    assert "1/8" in capsys.readouterr().err
+    assert command([*build, "--part", "blur", "--photographs", "demo", "--shard", "half"]) == 1
+    assert "1/8" in capsys.readouterr().err
+    assert command([*build, "--part", "blur", "--photographs", "demo", "--format", "zip"]) == 1
+    assert "parquet, webdataset" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def two_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the source of scenes give two references without drawing anything."""
+
+    def read(path: str) -> Iterator[Reference | Refusal]:
+        for kind in ("angle", "distance"):
+            yield Reference(kind, kind * 4, lambda: None, kind)
+
+    source.find("scene")
+    monkeypatch.setitem(registry._known["source"], "scene", replace(source.find("scene"), read=read))
+
+
+def test_the_plan_shows_both_columns_gaps_and_licences(
+    two_views: None, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.png").write_bytes(b"no picture")
+    given = ["--photographs", str(photos), "--source", of_pairs(tmp_path / "pairs")]
+    assert command(["dataset", "plan", "vpa-jnd", *given]) == 0
+    shown = capsys.readouterr()
+    for text in ("21,598", "489,065", "19,315", "486,264", "not on disk", "CC-BY-4.0", "none stated", "locked archive"):
+        assert text in shown.out, text
+    assert "Other photographs stand in" in shown.out
+    assert shown.err.count("left out: broken.png") == 1
+    assert command(["dataset", "plan", "vpa-jnd", *given, "--json"]) == 0
+    data = orjson.loads(capsys.readouterr().out)
+    assert data["total"]["paper"] == {"references": 21_598, "stimuli": 489_065}
+    parts = {part["name"]: part for part in data["parts"]}
+    assert parts["jpeg"]["on_disk"] == {"series": 4, "stimuli": 400}
+    assert parts["jpeg"]["other_photographs"]
+    assert parts["spot-the-diff"]["on_disk"] == {"series": 2, "stimuli": 2}
+    assert parts["magicbrush"]["on_disk"] is None
+    assert parts["distance"]["on_disk"] == {"series": 1, "stimuli": 50}
+    assert {one["name"] for one in data["sources"]} == {part.source for part in dataset.VPA_JND}
