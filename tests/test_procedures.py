@@ -32,7 +32,7 @@ def protocol(yes, levels: int, gap: int, confirm: int, orders: int) -> tuple[int
 @given(
     seed=st.integers(0, 2**32),
     share=st.floats(0, 1),
-    levels=st.sampled_from([1, 2, 7, 50, 100]),
+    levels=st.sampled_from([2, 3, 7, 50, 100]),
     gap=st.sampled_from([1, 2, 3, 5]),
     confirm=st.integers(0, 6),
     orders=st.sampled_from([0, 1, 3]),

@@ -19,7 +19,7 @@ from PIL import features
 import limen
 from limen import image, registry
 from limen.distortion import Distortion
-from reference.pictures import procedural
+from reference.subjects import procedural
 
 PHOTOGRAPHS = Path(limen.__file__).parent / "data" / "demo" / "photographs"
 FILE = Path(__file__).parent / "reference" / "digests.json"

@@ -315,7 +315,6 @@ def test_the_scan_outcome_is_exact_on_small_ladders() -> None:
         (1, 3, 5),
         (2, 1, 3),
         (1, 2, 2),
-        (1, 2, 1),
     ):
         offsets = tuple(k - 1 for k in pattern(1, gap, confirm, 99))
         p = rng.random(levels)

@@ -15,7 +15,7 @@ import mpmath
 import numpy as np
 import segno
 from philox import MASK64, philox
-from pictures import Pixels, colours, procedural
+from subjects import Pixels, colours, procedural
 
 HERE = Path(__file__).parent
 JPEG_LEVELS = (1, 10, 25, 50, 75, 99, 100)

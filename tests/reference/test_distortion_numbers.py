@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import segno
 from philox import philox
-from pictures import Pixels, colours, procedural
+from subjects import Pixels, colours, procedural
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import fft
