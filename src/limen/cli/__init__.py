@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import looking, making, measuring, reckoning
+from limen.cli import looking, making, measuring, publishing, reckoning
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.printing import tame
 
-__all__ = ["looking", "main", "making", "measuring", "reckoning", "run"]
+__all__ = ["looking", "main", "making", "measuring", "publishing", "reckoning", "run"]
 
 
 def run(arguments: Sequence[str]) -> int:

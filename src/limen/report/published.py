@@ -1,13 +1,11 @@
 """The paper's own rows, quoted apart: most of its stimuli are not ours (Chen et al. 2025, arXiv:2507.00490)."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 
+from limen import published
 from limen.report.tables import Table
 
-SOURCE = "Chen et al. 2025, arXiv:2507.00490, transcribed from its figures"
+SOURCE = published.SOURCE
 COLUMNS = {
     "blur": "blur", "brightness": "brightness", "saturation": "color", "contrast": "contrast", "jpeg": "jpeg",
     "noise": "noise", "band2k": "banding", "mask": "mask", "qr": "wm_qrcode", "text": "wm_text", "angle": "angle",
@@ -18,8 +16,7 @@ SAME_UNIT = frozenset({"jpeg", "angle", "distance"})
 
 def rows() -> list[dict[str, str]]:
     """Return the published 1st JNDs, human observers first, as printed (">50" stays text)."""
-    text = files("limen").joinpath("data/published/vpa_jnd_first_jnd.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(io.StringIO(text)))
+    return published.rows("first_jnd")
 
 
 def quoted(distortions: Iterable[str], measured: Mapping[str, Sequence[tuple[str, str]]]) -> list[Table]:

@@ -1,0 +1,148 @@
+"""1st JND against the sizes of an observer's language and vision backbones.
+
+The paper draws a quadratic through its four largest models; `parabola` does the same, and says that three parameters
+take four points without a test. Beside it stands Spearman's correlation over all models whose backbones are known.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from limen.errors import InputError
+from limen.relations import FEWEST, Score, averages, uncensored
+from limen.statistics.inference import Correlation, correlate
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sizes of a model's backbones.
+
+    Attributes:
+        vision: Param_V, in millions.
+        language: Param_L, in billions; of a mixture of experts all of them, not the active ones.
+        mixture: whether the language backbone is a mixture of experts.
+    """
+
+    vision: float
+    language: float
+    mixture: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.vision > 0.0 and self.language > 0.0):
+            raise InputError(
+                f"Backbones have sizes above 0, not {self.vision:g} million (vision) and {self.language:g} billion "
+                "(language). Leave a model out whose sizes are not known."
+            )
+
+    @property
+    def ratio(self) -> float:
+        """Param_L / Param_V, without a unit."""
+        return 1000.0 * self.language / self.vision
+
+
+SIZES: Mapping[str, Callable[[Parameters], float]] = {
+    "Param_L": lambda sizes: sizes.language,
+    "Param_V": lambda sizes: sizes.vision,
+    "Param_L/Param_V": lambda sizes: sizes.ratio,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneRow:
+    """Spearman's correlation of a part's mean 1st JND with a size, over observers.
+
+    Attributes:
+        part: of `limen.relations.PARTS`, or "all".
+        size: of `SIZES`.
+        kept: "all" models, those "uncensored" (without a cell that is only a bound), or those "dense" (no mixture).
+    """
+
+    part: str
+    size: str
+    kept: str
+    correlation: Correlation
+
+
+@dataclass(frozen=True, slots=True)
+class Parabola:
+    """The least-squares quadratic of a part's mean 1st JND against Param_L/Param_V.
+
+    Attributes:
+        observers, ratios, means: its points.
+        coefficients: of the square, the ratio and 1. There are always three; with as many points it meets each.
+        left, right: its values at the least and the largest ratio.
+        top: where it is highest, as ratio and value; None where that is at an end.
+        residual: the largest distance of a point from it, in levels.
+    """
+
+    part: str
+    observers: tuple[str, ...]
+    ratios: tuple[float, ...]
+    means: tuple[float, ...]
+    coefficients: tuple[float, float, float]
+    left: float
+    right: float
+    top: tuple[float, float] | None
+    residual: float
+
+    def at(self, ratio: float) -> float:
+        """Return its value."""
+        return float(np.polyval(self.coefficients, ratio))
+
+
+def backbones(given: Sequence[Score], parameters: Mapping[str, Parameters]) -> tuple[BackboneRow, ...]:
+    """Return Spearman's correlations of the 1st JND with backbone sizes, with BCa intervals over observers.
+
+    Nothing is fitted. Observers whose sizes are not known are left out, and where fewer than four stay there is no
+    row. Models of one family share backbones and training: the intervals take them as independent, and are too
+    narrow by an unknown amount.
+
+    Args:
+        given: scores of one question.
+        parameters: by observer.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    known = [score for score in given if score.observer in parameters]
+    dense = [score for score in known if not parameters[score.observer].mixture]
+    kept = {"all": known, "uncensored": uncensored(known), "dense": dense}
+    rows = []
+    for name, chosen in kept.items():
+        if name != "all" and len(chosen) == len(known):
+            continue
+        means = averages(chosen)
+        for part in dict.fromkeys(average.part for average in means):
+            mine = [average for average in means if average.part == part]
+            for size, of in SIZES.items() if len(mine) >= FEWEST else ():
+                x, y = [of(parameters[average.observer]) for average in mine], [average.mean for average in mine]
+                found = correlate(x, y, "spearman", f"backbones/{part}/{size}/{name}")
+                rows.append(BackboneRow(part, size, name, found))
+    return tuple(rows)
+
+
+def parabola(
+    given: Sequence[Score], parameters: Mapping[str, Parameters], part: str, observers: Sequence[str]
+) -> Parabola | None:
+    """Return the quadratic through these observers' means; None for fewer than three different ratios.
+
+    Args:
+        given: scores of one question.
+        parameters: by observer.
+        part: of `limen.relations.PARTS`, or "all".
+        observers: its points; those without scores or sizes are left out.
+    """
+    means = {average.observer: average.mean for average in averages(given) if average.part == part}
+    chosen = [observer for observer in observers if observer in means and observer in parameters]
+    x, y = ([of[name] for name in chosen] for of in ({n: p.ratio for n, p in parameters.items()}, means))
+    if len(set(x)) < 3:
+        return None
+    square, slope, constant = (float(value) for value in np.polyfit(x, y, 2))
+    ends, vertex = (min(x), max(x)), -slope / (2.0 * square) if square < 0.0 else None
+    values = np.polyval((square, slope, constant), [*ends, *x])
+    inside = vertex is not None and ends[0] < vertex < ends[1]
+    top = (vertex, constant + slope * vertex / 2.0) if vertex is not None and inside else None
+    residual = float(np.max(np.abs(values[2:] - y)))
+    points = (tuple(chosen), tuple(x), tuple(y))
+    return Parabola(part, *points, (square, slope, constant), float(values[0]), float(values[1]), top, residual)

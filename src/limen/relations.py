@@ -1,0 +1,398 @@
+"""Observers x distortions: means by part, ranks, correlations, and what naming the distortion does.
+
+The same functions serve runs (`scores` of an analysis) and the paper's table (`limen.published`). A score is a mean
+1st JND over references, restricted at L: each reference without a JND counts as L. The paper's mean over "> 50 as 50"
+is this restricted mean.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from limen.analysis import Analysis
+from limen.curve import Interval, Share, bootstrap
+from limen.errors import MissingExtraError
+from limen.shares import groups, protocol
+from limen.statistics.inference import Correlation, correlate, holm
+from limen.statistics.survival import Paired, compare
+
+# The paper's parts, by limen's names and by its columns' names where they differ.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "low-level": ("blur", "brightness", "saturation", "color", "contrast", "jpeg", "noise", "banding"),
+    "injection": ("mask", "qr", "wm_qrcode", "text", "wm_text"),
+    "3D": ("angle", "distance"),
+}
+ALL = "all"
+FEWEST = 4  # observers (or references) below which no correlation is given
+QUESTIONS = (("direct-implicit", "direct"), ("choice-implicit", "choice"))  # the distortion unnamed, and named
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The 1st JND of one observer under one distortion.
+
+    Attributes:
+        mean: over references, restricted at `levels`.
+        censored: no reference at all had a JND up to L, so that the mean is only a bound ("> 50").
+        levels: L, the ladder's length.
+        n, beyond: references, and those without a JND up to L; None where the source does not say.
+    """
+
+    observer: str
+    distortion: str
+    mean: float
+    censored: bool
+    levels: int
+    n: int | None = None
+    beyond: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """The mean of one observer's scores over the distortions of a part.
+
+    Attributes:
+        part: of `PARTS`, or "all".
+        mean: of the means; a bound where cells are censored. Over ladders of 50 and 100 levels it mixes two scales.
+        of_ladder: mean of mean / L, from 0 to 1: every ladder with the same weight.
+        censored, n: cells that are only bounds, and cells.
+    """
+
+    observer: str
+    part: str
+    mean: float
+    of_ladder: float
+    censored: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """The place of one observer under a distortion, in a part, or over all, `among` so many observers.
+
+    1 notices most; equal means share the lower number.
+    """
+
+    observer: str
+    of: str
+    rank: int
+    among: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The correlation between two distortions; `correlation.n` is how many observers (or references) have both."""
+
+    first: str
+    second: str
+    correlation: Correlation
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Correlations between distortions over observers.
+
+    Attributes:
+        method: "pearson" or "spearman".
+        distortions: in the order of the scores.
+        pairs: each pair once; none where `reason` says why.
+        observers: with a score.
+    """
+
+    method: str
+    distortions: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    observers: int
+    reason: str = ""
+
+    def values(self) -> dict[str, dict[str, float]]:
+        """Return the whole matrix, row by row; empty where there is none."""
+        if not self.pairs:
+            return {}
+        rows = {name: {name: 1.0} for name in self.distortions}
+        for pair in self.pairs:
+            rows[pair.first][pair.second] = rows[pair.second][pair.first] = pair.correlation.value
+        return {name: {other: row.get(other, math.nan) for other in self.distortions} for name, row in rows.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """What naming the distortion does to a mean: absolute = implicit - explicit, relative to implicit."""
+
+    observer: str
+    distortion: str
+    implicit: float
+    explicit: float
+    absolute: float
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
+class WithinRow:
+    """Spearman's correlation, over references, of one observer's J under two distortions, and how many are > L."""
+
+    observer: str
+    question: str
+    pair: Pair
+    censored_first: Share
+    censored_second: Share
+
+
+@dataclass(frozen=True, slots=True)
+class PromptingRow:
+    """The distortion unnamed against named, reference by reference.
+
+    Attributes:
+        implicit, explicit: the two questions.
+        reduction: of the restricted means over the references that both have.
+        interval: of `reduction.absolute`, 95 % BCa over references; None below five, or where all are alike.
+        paired: `wins` is the probability that J is higher with the distortion unnamed.
+        p_holm: p of the paired Prentice-Wilcoxon test, adjusted for all rows.
+    """
+
+    implicit: str
+    explicit: str
+    reduction: Reduction
+    interval: Interval | None
+    paired: Paired
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """What one question gives over observers and distortions.
+
+    Attributes:
+        alike: every observer's means are over the same references, so that ranks compare observers alone.
+    """
+
+    question: str
+    scores: tuple[Score, ...]
+    averages: tuple[Average, ...]
+    ranks: tuple[Rank, ...]
+    pearson: Matrix
+    spearman: Matrix
+    alike: bool
+
+
+@dataclass(frozen=True)
+class Relations:
+    """All of it, of one run or of several put together; `missing` says why `within` is empty for want of scipy."""
+
+    boards: tuple[Board, ...]
+    within: tuple[WithinRow, ...]
+    prompting: tuple[PromptingRow, ...]
+    missing: str = ""
+
+
+# --- scores ---
+
+
+def scores(analysis: Analysis, question: str) -> tuple[Score, ...]:
+    """Return the 1st JNDs asked for by one question, by observer; ladders of one level have none."""
+    return tuple(
+        Score(row.observer, row.distortion, row.mean, row.censored.k == row.n, row.levels, row.n, row.censored.k)
+        for row in analysis.jnds
+        if row.question == question and row.order == 1 and row.n and row.levels > 1
+    )
+
+
+def uncensored(given: Sequence[Score]) -> tuple[Score, ...]:
+    """Return the scores of the observers that have no censored one."""
+    blind = {score.observer for score in given if score.censored}
+    return tuple(score for score in given if score.observer not in blind)
+
+
+def part_of(distortion: str) -> str:
+    """Return the part a distortion belongs to; "" for those the paper does not have."""
+    return next((part for part, names in PARTS.items() if distortion in names), "")
+
+
+def averages(given: Sequence[Score]) -> tuple[Average, ...]:
+    """Return each observer's means by part and over all distortions.
+
+    Where an observer lacks a distortion that another one has, its mean would be of something else: left out.
+    """
+    found = []
+    for observer in dict.fromkeys(score.observer for score in given):
+        mine = {score.distortion: score for score in given if score.observer == observer}
+        for part, names in _by_part(given).items():
+            if all(name in mine for name in names):
+                cells = [mine[name] for name in names]
+                mean = float(np.mean([cell.mean for cell in cells]))
+                of_ladder = float(np.mean([cell.mean / cell.levels for cell in cells]))
+                found.append(Average(observer, part, mean, of_ladder, sum(c.censored for c in cells), len(cells)))
+    return tuple(found)
+
+
+def ranks(given: Sequence[Score]) -> tuple[Rank, ...]:
+    """Return each observer's place under each distortion, in each part, and over all."""
+    values = [(score.distortion, score.observer, score.mean) for score in given]
+    values += [(average.part, average.observer, average.mean) for average in averages(given)]
+    found = []
+    for of in dict.fromkeys(name for name, _, _ in values):
+        means = {observer: mean for name, observer, mean in values if name == of}
+        for observer, mean in means.items():
+            # Means that are equal on paper may differ by rounding.
+            lower = sum(other < mean - 1e-9 for other in means.values())
+            found.append(Rank(observer, of, lower + 1, len(means)))
+    return tuple(found)
+
+
+def _by_part(given: Sequence[Score]) -> dict[str, list[str]]:
+    names = list(dict.fromkeys(score.distortion for score in given))
+    parts = {part: [name for name in names if part_of(name) == part] for part in PARTS}
+    return {part: members for part, members in parts.items() if members} | {ALL: names}
+
+
+# --- correlations ---
+
+
+def correlations(given: Sequence[Score], method: str = "pearson", name: str = "") -> Matrix:
+    """Return the correlations between distortions over observers, with BCa bootstrap intervals over observers.
+
+    A censored score enters as L, as in the paper: Pearson's coefficient is then carried by a few blind observers
+    (look at `uncensored` beside it), Spearman's ties them at the top. Observers of one family are not independent;
+    the intervals take them for it.
+
+    Args:
+        given: of one question.
+        method: "pearson" or "spearman".
+        name: seeds the resampling.
+
+    Raises:
+        MissingExtraError: Spearman's ranks need scipy.
+    """
+    table: dict[str, dict[str, float]] = {}
+    for score in given:
+        table.setdefault(score.distortion, {})[score.observer] = score.mean
+    names = tuple(table)
+    observers = len({score.observer for score in given})
+    reason = _too_few(observers, len(names))
+    pairs = []
+    for first, second in () if reason else itertools.combinations(names, 2):
+        both = [observer for observer in table[first] if observer in table[second]]
+        if len(both) >= FEWEST:
+            x, y = ([table[one][observer] for observer in both] for one in (first, second))
+            pairs.append(Pair(first, second, correlate(x, y, method, f"{name}/{first}/{second}")))
+    if not reason and not pairs:
+        reason = f"No two distortions have {FEWEST} observers in common."
+    return Matrix(method, names, tuple(pairs), observers, reason)
+
+
+def _too_few(observers: int, distortions: int) -> str:
+    if distortions < 2:
+        return f"Correlations between distortions take two distortions or more, not {distortions}."
+    if observers < FEWEST:
+        return f"Correlations over observers take {FEWEST} observers or more, not {observers}."
+    return ""
+
+
+def within(analysis: Analysis) -> tuple[WithinRow, ...]:
+    """Return Spearman's correlation of J between distortions over references, within each observer.
+
+    A reference is a cluster; censored J tie above L. Pairs of distortions with fewer than four references in common
+    are left out.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    series: dict[tuple[str, str], dict[str, dict[str, tuple[float, bool]]]] = {}
+    for (observer, question, distortion), group in groups(analysis).items():
+        levels = {o.series.picture: protocol(o) for o in group if o.thresholds and o.series.levels > 1}
+        if levels:
+            series.setdefault((observer, question), {})[distortion] = levels
+    rows = []
+    for (observer, question), table in sorted(series.items()):
+        for first, second in itertools.combinations(sorted(table), 2):
+            shared = [picture for picture in table[first] if picture in table[second]]
+            if len(shared) >= FEWEST:
+                found = [[table[one][picture] for picture in shared] for one in (first, second)]
+                x, y = ([level + (not reached) for level, reached in column] for column in found)
+                ends = (Share(sum(not reached for _, reached in column), len(column)) for column in found)
+                name = "/".join(("within", observer, question, first, second))
+                pair = Pair(first, second, correlate(x, y, "spearman", name))
+                rows.append(WithinRow(observer, question, pair, *ends))
+    return tuple(rows)
+
+
+# --- the distortion unnamed, and named ---
+
+
+def reductions(implicit: Sequence[Score], explicit: Sequence[Score]) -> tuple[Reduction, ...]:
+    """Return what naming the distortion does, for each observer and distortion that both have."""
+    named = {(score.observer, score.distortion): score.mean for score in explicit}
+    pairs = ((score, named.get((score.observer, score.distortion))) for score in implicit)
+    return tuple(_reduction(s.observer, s.distortion, s.mean, mean) for s, mean in pairs if mean is not None)
+
+
+def _reduction(observer: str, distortion: str, implicit: float, explicit: float) -> Reduction:
+    less = implicit - explicit
+    return Reduction(observer, distortion, implicit, explicit, less, less / implicit if implicit else math.nan)
+
+
+def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
+    """Return what naming the distortion does, reference by reference, where a run asked both questions.
+
+    Views are left out: their question is about perspectives either way, so that both are one question.
+    """
+    found = {key: {o.series.picture: protocol(o) for o in group if o.thresholds and o.series.levels > 1}
+             for key, group in groups(analysis).items()}  # fmt: skip
+    rows = []
+    for (observer, question, distortion), levels in found.items():
+        named = dict(QUESTIONS).get(question, "")
+        other = found.get((observer, named, distortion), {})
+        shared = [picture for picture in levels if picture in other]
+        if shared and analysis.manifest["distortions"][distortion]["word"] != "perspectives":
+            pairs = [(*levels[picture], *other[picture]) for picture in shared]
+            rows.append(_prompted((observer, distortion, question, named), pairs))
+    adjusted = holm([row.paired.p for row in rows])
+    return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
+
+
+def _prompted(key: tuple[str, str, str, str], pairs: Sequence[tuple[float, bool, float, bool]]) -> PromptingRow:
+    """Return one row from J and whether it was reached, unnamed and named, of each reference."""
+    first, reached_first, second, reached_second = zip(*pairs, strict=True)
+    name = "/".join(("prompting", *key))
+    less = [a - b for a, b in zip(first, second, strict=True)]
+    reduction = _reduction(*key[:2], float(np.mean(first)), float(np.mean(second)))
+    interval = bootstrap(less, lambda x: np.mean(x, axis=-1), name)
+    paired = compare(first, reached_first, second, reached_second, name)
+    return PromptingRow(*key[2:], reduction=reduction, interval=interval, paired=paired, p_holm=paired.p)
+
+
+# --- all of a run ---
+
+
+def measured(analysis: Analysis) -> Relations:
+    """Return everything of a run, or of several put together; what needs scipy is missing where that is not there."""
+    try:
+        rows, missing = within(analysis), ""
+    except MissingExtraError as error:
+        rows, missing = (), str(error)
+    boards = (board(analysis, name) for name in analysis.manifest["questions"] if scores(analysis, name))
+    return Relations(tuple(boards), rows, prompting(analysis), missing)
+
+
+def board(analysis: Analysis, question: str) -> Board:
+    """Return what one question gives over observers and distortions."""
+    given = scores(analysis, question)
+    pearson = correlations(given, "pearson", question)
+    try:
+        spearman = correlations(given, "spearman", question)
+    except MissingExtraError as error:
+        spearman = replace(pearson, method="spearman", pairs=(), reason=str(error))
+    found = averages(given), ranks(given), pearson, spearman
+    return Board(question, given, *found, alike=_alike(analysis, question))
+
+
+def _alike(analysis: Analysis, question: str) -> bool:
+    """Whether all observers have a J of the same references, distortion by distortion."""
+    seen: dict[str, set[frozenset[str]]] = {}
+    for (_, asked, distortion), group in groups(analysis).items():
+        if asked == question:
+            seen.setdefault(distortion, set()).add(frozenset(outcome.series.picture for outcome in group))
+    return all(len(references) == 1 for references in seen.values())
