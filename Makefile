@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEV := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check test-serve test-oracle bench clean help
+.PHONY: demo test check test-serve test-oracle test-browser bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -11,6 +11,7 @@ help:
 	@echo "make check       ruff, mypy, import-linter"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
+	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make bench       benchmarks beside their peers"
 
 .venv-demo/.made: pyproject.toml constraints.txt
@@ -37,7 +38,7 @@ demo: .venv-demo/.made
 	@touch $@
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle" -n 2
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2
 
 check: .venv/.made
 	$(DEV)/ruff check .
@@ -51,10 +52,20 @@ test-serve: .venv-serve/.made
 test-oracle: .venv-oracle/.made
 	.venv-oracle/bin/python -m pytest -m oracle tests/oracle
 
+.venv-browser/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python $(PIP_INSTALL) -e '.[demo]' pytest hypothesis playwright
+	npm install --silent --no-save --prefix .venv-browser axe-core@4
+	@touch $@
+
+test-browser: .venv-browser/.made
+	.venv-browser/bin/python -m pytest -m browser tests/browser
+
 bench: .venv/.made
 	$(DEV)/python $(PIP_INSTALL) -e '.[bench]'
 	$(DEV)/python benchmarks/client.py
 	$(DEV)/python benchmarks/ladders.py
+	$(DEV)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-oracle runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-oracle .venv-browser runs report.html

@@ -16,6 +16,7 @@ from limen import question as questions
 from limen.curve import Curve, Interval, Share, bootstrap
 from limen.outcome import Outcome, Response, Status, read, replay
 from limen.outcome import outcomes as every
+from limen.question import Question
 from limen.reading import Fault, Flag
 from limen.store import Store
 from limen.threshold import Threshold
@@ -295,7 +296,7 @@ def _answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRo
     same = [r for r in distinct.values() if r.probe.reference == r.probe.level]
     answers = {trial.key: trial for response in responses for trial in response.trials}
     question = questions.find(key[1])
-    faults = Counter(question.read((t.answer,)).fault for t in answers.values() if t.answer is not None)
+    faults = Counter(_faults(question, responses).values())
     spent_in = [t.answer.tokens_in for t in answers.values() if t.answer and t.answer.tokens_in is not None]
     spent_out = [t.answer.tokens_out for t in answers.values() if t.answer and t.answer.tokens_out is not None]
     return AnswerRow(
@@ -311,6 +312,17 @@ def _answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRo
         tokens_in=sum(spent_in) if spent_in else None,
         tokens_out=sum(spent_out) if spent_out else None,
     )
+
+
+def _faults(question: Question, responses: Iterable[Response]) -> dict[str, Fault | None]:
+    """Return each answer's fault, by key; an answer that needed no paraphrase has been read already."""
+    found: dict[str, Fault | None] = {}
+    for response in responses:
+        alone = len(response.trials) == 1
+        for trial in response.trials:
+            if trial.key not in found and trial.answer is not None:
+                found[trial.key] = response.verdict.fault if alone else question.read((trial.answer,)).fault
+    return found
 
 
 def _yes(responses: Iterable[Response]) -> Share:

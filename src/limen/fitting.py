@@ -103,7 +103,7 @@ class ScoredRow:
     Attributes:
         n: references.
         low, high: the scores at hand.
-        rising: whether yes rises with the score.
+        rising: whether yes rises with the score; None where all say the same.
         threshold, width: in points of the score, as `limen.statistics.posterior.Fit` has them.
         lapse: rate.
         alarms: yes to identical pairs, each distinct question once.
@@ -115,7 +115,7 @@ class ScoredRow:
     n: int
     low: float
     high: float
-    rising: bool
+    rising: bool | None
     threshold: Parameter
     width: Parameter
     lapse: Parameter
@@ -153,7 +153,8 @@ def comparisons(analysis: Analysis, shape: str = "logistic") -> tuple[Comparison
     """Return all pairs of observers under each question and distortion, their p values adjusted together."""
     rows = []
     found = groups(analysis)
-    for question, distortion in sorted({key[1:] for key in found}):
+    graded = {name for name, kind in analysis.manifest["distortions"].items() if len(kind["strengths"]) > 1}
+    for question, distortion in sorted({key[1:] for key in found if key[2] in graded}):
         observers = [name for name in analysis.manifest["observers"] if (name, question, distortion) in found]
         for pair in itertools.combinations(observers, 2):
             both = [found[name, question, distortion] for name in pair]
@@ -176,13 +177,14 @@ def scored(analysis: Analysis, shape: str = "logistic") -> tuple[ScoredRow, ...]
         if len({score for score, _ in said}) < 2:
             continue
         scores, yes = (np.array(column, dtype=float) for column in zip(*said, strict=True))
-        rising = float(np.cov(scores, yes)[0, 1]) >= 0
-        sign = 1.0 if rising else -1.0
+        slope = float(np.cov(scores, yes)[0, 1])
+        rising = None if slope == 0 else slope > 0
+        sign = -1.0 if rising is False else 1.0
         order = np.argsort(sign * scores, kind="stable")
         x, alarms = list(sign * scores[order]), _alarms(group)
         data = Responses.of(x, yes[order], np.ones(len(x)), alarms.k, alarms.n)
         (found,) = posterior(data, Priors.spanning(x), shape)
-        threshold = found.threshold if rising else _mirrored(found.threshold)
+        threshold = _mirrored(found.threshold) if rising is False else found.threshold
         ends = float(scores.min()), float(scores.max())
         rows.append(ScoredRow(*key, len(x), *ends, rising, threshold, found.width, found.lapse, alarms))
     return tuple(rows)

@@ -367,12 +367,23 @@ def _prompted(key: tuple[str, str, str, str], pairs: Sequence[tuple[float, bool,
 # --- all of a run ---
 
 
-def measured(analysis: Analysis) -> Relations:
-    """Return everything of a run, or of several put together; what needs scipy is missing where that is not there."""
-    try:
-        rows, missing = within(analysis), ""
-    except MissingExtraError as error:
-        rows, missing = (), str(error)
+def measured(analysis: Analysis, most: int = 0) -> Relations:
+    """Return everything of a run, or of several put together; what needs scipy is missing where that is not there.
+
+    Args:
+        analysis: of the runs.
+        most: series times distortions up to which `within` is worked out (1 ms each); 0 for no limit.
+    """
+    rows: tuple[WithinRow, ...] = ()
+    missing = ""
+    series = len(analysis.outcomes) * len(analysis.manifest["distortions"])
+    if most and series > most:
+        missing = f"Correlations over references were left out: {series:,} series times distortions."
+    else:
+        try:
+            rows = within(analysis)
+        except MissingExtraError as error:
+            missing = str(error)
     boards = (board(analysis, name) for name in analysis.manifest["questions"] if scores(analysis, name))
     return Relations(tuple(boards), rows, prompting(analysis), missing)
 

@@ -133,12 +133,14 @@ def collect(
     good: dict[str, Reference] = {}
     refused: list[str] = []
     count: Counter[str] = Counter()
+    other: dict[tuple[str, str], int] = Counter()
     places = list(places)
     for item in itertools.chain.from_iterable(map(read, places)):
         if isinstance(item, Refusal):
             refused.append(item.line)
             continue
         if kinds is not None and item.kind not in kinds:
+            other[item.source, item.kind] += 1
             continue
         progress(item.name)
         if limit and count[item.kind] >= limit:
@@ -150,13 +152,22 @@ def collect(
             continue
         good[item.digest] = item
         count[item.kind] += 1
+    unfit = [
+        f"{name}: {number:,} of the kind {kind!r}, to which no distortion asked for is done."
+        for (name, kind), number in other.items()
+    ]
+    if not good and unfit:
+        raise InputError(
+            f"No reference in {', '.join(map(str, places))} can undergo what was asked. {' '.join(unfit)} Leave the "
+            "distortion out to get all that fit, or see limen list distortions."
+        )
     if not good:
         first = f" First: {refused[0]}" if refused else ""
         raise InputError(
             f"No usable reference in {', '.join(map(str, places))}: {len(refused)} refused.{first} "
             f"Give files or folders of {', '.join(sorted(SUFFIXES))}, or a source of `limen list sources`."
         )
-    return Found(tuple(good.values()), tuple(refused))
+    return Found(tuple(good.values()), (*refused, *unfit))
 
 
 def read(place: str | Path) -> Iterator[Reference | Refusal]:

@@ -48,7 +48,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         questions: "direct", "direct-implicit", "choice", "choice-implicit".
         order: of reference, stimulus and question.
         procedure: a table with `name` and its settings.
-        limit: at most so many references; a larger one later appends.
+        limit: at most so many references of each kind, in the order of `images`; a larger one later appends.
         seed: of the random draws of stimuli.
         identical_pairs: also show each reference with itself, for the false-alarm rate.
         look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,

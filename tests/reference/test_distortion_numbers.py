@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 import segno
 from philox import philox
-from subjects import Pixels, colours, procedural
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import fft
+from subjects import Pixels, colours, procedural
 
 from limen.distortion import find
 

@@ -37,9 +37,7 @@ MOST = 20  # lines about single files or series
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
 @click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
-@click.option(
-    "--limit", type=click.IntRange(min=0), help="At most so many references (0: all); a larger one later appends."
-)
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many references of each kind, in order (0: all).")
 @click.option("--seed", type=int, help="Of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
@@ -74,16 +72,27 @@ def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option("--embed", type=click.FloatRange(min=0), help="MB of stimuli in the page, for its viewer (12; 0: none).")
+@click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
+@click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
+@click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
+@click.option("--card", type=click.Path(path_type=Path), help="One PNG with the result and the sentence to quote.")
 @JSON
-def report(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
     """Make one self-contained HTML page from runs; with --json print every number instead."""
-    from limen.report import build
+    from limen.report import build, files, viewer
 
     if as_json:
         print_json(build.data(runs))
         return
-    build.page(runs, out)
+    embed = viewer.EMBED if wanted["embed"] is None else wanted["embed"]
+    build.page(runs, out, embed, wanted["stimuli_beside"])
     click.echo(str(out))
+    for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
+        if folder is not None:
+            click.echo(f"{folder}: {len(write(runs, folder))} files")
+    if wanted["card"] is not None:
+        click.echo(str(files.card(runs, wanted["card"])))
 
 
 @main.command()

@@ -34,8 +34,13 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
         tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
         print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()})
         return
+    accuracy = shares.accuracy(analysis)
+    if not (rows or accuracy):
+        raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
     if rows:
         print_table(fits.fits(analysis, rows))
+    if accuracy:
+        print_table(tables.accuracy(analysis, accuracy))
     if scored:
         print_table(tables.scored(analysis, scored))
     if unnoticed:

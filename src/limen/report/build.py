@@ -1,9 +1,11 @@
-"""Runs to one page, or to JSON: no model, no network, and a page that needs neither script nor server."""
+"""Runs to one page, or to JSON: no model, no network, no server; only the page's viewer needs its script."""
 
+import functools
 import importlib.util
 import json
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +14,19 @@ from typing import Any
 import limen
 from limen import question as questions
 from limen import shares
-from limen.analysis import Analysis, Outcome, Status, analyse
+from limen.analysis import Analysis, Outcome, Status
 from limen.errors import InputError, LimenError, MissingExtraError
 from limen.ladder import Ladder
 from limen.reading import Fault
-from limen.report import figures, html, pictures, published, tables
+from limen.report import figures, further, html, pictures, published, tables, viewer
 from limen.report import shares as pairs
+from limen.report.figures import Spec
+from limen.report.gallery import Gallery
+from limen.report.opening import Run, differences, open_runs
 from limen.report.tables import Table
 from limen.report.together import together
-from limen.store import Store, names_of
 
+CARD = 700  # px
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 
 
@@ -35,20 +40,24 @@ def check_extra() -> None:
 def data(runs: Sequence[Path]) -> dict[str, Any]:
     """Return every number of the report as plain data for JSON."""
     with ExitStack() as stack:
-        opened = _open(runs, stack)
+        opened = open_runs(runs, stack)
+    every = together({run.name: run.analysis for run in opened})
     return {
         "limen": limen.__version__,
         "runs": [{"run": run.name} | tables.records(run.analysis) for run in opened],
+        "together": further.records(further.work_out(every)),
         "sentences": [tables.sentence(run.analysis) for run in opened],
     }
 
 
-def page(runs: Sequence[Path], out: Path) -> None:
+def page(runs: Sequence[Path], out: Path, embed: float = viewer.EMBED, beside: bool = False) -> None:
     """Write one self-contained HTML page; the same runs give the same bytes.
 
     Args:
         runs: run directories.
         out: the file; folders above it are made.
+        embed: MB of stimuli in the page, for its viewer; 0 for none.
+        beside: put all stimuli into a folder beside the page instead (report.html has report_stimuli).
 
     Raises:
         MissingExtraError: the extra "report" is not installed.
@@ -57,55 +66,33 @@ def page(runs: Sequence[Path], out: Path) -> None:
     """
     check_extra()
     with ExitStack() as stack:
-        content = html.render(_view(_open(runs, stack)))
+        folder = viewer.folder_beside(out) if beside else None
+        kept = Gallery(math.inf if beside else embed * 1e6, folder)
+        content = html.render(_view(open_runs(runs, stack), kept))
     html.write(out, content)
 
 
-# --- runs ---
+def specifications(runs: Sequence[Path], width: int) -> dict[str, Spec]:
+    """Return every figure of the page by name, for a paper; see `page` for what is raised."""
+    check_extra()
+    with ExitStack() as stack:
+        opened = open_runs(runs, stack)
+        view = _View(opened, together({run.name: run.analysis for run in opened}))
+    return {name: draw(width) for name, _, draw in _drawings(view, further.work_out(view.all))}
 
 
-@dataclass(frozen=True)
-class _Run:
-    name: str
-    store: Store
-    analysis: Analysis
-
-
-def _open(runs: Sequence[Path], stack: ExitStack) -> list[_Run]:
-    """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
-    opened = []
-    for path, name in names_of(runs).items():
-        store = stack.enter_context(Store.open(path))
-        opened.append(_Run(name, store, analyse(store)))
-    if not opened:
-        raise InputError("A report needs at least one run: limen report runs/a")
-    return opened
-
-
-def _differences(runs: Sequence[_Run]) -> list[str]:
-    """Say in what the runs differ that a reader would otherwise take for a difference of observers."""
-    lines = []
-    for what in ("procedure", "seed", "reader"):
-        given = {run.name: run.analysis.manifest[what] for run in runs}
-        if len({json.dumps(item, sort_keys=True) for item in given.values()}) > 1:
-            lines.append(f"{what}: " + "; ".join(f"{run} {_flat(item)}" for run, item in given.items()))
-    for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
-        kinds: dict[str, dict[tuple[Any, ...], str]] = {}
-        for run in runs:
-            for name, item in run.analysis.manifest[shelf].items():
-                kinds.setdefault(name, {}).setdefault(tuple(item[part] for part in parts), run.name)
-        lines += [f"{shelf[:-1]} {name} is not the same in {', '.join(there.values())}"
-                  for name, there in sorted(kinds.items()) if len(there) > 1]  # fmt: skip
-    shown = {run.name: frozenset(outcome.series.picture for outcome in run.analysis.outcomes) for run in runs}
-    if len(set(shown.values())) > 1:
-        common = frozenset.intersection(*shown.values())
-        counts = ", ".join(f"{run} {len(found)}" for run, found in shown.items())
-        lines.append(f"references: {counts}; {len(common)} in common")
-    return lines
-
-
-def _flat(item: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in item.items()) if isinstance(item, Mapping) else str(item)
+def card(runs: Sequence[Path]) -> Spec:
+    """Return one picture with the first result and the sentence to quote."""
+    check_extra()
+    with ExitStack() as stack:
+        opened = open_runs(runs, stack)
+        view = _View(opened, together({run.name: run.analysis for run in opened}))
+    drawn = next((draw(CARD) for _, _, draw in _drawings(view, None)), None)
+    if drawn is None:
+        raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
+    fixtures = "; ".join(f"{name}: {what}" for name, what in _fixtures(view.all).items())
+    lines = [tables.sentence(run.analysis) for run in opened]
+    return figures.card(drawn, lines, f"Fixtures, which say nothing about LMMs. {fixtures}" if fixtures else "")
 
 
 # --- what the page shows ---
@@ -115,7 +102,7 @@ def _flat(item: Any) -> str:
 class _View:
     """The whole of a report, on its way into the template."""
 
-    runs: Sequence[_Run]
+    runs: Sequence[Run]
     all: Analysis
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     short: dict[str, str] = field(default_factory=dict)
@@ -153,21 +140,24 @@ class _View:
         return list(self.names).index((observer, question))
 
 
-def _view(runs: Sequence[_Run]) -> dict[str, Any]:
+def _view(runs: Sequence[Run], kept: Gallery) -> dict[str, Any]:
     view = _View(runs, together({run.name: run.analysis for run in runs}))
+    shown = viewer.shown([(run.store, run.analysis) for run in runs], view.all)
     found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
     searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
     several = any(len(outcome.thresholds) > 1 for outcome in found)
     accurate = shares.accuracy(view.all)
+    of = further.work_out(view.all)
     return {
         "version": limen.__version__,
+        "heading": tables.heading(view.all.manifest),
         "observers": list(view.all.manifest["observers"]),
         "several": len(view.names) > 1,
         "references": len({outcome.series.picture for outcome in view.all.outcomes}),
         "distortions": sorted(view.all.manifest["distortions"]),
         "fixtures": _fixtures(view.all),
         "sentences": [tables.sentence(run.analysis) for run in runs],
-        "differences": _differences(runs),
+        "differences": differences(runs),
         "searched": searched,
         "first": view.grid(tables.first_jnds(view.all)) if searched else None,
         "side": view.grid(tables.side_by_side(view.all)) if searched and len(view.names) > 1 else None,
@@ -191,6 +181,8 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
         )
         if several
         else None,
+        "further": _sections(view, of),
+        "missing": of.missing,
         "faults": view.grid(tables.faults(view.all)),
         "fault_figures": list(_fault_figures(view)),
         "said": list(_said(view)),
@@ -202,7 +194,51 @@ def _view(runs: Sequence[_Run]) -> dict[str, Any]:
         "pixels": pictures.SIDE,
         "unpublished": [name for name in sorted(view.all.manifest["distortions"]) if name not in published.COLUMNS],
         "how": [_how(run) for run in runs],
+        "viewer": viewer.section(viewer.data(shown, view.all, view.names, kept), kept),
     }
+
+
+def _drawings(view: _View, of: further.Further | None) -> Iterator[further.Drawing]:
+    """Yield the page's figures: name, what it shows, and a function from width to specification."""
+    found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
+    if found:
+        yield (
+            "first-jnds",
+            "1st JND levels: mean with interval, for each distortion and observer",
+            lambda width: figures.first_jnds(view.all.jnds, view.all.outcomes, view.names, width),
+        )
+    if any(len(outcome.thresholds) > 1 for outcome in found):
+        yield (
+            "nth-jnds",
+            "Mean level of the n-th JND against n",
+            lambda width: figures.nth_means(view.all.jnds, view.names, width),
+        )
+    if not found and not view.all.estimates and _graded(view.all):
+        yield (
+            "curves",
+            "Share of yes against the level",
+            lambda width: figures.yes_shares(view.all.curves, view.names, width),
+        )
+    for number, ((observer, question), name) in enumerate(view.names.items(), start=1):
+        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
+        if any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows):
+            label = f"Faults of the answers of {name}"
+            yield f"faults-{number}", label, functools.partial(figures.faults, rows)
+    for section in further.sections(view.all, of, view.names) if of else ():
+        yield from section.figures
+
+
+def _sections(view: _View, of: further.Further) -> list[dict[str, Any]]:
+    return [
+        {
+            "anchor": section.anchor,
+            "title": section.title,
+            "about": section.about,
+            "tables": [view.grid(table) for table in section.tables],
+            "figures": [_both(draw, label) | {"label": label} for _, label, draw in section.figures],
+        }
+        for section in further.sections(view.all, of, view.names)
+    ]
 
 
 def _graded(analysis: Analysis) -> bool:
@@ -327,7 +363,7 @@ def _published(view: _View) -> list[Table]:
     return published.quoted(sorted(view.all.manifest["distortions"]), measured)
 
 
-def _how(run: _Run) -> dict[str, Any]:
+def _how(run: Run) -> dict[str, Any]:
     manifest = run.analysis.manifest
     rows = []
     for name, kind in sorted(manifest["distortions"].items()):

@@ -5,12 +5,15 @@ legible on light, dark and paper. Colours of observers are those of Okabe and It
 """
 
 import html
+import math
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
 from limen.reading import Flag
+from limen.shares import UnnoticedRow
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
@@ -25,6 +28,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK
 _PAGE = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
     shade: f"var(--c{i})" for i, shade in enumerate(COLOURS[:-1])
 }  # the style sheet has a lighter shade of each for dark pages
+_PRINT = {INK: "#000000", MUTED: "#666666", GRID: "#dddddd", PAPER: "#ffffff"}
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
 FAULTS = {"antilogy": COLOURS[3], "gibberish": COLOURS[0], "deficiency": COLOURS[4], "none": GRID}
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
@@ -46,6 +50,24 @@ def svg(spec: Spec, label: str) -> str:
     Returns:
         An `<svg>` element; texts in it are escaped.
     """
+    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", _drawn(spec, _PAGE))).replace("<g></g>", "")
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+
+
+def on_paper(spec: Spec) -> str:
+    """Draw a specification as an SVG file of its own, in the colours of print, with a white ground."""
+    return _drawn(spec, _PRINT)
+
+
+def as_png(spec: Spec, scale: float) -> bytes:
+    """Draw a specification as PNG, as `on_paper` does; `scale` dots a px."""
+    import vl_convert
+
+    drawn: bytes = vl_convert.svg_to_png(on_paper(spec), scale=scale)
+    return drawn
+
+
+def _drawn(spec: Spec, palette: Mapping[str, str]) -> str:
     import vl_convert
 
     axis = {
@@ -60,11 +82,11 @@ def svg(spec: Spec, label: str) -> str:
         "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "labelFontWeight": 600},
         "text": {"color": INK, "fontSize": 11},
     }  # fmt: skip
+    config["background"] = "white" if palette is _PRINT else None
     drawn: str = vl_convert.vegalite_to_svg({**spec, "config": config}, vl_version="5.20")
-    for sentinel, colour in _PAGE.items():
+    for sentinel, colour in palette.items():
         drawn = drawn.replace(f'"{sentinel}"', f'"{colour}"')
-    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", drawn)).replace("<g></g>", "")
-    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+    return drawn
 
 
 def colour(position: int) -> str:
@@ -298,6 +320,50 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": identity["color"]}},
         {"mark": {"type": "point", "filled": True, "size": 24, "opacity": 1}, "encoding": {"x": x, "y": y, **identity}},
     ]
+    return {**_multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
+
+
+def card(drawn: Spec, lines: Sequence[str], warning: str) -> Spec:
+    """Return a figure with sentences below it, for one picture that can be shown by itself."""
+    words = [*lines, *([warning] if warning else [])]
+    texts = [text for line in words for text in textwrap.wrap(line, 105)]
+    below = {
+        "data": {"values": [{"line": i, "text": text} for i, text in enumerate(texts)]},
+        "width": 700, "height": 17 * len(texts),
+        "mark": {"type": "text", "align": "left", "fontSize": 12, "limit": 900},
+        "encoding": {
+            "y": {"field": "line", "type": "ordinal", "axis": None},
+            "x": {"value": 0},
+            "text": {"field": "text"},
+        },
+    }  # fmt: skip
+    return {"vconcat": [drawn, below], "padding": 24}
+
+
+def _points(row: UnnoticedRow) -> Iterable[tuple[int, float, float, float]]:
+    curve = row.curve
+    return zip(curve.levels, curve.share, curve.low, curve.high, strict=True)
+
+
+def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return small multiples of the share of references not noticed up to each level, with its 95 % band."""
+    values = [
+        {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level, "share": 100 * share,
+         "low": 100 * (share if math.isnan(low) else low), "high": 100 * (share if math.isnan(high) else high)}
+        for row in rows
+        for level, share, low, high in _points(row)
+    ]  # fmt: skip
+    identity = _identity(tuple(names.values()), columns=1 if width < 500 else 2)
+    x = {"field": "level", "type": "quantitative", "scale": {"domainMin": 0, "nice": False},
+         "axis": {"title": "level", "tickCount": 4, "grid": False}}  # fmt: skip
+    y = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": {"title": "% unnoticed", "tickCount": 3}}
+    colours = {"color": identity["color"]}
+    layer = [
+        {"mark": {"type": "area", "opacity": 0.16, "interpolate": "step-after"},
+         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colours}},
+        {"mark": {"type": "line", "strokeWidth": 1.5, "interpolate": "step-after"},
+         "encoding": {"x": x, "y": {**y, "field": "share"}, **colours}},
+    ]  # fmt: skip
     return {**_multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
 

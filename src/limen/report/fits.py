@@ -113,7 +113,8 @@ def _fit_cells(row: FitRow) -> Iterable[str]:
     yield f"{references}"
     yield "-" if row.jnd is None else str(row.jnd)
     yield _level(found.threshold, row.levels, found.side)
-    yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
+    known = row.strength is not None and not _open(found.threshold, row.levels)
+    yield f"{row.strength:.3g} {brief(row.unit)}" if known else "-"
     yield _level(found.t75, row.levels, Side.ABOVE if found.t75.median > row.levels else Side.WITHIN)
     yield _spread(found.width)
     yield _spread(getattr(found, "spread", None))
@@ -142,8 +143,15 @@ def _sure_cell(row: FitRow) -> str:
 def _level(found: Parameter, top: int, side: Side) -> str:
     """Return a level with its interval; > L where more than half of the posterior lies beyond."""
     value = f">{top}" if side is Side.ABOVE else "<1" if side is Side.BELOW else f"{found.median:.1f}"
+    if _open(found, top):
+        value = "?"
     low, high = (f">{top}" if bound > top else f"{bound:.1f}" for bound in (found.interval.low, found.interval.high))
     return f"{value} [{low}, {high}]"
+
+
+def _open(found: Parameter, top: int) -> bool:
+    """Whether the interval holds the whole ladder: then a median would be the prior's, not the answers'."""
+    return found.interval.low <= 1 and found.interval.high > top
 
 
 def _spread(found: Parameter | None) -> str:
@@ -174,7 +182,8 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
     notes = [
         "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
         "corrected for false alarms and lapses; width from 5 to 95 % of that curve; sd of T50 over references. "
-        "Posterior medians [95 % credible intervals], references as a random sample; > L where only the prior speaks."
+        "Posterior medians [95 % credible intervals], references as a random sample; > L where only the prior speaks; "
+        "? where the interval holds the whole ladder."
     ]
     if any(row.adaptive for row in rows):
         notes.append(
@@ -201,7 +210,7 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
 
 def _window_note(row: FitRow) -> str:
     """Say where false alarms alone would fill the window too often; "" elsewhere."""
-    if row.window is None or row.window_needed is None or row.window_needed <= row.window:
+    if row.window is None or row.window_needed is None or row.window_needed <= row.window or not row.alarms.k:
         return ""
     remedy = f"--confirm {row.window_needed - 1} would do" if row.window_needed < 10 else "no window would do"
     short = f"too many false alarms for {row.window} yes in a row"

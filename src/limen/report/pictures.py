@@ -71,12 +71,15 @@ def renderer(store: Store, row: SeriesRow) -> Callable[[int], Image]:
     Raises:
         InputError: it cannot be drawn as it was shown, and why.
     """
+    kind = distortions.find(row.distortion)
+    if kind.of in ("angle", "distance"):
+        scene = row.name.partition("-")[0]
+        raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={scene}.")
+    if kind.of != "image":
+        raise InputError("The pictures of a pair are not kept in the run: they are in the data set it came from.")
     data = store.picture(row.picture)
     if data is None:
         raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
-    kind = distortions.find(row.distortion)
-    if kind.of != "image":
-        raise InputError(f"Stimuli of {row.distortion} are not drawn from one kept picture.")
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")

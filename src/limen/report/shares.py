@@ -100,7 +100,8 @@ def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
 
 def _scored_cells(row: ScoredRow) -> Iterable[str]:
     at = f"{row.threshold.median:.1f} [{row.threshold.interval.low:.1f}, {row.threshold.interval.high:.1f}]"
-    yield at if row.low <= row.threshold.median <= row.high else "-"
-    yield f"{row.width.median:.1f} [{row.width.interval.low:.1f}, {row.width.interval.high:.1f}]"
-    yield "rises" if row.rising else "falls"
+    told = row.rising is not None
+    yield at if told and row.low <= row.threshold.median <= row.high else "-"
+    yield f"{row.width.median:.1f} [{row.width.interval.low:.1f}, {row.width.interval.high:.1f}]" if told else "-"
+    yield {True: "rises", False: "falls", None: "all alike"}[row.rising]
     yield f"{row.alarms.k} of {row.alarms.n}"

@@ -243,6 +243,12 @@ def brief(unit: str) -> str:
     return re.sub(r" \([^)]*\)", "", unit)
 
 
+def heading(manifest: Mapping[str, Any]) -> str:
+    """Return what a run is about: JNDs, or (where no ladder has a second level) whether changes are noticed at all."""
+    graded = any(len(kind["strengths"]) > 1 for kind in manifest["distortions"].values())
+    return "Just noticeable differences" if graded else "Accuracy in spotting differences"
+
+
 def sentence(analysis: Analysis) -> str:
     """Return the sentence to quote: what was measured, how, with which versions."""
     manifest = analysis.manifest
@@ -252,7 +258,7 @@ def sentence(analysis: Analysis) -> str:
     asked = ", ".join(f"{name} ({question['order']})" for name, question in manifest["questions"].items())
     references = len({outcome.series.picture for outcome in analysis.outcomes})
     return (
-        f"Just noticeable differences of {', '.join(manifest['observers'])} over {references} references, "
+        f"{heading(manifest)} of {', '.join(manifest['observers'])} over {references} references, "
         f"measured with limen {manifest['limen']} (procedure {manifest['procedure']['name']}: {settings}; "
         f"question {asked}; distortions {kinds}; reader v{manifest['reader']}; seed {manifest['seed']})."
     )

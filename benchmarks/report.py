@@ -1,0 +1,121 @@
+"""Time and memory of a report on as many trials as the paper has stimuli: python benchmarks/report.py [--trials N].
+
+Makes a run directory without asking anybody: 1,008 made-up references, ten distortions, observers of known thresholds,
+every answer an analysis of some sentences of its own, n-th JNDs by `skip`. Then `limen report` in a process of its own.
+"""
+
+import argparse
+import json
+import math
+import re
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from limen import distortion, ident, manifest, procedure, question, source
+from limen.ladder import Ladder
+from limen.store import SeriesRow, Store
+from limen.testing import play
+
+KINDS = ("blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text")
+SENTENCE = "the second image seems slightly softer around edges of leaves while colours and overall light stay alike"
+WORDS = tuple(re.findall(r"\w+", SENTENCE))
+
+
+def said(yes: bool, rng: object) -> str:
+    """Return an answer of about 200 characters, like no other."""
+    picked = [WORDS[int(i)] for i in rng.integers(0, len(WORDS), 24)]  # type: ignore[attr-defined]
+    flag = "<yes> There is a noticeable difference: " if yes else "<no> I see no noticeable difference: "
+    return flag + " ".join(picked) + "."
+
+
+def make(out: Path, trials: int) -> int:
+    """Write a run with at least so many trials; returns how many."""
+    method = procedure.make("skip", {"orders": 0})
+    kinds = [distortion.find(name) for name in KINDS]
+    asked = (question.find("direct"),)
+    about = manifest.describe("skip", method, 0, kinds, asked, [source.find("folder")])
+    count, number = 0, 0
+    Store.create(out, about).close()
+    database = sqlite3.connect(out / "trials.db")
+    observers = {}
+    while count < trials:
+        observer = f"made-up:{number}"
+        observers[observer] = {"kind": "simulated", "number": number}
+        for kind in kinds:
+            for reference in range(1008):
+                if count >= trials:
+                    break
+                count += _series(database, observer, kind.name, kind.word, kind.ladder, reference, method)
+        number += 1
+    database.commit()
+    database.close()
+    with Store.create(out, about) as store:
+        store.amend(observers=observers)
+    return count
+
+
+def _series(
+    database: sqlite3.Connection, observer: str, name: str, word: str, ladder: Ladder, reference: int, method: object
+) -> int:
+    rng = ident.generator("report benchmark", observer, name, reference)
+    step, slope = float(rng.normal(9, 2)), 1.5
+    noise = rng.random((len(ladder) + 1, len(ladder) + 1))
+
+    def says(probe: procedure.Probe) -> bool:
+        distance = probe.level - probe.reference - step * (len(ladder) / 50)
+        return bool(noise[probe.reference, probe.level] < 1 / (1 + math.exp(-max(-50.0, min(50.0, distance / slope)))))
+
+    picture = ident.digest(["picture", reference])
+    series = ident.digest([name, picture])
+    row = SeriesRow(series, name, word, f"reference-{reference:04d}.png", picture, f"{picture}/0", len(ladder))
+    database.execute(
+        "INSERT OR IGNORE INTO series VALUES (?,?,?,?,?,?,?,?,?)",
+        (row.id, row.distortion, row.word, row.name, row.picture, row.key, row.levels, row.source, row.strength),
+    )
+    found = play(method, says, len(ladder), None)  # type: ignore[arg-type]
+    probes = [(probe, verdict.yes) for probe, verdict in found.asked.items()]
+    probes.append((procedure.Probe(0, 0), False))
+    for probe, yes in probes:
+        key = ident.digest([observer, series, probe.reference, probe.level])
+        database.execute(
+            "INSERT OR IGNORE INTO query VALUES (?,?,?,?,?,?,?,?,?)",
+            (observer, "direct", series, probe.reference, probe.level, 0, 0, 0, key),
+        )
+        database.execute(
+            "INSERT OR IGNORE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (key, said(yes, rng), float(rng.random()), 0.0, "stop", 900, 60, 1.2, observer, 0.0),
+        )
+    return len(probes)
+
+
+def main() -> None:
+    """Make the run, write the report, print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=489_065)
+    parser.add_argument("--keep", type=Path, help="Folder for the run and the page; a temporary one if not given.")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.keep or Path(scratch)
+        run, page = folder / "run", folder / "report.html"
+        if not (run / "manifest.json").exists():
+            count = make(run, given.trials)
+            print(f"{count:,} trials, {(run / 'trials.db').stat().st_size / 1e6:.0f} MB", file=sys.stderr)
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "limen", "report", str(run), "--out", str(page), "--embed", "0"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(json.dumps({
+            "seconds": round(time.perf_counter() - begun, 1),
+            "cpu_seconds": round(spent.ru_utime + spent.ru_stime, 1),
+            "peak_mb": round(spent.ru_maxrss / 1024),
+            "page_mb": round(page.stat().st_size / 1e6, 1),
+        }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A report as files for whoever goes on with it: numbers as JSON, CSV and Parquet, figures as SVG and PNG, a card."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limen.errors import InputError
+from limen.report import build, figures
+from limen.report.figures import Spec
+
+WIDTH = 760  # px of a figure on paper
+SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
+
+
+def tables(runs: Sequence[Path], folder: Path) -> list[Path]:
+    """Write `results.json`, and each of its tables as CSV and (where pyarrow is installed) Parquet.
+
+    Numbers are raw, a row an entry, nested values under names with dots ("interval.low"). A cell that a spreadsheet
+    would take for a formula gets an apostrophe.
+
+    Raises:
+        StoreError: a run cannot be read.
+        InputError: the folder cannot be written.
+    """
+    content = build.data(runs)
+    written = [_write(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())]
+    for name, rows in _named(content).items():
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+        written.append(_write(folder / f"{name}.csv", buffer.getvalue().encode("utf-8", "replace")))
+        parquet = _parquet(columns, rows)
+        if parquet is not None:
+            written.append(_write(folder / f"{name}.parquet", parquet))
+    return written
+
+
+def drawings(runs: Sequence[Path], folder: Path) -> list[Path]:
+    """Write every figure of the report as SVG and PNG, in print colours.
+
+    Raises:
+        MissingExtraError: the extra "report" is not installed.
+        StoreError: a run cannot be read.
+        InputError: the folder cannot be written.
+    """
+    written = []
+    for name, spec in build.specifications(runs, WIDTH).items():
+        written.append(_write(folder / f"{name}.svg", figures.on_paper(spec).encode()))
+        written.append(_write(folder / f"{name}.png", figures.as_png(spec, SCALE)))
+    return written
+
+
+def card(runs: Sequence[Path], out: Path) -> Path:
+    """Write one PNG with the first result and the sentence to quote.
+
+    Raises: as `drawings`.
+    """
+    return _write(out, figures.as_png(build.card(runs), 2))
+
+
+def _named(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of all runs, each row with its run, and those worked out over all of them together."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in content["runs"]:
+        for name, rows in run.items():
+            if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
+                found.setdefault(name, []).extend({"run": run["run"], **_flat(row)} for row in rows)
+    for name, rows in content["together"].items():
+        if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
+            found[name] = [_flat(row) for row in rows]
+    return found
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    return flat
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as CSV keeps it: text that a spreadsheet would run is quoted, control characters are spelt out."""
+    if not isinstance(value, str):
+        return value
+    text = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in value)
+    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@\t\r") and text else text
+
+
+def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes | None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return None
+    arrays = []
+    for column in columns:
+        values = [row.get(column) for row in rows]
+        kinds = {type(value) for value in values if value is not None}
+        mixed = len(kinds - {int, float}) > 0 and len(kinds) > 1
+        arrays.append(pyarrow.array([None if v is None else str(v) for v in values] if mixed else values))
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(arrays, names=list(columns)), buffer)
+    return buffer.getvalue()
+
+
+def _write(file: Path, content: bytes) -> Path:
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}). Give another place.") from None
+    return file
+
+
+__all__ = ["SCALE", "WIDTH", "Spec", "card", "drawings", "tables"]

@@ -1,0 +1,168 @@
+"""What lies beyond the tables of answers: fits, comparisons, ranks, correlations, chains; each with its section.
+
+Gathered in one place so that the page, the JSON and the files for a paper show the same. What needs SciPy (extra
+`stats`) is left out with a note where that is not installed: a report must not fail for want of a p value.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from limen import fitting, laws, redundancy, relations, shares
+from limen.analysis import Analysis, Status
+from limen.report import figures, fits
+from limen.report import laws as law_tables
+from limen.report import relations as relation_tables
+from limen.report import shares as share_tables
+from limen.report.figures import Spec
+from limen.report.tables import Table, plain
+
+SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
+LARGE = 3_000  # complete series up to which a report fits thresholds and laws; `limen fit` has no limit
+TOO_MANY = "Fitted thresholds and laws were left out, because there are more than {:,} series: limen fit RUN fits them."
+NO_SCIPY = "Fits, comparisons and correlations by rank need SciPy, which is not installed: pip install 'limen[stats]'."
+
+
+@dataclass(frozen=True)
+class Further:
+    """The analyses of one run, or of several put together; empty where they have no meaning.
+
+    Attributes:
+        fits, comparisons, unnoticed, satisfied, repeats, scored: see `limen.fitting` and `limen.shares`.
+        relations: ranks, correlations, implicit against explicit.
+        redundancy, laws: of chains of JNDs.
+        missing: a line on what was left out, and why; "" if nothing was.
+    """
+
+    fits: tuple[fitting.FitRow, ...]
+    comparisons: tuple[fitting.ComparisonRow, ...]
+    unnoticed: tuple[shares.UnnoticedRow, ...]
+    satisfied: tuple[shares.SatisfiedRow, ...]
+    repeats: tuple[shares.RepeatRow, ...]
+    scored: tuple[fitting.ScoredRow, ...]
+    relations: relations.Relations
+    redundancy: tuple[redundancy.RedundancyRow, ...]
+    laws: tuple[laws.LawRow, ...]
+    missing: str = ""
+
+
+def work_out(analysis: Analysis) -> Further:
+    """Work out all of it."""
+    able = importlib.util.find_spec("scipy") is not None
+    small = sum(outcome.status is Status.COMPLETE for outcome in analysis.outcomes) <= LARGE
+    chained = any(row.order > 1 for row in analysis.jnds)
+    return Further(
+        fitting.fit(analysis) if able and small else (),
+        fitting.comparisons(analysis) if able else (),
+        shares.unnoticed(analysis) if able else (),
+        shares.satisfied(analysis) if able else (),
+        shares.repeats(analysis),
+        fitting.scored(analysis) if able else (),
+        relations.measured(analysis, most=SMALL),
+        redundancy.redundancy(analysis) if chained else (),
+        laws.laws(analysis) if chained and small else (),
+        " ".join([*([] if able else [NO_SCIPY]), *([] if small else [TOO_MANY.format(LARGE)])]),
+    )
+
+
+def records(of: Further) -> dict[str, Any]:
+    """Return all of it as plain data for JSON."""
+    rows = {
+        "fits": of.fits, "comparisons": of.comparisons, "unnoticed": of.unnoticed, "satisfied": of.satisfied,
+        "repeats": of.repeats, "scored": of.scored,
+    }  # fmt: skip
+    found: dict[str, Any] = {name: [plain(row) for row in those] for name, those in rows.items()}
+    found |= law_tables.records(of.redundancy, of.laws) | {"missing": of.missing}
+    return found | {"relations": relation_tables.records(of.relations)}
+
+
+Drawing: TypeAlias = tuple[str, str, Callable[[int], Spec]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page: its anchor, title, a sentence of introduction, tables and figures.
+
+    Attributes:
+        figures: (name, what it shows, a function from the page's width to the specification).
+    """
+
+    anchor: str
+    title: str
+    about: str
+    tables: tuple[Table, ...]
+    figures: tuple[Drawing, ...] = ()
+
+
+def sections(analysis: Analysis, of: Further, names: dict[tuple[str, str], str]) -> Iterator[Section]:
+    """Yield the sections that have something to show.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: the analyses.
+        names: what to call each observer and question, in order.
+    """
+    if of.fits or of.unnoticed:
+        drawn: tuple[Drawing, ...] = (
+            ("unnoticed", "Share of references not noticed, against the level",
+             lambda width: figures.unnoticed(of.unnoticed, names, width)),
+        )  # fmt: skip
+        yield Section(
+            "fits",
+            "Fitted thresholds, false alarms apart",
+            "The level noticed half the time is another thing than the protocol's JND, which needs its whole window.",
+            (
+                *([fits.fits(analysis, of.fits)] if of.fits else []),
+                *([share_tables.scored(analysis, of.scored)] if of.scored else []),
+                *([share_tables.unnoticed(analysis, of.unnoticed)] if of.unnoticed else []),
+                *([share_tables.satisfied(of.satisfied)] if of.satisfied else []),
+            ),
+            drawn if of.unnoticed else (),
+        )
+    if of.comparisons or of.repeats or of.relations.prompting:
+        yield Section(
+            "compared",
+            "Compared on the same references",
+            "",
+            (
+                *([fits.compared(of.comparisons)] if of.comparisons else []),
+                *([relation_tables.prompted(of.relations.prompting)] if of.relations.prompting else []),
+                *([share_tables.repeats(analysis, of.repeats)] if of.repeats else []),
+            ),
+        )
+    boards = [board for board in of.relations.boards if len({score.distortion for score in board.scores}) > 1]
+    if boards:
+        yield Section(
+            "parts",
+            "Parts of the data set, and how distortions go together",
+            "",
+            (
+                *(relation_tables.by_part(board) for board in boards),
+                *(relation_tables.matrix(board.pearson, board.spearman) for board in boards if board.pearson.pairs),
+                *([relation_tables.within(of.relations.within)] if of.relations.within else []),
+            ),
+        )
+    if of.redundancy:
+        drawn = tuple(_courses(of, names))
+        yield Section(
+            "redundancy",
+            "Perceptual redundancy, and the law of the n-th JND",
+            "What lies between one JND and the next goes unnoticed.",
+            (
+                law_tables.redundancy(analysis, of.redundancy),
+                law_tables.gaps(analysis, of.redundancy),
+                *([law_tables.laws(analysis, of.laws)] if of.laws else []),
+            ),
+            drawn,
+        )
+
+
+def _courses(of: Further, names: dict[tuple[str, str], str]) -> Iterator[Drawing]:
+    """Yield the figure of the laws of each observer and question that has any."""
+    for number, ((observer, question), name) in enumerate(names.items(), start=1):
+        rows = [row for row in of.laws if (row.observer, row.question) == (observer, question) and row.scores]
+        if rows:
+            label = f"Level of the n-th JND against n, with the laws fitted: {name}"
+            yield f"laws-{number}", label, functools.partial(law_tables.courses, rows)

@@ -1,0 +1,58 @@
+"""Runs opened for a report, and in what they differ."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limen.analysis import Analysis, analyse
+from limen.errors import InputError
+from limen.store import Store, names_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, open, with its analysis."""
+
+    name: str
+    store: Store
+    analysis: Analysis
+
+
+def open_runs(runs: Sequence[Path], stack: ExitStack) -> list[Run]:
+    """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
+    opened = []
+    for path, name in names_of(runs).items():
+        store = stack.enter_context(Store.open(path))
+        opened.append(Run(name, store, analyse(store)))
+    if not opened:
+        raise InputError("A report needs at least one run: limen report runs/a")
+    return opened
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """Say in what the runs differ that a reader would otherwise take for a difference of observers."""
+    lines = []
+    for what in ("procedure", "seed", "reader"):
+        given = {run.name: run.analysis.manifest[what] for run in runs}
+        if len({json.dumps(item, sort_keys=True) for item in given.values()}) > 1:
+            lines.append(f"{what}: " + "; ".join(f"{run} {_flat(item)}" for run, item in given.items()))
+    for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
+        kinds: dict[str, dict[tuple[Any, ...], str]] = {}
+        for run in runs:
+            for name, item in run.analysis.manifest[shelf].items():
+                kinds.setdefault(name, {}).setdefault(tuple(item[part] for part in parts), run.name)
+        lines += [f"{shelf[:-1]} {name} is not the same in {', '.join(there.values())}"
+                  for name, there in sorted(kinds.items()) if len(there) > 1]  # fmt: skip
+    shown = {run.name: frozenset(outcome.series.picture for outcome in run.analysis.outcomes) for run in runs}
+    if len(set(shown.values())) > 1:
+        common = frozenset.intersection(*shown.values())
+        counts = ", ".join(f"{run} {len(found)}" for run, found in shown.items())
+        lines.append(f"references: {counts}; {len(common)} in common")
+    return lines
+
+
+def _flat(item: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in item.items()) if isinstance(item, Mapping) else str(item)

@@ -1,0 +1,530 @@
+"""The viewer in Chromium: every control, keys, links, the test to its end, hostile texts, axe-core.
+
+Needs playwright, a Chromium (LIMEN_CHROMIUM, else /usr/bin/chromium) and axe-core (LIMEN_AXE, else node_modules of
+the environment): `make test-browser`.
+"""
+
+import dataclasses
+import importlib
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from limen.curve import Share
+from limen.report import build
+from limen.study import Study
+from test_viewer import Scripted, images, spec
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = os.environ.get("LIMEN_CHROMIUM", "/usr/bin/chromium")
+AXE = Path(os.environ.get("LIMEN_AXE", Path(sys.prefix) / "node_modules/axe-core/axe.min.js"))
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+DESK = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 3, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages: two observers with many JNDs, hostile texts, series left open, and pictures in a folder beside."""
+    folder = tmp_path_factory.mktemp("site")
+    photos = images(folder / "in", "a.png", "b.png", "c.png", "d.png", height=64, width=80)
+    keen = {"name": "simulated", "threshold": 8.0, "slope": 0.1}
+    blunt = {"name": "demo"}
+    plan = Study.plan(spec(photos, observers=(keen, blunt), procedure={"name": "skip", "orders": 0}))
+    plan.run(folder / "run")
+    build.page([folder / "run"], folder / "report.html")
+    build.page([folder / "run"], folder / "beside.html", beside=True)
+    build.page([folder / "run"], folder / "bare.html", embed=0)
+    bad = images(
+        folder / "bad", "<script>alert(3)<script>.png", "\u202e'\"&lt;.png", "x" * 200 + ".png", height=64, width=64
+    )
+    plan = Study.plan(spec(bad, distortions=("contrast", "mask")))
+    dataclasses.replace(plan, observers=(Scripted(),)).run(folder / "hostile")
+    build.page([folder / "hostile"], folder / "hostile.html")
+    dataclasses.replace(plan, observers=(Scripted("quiet", silent=True),)).run(folder / "open")
+    build.page([folder / "open"], folder / "open.html")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, with a fresh profile."""
+    with importlib.import_module("playwright.sync_api").sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+class Visit:
+    """One visit to a page: what it complained of, what it asked for, and short ways to what is on it."""
+
+    def __init__(self, browser: Any, file: Path, fragment: str = "", **settings: Any) -> None:
+        self.context = browser.new_context(**{**DESK, **settings})
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.page.on("console", lambda message: self.troubles.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", self._request)
+        self.allowed = (file.as_uri(), "data:", "blob:", (file.with_suffix("").as_uri() + "_stimuli/"))
+        self.page.goto(f"{file.as_uri()}{fragment}")
+        if settings.get("java_script_enabled", True):
+            self.page.wait_for_selector("#look-body:not([hidden])")
+            self.settle()
+
+    def _dialog(self, dialog: Any) -> None:
+        self.troubles.append(dialog.message)
+        dialog.dismiss()
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith(self.allowed):
+            self.troubles.append(request.url)
+
+    def settle(self) -> None:
+        self.page.wait_for_timeout(60)
+
+    def text(self, name: str) -> str:
+        return str(self.page.inner_text(f"#look-{name}"))
+
+    def value(self, name: str) -> str:
+        return str(self.page.input_value(f"#look-{name}"))
+
+    def mode(self, name: str) -> None:
+        self.page.check(f"input[name=look-m][value={name}]")
+        self.settle()
+
+    def link(self) -> str:
+        self.page.wait_for_timeout(320)
+        return str(self.page.evaluate("location.hash"))
+
+    def pixels(self, name: str) -> Any:
+        """Return the screen where an element is."""
+        return np.asarray(Pillow.open(io.BytesIO(self.page.locator(f"#look-{name}").screenshot())).convert("RGB"))
+
+    def sent(self, name: str) -> Any:
+        """Return the pixels of the file that an image shows."""
+        source = self.page.get_attribute(f"#look-{name}", "src")
+        with Pillow.open(io.BytesIO(importlib.import_module("base64").b64decode(source.split(",")[1]))) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.troubles == []
+
+
+@pytest.fixture
+def visit(browser: Any, site: Path) -> Iterator[Any]:
+    """Visit pages; at the end none of them has complained or asked for anything."""
+    made: list[Visit] = []
+
+    def go(name: str = "report.html", fragment: str = "", **settings: Any) -> Visit:
+        made.append(Visit(browser, site / name, fragment, **settings))
+        return made[-1]
+
+    yield go
+    for one in made:
+        one.close()
+
+
+# --- looking ---
+
+
+def test_begins_at_the_first_jnd_with_both_pictures(visit: Any) -> None:
+    one = visit()
+    assert re.match(r"Level \d+ of 50: .* Answer: yes\. JND number 1\.", one.text("now"))
+    for name in ("ref", "over"):
+        assert one.page.evaluate(f"document.getElementById('look-{name}').naturalWidth") == 80
+        assert one.page.is_visible(f"#look-{name}")
+    assert one.page.locator(".look-lane").count() == 2
+    assert "against level 0: yes" in one.text("said")
+
+
+def test_every_control_does_its_work(visit: Any) -> None:
+    one = visit()
+    first = one.text("now")
+    one.page.select_option("#look-d", "1")
+    assert one.text("now") != first
+    assert "contrast" in one.text("asked")
+    one.page.select_option("#look-r", "2")
+    one.page.select_option("#look-o", "1")
+    assert one.page.locator(".look-lane.on").inner_text().startswith("demo")
+    one.page.select_option("#look-r", "3")
+    level = int(one.value("l"))
+    one.page.click("#look-more")
+    assert int(one.value("l")) == level + 1
+    one.page.click("#look-less")
+    one.page.click("#look-next")
+    assert "JND number 2" in one.text("now")
+    one.page.click("#look-last")
+    assert "JND number 1" in one.text("now")
+    one.page.select_option("#look-a", "0")
+    assert "the reference" in one.text("cap-a")
+    one.page.select_option("#look-d", "0")
+    assert one.value("a") == ""  # another series: compared again with what it was compared with
+    one.page.select_option("#look-a", "0")
+    one.page.evaluate("location.hash = '#view/o=1&d=0&r=3&l=0&m=side'")
+    one.settle()
+    assert one.value("a") == ""
+    for zoom, width in (("1", 80), ("4", 320), ("16", 1280)):
+        one.page.select_option("#look-z", zoom)
+        one.settle()
+        assert one.page.evaluate("document.getElementById('look-over').getBoundingClientRect().width") == width
+    one.page.locator(".look-ladder").first.click(position={"x": 30, "y": 40})
+    assert one.page.locator(".look-lane.on").inner_text().startswith("simulated")
+    one.page.fill("#look-l", "0")
+    assert "the reference itself" in one.text("now")
+    assert one.page.is_disabled("#look-less")
+
+
+def test_keys(visit: Any) -> None:
+    one = visit()
+    one.page.focus("#look-frame-b")
+    start = int(one.value("l"))
+    one.page.keyboard.press("ArrowRight")
+    assert int(one.value("l")) == start + 1
+    one.page.keyboard.press("j")
+    assert "JND number 2" in one.text("now")
+    one.page.keyboard.press("K")
+    one.page.keyboard.press("End")
+    assert one.value("l") == "50"
+    one.page.keyboard.press("k")
+    assert "JND number" in one.text("now")
+    for number, name in enumerate(("side", "flicker", "swipe", "difference", "single"), 1):
+        one.page.keyboard.press(str(number))
+        assert one.page.is_checked(f"input[value={name}]")
+    one.page.keyboard.press("z")
+    assert one.value("z") == "1"
+    one.page.keyboard.press("2")
+    one.page.keyboard.press(" ")
+    assert one.text("run") == "Stop"
+    one.page.focus("#look-l")
+    level = int(one.value("l"))
+    one.page.keyboard.press("ArrowLeft")
+    assert int(one.value("l")) == level - 1  # the slider's own step, once
+    one.page.focus("#look-d")
+    one.page.keyboard.press("5")
+    assert one.page.is_checked("input[value=flicker]")  # a key in a list belongs to the list
+
+
+@pytest.mark.parametrize("name", ["side", "flicker", "swipe", "difference", "single"])
+def test_a_link_brings_back_what_was_seen(visit: Any, name: str) -> None:
+    one = visit()
+    one.page.select_option("#look-d", "1")
+    one.page.select_option("#look-r", "2")
+    one.page.fill("#look-l", "9")
+    one.page.select_option("#look-z", "2")
+    one.mode(name)
+    own = {"flicker": ("h", "4.5"), "swipe": ("w", "20"), "difference": ("g", "5")}.get(name)
+    if own:
+        one.page.fill(f"#look-{own[0]}", own[1])
+    fragment = one.link()
+    assert fragment.startswith("#view/")
+    two = visit(fragment=fragment)
+    for what in ("now", "asked", "cap-a", "cap-b", "said", "pixels"):
+        assert two.page.text_content(f"#look-{what}") == one.page.text_content(f"#look-{what}")
+    assert two.page.is_checked(f"input[value={name}]")
+    if own:
+        assert two.value(own[0]) == own[1]
+    two.page.evaluate("location.hash = '#view/o=0&d=0&r=0&l=3&m=side'")
+    two.settle()
+    assert two.value("l") == "3"
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["#view/o=99&d=-1&r=1e9&l=99999&m=evil&z=7&h=900", "#view/", "#view/%E0%A4%A", "#test/s=<script>", "#look"],
+)
+def test_links_that_cannot_be_are_borne(visit: Any, fragment: str) -> None:
+    one = visit(fragment=fragment)
+    assert one.text("now").startswith("Level ")
+    assert one.page.is_visible("#look-over")
+
+
+def test_copied_link(visit: Any) -> None:
+    one = visit()
+    one.page.click("#look-link")
+    one.page.wait_for_selector("#look-copied:not(:empty)")
+    assert one.page.evaluate("location.hash").startswith("#view/o=0&d=0")
+
+
+# --- pixels ---
+
+
+def test_one_to_one_shows_the_very_pixels_that_were_sent(visit: Any) -> None:
+    one = visit()
+    one.mode("single")
+    one.page.select_option("#look-z", "1")
+    one.settle()
+    assert np.array_equal(one.pixels("over"), one.sent("over"))
+    one.page.select_option("#look-z", "4")
+    one.settle()
+    assert np.array_equal(one.pixels("over"), one.sent("over").repeat(4, 0).repeat(4, 1))
+
+
+@pytest.mark.parametrize("power", [0, 3, 6])
+def test_difference_is_the_difference_times_its_factor(visit: Any, power: int) -> None:
+    one = visit()
+    one.mode("difference")
+    one.page.select_option("#look-z", "1")
+    one.page.fill("#look-g", str(power))
+    one.settle()
+    wide = [one.sent(name).astype(int) for name in ("ref", "over")]
+    wanted = np.clip(abs(wide[0] - wide[1]) * 2**power, 0, 255)
+    assert wanted.max() > 0
+    assert abs(one.pixels("stack").astype(int) - wanted).max() <= (1 if power else 0)
+
+
+def test_swipe_shows_the_reference_left_and_the_stimulus_right(visit: Any) -> None:
+    one = visit()
+    one.mode("swipe")
+    one.page.select_option("#look-z", "1")
+    one.settle()
+    shown, sent = one.pixels("stack"), [one.sent(name) for name in ("ref", "over")]
+    assert np.array_equal(shown[:, :38], sent[0][:, :38])
+    assert np.array_equal(shown[:, 43:], sent[1][:, 43:])
+    box = one.page.locator("#look-stack").bounding_box()
+    one.page.mouse.click(box["x"] + 20, box["y"] + 30)
+    assert one.value("w") == "25"
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_flicker_is_slow_and_starts_when_asked(visit: Any, reduced: bool) -> None:
+    one = visit(reduced_motion="reduce" if reduced else "no-preference")
+    one.mode("flicker")
+    out = "document.getElementById('look-over').classList.contains('out')"
+    one.page.wait_for_timeout(900)
+    assert not one.page.evaluate(out)
+    assert "photosensitive" in one.page.inner_text("#look-drawn")
+    assert "reduced" in one.text("cap-b") if reduced else "press Start" in one.text("cap-b")
+    one.page.fill("#look-h", "5")
+    one.page.click("#look-run")
+    one.page.wait_for_selector("#look-over.out", state="attached")
+    one.page.evaluate(
+        "window.turns = 0; new MutationObserver(() => turns++).observe("
+        "document.getElementById('look-over'), {attributes: true, attributeFilter: ['class']})"
+    )
+    one.page.wait_for_timeout(2000)
+    assert 5 <= one.page.evaluate("turns") <= 11
+    one.page.click("#look-run")
+    turns = one.page.evaluate("turns")
+    one.page.wait_for_timeout(600)
+    assert one.page.evaluate("turns") <= turns + 1
+    assert not one.page.evaluate(out)
+
+
+def test_as_seen_by_a_model_that_says_how(visit: Any) -> None:
+    one = visit()
+    one.page.select_option("#look-o", "1")
+    assert one.page.is_visible("#look-p")
+    one.page.select_option("#look-p", "seen")
+    one.settle()
+    assert one.sent("over").shape == (64, 64, 3)
+    assert "64x64, bicubic" in one.text("pixels")
+    one.page.select_option("#look-o", "0")
+    one.settle()
+    assert not one.page.is_visible("#look-p")  # a simulated observer looks at no pixels
+    assert one.sent("over").shape == (64, 80, 3)
+
+
+def test_pictures_from_a_folder_beside(visit: Any) -> None:
+    one = visit("beside.html")
+    assert one.page.get_attribute("#look-over", "src").startswith("beside_stimuli/")
+    assert one.page.evaluate("document.getElementById('look-over').naturalWidth") == 80
+    one.page.click("#look-next")
+    one.settle()
+    assert one.page.evaluate("document.getElementById('look-over').naturalWidth") == 80
+
+
+def test_page_without_stimuli_says_so_and_has_the_answers(visit: Any) -> None:
+    one = visit("bare.html")
+    assert not one.page.is_visible("#look-drawn")
+    assert "--embed" in one.text("why")
+    assert "yes" in one.text("said")
+    one.page.click("#test-start")
+    assert "No pair of blur" in one.page.inner_text("#test-note")
+
+
+# --- the same test ---
+
+
+def through(one: Visit, keys: str) -> int:
+    """Answer to the end; return how many pairs there were."""
+    count = 0
+    while one.page.is_visible("#test-run") and count < 99:
+        one.page.keyboard.press(keys[count % len(keys)])
+        count += 1
+    return count
+
+
+def test_the_same_test_to_its_end_by_keyboard(visit: Any, tmp_path: Path) -> None:
+    one = visit()
+    one.page.fill("#test-seed", "42")
+    one.page.focus("#test-start")
+    one.page.keyboard.press("Enter")
+    assert "noticeable difference" in one.page.inner_text("#test-question")
+    assert one.page.inner_text("#test-count") == "Pair 1 of 30"
+    assert through(one, "yny") == 30
+    result = one.page.inner_text("#test-end")
+    assert "not a calibrated observer" in result
+    with one.page.expect_download() as started:
+        one.page.click("text=Save the answers")
+    started.value.save_as(tmp_path / "answers.json")
+    saved = json.loads((tmp_path / "answers.json").read_text())
+    trials = saved["trials"]
+    assert [trial["you"] for trial in trials] == ["yes", "no", "yes"] * 10
+    same = [trial for trial in trials if trial["level"] == trial["reference"]]
+    differ = [trial for trial in trials if trial["level"] > trial["reference"]]
+    assert (len(same), len(differ)) == (6, 24)
+    for group in (same, differ):
+        for who in ("you", "model"):
+            share = Share(sum(trial[who] == "yes" for trial in group), len(group))
+            assert share.interval is not None
+            low, high = (int(bound * 100 + 0.5) for bound in (share.interval.low, share.interval.high))
+            assert f"{share.k} of {share.n} [{low} to {high} %]" in result
+    assert f"The same answer on {sum(t['you'] == t['model'] for t in trials)} of 30" in result
+    assert len({trial["model"] for trial in differ}) == 2
+
+
+def test_a_seed_brings_the_same_pairs_again_and_is_in_the_link(visit: Any) -> None:
+    shown = []
+    for fragment in ("", "", "again"):
+        one = visit(fragment=f"#test/o=0&d=0&s={7 if fragment else 4294967295}")
+        one.page.click("#test-start")
+        assert one.link() == f"#test/o=0&d=0&s={7 if fragment else 4294967295}"
+        seen = []
+        while one.page.is_visible("#test-run"):
+            seen.append((one.page.get_attribute("#test-a", "src"), one.page.get_attribute("#test-b", "src")))
+            one.page.click("#test-yes")
+        shown.append(seen)
+    assert shown[0] == shown[1] != shown[2]
+    assert len(set(shown[0])) == len(shown[0]) == 30
+
+
+def test_a_test_can_be_stopped_and_its_pairs_looked_at(visit: Any) -> None:
+    one = visit()
+    one.page.click("#test-start")
+    one.page.keyboard.press("y")
+    one.page.keyboard.press("n")
+    one.page.keyboard.press("Escape")
+    assert "2 pairs" in one.page.inner_text("#test-end")
+    one.page.click("text=Every pair")
+    cells = one.page.locator("#test-end details tbody tr").first.inner_text().split("\t")
+    one.page.locator("#test-end details button").first.click()
+    assert one.value("l") == cells[1]
+    assert one.page.input_value("#look-a") == cells[2]
+
+
+# --- what may go wrong ---
+
+
+def test_hostile_texts_run_nothing_and_break_no_layout(visit: Any) -> None:
+    for settings in (DESK, PHONE):
+        one = visit("hostile.html", **settings)
+        width = settings["viewport"]["width"]  # type: ignore[index]
+        seen = set()
+        for distortion in ("0", "1"):
+            one.page.select_option("#look-d", distortion)
+            for reference in one.page.eval_on_selector_all("#look-r option", "all => all.map(one => one.value)"):
+                one.page.select_option("#look-r", reference)
+                one.page.fill("#look-l", "0")
+                for _ in range(12):
+                    one.page.click("#look-more")
+                    seen.update(
+                        re.findall(r"<script>alert\(1\)|\[U\+202E\]esrever|characters, 100,000", one.text("said"))
+                    )
+                    more = one.page.locator("#look-said button[aria-expanded=false]")
+                    if more.count():
+                        assert len(one.page.locator(".look-text[role=region]").first.inner_text()) < 410
+                        more.first.click()
+                        assert one.page.locator(".look-text").first.bounding_box()["height"] < 400
+                    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert seen == {"<script>alert(1)", "[U+202E]esrever", "characters, 100,000"}
+        assert "onerror" in one.page.locator(".look-lane").first.inner_text()
+        assert one.page.locator("#look script, #look iframe, #look img[src=x]").count() == 0
+
+
+def test_scripts_that_are_not_the_pages_own_do_not_run(visit: Any) -> None:
+    one = visit()
+    blocked = one.page.evaluate(
+        "() => { try { document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.ran=1>'); }"
+        " catch (error) { return error.name; } }"
+    )
+    assert blocked == "TypeError"  # Trusted Types
+    one.page.evaluate(
+        "() => { const handle = document.createElement('p'); try { handle.setAttribute('onclick', 'window.ran = 1'); }"
+        " catch {} document.body.append(handle); handle.click(); }"
+    )
+    assert one.page.evaluate("window.ran") is None
+    assert one.troubles  # the browser says what it has blocked
+    one.troubles.clear()
+
+
+def test_series_left_open_show_what_failed(visit: Any) -> None:
+    one = visit("open.html")
+    levels = one.page.evaluate(
+        "book.talks.flatMap(t => t.waiting.map(w => [t.o, book.series[t.s].d, book.series[t.s].r, w[1]]))"
+    )
+    assert "Answer: failed" in one.text("now")
+    o, d, r, level = levels[0]
+    two = visit("open.html", f"#view/o={o}&d={d}&r={r}&l={level}&m=side")
+    assert "Answer: failed" in two.text("now")
+    assert "timeout" in two.text("said")
+    assert two.page.locator(".look-cell.failed").count() > 1
+    assert "unfinished" in two.page.inner_text(".look-lane.on")
+
+
+def test_without_scripts_the_section_says_so_and_the_page_is_there(visit: Any) -> None:
+    one = visit(java_script_enabled=False)
+    assert one.page.is_visible("text=needs scripts, which are switched off here")
+    assert not one.page.is_visible("#look-body")
+    assert one.page.is_visible("text=The sentence to quote")
+
+
+def test_the_viewer_is_not_printed(visit: Any) -> None:
+    one = visit()
+    assert one.page.is_visible("#look")
+    one.page.emulate_media(media="print")
+    assert not one.page.is_visible("#look")
+    assert one.page.is_visible("#how")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", ["report.html", "hostile.html", "bare.html"])
+def test_axe_finds_no_serious_fault(visit: Any, scheme: str, device: dict[str, Any], name: str) -> None:
+    one = visit(name, color_scheme=scheme, bypass_csp=True, **device)
+    states = (
+        [lambda: None, lambda: one.mode("flicker"), lambda: one.mode("difference")]
+        if name != "bare.html"
+        else [lambda: None]
+    )
+    if name == "report.html":
+        states += [
+            lambda: one.page.click("#test-start"),
+            lambda: through(one, "yn"),
+            lambda: one.page.click("text=Every pair"),
+        ]
+    one.page.evaluate(AXE.read_text(encoding="utf-8"))
+    for state in states:
+        state()
+        found = one.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        faults = [
+            (fault["id"], [node["target"] for node in fault["nodes"]][:3])
+            for fault in found["violations"]
+            if fault["impact"] in {"serious", "critical"}
+        ]
+        assert faults == []
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]

@@ -1,0 +1,135 @@
+"""A report's numbers and figures as files: complete, raw, safe to open in a spreadsheet."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image as Pillow
+
+from conftest import Toy
+from limen.cli import run as command
+from limen.image import png
+from limen.observers.simulated import Options, Simulated
+from limen.report import files
+from limen.study import Spec, Study
+from limen.testing import photograph
+
+EVIL = '=cmd|" /C calc"!A0'
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of chains with two observers, two questions, and a reference that calls itself a formula."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("a", "b", "c", "d", "e", "f", EVIL.replace("/", "_")):
+        (folder / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
+    spec = Spec(
+        images=(str(folder),), observers=("simulated",), distortions=("blur", "noise"),
+        questions=("direct", "direct-implicit"), procedure={"name": "skip", "orders": 3},
+    )  # fmt: skip
+    keen = Simulated("keen", Options(threshold=3, slope=1))
+    dull = Toy(lambda query: "=1+1 no, the two images look the same.", "dull")
+    out = tmp_path_factory.mktemp("run") / "run"
+    dataclasses.replace(Study.plan(spec), observers=(keen, dull)).run(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def written(chains: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    files.tables([chains], folder)
+    return folder
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / f"{name}.csv").read_text())))
+
+
+def test_every_table_is_there_as_json_csv_and_parquet(written: Path) -> None:
+    from pyarrow import parquet
+
+    content = json.loads((written / "results.json").read_text())
+    run, every = content["runs"][0], content["together"]
+    assert set(every) >= {
+        "fits", "comparisons", "unnoticed", "satisfied", "repeats", "scored", "redundancy", "laws", "relations",
+    }  # fmt: skip
+    for name in ("jnds", "answers", "curves", "series"):
+        assert len(rows(written, name)) == len(run[name]) > 0
+        assert parquet.read_table(written / f"{name}.parquet").num_rows == len(run[name])
+    for name in ("fits", "comparisons", "unnoticed", "redundancy"):
+        assert len(rows(written, name)) == len(every[name]) > 0
+    first = rows(written, "jnds")[0]
+    assert first["run"] == "run"
+    assert float(first["censored.n"]) == run["jnds"][0]["censored"]["n"]
+    assert first["mean"] == str(run["jnds"][0]["mean"])
+
+
+def test_no_cell_is_a_formula(written: Path) -> None:
+    found = 0
+    for file in written.glob("*.csv"):
+        for row in csv.reader(io.StringIO(file.read_text())):
+            for cell in row:
+                if cell[:1] in ("=", "+", "@", "-"):
+                    float(cell)  # a number may begin with a minus
+                found += cell.startswith(f"'{EVIL[0]}")
+    assert found > 0
+
+
+def test_figures_are_drawn_for_paper(chains: Path, tmp_path: Path) -> None:
+    drawn = files.drawings([chains], tmp_path / "figures")
+    names = {file.stem for file in drawn}
+    assert {"first-jnds", "nth-jnds", "unnoticed"} <= names
+    for file in drawn:
+        if file.suffix == ".svg":
+            root = ElementTree.fromstring(file.read_text())
+            assert root.tag.endswith("svg")
+            assert "var(--" not in file.read_text()
+        else:
+            with Pillow.open(file) as picture:
+                assert picture.width >= files.WIDTH
+                assert picture.convert("L").getextrema()[0] < 128, file.name
+
+
+def test_a_card_is_one_picture(chains: Path, tmp_path: Path) -> None:
+    with Pillow.open(files.card([chains], tmp_path / "card.png")) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 1000
+
+
+def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, capsys: Any) -> None:
+    code = command([
+        "report", str(chains), "--out", str(tmp_path / "r.html"), "--tables", str(tmp_path / "t"), "--card",
+        str(tmp_path / "c.png"), "--embed", "0",
+    ])  # fmt: skip
+    assert code == 0
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+    assert (tmp_path / "t" / "results.json").is_file()
+    assert (tmp_path / "c.png").is_file()
+    text = (tmp_path / "r.html").read_text()
+    for title in ("Compared on the same references", "Perceptual redundancy", "Fitted thresholds, false alarms apart"):
+        assert title in text
+    assert "Implicit against explicit" in text
+
+
+def test_without_scipy_the_page_says_what_is_missing(
+    chains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limen.report import build, further
+
+    monkeypatch.setattr(further.importlib.util, "find_spec", lambda name: None if name == "scipy" else object())
+    build.page([chains], tmp_path / "r.html", embed=0)
+    text = (tmp_path / "r.html").read_text()
+    assert "limen[stats]" in text
+    assert "Fitted thresholds, false alarms apart" not in text
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(chains: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "file").write_text("")
+    code = command(["report", str(chains), "--out", str(tmp_path / "r.html"), "--tables", str(tmp_path / "file" / "t")])
+    assert code == 1
+    assert "cannot be written" in capsys.readouterr().err
