@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from conftest import Toy
-from limen.cli import run as command
+from limen.cli import run as run_command
 from limen.image import png
 from limen.observers.simulated import Options, Simulated
 from limen.report import files
@@ -102,7 +102,7 @@ def test_a_card_is_one_picture(chains: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, capsys: Any) -> None:
-    code = command([
+    code = run_command([
         "report", str(chains), "--out", str(tmp_path / "r.html"), "--tables", str(tmp_path / "t"), "--card",
         str(tmp_path / "c.png"), "--embed", "0",
     ])  # fmt: skip
@@ -130,6 +130,44 @@ def test_without_scipy_the_page_says_what_is_missing(
 
 def test_a_folder_that_cannot_be_written_is_one_line(chains: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "file").write_text("")
-    code = command(["report", str(chains), "--out", str(tmp_path / "r.html"), "--tables", str(tmp_path / "file" / "t")])
+    code = run_command(
+        ["report", str(chains), "--out", str(tmp_path / "r.html"), "--tables", str(tmp_path / "file" / "t")]
+    )
     assert code == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_backbones_of_the_users_own_models(photos: Path, tmp_path: Path) -> None:
+    observers = [Simulated(f"m{i}", Options(threshold=2 + 2 * i, slope=0.5)) for i in range(5)]
+    spec = Spec(images=(str(photos),), observers=("simulated",), distortions=("noise", "contrast"))
+    dataclasses.replace(Study.plan(spec), observers=tuple(observers)).run(tmp_path / "run")
+    sizes = tmp_path / "sizes.csv"
+    lines = ["model,vision_params_m,language_params_b", *(f"simulated:m{i},300,{72 / 2**i}" for i in range(5))]
+    sizes.write_text("\n".join(lines) + "\n")
+    page, tables, drawn = tmp_path / "r.html", tmp_path / "t", tmp_path / "f"
+    command = ["report", str(tmp_path / "run"), "--out", str(page), "--backbones", str(sizes), "--embed", "0"]
+    assert run_command([*command, "--tables", str(tables), "--figures", str(drawn)]) == 0
+    found = json.loads((tables / "results.json").read_text())["together"]["backbones"]
+    whole = [row for row in found if row["part"] == "all" and row["size"] == "Param_L" and row["kept"] == "all"]
+    assert whole[0]["correlation"]["value"] == pytest.approx(-1.0)
+    assert "1st JND against the size of the backbones" in page.read_text()
+    assert (drawn / "backbones.svg").is_file()
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_golden_numbers(written: Path) -> None:
+    """What a fixed small run gives, as CSV and as JSON; after a change that is meant, write the new text there."""
+    wanted = ("observer", "question", "distortion", "order", "n", "mean", "median.level", "censored.k", "questions")
+    lines = [",".join(wanted), *(",".join(row[column] for column in wanted) for row in rows(written, "jnds"))]
+    assert "\n".join(lines) + "\n" == (GOLDEN / "report_jnds.csv").read_text()
+    every = json.loads((written / "results.json").read_text())["together"]
+    curves = {
+        f"{row['observer']}, {row['question']}, {row['distortion']}": [round(x, 4) for x in row["curve"]["share"][:20]]
+        for row in every["unnoticed"]
+    }
+    shares = [
+        {key: row[key] for key in ("observer", "distortion", "question")} | row["count"] for row in every["redundancy"]
+    ]
+    assert {"unnoticed": curves, "redundancy": shares} == json.loads((GOLDEN / "report.json").read_text())

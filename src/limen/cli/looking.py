@@ -39,10 +39,14 @@ def list_(shelf: str | None, as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def show(name: str, as_json: bool) -> None:
-    """Show a distortion's ladder, or the settings of a procedure or an observer."""
+    """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
     from limen import distortion, registry
     from limen.report.tables import Table
 
+    for noun in ("source", "scene"):
+        if name in registry.every(noun) and name not in registry.every("distortion"):
+            _about(noun, registry.find(noun, name), as_json)
+            return
     for noun in ("procedure", "observer"):
         if name in registry.every(noun):
             found = registry.find(noun, name)
@@ -87,7 +91,8 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     from limen.report.sheet import contact_sheet
     from limen.stimulus import Series
 
-    kinds = [distortion.find(name) for name in split(names) or registry.every("distortion")]
+    usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]
+    kinds = [distortion.find(name) for name in split(names) or usual]
     found = source.collect([place], limit, kinds={kind.of for kind in kinds})
     for kind in kinds if names else ():
         if all(kind.of != reference.kind for reference in found.references):
@@ -97,6 +102,7 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
         out.mkdir(parents=True, exist_ok=True)
         for reference in found.references:
             name = reference.name.rpartition(".")[0] or reference.name
+            click.echo(f"drawing {reference.name}", err=True)
             stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
             rows: dict[str, list[tuple[str, Image]]] = {}
             for kind in (kind for kind in kinds if kind.of == reference.kind):
@@ -114,6 +120,18 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
         raise InputError(f"{out} cannot be written ({error.strerror}). Give another --out.") from None
     sheets = "a contact sheet each" if len(found.references) > 1 else sheet.name
     click.echo(f"{len(written)} stimuli of {len(found.references)} references, and {sheets}, in {out}")
+
+
+def _about(noun: str, found: Any, as_json: bool) -> None:
+    """Print what a source or a scene says of itself."""
+    words = ("name", "summary", "licence", "where", "get", "version")
+    about = {word: str(getattr(found, word)) for word in words if getattr(found, word, "")}
+    if as_json:
+        print_json({"kind": noun, **about})
+        return
+    click.echo(f"{noun} {about.pop('name')}\n")
+    for word, text in about.items():
+        click.echo(f"{word:8} {text}")
 
 
 def _integer(text: str) -> int:

@@ -77,20 +77,27 @@ def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
 @click.option("--card", type=click.Path(path_type=Path), help="One PNG with the result and the sentence to quote.")
+@click.option(
+    "--backbones",
+    type=click.Path(path_type=Path),
+    help="CSV of backbone sizes: model, vision_params_m, language_params_b.",
+)
 @JSON
 def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
     """Make one self-contained HTML page from runs; with --json print every number instead."""
+    from limen import published
     from limen.report import build, files, viewer
 
+    sizes = published.parameters(wanted["backbones"]) if wanted["backbones"] else None
     if as_json:
-        print_json(build.data(runs))
+        print_json(build.data(runs, sizes))
         return
     embed = viewer.EMBED if wanted["embed"] is None else wanted["embed"]
-    build.page(runs, out, embed, wanted["stimuli_beside"])
+    build.page(runs, out, embed, wanted["stimuli_beside"], sizes)
     click.echo(str(out))
     for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
         if folder is not None:
-            click.echo(f"{folder}: {len(write(runs, folder))} files")
+            click.echo(f"{folder}: {len(write(runs, folder, sizes))} files")
     if wanted["card"] is not None:
         click.echo(str(files.card(runs, wanted["card"])))
 

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import limen
 from limen import question as questions
 from limen import shares
 from limen.analysis import Analysis, Outcome, Status
+from limen.backbones import Parameters
 from limen.errors import InputError, LimenError, MissingExtraError
 from limen.ladder import Ladder
 from limen.reading import Fault
@@ -37,20 +38,26 @@ def check_extra() -> None:
             raise MissingExtraError("the report", library, "report")
 
 
-def data(runs: Sequence[Path]) -> dict[str, Any]:
-    """Return every number of the report as plain data for JSON."""
+def data(runs: Sequence[Path], sizes: Mapping[str, Parameters] | None = None) -> dict[str, Any]:
+    """Return every number of the report as plain data for JSON; arguments as for `page`."""
     with ExitStack() as stack:
         opened = open_runs(runs, stack)
     every = together({run.name: run.analysis for run in opened})
     return {
         "limen": limen.__version__,
         "runs": [{"run": run.name} | tables.records(run.analysis) for run in opened],
-        "together": further.records(further.work_out(every)),
+        "together": further.records(further.work_out(every, sizes)),
         "sentences": [tables.sentence(run.analysis) for run in opened],
     }
 
 
-def page(runs: Sequence[Path], out: Path, embed: float = viewer.EMBED, beside: bool = False) -> None:
+def page(
+    runs: Sequence[Path],
+    out: Path,
+    embed: float = viewer.EMBED,
+    beside: bool = False,
+    sizes: Mapping[str, Parameters] | None = None,
+) -> None:
     """Write one self-contained HTML page; the same runs give the same bytes.
 
     Args:
@@ -58,6 +65,7 @@ def page(runs: Sequence[Path], out: Path, embed: float = viewer.EMBED, beside: b
         out: the file; folders above it are made.
         embed: MB of stimuli in the page, for its viewer; 0 for none.
         beside: put all stimuli into a folder beside the page instead (report.html has report_stimuli).
+        sizes: of the observers' backbones, where they are known (`limen.published.parameters` reads a CSV).
 
     Raises:
         MissingExtraError: the extra "report" is not installed.
@@ -68,17 +76,17 @@ def page(runs: Sequence[Path], out: Path, embed: float = viewer.EMBED, beside: b
     with ExitStack() as stack:
         folder = viewer.folder_beside(out) if beside else None
         kept = Gallery(math.inf if beside else embed * 1e6, folder)
-        content = html.render(_view(open_runs(runs, stack), kept))
+        content = html.render(_view(open_runs(runs, stack), kept, sizes))
     html.write(out, content)
 
 
-def specifications(runs: Sequence[Path], width: int) -> dict[str, Spec]:
+def specifications(runs: Sequence[Path], width: int, sizes: Mapping[str, Parameters] | None = None) -> dict[str, Spec]:
     """Return every figure of the page by name, for a paper; see `page` for what is raised."""
     check_extra()
     with ExitStack() as stack:
         opened = open_runs(runs, stack)
         view = _View(opened, together({run.name: run.analysis for run in opened}))
-    return {name: draw(width) for name, _, draw in _drawings(view, further.work_out(view.all))}
+    return {name: draw(width) for name, _, draw in _drawings(view, further.work_out(view.all, sizes))}
 
 
 def card(runs: Sequence[Path]) -> Spec:
@@ -140,14 +148,14 @@ class _View:
         return list(self.names).index((observer, question))
 
 
-def _view(runs: Sequence[Run], kept: Gallery) -> dict[str, Any]:
+def _view(runs: Sequence[Run], kept: Gallery, sizes: Mapping[str, Parameters] | None) -> dict[str, Any]:
     view = _View(runs, together({run.name: run.analysis for run in runs}))
     shown = viewer.shown([(run.store, run.analysis) for run in runs], view.all)
     found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
     searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
     several = any(len(outcome.thresholds) > 1 for outcome in found)
     accurate = shares.accuracy(view.all)
-    of = further.work_out(view.all)
+    of = further.work_out(view.all, sizes)
     return {
         "version": limen.__version__,
         "heading": tables.heading(view.all.manifest),

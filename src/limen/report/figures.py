@@ -99,7 +99,7 @@ def on_page(shade: str) -> str:
     return _PAGE[shade]
 
 
-def _identity(names: Sequence[str], columns: int) -> Spec:
+def identity(names: Sequence[str], columns: int) -> Spec:
     """Return the encodings that tell observers apart: colour and shape; a legend only where there are several."""
     legend = {"columns": columns, "labelLimit": 230 if columns == 1 else 360} if len(names) > 1 else None
     shapes = [SHAPES[(i + i // len(COLOURS)) % len(SHAPES)] for i in range(len(names))]  # colours come back in others
@@ -152,7 +152,7 @@ def _mean(row: JndRow, name: str) -> Spec:
 def _first_panel(
     means: list[Spec], found: list[Spec], distortions: Sequence[str], names: Sequence[str], levels: int, width: int
 ) -> Spec:
-    identity = _identity(names, columns=1 if width < 500 else 2)
+    look = identity(names, columns=1 if width < 500 else 2)
     x = {"type": "quantitative", "scale": {"domain": [0, levels], "nice": False}}
     axis = {"title": f"level (1 to {levels})", "tickCount": 5, "domain": False}
     y = {"field": "distortion", "type": "nominal", "sort": list(distortions),
@@ -170,13 +170,13 @@ def _first_panel(
         "height": len(distortions) * (22 * len(names) + 8),
         "layer": [
             {"data": {"values": found}, "mark": {"type": "point", "strokeWidth": 1, "opacity": 0.8},
-             "encoding": {**lane, **identity, "x": {**x, "field": "level", "axis": axis}, "size": size}},
+             "encoding": {**lane, **look, "x": {**x, "field": "level", "axis": axis}, "size": size}},
             {"data": {"values": [item for item in means if item["low"] is not None]},
              "mark": {"type": "rule", "strokeWidth": 2.5},
-             "encoding": {**lane, "color": identity["color"], "x": {**x, "field": "low", "axis": axis},
+             "encoding": {**lane, "color": look["color"], "x": {**x, "field": "low", "axis": axis},
                           "x2": {"field": "high"}}},
             {"data": {"values": means}, "mark": {"type": "point", "filled": True, "size": 75, "opacity": 1},
-             "encoding": {**lane, **identity, "x": {**x, "field": "mean", "axis": axis}}},
+             "encoding": {**lane, **look, "x": {**x, "field": "mean", "axis": axis}}},
             {"data": {"values": [item for item in means if item["none"]]},
              "mark": {"type": "text", "align": "left", "dx": 8},
              "encoding": {**lane, "x": {"value": "width"}, "text": {"field": "none"}}},
@@ -263,12 +263,12 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     values += [{**item, "n": 0, "share": 0.0, "half": True} for item in values if item["n"] == 1]
     most = max([1, *(row.order for row in reached)])
     step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
-    identity = _identity(tuple(names.values()), columns=1 if width < 500 else 2)
+    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
     x = {"field": "n", "type": "quantitative", "scale": {"domain": [0, most], "nice": False},
          "axis": {"title": "n", "values": list(range(0, most + 1, step)), "grid": False}}  # fmt: skip
     y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100]},
          "axis": {"title": "% of the ladder", "tickCount": 3}}  # fmt: skip
-    place = {"x": x, "y": y, **identity}
+    place = {"x": x, "y": y, **look}
     mark = {"type": "point", "size": 24, "opacity": 1}
     layer: list[Spec] = [
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": place["color"]}},
@@ -315,10 +315,10 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
          "axis": {"title": "level", "tickCount": 4, "grid": False}}  # fmt: skip
     y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100]},
          "axis": {"title": "% yes", "tickCount": 3}}  # fmt: skip
-    identity = _identity(tuple(names.values()), columns=1 if width < 500 else 2)
+    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
     layer = [
-        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": identity["color"]}},
-        {"mark": {"type": "point", "filled": True, "size": 24, "opacity": 1}, "encoding": {"x": x, "y": y, **identity}},
+        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": look["color"]}},
+        {"mark": {"type": "point", "filled": True, "size": 24, "opacity": 1}, "encoding": {"x": x, "y": y, **look}},
     ]
     return {**_multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
@@ -353,11 +353,11 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
         for row in rows
         for level, share, low, high in _points(row)
     ]  # fmt: skip
-    identity = _identity(tuple(names.values()), columns=1 if width < 500 else 2)
+    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
     x = {"field": "level", "type": "quantitative", "scale": {"domainMin": 0, "nice": False},
          "axis": {"title": "level", "tickCount": 4, "grid": False}}  # fmt: skip
     y = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": {"title": "% unnoticed", "tickCount": 3}}
-    colours = {"color": identity["color"]}
+    colours = {"color": look["color"]}
     layer = [
         {"mark": {"type": "area", "opacity": 0.16, "interpolate": "step-after"},
          "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colours}},

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limen.backbones import Parameters
 from limen.errors import InputError
 from limen.report import build, figures
 from limen.report.figures import Spec
@@ -15,7 +16,7 @@ WIDTH = 760  # px of a figure on paper
 SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
 
 
-def tables(runs: Sequence[Path], folder: Path) -> list[Path]:
+def tables(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] | None = None) -> list[Path]:
     """Write `results.json`, and each of its tables as CSV and (where pyarrow is installed) Parquet.
 
     Numbers are raw, a row an entry, nested values under names with dots ("interval.low"). A cell that a spreadsheet
@@ -25,7 +26,7 @@ def tables(runs: Sequence[Path], folder: Path) -> list[Path]:
         StoreError: a run cannot be read.
         InputError: the folder cannot be written.
     """
-    content = build.data(runs)
+    content = build.data(runs, sizes)
     written = [_write(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())]
     for name, rows in _named(content).items():
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -40,7 +41,7 @@ def tables(runs: Sequence[Path], folder: Path) -> list[Path]:
     return written
 
 
-def drawings(runs: Sequence[Path], folder: Path) -> list[Path]:
+def drawings(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] | None = None) -> list[Path]:
     """Write every figure of the report as SVG and PNG, in print colours.
 
     Raises:
@@ -49,7 +50,7 @@ def drawings(runs: Sequence[Path], folder: Path) -> list[Path]:
         InputError: the folder cannot be written.
     """
     written = []
-    for name, spec in build.specifications(runs, WIDTH).items():
+    for name, spec in build.specifications(runs, WIDTH, sizes).items():
         written.append(_write(folder / f"{name}.svg", figures.on_paper(spec).encode()))
         written.append(_write(folder / f"{name}.png", figures.as_png(spec, SCALE)))
     return written

@@ -6,12 +6,14 @@ Gathered in one place so that the page, the JSON and the files for a paper show 
 
 import functools
 import importlib.util
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from limen import fitting, laws, redundancy, relations, shares
 from limen.analysis import Analysis, Status
+from limen.backbones import BackboneRow, Parameters
+from limen.backbones import backbones as by_size
 from limen.report import figures, fits
 from limen.report import laws as law_tables
 from limen.report import relations as relation_tables
@@ -33,6 +35,8 @@ class Further:
         fits, comparisons, unnoticed, satisfied, repeats, scored: see `limen.fitting` and `limen.shares`.
         relations: ranks, correlations, implicit against explicit.
         redundancy, laws: of chains of JNDs.
+        backbones: correlation of JNDs with the sizes of backbones, by the first question.
+        sizes: of those backbones, by observer, as given.
         missing: a line on what was left out, and why; "" if nothing was.
     """
 
@@ -45,14 +49,23 @@ class Further:
     relations: relations.Relations
     redundancy: tuple[redundancy.RedundancyRow, ...]
     laws: tuple[laws.LawRow, ...]
+    backbones: tuple[BackboneRow, ...] = ()
+    sizes: Mapping[str, Parameters] = field(default_factory=dict)
     missing: str = ""
 
 
-def work_out(analysis: Analysis) -> Further:
-    """Work out all of it."""
+def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) -> Further:
+    """Work out all of it.
+
+    Args:
+        analysis: of a run, or of several put together.
+        sizes: of the observers' backbones, where they are known.
+    """
     able = importlib.util.find_spec("scipy") is not None
     small = sum(outcome.status is Status.COMPLETE for outcome in analysis.outcomes) <= LARGE
     chained = any(row.order > 1 for row in analysis.jnds)
+    found = relations.measured(analysis, most=SMALL)
+    first = found.boards[0].scores if found.boards and sizes and able else ()
     return Further(
         fitting.fit(analysis) if able and small else (),
         fitting.comparisons(analysis) if able else (),
@@ -60,9 +73,11 @@ def work_out(analysis: Analysis) -> Further:
         shares.satisfied(analysis) if able else (),
         shares.repeats(analysis),
         fitting.scored(analysis) if able else (),
-        relations.measured(analysis, most=SMALL),
+        found,
         redundancy.redundancy(analysis) if chained else (),
         laws.laws(analysis) if chained and small else (),
+        by_size(first, sizes or {}),
+        sizes or {},
         " ".join([*([] if able else [NO_SCIPY]), *([] if small else [TOO_MANY.format(LARGE)])]),
     )
 
@@ -75,6 +90,7 @@ def records(of: Further) -> dict[str, Any]:
     }  # fmt: skip
     found: dict[str, Any] = {name: [plain(row) for row in those] for name, those in rows.items()}
     found |= law_tables.records(of.redundancy, of.laws) | {"missing": of.missing}
+    found |= {"backbones": [plain(row) for row in of.backbones]}
     return found | {"relations": relation_tables.records(of.relations)}
 
 
@@ -144,6 +160,18 @@ def sections(analysis: Analysis, of: Further, names: dict[tuple[str, str], str])
                 *([relation_tables.within(of.relations.within)] if of.relations.within else []),
             ),
         )
+    if of.backbones:
+        given = of.relations.boards[0].averages
+        yield Section(
+            "backbones",
+            "1st JND against the size of the backbones",
+            "",
+            (relation_tables.backbones(of.backbones),),
+            (
+                ("backbones", "Mean 1st JND of each part against Param_L / Param_V, one mark an observer",
+                 lambda width: relation_tables.sizes(given, of.sizes, width)),
+            ),
+        )  # fmt: skip
     if of.redundancy:
         drawn = tuple(_courses(of, names))
         yield Section(

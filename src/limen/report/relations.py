@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from limen.backbones import BackboneRow
+from limen.backbones import BackboneRow, Parameters
 from limen.curve import Interval, Share
 from limen.published import HUMAN, LARGE, SOURCE, Drawn, Published
-from limen.relations import PARTS, Board, Matrix, Pair, PromptingRow, Reduction, Relations, Score, WithinRow
+from limen.relations import PARTS, Average, Board, Matrix, Pair, PromptingRow, Reduction, Relations, Score, WithinRow
+from limen.report.figures import Spec, identity
 from limen.report.tables import Table, plain
 from limen.statistics.inference import Correlation
 
@@ -353,3 +354,26 @@ def _percent(value: float) -> str:
 
 def _p(value: float) -> str:
     return "-" if math.isnan(value) else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
+def sizes(given: Iterable[Average], known: Mapping[str, Parameters], width: int) -> Spec:
+    """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters."""
+    values = [
+        {"part": row.part, "who": row.observer, "mean": row.mean,
+         "ratio": 1000 * known[row.observer].language / known[row.observer].vision}
+        for row in given if row.observer in known
+    ]  # fmt: skip
+    columns = min(4 if width > 500 else 2, len({item["part"] for item in values}) or 1)
+    names = list(dict.fromkeys(str(item["who"]) for item in values))
+    x = {"field": "ratio", "type": "quantitative", "scale": {"type": "log"},
+         "axis": {"title": "Param_L / Param_V", "tickCount": 4, "grid": False}}  # fmt: skip
+    y = {"field": "mean", "type": "quantitative", "axis": {"title": "mean 1st JND", "tickCount": 4}}
+    layer = [{"mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+              "encoding": {"x": x, "y": y, **identity(names, columns=1 if width < 500 else 3)}}]  # fmt: skip
+    return {
+        "data": {"values": values},
+        "facet": {"field": "part", "type": "nominal", "title": None},
+        "columns": columns,
+        "spec": {"width": (width - 46) // columns - 24, "height": 140, "layer": layer},
+        "resolve": {"scale": {"y": "independent"}},
+    }
