@@ -111,6 +111,38 @@ def test_pairs_keep_their_names_scores_and_licences(tmp_path: Path) -> None:
     assert [row["digest"] for row in spotted] == [digest(photograph(name, 48, 64)) for name in ("1", "1_2", "2", "2_2")]
 
 
+@pytest.mark.parametrize("format", ["parquet", "webdataset"])
+def test_a_stimulus_that_equals_its_reference_is_none(
+    format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = np.repeat(photograph("grey", 48, 64)[..., :1], 3, axis=2)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(png(photograph("a", 48, 64)))
+    (tmp_path / "photos" / "g.png").write_bytes(png(grey))
+    given = ["--part", "saturation,noise", "--photographs", str(tmp_path / "photos"), "--format", format]
+    line = ["dataset", "build", "vpa-jnd", *given, "--shard-stimuli", "50", "--out"]
+    assert command([*line, str(tmp_path / "one")]) == 0
+    said = capsys.readouterr().out
+    assert "4 shards written" in said
+    assert "150 stimuli (50 more look like their reference and were left out: saturation 50)" in said
+    notes = {note.name: orjson.loads(note.read_bytes()) for note in sorted((tmp_path / "one").glob("*-of-*.json"))}
+    counted = sorted((note["rows"], note["left_out"]) for note in notes.values())
+    assert counted == [(1, 50), (51, 0), (51, 0), (51, 0)]
+    for note in notes.values():
+        found = [wanted for wanted, _ in limen.shard.unpack(tmp_path / "one" / note["file"])]
+        assert len(found) == note["rows"]
+        assert found.count(digest(grey)) <= 1
+    assert command([*line, str(tmp_path / "two"), "--workers", "2"]) == 0
+    for share in ("2/2", "1/2"):
+        assert command([*line, str(tmp_path / "jobs"), "--shard", share]) == 0
+    assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "jobs")
+    assert building.verify(tmp_path / "one", deep=True) == ()
+    capsys.readouterr()
+    assert command([*line, str(tmp_path / "one"), "--json"]) == 0
+    again = orjson.loads(capsys.readouterr().out)
+    assert (again["written"], again["kept"], again["left_out"]) == (0, 4, {"saturation": 50})
+
+
 # ---- the same bytes, however they come about
 
 
@@ -119,12 +151,16 @@ def test_neither_workers_nor_jobs_nor_the_order_of_parts_change_a_byte(photos: P
     assert len(plan.shards) == 2 * len(PARTS)
     seen: list[tuple[int, int]] = []
     done = building.build(tmp_path / "one", plan, watch=lambda made, of: seen.append((made, of)))
-    assert seen == [(SIZE * k, 600) for k in range(1, 7)]
+    assert seen == [(k, 600) for k in range(601)]
     assert (done.written, done.kept, done.stimuli) == (6, 0, 600)
     assert done.bytes == sum(len(data) for name, data in content(tmp_path / "one").items() if name.endswith("parquet"))
     again = building.build(tmp_path / "one", plan)
     assert (again.written, again.kept, again.stimuli) == (0, 6, 0)
-    building.build(tmp_path / "two", plan, workers=2)
+    seen.clear()
+    building.build(tmp_path / "two", plan, workers=2, watch=lambda made, of: seen.append((made, of)))
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == ((0, 600), (600, 600))
+    assert len({made for made, _ in seen}) > 3
     building.build(tmp_path / "jobs", plan, share=(2, 2))
     assert sum(name.endswith(".parquet") for name in content(tmp_path / "jobs")) == 3
     building.build(tmp_path / "jobs", building.plan("vpa-jnd", survey(photos, PARTS[::-1]), stimuli=SIZE), share=(1, 2))
@@ -378,9 +414,26 @@ def test_the_command_line_builds_verifies_and_repairs(
     assert command(["dataset", "verify", str(out)]) == 1
     said = capsys.readouterr()
     assert said.out.startswith("noise-00002-of-00003.tar: has ")
-    repair = shlex.split(said.err.removeprefix("Repair: limen "))
-    places = iter([str(photos), pairs.partition("=")[2]])
-    assert command([word.replace("PATH", next(places)) if "PATH" in word else word for word in repair]) == 0
+    assert "PATH" not in said.err
+    assert said.err.startswith(
+        "Repair: the same build command again, with the --photographs and --source spot-the-diff="
+    )
+    assert str(photos) not in said.err
+    options = shlex.split(said.err.partition("its other words: ")[2])
+    assert command(["dataset", "build", *options, "--photographs", str(photos), "--source", pairs]) == 0
     assert content(out) == before
     assert command(["dataset", "verify", str(tmp_path)]) == 1
     assert "holds no data set" in capsys.readouterr().err
+
+
+def test_a_repair_that_needs_no_path_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "my shards"
+    line = ["dataset", "build", "vpa-jnd", "--part", "blur", "--photographs", "demo", "--limit", "2", "--out", str(out)]
+    assert command(line) == 0
+    before = content(out)
+    (out / "blur-00000-of-00001.parquet").unlink()
+    capsys.readouterr()
+    assert command(["dataset", "verify", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert command(shlex.split(said.removeprefix("Repair: limen "))) == 0
+    assert content(out) == before

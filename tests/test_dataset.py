@@ -1,5 +1,6 @@
 """Data sets: the published counts close, a part is measured by name, what is missing is explained."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,15 +90,66 @@ def test_names_that_do_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: P
     build = ["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]
     assert command([*build, "--part", "jpeg,mask"]) == 1
     assert "Published at https://" in capsys.readouterr().err
-    assert command([*build, "--part", "blur", "--source", "konjnd=/nowhere"]) == 1
-    assert "konjnd" in capsys.readouterr().err
-    assert command([*build, "--part", "blur", "--photographs", "demo", "--shard", "3/2"]) == 1
-    assert "1/8" in capsys.readouterr().err
-    assert command([*build, "--part", "blur", "--photographs", "demo", "--shard", "half"]) == 1
-    assert "1/8" in capsys.readouterr().err
-    assert command([*build, "--part", "blur", "--photographs", "demo", "--format", "zip"]) == 1
-    assert "parquet, webdataset" in capsys.readouterr().err
+    for named in ([], ["--part", "blur"]):
+        assert command([*build, *named, "--photographs", "demo", "--source", "konjnd=/nowhere"]) == 1
+        assert "No file or folder '/nowhere'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--shard", "3/2"], "1/8"), (["--shard", "half"], "1/8"), (["--shard", "0/2"], "1/8"),
+        (["--format", "zip"], "parquet, webdataset"),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_refused_before_anything_is_read(
+    wrong: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(dataset, "survey")
+    line = ["dataset", "build", "vpa-jnd", "--part", "blur", "--photographs", "demo", "--out", str(tmp_path / "out")]
+    assert command([*line, *wrong]) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_scenes_without_embreex(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named, they are an error before anything is written; else others are made, and a line says what is missing."""
+    monkeypatch.setitem(sys.modules, "embreex", None)
+    build = ["dataset", "build", "vpa-jnd", "--photographs", str(photos / "a.png"), "--out", str(tmp_path / "out")]
+    assert command([*build, "--part", "blur,angle"]) == 1
+    assert "limen[scene]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(dataset, "DATA_SETS", {"vpa-jnd": dataset.chosen("vpa-jnd", ["blur", "angle", "distance"])})
+    assert command(["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]) == 1  # nothing else to be made
+    assert "limen[scene]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert command(build) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("1 shard written, 0 were there: 50 stimuli, ")
+    assert "not made: angle, distance: Rendering a scene needs embreex" in shown.err
+    assert set(orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())["parts"]) == {"blur"}
+    assert command(["dataset", "plan", "vpa-jnd"]) == 0
+    assert capsys.readouterr().out.count("needs limen[scene]") >= 2
+
+
+def test_a_bad_place_is_the_reason_of_its_row(
+    two_views: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--source", "konjnd=/nope/x", "--source", of_pairs(tmp_path / "pairs")]
+    assert command(["dataset", "plan", "vpa-jnd", *given]) == 0
+    shown = capsys.readouterr().out
+    assert "cannot be read" in shown
+    assert "No file or folder '/nope/x'. Check the path." in shown
+    assert command(["dataset", "plan", "vpa-jnd", *given, "--json"]) == 0
+    parts = {part["name"]: part for part in orjson.loads(capsys.readouterr().out)["parts"]}
+    assert parts["blur"]["fault"].startswith("No file or folder '/nope/x'")
+    assert parts["blur"]["on_disk"] is None
+    assert (parts["spot-the-diff"]["fault"], parts["spot-the-diff"]["on_disk"]["series"]) == ("", 2)
+    with pytest.raises(InputError, match="No file or folder '/nope/x'"):
+        dataset.survey(dataset.chosen("vpa-jnd", ["blur"]), Given.parse(["konjnd=/nope/x"]))
 
 
 @pytest.fixture
@@ -122,7 +174,7 @@ def test_the_plan_shows_both_columns_gaps_and_licences(
     for text in ("21,598", "489,065", "19,315", "486,264", "not on disk", "CC-BY-4.0", "none stated", "locked archive"):
         assert text in shown.out, text
     assert "Other photographs stand in" in shown.out
-    assert shown.err.count("left out: broken.png") == 1
+    assert shown.err.count("left out: ") == shown.err.count("left out: broken.png") == 1
     assert command(["dataset", "plan", "vpa-jnd", *given, "--json"]) == 0
     data = orjson.loads(capsys.readouterr().out)
     assert data["total"]["paper"] == {"references": 21_598, "stimuli": 489_065}
@@ -132,4 +184,5 @@ def test_the_plan_shows_both_columns_gaps_and_licences(
     assert parts["spot-the-diff"]["on_disk"] == {"series": 2, "stimuli": 2}
     assert parts["magicbrush"]["on_disk"] is None
     assert parts["distance"]["on_disk"] == {"series": 1, "stimuli": 50}
-    assert {one["name"] for one in data["sources"]} == {part.source for part in dataset.VPA_JND}
+    assert {one["name"] for one in data["sources"]} == {part.source for part in dataset.VPA_JND} | {"folder"}
+    assert next(one["licence"] for one in data["sources"] if one["name"] == "folder") == "the photographs' own"

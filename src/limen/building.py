@@ -5,14 +5,16 @@ byte of it. What is there and whole is not made again.
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import shlex
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,11 +26,25 @@ import limen
 from limen import ident, manifest, source
 from limen.dataset import Held, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
-from limen.image import decode, digest
-from limen.shard import COLUMNS, SUFFIXES, Shard, Written, fault, note_of, pyarrow, replacing, unpack, write
+from limen.shard import (
+    SUFFIXES,
+    Shard,
+    Written,
+    card,
+    drafts,
+    fault,
+    left_out,
+    note_of,
+    pixel_fault,
+    pyarrow,
+    replacing,
+    write,
+)
 
 STIMULI = 1_000  # a shard: some 400 MB at 640x480
-_LAYOUT = 1  # raised when a shard's rows or a manifest's entries mean something else
+_LAYOUT = 2  # raised when a shard's rows or a manifest's entries mean something else
+_GLANCE = 0.25  # seconds between two looks at what workers have drawn
+_drawn: list[Any] = []  # in a worker: the counter that all share, which can only be inherited
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -52,12 +68,14 @@ class Built:
     Attributes:
         written, kept: shards.
         stimuli, bytes: in the shards written.
+        left_out: stimuli of all shards of this share that look like their reference and were not written, by part.
         core_seconds: of all processes; seconds: on the clock.
     """
 
     written: int
     kept: int
     stimuli: int
+    left_out: Mapping[str, int]
     bytes: int
     core_seconds: float
     seconds: float
@@ -75,7 +93,7 @@ class Fault:
         return f"{self.file}: {self.what}"
 
 
-Watch = Callable[[int, int], None]  # stimuli made, and to be made
+Watch = Callable[[int, int], None]  # stimuli drawn, and to be drawn
 
 
 def plan(
@@ -119,7 +137,11 @@ def plan(
 
 
 def build(
-    out: Path, plan: Plan, workers: int = 1, share: tuple[int, int] = (1, 1), watch: Watch | None = None
+    out: Path,
+    plan: Plan,
+    workers: int = 1,
+    share: tuple[int, int] = (1, 1),
+    watch: Watch = lambda drawn, of: None,
 ) -> Built:
     """Write the shards that are missing or faulty.
 
@@ -128,7 +150,7 @@ def build(
         plan: what is to be written.
         workers: processes; 1 works in this one.
         share: (i, n): only every n-th shard from the i-th on (1..n), for arrays of jobs.
-        watch: called as stimuli are made.
+        watch: called before the first stimulus and after each one (with workers, some times a second).
 
     Raises:
         StoreError: the folder holds another data set, or cannot be written.
@@ -142,17 +164,18 @@ def build(
     _claim(out, plan.manifest)
     mine = plan.shards[share[0] - 1 :: share[1]]
     todo = [shard for shard in mine if fault(out / shard.name, shard.plan)]
-    whole, made = sum(shard.stimuli for shard in todo), 0
-    done: list[Written] = []
-    for written in _written(todo, out, workers):
-        done.append(written)
-        made += written.stimuli
-        if watch:
-            watch(made, whole)
-    for draft in [draft for shard in mine for draft in _drafts(out, shard.name)]:
-        draft.unlink(missing_ok=True)  # of builds that were killed
+    whole = sum(shard.stimuli for shard in todo)
+    if todo:
+        watch(0, whole)
+    done = tuple(_written(todo, out, workers, lambda drawn: watch(drawn, whole)))
+    equal: Counter[str] = Counter()
+    for shard in mine:
+        equal[shard.part] += left_out(out / shard.name)
+        for draft in drafts(out / shard.name):  # of builds that were killed
+            draft.unlink(missing_ok=True)
     size, spent = sum(one.bytes for one in done), sum(one.core_seconds for one in done)
-    return Built(len(done), len(mine) - len(todo), made, size, spent, time.monotonic() - began)
+    made, kept = sum(one.stimuli for one in done), len(mine) - len(todo)
+    return Built(len(done), kept, made, dict(+equal), size, spent, time.monotonic() - began)
 
 
 def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[Fault, ...]:
@@ -174,14 +197,14 @@ def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[Fault, ...]
     for name, planned in about["shards"].items():
         file = out / name
         expected |= {name, note_of(file).name}
-        wrong = fault(file, planned) or _pixels(file, samples, deep)
+        wrong = fault(file, planned) or pixel_fault(file, samples, deep)
         if wrong:
             faults.append(Fault(name, wrong))
     foreign = sorted({entry.name for entry in out.iterdir()} - expected)
-    drafts = {draft.name for name in about["shards"] for draft in _drafts(out, name)}
+    stopped = {draft.name for name in about["shards"] for draft in drafts(out / name)}
     faults += [
         Fault(name, "was left by a build that was stopped")
-        if name in drafts
+        if name in stopped
         else Fault(name, "is no part of the data set. Remove it.", mends=False)
         for name in foreign
     ]
@@ -189,18 +212,24 @@ def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[Fault, ...]
 
 
 def repair(out: Path) -> str:
-    """Return the command that builds the folder's data set again; the user fills in where the sources lie."""
+    """Say how to build the folder again: the command, or its options and which paths belong to it (none is kept)."""
     about = read_manifest(out)
-    known = {part.name: part for part in chosen(about["dataset"], about["parts"])}
-    places = {
-        "--photographs PATH" if entry["stands_in_for"] else f"--source {known[name].pool}=PATH"
-        for name, entry in about["parts"].items()
-        if entry["stands_in_for"] or not source.find(known[name].source).bare
-    }
-    flags = [f"--part {','.join(about['parts'])}", *sorted(places), f"--format {about['format']}"]
+    flags, lost = [f"--part {','.join(about['parts'])}"], set()
+    parts = chosen(about["dataset"], about["parts"])
+    only_demo = set(about["sources"]) - {part.source for part in parts} == {"demo"}
+    for part in parts:
+        stand_in = bool(about["parts"][part.name]["stands_in_for"])
+        if stand_in and only_demo:
+            flags.append("--photographs demo")
+        elif stand_in or not source.find(part.source).bare:
+            lost.add("--photographs" if stand_in else f"--source {part.pool}=")
+    flags.append(f"--format {about['format']}")
     usual = (("limit", "limit", 0), ("seed", "seed", 0), ("stimuli_a_shard", "shard-stimuli", STIMULI))
     flags += [f"--{flag} {about[entry]}" for entry, flag, default in usual if about[entry] != default]
-    return f"limen dataset build {about['dataset']} {' '.join(flags)} --out {shlex.quote(str(out))}"
+    options = f"{about['dataset']} {' '.join(dict.fromkeys(flags))} --out {shlex.quote(str(out))}"
+    if not lost:
+        return f"limen dataset build {options}"
+    return f"the same build command again, with the {' and '.join(sorted(lost))} of then; its other words: {options}"
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -250,7 +279,7 @@ def _claim(out: Path, mine: dict[str, Any]) -> None:
         )
     if not (out / "README.md").exists():  # never over a page that somebody wrote
         with replacing(out / "README.md") as stream:
-            stream.write(_card(mine).encode())
+            stream.write(card(mine).encode())
     if there != mine:
         with replacing(out / "manifest.json") as stream:
             stream.write(orjson.dumps(mine, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
@@ -295,39 +324,26 @@ def _versions(format: str) -> dict[str, str]:
     return found
 
 
-def _card(about: Mapping[str, Any]) -> str:
-    """Return a page that says what lies here, whose head tells `datasets` which files belong together."""
-    suffix = SUFFIXES[about["format"]]
-    head = [f"- config_name: {name}\n  data_files: {name}-*-of-*.{suffix}" for name in about["parts"]]
-    other = [name for name, part in about["parts"].items() if part["stands_in_for"]]
-    note = f"\nOther photographs stand in for the paper's in: {', '.join(other)}.\n" if other else ""
-    counts = [f"| {name} | {part['series']:,} | {part['stimuli']:,} |" for name, part in about["parts"].items()]
-    licences = [f"| {name} | {one['licence']} | {one['where']} |" for name, one in about["sources"].items()]
-    return "\n".join(
-        (
-            "---", "configs:", *head, "---", f"# {about['dataset']}, built by limen {about['limen']}", note,
-            "| part | series | stimuli |", "|---|---|---|", *counts, "",
-            "Each row carries the licence of its reference; what is made of it is under the same terms.", "",
-            "| source | licence | published at |", "|---|---|---|", *licences, "",
-            f"Columns: {', '.join(COLUMNS)}. Level 0 is the reference itself.", "",
-        )
-    )  # fmt: skip
-
-
-def _written(todo: list[Shard], out: Path, workers: int) -> Iterator[Written]:
-    """Write shards in this process or in others; yield them as they are done."""
+def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[Written]:
+    """Write shards in this process or in others; yield them as they are done, and say how many stimuli were drawn."""
     if workers <= 1 or len(todo) <= 1:
+        numbers = itertools.count(1)
         for shard in todo:
-            yield write(shard, out)
+            yield write(shard, out, lambda: saw(next(numbers)))
         return
     context = multiprocessing.get_context("spawn")
-    with _single_threaded(), ProcessPoolExecutor(min(workers, len(todo)), context, _begin) as pool:
+    drawn = context.Value("q")
+    with _single_threaded(), ProcessPoolExecutor(min(workers, len(todo)), context, _begin, (drawn,)) as pool:
         try:
-            for task in as_completed([pool.submit(_write, shard, out) for shard in todo]):
-                found = task.result()
-                if isinstance(found, str):
-                    raise StoreError(found)
-                yield found
+            waiting = {pool.submit(_write, shard, out) for shard in todo}
+            while waiting:
+                finished, waiting = wait(waiting, _GLANCE, FIRST_COMPLETED)
+                saw(drawn.get_obj().value)  # without its lock: a worker may be killed while it holds it
+                for task in finished:
+                    found = task.result()
+                    if isinstance(found, str):
+                        raise StoreError(found)
+                    yield found
         except BrokenProcessPool:
             raise StoreError(
                 "A worker was killed, maybe for want of memory. Run the same command again with fewer --workers: "
@@ -340,13 +356,21 @@ def _written(todo: list[Shard], out: Path, workers: int) -> Iterator[Written]:
 def _write(shard: Shard, out: Path) -> Written | str:
     """Write a shard in a worker; an error goes home as its line, because exceptions do not all survive the way."""
     try:
-        return write(shard, out)
+        return write(shard, out, _draw)
     except LimenError as error:
         return str(error)
 
 
-def _begin() -> None:
-    """Let a worker end with its parent, however that ends, and without a traceback when interrupted."""
+def _draw() -> None:
+    """Count a stimulus that was drawn in a worker."""
+    for drawn in _drawn:
+        with drawn.get_lock():
+            drawn.value += 1
+
+
+def _begin(drawn: Any) -> None:
+    """Let a worker count, and end with its parent, however that ends, and without a traceback when interrupted."""
+    _drawn[:] = [drawn]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -371,23 +395,3 @@ def _single_threaded() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _drafts(out: Path, name: str) -> list[Path]:
-    return [draft for file in (name, note_of(Path(name)).name) for draft in out.glob(f".{file}.*.part")]
-
-
-def _pixels(file: Path, samples: int, deep: bool) -> str:
-    """Decode some rows of a shard (the same each time) and digest their pixels again; return what is wrong."""
-    count = orjson.loads(note_of(file).read_bytes())["rows"]
-    drawn = ident.generator("verify", file.name).choice(count, min(samples, count), replace=False)
-    looked = set(range(count)) if deep else set(drawn.tolist())
-    digests = []
-    for number, (wanted, data) in enumerate(unpack(file)):
-        digests.append(wanted)
-        if number in looked and digest(decode(data, f"row {number}")) != wanted:
-            return f"row {number} shows other pixels than its digest says"
-    note = orjson.loads(note_of(file).read_bytes())
-    if len(digests) != note["rows"]:
-        return f"has {len(digests):,} rows instead of {note['rows']:,}"
-    return "" if ident.digest(digests) == note["digest"] else "has rows of other digests than its note says"

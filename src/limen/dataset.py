@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from limen import distortion, source
-from limen.errors import InputError, UnknownNameError
+from limen.errors import InputError, LimenError, MissingExtraError, UnknownNameError
 from limen.source import Found
 from limen.stimulus import Series
 
@@ -169,7 +169,8 @@ class Held:
         series: one for each reference found.
         refused: one line for each thing that could not be used.
         stands_in: whether the references are other photographs than the paper's.
-        given: whether there was any place to look.
+        given: whether there was a place to look, and it could be read.
+        fault: why the place could not be read.
     """
 
     part: Part
@@ -177,6 +178,7 @@ class Held:
     refused: tuple[str, ...] = ()
     stands_in: bool = False
     given: bool = False
+    fault: LimenError | None = None
 
     @property
     def count(self) -> Count:
@@ -190,6 +192,7 @@ def survey(
     limit: int = 0,
     seed: int = 0,
     progress: Callable[[str], None] = lambda name: None,
+    strict: bool = True,
 ) -> tuple[Held, ...]:
     """Return each part with the series that can be made of what is on disk, in a fixed order.
 
@@ -199,23 +202,46 @@ def survey(
         limit: at most so many references a part; 0 for all.
         seed: of the random draws of stimuli.
         progress: called with each reference's name.
+        strict: whether a place that cannot be read is an error; else it is the `fault` of its parts.
 
     Raises:
         InputError: a given place does not exist or holds nothing usable.
+        MissingExtraError: a library that a source needs is not installed.
     """
-    found: dict[tuple[tuple[str, ...], str], Found] = {}
+    found: dict[tuple[tuple[str, ...], frozenset[str]], Found | LimenError] = {}
     held = []
     for part in parts:
         kind, places = distortion.find(part.distortion), given.places(part)
         if not places:
             held.append(Held(part))
             continue
-        if (places, kind.of) not in found:  # parts of one pool: decode its images once
-            found[places, kind.of] = source.collect(places, limit, progress, {kind.of})
-        here = found[places, kind.of]
-        series = tuple(Series(reference, kind, seed) for reference in here.references)
+        key = places, _kinds(part)
+        if key not in found:  # parts of one pool: decode its images once
+            found[key] = _collected(places, limit, progress, key[1])
+        here = found[key]
+        if isinstance(here, LimenError):
+            if strict:
+                raise here
+            held.append(Held(part, fault=here))
+            continue
+        series = tuple(Series(reference, kind, seed) for reference in here.references if reference.kind == kind.of)
         held.append(Held(part, series, here.refused, given.stands_in(part), given=True))
     return tuple(held)
+
+
+def _kinds(part: Part) -> frozenset[str]:
+    """Return the kinds of references that a part and those beside it draw from one source; none of these is odd."""
+    beside = {one for parts in DATA_SETS.values() for one in parts if one.source == part.source}
+    return frozenset(distortion.find(one.distortion).of for one in {part, *beside})
+
+
+def _collected(
+    places: tuple[str, ...], limit: int, progress: Callable[[str], None], kinds: frozenset[str]
+) -> Found | LimenError:
+    try:
+        return source.collect(places, limit, progress, kinds)
+    except (InputError, MissingExtraError) as error:
+        return error
 
 
 def places(name: str, sources: Iterable[str], photographs: Iterable[str] = ()) -> tuple[tuple[str, ...], tuple[str]]:

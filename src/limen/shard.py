@@ -1,7 +1,8 @@
 """What a shard is: some series of one part in one file, a row a stimulus, the same bytes whoever writes it.
 
 Two formats: Parquet that `datasets` opens with an image column, and a tar that `webdataset` opens. A file appears under
-its name only when it is whole; beside it lies a note with its digests.
+its name only when it is whole; beside it lies a note with its digests. A stimulus whose pixels equal its reference is
+none: it gets no row, and the note counts it.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import itertools
 import os
 import tarfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,7 @@ import orjson
 
 from limen import distortion, ident, source
 from limen.errors import InputError, MissingExtraError, StoreError
-from limen.image import png
+from limen.image import decode, digest, png
 from limen.source import Reference
 from limen.stimulus import Series
 
@@ -70,7 +71,7 @@ class Shard:
 
     @property
     def stimuli(self) -> int:
-        """How many; references are not counted."""
+        """How many at most; references are not counted."""
         return len(self.references) * len(distortion.find(self.distortion).ladder)
 
     @property
@@ -88,6 +89,7 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         file: the shard's name.
         plan: `Shard.plan`.
         rows, bytes: of the file.
+        left_out: stimuli whose pixels equal their reference, which have no row.
         sha256: of the file.
         digest: of the digests of its rows' pixels.
     """
@@ -95,6 +97,7 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
     plan: str
     rows: int
+    left_out: int
     bytes: int
     sha256: str
     digest: str
@@ -102,7 +105,7 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a shard was, and what it cost."""
+    """What a shard was, references and stimuli left out not counted, and what it cost."""
 
     stimuli: int
     bytes: int
@@ -114,17 +117,27 @@ def licence(series: Series) -> str:
     return series.reference.licence or source.find(series.reference.source).licence or "none stated"
 
 
-def rows(part: str, series: Series) -> Iterator[dict[str, Any]]:
-    """Yield one row a level, the reference first; strength is None there.
+def rows(part: str, series: Series, watch: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+    """Yield one row a level, the reference first; strength is None there. A level of its pixels gives none.
+
+    Args:
+        part: of the data set.
+        series: whose levels are drawn.
+        watch: called with each stimulus drawn, left out or not.
 
     Raises:
         InputError: the reference's file changed since it was read.
     """
     kind, reference, at = series.distortion, series.reference, series.open()
-    if kind.of == "image" and at(0).digest != reference.digest:
+    nothing = at(0).digest
+    if kind.of == "image" and nothing != reference.digest:
         raise InputError(f"{reference.name}: its pixels changed while the data set was built. Run the command again.")
     for level in range(len(series) + 1):
         picture = at(level)
+        if level:
+            watch()
+            if picture.digest == nothing:
+                continue
         strength = (kind.ladder[level] if reference.strength is None else reference.strength) if level else None
         yield {
             "id": series.id, "part": part, "distortion": kind.name, "distortion_version": kind.version,
@@ -134,8 +147,13 @@ def rows(part: str, series: Series) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def write(shard: Shard, folder: Path) -> Written:
+def write(shard: Shard, folder: Path, watch: Callable[[], None] = lambda: None) -> Written:
     """Make a shard's stimuli and write its file and its note, each whole or not at all.
+
+    Args:
+        shard: what to write.
+        folder: where.
+        watch: called with each stimulus drawn, left out or not.
 
     Raises:
         StoreError: the disk is full, or the folder cannot be written.
@@ -144,7 +162,7 @@ def write(shard: Shard, folder: Path) -> Written:
     digests: list[str] = []
 
     def listed() -> Iterator[dict[str, Any]]:
-        for row in itertools.chain.from_iterable(rows(shard.part, series) for series in shard.series):
+        for row in itertools.chain.from_iterable(rows(shard.part, series, watch) for series in shard.series):
             digests.append(row["digest"])
             yield row
 
@@ -152,15 +170,22 @@ def write(shard: Shard, folder: Path) -> Written:
     with replacing(file) as stream:
         _PACK[shard.format](stream, listed())
     size, sha256 = file.stat().st_size, sha256_of(file)
-    note = Note(shard.name, shard.plan, len(digests), size, sha256, ident.digest(digests))
+    stimuli = len(digests) - len(shard.references)
+    equal = shard.stimuli - stimuli
+    note = Note(shard.name, shard.plan, len(digests), equal, size, sha256, ident.digest(digests))
     with replacing(note_of(file)) as stream:
         stream.write(ident.canonical(msgspec.to_builtins(note)) + b"\n")
-    return Written(shard.stimuli, size, time.process_time() - began)
+    return Written(stimuli, size, time.process_time() - began)
 
 
 def note_of(file: Path) -> Path:
     """Return where a shard's note lies."""
     return file.with_suffix(".json")
+
+
+def left_out(file: Path) -> int:
+    """Return how many stimuli a shard that is whole left out, because their pixels equal their reference."""
+    return msgspec.json.decode(note_of(file).read_bytes(), type=Note).left_out
 
 
 def fault(file: Path, plan: str) -> str:
@@ -178,6 +203,22 @@ def fault(file: Path, plan: str) -> str:
     if file.stat().st_size != note.bytes:
         return f"has {file.stat().st_size:,} bytes instead of {note.bytes:,}"
     return "" if sha256_of(file) == note.sha256 else "has other bytes than were written (SHA-256)"
+
+
+def pixel_fault(file: Path, samples: int, deep: bool) -> str:
+    """Decode some rows of a shard (the same each time) and digest their pixels again; return what is wrong, or ""."""
+    count = orjson.loads(note_of(file).read_bytes())["rows"]
+    drawn = ident.generator("verify", file.name).choice(count, min(samples, count), replace=False)
+    looked = set(range(count)) if deep else set(drawn.tolist())
+    digests = []
+    for number, (wanted, data) in enumerate(unpack(file)):
+        digests.append(wanted)
+        if number in looked and digest(decode(data, f"row {number}")) != wanted:
+            return f"row {number} shows other pixels than its digest says"
+    note = orjson.loads(note_of(file).read_bytes())
+    if len(digests) != note["rows"]:
+        return f"has {len(digests):,} rows instead of {note['rows']:,}"
+    return "" if ident.digest(digests) == note["digest"] else "has rows of other digests than its note says"
 
 
 def sha256_of(file: Path) -> str:
@@ -214,6 +255,11 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
             f"{file} cannot be written ({error.strerror or error}). Free some space or check the folder, and run the "
             "same command again: finished shards are kept."
         ) from None
+
+
+def drafts(file: Path) -> list[Path]:
+    """Return what builds that were stopped left of a shard and its note."""
+    return [draft for name in (file.name, note_of(file).name) for draft in file.parent.glob(f".{name}.*.part")]
 
 
 def _parquet(stream: IO[bytes], content: Iterator[dict[str, Any]]) -> None:
@@ -281,3 +327,23 @@ def _pairs(content: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     entries = iter(content)
     for about, data in zip(entries, entries, strict=True):
         yield orjson.loads(about)["digest"], data
+
+
+def card(about: Mapping[str, Any]) -> str:
+    """Return the page beside the shards of a manifest, whose head tells `datasets` which files belong together."""
+    suffix = SUFFIXES[about["format"]]
+    head = [f"- config_name: {name}\n  data_files: {name}-*-of-*.{suffix}" for name in about["parts"]]
+    other = [name for name, part in about["parts"].items() if part["stands_in_for"]]
+    note = f"\nOther photographs stand in for the paper's in: {', '.join(other)}.\n" if other else ""
+    counts = [f"| {name} | {part['series']:,} | {part['stimuli']:,} |" for name, part in about["parts"].items()]
+    licences = [f"| {name} | {one['licence']} | {one['where']} |" for name, one in about["sources"].items()]
+    return "\n".join(
+        (
+            "---", "configs:", *head, "---", f"# {about['dataset']}, built by limen {about['limen']}", note,
+            "| part | series | stimuli planned |", "|---|---|---|", *counts, "",
+            "A stimulus whose pixels equal its reference is not written: `left_out` in the notes counts them.", "",
+            "Each row carries the licence of its reference; what is made of it is under the same terms.", "",
+            "| source | licence | published at |", "|---|---|---|", *licences, "",
+            f"Columns: {', '.join(COLUMNS)}. Level 0 is the reference itself.", "",
+        )
+    )  # fmt: skip

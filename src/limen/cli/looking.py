@@ -107,9 +107,9 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
             rows: dict[str, list[tuple[str, Image]]] = {}
             for kind in (kind for kind in kinds if kind.of == reference.kind):
                 top = len(kind.ladder)
-                usual = dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top))
+                spread = list(dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top)))
                 stimulus = Series(reference, kind, seed).open()
-                wanted = [_integer(k) for k in split(levels)] or usual
+                wanted = [_integer(k) for k in split(levels)] or spread
                 rows[kind.name] = [(str(level), stimulus(level).pixels) for level in wanted]
                 for level, picture in rows[kind.name]:
                     written.append(out / f"{stem}_{kind.name}_{int(level):03d}.png")

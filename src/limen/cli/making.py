@@ -1,6 +1,7 @@
 """Data sets: plan, build, verify."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.group import JSON, main, split
-from limen.errors import InputError
+from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.printing import print_json, print_table, tame
 
 if TYPE_CHECKING:
+    from limen.building import Built
     from limen.dataset import Given, Held
 
 MOST = 20  # lines about single references
@@ -38,7 +40,7 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
 
     given = datasets.Given.parse(sources, photographs, name)
     with _counting("reading references") as counted:
-        held = datasets.survey(datasets.find(name), given, progress=lambda reference: counted())
+        held = datasets.survey(datasets.find(name), given, progress=lambda reference: counted(), strict=False)
     if as_json:
         print_json(_plain(name, held, given))
         return
@@ -73,25 +75,64 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
     places = datasets.Given.parse(given["sources"], given["photographs"], name)
     wanted = datasets.chosen(name, split(given["parts"]))
     share = _share(given["share"])
+    _can_write(form)
     left = [part for part in wanted if not places.places(part)]
     if left and given["parts"]:
         raise InputError(datasets.missing(left[0]))
     with _counting("reading references") as counted:
-        held = datasets.survey(wanted, places, limit, seed, lambda reference: counted())
+        held = datasets.survey(wanted, places, limit, seed, lambda reference: counted(), strict=False)
+    _spared(held, named=bool(given["parts"]))
     work = building.plan(name, held, format=form, limit=limit, seed=seed, stimuli=given["shard_stimuli"])
     with _counting("stimuli") as counted:
         done = building.build(out, work, workers, share, counted)
     _refused(held)
-    for part in left:
-        click.echo(f"not made: {tame(datasets.missing(part))}", err=True)
+    for line in (*map(datasets.missing, left), *_faults(held)):
+        click.echo(f"not made: {tame(line)}", err=True)
     if as_json:
         print_json({key: getattr(done, key) for key in done.__slots__} | {"out": str(out)})
         return
-    click.echo(
-        f"{done.written:,} shards written, {done.kept:,} were there: {done.stimuli:,} stimuli, "
-        f"{done.bytes / 1e6:,.1f} MB, {done.core_seconds:,.1f} core seconds, {done.seconds:,.1f} s. "
-        f"Check them: limen dataset verify {out}"
+    click.echo(f"{_said(done)} Check them: limen dataset verify {shlex.quote(str(out))}")
+
+
+def _can_write(form: str) -> None:
+    """Refuse a format before any reference is read, which may take minutes."""
+    from limen.shard import SUFFIXES, pyarrow
+
+    if form not in SUFFIXES:
+        raise UnknownNameError("format", form, SUFFIXES)
+    if form == "parquet":
+        pyarrow()
+
+
+def _spared(held: "tuple[Held, ...]", named: bool) -> None:
+    """Raise the first fault, but for libraries that are missing for parts nobody named where others can be made."""
+    some = any(one.series for one in held)
+    for one in held:
+        if one.fault and (named or not some or not isinstance(one.fault, MissingExtraError)):
+            raise one.fault
+
+
+def _faults(held: "tuple[Held, ...]") -> list[str]:
+    """Return why places could not be read, one line for all parts that drew on one."""
+    lines: dict[str, list[str]] = {}
+    for one in held:
+        if one.fault:
+            lines.setdefault(str(one.fault), []).append(one.part.name)
+    return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
+
+
+def _said(done: "Built") -> str:
+    equal = ", ".join(f"{part} {count:,}" for part, count in done.left_out.items())
+    none = f" ({sum(done.left_out.values()):,} more look like their reference and were left out: {equal})" * bool(equal)
+    return (
+        f"{_many(done.written, 'shard')} written, {done.kept:,} {'was' if done.kept == 1 else 'were'} there: "
+        f"{_many(done.stimuli, 'stimulus', 'stimuli')}{none}, {done.bytes / 1e6:,.1f} MB, "
+        f"{done.core_seconds:,.1f} core seconds, {done.seconds:,.1f} s."
     )
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 @dataset.command("verify")
@@ -109,7 +150,7 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
         print_json({"faults": faults, "repair": command})
     elif not faults:
         shards = len(building.read_manifest(folder)["shards"])
-        click.echo(f"{shards:,} shards: all there and as they were built.")
+        click.echo(f"{_many(shards, 'shard')}: all there and as built.")
     else:
         for fault in faults:
             click.echo(tame(str(fault)))
@@ -119,9 +160,9 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
 
 
 def _share(text: str) -> tuple[int, int]:
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal()):
-        raise InputError(f"--shard takes I/N, not {text!r}: --shard 1/8 for the first of eight jobs.")
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise InputError(f"--shard takes I/N, 1 <= I <= N, not {text!r}: --shard 1/8 for the first of eight jobs.")
     return int(first), int(second)
 
 
@@ -140,7 +181,7 @@ def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
     rows = []
     for one in held:
         part = one.part
-        found = (f"{one.count.references:,}", f"{one.count.stimuli:,}") if one.given else ("not on disk", "")
+        found = (f"{one.count.references:,}", f"{one.count.stimuli:,}") if one.given else (_state(one), "")
         counts = (part.paper.references, part.paper.stimuli, part.public.references, part.public.stimuli)
         rows.append((part.name, part.source, *(f"{count:,}" for count in counts), *found))
     sums = [total((one.part.pool, getattr(one.part, which)) for one in held) for which in ("paper", "public")]
@@ -148,11 +189,19 @@ def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
     rows.append(("total", "", *(f"{n:,}" for s in (*sums, here) for n in (s.references, s.stimuli))))
     notes = [f"{one.part.name}: {_gap(one)}" for one in held if one.part.gap]
     notes += ["References that several parts share count once in the total. On disk an edit is a series of its own."]
+    notes += _faults(held)
     if any(one.stands_in for one in held):
         notes += ["Other photographs stand in for KonJND-1k's: those parts are not the paper's stimuli."]
     columns = ("part", "source", "references", "stimuli", "public refs", "public stimuli", "series on disk", "stimuli")
     print_table(Table(f"{name}: the paper's counts, what can be had, what is here", columns, tuple(rows), tuple(notes)))
     print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held)))
+
+
+def _state(one: "Held") -> str:
+    if isinstance(one.fault, MissingExtraError):
+        extra = str(one.fault).rpartition("pip install ")[2]
+        return "needs " + extra.strip("'")
+    return "cannot be read" if one.fault else "not on disk"
 
 
 def _gap(one: "Held") -> str:
@@ -166,7 +215,9 @@ def _gap(one: "Held") -> str:
 def _sources(held: "tuple[Held, ...]") -> tuple[tuple[str, ...], ...]:
     from limen import source
 
-    every = [source.find(name) for name in dict.fromkeys(one.part.source for one in held)]
+    names = [one.part.source for one in held]
+    names += [series.reference.source for one in held if one.stands_in for series in one.series]
+    every = [source.find(name) for name in dict.fromkeys(names)]
     return tuple((one.name, one.licence or "none stated", one.where, one.get) for one in every)
 
 
@@ -180,7 +231,7 @@ def _plain(name: str, held: "tuple[Held, ...]", given: "Given") -> dict[str, Any
             "name": one.part.name, "source": one.part.source, "distortion": one.part.distortion,
             "paper": asdict(one.part.paper), "public": asdict(one.part.public), "gap": one.part.gap,
             "on_disk": {"series": one.count.references, "stimuli": one.count.stimuli} if one.given else None,
-            "other_photographs": one.stands_in, "refused": one.refused,
+            "other_photographs": one.stands_in, "refused": one.refused, "fault": str(one.fault or ""),
         }
         for one in held
     ]  # fmt: skip

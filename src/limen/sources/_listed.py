@@ -36,6 +36,13 @@ def lacking(name: str, path: str, wrong: str, expected: str) -> InputError:
     return InputError(f"{name}={readable(path)}: {wrong}. Expected: {expected}. {about.get}{where}")
 
 
+def there(path: str) -> Path:
+    """Return the place a source was given, or raise `InputError` where nothing lies."""
+    if not os.path.exists(path):
+        raise InputError(f"No file or folder {readable(path)!r}. Check the path.")
+    return Path(path)
+
+
 def plain(text: object) -> str:
     """Return an id of a data set as a part of a name; raise `InputError` for one that could be a path."""
     given = str(text) if isinstance(text, str | int) and not isinstance(text, bool) else ""

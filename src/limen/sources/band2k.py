@@ -2,11 +2,10 @@
 
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 
 from limen.errors import InputError
 from limen.source import Reference, Refusal, source
-from limen.sources._listed import inside, lacking, lines, number, two
+from limen.sources._listed import inside, lacking, lines, number, there, two
 from limen.sources._pairs import of_two
 
 EXPECTED = (
@@ -26,7 +25,7 @@ def band2k(path: str) -> Iterator[Reference | Refusal]:
     How the release lays out its folders is nowhere written, so limen reads no layout of it: only the CSV
     (`band2k=FILE.csv`, or a folder that holds one CSV).
     """
-    table = Path(path)
+    table = there(path)
     if table.is_dir():
         tables = sorted(table.glob("*.csv"))
         if len(tables) != 1:

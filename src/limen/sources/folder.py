@@ -8,7 +8,11 @@ from limen.image import SUFFIXES
 from limen.source import Reference, Refusal, of_file, source
 
 
-@source("folder", get="Any images of yours: PNG, JPEG, WebP, TIFF or BMP, in a folder or one by one.")
+@source(
+    "folder",
+    licence="the photographs' own",
+    get="Any images of yours: PNG, JPEG, WebP, TIFF or BMP, in a folder or one by one.",
+)
 def folder(path: str) -> Iterator[Reference | Refusal]:
     """A file, or a folder of images searched whole, in order of names."""
     place = Path(path)

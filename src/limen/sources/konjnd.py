@@ -11,7 +11,7 @@ from PIL import UnidentifiedImageError
 
 from limen.errors import InputError
 from limen.source import Reference, Refusal, of_file, readable, source
-from limen.sources._listed import lacking
+from limen.sources._listed import lacking, there
 
 PAGE = "https://database.mmsp-kn.de/konjnd-1k-database.html"
 GET = "Download the images from the database's page and unpack them into one folder."
@@ -90,16 +90,14 @@ def _qualities() -> dict[tuple[tuple[int, ...], ...], int]:
 
 
 def _references(name: str, path: str, coded: bool) -> Iterator[Reference | Refusal]:
-    folder = Path(path)
+    folder = there(path)
     sources, variants, others = _sorted(folder)
     names = [known for known in sources if not coded or variants[known]]
     if not names:
         wrong = f"of {len(sources)} sources none has a _JPEG_ file" if sources else "there is no Study_SRC*.png"
         raise lacking(name, path, wrong, EXPECTED)
     if others:
-        yield Refusal(
-            f"{others} pictures of KonJND-1k's training and quiz were left out: Study_ files are the data set."
-        )
+        yield Refusal(f"{others} of KonJND-1k's pictures for training and quiz: Study_ files are the data set.")
     for known in names:
         first, *more = sources[known]
         found = of_file(first, known)
@@ -131,14 +129,15 @@ def _sorted(folder: Path) -> tuple[dict[str, list[Path]], dict[str, list[tuple[i
 
 
 def _checked(variants: list[tuple[int, Path]]) -> Iterator[Refusal]:
+    """Yield what is odd about coded files; limen makes its own levels, so their photographs are used all the same."""
     for number, file in variants:
         try:
             read = quality(file)
         except InputError as error:
-            yield Refusal(str(error))
+            yield Refusal(f"only the coded file {error} Its photograph is used.")
             continue
         if read != number:
             yield Refusal(
-                f"{readable(file.name)}: has the quantisation tables of quality {read}. The photograph is used, limen "
-                "makes its own levels; compare the file with the published one."
+                f"only the coded file {readable(file.name)}, which has the quantisation tables of quality {read}. "
+                "Compare it with the published one. Its photograph is used."
             )

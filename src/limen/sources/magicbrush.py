@@ -2,14 +2,13 @@
 
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from limen.errors import InputError
 from limen.image import Image
 from limen.source import Reference, Refusal, source
 from limen.sources import _cells
-from limen.sources._listed import plain
+from limen.sources._listed import plain, there
 from limen.sources._pairs import of_two
 
 PICTURES = ("source_img", "target_img")
@@ -29,7 +28,7 @@ def magicbrush(path: str) -> Iterator[Reference | Refusal]:
     instructions are not read.
     """
     kinds = {"img_id": _anything, "turn_index": _anything} | dict.fromkeys(PICTURES, _cells.pictorial)
-    for item in _cells.files("magicbrush", Path(path), kinds, EXPECTED):
+    for item in _cells.files("magicbrush", there(path), kinds, EXPECTED):
         if isinstance(item, Refusal):
             yield item
             continue

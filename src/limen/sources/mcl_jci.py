@@ -7,7 +7,7 @@ from pathlib import Path
 from limen.errors import InputError
 from limen.image import SUFFIXES
 from limen.source import Reference, Refusal, of_file, readable, source
-from limen.sources._listed import inside, lacking, lines
+from limen.sources._listed import inside, lacking, lines, there
 
 NAME = "mcl-jci"
 EXPECTED = "a folder of the source images, or a CSV file with the column reference: paths relative to its folder"
@@ -25,7 +25,7 @@ def mcl_jci(path: str) -> Iterator[Reference | Refusal]:
     How the release lays out its folders is nowhere written. In a folder, pictures named like its coded versions
     (ImageJND_SRC01_026.jpg) are left out, because limen makes its own levels; all other pictures are taken.
     """
-    place = Path(path)
+    place = there(path)
     found = _folder(place) if place.is_dir() else _table(place)
     some = False
     try:
@@ -42,9 +42,8 @@ def _folder(folder: Path) -> Iterator[Reference | Refusal]:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     sources = [file for file in files if not _CODED.fullmatch(file.stem)]
     if len(sources) < len(files):
-        yield Refusal(
-            f"{len(files) - len(sources)} coded versions (SRC01_026) were left out: limen makes its own levels."
-        )
+        coded = len(files) - len(sources)
+        yield Refusal(f"{coded} coded version{'s' * (coded > 1)} (like SRC01_026): limen makes its own levels.")
     for file in sources:
         yield of_file(file, file.relative_to(folder).as_posix())
 

@@ -8,6 +8,7 @@ from limen.errors import InputError
 from limen.image import Image, digest
 from limen.source import Reference, Refusal, source
 from limen.sources import _cells
+from limen.sources._listed import there
 
 EXPECTED = "a file or folder of .parquet with a column of pictures: bytes, or struct{bytes, path}"
 
@@ -21,7 +22,7 @@ def parquet(path: str) -> Iterator[Reference | Refusal]:
     whole, mark, column = path.rpartition("#")
     if not mark or Path(path).exists():
         whole, column = path, "image"
-    for item in _cells.files("parquet", Path(whole), {column: _cells.pictorial}, f"{EXPECTED}, named {column!r}"):
+    for item in _cells.files("parquet", there(whole), {column: _cells.pictorial}, f"{EXPECTED}, named {column!r}"):
         if isinstance(item, Refusal):
             yield item
             continue

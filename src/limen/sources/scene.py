@@ -1,19 +1,23 @@
 """Views of the 3D scenes."""
 
 import functools
+import importlib.util
 import itertools
 from collections.abc import Iterator
 
 from limen import registry
 from limen import scene as scenes
+from limen.errors import MissingExtraError
 from limen.source import Reference, Refusal, source
 
 VIEWS = 50  # of each scene and factor, as in the paper
 
 
-@source("scene", licence="Apache-2.0", get="Drawn by limen: pip install 'limen[scene]'.", bare=True)
+@source("scene", licence="Apache-2.0", get="Drawn by limen; needs limen[scene].", bare=True)
 def scene(path: str) -> Iterator[Reference | Refusal]:
     """Views of the 3D scenes that limen draws: all scenes, or one (`scene=room`)."""
+    if importlib.util.find_spec("embreex") is None:  # said now, not when the first view is drawn
+        raise MissingExtraError("rendering a scene", "embreex", "scene")
     names = [path] if path else list(registry.every("scene"))
     of_each = [scenes.views(name, factor, VIEWS) for factor in scenes.MOTIONS for name in names]
     for view in itertools.chain.from_iterable(zip(*of_each, strict=True)):  # so that a limit takes some of each

@@ -9,7 +9,7 @@ import orjson
 
 from limen.errors import InputError
 from limen.source import Reference, Refusal, source
-from limen.sources._listed import bounded, inside, lacking, plain, two
+from limen.sources._listed import bounded, inside, lacking, plain, there, two
 from limen.sources._pairs import of_two
 
 NAME = "spot-the-diff"
@@ -27,13 +27,12 @@ def spot_the_diff(path: str) -> Iterator[Reference | Refusal]:
 
     An img_id that several annotators described is one pair, shown once.
     """
-    folder = next(
-        (place for place in (Path(path), Path(path) / "data") if (place / "annotations").is_dir()), Path(path)
-    )
-    there = [split for split in SPLITS if (folder / "annotations" / f"{split}.json").is_file()]
-    if not there:
+    place = there(path)
+    folder = next((one for one in (place, place / "data") if (one / "annotations").is_dir()), place)
+    splits = [split for split in SPLITS if (folder / "annotations" / f"{split}.json").is_file()]
+    if not splits:
         raise lacking(NAME, path, "there is no annotations/{train,val,test}.json", EXPECTED)
-    for split in there:
+    for split in splits:
         try:
             rows = _rows(folder / "annotations" / f"{split}.json")
         except InputError as error:
@@ -62,7 +61,8 @@ def _split(folder: Path, split: str, rows: list[Any]) -> Iterator[Reference | Re
             refused.append(Refusal(f"{split}.json row {number}: its img_id {error}."))
     repeats = len(rows) - len(refused) - len(ids)
     if repeats:
-        yield Refusal(f"{split}.json: {repeats} rows repeat an img_id: a pair is shown once.")
+        again = "1 repeated row" if repeats == 1 else f"{repeats} repeated rows"
+        yield Refusal(f"{again} of {split}.json: a pair is shown once.")
     yield from refused
     for img_id, number in ids.items():
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from limen.errors import InputError
 from limen.image import SUFFIXES, Image, decode, digest
 from limen.source import Reference, Refusal, readable, source
-from limen.sources._listed import LARGEST_PICTURE, lacking, relative
+from limen.sources._listed import LARGEST_PICTURE, lacking, relative, there
 
 EXPECTED = "a .tar file, or a folder of .tar shards, uncompressed, with pictures such as 0001.jpg"
 _BLOCK = 512  # bytes: of which headers and an archive's end are made
@@ -28,7 +28,7 @@ def webdataset(path: str) -> Iterator[Reference | Refusal]:
     whole, mark, extension = path.rpartition("#")
     if not mark or Path(path).exists():
         whole, extension = path, ""
-    place = Path(whole)
+    place = there(whole)
     shards = sorted(place.rglob("*.tar")) if place.is_dir() else [place]
     some, first = False, "there is no .tar file"
     for number, shard in enumerate(shards):
