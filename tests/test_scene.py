@@ -404,3 +404,22 @@ def test_the_room_has_something_to_see(room: Studio) -> None:
 def test_a_sheet_is_a_grid() -> None:
     with pytest.raises(InputError, match="grid of points"):
         sheet(np.zeros((3, 3)), "m")
+
+
+def test_a_report_draws_views_again(tmp_path: Path) -> None:
+    """A run holds a view's recipe; its pictures come from the scene, and only where it is still the same scene."""
+    from limen import distortion
+    from limen.report import pictures
+    from limen.store import SeriesRow, Store
+
+    view = scene.views("room", "angle", count=3)[2]
+    kind = distortion.find("angle")
+    about = {"version": kind.version, "ladder": kind.ladder.digest}
+    row = SeriesRow("s", "angle", kind.word, view.name, view.digest, f"{view.digest}/0", len(kind.ladder), "scene")
+    with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
+        with pytest.raises(InputError, match="limen render scene=room"):
+            pictures.renderer(store, row)
+        assert digest(pictures.renderer(store, row, views=True)(1)) == digest(view.at(1.0))
+        other = SeriesRow("s", "angle", kind.word, view.name, "another", "another/0", 50, "scene")
+        with pytest.raises(InputError, match="in another way"):
+            pictures.renderer(store, other, views=True)

@@ -326,7 +326,7 @@ def _renderer(view: _View, outcome: Outcome) -> Any:
     """Return a function from level to picture, from the first run that has kept the reference."""
     there = [run for run in view.runs if outcome.series in run.store.series()]
     kept = [run for run in there if run.store.picture(outcome.series.picture) is not None]
-    return pictures.renderer((kept or there)[0].store, outcome.series)
+    return pictures.renderer((kept or there)[0].store, outcome.series, views=True)
 
 
 def _fault_figures(view: _View) -> Iterator[dict[str, Any]]:

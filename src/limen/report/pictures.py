@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import importlib.util
 import io
 import statistics
 from collections import Counter
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from limen import distortion as distortions
+from limen import scene
 from limen.analysis import Outcome, Status
+from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.ladder import Ladder
@@ -65,16 +68,20 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def renderer(store: Store, row: SeriesRow) -> Callable[[int], Image]:
+def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int], Image]:
     """Return a function from level to stimulus, as it was shown.
+
+    Args:
+        store: of the run.
+        row: the series.
+        views: also draw views of scenes, which take most of a second each.
 
     Raises:
         InputError: it cannot be drawn as it was shown, and why.
     """
     kind = distortions.find(row.distortion)
     if kind.of in ("angle", "distance"):
-        scene = row.name.partition("-")[0]
-        raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={scene}.")
+        return _view(kind, row, views)
     if kind.of != "image":
         raise InputError("The pictures of a pair are not kept in the run: they are in the data set it came from.")
     data = store.picture(row.picture)
@@ -84,6 +91,17 @@ def renderer(store: Store, row: SeriesRow) -> Callable[[int], Image]:
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
     return functools.lru_cache(maxsize=16)(kind.render(decode(data, "the kept reference"), row.key))
+
+
+def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:
+    """Return a function from level to a view of a scene, where this limen has that very view."""
+    name = row.name.partition("-")[0]
+    if not wanted or importlib.util.find_spec("embreex") is None:
+        raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={name}.")
+    for view in scene.views(name, kind.of):
+        if view.digest == row.picture:
+            return functools.lru_cache(maxsize=16)(kind.render(view, row.key))
+    raise InputError(f"This limen draws the scene {name} in another way than the run did, or has not this view of it.")
 
 
 def stimuli(draw: Callable[[int], Image], outcome: Outcome, ladder: Ladder, most: int = 4) -> list[Stimulus]:
