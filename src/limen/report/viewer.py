@@ -27,7 +27,7 @@ from limen.analysis import Analysis, Outcome, Response, Status
 from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
-from limen.procedure import Probe, begin
+from limen.procedure import Probe, pending
 from limen.report import gallery, html, pictures
 from limen.report.gallery import Gallery
 from limen.store import SeriesRow, Store
@@ -355,6 +355,8 @@ def waiting(run: Shown, outcome: Outcome) -> Iterator[list[Any]]:
     The procedure is replayed up to the questions it could not go on without. An attempt keeps the key of what was
     shown but not its level, so those of a series are counted together.
     """
+    if outcome.status not in (Status.UNFINISHED, Status.UNDETERMINED):
+        return
     needed = _open_probes(run, outcome)
     failed = sorted(_failures(run, outcome).items()) if needed else []
     told = ", ".join(f"{html.clean(kind, 60)} ({count})" for kind, count in failed)
@@ -371,14 +373,7 @@ def _open_probes(run: Shown, outcome: Outcome) -> tuple[Probe, ...]:
     wave = run.store.waves(observer, outcome.question).get(outcome.series.id, 0)
     prior = decode(run.store.priors(observer, outcome.question).get((outcome.series.distortion, wave)))
     known = {response.probe: response.verdict for response in outcome.responses}
-    course = begin(method, ladder, prior)
-    try:
-        ask = next(course)
-        while all(probe in known for probe in ask.needed):
-            ask = course.send({probe: known[probe] for probe in ask.needed})
-    except StopIteration:
-        return ()
-    return tuple(probe for probe in ask.needed if probe not in known)
+    return tuple(probe for probe in pending(method, ladder, prior, known) if probe not in known)
 
 
 def _failures(run: Shown, outcome: Outcome) -> Counter[str]:
