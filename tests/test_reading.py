@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limen import question, reading
+from limen import phrases, question, reading
 from limen.reading import Fault, Flag, Verdict, read_choice, read_direct
 
 Row = tuple[str, str] | tuple[str, str, str]
@@ -981,3 +981,15 @@ def test_the_end_of_an_endless_answer_is_read() -> None:
 def test_a_change_of_the_reader_raises_its_version() -> None:
     """Change a row above, and this line reminds you that stored runs were steered by another reader."""
     assert reading.READER_VERSION == 1
+
+
+@given(FRAGMENTS)
+def test_the_quick_pattern_finds_what_the_whole_one_does(text: str) -> None:
+    plain = text.casefold().encode("ascii", "ignore").decode()
+    assert phrases.found(plain) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
+
+
+@pytest.mark.parametrize(("text", "finish", "verdict"), _rows(DIRECT))
+def test_the_quick_pattern_on_answers_as_they_are(text: str, finish: str, verdict: Verdict) -> None:
+    plain = text.casefold().encode("ascii", "ignore").decode()
+    assert phrases.found(plain) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
