@@ -171,3 +171,20 @@ def test_golden_numbers(written: Path) -> None:
         {key: row[key] for key in ("observer", "distortion", "question")} | row["count"] for row in every["redundancy"]
     ]
     assert {"unnoticed": curves, "redundancy": shares} == json.loads((GOLDEN / "report.json").read_text())
+
+
+def test_faults_are_added_up_by_part(chains: Path) -> None:
+    from limen.analysis import analyse
+    from limen.report import tables
+    from limen.store import Store
+
+    with Store.open(chains) as store:
+        analysis = analyse(store)
+    lines = {row[:3]: row for row in tables.faults(analysis).rows}
+    for observer in ("dull", "simulated:keen"):
+        mine = [row for row in analysis.answers if (row.observer, row.question) == (observer, "direct")]
+        line = lines["all low-level", observer, "direct"]
+        assert line[3] == f"{sum(row.questions for row in mine):,}"
+        wrong = (sum(row.inversions.k for row in mine), sum(row.inversions.n for row in mine))
+        assert line[-1] == f"{wrong[0]} of {wrong[1]}"
+    assert not any(row[0].startswith("all injection") for row in lines)

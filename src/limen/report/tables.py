@@ -12,6 +12,7 @@ from limen import shares
 from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
+from limen.relations import PARTS, part_of
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
 Row = TypeVar("Row", JndRow, AnswerRow, CurveRow, EstimateRow)
@@ -88,16 +89,40 @@ def nth_jnds(analysis: Analysis) -> Table:
 def faults(analysis: Analysis) -> Table:
     """Return the table of what was wrong with the answers, with Wilson intervals."""
     rows = []
-    for row in in_order(analysis, analysis.answers):
+    for row in (*in_order(analysis, analysis.answers), *_by_part(analysis)):
         shares = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
         wrong = f"{row.inversions.k} of {row.inversions.n}"
         rows.append((row.distortion, *_who(analysis, row), f"{row.questions:,}", *shares, wrong))
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
-        "of two levels of a series with a yes and a no, the lower one got the yes (pairs depend: no interval).",
+        "of two levels of a series with a yes and a no, the lower one got the yes (pairs depend: no interval). "
+        "A part's row adds its distortions up; an answer that two of them share counts twice.",
     )
     return _table(analysis, "Faults of the answers", columns, rows, notes)
+
+
+def _by_part(analysis: Analysis) -> Iterable[AnswerRow]:
+    """Yield the answers of each part of the data set that the run has more than one distortion of, added up."""
+    mine: dict[tuple[str, str, str], list[AnswerRow]] = {}
+    for row in in_order(analysis, analysis.answers):
+        mine.setdefault((part_of(row.distortion), row.observer, row.question), []).append(row)
+    for (part, _, _), rows in sorted(mine.items(), key=lambda item: [*PARTS, ""].index(item[0][0])):
+        if part and len(rows) > 1:
+            yield dataclasses.replace(
+                rows[0],
+                distortion=f"all {part}",
+                questions=sum(row.questions for row in rows),
+                antilogy=_sum(row.antilogy for row in rows),
+                gibberish=_sum(row.gibberish for row in rows),
+                deficiency=_sum(row.deficiency for row in rows),
+                unreadable=_sum(row.unreadable for row in rows),
+                inversions=_sum(row.inversions for row in rows),
+            )
+
+
+def _sum(shares: Iterable[Share]) -> Share:
+    return Share(*map(sum, zip(*((share.k, share.n) for share in shares), strict=True)))
 
 
 def alarms(analysis: Analysis) -> Table:
