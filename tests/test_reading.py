@@ -9,7 +9,7 @@ import time
 from itertools import cycle, islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from limen import phrases, question, reading
@@ -943,6 +943,7 @@ def test_how_it_ended_changes_no_flag(reader, text: str) -> None:  # type: ignor
 @settings(max_examples=300)
 def test_case_and_dress_change_no_flag(written, case, dress: str) -> None:  # type: ignore[no-untyped-def]
     reader, text = written
+    assume("<b>" not in dress or "<b>" not in text.casefold())  # the letter B, as a tag, in bold: nobody can tell
     assert reader(dress.format(case(text)), "stop").flag is reader(text, "stop").flag
 
 
