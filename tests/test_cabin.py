@@ -18,8 +18,6 @@ from limen.rendering.surface import Patch, box
 from limen.rendering.upholstery import Trim, cord, cushion, facing, mirrored, oval, swept
 from limen.rendering.world import Caster, geometry, paint
 
-pytest.importorskip("embreex", reason="needs limen[scene]")
-
 BENCH = Camera((-1.2, 0.0, 1.12), 0.0, -9.0, 75.0)
 WHEEL = Camera((-0.22, 0.4, 1.12), -2.0, -14.0, 72.0)
 

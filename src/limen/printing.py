@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limen.report.tables import Table
+    from limen.report.table import Table
 
 
 def tame(text: str) -> str:

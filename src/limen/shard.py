@@ -242,9 +242,8 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
                 stream.flush()
                 os.fsync(stream.fileno())
             draft.replace(file)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        finally:
+            draft.unlink(missing_ok=True)  # of a block that ended well it is the file itself by now
         entry = os.open(file.parent, os.O_RDONLY)  # a new name is on disk when its folder is
         try:
             os.fsync(entry)

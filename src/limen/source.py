@@ -11,7 +11,7 @@ name of a source that needs no path (`demo`, `scene`). To add a source, put a fi
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -104,17 +104,12 @@ class Found:
     references: tuple[Reference, ...]
     refused: tuple[str, ...]
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The names of the sources they come from."""
-        return tuple(dict.fromkeys(reference.source for reference in self.references))
-
 
 def collect(
     places: Iterable[str | Path],
     limit: int = 0,
     progress: Callable[[str], None] = lambda name: None,
-    kinds: Container[str] | None = None,
+    kinds: Collection[str] | None = None,
 ) -> Found:
     """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
 
@@ -133,7 +128,7 @@ def collect(
     good: dict[str, Reference] = {}
     refused: list[str] = []
     count: Counter[str] = Counter()
-    other: dict[tuple[str, str], int] = Counter()
+    other: Counter[tuple[str, str]] = Counter()
     places = list(places)
     for item in itertools.chain.from_iterable(map(read, places)):
         if isinstance(item, Refusal):
@@ -144,7 +139,7 @@ def collect(
             continue
         progress(item.name)
         if limit and count[item.kind] >= limit:
-            if kinds is None or all(count[kind] >= limit for kind in _listed(kinds)):
+            if kinds is None or all(count[kind] >= limit for kind in kinds):
                 break
             continue
         if item.digest in good:
@@ -215,7 +210,3 @@ def of_file(file: Path, name: str) -> Reference | Refusal:
 def readable(name: str) -> str:
     """Return a file's name as text that can be stored, with bytes that are no UTF-8 spelt out."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def _listed(kinds: Container[str]) -> list[str]:
-    return [kind for kind in ("image", "angle", "distance", "pair", "scored pair") if kind in kinds]

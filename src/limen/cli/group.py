@@ -1,6 +1,12 @@
 """The group that commands join, and what several of them share."""
 
+from collections.abc import Sequence
+
 import click
+
+from limen.printing import tame
+
+MOST = 20  # lines about single files, references or series
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -16,6 +22,14 @@ def main() -> None:
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def left_out(lines: Sequence[str]) -> None:
+    """Say on stderr what could not be used."""
+    for line in lines[:MOST]:
+        click.echo(f"left out: {tame(line)}", err=True)
+    if len(lines) > MOST:
+        click.echo(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
 
 
 def split(names: str) -> list[str]:

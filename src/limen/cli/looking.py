@@ -21,7 +21,7 @@ SHELVES = ("distortions", "observers", "procedures", "questions", "scenes", "sou
 def list_(shelf: str | None, as_json: bool) -> None:
     """List distortions, observers, procedures, questions, scenes and sources."""
     from limen import question, registry
-    from limen.report.tables import Table
+    from limen.report.table import Table
 
     rows: list[tuple[str, str, str]] = []
     for noun, name in registry.SHELVES.items():
@@ -41,7 +41,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
     from limen import distortion, registry
-    from limen.report.tables import Table
+    from limen.report.table import Table
 
     for noun in ("source", "scene"):
         if name in registry.every(noun) and name not in registry.every("distortion"):

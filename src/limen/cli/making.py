@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main, split
+from limen.cli.group import JSON, left_out, main, split
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.printing import print_json, print_table, tame
 
 if TYPE_CHECKING:
     from limen.building import Built
     from limen.dataset import Given, Held
-
-MOST = 20  # lines about single references
 
 SOURCE = click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a source lies; repeat it.")
 PHOTOGRAPHS = click.option(
@@ -167,16 +165,12 @@ def _share(text: str) -> tuple[int, int]:
 
 
 def _refused(held: "tuple[Held, ...]") -> None:
-    lines = list(dict.fromkeys(line for one in held for line in one.refused))
-    for line in lines[:MOST]:
-        click.echo(f"left out: {tame(line)}", err=True)
-    if len(lines) > MOST:
-        click.echo(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
+    left_out(list(dict.fromkeys(line for one in held for line in one.refused)))
 
 
 def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
     from limen.dataset import total
-    from limen.report.tables import Table
+    from limen.report.table import Table
 
     rows = []
     for one in held:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main, split
+from limen.cli.group import JSON, MOST, left_out, main, split
 from limen.errors import InputError
 from limen.printing import print_json, print_table, tame
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from limen.study import Progress, Spec
 
 UNFINISHED = 2
-MOST = 20  # lines about single files or series
 
 
 @main.command()
@@ -161,10 +160,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
 def _account(progress: "Progress", out: Path) -> None:
     """Say on stderr what it cost and what is left."""
-    for line in progress.refused[:MOST]:
-        click.echo(f"left out: {tame(line)}", err=True)
-    if len(progress.refused) > MOST:
-        click.echo(f"left out: ... and {len(progress.refused) - MOST:,} more.", err=True)
+    left_out(progress.refused)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(

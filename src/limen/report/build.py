@@ -24,7 +24,7 @@ from limen.report import shares as pairs
 from limen.report.figures import Spec
 from limen.report.gallery import Gallery
 from limen.report.opening import Run, differences, open_runs
-from limen.report.tables import Table
+from limen.report.table import Table, in_order
 from limen.report.together import together
 
 CARD = 700  # px
@@ -362,7 +362,7 @@ def _said(view: _View) -> Iterator[dict[str, str]]:
 def _published(view: _View) -> list[Table]:
     fixtures = _fixtures(view.all)
     measured: dict[str, list[tuple[str, str]]] = {}
-    for row in tables.in_order(view.all, view.all.jnds):
+    for row in in_order(view.all, view.all.jnds):
         if row.order == 1 and row.n and row.observer not in fixtures:
             mean = (
                 f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"

@@ -275,7 +275,7 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
         {"transform": [{"filter": "datum.half"}], "mark": {**mark, "filled": True}, "encoding": place},
         {"transform": [{"filter": "!datum.half"}], "mark": {**mark, "strokeWidth": 1}, "encoding": place},
     ]  # fmt: skip
-    return {**_multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
+    return {**multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
 
 
 def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
@@ -320,7 +320,7 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": look["color"]}},
         {"mark": {"type": "point", "filled": True, "size": 24, "opacity": 1}, "encoding": {"x": x, "y": y, **look}},
     ]
-    return {**_multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
+    return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
 
 def card(drawn: Spec, lines: Sequence[str], warning: str) -> Spec:
@@ -364,10 +364,10 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
         {"mark": {"type": "line", "strokeWidth": 1.5, "interpolate": "step-after"},
          "encoding": {"x": x, "y": {**y, "field": "share"}, **colours}},
     ]  # fmt: skip
-    return {**_multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
+    return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
 
-def _multiples(values: list[Spec], layer: list[Spec], width: int) -> Spec:
+def multiples(values: list[Spec], layer: list[Spec], width: int) -> Spec:
     """Return a panel for each distortion, as many in a row as the page is wide."""
     columns = min(5 if width > 500 else 2, len({item["distortion"] for item in values}) or 1)
     return {

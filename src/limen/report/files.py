@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limen.backbones import Parameters
-from limen.errors import InputError
-from limen.report import build, figures
-from limen.report.figures import Spec
+from limen.report import build, figures, html
 
 WIDTH = 760  # px of a figure on paper
 SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
@@ -27,14 +25,14 @@ def tables(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] |
         InputError: the folder cannot be written.
     """
     content = build.data(runs, sizes)
-    written = [_write(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())]
+    written = [_write(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False))]
     for name, rows in _named(content).items():
         columns = list(dict.fromkeys(key for row in rows for key in row))
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer)
         writer.writerow(columns)
         writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-        written.append(_write(folder / f"{name}.csv", buffer.getvalue().encode("utf-8", "replace")))
+        written.append(_write(folder / f"{name}.csv", buffer.getvalue()))
         parquet = _parquet(columns, rows)
         if parquet is not None:
             written.append(_write(folder / f"{name}.parquet", parquet))
@@ -51,7 +49,7 @@ def drawings(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters]
     """
     written = []
     for name, spec in build.specifications(runs, WIDTH, sizes).items():
-        written.append(_write(folder / f"{name}.svg", figures.on_paper(spec).encode()))
+        written.append(_write(folder / f"{name}.svg", figures.on_paper(spec)))
         written.append(_write(folder / f"{name}.png", figures.as_png(spec, SCALE)))
     return written
 
@@ -112,15 +110,5 @@ def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes
     return buffer.getvalue()
 
 
-def _write(file: Path, content: bytes) -> Path:
-    draft = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        draft.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written ({error.strerror}). Give another place.") from None
-    return file
-
-
-__all__ = ["SCALE", "WIDTH", "Spec", "card", "drawings", "tables"]
+def _write(file: Path, content: str | bytes) -> Path:
+    return html.write(file, content, "Give another place.")

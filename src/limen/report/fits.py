@@ -2,22 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from limen.analysis import FEW, Analysis
 from limen.curve import Interval, Share
 from limen.fitting import ComparisonRow, FitRow, PowerRow
-from limen.report.tables import Table, brief, plain
+from limen.report.table import Table, heads, in_order, table
+from limen.report.tables import brief, plain
 from limen.statistics.posterior import Parameter, Side
-
-
-class _Row(Protocol):
-    @property
-    def observer(self) -> str: ...
-    @property
-    def question(self) -> str: ...
-    @property
-    def distortion(self) -> str: ...
 
 
 def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
@@ -215,21 +207,3 @@ def _window_note(row: FitRow) -> str:
     remedy = f"--confirm {row.window_needed - 1} would do" if row.window_needed < 10 else "no window would do"
     short = f"too many false alarms for {row.window} yes in a row"
     return f"{row.observer}, {row.distortion}: {short} ({remedy}): J is too low."
-
-
-def heads(analysis: Analysis, row: _Row) -> tuple[str, ...]:
-    who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
-    return (row.distortion, *who, *((row.question,) if len(analysis.manifest["questions"]) > 1 else ()))
-
-
-def in_order(analysis: Analysis, rows: Sequence[Any]) -> list[Any]:
-    """Return rows by distortion, then by observer and question as the study names them."""
-    observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
-    return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
-
-
-def table(
-    analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...]
-) -> Table:
-    who = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
-    return Table(title, ("distortion", *who, *columns), tuple(rows), notes, heads=1 + len(who))

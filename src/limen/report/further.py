@@ -19,7 +19,8 @@ from limen.report import laws as law_tables
 from limen.report import relations as relation_tables
 from limen.report import shares as share_tables
 from limen.report.figures import Spec
-from limen.report.tables import Table, plain
+from limen.report.table import Table
+from limen.report.tables import plain
 
 SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
 LARGE = 3_000  # complete series up to which a report fits thresholds and laws; `limen fit` has no limit

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limen.errors import InputError
-from limen.report.tables import Table
+from limen.report.table import Table
 
 _MOST = 6000  # characters of any one text on the page
 _NUMERIC = re.compile(r"(?:[-\d.,>\[\]%* ]|\bof\b)+")
@@ -75,14 +75,15 @@ def render(view: Mapping[str, Any]) -> str:
     return environment.from_string(template).render(view) + "\n"
 
 
-def write(out: Path, content: str) -> None:
+def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") -> Path:
     """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
     draft = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content.encode("utf-8", "replace"))
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
         draft.replace(out)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise InputError(f"{out} cannot be written ({error.strerror}). Give another --out.") from None
+        raise InputError(f"{out} cannot be written ({error.strerror}). {remedy}") from None
+    return out

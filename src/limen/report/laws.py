@@ -6,9 +6,9 @@ from typing import Any
 from limen.analysis import Analysis
 from limen.laws import FEWEST, LONG, Fitted, Law, LawRow
 from limen.redundancy import Mean, RedundancyRow
-from limen.report.figures import COLOURS, INK, Spec
-from limen.report.fits import heads, in_order, table
-from limen.report.tables import Table, brief, plain
+from limen.report.figures import COLOURS, INK, Spec, multiples
+from limen.report.table import Table, heads, in_order, table
+from limen.report.tables import brief, plain
 
 _COLOURS = dict(zip(Law, COLOURS, strict=False))
 _DASHES = {Law.LINEAR: [1, 0], Law.EXPONENTIAL: [6, 3], Law.SATURATING: [2, 3], Law.STAIR: [8, 2, 2, 2]}
@@ -123,16 +123,7 @@ def courses(rows: Iterable[LawRow], width: int) -> Spec:
          "mark": {"type": "point", "filled": True, "size": 24, "opacity": 1, "color": INK},
          "encoding": {"x": x, "y": y}},
     ]  # fmt: skip
-    columns = min(5 if width > 500 else 2, len({item["distortion"] for item in values}) or 1)
-    return {
-        "data": {"values": values},
-        "facet": {"field": "distortion", "type": "nominal", "title": None},
-        "columns": columns,
-        "spec": {"width": (width - 46) // columns - 16, "height": 92, "layer": layer},
-        "spacing": {"row": 78, "column": 16},
-        "bounds": "flush",
-        "resolve": {"axis": {"x": "independent"}},
-    }
+    return {**multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
 
 
 def records(redundant: Sequence[RedundancyRow], rows: Sequence[LawRow]) -> dict[str, Any]:

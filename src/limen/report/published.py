@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from limen import published
-from limen.report.tables import Table
+from limen.report.table import Table
 
 SOURCE = published.SOURCE
 COLUMNS = {

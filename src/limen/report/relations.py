@@ -9,7 +9,8 @@ from limen.curve import Interval, Share
 from limen.published import HUMAN, LARGE, SOURCE, Drawn, Published
 from limen.relations import PARTS, Average, Board, Matrix, Pair, PromptingRow, Reduction, Relations, Score, WithinRow
 from limen.report.figures import Spec, identity
-from limen.report.tables import Table, plain
+from limen.report.table import Table
+from limen.report.tables import plain
 from limen.statistics.inference import Correlation
 
 RESTRICTED = "Means are restricted at L (a reference without a JND counts as L): the paper's mean over '>50 as 50'"

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from limen.analysis import Analysis
 from limen.curve import Share
 from limen.fitting import ScoredRow
-from limen.report.fits import heads, in_order, table
-from limen.report.tables import Table
+from limen.report.table import Table, heads, in_order, table
 from limen.shares import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.statistics.survival import Survival
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from limen.curve import Share
-from limen.report.tables import Table
+from limen.report.table import Table
 from limen.simulation import Result
 
 

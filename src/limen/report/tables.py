@@ -4,37 +4,17 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from limen import shares
-from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, EstimateRow, JndRow, Outcome, Quantile, Status
+from limen.analysis import FEW, Analysis, AnswerRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
 from limen.reading import Flag
 from limen.relations import PARTS, part_of
+from limen.report.table import Table, heads, in_order, table, who
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
-Row = TypeVar("Row", JndRow, AnswerRow, CurveRow, EstimateRow)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table to print.
-
-    Attributes:
-        title: what it shows.
-        columns: headings.
-        rows: cells, as text.
-        notes: what a reader must know to read it right.
-        heads: how many leading columns say what a row is of.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-    heads: int = 1
 
 
 def first_jnds(analysis: Analysis) -> Table:
@@ -44,22 +24,22 @@ def first_jnds(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             of = answers[row.observer, row.question, row.distortion]
-            rows.append((row.distortion, *_who(analysis, row), *_jnd_cells(row), _alarms(of), f"{row.questions:,}"))
+            rows.append((*heads(analysis, row), *_jnd_cells(row), _alarms(of), f"{row.questions:,}"))
     columns = (
         "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
     )  # fmt: skip
-    return _table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis))
+    return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis))
 
 
 def side_by_side(analysis: Analysis) -> Table:
     """Return the 1st JNDs with a column for each observer and question: the mean, and how many had none up to L."""
     rows = in_order(analysis, (row for row in analysis.jnds if row.order == 1))
-    columns = list(dict.fromkeys(_who(analysis, row) for row in rows))
+    columns = list(dict.fromkeys(who(analysis, row) for row in rows))
     cells: dict[str, list[str]] = {}
     for row in rows:
         line = cells.setdefault(row.distortion, ["-"] * len(columns))
         none = f", {row.censored.k} of {row.n} >{row.levels}" if row.censored.k else ""
-        line[columns.index(_who(analysis, row))] = f"{_number(row.mean)} {_interval(row.interval)}".strip() + none
+        line[columns.index(who(analysis, row))] = f"{_number(row.mean)} {_interval(row.interval)}".strip() + none
     return Table(
         "1st just noticeable difference, side by side",
         ("distortion", *(", ".join(column) for column in columns)),
@@ -73,7 +53,7 @@ def nth_jnds(analysis: Analysis) -> Table:
     rows = [
         (
             row.distortion,
-            *_who(analysis, row),
+            *who(analysis, row),
             str(row.order),
             f"{row.n - row.censored.k} of {row.n}",
             f"{_number(row.mean)} {_interval(row.interval)}".strip(),
@@ -83,7 +63,7 @@ def nth_jnds(analysis: Analysis) -> Table:
         if row.censored.k < row.n
     ]
     columns = ("order", "reached", "mean (restricted) [95 %]", "median")
-    return _table(analysis, "1st to n-th just noticeable difference", columns, rows)
+    return table(analysis, "1st to n-th just noticeable difference", columns, rows)
 
 
 def faults(analysis: Analysis) -> Table:
@@ -92,14 +72,14 @@ def faults(analysis: Analysis) -> Table:
     for row in (*in_order(analysis, analysis.answers), *_by_part(analysis)):
         shares = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
         wrong = f"{row.inversions.k} of {row.inversions.n}"
-        rows.append((row.distortion, *_who(analysis, row), f"{row.questions:,}", *shares, wrong))
+        rows.append((*heads(analysis, row), f"{row.questions:,}", *shares, wrong))
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
         "of two levels of a series with a yes and a no, the lower one got the yes (pairs depend: no interval). "
         "A part's row adds its distortions up; an answer that two of them share counts twice.",
     )
-    return _table(analysis, "Faults of the answers", columns, rows, notes)
+    return table(analysis, "Faults of the answers", columns, rows, notes)
 
 
 def _by_part(analysis: Analysis) -> Iterable[AnswerRow]:
@@ -128,20 +108,20 @@ def _sum(shares: Iterable[Share]) -> Share:
 def alarms(analysis: Analysis) -> Table:
     """Return the table of yes to identical pairs, undistorted and distorted ones apart, with Wilson intervals."""
     rows = [
-        (row.distortion, *_who(analysis, row), _rate(row.false_alarms_clean), _rate(row.false_alarms_distorted))
+        (*heads(analysis, row), _rate(row.false_alarms_clean), _rate(row.false_alarms_distorted))
         for row in in_order(analysis, analysis.answers)
     ]
     if len({row.distortion for row in analysis.answers}) > 1:
-        for who in dict.fromkeys((row.observer, row.question) for row in in_order(analysis, analysis.answers)):
-            mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == who]
-            of = next(row for row in analysis.answers if (row.observer, row.question) == who)
-            rows.append(("all", *_who(analysis, of), *map(_rate, _identical(mine))))
+        for asked in dict.fromkeys((row.observer, row.question) for row in in_order(analysis, analysis.answers)):
+            mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == asked]
+            of = next(row for row in analysis.answers if (row.observer, row.question) == asked)
+            rows.append(("all", *who(analysis, of), *map(_rate, _identical(mine))))
     columns = ("yes to identical undistorted pairs", "yes to identical distorted pairs")
     notes = (
         "Distinct questions, each counted once; 95 % Wilson interval. A pair above level 0 is shown where that "
         f"level has become a reference. Fewer than {FEW} pairs: too few to tell.",
     )
-    return _table(analysis, "False alarms", columns, rows, notes)
+    return table(analysis, "False alarms", columns, rows, notes)
 
 
 def course(analysis: Analysis) -> Table:
@@ -162,7 +142,7 @@ def course(analysis: Analysis) -> Table:
         spent = (sum(getattr(a, side) or 0 for a in answers) for side in ("tokens_in", "tokens_out"))
         told = any(a.tokens_in is not None for a in answers)
         rows.append((
-            key[0], *_who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in Status),
+            key[0], *who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in Status),
             f"{len(answers):,}", *(f"{tokens:,}" if told else "-" for tokens in spent),
         ))  # fmt: skip
     columns = ("series", *(status.value for status in Status), "questions", "tokens in", "tokens out")
@@ -171,19 +151,13 @@ def course(analysis: Analysis) -> Table:
         "A question that two distortions share counts under each, and once in all. Tokens: - where none are told.",
         *([f"Not in the table: {analysis.unneeded:,} answers asked ahead and never needed."] * bool(analysis.unneeded)),
     )
-    return _table(analysis, "Series and cost", columns, rows, notes)
+    return table(analysis, "Series and cost", columns, rows, notes)
 
 
 def attempts(analysis: Analysis) -> Table:
     """Return the table of how attempts to get an answer ended, failures too."""
     rows = [(observer, outcome, f"{count:,}") for (observer, outcome), count in sorted(analysis.attempts.items())]
     return Table("Attempts", ("observer", "outcome", "count"), tuple(rows))
-
-
-def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
-    """Return rows by distortion, then by observer and question as the study names them (orders stay in order)."""
-    observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
-    return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
 
 
 _STAIRS = (
@@ -198,7 +172,7 @@ def estimates(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.estimates):
         at = "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
         rows.append((
-            row.distortion, *_who(analysis, row), str(row.n), f"{row.median}", f"{row.q1} - {row.q3}",
+            *heads(analysis, row), str(row.n), f"{row.median}", f"{row.q1} - {row.q3}",
             f"{_number(row.mean)} {_interval(row.interval)}".strip(), f"{row.beyond.k} of {row.beyond.n}",
             _number(row.sd), at, f"{row.questions:,}",
         ))  # fmt: skip
@@ -208,7 +182,7 @@ def estimates(analysis: Analysis) -> Table:
         "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
         *([_STAIRS] if analysis.manifest["procedure"]["name"] == "staircase" else []),
     )
-    return _table(analysis, "Fitted thresholds", columns, rows, note)
+    return table(analysis, "Fitted thresholds", columns, rows, note)
 
 
 def records(analysis: Analysis) -> dict[str, Any]:
@@ -308,18 +282,6 @@ def _alarms(row: AnswerRow) -> str:
     return f"{same.k} of {same.n}" + ("*" if 0 < same.n < FEW else "")
 
 
-def _who(analysis: Analysis, row: JndRow | AnswerRow | EstimateRow | CurveRow | Outcome) -> tuple[str, ...]:
-    who = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
-    return who + ((row.question,) if len(analysis.manifest["questions"]) > 1 else ())
-
-
-def _table(
-    analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
-) -> Table:
-    who = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
-    return Table(title, ("distortion", *who, *columns), tuple(rows), notes, heads=1 + len(who))
-
-
 def _identical(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
     """Return the share of yes to identical pairs at level 0, and above, each distinct question counted once."""
     pairs = {
@@ -387,9 +349,9 @@ def curves(analysis: Analysis) -> Table:
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
         half = row.curve.crossing(0.5)
         n = max((share.n for share in row.curve.shares), default=0)
-        rows.append((row.distortion, *_who(analysis, row), str(n), "-" if half is None else _number(half), *cells))
+        rows.append((*heads(analysis, row), str(n), "-" if half is None else _number(half), *cells))
     note = "Share of yes at each level against the undistorted reference (0: identical pairs); n references."
-    return _table(analysis, "Yes against level", ("n", "half yes", *map(str, levels)), rows, (note,))
+    return table(analysis, "Yes against level", ("n", "half yes", *map(str, levels)), rows, (note,))
 
 
 def main_table(analysis: Analysis) -> Table:
