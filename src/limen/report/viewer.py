@@ -5,6 +5,7 @@ ever markup: texts travel as compressed JSON and are shown as text.
 """
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
@@ -27,7 +28,7 @@ from limen.analysis import Analysis, Outcome, Response, Status
 from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
-from limen.procedure import Probe, pending
+from limen.procedure import Method, Probe, pending
 from limen.report import gallery, html, pictures
 from limen.report.gallery import Gallery
 from limen.store import SeriesRow, Store
@@ -45,13 +46,41 @@ _STRANGE = re.compile(  # control, direction-changing, invisible and private sig
 _SEEN = re.compile(r"(\d{1,4})x(\d{1,4}), (nearest|bilinear|bicubic|lanczos) if larger or smaller")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
     """One run, its analysis, and its outcomes under the names that the page gives its observers."""
 
     store: Store
     analysis: Analysis
     outcomes: Sequence[Outcome]
+
+    @functools.cached_property
+    def own_names(self) -> Mapping[str, str]:
+        """What the run itself calls each observer of the page."""
+        return {one.observer: own.observer for one, own in zip(self.outcomes, self.analysis.outcomes, strict=True)}
+
+    @functools.cached_property
+    def method(self) -> Method:
+        """The run's procedure."""
+        settings = dict(self.store.manifest["procedure"])
+        return procedures.make(settings.pop("name"), settings)
+
+    @functools.cached_property
+    def beginnings(self) -> Mapping[tuple[str, str], tuple[Mapping[str, int], Mapping[tuple[str, int], bytes]]]:
+        """Waves and priors, by observer and question."""
+        asked = {(one.observer, one.question) for one in self.analysis.outcomes}
+        return {who: (self.store.waves(*who), self.store.priors(*who)) for who in asked}
+
+    @functools.cached_property
+    def failures(self) -> Mapping[tuple[str, str], Counter[str]]:
+        """How attempts ended whose question has no answer yet, by observer and series."""
+        names, rows = self.store.columns("attempt")
+        observer, series, key, ended = (names.index(name) for name in ("observer", "series", "key", "outcome"))
+        found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            if row[ended] != "ok" and self.store.get(row[key]) is None:
+                found[row[observer], row[series]][str(row[ended])] += 1
+        return found
 
 
 def shown(runs: Sequence[tuple[Store, Analysis]], everything: Analysis) -> list[Shown]:
@@ -358,36 +387,19 @@ def waiting(run: Shown, outcome: Outcome) -> Iterator[list[Any]]:
     if outcome.status not in (Status.UNFINISHED, Status.UNDETERMINED):
         return
     needed = _open_probes(run, outcome)
-    failed = sorted(_failures(run, outcome).items()) if needed else []
+    mine = (run.own_names[outcome.observer], outcome.series.id)
+    failed = sorted(run.failures.get(mine, Counter()).items()) if needed else []
     told = ", ".join(f"{html.clean(kind, 60)} ({count})" for kind, count in failed)
     yield from ([probe.reference, probe.level, probe.draw, told] for probe in needed)
 
 
 def _open_probes(run: Shown, outcome: Outcome) -> tuple[Probe, ...]:
-    manifest = run.store.manifest
-    settings = dict(manifest["procedure"])
-    method = procedures.make(settings.pop("name"), settings)
-    kind = manifest["distortions"][outcome.series.distortion]
+    kind = run.store.manifest["distortions"][outcome.series.distortion]
     ladder = Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
-    observer = _own_name(run, outcome)
-    wave = run.store.waves(observer, outcome.question).get(outcome.series.id, 0)
-    prior = decode(run.store.priors(observer, outcome.question).get((outcome.series.distortion, wave)))
+    waves, priors = run.beginnings[run.own_names[outcome.observer], outcome.question]
+    prior = decode(priors.get((outcome.series.distortion, waves.get(outcome.series.id, 0))))
     known = {response.probe: response.verdict for response in outcome.responses}
-    return tuple(probe for probe in pending(method, ladder, prior, known) if probe not in known)
-
-
-def _failures(run: Shown, outcome: Outcome) -> Counter[str]:
-    """Count how attempts at a series ended whose question has no answer yet."""
-    names, rows = run.store.columns("attempt")
-    observer, series, key, ended = (names.index(name) for name in ("observer", "series", "key", "outcome"))
-    mine = (_own_name(run, outcome), outcome.series.id)
-    tried = [row for row in rows if (row[observer], row[series]) == mine and row[ended] != "ok"]
-    return Counter(str(row[ended]) for row in tried if run.store.get(row[key]) is None)
-
-
-def _own_name(run: Shown, outcome: Outcome) -> str:
-    """Return what the run itself calls the observer of one of its outcomes."""
-    return run.analysis.outcomes[list(run.outcomes).index(outcome)].observer
+    return tuple(probe for probe in pending(run.method, ladder, prior, known) if probe not in known)
 
 
 def folder_beside(out: Path) -> Path:
