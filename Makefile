@@ -3,10 +3,11 @@ PYTHON ?= python3
 DEV := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check test-serve test-oracle test-browser bench clean help
+.PHONY: demo demo-features test check test-serve test-oracle test-browser bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
+	@echo "make demo-features  measure what deep features bear, on small networks that ship (torch, about 1 GB)"
 	@echo "make test        all tests"
 	@echo "make check       ruff, mypy, import-linter"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
@@ -31,6 +32,14 @@ help:
 
 demo: .venv-demo/.made
 	.venv-demo/bin/limen demo --out runs/demo --report report.html
+
+.venv-feature/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-feature
+	.venv-feature/bin/python $(PIP_INSTALL) -e '.[feature]'
+	@touch $@
+
+demo-features: .venv-feature/.made
+	.venv-feature/bin/limen feature demo --out runs/features --report features.html
 
 .venv-oracle/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-oracle
@@ -68,4 +77,4 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-oracle .venv-browser runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser runs report.html

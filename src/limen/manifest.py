@@ -33,7 +33,7 @@ def describe(
     settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
     return {
         "limen": limen.__version__,
-        "git": _git_revision(),
+        "git": git_revision(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | versions("numpy", "pillow", "segno"),
         "reader": READER_VERSION,
@@ -92,7 +92,7 @@ def _wording(question: Question) -> dict[str, Any]:
     return {"digest": question.digest, "order": question.order.value, "text": question.text}
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """Return the commit limen runs from, where this very file is tracked by one."""
     here = Path(__file__)
     try:

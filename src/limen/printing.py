@@ -27,7 +27,11 @@ def print_table(table: "Table") -> None:
     from rich.text import Text
 
     drawn = Drawn(
-        box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold", pad_edge=False
+        box=box.SIMPLE_HEAD,
+        title=Text(tame(table.title)) if table.title else None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
     )
     for i, column in enumerate(table.columns):
         numeric = all(row[i][:1].isdigit() or row[i][:1] in ">-" for row in table.rows if row[i])

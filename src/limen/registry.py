@@ -1,8 +1,8 @@
 """One decorator to add a plug-in, one call to find it.
 
-A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`); every module in it
-registers what it holds. Other distributions add theirs with an entry point in the group `limen.<shelf>`. Nothing
-imports a plug-in by name.
+A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`, `feature.tasks`,
+`feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with an entry point
+in the group `limen.<shelf>`. Nothing imports a plug-in by name.
 """
 
 import difflib
@@ -27,6 +27,8 @@ SHELVES = {
     "procedure": "procedures",
     "scene": "scenes",
     "source": "sources",
+    "task": "feature.tasks",
+    "tolerance": "feature.tolerances",
 }
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _loaded: set[str] = set()

@@ -252,7 +252,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise StoreError(
             f"{file} cannot be written ({error.strerror or error}). Free some space or check the folder, and run the "
-            "same command again: finished shards are kept."
+            "same command again: what is finished is kept."
         ) from None
 
 

@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS prior (
 CREATE TABLE IF NOT EXISTS attempt (
     id INTEGER PRIMARY KEY, observer TEXT NOT NULL, series TEXT NOT NULL, key TEXT NOT NULL, outcome TEXT NOT NULL,
     detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS measurement (
+    stage TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (stage, key)) WITHOUT ROWID;
 """
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
 _SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part"})
@@ -205,6 +207,11 @@ class Store:
         row = (observer, question, distortion, wave, content)
         await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO prior VALUES (?,?,?,?,?)", row)]))
 
+    def add_measurements(self, stage: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write rows of numbers by key, for instruments that ask no questions; one that is there is replaced."""
+        statement = "INSERT OR REPLACE INTO measurement VALUES (?,?,?)"
+        self._send([(statement, (stage, key, orjson.dumps(row))) for key, row in rows.items()]).result()
+
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
         self.manifest |= changes
@@ -310,6 +317,13 @@ class Store:
         """Return how many bytes the kept pictures take."""
         ((total,),) = self._rows("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture")
         return int(total)
+
+    def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
+        """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
+        if not next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None):
+            return {}
+        rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
+        return {str(key): orjson.loads(content) for key, content in rows}
 
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""

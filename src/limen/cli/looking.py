@@ -12,27 +12,29 @@ from limen.printing import print_json, print_table
 if TYPE_CHECKING:
     from limen.image import Image
 
-SHELVES = ("distortions", "observers", "procedures", "questions", "scenes", "sources")
+SHELVES = ("distortions", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
 
 
 @main.command("list")
 @click.argument("shelf", type=click.Choice(SHELVES), required=False)
 @JSON
 def list_(shelf: str | None, as_json: bool) -> None:
-    """List distortions, observers, procedures, questions, scenes and sources."""
+    """List distortions, observers, procedures, questions, scenes and sources; tasks and tolerances where asked for."""
     from limen import question, registry
     from limen.report.table import Table
 
     rows: list[tuple[str, str, str]] = []
-    for noun, name in registry.SHELVES.items():
-        if shelf in (None, name):
+    for noun, place in registry.SHELVES.items():
+        name = place.rpartition(".")[2]
+        if shelf == name or (shelf is None and name == place):  # those of the feature wing load torch
             rows += [(noun, item, _summary(thing)) for item, thing in registry.every(noun).items()]
     if shelf in (None, "questions"):
         rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
     if as_json:
         print_json([{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows])
     else:
-        print_table(Table("", ("kind", "name", "what it is"), tuple(rows)))
+        notes = ("Of the feature wing: limen list tasks, limen list tolerances.",) if shelf is None else ()
+        print_table(Table("", ("kind", "name", "what it is"), tuple(rows), notes))
 
 
 @main.command()

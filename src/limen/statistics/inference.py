@@ -142,6 +142,45 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman", na
     return Correlation(kind, value, None if flat else bootstrap(every, of, f"{kind}/{name}"), len(x))
 
 
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of few independent values, such as one a seed, with its 95 % t interval (None for a single one)."""
+
+    value: float
+    interval: Interval | None
+    n: int
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Return the mean with Student's interval; NaN where there is no value."""
+    n = len(values)
+    if n < 2:
+        return Mean(values[0] if n else math.nan, None, n)
+    centre = math.fsum(values) / n
+    spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
+    half = _student(n - 1) * spread
+    return Mean(centre, Interval(centre - half, centre + half), n)
+
+
+def _student(df: int, confidence: float = 0.95) -> float:
+    """Return the two-sided quantile of Student's t: Abramowitz & Stegun (1964) 26.7.3 and 26.7.4, by bisection."""
+
+    def within(t: float) -> float:
+        angle = math.atan(t / math.sqrt(df))
+        term = math.cos(angle) if df % 2 else 1.0
+        total = 0.0
+        for i in range((df - 1) // 2 if df % 2 else df // 2):
+            total += term
+            term *= math.cos(angle) ** 2 * ((2 * i + 2) / (2 * i + 3) if df % 2 else (2 * i + 1) / (2 * i + 2))
+        return 2 / math.pi * (angle + math.sin(angle) * total) if df % 2 else math.sin(angle) * total
+
+    low, high = 0.0, 1e4
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < confidence else (low, middle)
+    return high
+
+
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Return p values adjusted for their number (Holm 1979, Scandinavian J. of Statistics 6:65); NaN stays NaN."""
     known = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))

@@ -1,0 +1,270 @@
+"""The second wing: how much each deep feature bears."""
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limen.cli.group import JSON, main, split
+from limen.errors import InputError, MissingExtraError
+from limen.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from limen.feature.run import Plan, Run
+    from limen.report.table import Table
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
+DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "shuffled")
+LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
+
+
+@main.group()
+def feature() -> None:
+    """Measure how much each deep feature of a vision network bears.
+
+    \b
+    limen feature splits --model demo:resnet
+    limen feature fit --model demo:resnet --split resnet.encoder.stages.2 --data scenes --out runs/f
+    limen feature evaluate runs/f
+    limen report runs/f --out report.html
+    """
+    for library in LIBRARIES:
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError("the feature wing", library, "feature")
+
+
+@feature.command("fit")
+@click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
+@click.option("--split", required=True, help="Dotted path of the module whose output is the features.")
+@click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@click.option("--data", required=True, help="Folder with a folder of images for each class, or scenes.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from 0.")
+@click.option("--images-fit", type=int, default=400, show_default=True, help="Images to fit on.")
+@click.option("--images-calibrate", type=int, default=500, show_default=True, help="Images to calibrate on.")
+@click.option("--images-test", type=int, default=700, show_default=True, help="Images to measure on.")
+@click.option("--eps", type=float, default=0.05, show_default=True, help="Drop of the task that is borne.")
+@click.option("--rho", type=float, default=0.1, show_default=True, help="How often it may be more.")
+@click.option("--drop", default="", help="What is lost: of classification kl (default) or top1.")
+@click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
+@DEVICE
+@JSON
+def fit(out: Path, device: str, as_json: bool, **given: Any) -> None:
+    """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
+    from limen.feature.measure import calibrate
+    from limen.feature.run import Run
+    from limen.report.features import calibrations
+
+    with Run.begin(out, _plan(given), device) as run:
+        with _telling("fitting") as tell:
+            for seed in range(run.plan.seeds):
+                run.fitted(seed, tell, fit=True)
+        with _telling("calibrating") as tell:
+            rows = calibrate(run, tell)
+        _show(rows, lambda: calibrations(run.store.manifest, rows), as_json)
+
+
+@feature.command("evaluate")
+@RUN
+@click.option("--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths.")
+@DEVICE
+@JSON
+def evaluate(run: Path, nrmse: str, device: str, as_json: bool) -> None:
+    """Measure the task under each map at equal strength."""
+    from limen.feature.measure import evaluate
+    from limen.report.features import scores
+
+    _stage(run, device, as_json, lambda opened, tell: evaluate(opened, _numbers("--nrmse", nrmse), tell), scores)
+
+
+@feature.command("quantise")
+@RUN
+@click.option(
+    "--budget", default="", help="Noise budgets, as NRMSE, with commas between; ten from 0.1 to 3 if not given."
+)
+@DEVICE
+@JSON
+def quantise(run: Path, budget: str, device: str, as_json: bool) -> None:
+    """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
+    from limen.feature.measure import BUDGETS, equal_rates, quantise
+    from limen.feature.run import Run
+    from limen.report import features
+
+    budgets = _numbers("--budget", budget) if budget else BUDGETS
+    with Run.open(run, device) as opened, _telling("quantising") as tell:
+        rows, equal = quantise(opened, budgets, tell), equal_rates(opened)
+    _show(rows, lambda: features.rates(opened.store.manifest, rows), as_json)
+    if not as_json:
+        print_table(features.equal_rates(opened.store.manifest, equal))
+
+
+@feature.command("attribute")
+@RUN
+@click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="Test images to look at.")
+@DEVICE
+@JSON
+def attribute(run: Path, images: int, device: str, as_json: bool) -> None:
+    """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
+    from limen.feature.measure import attribute
+    from limen.report.features import attributions
+
+    _stage(run, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
+
+
+@feature.command("export")
+@RUN
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder that both ends need.")
+@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, as `quantise` lists them.")
+@click.option("--budget", type=float, default=0.45, show_default=True, help="Noise budget, as NRMSE.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose map and fitting images.")
+@DEVICE
+def export(run: Path, out: Path, steps: str, budget: float, seed: int, device: str) -> None:
+    """Write a quantiser: what sender and receiver of features need."""
+    from limen.feature.measure import quantiser
+    from limen.feature.run import Run
+
+    with Run.open(run, device) as opened:
+        made = quantiser(opened, steps, budget, seed)
+    made.save(out)
+    told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
+    click.echo(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
+
+
+@feature.command("demo")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/features"), show_default=True)
+@click.option("--report", "page", type=click.Path(path_type=Path), default=Path("features.html"), show_default=True)
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Three show how sure it is.")
+@DEVICE
+def demo(out: Path, page: Path, seeds: int, device: str) -> None:
+    """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
+    from limen.feature.data import Sizes
+    from limen.feature.measure import attribute, calibrate, evaluate, quantise
+    from limen.feature.run import MAPS, Plan, Run
+    from limen.report import build
+
+    build.check_extra()
+    maps = {label: MAPS[label] for label in DEMO_MAPS}
+    runs = []
+    for name, path in DEMO.items():
+        plan = Plan(f"demo:{name}", path, seeds=seeds, sizes=Sizes(200, 200, 300), maps=maps)
+        with Run.begin(out / name, plan, device) as run, _telling(name) as tell:
+            for seed in range(seeds):
+                run.fitted(seed, tell, fit=True)
+            calibrate(run, tell)
+            evaluate(run, tell=tell)
+            quantise(run, (0.3, 0.6, 1.0, 1.5), tell)
+            attribute(run, 60, tell)
+        runs.append(out / name)
+    with build.Report.open(runs) as made:
+        made.page(page)
+    click.echo(f"Report: {page} (open it in a browser)")
+
+
+@feature.command("splits")
+@click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
+@click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@DEVICE
+@JSON
+def splits(model: str, task: str, device: str, as_json: bool) -> None:
+    """List sensible splits of a network."""
+    from limen.feature import task as tasks
+    from limen.feature.network import load
+    from limen.feature.splits import sensible
+    from limen.report.table import Table
+
+    network = load(model, tasks.find(task), device)
+    found = sensible(network.model)
+    if not found:
+        kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
+        raise InputError(
+            f"No splits of {kind!r} are known. limen.feature.splits.found searches for them (docs/howto-splits.md)."
+        )
+    rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
+    columns = ("split", "features", "feature coding for machines", "note")
+    _show(found, lambda: Table(f"Splits of {network.name}", columns, rows), as_json)
+
+
+def _stage(
+    path: Path,
+    device: str,
+    as_json: bool,
+    measure: "Callable[[Run, Callable[[int, int, str], None]], list[dict[str, Any]]]",
+    table: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Table]",
+) -> None:
+    from limen.feature.run import Run
+
+    with Run.open(path, device) as run, _telling("measuring") as tell:
+        rows = measure(run, tell)
+    _show(rows, lambda: table(run.store.manifest, rows), as_json)
+
+
+def _show(rows: Any, table: "Callable[[], Table]", as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(table())
+
+
+def _plan(given: dict[str, Any]) -> "Plan":
+    from limen.feature.data import PARTS, Sizes
+    from limen.feature.run import Plan
+
+    sizes = Sizes(**{part: given.pop(f"images_{part}") for part in PARTS})
+    maps = dict(_map(text) for text in given.pop("maps"))
+    return Plan(**given, sizes=sizes, maps=maps)
+
+
+def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
+    """Read [LABEL=]NAME[,KEY=VALUE...]."""
+    head, *rest = split(text)
+    label, _, name = head.rpartition("=")
+    settings = {}
+    for item in rest:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(
+                f"--map {text!r}: {item!r} is no KEY=VALUE. Write fisher,over=channel or my=fisher,power=-1."
+            )
+        settings[key] = value
+    return label or name, (name, settings)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        found = sorted({float(part) for part in split(text)})
+    except ValueError:
+        found = []
+    if not found or found[0] <= 0:
+        raise InputError(f"{option} takes numbers above 0 with commas between, not {text!r}: {option} 0.25,0.5,1")
+    return found
+
+
+@contextlib.contextmanager
+def _telling(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function that draws progress on stderr: steps done, steps in all, a note."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+    task = bar.add_task(what, total=None, note="")
+
+    def tell(done: int, total: int, note: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, note=note)
+
+    try:
+        yield tell
+    finally:
+        bar.stop()

@@ -1,0 +1,1 @@
+"""Deep features: how much each of them bears."""

@@ -1,0 +1,361 @@
+"""What a run measures, stage by stage: each function fills in what the run does not hold yet, and returns its rows.
+
+Rows are numbers by name, of one seed each; means and intervals over seeds are the report's.
+"""
+
+import asyncio
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from limen.errors import UnknownNameError
+from limen.feature import calibrate as conformal
+from limen.feature import quantise as quantising
+from limen.feature.attribute import shares
+from limen.feature.coding import Quantiser
+from limen.feature.data import Part
+from limen.feature.perturb import energy, noise, nrmse, scaled
+from limen.feature.pictures import pictures
+from limen.feature.run import Run, Tell
+from limen.feature.steps import Kind, Steps
+from limen.feature.tolerance import Tolerance
+from limen.image import digest as image_digest
+from limen.image import png
+
+CALIBRATED = ("flat", "fisher", "learned", "learned-magnitude", "learned-information")  # where a run has them, else all
+STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
+RESPLITS = 50
+BATCH = 64
+BUDGETS = quantising.BUDGETS
+QUANTISED = ("fisher", "learned-magnitude", "learned-information")  # maps that steps are made of, where a run has them
+AT = 0.1  # discrepancy at which bits are compared
+PICTURED = ("fisher", "image-fisher", "learned", "learned-information")
+SHOWN = 4  # images that maps are drawn over
+
+Row: TypeAlias = dict[str, Any]
+
+
+def _quiet(done: int, total: int, note: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One piece of a stage: its rows are written at once, and not worked out again."""
+
+    keys: tuple[str, ...]
+    note: str
+    rows: Callable[[], dict[str, Row]]
+
+
+def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) -> list[Row]:
+    """Do the pieces that the run does not hold, and return the rows of all."""
+    there, wanted = run.store.measurements(stage), []
+    for done, work in enumerate(works):
+        tell(done, total, work.note)
+        if not set(work.keys) <= there.keys():
+            rows = work.rows()
+            run.store.add_measurements(stage, rows)
+            there |= rows
+        wanted += [key for key in work.keys if key in there]
+    tell(total, total, "done")
+    return [there[key] for key in dict.fromkeys(wanted)]
+
+
+# --- the promise ---
+
+
+def calibrate(run: Run, tell: Tell = _quiet) -> list[Row]:
+    """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether it is kept.
+
+    Returns:
+        Rows of map, seed, scale, rank, n_calibrate, censored, kept of n test images, band_low and band_high (where
+        the coverage of one seed lies with 95 %), resplits_mean and resplits_inside (of `RESPLITS` divisions of the
+        same images), nrmse (median over test images at the scale), log2_magnitude, grid.
+    """
+    plan = run.plan
+    labels = [label for label in plan.maps if label in CALIBRATED] or list(plan.maps)
+    conformal.rank(plan.sizes.calibrate, plan.rho)
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            maps = run.fitted(seed)
+            for label in labels:
+                key = f"{label} {seed}"
+                yield _Work(
+                    (key,), f"{label}, seed {seed}",
+                    functools.partial(_calibrated, run, seed, label, maps[label]),
+                )  # fmt: skip
+
+    return _fill(run, "calibrate", works(), plan.seeds * len(labels), tell)
+
+
+def _calibrated(run: Run, seed: int, label: str, one: Tolerance) -> dict[str, Row]:
+    plan, images = run.plan, run.parts(seed)
+    search = conformal.Search(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed, BATCH)
+    grid = search.locate(images.fit)
+    calibration, fresh = search.tolerated(images.calibrate, grid), search.tolerated(images.test, grid)
+    found = conformal.calibrate(calibration, plan.rho, search, grid)
+    n, m = len(calibration), len(fresh)
+    low, high = conformal.band(n, m, plan.rho)
+    mixed = conformal.resplit(np.concatenate([calibration, fresh]), n, plan.rho, RESPLITS, seed)
+    row = {
+        "map": label,
+        "seed": seed,
+        "scale": found.scale,
+        "rank": found.rank,
+        "n_calibrate": n,
+        "censored": found.censored,
+        "untolerated": found.untolerated,
+        "kept": int((fresh >= found.scale).sum()),
+        "n": m,
+        "band_low": low,
+        "band_high": high,
+        "resplits": RESPLITS,
+        "resplits_mean": mixed.mean,
+        "resplits_inside": mixed.inside,
+        "nrmse": _strength(run, one, images.test, found.scale),
+        "log2_magnitude": _finite(conformal.mean_log2(run.split, one, images.test, found.scale)),
+        "grid": found.as_dict()["grid"],
+    }
+    return {f"{label} {seed}": row}
+
+
+@torch.no_grad()
+def _strength(run: Run, one: Tolerance, images: Part, scale: float) -> float:
+    """Return the median NRMSE of the images at a scale."""
+    found: list[float] = []
+    for batch in images.batches(BATCH):
+        features = run.split.encode(batch.images)
+        found += (scale * nrmse(features, one.map(features, batch.names))).tolist()
+    return statistics.median(found)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# --- equal strength ---
+
+
+def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = _quiet) -> list[Row]:
+    """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
+
+    The test images' features are disturbed by the map's magnitudes times random signs (Gaussian numbers for
+    `gaussian`), scaled so that each image has that NRMSE. Beside score P_t and discrepancy D_t stands how much of the
+    energy the strongest 1 % and 10 % of elements hold: matched NRMSE rewards a map that pours everything into elements
+    that do not count.
+
+    Args:
+        run: with its maps fitted.
+        strengths: NRMSE.
+        tell: called with progress.
+
+    Returns:
+        Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
+        energy_tensors, seed, n; map "clean" has the undisturbed score. Intervals and standard errors are over images.
+    """
+    plan = run.plan
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            for label, one in run.fitted(seed).items():
+                keys = (f"clean {seed}", *(f"{label} {strength:g} {seed}" for strength in strengths))
+                yield _Work(
+                    keys, f"{label}, seed {seed}",
+                    functools.partial(_measured, run, seed, label, one, strengths),
+                )  # fmt: skip
+
+    return _fill(run, "evaluate", works(), plan.seeds * len(plan.maps), tell)
+
+
+@torch.no_grad()
+def _measured(run: Run, seed: int, label: str, one: Tolerance, strengths: Sequence[float]) -> dict[str, Row]:
+    test, task = run.parts(seed).test, run.task
+    targets: list[Any] = []
+    answers: dict[float, list[Any]] = {strength: [] for strength in (0.0, *strengths)}
+    moved: dict[float, list[float]] = {strength: [] for strength in strengths}
+    spread: list[tuple[int, Any]] = []
+    for batch in test.batches(BATCH):
+        features = run.split.encode(batch.images)
+        clean = run.split.head(features)
+        task.check(clean, batch.targets)
+        targets += batch.targets
+        answers[0.0] += task.answers(clean)
+        delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
+        spread.append((len(features), energy(delta)))
+        for strength in strengths:
+            perturbed = run.split.head(features.plus(scaled(features, delta, strength)))
+            answers[strength] += task.answers(perturbed)
+            moved[strength] += task.discrepancy(clean, perturbed).tolist()
+    n = len(targets)
+    rows = {}
+    for strength, given in answers.items():
+        interval = task.interval(given, targets)
+        row = {
+            "map": label if strength else "clean",
+            "nrmse": strength,
+            "score": task.score(given, targets),
+            "score_low": interval.low if interval else None,
+            "score_high": interval.high if interval else None,
+            "seed": seed,
+            "n": n,
+        }
+        if strength:
+            row |= {
+                "discrepancy": statistics.fmean(moved[strength]),
+                "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
+                "energy_top1": sum(count * one.top1 for count, one in spread) / n,
+                "energy_top10": sum(count * one.top10 for count, one in spread) / n,
+                "energy_tensors": [
+                    sum(count * one.tensors[place] for count, one in spread) / n
+                    for place in range(len(spread[0][1].tensors))
+                ],
+            }
+        rows[f"{label} {strength:g} {seed}" if strength else f"clean {seed}"] = row
+    return rows
+
+
+# --- quantisation ---
+
+
+def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = _quiet) -> list[Row]:
+    """Quantise the test images' features token by token, with steps of each kind at each noise budget.
+
+    Steps in proportion to a map, beside the same steps permuted, uniform, per-token absmax, and static per-position
+    ones. What each kind costs at equal discrepancy is kept as stage "equal-rate" (see `equal_rates`).
+
+    Args:
+        run: with its maps fitted.
+        budgets: nominal NRMSE, mean over the fitting images.
+        tell: called with progress.
+
+    Returns:
+        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
+    """
+    plan = run.plan
+    keys = [f"{steps} {budget:g}" for steps in _rules(plan.maps, 0, {}) for budget in budgets]
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            mine = tuple(f"{key} {seed}" for key in keys)
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, tell))
+
+    rows = _fill(run, "quantise", works(), plan.seeds, tell)
+    run.store.add_measurements("equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(rows)})
+    return rows
+
+
+def equal_rates(run: Run) -> list[Row]:
+    """Return what each kind of steps costs at discrepancy `AT`.
+
+    Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
+    an image), seed, n.
+    """
+    return list(run.store.measurements("equal-rate").values())
+
+
+def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
+    """Return one quantiser, fitted on a seed's fitting images.
+
+    Args:
+        run: with its maps fitted.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`.
+        budget: nominal NRMSE.
+        seed: whose map and images.
+
+    Raises:
+        UnknownNameError: no such steps in this run.
+    """
+    rules = _rules(run.plan.maps, seed, run.fitted(seed))
+    if steps not in rules:
+        raise UnknownNameError("steps", steps, rules)
+    (made,) = quantising.fit(
+        run.split, run.parts(seed).fit, [(rules[steps], budget)], BATCH, network=run.network.digest
+    )
+    return made
+
+
+def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, Steps]:
+    """Return the steps to compare, by name."""
+    rules = [Steps("uniform"), Steps("uniform-image"), Steps("absmax")]
+    for label in QUANTISED:
+        if label in labels:
+            kinds: tuple[Kind, ...] = ("tolerance", "permuted", "static")
+            rules += [Steps(kind, label, maps.get(label), seed) for kind in kinds]
+    return {rule.name: rule for rule in rules}
+
+
+def _quantised(run: Run, seed: int, budgets: Sequence[float], tell: Tell) -> dict[str, Row]:
+    images, rules = run.parts(seed), _rules(run.plan.maps, seed, run.fitted(seed))
+    wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
+    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, tell=tell)
+    found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, tell)
+    return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
+
+
+def _equal(rows: Sequence[Row]) -> list[Row]:
+    made: list[Row] = []
+    for seed in sorted({row["seed"] for row in rows}):
+        mine = [quantising.Row(**row) for row in rows if row["seed"] == seed]
+        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, AT, "uniform-image")}
+        more = {"seed": seed, "n": mine[0].n}
+        made += [
+            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, AT)
+        ]
+    return made
+
+
+# --- attribution ---
+
+
+def attribute(run: Run, images: int = 100, tell: Tell = _quiet) -> list[Row]:
+    """Measure where maps put their energy: inside objects or outside, against what the head looks at.
+
+    Args:
+        run: with its maps fitted; its data must know where objects are.
+        images: test images of each seed to look at.
+        tell: called with progress.
+
+    Returns:
+        Rows of map, inside, area, density, prefix, correlation, n, seed.
+
+    Raises:
+        InputError: the data have no masks.
+        MissingExtraError: captum is not installed.
+    """
+    plan = run.plan
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            keys = tuple(f"{label} {images} {seed}" for label in plan.maps)
+            yield _Work(keys, f"seed {seed}", functools.partial(_attributed, run, seed, images))
+
+    rows = _fill(run, "attribute", works(), plan.seeds, tell)
+    _draw(run)
+    return rows
+
+
+def _attributed(run: Run, seed: int, images: int) -> dict[str, Row]:
+    test = run.parts(seed).test.first(images)
+    found = shares(run.split, run.task, run.network, test, run.fitted(seed))
+    return {f"{row.map} {images} {seed}": asdict(row) | {"seed": seed} for row in found}
+
+
+def _draw(run: Run) -> None:
+    """Keep pictures of some maps over some test images, for the report."""
+    maps = {label: one for label, one in run.fitted(0).items() if label in PICTURED}
+    test = run.parts(0).test
+    drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
+    rows = {}
+    for place, (label, image) in enumerate(drawn):
+        digest = image_digest(image)
+        asyncio.run(run.store.keep(digest, png(image)))
+        rows[f"{place:03}"] = {"place": place, "label": label, "digest": digest}
+    run.store.add_measurements("picture", rows)

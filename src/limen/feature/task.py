@@ -1,0 +1,92 @@
+"""What a head is for: how well it does, how far its output moved, what may be lost.
+
+A task is one file in `tasks/`, registered under its name. Everything about a network's kind of output lives there:
+the rest of the wing knows images, features and numbers only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from limen import registry
+from limen.curve import Interval
+from limen.feature.split import Outputs
+
+if TYPE_CHECKING:
+    from limen.feature.network import Network
+
+
+class Task(Protocol):
+    """One use of a network's outputs.
+
+    Attributes:
+        name: as registered.
+        score_name: what `score` is, as tables call it ("top-1 accuracy").
+        discrepancy_name: what `discrepancy` is ("KL").
+        drops: names of the per-image losses that `drop` knows, the default first, each with what it is.
+        auto_class: the class of transformers that loads a checkpoint with a head for it.
+        needs: what data must say of an image: its class, or the boxes or masks of its objects. Targets are class
+            numbers, or `limen.feature.instances.Instances`.
+    """
+
+    name: str
+    score_name: str
+    discrepancy_name: str
+    drops: Mapping[str, str]
+    auto_class: str
+    needs: Literal["class", "boxes", "masks"]
+
+    def of(self, network: "Network") -> "Task":
+        """Return the task as it is for one network: how many classes its head knows, say."""
+        ...
+
+    def outputs(self, returned: Any) -> Outputs:
+        """Name what the model returned, results only; raise `InputError` where its head does not fit the task."""
+        ...
+
+    def check(self, outputs: Outputs, targets: Sequence[Any]) -> None:
+        """Raise `InputError` where targets do not fit the outputs (labels out of range, ...)."""
+        ...
+
+    def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
+        """Return D_t for each sample (N,): differentiable, 0 where nothing moved. `clean` carries no gradient."""
+        ...
+
+    def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
+        """Return (N,) values whose squared gradients have, over draws, the diagonal of the Fisher information as mean.
+
+        The log-likelihood of an answer drawn from the outputs themselves is one such value.
+        """
+        ...
+
+    def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
+        """Return the per-image loss (N,) that calibration bounds, 0 where nothing is lost."""
+        ...
+
+    def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
+        """Return (N,): how much the outputs speak for what the clean ones say; what attribution divides up."""
+        ...
+
+    def answers(self, outputs: Outputs) -> list[Any]:
+        """Return one answer a sample, from which `score` is worked out; small, on the CPU."""
+        ...
+
+    def score(self, answers: Sequence[Any], targets: Sequence[Any]) -> float:
+        """Return P_t over a set of images, larger is better."""
+        ...
+
+    def details(self, answers: Sequence[Any], targets: Sequence[Any]) -> Mapping[str, float]:
+        """Return further figures beside `score`, by name; empty where one says it all."""
+        ...
+
+    def interval(self, answers: Sequence[Any], targets: Sequence[Any]) -> Interval | None:
+        """Return the 95 % interval of `score` over images; None where it would cost too much."""
+        ...
+
+
+def find(name: str) -> Task:
+    """Return a task by name."""
+    task: Task = registry.find("task", name)()
+    return task

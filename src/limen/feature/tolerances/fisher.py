@@ -1,0 +1,83 @@
+"""Maps from Fisher information: one for all images, and one for each."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from limen import registry
+from limen.errors import InputError
+from limen.feature.fisher import Shape, information, magnitudes, survey
+from limen.feature.perturb import Noise, Tensors
+from limen.feature.split import Features
+from limen.feature.tolerance import Scope
+
+
+@registry.add("tolerance", "fisher")
+class Fisher:
+    """Static Fisher^power: the same map for every image, from the mean information over the fitting images.
+
+    It needs no training and is the map that a learned one has to beat.
+    """
+
+    Settings = Shape
+    noise: Noise = "signs"
+
+    def __init__(self, settings: Shape) -> None:
+        self.settings = settings
+        self._found: Tensors = ()
+
+    def fit(self, scope: Scope) -> None:
+        """Average the information over the images."""
+        self._found = survey(scope, self.settings.draws).information
+
+    def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
+        """Return the same magnitudes for every sample.
+
+        Raises:
+            InputError: the features have another size than those it was fitted on, and elements or tokens differ.
+        """
+        maps = magnitudes(self._found, self.settings)
+        for place, (one, tensor) in enumerate(zip(maps, features.tensors, strict=True)):
+            if any(a not in (1, b) for a, b in zip(one.shape[1:], tensor.shape[1:], strict=True)):
+                known, given = tuple(self._found[place].shape[1:]), tuple(tensor.shape[1:])
+                raise InputError(
+                    f"A map fitted on features {known} was given {given}. Give images of one size, or over = channel."
+                )
+        return tuple(one.to(tensor).expand_as(tensor) for one, tensor in zip(maps, features.tensors, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the mean information of each tensor."""
+        return {f"information.{place}": one.contiguous() for place, one in enumerate(self._found)}
+
+    def load(self, state: Mapping[str, Tensor], scope: Scope) -> None:
+        """Take the mean information."""
+        self._found = tuple(state[f"information.{place}"] for place in range(len(state)))
+
+
+@registry.add("tolerance", "image-fisher")
+class ImageFisher:
+    """Fisher^power of the very image: an oracle, for it runs the head on the clean features to make its map."""
+
+    Settings = Shape
+    noise: Noise = "signs"
+
+    def __init__(self, settings: Shape) -> None:
+        self.settings = settings
+
+    def fit(self, scope: Scope) -> None:
+        """Keep the network, which it asks again for every image."""
+        self._split, self._task, self._seed = scope.split, scope.task, scope.seed
+
+    def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
+        """Return magnitudes from each sample's own information; its draws belong to its name."""
+        found = information(self._split, self._task, features, names, self.settings.draws, self._seed)
+        maps = magnitudes(found, self.settings)
+        return tuple(one.expand_as(tensor) for one, tensor in zip(maps, features.tensors, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor], scope: Scope) -> None:
+        """Keep the network."""
+        self.fit(scope)

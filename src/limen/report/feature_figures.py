@@ -1,0 +1,156 @@
+"""Figures of the feature wing as Vega-Lite specifications, from rows of numbers alone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limen.report.features import BASELINE, Rows, grouped, over_seeds
+from limen.report.figures import INK, MUTED, Spec, identity
+
+DRAWN = ("gaussian", "cls-spared", "shuffled", "fisher", "fisher-2", "learned", "learned-information")
+"""Maps that the curves show, where a run has them: more lines cannot be told apart. The table has all."""
+
+
+def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
+    """Return score and discrepancy against NRMSE, a line a map, with intervals over seeds."""
+    disturbed = [row for row in rows if row["map"] != "clean"]
+    labels = _drawn([row["map"] for row in disturbed])
+    clean = over_seeds([row for row in rows if row["map"] == "clean"], "score").value
+    measures = manifest["measures"]
+    panels = [
+        _lines(_means(disturbed, "score", labels), labels, measures["score"], "linear", width, clean),
+        _lines(_means(disturbed, "discrepancy", labels), labels, measures["discrepancy"], "log", width, None),
+    ]
+    return {("hconcat" if width > 500 else "vconcat"): panels, "spacing": 40}
+
+
+def _lines(values: list[Spec], labels: Sequence[str], title: str, scale: str, width: int, level: float | None) -> Spec:
+    look = identity(labels, columns=4 if width > 500 else 2)
+    x = {"field": "nrmse", "type": "quantitative", "axis": {"title": "NRMSE", "tickCount": 6, "grid": False}}
+    y = {
+        "type": "quantitative",
+        "scale": {"type": scale, "zero": False, "nice": True} | _span(values, scale, level),
+        "axis": {"title": title, "tickCount": 6, "domain": False, "ticks": False, "format": "~g"}
+        | _decades(values, scale),
+    }
+    shown = [value for value in values if scale == "linear" or value["mean"] > 0]
+    sure = [value for value in shown if value["low"] is not None and (scale == "linear" or value["low"] > 0)]
+    layer: list[Spec] = [
+        {"data": {"values": sure}, "mark": {"type": "rule", "opacity": 0.5, "strokeWidth": 1.5, "clip": True},
+         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": look["color"]}},
+        {"data": {"values": shown}, "mark": {"type": "line", "strokeWidth": 2},
+         "encoding": {"x": x, "y": {**y, "field": "mean"}, "color": look["color"]}},
+        {"data": {"values": shown}, "mark": {"type": "point", "filled": True, "size": 45, "opacity": 1},
+         "encoding": {"x": x, "y": {**y, "field": "mean"}, **look}},
+    ]  # fmt: skip
+    if level is not None:
+        flat = {"data": {"values": [{"mean": level}]}, "mark": {"type": "rule", "color": MUTED, "strokeDash": [4, 4]},
+                "encoding": {"y": {**y, "field": "mean"}}}  # fmt: skip
+        layer.insert(0, flat)
+    return {"width": (width - 190) // 2 if width > 500 else width - 70, "height": 260, "layer": layer}
+
+
+def _span(values: list[Spec], scale: str, level: float | None) -> Spec:
+    """Return an axis that the means fill: intervals of few seeds may be wider, and are cut."""
+    if scale == "log":
+        return {}
+    means = [value["mean"] for value in values] + ([level] if level is not None else [])
+    room = 0.08 * (max(means) - min(means)) or 0.05
+    return {"domain": [min(means) - room, max(means) + room], "nice": False}
+
+
+def _decades(values: list[Spec], scale: str) -> Spec:
+    """Return powers of ten for a logarithmic axis: by itself it draws a line for each digit."""
+    means = [value["mean"] for value in values if value["mean"] > 0]
+    if scale != "log" or not means:
+        return {}
+    return {
+        "values": [10.0**k for k in range(math.floor(math.log10(min(means))), math.ceil(math.log10(max(means))) + 1)]
+    }
+
+
+def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
+    """Return discrepancy against bits an element, side information counted, a line for each kind of steps."""
+    labels = list(dict.fromkeys(str(row["steps"]) for row in rows))[:7]
+    values = []
+    for (steps, _), mine in grouped(rows, "steps", "budget").items():
+        bits = over_seeds(mine, "bits").value + over_seeds(mine, "side_bits").value
+        moved = over_seeds(mine, "discrepancy")
+        if steps in labels and moved.value > 0:
+            values.append({"who": steps, "bits": bits, "mean": moved.value})
+    look = identity(labels, columns=4 if width > 500 else 2)
+    x = {"field": "bits", "type": "quantitative", "scale": {"zero": False, "nice": True},
+         "axis": {"title": "bits an element, side information counted", "grid": False, "tickCount": 6}}  # fmt: skip
+    y = {"field": "mean", "type": "quantitative", "scale": {"type": "log", "nice": True},
+         "axis": {"title": manifest["measures"]["discrepancy"], "domain": False, "ticks": False, "format": "~g",
+                  **_decades(values, "log")}}  # fmt: skip
+    return {
+        "data": {"values": values},
+        "width": width - 90,
+        "height": 260,
+        "layer": [
+            {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"x": x, "y": y, "color": look["color"]}},
+            {"mark": {"type": "point", "filled": True, "size": 45, "opacity": 1}, "encoding": {"x": x, "y": y, **look}},
+        ],
+    }
+
+
+def energies(rows: Rows, width: int) -> Spec:
+    """Return the share of energy that the strongest elements of each map hold, as bars."""
+    values = []
+    for (label,), mine in grouped([row for row in rows if row["map"] != "clean"], "map").items():
+        top1, top10 = (over_seeds(mine, name).value for name in ("energy_top1", "energy_top10"))
+        values += [
+            {"map": label, "part": "strongest 1 %", "from": 0.0, "to": top1, "shade": 1.0},
+            {"map": label, "part": "next 9 %", "from": top1, "to": top10, "shade": 0.45},
+        ]
+    return _bars(values, "share of energy in the strongest 1 % (dark) and 10 % of elements", width, [0, 1])
+
+
+def densities(rows: Rows, width: int) -> Spec:
+    """Return energy density inside objects relative to outside, a bar a map, with intervals over seeds."""
+    values, whiskers = [], []
+    for (label,), mine in grouped(rows, "map").items():
+        found = over_seeds(mine, "density")
+        values.append({"map": label, "from": 0.0, "to": found.value, "shade": 0.8})
+        if found.interval:
+            whiskers.append({"map": label, "low": found.interval.low, "high": found.interval.high})
+    spec = _bars(values, "energy density inside objects / outside", width, None)
+    x = {"type": "quantitative"}
+    spec["layer"] += [
+        {"data": {"values": [{"one": 1}]}, "mark": {"type": "rule", "color": INK, "strokeDash": [4, 4]},
+         "encoding": {"x": {"field": "one", **x}}},
+        {"data": {"values": whiskers}, "mark": {"type": "rule", "color": INK, "strokeWidth": 1.5},
+         "encoding": {"y": {"field": "map", "type": "nominal", "sort": None}, "x": {"field": "low", **x},
+                      "x2": {"field": "high"}}},
+    ]  # fmt: skip
+    return spec
+
+
+def _bars(values: list[Spec], title: str, width: int, domain: list[float] | None) -> Spec:
+    scale = {"scale": {"domain": domain, "nice": False}} if domain else {}
+    x = {"field": "from", "type": "quantitative", **scale, "axis": {"title": title, "grid": True, "tickCount": 5}}
+    y = {"field": "map", "type": "nominal", "sort": None,
+         "axis": {"title": None, "domain": False, "ticks": False, "minExtent": 110, "maxExtent": 110}}  # fmt: skip
+    opacity = {"field": "shade", "type": "quantitative", "legend": None, "scale": {"domain": [0, 1], "range": [0, 1]}}
+    bars = {"data": {"values": values}, "mark": {"type": "bar", "color": "#0072b2", "height": {"band": 0.6}},
+            "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "opacity": opacity}}  # fmt: skip
+    rows = len({value["map"] for value in values})
+    return {"width": width - 150, "height": 22 * rows + 10, "layer": [bars]}
+
+
+def _drawn(labels: Sequence[str]) -> list[str]:
+    there = list(dict.fromkeys(labels))
+    wanted = [label for label in DRAWN if label in there]
+    rest = [label for label in there if label not in DRAWN and label != BASELINE]
+    return (wanted + rest)[:7]
+
+
+def _means(rows: Rows, name: str, labels: Sequence[str]) -> list[Spec]:
+    values = []
+    for (label, strength), mine in grouped(rows, "map", "nrmse").items():
+        if label in labels:
+            found = over_seeds(mine, name)
+            low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
+            values.append({"who": label, "nrmse": strength, "mean": found.value, "low": low, "high": high})
+    return values

@@ -1,0 +1,253 @@
+"""Tables of the feature wing, from rows of numbers alone: no network, no torch. Intervals are Student's, over seeds."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from limen.curve import Interval
+from limen.report.table import Table
+from limen.statistics.inference import Mean, mean
+
+Rows = Sequence[Mapping[str, Any]]
+BASELINE = "gaussian"
+
+
+def grouped(rows: Rows, *names: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    """Return rows by the values of these columns, in the order they first come."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in names)].append(row)
+    return groups
+
+
+def over_seeds(rows: Rows, name: str) -> Mean:
+    """Return the mean of a column over seeds, those without a value left out."""
+    return mean([row[name] for row in rows if row.get(name) is not None])
+
+
+def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out conformal scales and what they promise."""
+    plan = manifest["plan"]
+    cells = []
+    for (label,), mine in grouped(rows, "map").items():
+        kept, n = sum(row["kept"] for row in mine), sum(row["n"] for row in mine)
+        band = f"{min(row['band_low'] for row in mine):.3f} to {max(row['band_high'] for row in mine):.3f}"
+        each = ", ".join(f"{row['kept'] / row['n']:.3f}" for row in mine)
+        cells.append(
+            (label, _told(over_seeds(mine, "nrmse")), _told(over_seeds(mine, "log2_magnitude"), ".2f"),
+             f"{kept / n:.3f}" if n else "", each, band, f"{n:,}", f"{mine[0]['n_calibrate']:,}",
+             str(sum(row["censored"] for row in mine)))
+        )  # fmt: skip
+    promise = f"Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}"
+    return Table(
+        f"Calibrated maps: {promise}",
+        (
+            *("map", "NRMSE, median", "mean log2 m", "coverage", "by seed", "expected for one seed", "test images"),
+            *("calibrated on", "censored"),
+        ),
+        tuple(cells),
+        (
+            "The scale is the floor(rho (n + 1))-th smallest that a calibration image bears (split conformal "
+            "prediction); the promise is over fresh pairs of image and noise. Coverage of one seed varies as the band "
+            "(95 %) says.",
+            "mean log2 m: size of the tolerated magnitude, per element; one more is twice the step, a bit less an "
+            "element. Censored: calibration images that bore the largest scale tried.",
+            _seeds(rows),
+        ),
+    )  # fmt: skip
+
+
+def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out score and discrepancy of each map at each NRMSE, best map first, with the energy that explains them."""
+    clean = over_seeds([row for row in rows if row["map"] == "clean"], "score")
+    disturbed = [row for row in rows if row["map"] != "clean"]
+    strengths = sorted({row["nrmse"] for row in disturbed})
+    found = grouped(disturbed, "map", "nrmse")
+    labels = _best_first(found, strengths)
+    cells = []
+    for label in labels:
+        mine = [row for row in disturbed if row["map"] == label]
+        pairs = [_pair(found[label, s]) if (label, s) in found else "" for s in strengths]
+        top = [f"{over_seeds(mine, name).value:.2f}" for name in ("energy_top1", "energy_top10")]
+        cells.append((label, *top, *pairs))
+    names = _names(manifest)
+    return Table(
+        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {_told(clean)})",
+        ("map", "top 1 %", "top 10 %", *(f"{s:g}" for s in strengths)),
+        tuple(cells),
+        (
+            "top 1 %, top 10 %: share of the energy that the strongest elements hold (flat: .01, .10). Matched NRMSE "
+            "rewards a map that pours its noise into few elements that do not count.",
+            "Random signs times the map, but for gaussian (the paper's comparison). image-fisher looks at the clean "
+            "output and so is an oracle.",
+            _seeds(disturbed),
+        ),
+    )
+
+
+def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out each map's discrepancy relative to Gaussian noise of the same NRMSE, with intervals over seeds."""
+    disturbed = [row for row in rows if row["map"] != "clean"]
+    strengths = sorted({row["nrmse"] for row in disturbed})
+    by = {(row["map"], row["nrmse"], row["seed"]): row for row in disturbed}
+    found = grouped(disturbed, "map", "nrmse")
+    seeds = sorted({row["seed"] for row in disturbed})
+    cells = []
+    for label in _best_first(found, strengths):
+        if label == BASELINE:
+            continue
+        cells.append((label, *(_ratio(by, label, BASELINE, s, seeds) for s in strengths)))
+    return Table(
+        f"{_names(manifest)[1]} relative to Gaussian noise of the same NRMSE",
+        ("map", *(f"{s:g}" for s in strengths)),
+        tuple(cells),
+        (
+            "Geometric mean of the ratios of each seed, with its 95 % interval; below 1 the map is better.",
+            _seeds(disturbed),
+        ),
+    )
+
+
+def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out quantisation at each noise budget."""
+    names = _names(manifest)
+    cells = []
+    for (steps, budget), mine in sorted(grouped(rows, "steps", "budget").items(), key=lambda item: item[0][1]):
+        figures = [over_seeds(mine, name) for name in ("actual_noise", "bits", "side_bits", "score", "discrepancy")]
+        noise, bits, side, score, moved = figures
+        cells.append((f"{budget:g}", str(steps), f"{noise.value:.3f}", f"{bits.value:.3f}", f"{side.value:.4f}",
+                      _told(score), f"{_short(moved.value)}"))  # fmt: skip
+    return Table(
+        "Quantisation with a step a token, at equal noise budget",
+        ("budget", "steps", "actual noise", "bits an element", "side bits an element", names[0], names[1]),
+        tuple(cells),
+        (
+            "Budget: the NRMSE that step^2 / 12 promises. The actual noise differs: what is below half a step is 0.",
+            "Bits: ideal code length under a model fitted on the fitting images; side bits: what tells the receiver "
+            "the steps.",
+            _seeds(rows),
+        ),
+        heads=2,
+    )  # fmt: skip
+
+
+def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
+    cells = []
+    for (steps,), mine in grouped(rows, "steps").items():
+        bits = over_seeds(mine, "bits")
+        cells.append((
+            steps, _told(bits) or "outside the budgets", f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "",
+            *(_told(_geometric([row[name] for row in mine if row.get(name)])) for name in ("ratio", "ratio_image")),
+        ))  # fmt: skip
+    at = rows[0]["discrepancy"] if rows else math.nan
+    return Table(
+        f"Bits an element for {_names(manifest)[1]} {at:g}, with side information",
+        ("steps", "bits an element", "of these side", "relative to uniform", "to one step an image"),
+        tuple(cells),
+        (
+            "Between two budgets linear in bits against the logarithm of the discrepancy. Below 1 is better. One step "
+            "an image (uniform-image) already beats one step for all, so it is the fairer comparison.",
+            _seeds(rows),
+        ),
+    )
+
+
+def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out where maps put their energy: inside objects or outside."""
+    cells = []
+    for (label,), mine in grouped(rows, "map").items():
+        cells.append(
+            (label, *(_told(over_seeds(mine, name)) for name in ("inside", "area", "density")),
+             _told(over_seeds(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
+             _told(over_seeds(mine, "correlation")), f"{sum(row['n'] for row in mine):,}")
+        )  # fmt: skip
+    columns, filled = _filled(
+        ("map", "inside objects", "area of objects", "density in / out", "class token", "correlation", "images"), cells
+    )
+    return Table(
+        "Where maps put their energy",
+        columns,
+        filled,
+        (
+            "Density in / out: energy on an area inside objects relative to the same area outside; below 1 objects "
+            "are spared.",
+            "Correlation: Spearman's, over positions, between energy and integrated gradients of the predicted class "
+            "(Sundararajan et al. 2017, by Captum); below 0 what the network looks at is spared.",
+            _seeds(rows),
+        ),
+    )
+
+
+def _filled(
+    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return columns and rows without the columns that hold nothing."""
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    return tuple(columns[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
+
+
+def _best_first(found: Mapping[tuple[Any, ...], Rows], strengths: Sequence[float]) -> list[str]:
+    """Return the maps, least discrepancy first, at the strength next to 1."""
+    at = min(strengths, key=lambda s: abs(math.log(s)))
+    means = {label: over_seeds(rows, "discrepancy").value for (label, s), rows in found.items() if s == at}
+    return sorted(dict.fromkeys(label for label, _ in found), key=lambda label: means.get(label, math.inf))
+
+
+def _ratio(
+    by: Mapping[tuple[str, float, int], Mapping[str, Any]],
+    label: str,
+    other: str,
+    strength: float,
+    seeds: Iterable[int],
+) -> str:
+    values = []
+    for seed in seeds:
+        mine, theirs = by.get((label, strength, seed)), by.get((other, strength, seed))
+        value = _divided(mine["discrepancy"], theirs["discrepancy"]) if mine and theirs else None
+        if value:
+            values.append(value)
+    return _told(_geometric(values), ".2f") if values else ""
+
+
+def _geometric(values: Sequence[float]) -> Mean:
+    return _mapped(mean([math.log(value) for value in values]), math.exp)
+
+
+def _mapped(found: Mean, turn: Callable[[float], float]) -> Mean:
+    interval = found.interval and Interval(turn(found.interval.low), turn(found.interval.high))
+    return Mean(turn(found.value), interval, found.n)
+
+
+def _divided(a: float | None, b: float | None) -> float | None:
+    return a / b if a is not None and b else None
+
+
+def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    return manifest["measures"]["score"], manifest["measures"]["discrepancy"]
+
+
+def _pair(rows: Rows) -> str:
+    return f"{over_seeds(rows, 'score').value:.3f} / {_short(over_seeds(rows, 'discrepancy').value)}"
+
+
+def _told(found: Mean, form: str = ".3f") -> str:
+    if math.isnan(found.value):
+        return ""
+    if not found.interval:
+        return f"{found.value:{form}}"
+    low, high = found.interval.low, found.interval.high
+    return f"{found.value:{form}} ({low:{form}}{'–' if low >= 0 else ' to '}{high:{form}})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.0995 else f"{value:.2g}"
+
+
+def _seeds(rows: Rows) -> str:
+    seeds = len({row["seed"] for row in rows})
+    images = sorted({row["n"] for row in rows})
+    count = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}" if images else "0"
+    many = f"{seeds} seeds" if seeds != 1 else "1 seed, so no interval"
+    return f"{many}, {count} images each; a seed stands for data, training and noise."

@@ -1,0 +1,184 @@
+"""Calibration: tolerated scales against arithmetic, coverage against its law, the promise against fresh images."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from limen.errors import InputError, UnknownNameError
+from limen.feature import tolerance
+from limen.feature.calibrate import (
+    Bound,
+    Calibration,
+    Grid,
+    Search,
+    band,
+    calibrate,
+    coverage,
+    mean_log2,
+    rank,
+    resplit,
+)
+from limen.feature.data import Example, Part
+from limen.feature.network import Network
+from limen.feature.perturb import noise
+from limen.feature.split import SplitPoint
+from limen.testing import photograph
+
+
+class Net(nn.Module):
+    """Features 6 x 4 x 4, then a linear head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Conv2d(3, 6, 4, stride=4)
+        self.last = nn.Linear(96, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.body(images).flatten(1))
+
+
+class Moved:
+    """A task whose drop is a function of how far the outputs moved."""
+
+    name = "moved"
+    drops: ClassVar[dict[str, str]] = {"distance": "squared distance", "window": "too much only between 1 and 2"}
+
+    def drop(self, clean: dict[str, Tensor], perturbed: dict[str, Tensor], kind: str) -> Tensor:
+        distance = (clean["logits"] - perturbed["logits"]).pow(2).sum(1)
+        return distance if kind == "distance" else ((distance > 1) & (distance < 2)).float()
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    return Net()
+
+
+def part(net: Net, count: int, named: str = "image", order: Callable[[int], int] = lambda i: i) -> Part:
+    def read(index: int) -> Example:
+        name = f"{named} {order(index)}"
+        return Example(name, photograph(name, 16, 16), 0)
+
+    return Part(count, read, Network(net))
+
+
+def search(net: Net, bound: Bound, **more: Any) -> Search:
+    return Search(SplitPoint(net, "body"), Moved(), tolerance.make("flat"), bound, **more)  # type: ignore[arg-type]
+
+
+def test_a_tolerated_scale_is_what_arithmetic_says(net: Net) -> None:
+    one = search(net, Bound("distance", 0.5), seed=3)
+    images = part(net, 12)
+    grid = one.locate(part(net, 8, "fitting"))
+    found = one.tolerated(images, grid)
+    batch = images.batch(range(12))
+    delta = noise(one.tolerance.map(one.split.encode(batch.images)), batch.names, 3)[0]
+    moved = (delta.flatten(1).double() @ net.last.weight.double().T).pow(2).sum(1)
+    exact = np.sqrt(0.5 / moved.numpy())  # the head is linear: the drop is scale^2 times this
+    exact = np.minimum(exact, grid.scales[-1])
+    assert (exact < grid.scales[-1]).sum() >= 6
+    assert (
+        (found <= exact * (1 + 1e-6)) & (exact <= found * (grid.high / grid.low) ** (1 / (grid.points - 1)) * 1.001)
+    ).all()
+
+
+def test_every_smaller_scale_must_be_tolerated_too(net: Net) -> None:
+    one = search(net, Bound("window", 0.0))  # a drop of 0 is within 0
+    grid = Grid(1.0, 0.01, 100.0, 200)
+    found = one.tolerated(part(net, 6), grid)
+    strict = search(net, Bound("distance", 1.0)).tolerated(part(net, 6), grid)
+    assert found.tolist() == strict.tolist()  # far beyond the window all is well again, and does not count
+
+
+def test_batches_and_order_change_nothing(net: Net) -> None:
+    bound, grid = Bound("distance", 0.5), Grid(0.3, 0.05, 20.0)
+    at_once = search(net, bound, batch=10).tolerated(part(net, 10), grid)
+    assert search(net, bound, batch=3).tolerated(part(net, 10), grid).tolist() == at_once.tolist()
+    backwards = search(net, bound, batch=4).tolerated(part(net, 10, order=lambda i: 9 - i), grid)
+    assert backwards[::-1].tolist() == at_once.tolist()
+
+
+def test_the_grid_belongs_to_the_fitting_images(net: Net) -> None:
+    one = search(net, Bound("distance", 0.5))
+    grid = one.locate(part(net, 32, "fitting"))
+    tolerated = one.tolerated(part(net, 60), grid)
+    assert grid.scales[0] < tolerated.min()
+    assert np.median(tolerated) < grid.scales[-1]
+    assert len(np.unique(tolerated)) > 12  # few ties
+
+
+def test_rank_and_how_many_images_it_takes() -> None:
+    assert [rank(500, 0.1), rank(19, 0.05), rank(9, 0.1), rank(4, 0.2), rank(99, 0.05)] == [50, 1, 1, 1, 5]
+    for rho, needed in ((0.05, 19), (0.1, 9), (0.2, 4)):
+        with pytest.raises(InputError, match=rf"{needed - 1} calibration .* it takes {needed} at least"):
+            rank(needed - 1, rho)
+    with pytest.raises(InputError, match="between 0 and 1, not 1.5"):
+        rank(100, 1.5)
+
+
+def test_the_band_is_the_beta_binomial_one() -> None:
+    low, high = band(500, 700, 0.1)
+    assert (round(low, 3), round(high, 3)) == (0.864, 0.933)
+    rng = np.random.default_rng(1)
+    n, m, rho = 40, 60, 0.2
+    drawn = rng.binomial(m, rng.beta(n + 1 - rank(n, rho), rank(n, rho), 200_000)) / m
+    low, high = band(n, m, rho)
+    assert 0.95 <= ((drawn >= low) & (drawn <= high)).mean() <= 0.97
+    assert (drawn < low).mean() <= 0.025
+    assert (drawn > high).mean() <= 0.025
+
+
+def test_coverage_keeps_the_promise_over_resplits() -> None:
+    tolerated = np.random.default_rng(2).lognormal(size=1200)
+    for rho in (0.05, 0.1, 0.2):
+        found = resplit(tolerated, 500, rho, splits=200)
+        assert found.mean == pytest.approx(1 - rho, abs=0.006)
+        assert 0.9 <= found.inside <= 1
+        assert len(set(found.coverages)) > 20
+    with pytest.raises(InputError, match="leave none to test"):
+        resplit(tolerated, 1200, 0.1)
+
+
+def test_a_wrong_rank_would_leave_the_band() -> None:
+    """The band can fail: a scale at twice the rank covers far too little."""
+    tolerated = np.random.default_rng(3).lognormal(size=1200)
+    low, _ = band(500, 700, 0.1)
+    assert coverage(tolerated[500:], float(np.sort(tolerated[:500])[2 * rank(500, 0.1)])) < low
+
+
+def test_the_promise_holds_on_fresh_images(net: Net) -> None:
+    one = search(net, Bound("distance", 0.5))
+    grid = one.locate(part(net, 30, "fitting"))
+    tolerated = one.tolerated(part(net, 99), grid)
+    found = calibrate(tolerated, 0.1, one, grid)
+    assert found.rank == 10
+    assert found.scale in grid.scales.tolist()
+    assert (found.censored, found.untolerated) == (int((tolerated == grid.scales[-1]).sum()), 0)
+    fresh = one.tolerated(part(net, 200, "fresh"), grid)
+    low, _ = band(99, 200, 0.1, 0.999)
+    assert coverage(fresh, found.scale) >= low
+    again = Calibration.of_dict(json.loads(json.dumps(found.as_dict())))
+    assert again == found
+    assert again.grid.scales.tolist() == grid.scales.tolist()
+
+
+def test_mean_log2_is_in_bits(net: Net) -> None:
+    one, images = search(net, Bound("distance", 0.5)), part(net, 4)
+    assert mean_log2(one.split, one.tolerance, images, 8.0) == 3
+    assert mean_log2(one.split, one.tolerance, images, 0.0) == -math.inf
+
+
+def test_bad_bounds_and_maps_are_refused(net: Net) -> None:
+    images = part(net, 4)
+    with pytest.raises(UnknownNameError, match="Did you mean 'distance'"):
+        search(net, Bound("distanse", 0.5)).locate(images)
+    with pytest.raises(InputError, match="0 or more, not nan"):
+        search(net, Bound("distance", math.nan)).tolerated(images, Grid(1, 0.1, 1))
+    with pytest.raises(InputError, match="Allow a larger eps"):
+        search(net, Bound("distance", 1e-12)).locate(images)

@@ -1,0 +1,169 @@
+"""The feature wing in the report: tables from rows of numbers, checked by hand; drawn without torch."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from limen.report import feature_figures, features, figures
+from limen.report.build import Report
+from limen.statistics.inference import mean
+from limen.store import Store
+
+MANIFEST: dict[str, Any] = {
+    "limen": "0.1.0",
+    "git": None,
+    "created": "2026-01-01T00:00:00",
+    "versions": {"python": "3.11"},
+    "wing": "feature",
+    "plan": {"model": "net", "split": "a.b", "task": "classification", "data": "scenes", "seeds": 3, "eps": 0.05,
+             "rho": 0.1, "drop": "kl", "sizes": {"fit": 10, "calibrate": 20, "test": 30}, "maps": {}},
+    "measures": {"score": "top-1 accuracy", "discrepancy": "KL", "drop": "KL in nats"},
+    "network": {"name": "net", "digest": "0" * 32, "parameters": 5},
+    "split": {"leak": {"logits": 0.0}, "change": {"logits": 1.0}, "idle": [], "shapes": [[4, 2, 2]], "elements": 16,
+              "image": [3, 8, 8], "flops": 1},
+}  # fmt: skip
+
+
+def row(label: str, strength: float, seed: int, discrepancy: float, score: float = 0.5) -> dict[str, Any]:
+    return {"map": label, "nrmse": strength, "seed": seed, "n": 30, "score": score, "discrepancy": discrepancy,
+            "energy_top1": 0.2, "energy_top10": 0.6}  # fmt: skip
+
+
+ROWS = [
+    *({"map": "clean", "nrmse": 0.0, "seed": seed, "n": 30, "score": 0.9} for seed in range(3)),
+    *(row("gaussian", 1.0, seed, value) for seed, value in enumerate((0.4, 0.5, 0.8))),
+    *(row("fisher", 1.0, seed, value, 0.8) for seed, value in enumerate((0.1, 0.125, 0.1))),
+    *(row("gaussian", 0.5, seed, 0.05) for seed in range(3)),
+    *(row("fisher", 0.5, seed, 0.06) for seed in range(3)),
+]
+CALIBRATED = [
+    {"map": "fisher", "seed": seed, "kept": kept, "n": 30, "band_low": 0.7, "band_high": 1.0, "nrmse": 0.5,
+     "log2_magnitude": -1.0, "n_calibrate": 20, "censored": 1}
+    for seed, kept in enumerate((27, 30, 24))
+]  # fmt: skip
+QUANTISED = [
+    {"steps": steps, "budget": budget, "actual_noise": budget * 0.9, "bits": 2 - budget, "side_bits": 0.01,
+     "score": 0.5, "discrepancy": budget * worse, "seed": seed, "n": 30}
+    for steps, worse in (("uniform", 2.0), ("tolerance:fisher", 1.0)) for budget in (0.3, 0.6) for seed in range(3)
+]  # fmt: skip
+EQUAL = [
+    {"steps": steps, "discrepancy": 0.1, "bits": bits, "side_bits": 0.01, "ratio": bits, "ratio_image": bits, "n": 30,
+     "seed": seed}
+    for steps, bits in (("uniform", 1.0), ("tolerance:fisher", 0.5), ("absmax", None)) for seed in range(3)
+]  # fmt: skip
+ATTRIBUTED = [
+    {
+        "map": "fisher",
+        "inside": 0.1,
+        "area": 0.2,
+        "density": 0.5,
+        "prefix": 0.0,
+        "correlation": -0.6,
+        "n": 9,
+        "seed": seed,
+    }
+    for seed in range(3)
+]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 11, 30])
+def test_a_mean_over_seeds_has_students_interval(n: int) -> None:
+    values = [math.sin(i) for i in range(n)]
+    found = mean(values)
+    assert found.interval
+    low, high = stats.t.interval(0.95, n - 1, loc=sum(values) / n, scale=stats.sem(values))
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+
+
+def test_one_value_has_no_interval_and_none_no_mean() -> None:
+    assert mean([3.0]).interval is None
+    assert math.isnan(mean([]).value)
+
+
+def test_the_best_map_stands_first_at_the_strength_next_to_one() -> None:
+    table = features.scores(MANIFEST, ROWS)
+    assert [cells[0] for cells in table.rows] == ["fisher", "gaussian"]
+    assert table.columns == ("map", "top 1 %", "top 10 %", "0.5", "1")
+    assert table.rows[0][4] == "0.800 / 0.108"
+    assert "undisturbed 0.900 (0.900–0.900)" in table.title
+
+
+def test_ratios_to_gaussian_are_paired_by_seed() -> None:
+    (cells,) = features.ratios(MANIFEST, ROWS).rows
+    logarithms = [math.log(a / b) for a, b in ((0.1, 0.4), (0.125, 0.5), (0.1, 0.8))]
+    centre = sum(logarithms) / 3
+    low, high = stats.t.interval(0.95, 2, loc=centre, scale=stats.sem(logarithms))
+    assert cells == ("fisher", "1.20 (1.20–1.20)", f"{math.exp(centre):.2f} ({math.exp(low):.2f}–{math.exp(high):.2f})")
+
+
+def test_coverage_is_pooled_and_shown_by_seed() -> None:
+    (cells,) = features.calibrations(MANIFEST, CALIBRATED).rows
+    named = dict(zip(features.calibrations(MANIFEST, CALIBRATED).columns, cells, strict=True))
+    assert named["coverage"] == "0.900"
+    assert named["by seed"] == "0.900, 1.000, 0.800"
+    assert named["censored"] == "3"
+
+
+def test_bits_that_no_budget_reaches_are_said_to_be_outside() -> None:
+    cells = {one[0]: one[1:] for one in features.equal_rates(MANIFEST, EQUAL).rows}
+    assert cells["absmax"] == ("outside the budgets", "", "", "")
+    assert cells["tolerance:fisher"][2] == "0.500 (0.500–0.500)"
+
+
+def test_a_column_that_is_empty_is_left_out() -> None:
+    table = features.attributions(MANIFEST, ATTRIBUTED)
+    assert "class token" not in table.columns
+    assert len(table.rows[0]) == len(table.columns)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    path = tmp_path / "deep"
+    stages = {
+        "evaluate": ROWS,
+        "calibrate": CALIBRATED,
+        "quantise": QUANTISED,
+        "equal-rate": EQUAL,
+        "attribute": ATTRIBUTED,
+    }
+    with Store.create(path, MANIFEST) as store:
+        for stage, rows in stages.items():
+            store.add_measurements(stage, {f"{i:03}": each for i, each in enumerate(rows)})
+    return path
+
+
+def test_the_page_has_every_stage_and_the_sentence(run: Path, tmp_path: Path) -> None:
+    with Report.open([run]) as report:
+        report.page(tmp_path / "page.html")
+        data = report.data()
+        assert all(figures.on_paper(spec).startswith("<svg") for spec in report.specifications(1060).values())
+        assert len(report.specifications(1060)) == 4
+    page = (tmp_path / "page.html").read_text()
+    for title in ("at equal strength", "what is promised", "quantised", "where maps put their energy"):
+        assert title in page
+    assert "Top-1 accuracy at NRMSE 1: fisher 0.800; gaussian 0.500" in page
+    assert len(data["wings"]["feature"]["evaluate"]) == len(ROWS)
+
+
+def test_a_report_of_features_needs_no_torch(run: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None\n"
+        "from limen.cli import run\n"
+        f"sys.exit(run(['report', {str(run)!r}, '--out', {str(tmp_path / 'page.html')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_curves_show_seven_maps_at_most_and_name_each() -> None:
+    many = [row(f"map {i}", s, 0, 0.1 * s + i) for i in range(12) for s in (0.5, 1.0)]
+    spec = feature_figures.against_strength(MANIFEST, [*ROWS, *many], 1060)
+    drawn = {value["who"] for panel in spec["hconcat"] for layer in panel["layer"] for value in layer["data"]["values"]
+             if "who" in value}  # fmt: skip
+    assert len(drawn) == 7
+    assert {"gaussian", "fisher"} <= drawn

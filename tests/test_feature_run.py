@@ -1,0 +1,325 @@
+"""The feature wing end to end on a small network: fit, calibrate, evaluate, quantise, attribute, resume, mistakes."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from torch import nn
+
+from limen.cli import run as command
+from limen.errors import InputError, LimenError, StoreError, UnknownNameError
+from limen.feature import data, measure, task, tolerance
+from limen.feature.data import Sizes
+from limen.feature.network import Network, load
+from limen.feature.perturb import energy, noise, nrmse, scaled
+from limen.feature.run import MAPS, Plan, Run
+from limen.feature.split import Features, SplitPoint
+from limen.store import Store
+
+CLASSIFY = task.find("classification")
+SIZES = Sizes(fit=24, calibrate=20, test=24)
+LABELS = ("gaussian", "flat", "absmax", "fisher", "shuffled")
+SOME = {label: (name, {"of": "fisher"} if label == "shuffled" else given) for label, (name, given) in MAPS.items()
+        if label in LABELS}  # fmt: skip
+
+
+def network() -> Network:
+    """Return ten classes from a convolution and a linear head, with weights that depend on nothing."""
+    made = nn.Sequential(nn.Conv2d(3, 6, 8, stride=8), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 64, 10))
+    source = torch.Generator().manual_seed(3)
+    for parameter in made.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=source) * (0.3 if parameter.ndim > 1 else 0.1)
+    return Network(made, name="small")
+
+
+def plan(**changes: object) -> Plan:
+    given = {"model": "small", "split": "1", "seeds": 2, "sizes": SIZES, "maps": SOME, "rho": 0.2} | changes
+    return Plan(**given)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("feature") / "run"
+    with Run.begin(out, plan(), "cpu", network()) as run:
+        for seed in range(2):
+            run.fitted(seed, fit=True)
+        measure.calibrate(run)
+        measure.evaluate(run, (0.5, 1.0))
+        measure.quantise(run, (0.3, 3.0))
+        measure.attribute(run, 12)
+    return out
+
+
+def rows(path: Path, stage: str) -> list[dict[str, object]]:
+    with Store.open(path) as store:
+        return list(store.measurements(stage).values())
+
+
+def test_every_seed_map_and_strength_has_a_row(measured: Path) -> None:
+    found = rows(measured, "evaluate")
+    clean = [row for row in found if row["map"] == "clean"]
+    assert {row["seed"] for row in clean} == {0, 1}
+    assert {(row["map"], row["nrmse"], row["seed"]) for row in found if row["map"] != "clean"} == {
+        (label, strength, seed) for label in SOME for strength in (0.5, 1.0) for seed in (0, 1)
+    }
+    wanted = {"map", "nrmse", "score", "discrepancy", "energy_top1", "energy_top10", "seed", "n"}
+    assert all(wanted <= row.keys() and row["n"] == 24 for row in found if row["map"] != "clean")
+
+
+def test_more_noise_moves_the_output_more_and_the_fisher_map_moves_it_least(measured: Path) -> None:
+    by = {(row["map"], row["nrmse"], row["seed"]): row for row in rows(measured, "evaluate")}
+    for label in SOME:
+        for seed in (0, 1):
+            assert by[label, 1.0, seed]["discrepancy"] > by[label, 0.5, seed]["discrepancy"] > 0  # type: ignore[operator]
+    assert by["fisher", 0.5, 0]["discrepancy"] < by["shuffled", 0.5, 0]["discrepancy"]  # type: ignore[operator]
+    assert by["fisher", 0.5, 0]["discrepancy"] < by["flat", 0.5, 0]["discrepancy"]  # type: ignore[operator]
+
+
+def test_the_energy_of_a_shuffled_map_is_that_of_the_map(measured: Path) -> None:
+    by = {(row["map"], row["nrmse"], row["seed"]): row for row in rows(measured, "evaluate")}
+    assert by["shuffled", 0.5, 0]["energy_top10"] == pytest.approx(by["fisher", 0.5, 0]["energy_top10"])
+    assert by["flat", 0.5, 0]["energy_top10"] == pytest.approx(0.1, abs=0.003)
+
+
+def test_calibration_says_what_it_promises_and_what_came_of_it(measured: Path) -> None:
+    found = rows(measured, "calibrate")
+    assert {(row["map"], row["seed"]) for row in found} == {
+        (label, seed) for label in ("flat", "fisher") for seed in (0, 1)
+    }
+    for row in found:
+        assert row["rank"] == 4
+        assert row["n_calibrate"] == 20
+        assert 0 <= row["kept"] <= row["n"] == 24  # type: ignore[operator]
+        assert row["band_low"] <= row["resplits_mean"] <= 1  # type: ignore[operator]
+    log2 = {
+        label: np.mean([row["log2_magnitude"] for row in found if row["map"] == label]) for label in ("flat", "fisher")
+    }
+    assert log2["fisher"] > log2["flat"]
+
+
+def test_quantising_gives_the_columns_that_were_promised(measured: Path) -> None:
+    found = rows(measured, "quantise")
+    wanted = {"steps", "budget", "actual_noise", "bits", "side_bits", "score", "discrepancy", "seed"}
+    assert all(wanted <= row.keys() for row in found)
+    kinds = {"uniform", "uniform-image", "absmax", "tolerance:fisher", "permuted:fisher", "static:fisher"}
+    assert {row["steps"] for row in found} == kinds
+    assert all(
+        row["side_bits"] == 0
+        for row in found
+        if str(row["steps"]).startswith(("static", "uniform")) and row["steps"] != "uniform-image"
+    )
+    assert {row["discrepancy"] for row in rows(measured, "equal-rate")} == {measure.AT}
+
+
+def test_attribution_divides_a_flat_map_by_area(measured: Path) -> None:
+    flat = next(row for row in rows(measured, "attribute") if row["map"] == "flat" and row["seed"] == 0)
+    assert flat["inside"] == pytest.approx(flat["area"], abs=1e-6)
+    assert flat["density"] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_second_run_measures_nothing_again(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rows(measured, "evaluate")
+    with Run.begin(measured, plan(), "cpu", network()) as run:
+        monkeypatch.setattr(measure, "_measured", pytest.fail)
+        found = measure.evaluate(run, (0.5, 1.0))
+    assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, before))
+
+
+def test_more_seeds_may_be_added_and_old_rows_stay(measured: Path, tmp_path: Path) -> None:
+    short = plan(seeds=1, maps={"flat": SOME["flat"]})
+    with Run.begin(tmp_path / "run", short, "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        first = measure.evaluate(run, (1.0,))
+    with Run.begin(tmp_path / "run", plan(seeds=2, maps={"flat": SOME["flat"]}), "cpu", network()) as run:
+        run.fitted(1, fit=True)
+        both = measure.evaluate(run, (1.0,))
+    assert [row for row in both if row["seed"] == 0] == first
+    assert {row["seed"] for row in both} == {0, 1}
+
+
+def test_results_do_not_depend_on_the_batch(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "BATCH", 7)
+    with Run.begin(tmp_path / "run", plan(), "cpu", network()) as run:
+        for seed in range(2):
+            run.fitted(seed, fit=True)
+        found = {(row["map"], row["nrmse"], row["seed"]): row for row in measure.evaluate(run, (0.5,))}
+    for row in rows(measured, "evaluate"):
+        other = found.get((row["map"], row["nrmse"], row["seed"]))
+        if other and row["map"] != "clean":
+            assert other["discrepancy"] == pytest.approx(row["discrepancy"], rel=1e-4)
+            assert other["score"] == row["score"]
+
+
+def test_another_network_or_plan_is_another_study(measured: Path) -> None:
+    other = network()
+    other.model[0].weight.data += 1
+    with pytest.raises(StoreError, match="another study"):
+        Run.begin(measured, plan(), "cpu", other)
+    with pytest.raises(StoreError, match="another study"):
+        Run.begin(measured, plan(eps=0.2), "cpu", network())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split": "9"}, "no module '9'"),
+        ({"split": "0.weight"}, "no module"),
+        ({"task": "classificaton"}, "Did you mean 'classification'"),
+        ({"drop": "kll"}, "Did you mean 'kl'"),
+        ({"seeds": 0}, "one seed at least"),
+        ({"rho": 1.5}, "rho is a probability between 0 and 1"),
+        ({"data": "nowhere"}, "No folder 'nowhere'"),
+        ({"sizes": Sizes(0, 20, 1)}, "an image at least"),
+        ({"rho": 0.01}, "it takes 99 at least"),
+        ({"eps": -1.0}, "0 or more"),
+        ({"maps": {"mine": ("fishr", {})}}, "Did you mean 'fisher'"),
+        ({"maps": {"mine": ("fisher", {"ovr": "channel"})}}, "no setting 'ovr'. Did you mean 'over'"),
+        ({"maps": {"spared": ("cls-spared", {})}}, "is for tokens"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_written(changes: dict[str, object], said: str, tmp_path: Path) -> None:
+    with pytest.raises(LimenError, match=re.escape(said)) as caught:
+        Run.begin(tmp_path / "run", plan(**changes), "cpu", network())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_leaks_says_how_much(tmp_path: Path) -> None:
+    class Leaking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.Conv2d(3, 4, 8, 8), nn.LazyLinear(10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.cat([self.inner(images).flatten(1), images.mean((2, 3))], 1))
+
+    made = Leaking()
+    made(torch.zeros(1, 3, 64, 64))
+    with pytest.raises(InputError, match=r"'inner' does not carry all the information: \d+\.\d% of what"):
+        Run.begin(tmp_path / "run", plan(split="inner"), "cpu", Network(made))
+
+
+def test_folders_of_images_are_read_by_the_networks_own_names(tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Pillow.fromarray(np.full((64, 64, 3), 40 * number, np.uint8)).save(tmp_path / label / f"{number}.png")
+    net = Network(network().model, name="pets", labels=("dog", "bird", "cat"))
+    found = data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    seen = [example for part in (found.fit, found.calibrate, found.test) for example in map(part.example, range(2))]
+    assert len({example.name for example in seen}) == 6
+    assert all(example.target == {"cat": 2, "dog": 0}[example.name.split("/")[0]] for example in seen)
+    again = data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    assert [again.fit.example(i).name for i in range(2)] == [found.fit.example(i).name for i in range(2)]
+    with pytest.raises(InputError, match="holds 6 images in 2 class folders; 9 are needed"):
+        data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(3, 3, 3))
+    with pytest.raises(InputError, match="'cat' is none of their names"):
+        data.parts(str(tmp_path), CLASSIFY, Network(net.model, labels=("a", "b", "c")), 0, Sizes(2, 2, 2))
+
+
+def test_labels_out_of_range_are_refused() -> None:
+    outputs = {"logits": torch.zeros(2, 3)}
+    with pytest.raises(InputError, match="such as 3"):
+        CLASSIFY.check(outputs, [0, 3])
+
+
+def test_a_head_for_another_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not fit classification"):
+        CLASSIFY.outputs({"logits": torch.zeros(2, 5, 3), "pred_boxes": torch.zeros(2, 5, 4)})
+    with pytest.raises(InputError, match="No network for classification could be loaded"):
+        load(str(tmp_path / "nowhere"), CLASSIFY, "cpu")
+    with pytest.raises(UnknownNameError, match="Did you mean 'resnet'"):
+        load("demo:resnt", CLASSIFY, "cpu")
+
+
+def test_noise_belongs_to_names_not_to_the_batch() -> None:
+    ones = torch.ones(3, 4, 5)
+    (whole,) = noise([ones], ["a", "b", "c"], 0)
+    (part,) = noise([ones[:1]], ["c"], 0)
+    assert torch.equal(whole[2:], part)
+    assert not torch.equal(whole[0], whole[1])
+    assert set(whole.unique().tolist()) == {-1.0, 1.0}
+    assert not torch.equal(whole, noise([ones], ["a", "b", "c"], 1)[0])
+
+
+def test_strength_is_joint_over_tensors_and_energy_counts_the_strongest() -> None:
+    features = Features((torch.full((1, 2, 2), 3.0), torch.full((1, 4), 4.0)), (3, 8, 8))
+    delta = (torch.ones(1, 2, 2), torch.zeros(1, 4))
+    assert float(nrmse(features, delta)) == pytest.approx(2 / 10)
+    assert float(nrmse(features, scaled(features, delta, 0.7))) == pytest.approx(0.7)
+    found = energy((torch.tensor([[1.0] * 99 + [10.0]]),))
+    assert found.top1 == pytest.approx(100 / 199)
+    assert found.top10 == pytest.approx(109 / 199)
+    with pytest.raises(InputError, match="all zero"):
+        nrmse(Features((torch.zeros(1, 4),), (3, 8, 8)), (torch.ones(1, 4),))
+
+
+def test_disarranged_maps_stand_on_one_that_was_fitted() -> None:
+    net = network()
+    split = SplitPoint(net.model, "1", CLASSIFY.outputs)
+    images = data.parts("scenes", CLASSIFY, net, 0, SIZES).fit
+    shuffled = tolerance.make("shuffled", {"of": "learned"})
+    with pytest.raises(InputError, match="No map 'learned' was fitted before"):
+        shuffled.fit(tolerance.Scope(split, CLASSIFY, images))
+
+
+def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    begin = ["feature", "fit", "--model", "demo:resnet", "--split", "resnet.encoder.stages.2", "--data", "scenes"]
+    small = ["--images-fit", "16", "--images-calibrate", "9", "--images-test", "8", "--seeds", "1", "--device", "cpu"]
+    maps = ["--map", "gaussian", "--map", "fisher,draws=1", "--map", "mine=learned,steps=2,batch=8"]
+    assert command([*begin, "--out", out, *small, *maps, "--json"]) == 0
+    calibrated = json.loads(capfd.readouterr().out)
+    assert {row["map"] for row in calibrated} == {"fisher"}
+    assert command(["feature", "evaluate", out, "--nrmse", "0.5,1", "--json"]) == 0
+    assert {row["map"] for row in json.loads(capfd.readouterr().out)} == {"clean", "gaussian", "fisher", "mine"}
+    assert command(["feature", "quantise", out, "--budget", "0.5,2"]) == 0
+    assert "permuted:fisher" in capfd.readouterr().out
+    assert command(["feature", "attribute", out, "--images", "4"]) == 0
+    assert "density in / out" in capfd.readouterr().out
+    assert command(["report", out, "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "demo:resnet" in page
+    assert "Pr[kl &lt;= 0.05]" in page
+    assert command(["feature", "export", out, "--out", str(tmp_path / "q"), "--steps", "static:fisher"]) == 0
+    assert (tmp_path / "q" / "quantiser.json").exists()
+    assert command(["feature", "evaluate", out, "--nrmse", "none"]) == 1
+    assert "takes numbers above 0" in capfd.readouterr().err
+
+
+def test_a_checkpoint_and_a_folder_of_photographs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+    torch.manual_seed(0)
+    names = {0: "tench", 1: "goldfish", 2: "shark"}
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=names,
+        label2id={name: number for number, name in names.items()},
+    )  # fmt: skip
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "net")
+    size = {"height": 32, "width": 32}
+    ViTImageProcessor(size=size).save_pretrained(tmp_path / "net")
+    for number, label in names.items():
+        (tmp_path / "val" / label).mkdir(parents=True)
+        for picture in range(12):
+            pixels = np.random.default_rng(20 * number + picture).integers(0, 256, (40, 50 + picture, 3), np.uint8)
+            Pillow.fromarray(pixels).save(tmp_path / "val" / label / f"{picture}.png")
+    out = str(tmp_path / "run")
+    sizes = ["--images-fit", "12", "--images-calibrate", "12", "--images-test", "12", "--device", "cpu"]
+    given = ["--model", str(tmp_path / "net"), "--split", "resnet.encoder.stages.0", "--data", str(tmp_path / "val")]
+    maps = ["--map", "flat", "--map", "fisher,draws=1,over=channel", "--seeds", "1"]
+    assert command(["feature", "fit", *given, "--out", out, *sizes, *maps]) == 0, capfd.readouterr().err
+    assert "Pr[kl <= 0.05] >= 0.9" in capfd.readouterr().out
+    assert command(["feature", "evaluate", out, "--nrmse", "1", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert {row["map"] for row in found} == {"clean", "flat", "fisher"}
+    assert command(["feature", "attribute", out]) == 1
+    assert "No image has object masks" in capfd.readouterr().err
+    assert command(["feature", "fit", *given, "--out", out + "2", "--images-fit", "99"]) == 1
+    assert "are needed" in capfd.readouterr().err
+    assert command(["feature", "splits", "--model", str(tmp_path / "net"), "--json"]) == 0
+    assert "resnet.encoder.stages.0" in {row["path"] for row in json.loads(capfd.readouterr().out)}
