@@ -1,7 +1,8 @@
 """Time and memory of a report on as many trials as the paper has stimuli: python benchmarks/report.py [--trials N].
 
 Makes a run directory without asking anybody: 1,008 made-up references, ten distortions, observers of known thresholds,
-every answer an analysis of some sentences of its own, n-th JNDs by `skip`. Then `limen report` in a process of its own.
+every answer an analysis of its own (with --different N: one of so many), n-th JNDs by `skip`. Then
+`limen report` in a process of its own.
 """
 
 import argparse
@@ -16,8 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from limen import distortion, ident, manifest, procedure, question, source
-from limen.ladder import Ladder
+from limen.distortion import Distortion
+from limen.procedure import Method
 from limen.store import SeriesRow, Store
 from limen.testing import play
 
@@ -26,14 +30,16 @@ SENTENCE = "the second image seems slightly softer around edges of leaves while 
 WORDS = tuple(re.findall(r"\w+", SENTENCE))
 
 
-def said(yes: bool, rng: object) -> str:
-    """Return an answer of about 200 characters, like no other."""
-    picked = [WORDS[int(i)] for i in rng.integers(0, len(WORDS), 24)]  # type: ignore[attr-defined]
+def said(yes: bool, rng: np.random.Generator, different: int = 0) -> str:
+    """Return an answer of about 200 characters: like no other, or one of so many different ones."""
+    if different:
+        rng = np.random.default_rng(int(rng.integers(different)))
+    picked = [WORDS[int(i)] for i in rng.integers(0, len(WORDS), 24)]
     flag = "<yes> There is a noticeable difference: " if yes else "<no> I see no noticeable difference: "
     return flag + " ".join(picked) + "."
 
 
-def make(out: Path, trials: int) -> int:
+def make(out: Path, trials: int, different: int = 0) -> int:
     """Write a run with at least so many trials; returns how many."""
     method = procedure.make("skip", {"orders": 0})
     kinds = [distortion.find(name) for name in KINDS]
@@ -50,7 +56,7 @@ def make(out: Path, trials: int) -> int:
             for reference in range(1008):
                 if count >= trials:
                     break
-                count += _series(database, observer, kind.name, kind.word, kind.ladder, reference, method)
+                count += _series(database, observer, kind, reference, method, different)
         number += 1
     database.commit()
     database.close()
@@ -60,8 +66,9 @@ def make(out: Path, trials: int) -> int:
 
 
 def _series(
-    database: sqlite3.Connection, observer: str, name: str, word: str, ladder: Ladder, reference: int, method: object
+    database: sqlite3.Connection, observer: str, kind: Distortion, reference: int, method: Method, different: int
 ) -> int:
+    name, ladder = kind.name, kind.ladder
     rng = ident.generator("report benchmark", observer, name, reference)
     step, slope = float(rng.normal(9, 2)), 1.5
     noise = rng.random((len(ladder) + 1, len(ladder) + 1))
@@ -72,12 +79,12 @@ def _series(
 
     picture = ident.digest(["picture", reference])
     series = ident.digest([name, picture])
-    row = SeriesRow(series, name, word, f"reference-{reference:04d}.png", picture, f"{picture}/0", len(ladder))
+    row = SeriesRow(series, name, kind.word, f"reference-{reference:04d}.png", picture, f"{picture}/0", len(ladder))
     database.execute(
         "INSERT OR IGNORE INTO series VALUES (?,?,?,?,?,?,?,?,?)",
         (row.id, row.distortion, row.word, row.name, row.picture, row.key, row.levels, row.source, row.strength),
     )
-    found = play(method, says, len(ladder), None)  # type: ignore[arg-type]
+    found = play(method, says, len(ladder), None)
     probes = [(probe, verdict.yes) for probe, verdict in found.asked.items()]
     probes.append((procedure.Probe(0, 0), False))
     for probe, yes in probes:
@@ -88,7 +95,7 @@ def _series(
         )
         database.execute(
             "INSERT OR IGNORE INTO answer VALUES (?,?,?,?,?,?,?,?,?,?)",
-            (key, said(yes, rng), float(rng.random()), 0.0, "stop", 900, 60, 1.2, observer, 0.0),
+            (key, said(yes, rng, different), float(rng.random()), 0.0, "stop", 900, 60, 1.2, observer, 0.0),
         )
     return len(probes)
 
@@ -97,13 +104,14 @@ def main() -> None:
     """Make the run, write the report, print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=489_065)
+    parser.add_argument("--different", type=int, default=0, help="Different answers of a kind; 0: each is its own.")
     parser.add_argument("--keep", type=Path, help="Folder for the run and the page; a temporary one if not given.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.keep or Path(scratch)
         run, page = folder / "run", folder / "report.html"
         if not (run / "manifest.json").exists():
-            count = make(run, given.trials)
+            count = make(run, given.trials, given.different)
             print(f"{count:,} trials, {(run / 'trials.db').stat().st_size / 1e6:.0f} MB", file=sys.stderr)
         begun = time.perf_counter()
         command = [sys.executable, "-m", "limen", "report", str(run), "--out", str(page), "--embed", "0"]

@@ -14,8 +14,9 @@ from limen import distortion, fitting, ident, shares
 from limen.analysis import Analysis, Status, analyse
 from limen.image import Image, digest
 from limen.question import Query
-from limen.report import build, tables
 from limen.report import shares as printed
+from limen.report import tables
+from limen.report.build import Report
 from limen.source import Reference
 from limen.stimulus import Series
 from limen.store import Store
@@ -120,7 +121,8 @@ def test_scored_pairs_give_one_pooled_curve(tmp_path: Path, photos: Path) -> Non
 def test_the_report_shows_accuracy(tmp_path: Path, photos: Path) -> None:
     measured(tmp_path / "run", lambda q: YES, series(6), photos)
     page = tmp_path / "report.html"
-    build.page((tmp_path / "run",), page)
+    with Report.open((tmp_path / "run",)) as report:
+        report.page(page)
     text = page.read_text()
     assert "identical pairs left alone" in text
     assert "looks for no JND" not in text

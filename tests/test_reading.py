@@ -987,10 +987,30 @@ def test_a_change_of_the_reader_raises_its_version() -> None:
 @given(FRAGMENTS)
 def test_the_quick_pattern_finds_what_the_whole_one_does(text: str) -> None:
     plain = text.casefold().encode("ascii", "ignore").decode()
-    assert phrases.found(plain) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
+    assert list(phrases.found(plain)) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
 
 
 @pytest.mark.parametrize(("text", "finish", "verdict"), _rows(DIRECT))
 def test_the_quick_pattern_on_answers_as_they_are(text: str, finish: str, verdict: Verdict) -> None:
     plain = text.casefold().encode("ascii", "ignore").decode()
-    assert phrases.found(plain) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
+    assert list(phrases.found(plain)) == [str(match.lastgroup) for match in phrases._ANY.finditer(plain)]
+
+
+MENUS = st.lists(st.sampled_from([
+    "\x01", "\x02", "\x03", "yes", "no", "ja", "oder", "or", "and", "nor", "/", "a", "b", "option ", "是", "或", "还是", " ", " ",
+    ",", ".", ")", "\n", "?", ":", "same", "identical", "return ?", "compare the first image with the second",
+]), max_size=12).map("".join)  # fmt: skip
+
+
+@given(MENUS)
+@settings(max_examples=400)
+def test_what_is_looked_for_first_is_in_every_menu_and_echo(text: str) -> None:
+    if reading._MENU.search(text):
+        assert " or " in text or reading._MAY_BE_MENU.search(text)
+    if reading._ECHO.search(text):
+        assert any(part in text for part in reading._PARTS_OF_ECHOES)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_signs_are_plain_already(text: str) -> None:
+    assert reading._plain(f"{text}é") == f"{reading._plain(text)}é"

@@ -25,7 +25,8 @@ from limen.image import decode, png
 from limen.ladder import Ladder
 from limen.observer import Reply
 from limen.question import Query
-from limen.report import build, figures, pictures, published, tables
+from limen.report import build, figures, names, pictures, published, tables
+from limen.report.build import Report
 from limen.report.html import clean
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
@@ -107,7 +108,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page(*runs: Path, out: Path) -> str:
-    build.page(runs, out)
+    with Report.open(runs) as report:
+        report.page(out)
     return out.read_text(encoding="utf-8")
 
 
@@ -236,7 +238,7 @@ def test_fixtures_are_called_so(tiny: Path, fingerprint: dict[str, Any]) -> None
     with Store.open(tiny) as store:
         analysis = analyse(store)
     analysis = dataclasses.replace(analysis, manifest={"observers": {"toy": fingerprint, "real": {"kind": "openai"}}})
-    assert list(build._fixtures(analysis)) == ["toy"]
+    assert list(names.fixtures(analysis)) == ["toy"]
 
 
 def test_contents_come_in_their_order(tiny: Path, tiny_page: str) -> None:
@@ -377,15 +379,16 @@ def test_names_that_are_cut_alike_stay_apart(tiny: Path) -> None:
     long = ["a" * 60, "a" * 61]
     manifest = {**analysis.manifest, "observers": {name: {"kind": "x"} for name in long}}
     both = tuple(dataclasses.replace(o, observer=name) for name in long for o in analysis.outcomes)
-    view = build._View((), dataclasses.replace(analysis, manifest=manifest, outcomes=both))
-    assert len(set(view.names.values())) == 2
+    found = names.Names(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
+    assert len(set(found.asked.values())) == 2
 
 
 # --- numbers for machines ---
 
 
 def test_json_has_every_count_and_interval(tiny: Path) -> None:
-    found = build.data([tiny])
+    with Report.open([tiny]) as report:
+        found = report.data()
     text = json.dumps(found, allow_nan=False)
     assert "NaN" not in text
     (run,) = found["runs"]
@@ -402,10 +405,10 @@ def test_json_has_every_count_and_interval(tiny: Path) -> None:
 # --- what goes wrong ---
 
 
-def test_missing_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vl_convert" else object())
     with pytest.raises(MissingExtraError, match=r"vl_convert.*limen\[report\]"):
-        build.page([tmp_path], tmp_path / "report.html")
+        build.check_extra()
 
 
 def test_page_that_cannot_be_written(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -414,15 +417,15 @@ def test_page_that_cannot_be_written(tiny: Path, tmp_path: Path, capsys: pytest.
     assert "cannot be written" in capsys.readouterr().err
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="Give another --out"):
-        build.page([tiny], tmp_path / "folder")
+        page(tiny, out=tmp_path / "folder")
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a run directory"):
-        build.page([tmp_path], tmp_path / "report.html")
+        page(tmp_path, out=tmp_path / "report.html")
     with pytest.raises(InputError, match="at least one run"):
-        build.data([])
+        page(out=tmp_path / "report.html")
 
 
 # --- the small parts ---

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import gc
 import io
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from limen.cli import run as run_command
 from limen.image import png
 from limen.observers.simulated import Options, Simulated
 from limen.report import files
+from limen.report.build import Report
 from limen.study import Spec, Study
 from limen.testing import photograph
 
@@ -42,7 +44,8 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def written(chains: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
-    files.tables([chains], folder)
+    with Report.open([chains]) as report:
+        files.tables(report, folder)
     return folder
 
 
@@ -81,7 +84,8 @@ def test_no_cell_is_a_formula(written: Path) -> None:
 
 
 def test_figures_are_drawn_for_paper(chains: Path, tmp_path: Path) -> None:
-    drawn = files.drawings([chains], tmp_path / "figures")
+    with Report.open([chains]) as report:
+        drawn = files.drawings(report, tmp_path / "figures")
     names = {file.stem for file in drawn}
     assert {"first-jnds", "nth-jnds", "unnoticed"} <= names
     for file in drawn:
@@ -96,7 +100,9 @@ def test_figures_are_drawn_for_paper(chains: Path, tmp_path: Path) -> None:
 
 
 def test_a_card_is_one_picture(chains: Path, tmp_path: Path) -> None:
-    with Pillow.open(files.card([chains], tmp_path / "card.png")) as picture:
+    with Report.open([chains]) as report:
+        written = files.card(report, tmp_path / "card.png")
+    with Pillow.open(written) as picture:
         assert picture.format == "PNG"
         assert picture.width > 1000
 
@@ -107,6 +113,7 @@ def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, c
         str(tmp_path / "c.png"), "--embed", "0",
     ])  # fmt: skip
     assert code == 0
+    assert gc.isenabled()
     assert (tmp_path / "r.html").stat().st_size > 10_000
     assert (tmp_path / "t" / "results.json").is_file()
     assert (tmp_path / "c.png").is_file()
@@ -119,10 +126,11 @@ def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, c
 def test_without_scipy_the_page_says_what_is_missing(
     chains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from limen.report import build, further
+    from limen.report import further
 
     monkeypatch.setattr(further.importlib.util, "find_spec", lambda name: None if name == "scipy" else object())
-    build.page([chains], tmp_path / "r.html", embed=0)
+    with Report.open([chains]) as report:
+        report.page(tmp_path / "r.html", embed=0)
     text = (tmp_path / "r.html").read_text()
     assert "limen[stats]" in text
     assert "Fitted thresholds, false alarms apart" not in text

@@ -1,5 +1,6 @@
 """The viewer: its data, its pictures and their budget, and a policy that lets nothing else run."""
 
+import asyncio
 import base64
 import dataclasses
 import gzip
@@ -17,14 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from limen.analysis import Outcome, Status, analyse
+import test_pairs
+from limen import distortion, scene
+from limen.analysis import Analysis, Outcome, Status, analyse
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.observer import Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import build, gallery, pictures, viewer
+from limen.report import book, gallery, pictures, viewer
+from limen.report.build import Report
 from limen.report.gallery import Gallery
 from limen.report.together import together
 from limen.store import SeriesRow, Store
@@ -93,6 +97,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def write(run: Path, out: Path, **how: Any) -> None:
+    with Report.open([run]) as report:
+        report.page(out, **how)
+
+
 @contextmanager
 def told(
     run: Path, budget: float = 12e6, folder: Path | None = None
@@ -102,7 +111,7 @@ def told(
         analysis = analyse(store)
         everything = together({"run": analysis})
         names = {(one.observer, one.question): f"{one.observer}, {one.question}" for one in everything.outcomes}
-        found = viewer.data(viewer.shown([(store, analysis)], everything), everything, names, kept)
+        found = book.data(book.shown([(store, analysis)], everything), everything, names, kept)
         yield json.loads(json.dumps(found, allow_nan=False)), kept, store
 
 
@@ -121,7 +130,7 @@ def scripts(content: str) -> list[tuple[str, str]]:
 def test_policy_allows_the_pages_own_scripts_by_digest_and_no_others(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    build.page([request.getfixturevalue(which)], tmp_path / "report.html")
+    write(request.getfixturevalue(which), tmp_path / "report.html")
     content = (tmp_path / "report.html").read_text(encoding="utf-8")
     (given,) = re.findall('Content-Security-Policy" content="([^"]*)"', content)
     policy = html.unescape(given)
@@ -138,7 +147,7 @@ def test_policy_allows_the_pages_own_scripts_by_digest_and_no_others(
 
 
 def test_data_of_a_page_can_be_read_again(run: Path, tmp_path: Path) -> None:
-    build.page([run], tmp_path / "report.html")
+    write(run, tmp_path / "report.html")
     data, shown, *_ = (text for _, text in scripts((tmp_path / "report.html").read_text()))
     with told(run) as (found, kept, _):
         again = json.loads(gzip.decompress(base64.b64decode(data)))
@@ -202,7 +211,7 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
         assert len(found["texts"]) == 3
         by_length = sorted(found["texts"], key=lambda text: len(text[0]))
         assert by_length[0][0] in {"<no> [U+202E]esrever[U+0000][U+001B][31m They look the same.", SAYINGS[0]}
-        assert by_length[2] == [ENDLESS[: viewer.LONGEST], len(ENDLESS)]
+        assert by_length[2] == [ENDLESS[: book.LONGEST], len(ENDLESS)]
         assert found["references"] == ["'\".png", "<script>x.png"] or found["references"] == [
             "<script>x.png",
             "'\".png",
@@ -214,14 +223,14 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
 def test_texts_beyond_the_pages_room_are_left_to_the_run(hostile: Path) -> None:
     with Store.open(hostile) as store:
         analysis = analyse(store)
-    book = viewer._Book((), analysis, [], Gallery(0), room=len("one"))
-    assert [book._text(text) for text in ("one", "two", "one")] == [0, None, 0]
+    gathered = book._Book((), analysis, [], Gallery(0), room=len("one"))
+    assert [gathered._text(text) for text in ("one", "two", "one")] == [0, None, 0]
 
 
 def test_visible() -> None:
-    assert viewer.visible("a\r\nb\tc\u200b\ufeff") == "a\nb\tc[U+200B][U+FEFF]"
-    assert viewer.visible("héllo 世界 👁 می‌خواهم") == "héllo 世界 👁 می‌خواهم"
-    assert viewer.visible("\ud800") == "[U+D800]"
+    assert book.visible("a\r\nb\tc\u200b\ufeff") == "a\nb\tc[U+200B][U+FEFF]"
+    assert book.visible("héllo 世界 👁 می‌خواهم") == "héllo 世界 👁 می‌خواهم"
+    assert book.visible("\ud800") == "[U+D800]"
 
 
 def test_open_questions_of_a_series_and_how_they_failed(tmp_path: Path) -> None:
@@ -273,7 +282,7 @@ def test_pictures_keep_to_the_budget_and_leave_no_distortion_without(run: Path, 
 
 
 def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
-    build.page([run], tmp_path / "report.html", embed=0, beside=True)
+    write(run, tmp_path / "report.html", embed=0, beside=True)
     content = (tmp_path / "report.html").read_text()
     named = scripts(content)[1][1].split("\n")
     files = sorted(f"report_stimuli/{file.name}" for file in (tmp_path / "report_stimuli").iterdir())
@@ -287,8 +296,8 @@ def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
 
 
 def test_page_without_stimuli_is_small_and_has_its_answers(run: Path, tmp_path: Path) -> None:
-    build.page([run], tmp_path / "with.html")
-    build.page([run], tmp_path / "without.html", embed=0)
+    write(run, tmp_path / "with.html")
+    write(run, tmp_path / "without.html", embed=0)
     assert scripts((tmp_path / "without.html").read_text())[1][1] == ""
     assert (tmp_path / "without.html").stat().st_size < (tmp_path / "with.html").stat().st_size - 100_000
 
@@ -296,7 +305,7 @@ def test_page_without_stimuli_is_small_and_has_its_answers(run: Path, tmp_path: 
 def test_folder_that_cannot_be_made(run: Path, tmp_path: Path) -> None:
     (tmp_path / "report_stimuli").write_text("")
     with pytest.raises(InputError, match="Give another --out"):
-        build.page([run], tmp_path / "report.html", beside=True)
+        write(run, tmp_path / "report.html", beside=True)
 
 
 def test_large_pictures_are_scaled_and_say_so(tmp_path: Path) -> None:
@@ -320,15 +329,50 @@ def test_series_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
         assert all(talk["probes"] for talk in found["talks"])
 
 
+def test_both_pictures_of_a_pair_are_there_where_the_run_has_kept_them(tmp_path: Path, photos: Path) -> None:
+    pairs = test_pairs.series(2)
+    test_pairs.measured(tmp_path / "run", lambda _: test_pairs.YES, pairs, photos, keep_megabytes=0.0)
+    with told(tmp_path / "run") as (found, kept, _):
+        assert {series["why"][:54] for series in found["series"]} == {
+            "The two pictures of this pair were not kept in the run"
+        }
+        assert kept.sources == []
+    first = pairs[0].reference
+    with Store.create(tmp_path / "run", {}) as store:
+        asyncio.run(store.keep(first.digest, png(np.concatenate(first.load()))))
+    with told(tmp_path / "run") as (found, kept, _):
+        shown = {found["references"][series["r"]]: series for series in found["series"]}
+        assert sorted(shown["pair 0"]["pictures"]) == ["0", "1"]
+        for level, picture in enumerate(first.load()):
+            assert np.array_equal(pixels(kept, shown["pair 0"]["pictures"][str(level)]), picture)
+        assert "why" in shown["pair 1"]
+
+
+def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
+    view = scene.views("room", "angle", count=1)[0]
+    kind = distortion.find("angle")
+    about = {"version": kind.version, "ladder": kind.ladder.digest, "word": kind.word, "unit": "degrees"}
+    rows = [SeriesRow(name, "angle", kind.word, view.name, name, f"{name}/0", len(kind.ladder), "scene")
+            for name in (view.digest, "another")]  # fmt: skip
+    with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
+        kept = Gallery(12e6)
+        gathered = book._Book((), Analysis(store.manifest, (), (), (), ()), [], kept)
+        gathered.stores = {row.id: [store] for row in rows}
+        drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
+    assert drawn["size"] == [640, 480]
+    assert np.array_equal(pixels(kept, drawn["pictures"][3]), view.at(3.0))
+    assert "in another way" in other["why"]
+
+
 def test_as_seen_is_what_the_observers_processor_does() -> None:
-    sees = viewer.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
+    sees = book.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
     assert sees is not None
     large = photograph("a", 100, 140)
     assert np.array_equal(pixel_values(sees(large)), pixel_values(large))
     assert sees(photograph("a", 64, 64)) is not None
     assert np.array_equal(sees(photograph("a", 64, 64)), photograph("a", 64, 64))
     for said in ("", "64x64", "as they come", "0x0, bicubic if larger or smaller"):
-        assert viewer.as_seen({"pixels": said}) is None
+        assert book.as_seen({"pixels": said}) is None
 
 
 def test_pictures_as_seen_are_in_the_page(hostile: Path) -> None:
@@ -351,14 +395,14 @@ def outcome(distortion: str, name: str, *levels: int) -> Outcome:
 def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:
     found = [outcome("blur", name, level) for name, level in zip("abc", (1, 10, 12), strict=True)]
     found += [outcome("jpeg", name, level) for name, level in zip("ab", (5, 6), strict=True)]
-    assert viewer.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
-    assert viewer.in_order([], lambda _: True) == []
+    assert book.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
+    assert book.in_order([], lambda _: True) == []
 
 
 def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
     with Store.open(run) as store:
         for one in analyse(store).outcomes:
-            levels = viewer.wanted([one])
+            levels = book.wanted([one])
             assert levels[:2] == [0, one.thresholds[0].level]
             assert set(levels) >= {response.probe.level for response in one.responses}
             assert len(set(levels)) == len(levels)

@@ -6,7 +6,7 @@ the protocol's J and counts as censored in every statistic.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from limen.question import Question
 from limen.reading import Fault, Flag
 from limen.store import Store
 from limen.threshold import Threshold
+from limen.trial import Trial
 
 __all__ = [
     "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response", "Status",
@@ -180,13 +181,17 @@ class Analysis:
     unneeded: int = 0
 
 
-def analyse(store: Store) -> Analysis:
+def analyse(store: Store, processes: int = 1) -> Analysis:
     """Read every answer of a run again and make its tables.
+
+    Args:
+        store: of the run.
+        processes: that may read (`limen.outcome.outcomes`).
 
     Raises:
         StoreError: the run was made with a question that this limen words differently.
     """
-    outcomes = tuple(every(store))
+    outcomes = tuple(every(store, processes))
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
@@ -315,14 +320,16 @@ def _answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRo
 
 
 def _faults(question: Question, responses: Iterable[Response]) -> dict[str, Fault | None]:
-    """Return each answer's fault, by key; an answer that needed no paraphrase has been read already."""
-    found: dict[str, Fault | None] = {}
-    for response in responses:
-        alone = len(response.trials) == 1
-        for trial in response.trials:
-            if trial.key not in found and trial.answer is not None:
-                found[trial.key] = response.verdict.fault if alone else question.read((trial.answer,)).fault
-    return found
+    """Return each answer's fault, by key."""
+    return {trial.key: fault for response in responses for trial, fault in faulty(question, response)}
+
+
+def faulty(question: Question, response: Response) -> Iterator[tuple[Trial, Fault | None]]:
+    """Yield the answered trials of a response, each with its fault; one without a paraphrase has been read already."""
+    alone = len(response.trials) == 1
+    for trial in response.trials:
+        if trial.answer is not None:
+            yield trial, response.verdict.fault if alone else question.read((trial.answer,)).fault
 
 
 def _yes(responses: Iterable[Response]) -> Share:

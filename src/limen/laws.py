@@ -218,8 +218,8 @@ class _Steps:
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "_Steps":
         """Return the chosen ones."""
-        fields = (self.whose, self.order, self.start, self.gap, self.room)
-        return _Steps(*(field[chosen] for field in fields))  # type: ignore[arg-type]
+        numbers = self.whose[chosen], self.order[chosen]
+        return _Steps(*numbers, self.start[chosen], self.gap[chosen], self.room[chosen])
 
     @property
     def weights(self) -> Array:

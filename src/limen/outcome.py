@@ -1,9 +1,12 @@
 """What became of each series: recorded answers read again, the procedure replayed on them. No model, no network."""
 
+import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 from limen import procedure as procedures
 from limen import question as questions
@@ -12,11 +15,15 @@ from limen.errors import StoreError
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, Result, begin
 from limen.question import Order, Question
-from limen.reading import READER_VERSION, Flag, Verdict
+from limen.reading import READER_VERSION, Fault, Flag, Verdict
 from limen.store import SeriesRow, Store
 from limen.threshold import Estimate, Threshold
 from limen.trial import Trial, pair
 from limen.waves import decode
+
+MANY = 50_000  # different answers from which on several processes are worth their start
+_VERDICTS = tuple(Verdict(flag, fault) for flag in Flag for fault in (None, *Fault))
+Reader: TypeAlias = Callable[[str, str], Verdict]
 
 
 class Status(StrEnum):
@@ -70,8 +77,13 @@ class Outcome:
         return tuple(r.probe.level for r in self.responses if not r.asked and r.probe.reference == 0)
 
 
-def outcomes(store: Store) -> Iterator[Outcome]:
+def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
     """Yield the outcome of every series under every observer and question.
+
+    Args:
+        store: of the run.
+        processes: that may read, where there are many answers; what they read is the same. More than one needs a
+            main module that can be imported without running, as Python's `multiprocessing` says.
 
     Raises:
         StoreError: the run was made with a question that this limen words differently.
@@ -96,14 +108,65 @@ def outcomes(store: Store) -> Iterator[Outcome]:
             priors = {key: decode(content) for key, content in store.priors(observer, name).items()}
             if not trials and store.asked(observer):
                 continue  # this observer was not asked this question
+            expected = (trials.get(row, ()) for row in rows)
+            quick = replace(question, reader=having_read(question.reader, expected, processes))
             for row in rows.values():
-                responses = read(question, trials[row.id])
+                responses = read(quick, trials[row.id])
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
                 steered = store.manifest["reader"]
                 status, found = replay(method, ladders[row.distortion], responses, steered, prior)
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
                 yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates)
+
+
+def having_read(reader: Reader, trials: Iterable[Iterable[Trial]], processes: int = 1) -> Reader:
+    """Return a reader that reads each different answer once; where there are `MANY`, other processes read ahead.
+
+    Args:
+        reader: of one answer: text and why it ended.
+        trials: whose answers will be asked for, in this order.
+        processes: how many read ahead; 1 for none.
+    """
+    if processes > 1:
+        answers = (trial.answer for group in trials for trial in group if trial.answer is not None)
+        different = tuple(dict.fromkeys((answer.text, answer.finish) for answer in answers))
+        if len(different) >= MANY:
+            return _reading_ahead(reader, different, processes)
+    return functools.cache(reader)
+
+
+def _reading_ahead(reader: Reader, answers: Sequence[tuple[str, str]], processes: int) -> Reader:
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    coming = zip(answers, _read_in(processes, reader, answers), strict=False)
+
+    def read_one(text: str, finish: str) -> Verdict:
+        while (text, finish) not in verdicts:
+            try:
+                answer, verdict = next(coming)
+            except (OSError, RuntimeError, StopIteration):  # no process could be started, or it did not go on
+                answer, verdict = (text, finish), reader(text, finish)
+            verdicts[answer] = verdict
+        return verdicts[text, finish]
+
+    return read_one
+
+
+def _read_in(processes: int, reader: Reader, answers: Sequence[tuple[str, str]]) -> Iterator[Verdict]:
+    """Yield the verdicts on answers, in order, from so many fresh processes."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    pieces = (answers[start : start + 2000] for start in range(0, len(answers), 2000))
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for numbers in pool.map(functools.partial(_read_piece, reader), pieces):
+            yield from (_VERDICTS[number] for number in numbers)
+
+
+def _read_piece(reader: Reader, answers: Sequence[tuple[str, str]]) -> bytes:
+    """Return the places in `_VERDICTS` of the verdicts on answers: a byte each travels faster than an object."""
+    places = {verdict: place for place, verdict in enumerate(_VERDICTS)}
+    return bytes(places[verdict] for verdict in itertools.starmap(reader, answers))
 
 
 def read(question: Question, trials: Iterable[Trial]) -> dict[Probe, Response]:
@@ -150,15 +213,17 @@ def replay(
     course = begin(method, ladder, prior)
     try:
         ask = next(course)
-        while True:
-            if any(probe not in responses for probe in ask.needed):
-                return (Status.UNFINISHED if reader == READER_VERSION else Status.UNDETERMINED), ()
+        while all(probe in responses for probe in ask.needed):
             wanted.update(ask.needed)
             ask = course.send({probe: responses[probe].verdict for probe in ask.needed})
     except StopIteration as stop:
         if wanted and not any(responses[probe].asked for probe in wanted):
             return Status.NOT_APPLICABLE, ()
-        asked = [responses[probe] for probe in wanted if responses[probe].asked]
-        if asked and all(one.verdict.flag is Flag.UNREADABLE for one in asked):
+        if wanted and not any(_readable(responses[probe]) for probe in wanted):
             return Status.UNREADABLE, ()
         return Status.COMPLETE, stop.value
+    return (Status.UNFINISHED if reader == READER_VERSION else Status.UNDETERMINED), ()
+
+
+def _readable(response: Response) -> bool:
+    return response.asked and response.verdict.flag is not Flag.UNREADABLE

@@ -6,6 +6,7 @@ them a NOT. At each place of the text the first phrase that fits uses its words 
 """
 
 import re
+from collections.abc import Iterator
 
 _VOCABULARY = {
     "NOT": r"(?:no|not|cannot|[a-z]{2,6}n't|cant|dont|doesnt|isnt|arent|never|without|neither|nor|none|nothing|zero"
@@ -119,7 +120,7 @@ _ANY = re.compile("|".join(f"{_phrases(*named)[:-1]}|{_EAST[named[0]]})" for nam
 _ASCII = re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in _TABLES)})", re.MULTILINE)
 
 
-def found(text: str) -> list[str]:
-    """Return the kinds of phrases in a lower-case text, in order: "moot", "not_same", "no_change", "a_change"."""
+def found(text: str) -> Iterator[str]:
+    """Yield the kinds of phrases in a lower-case text, in order: "moot", "not_same", "no_change", "a_change"."""
     pattern = _ASCII if text.isascii() else _ANY
-    return [str(match.lastgroup) for match in pattern.finditer(text)]
+    return (str(match.lastgroup) for match in pattern.finditer(text))

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from limen.backbones import BackboneRow, Parabola, Parameters, backbones, parabola
 from limen.errors import InputError
+from limen.prompting import Reduction
 from limen.relations import (
     ALL,
     Average,
     Matrix,
     Rank,
-    Reduction,
     Score,
     averages,
     correlations,

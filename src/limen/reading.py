@@ -19,6 +19,7 @@ All patterns are bounded, and of an endless answer only both ends are read: time
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,16 +82,12 @@ def _read(text: str, finish: str, choice: bool) -> Verdict:
     own = _own_words(said_aloud, choice)
     pattern = _CHOICE_FLAG if choice else _DIRECT_FLAG
     flags = list(pattern.finditer(own))
-    analysis = pattern.sub(":\n", own)  # a colon, as in "Noticeable difference: <no>"
-    said = _said(analysis)
     if flags:
         flag, torn = _last(flags)
-        if torn or said == {_OPPOSITE[flag]}:
-            return Verdict(flag, Fault.ANTILOGY)
-        bare = not said and len(set(_WORD.findall(analysis))) < _FEWEST_WORDS
-        return Verdict(flag, Fault.DEFICIENCY if bare and not choice else None)
+        return Verdict(flag, Fault.ANTILOGY if torn else _beside(flag, _without(flags, own), choice))
+    said = set(_said(own))
     if len(said) == 2:  # mixed: what follows the last "but" or "therefore" is the conclusion, if that is clear
-        said = _said(_TURN.split(analysis)[-1])
+        said = set(_said(_TURN.split(own)[-1]))
     if len(said) == 1:
         return Verdict(said.pop(), Fault.DEFICIENCY)
     return Verdict(Flag.UNREADABLE, _unreadable(said_aloud, own, finish))
@@ -118,6 +115,13 @@ _ECHO = re.compile(
     r"|answer with the option's letter from the given choices directly"
     r"|\b(?:identical|same|similar|unchanged) ?[:?] ?(?:yes|no|true|false|[\x01\x02])"  # flag of another question
 )
+_PARTS_OF_ECHOES = (  # no echo is without one of them
+    "return", "compare the first", "answer with",
+    *(f"{word}{sign}" for word in ("identical", "same", "similar", "unchanged") for sign in (":", " :", "?", " ?")),
+)  # fmt: skip
+_MARKUP = re.compile(r"[*`~#$\\]+")
+_BRACKETS = re.compile(r"[<>\[\](){}\"«»「」『』|_]+")
+_SENTENCE = re.compile(r"[^.!?\n]++[.!?\n]*+|[.!?\n]++")
 
 
 def _marked(letters: str) -> re.Pattern[str]:
@@ -134,10 +138,16 @@ _MENU = re.compile(
     r"|(?<!\w)(?:\x01|yes\b) ?[,;]? ?(?:\x02|no\b)(?= ?(?:[.!;\n]|$|with analysis))"
     rf"|\ba or (?:option )?b\b|(?<!\w){_OPTION}[ .,;\n]{{1,4}}{_OPTION}(?= ?(?:[.,;\n]|$))"
 )
+_MAY_BE_MENU = re.compile(  # what is in every menu but "a or b", and is found faster
+    r"(?:\x01|\x02|\x03|\x04|yes|no|ja|nein|oui|non|是|否)"
+    r"[ .,;\n]{0,4}(?:/|or|nor|and|ou|oder|或|还是|\x02|no\b|[ab]\b|\x03|\x04)"
+)
 
 
 def _plain(text: str) -> str:
     """Fold case, widths and quotes, sign by sign: NFKC of a whole string is quadratic on stacked accents."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text.lower()
     table = {}
     for sign in set(text) - {"\n"}:
         if sign.isspace():
@@ -159,11 +169,17 @@ def _own_words(text: str, choice: bool) -> str:
     """Reduce to plain words, pauses and marked flags, without markup, questions, menus and echoes."""
     text = _STYLE.sub("", text if "</b>" in text else text.replace("<b>", "(b)"))
     text = (_CHOICE_MARKED if choice else _DIRECT_MARKED).sub(_mark, _LATEX.sub("", text))
-    text = _TAG.sub("\n", re.sub(r"[*`~#$\\]+", "", text))
-    text = re.sub(r" +", " ", re.sub(r"[<>\[\](){}\"«»「」『』|_]+", " ", text))
-    text = _ECHO.sub(" ", _MENU.sub("?", text)).strip(" \n")
-    sentences = re.findall(r"[^.!?\n]++[.!?\n]*+|[.!?\n]++", text)
-    return "".join(_unasked(sentence) if "?" in sentence else sentence for sentence in sentences)
+    text = _BRACKETS.sub(" ", _TAG.sub("\n", _MARKUP.sub("", text)))
+    while "  " in text:
+        text = text.replace("  ", " ")
+    if " or " in text or _MAY_BE_MENU.search(text):
+        text = _MENU.sub("?", text)
+    if any(part in text for part in _PARTS_OF_ECHOES):
+        text = _ECHO.sub(" ", text)
+    text = text.strip(" \n")
+    if "?" not in text:
+        return text
+    return "".join(_unasked(part) if "?" in part else part for part in _SENTENCE.findall(text))
 
 
 def _mark(found: re.Match[str]) -> str:
@@ -198,7 +214,6 @@ _TURN = re.compile(
     r"\b(?:wait|actually|correction|on (?:second|closer)|rather|i mean|sorry|however|but|therefore|final(?:ly)?|so"
     r"|thus|hence|conclusion|overall|in (?:fact|summary|short)|summary)\b|但|因此|所以|总之|しかし|aber|mais|pero"
 )
-_OPPOSITE = {Flag.YES: Flag.NO, Flag.NO: Flag.YES}
 _GROUPS = {"yes": Flag.YES, "no": Flag.NO, "not_same": Flag.YES, "no_change": Flag.NO, "a_change": Flag.YES}
 
 
@@ -237,9 +252,29 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W\d_]+")  # a 
 _FEWEST_WORDS = 4  # fewer different ones beside a flag ("Yes, there is.") are no analysis
 
 
-def _said(text: str) -> set[Flag]:
-    """Return what the analysis plainly says: nothing, yes, no, or both."""
-    return {_GROUPS[name] for name in phrases.found(text) if name in _GROUPS}
+def _said(text: str) -> Iterator[Flag]:
+    """Yield what the analysis plainly says, phrase by phrase."""
+    return (_GROUPS[name] for name in phrases.found(text) if name in _GROUPS)
+
+
+def _without(flags: Sequence[re.Match[str]], text: str) -> str:
+    """Return a text with a colon for each flag, as in "Noticeable difference: <no>"."""
+    starts = [0, *(flag.end() for flag in flags)]
+    ends = [*(flag.start() for flag in flags), len(text)]
+    return ":\n".join(text[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _beside(flag: Flag, analysis: str, choice: bool) -> Fault | None:
+    """Return what is wrong with the analysis beside a flag; its first phrase that agrees settles that nothing is."""
+    contradicted = False
+    for one in _said(analysis):
+        if one is flag:
+            return None
+        contradicted = True
+    if contradicted:
+        return Fault.ANTILOGY
+    bare = len(set(_WORD.findall(analysis))) < _FEWEST_WORDS
+    return Fault.DEFICIENCY if bare and not choice else None
 
 
 # --- rule 6: neither ----------------------------------------------------------------------------------------

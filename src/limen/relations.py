@@ -1,4 +1,4 @@
-"""Observers x distortions: means by part, ranks, correlations, and what naming the distortion does.
+"""Observers x distortions: means by part, ranks, correlations; and, put together, what naming the distortion does.
 
 The same functions serve runs (`scores` of an analysis) and the paper's table (`limen.published`). A score is a mean
 1st JND over references, restricted at L: each reference without a JND counts as L. The paper's mean over "> 50 as 50"
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limen.analysis import Analysis
-from limen.curve import Interval, Share, bootstrap
+from limen.curve import Share
 from limen.errors import MissingExtraError
+from limen.prompting import PromptingRow, Reduction, prompting, reduction
 from limen.shares import groups, protocol
-from limen.statistics.inference import Correlation, correlate, holm
-from limen.statistics.survival import Paired, compare
+from limen.statistics.inference import Correlation, correlate
 
 # The paper's parts, by limen's names and by its columns' names where they differ.
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -27,7 +27,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 ALL = "all"
 FEWEST = 4  # observers (or references) below which no correlation is given
-QUESTIONS = (("direct-implicit", "direct"), ("choice-implicit", "choice"))  # the distortion unnamed, and named
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +118,6 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Reduction:
-    """What naming the distortion does to a mean: absolute = implicit - explicit, relative to implicit."""
-
-    observer: str
-    distortion: str
-    implicit: float
-    explicit: float
-    absolute: float
-    relative: float
-
-
-@dataclass(frozen=True, slots=True)
 class WithinRow:
     """Spearman's correlation, over references, of one observer's J under two distortions, and how many are > L."""
 
@@ -139,26 +126,6 @@ class WithinRow:
     pair: Pair
     censored_first: Share
     censored_second: Share
-
-
-@dataclass(frozen=True, slots=True)
-class PromptingRow:
-    """The distortion unnamed against named, reference by reference.
-
-    Attributes:
-        implicit, explicit: the two questions.
-        reduction: of the restricted means over the references that both have.
-        interval: of `reduction.absolute`, 95 % BCa over references; None below five, or where all are alike.
-        paired: `wins` is the probability that J is higher with the distortion unnamed.
-        p_holm: p of the paired Prentice-Wilcoxon test, adjusted for all rows.
-    """
-
-    implicit: str
-    explicit: str
-    reduction: Reduction
-    interval: Interval | None
-    paired: Paired
-    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -326,42 +293,7 @@ def reductions(implicit: Sequence[Score], explicit: Sequence[Score]) -> tuple[Re
     """Return what naming the distortion does, for each observer and distortion that both have."""
     named = {(score.observer, score.distortion): score.mean for score in explicit}
     pairs = ((score, named.get((score.observer, score.distortion))) for score in implicit)
-    return tuple(_reduction(s.observer, s.distortion, s.mean, mean) for s, mean in pairs if mean is not None)
-
-
-def _reduction(observer: str, distortion: str, implicit: float, explicit: float) -> Reduction:
-    less = implicit - explicit
-    return Reduction(observer, distortion, implicit, explicit, less, less / implicit if implicit else math.nan)
-
-
-def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
-    """Return what naming the distortion does, reference by reference, where a run asked both questions.
-
-    Views are left out: their question is about perspectives either way, so that both are one question.
-    """
-    found = {key: {o.series.picture: protocol(o) for o in group if o.thresholds and o.series.levels > 1}
-             for key, group in groups(analysis).items()}  # fmt: skip
-    rows = []
-    for (observer, question, distortion), levels in found.items():
-        named = dict(QUESTIONS).get(question, "")
-        other = found.get((observer, named, distortion), {})
-        shared = [picture for picture in levels if picture in other]
-        if shared and analysis.manifest["distortions"][distortion]["word"] != "perspectives":
-            pairs = [(*levels[picture], *other[picture]) for picture in shared]
-            rows.append(_prompted((observer, distortion, question, named), pairs))
-    adjusted = holm([row.paired.p for row in rows])
-    return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
-
-
-def _prompted(key: tuple[str, str, str, str], pairs: Sequence[tuple[float, bool, float, bool]]) -> PromptingRow:
-    """Return one row from J and whether it was reached, unnamed and named, of each reference."""
-    first, reached_first, second, reached_second = zip(*pairs, strict=True)
-    name = "/".join(("prompting", *key))
-    less = [a - b for a, b in zip(first, second, strict=True)]
-    reduction = _reduction(*key[:2], float(np.mean(first)), float(np.mean(second)))
-    interval = bootstrap(less, lambda x: np.mean(x, axis=-1), name)
-    paired = compare(first, reached_first, second, reached_second, name)
-    return PromptingRow(*key[2:], reduction=reduction, interval=interval, paired=paired, p_holm=paired.p)
+    return tuple(reduction(s.observer, s.distortion, s.mean, mean) for s, mean in pairs if mean is not None)
 
 
 # --- all of a run ---

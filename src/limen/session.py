@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.observer import Observer, Reply
@@ -45,6 +47,7 @@ class Progress:
         unfinished: series left open.
         refused: one line for each file that could not be used.
         notices: what a person should know before it starts (where photographs are sent).
+        floors: series whose as-seen floor has been looked for.
     """
 
     total: int = 0
@@ -58,6 +61,7 @@ class Progress:
     unfinished: list[Unfinished] = field(default_factory=list)
     refused: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
+    floors: int = 0
 
     def count(self, answer: Answer) -> None:
         """Add one answer's cost."""
@@ -294,7 +298,7 @@ class _Talk:
             await self._session.store.add(self._trial(probe, again, 0, ""))
             return ()
         if probe.reference == 0:
-            await self._session.keep(reference)
+            await self._session.keep(await asyncio.to_thread(self._whole, reference))
         answers = []
         for part, query in enumerate(self._queries(probe, again, reference, stimulus)):
             trial = self._trial(probe, again, part, query.key(self._session.fingerprint))
@@ -332,6 +336,13 @@ class _Talk:
             if self._stimuli is None:
                 self._stimuli = self._series.open()
         return self._stimuli(probe.reference), self._stimuli(probe.level)
+
+    def _whole(self, reference: Picture) -> Picture:
+        """Return what is kept of the reference: of a pair both pictures as one, the second below the first."""
+        if self._stimuli is None or self._series.distortion.of not in ("pair", "scored pair"):
+            return reference
+        both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
+        return Picture(both, self._series.reference.digest)
 
     def _trial(self, probe: Probe, again: bool, part: int, key: str) -> Trial:
         names = (self._session.observer.name, self._question.name, self._series.id)

@@ -20,9 +20,8 @@ import pytest
 from PIL import Image as Pillow
 
 from limen.curve import Share
-from limen.report import build
 from limen.study import Study
-from test_viewer import Scripted, images, spec
+from test_viewer import Scripted, images, spec, write
 
 pytestmark = pytest.mark.browser
 
@@ -45,17 +44,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blunt = {"name": "demo"}
     plan = Study.plan(spec(photos, observers=(keen, blunt), procedure={"name": "skip", "orders": 0}))
     plan.run(folder / "run")
-    build.page([folder / "run"], folder / "report.html")
-    build.page([folder / "run"], folder / "beside.html", beside=True)
-    build.page([folder / "run"], folder / "bare.html", embed=0)
+    write(folder / "run", folder / "report.html")
+    write(folder / "run", folder / "beside.html", beside=True)
+    write(folder / "run", folder / "bare.html", embed=0)
     bad = images(
         folder / "bad", "<script>alert(3)<script>.png", "\u202e'\"&lt;.png", "x" * 200 + ".png", height=64, width=64
     )
     plan = Study.plan(spec(bad, distortions=("contrast", "mask")))
     dataclasses.replace(plan, observers=(Scripted(),)).run(folder / "hostile")
-    build.page([folder / "hostile"], folder / "hostile.html")
+    write(folder / "hostile", folder / "hostile.html")
     dataclasses.replace(plan, observers=(Scripted("quiet", silent=True),)).run(folder / "open")
-    build.page([folder / "open"], folder / "open.html")
+    write(folder / "open", folder / "open.html")
     return folder
 
 

@@ -1,34 +1,33 @@
-"""Runs to one page, or to JSON: no model, no network, no server; only the page's viewer needs its script."""
+"""Runs to one page, to figures, or to JSON: no model, no network, no server; only the viewer needs its script."""
 
 import functools
 import importlib.util
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import limen
-from limen import question as questions
 from limen import shares
-from limen.analysis import Analysis, Outcome, Status
+from limen.analysis import Analysis, AnswerRow, Status
 from limen.backbones import Parameters
-from limen.errors import InputError, LimenError, MissingExtraError
-from limen.ladder import Ladder
-from limen.reading import Fault
-from limen.report import figures, further, html, pictures, published, tables, viewer
+from limen.errors import InputError, MissingExtraError
+from limen.report import book, examples, feature_wing, figures, further, html, pictures, published, tables, viewer
 from limen.report import shares as pairs
 from limen.report.figures import Spec
 from limen.report.gallery import Gallery
+from limen.report.names import Names, fixtures
 from limen.report.opening import Run, differences, open_runs
+from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
 from limen.report.table import Table, in_order
 from limen.report.together import together
+from limen.store import Store
 
 CARD = 700  # px
-WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
+WINGS["feature"] = feature_wing.contribution
 
 
 def check_extra() -> None:
@@ -38,337 +37,253 @@ def check_extra() -> None:
             raise MissingExtraError("the report", library, "report")
 
 
-def data(runs: Sequence[Path], sizes: Mapping[str, Parameters] | None = None) -> dict[str, Any]:
-    """Return every number of the report as plain data for JSON; arguments as for `page`."""
-    with ExitStack() as stack:
-        opened = open_runs(runs, stack)
-    every = together({run.name: run.analysis for run in opened})
-    return {
-        "limen": limen.__version__,
-        "runs": [{"run": run.name} | tables.records(run.analysis) for run in opened],
-        "together": further.records(further.work_out(every, sizes)),
-        "sentences": [tables.sentence(run.analysis) for run in opened],
-    }
+@dataclass(frozen=True)
+class Report:
+    """Runs, open, and everything that is worked out from them, once for page, figures, card and numbers.
 
-
-def page(
-    runs: Sequence[Path],
-    out: Path,
-    embed: float = viewer.EMBED,
-    beside: bool = False,
-    sizes: Mapping[str, Parameters] | None = None,
-) -> None:
-    """Write one self-contained HTML page; the same runs give the same bytes.
-
-    Args:
-        runs: run directories.
-        out: the file; folders above it are made.
-        embed: MB of stimuli in the page, for its viewer; 0 for none.
-        beside: put all stimuli into a folder beside the page instead (report.html has report_stimuli).
+    Attributes:
+        runs: of observers of images.
+        others: open runs of another wing, by name.
         sizes: of the observers' backbones, where they are known (`limen.published.parameters` reads a CSV).
-
-    Raises:
-        MissingExtraError: the extra "report" is not installed.
-        StoreError: a run cannot be read.
-        InputError: `out` cannot be written.
     """
-    check_extra()
-    with ExitStack() as stack:
-        folder = viewer.folder_beside(out) if beside else None
-        kept = Gallery(math.inf if beside else embed * 1e6, folder)
-        content = html.render(_view(open_runs(runs, stack), kept, sizes))
-    html.write(out, content)
-
-
-def specifications(runs: Sequence[Path], width: int, sizes: Mapping[str, Parameters] | None = None) -> dict[str, Spec]:
-    """Return every figure of the page by name, for a paper; see `page` for what is raised."""
-    check_extra()
-    with ExitStack() as stack:
-        opened = open_runs(runs, stack)
-        view = _View(opened, together({run.name: run.analysis for run in opened}))
-    return {name: draw(width) for name, _, draw in _drawings(view, further.work_out(view.all, sizes))}
-
-
-def card(runs: Sequence[Path]) -> Spec:
-    """Return one picture with the first result and the sentence to quote."""
-    check_extra()
-    with ExitStack() as stack:
-        opened = open_runs(runs, stack)
-        view = _View(opened, together({run.name: run.analysis for run in opened}))
-    drawn = next((draw(CARD) for _, _, draw in _drawings(view, None)), None)
-    if drawn is None:
-        raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
-    fixtures = "; ".join(f"{name}: {what}" for name, what in _fixtures(view.all).items())
-    lines = [tables.sentence(run.analysis) for run in opened]
-    return figures.card(drawn, lines, f"Fixtures, which say nothing about LMMs. {fixtures}" if fixtures else "")
-
-
-# --- what the page shows ---
-
-
-@dataclass
-class _View:
-    """The whole of a report, on its way into the template."""
 
     runs: Sequence[Run]
-    all: Analysis
-    names: dict[tuple[str, str], str] = field(default_factory=dict)
-    short: dict[str, str] = field(default_factory=dict)
-    kept: dict[str, bool] = field(default_factory=dict)
+    others: Mapping[str, Store] = field(default_factory=dict)
+    sizes: Mapping[str, Parameters] | None = None
 
-    def __post_init__(self) -> None:
-        """Give each observer, and each that was asked a question, a short name that is like no other."""
-        several = len(self.all.manifest["questions"]) > 1
-        for observer in self.all.manifest["observers"]:
-            name = html.shortened(html.clean(observer), 48)
-            same = sum(known.split(" #")[0] == name for known in self.short.values())
-            self.short[observer] = name if not same else f"{name} #{same + 1}"
-        asked = {(outcome.observer, outcome.question) for outcome in self.all.outcomes}
-        for observer in self.all.manifest["observers"]:
-            for question in self.all.manifest["questions"]:
-                if (observer, question) in asked:
-                    self.names[observer, question] = self.short[observer] + (f", {question}" if several else "")
-        self.short |= {f"{who[0]}, {who[1]}": name for who, name in self.names.items()}
+    @classmethod
+    @contextmanager
+    def open(
+        cls, runs: Sequence[Path], sizes: Mapping[str, Parameters] | None = None, processes: int = 1
+    ) -> Iterator[Self]:
+        """Open and analyse run directories, each once.
 
-    def grid(self, table: Table) -> dict[str, Any]:
-        """Lay out a table with the short names."""
-        rows = (
-            tuple(self.short.get(cell, cell) if i < 2 else cell for i, cell in enumerate(row)) for row in table.rows
-        )
-        columns = tuple(self.short.get(column, column) for column in table.columns)
-        return html.grid(replace(table, rows=tuple(rows), columns=columns))
+        Args:
+            runs: their folders.
+            sizes: see above.
+            processes: that may read the answers (`limen.outcome.outcomes`).
 
-    def keeps(self, digest: str) -> bool:
-        """Return whether a run has kept this picture."""
-        if digest not in self.kept:
-            self.kept[digest] = any(run.store.picture(digest) is not None for run in self.runs)
-        return self.kept[digest]
+        Raises:
+            StoreError: a run cannot be read.
+            InputError: there is no run.
+        """
+        with ExitStack() as stack:
+            yield cls(*open_runs(runs, stack, processes), sizes)
 
-    def position(self, observer: str, question: str) -> int:
-        return list(self.names).index((observer, question))
+    # --- what is worked out ---
+
+    @functools.cached_property
+    def all(self) -> Analysis:
+        """The runs of observers of images, put together."""
+        return together({run.name: run.analysis for run in self.runs})
+
+    @functools.cached_property
+    def names(self) -> Names:
+        """What to call those that were asked."""
+        return Names(self.all)
+
+    @functools.cached_property
+    def further(self) -> further.Further:
+        """What lies beyond the tables of answers."""
+        return further.work_out(self.all, self.sizes)
+
+    @functools.cached_property
+    def brought(self) -> Mapping[str, Contribution]:
+        """What the runs of other wings bring, by wing."""
+        return contributions(self.others)
+
+    @functools.cached_property
+    def sections(self) -> Sequence[Section]:
+        """The sections that the page does not write by hand: of the further analyses, then of other wings."""
+        own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
+        return (*own, *(section for wing in self.brought.values() for section in wing.sections))
+
+    @functools.cached_property
+    def drawings(self) -> Mapping[str, Drawing]:
+        """Every figure of the page, by name."""
+        own = _own_drawings(self.all, self.names) if self.runs else ()
+        return {each[0]: each for each in (*own, *(each for section in self.sections for each in section.figures))}
+
+    @property
+    def sentences(self) -> list[str]:
+        """The sentences to quote, one a run."""
+        others = (sentence for wing in self.brought.values() for sentence in wing.sentences)
+        return [*(tables.sentence(run.analysis) for run in self.runs), *others]
+
+    # --- what is made of it ---
+
+    def data(self) -> dict[str, Any]:
+        """Return every number of the report as plain data for JSON."""
+        wings = {wing: dict(brought.records) for wing, brought in self.brought.items()}
+        return {
+            "limen": limen.__version__,
+            "runs": [{"run": run.name} | tables.records(run.analysis) for run in self.runs],
+            "together": further.records(self.further) if self.runs else {},
+            "sentences": self.sentences,
+        } | ({"wings": wings} if wings else {})
+
+    def page(self, out: Path, embed: float = viewer.EMBED, beside: bool = False) -> None:
+        """Write one self-contained HTML page; the same runs give the same bytes.
+
+        Args:
+            out: the file; folders above it are made.
+            embed: MB of stimuli in the page, for its viewer; 0 for none.
+            beside: put all stimuli into a folder beside the page instead (report.html has report_stimuli).
+
+        Raises:
+            MissingExtraError: the extra "report" is not installed.
+            InputError: `out` cannot be written.
+        """
+        check_extra()
+        folder = viewer.folder_beside(out) if beside else None
+        kept = Gallery(math.inf if beside else embed * 1e6, folder)
+        html.write(out, html.render(self._content(kept)))
+
+    def specifications(self, width: int) -> dict[str, Spec]:
+        """Return every figure of the page by name, for a paper; what is raised as for `page`."""
+        check_extra()
+        return {name: draw(width) for name, _, draw in self.drawings.values()}
+
+    def card(self) -> Spec:
+        """Return one picture with the first result and the sentence to quote; what is raised as for `page`."""
+        check_extra()
+        drawn = next((draw(CARD) for _, _, draw in self.drawings.values()), None)
+        if drawn is None:
+            raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
+        known = fixtures(self.all) if self.runs else {}
+        named = "; ".join(f"{name}: {what}" for name, what in known.items())
+        warning = f"Fixtures, which say nothing about LMMs. {named}" if named else ""
+        return figures.card(drawn, self.sentences, warning)
+
+    # --- what the template is given ---
+
+    def _content(self, kept: Gallery) -> dict[str, Any]:
+        grids = self.names.grids if self.runs else (lambda many: [html.grid(table) for table in many])
+        seen = self._viewer(kept) if self.runs else None
+        headings = [wing.heading for wing in self.brought.values()]
+        return {
+            "version": limen.__version__,
+            "heading": tables.heading(self.all.manifest) if self.runs else "; ".join(headings),
+            "sentences": self.sentences,
+            "sections": [_section(section, grids(section.tables)) for section in self.sections],
+            "how": [_how(run) for run in self.runs],
+            "others": [{"run": name, "manifest": store.manifest, "settings": _json(store.manifest)}
+                       for name, store in self.others.items()],
+            "asked": bool(self.runs),
+            "viewer": seen,
+            "policy": seen["policy"] if seen else viewer.policy(()),
+        } | (self._asked() if self.runs else {})  # fmt: skip
+
+    def _asked(self) -> dict[str, Any]:
+        """Return what the page shows of observers of images in sections written by hand."""
+        found = any(outcome.thresholds for outcome in self.all.outcomes)
+        accurate, grid = shares.accuracy(self.all), self.names.grid
+        chained = "nth-jnds" in self.drawings
+        searched = _searched(self.all)
+        return {
+            "observers": list(self.all.manifest["observers"]),
+            "several": len(self.names.asked) > 1,
+            "references": len({outcome.series.picture for outcome in self.all.outcomes}),
+            "distortions": sorted(self.all.manifest["distortions"]),
+            "fixtures": fixtures(self.all),
+            "differences": differences(self.runs),
+            "searched": searched,
+            "first": grid(tables.first_jnds(self.all)) if searched else None,
+            "side": grid(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
+            "first_figure": self._figure("first-jnds"),
+            "accuracy": grid(pairs.accuracy(self.all, accurate)) if accurate else None,
+            "estimates": grid(tables.estimates(self.all)) if self.all.estimates else None,
+            "curves_figure": self._figure("curves"),
+            "examples": list(examples.examples(self.runs, self.all, self.names)) if found else [],
+            "nth": grid(tables.nth_jnds(self.all)) if chained else None,
+            "nth_figure": self._figure("nth-jnds"),
+            "missing": self.further.missing,
+            "faults": grid(tables.faults(self.all)),
+            "fault_figures": [
+                {"who": name, "answers": sum(row.questions for row in rows), "figure": self._figure(f"faults-{number}")}
+                for number, name, rows in _by_asked(self.all, self.names)
+            ],
+            "said": list(examples.said(self.all, self.names)),
+            "alarms": grid(tables.alarms(self.all)),
+            "course": grid(tables.course(self.all)),
+            "attempts": grid(tables.attempts(self.all)),
+            "published": [html.grid(table) for table in _published(self.all, self.names)],
+            "source": published.SOURCE,
+            "pixels": pictures.SIDE,
+            "unpublished": [name for name in sorted(self.all.manifest["distortions"]) if name not in published.COLUMNS],
+        }
+
+    def _figure(self, name: str) -> dict[str, str] | None:
+        if name not in self.drawings:
+            return None
+        _, label, draw = self.drawings[name]
+        return figures.both(draw, label)
+
+    def _viewer(self, kept: Gallery) -> dict[str, Any]:
+        shown = book.shown([(run.store, run.analysis) for run in self.runs], self.all)
+        return viewer.section(book.data(shown, self.all, self.names.asked, kept), kept)
 
 
-def _view(runs: Sequence[Run], kept: Gallery, sizes: Mapping[str, Parameters] | None) -> dict[str, Any]:
-    view = _View(runs, together({run.name: run.analysis for run in runs}))
-    shown = viewer.shown([(run.store, run.analysis) for run in runs], view.all)
-    found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
-    searched = bool(found) or not any(outcome.status is Status.COMPLETE for outcome in view.all.outcomes)
-    several = any(len(outcome.thresholds) > 1 for outcome in found)
-    accurate = shares.accuracy(view.all)
-    of = further.work_out(view.all, sizes)
-    return {
-        "version": limen.__version__,
-        "heading": tables.heading(view.all.manifest),
-        "observers": list(view.all.manifest["observers"]),
-        "several": len(view.names) > 1,
-        "references": len({outcome.series.picture for outcome in view.all.outcomes}),
-        "distortions": sorted(view.all.manifest["distortions"]),
-        "fixtures": _fixtures(view.all),
-        "sentences": [tables.sentence(run.analysis) for run in runs],
-        "differences": differences(runs),
-        "searched": searched,
-        "first": view.grid(tables.first_jnds(view.all)) if searched else None,
-        "side": view.grid(tables.side_by_side(view.all)) if searched and len(view.names) > 1 else None,
-        "first_figure": _both(
-            lambda width: figures.first_jnds(view.all.jnds, view.all.outcomes, view.names, width),
-            "1st JND levels: mean with interval, for each distortion and observer",
-        )
-        if found
-        else None,
-        "accuracy": view.grid(pairs.accuracy(view.all, accurate)) if accurate else None,
-        "estimates": view.grid(tables.estimates(view.all)) if view.all.estimates else None,
-        "curves_figure": None
-        if searched or view.all.estimates or not _graded(view.all)
-        else _both(
-            lambda width: figures.yes_shares(view.all.curves, view.names, width), "Share of yes against the level"
-        ),
-        "examples": list(_examples(view)) if found else [],
-        "nth": view.grid(tables.nth_jnds(view.all)) if several else None,
-        "nth_figure": _both(
-            lambda width: figures.nth_means(view.all.jnds, view.names, width), "Mean level of the n-th JND against n"
-        )
-        if several
-        else None,
-        "further": _sections(view, of),
-        "missing": of.missing,
-        "faults": view.grid(tables.faults(view.all)),
-        "fault_figures": list(_fault_figures(view)),
-        "said": list(_said(view)),
-        "alarms": view.grid(tables.alarms(view.all)),
-        "course": view.grid(tables.course(view.all)),
-        "attempts": view.grid(tables.attempts(view.all)),
-        "published": [html.grid(table) for table in _published(view)],
-        "source": published.SOURCE,
-        "pixels": pictures.SIDE,
-        "unpublished": [name for name in sorted(view.all.manifest["distortions"]) if name not in published.COLUMNS],
-        "how": [_how(run) for run in runs],
-        "viewer": viewer.section(viewer.data(shown, view.all, view.names, kept), kept),
-    }
+def _searched(analysis: Analysis) -> bool:
+    """Whether the procedures look for JNDs, as far as anything is complete."""
+    complete = any(outcome.status is Status.COMPLETE for outcome in analysis.outcomes)
+    return any(outcome.thresholds for outcome in analysis.outcomes) or not complete
 
 
-def _drawings(view: _View, of: further.Further | None) -> Iterator[further.Drawing]:
-    """Yield the page's figures: name, what it shows, and a function from width to specification."""
-    found = [outcome for outcome in view.all.outcomes if outcome.thresholds]
+def _own_drawings(analysis: Analysis, names: Names) -> Iterator[Drawing]:
+    """Yield the figures of the sections written by hand."""
+    found = [outcome for outcome in analysis.outcomes if outcome.thresholds]
+    graded = any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values())
     if found:
         yield (
             "first-jnds",
             "1st JND levels: mean with interval, for each distortion and observer",
-            lambda width: figures.first_jnds(view.all.jnds, view.all.outcomes, view.names, width),
+            lambda width: figures.first_jnds(analysis.jnds, analysis.outcomes, names.asked, width),
         )
     if any(len(outcome.thresholds) > 1 for outcome in found):
         yield (
             "nth-jnds",
             "Mean level of the n-th JND against n",
-            lambda width: figures.nth_means(view.all.jnds, view.names, width),
+            lambda width: figures.nth_means(analysis.jnds, names.asked, width),
         )
-    if not found and not view.all.estimates and _graded(view.all):
+    if graded and not analysis.estimates and not _searched(analysis):  # one level has no curve
         yield (
             "curves",
             "Share of yes against the level",
-            lambda width: figures.yes_shares(view.all.curves, view.names, width),
+            lambda width: figures.yes_shares(analysis.curves, names.asked, width),
         )
-    for number, ((observer, question), name) in enumerate(view.names.items(), start=1):
-        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
+    for number, name, rows in _by_asked(analysis, names):
         if any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows):
             label = f"Faults of the answers of {name}"
             yield f"faults-{number}", label, functools.partial(figures.faults, rows)
-    for section in further.sections(view.all, of, view.names) if of else ():
-        yield from section.figures
 
 
-def _sections(view: _View, of: further.Further) -> list[dict[str, Any]]:
-    return [
-        {
-            "anchor": section.anchor,
-            "title": section.title,
-            "about": section.about,
-            "tables": [view.grid(table) for table in section.tables],
-            "figures": [_both(draw, label) | {"label": label} for _, label, draw in section.figures],
-        }
-        for section in further.sections(view.all, of, view.names)
-    ]
+def _by_asked(analysis: Analysis, names: Names) -> Iterator[tuple[int, str, list[AnswerRow]]]:
+    for number, (asked, name) in enumerate(names.asked.items(), start=1):
+        yield number, name, [row for row in analysis.answers if (row.observer, row.question) == asked]
 
 
-def _graded(analysis: Analysis) -> bool:
-    """Whether any ladder has more than one level: one level has no threshold and no curve."""
-    return any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values())
-
-
-def _fixtures(analysis: Analysis) -> dict[str, str]:
-    """Return the observers that are no models to be measured, and what they are."""
-    demo = "a small model made to try limen with"
-    known = {"simulated": "a simulated observer of known threshold", "demo": demo}
-    found = {}
-    for name, fingerprint in analysis.manifest["observers"].items():
-        if fingerprint.get("kind") in known or fingerprint.get("fixture"):
-            found[name] = known.get(fingerprint.get("kind"), demo)
-    return found
-
-
-def _both(draw: Any, label: str) -> dict[str, str]:
-    """Draw a figure for wide and for narrow pages."""
-    return {"wide": figures.svg(draw(WIDE), label), "narrow": figures.svg(draw(NARROW), label), "label": label}
-
-
-def _examples(view: _View) -> Iterator[dict[str, Any]]:
-    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs."""
-    by_distortion: dict[str, list[Outcome]] = {}
-    for outcome in view.all.outcomes:
-        by_distortion.setdefault(outcome.series.distortion, []).append(outcome)
-    used, spent = Counter[str](), 0
-    count = 2 if len(view.names) == 1 and len(by_distortion) <= 5 else 1
-    for name, outcomes in sorted(by_distortion.items()):
-        kind = view.all.manifest["distortions"][name]
-        ladder = Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
-        shown = []
-        for series in pictures.typical(outcomes, view.keeps, used, count):
-            mine = [outcome for outcome in outcomes if outcome.series.id == series and outcome.thresholds]
-            mine.sort(key=lambda outcome: view.position(outcome.observer, outcome.question))
-            lanes = []
-            for outcome in mine:
-                lanes.append(_lane(view, outcome, ladder, spent))
-                spent += sum(len(item.picture.source) for item in lanes[-1]["stimuli"])
-            shown.append({"reference": html.clean(mine[0].series.name, 80), "lanes": lanes})
-        yield {"distortion": name, "word": kind["word"], "unit": kind["unit"], "levels": len(ladder), "shown": shown}
-
-
-def _lane(view: _View, outcome: Outcome, ladder: Ladder, spent: int) -> dict[str, Any]:
-    position = view.position(outcome.observer, outcome.question)
-    found: list[pictures.Stimulus] = []
-    note = "" if spent < pictures.MOST else "Pictures left out: the page has reached its size."
-    if not note:
-        try:
-            found = pictures.stimuli(_renderer(view, outcome), outcome, ladder)
-        except LimenError as error:
-            note = str(error)
+def _section(section: Section, grids: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "who": view.names[outcome.observer, outcome.question],
-        "colour": figures.on_page(figures.colour(position)),
-        "jnds": _in_words(outcome),
-        "figure": _both(
-            lambda width: figures.responses(outcome, position, len(ladder), width),
-            f"Answers of {view.names[outcome.observer, outcome.question]} by level of {outcome.series.distortion}",
-        ),
-        "stimuli": found,
-        "note": note,
+        "anchor": section.anchor,
+        "title": section.title,
+        "about": section.about,
+        "tables": grids,
+        "figures": [figures.both(draw, label) for _, label, draw in section.figures],
+        "pictures": [(label, pictures.thumbnail(picture)) for label, picture in section.pictures],
     }
 
 
-def _in_words(outcome: Outcome) -> str:
-    found = [str(threshold) for threshold in outcome.thresholds if not threshold.censored]
-    if not found:
-        return f"no JND up to level {outcome.thresholds[-1].level}"
-    end = "; none after that" if outcome.thresholds[-1].censored else ""
-    return f"JND{'s' if len(found) > 1 else ''} at level{'s' if len(found) > 1 else ''} {', '.join(found)}{end}"
-
-
-def _renderer(view: _View, outcome: Outcome) -> Any:
-    """Return a function from level to picture, from the first run that has kept the reference."""
-    there = [run for run in view.runs if outcome.series in run.store.series()]
-    kept = [run for run in there if run.store.picture(outcome.series.picture) is not None]
-    return pictures.renderer((kept or there)[0].store, outcome.series, views=True)
-
-
-def _fault_figures(view: _View) -> Iterator[dict[str, Any]]:
-    for (observer, question), name in view.names.items():
-        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
-        any_fault = any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows)
-        yield {
-            "who": name,
-            "answers": sum(row.questions for row in rows),
-            "figure": _both(lambda width, rows=rows: figures.faults(rows, width), f"Faults of the answers of {name}")
-            if any_fault
-            else None,
-        }
-
-
-def _said(view: _View) -> Iterator[dict[str, str]]:
-    """Yield one answer for each fault of each observer: the first that the run holds."""
-    for (observer, question), name in view.names.items():
-        rows = [row for row in view.all.answers if (row.observer, row.question) == (observer, question)]
-        wanted = {fault for row in rows for fault in Fault if getattr(row, fault.value).k}
-        answers = (
-            trial.answer
-            for outcome in view.all.outcomes if (outcome.observer, outcome.question) == (observer, question)
-            for response in outcome.responses for trial in response.trials if trial.answer
-        )  # fmt: skip
-        while wanted and (answer := next(answers, None)):
-            fault = questions.find(question).read((answer,)).fault
-            if fault in wanted:
-                wanted.remove(fault)
-                yield {"who": name, "fault": fault.value, "text": html.clean(answer.text, 300)}
-
-
-def _published(view: _View) -> list[Table]:
-    fixtures = _fixtures(view.all)
+def _published(analysis: Analysis, names: Names) -> list[Table]:
+    known = fixtures(analysis)
     measured: dict[str, list[tuple[str, str]]] = {}
-    for row in in_order(view.all, view.all.jnds):
-        if row.order == 1 and row.n and row.observer not in fixtures:
+    for row in in_order(analysis, analysis.jnds):
+        if row.order == 1 and row.n and row.observer not in known:
             mean = (
                 f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"
             )
-            measured.setdefault(row.distortion, []).append((view.names[row.observer, row.question], mean))
-    return published.quoted(sorted(view.all.manifest["distortions"]), measured)
+            measured.setdefault(row.distortion, []).append((names.asked[row.observer, row.question], mean))
+    return published.quoted(sorted(analysis.manifest["distortions"]), measured)
 
 
 def _how(run: Run) -> dict[str, Any]:
@@ -382,7 +297,10 @@ def _how(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         "manifest": manifest,
-        "observers": {name: json.dumps(item, sort_keys=True, ensure_ascii=False, default=str)
-                      for name, item in manifest["observers"].items()},
+        "observers": {name: _json(item) for name, item in manifest["observers"].items()},
         "ladders": html.grid(Table("Ladders", columns, tuple(rows))),
-    }  # fmt: skip
+    }
+
+
+def _json(item: Any) -> str:
+    return json.dumps(item, sort_keys=True, ensure_ascii=False, default=str)

@@ -8,7 +8,7 @@ import html
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
@@ -18,12 +18,9 @@ from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
 
-INK, MUTED, GRID, PAPER = (
-    "#010101",
-    "#020202",
-    "#030303",
-    "#040404",
-)  # replaced in the drawing by the page's own colours
+WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
+# Replaced in the drawing by the page's own colours.
+INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 _PAGE = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
     shade: f"var(--c{i})" for i, shade in enumerate(COLOURS[:-1])
@@ -52,6 +49,11 @@ def svg(spec: Spec, label: str) -> str:
     """
     drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", _drawn(spec, _PAGE))).replace("<g></g>", "")
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+
+
+def both(draw: Callable[[int], Spec], label: str) -> dict[str, str]:
+    """Draw a figure for wide and for narrow pages, from a function from width to specification."""
+    return {"wide": svg(draw(WIDE), label), "narrow": svg(draw(NARROW), label), "label": label}
 
 
 def on_paper(spec: Spec) -> str:

@@ -7,24 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limen.backbones import Parameters
-from limen.report import build, figures, html
+from limen.report import figures, html
+from limen.report.build import Report
 
 WIDTH = 760  # px of a figure on paper
 SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
 
 
-def tables(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] | None = None) -> list[Path]:
+def tables(report: Report, folder: Path) -> list[Path]:
     """Write `results.json`, and each of its tables as CSV and (where pyarrow is installed) Parquet.
 
     Numbers are raw, a row an entry, nested values under names with dots ("interval.low"). A cell that a spreadsheet
     would take for a formula gets an apostrophe.
 
     Raises:
-        StoreError: a run cannot be read.
         InputError: the folder cannot be written.
     """
-    content = build.data(runs, sizes)
+    content = report.data()
     written = [_write(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False))]
     for name, rows in _named(content).items():
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -39,27 +38,26 @@ def tables(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] |
     return written
 
 
-def drawings(runs: Sequence[Path], folder: Path, sizes: Mapping[str, Parameters] | None = None) -> list[Path]:
+def drawings(report: Report, folder: Path) -> list[Path]:
     """Write every figure of the report as SVG and PNG, in print colours.
 
     Raises:
         MissingExtraError: the extra "report" is not installed.
-        StoreError: a run cannot be read.
         InputError: the folder cannot be written.
     """
     written = []
-    for name, spec in build.specifications(runs, WIDTH, sizes).items():
+    for name, spec in report.specifications(WIDTH).items():
         written.append(_write(folder / f"{name}.svg", figures.on_paper(spec)))
         written.append(_write(folder / f"{name}.png", figures.as_png(spec, SCALE)))
     return written
 
 
-def card(runs: Sequence[Path], out: Path) -> Path:
+def card(report: Report, out: Path) -> Path:
     """Write one PNG with the first result and the sentence to quote.
 
     Raises: as `drawings`.
     """
-    return _write(out, figures.as_png(build.card(runs), 2))
+    return _write(out, figures.as_png(report.card(), 2))
 
 
 def _named(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -72,6 +70,10 @@ def _named(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for name, rows in content["together"].items():
         if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
             found[name] = [_flat(row) for row in rows]
+    for wing, records in content.get("wings", {}).items():
+        for name, rows in records.items():
+            if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
+                found[f"{wing}_{name}"] = [_flat(row) for row in rows]
     return found
 
 

@@ -6,9 +6,9 @@ Gathered in one place so that the page, the JSON and the files for a paper show 
 
 import functools
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from limen import fitting, laws, redundancy, relations, shares
 from limen.analysis import Analysis, Status
@@ -18,8 +18,7 @@ from limen.report import figures, fits
 from limen.report import laws as law_tables
 from limen.report import relations as relation_tables
 from limen.report import shares as share_tables
-from limen.report.figures import Spec
-from limen.report.table import Table
+from limen.report.section import Drawing, Section
 from limen.report.tables import plain
 
 SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
@@ -93,24 +92,6 @@ def records(of: Further) -> dict[str, Any]:
     found |= law_tables.records(of.redundancy, of.laws) | {"missing": of.missing}
     found |= {"backbones": [plain(row) for row in of.backbones]}
     return found | {"relations": relation_tables.records(of.relations)}
-
-
-Drawing: TypeAlias = tuple[str, str, Callable[[int], Spec]]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page: its anchor, title, a sentence of introduction, tables and figures.
-
-    Attributes:
-        figures: (name, what it shows, a function from the page's width to the specification).
-    """
-
-    anchor: str
-    title: str
-    about: str
-    tables: tuple[Table, ...]
-    figures: tuple[Drawing, ...] = ()
 
 
 def sections(analysis: Analysis, of: Further, names: dict[tuple[str, str], str]) -> Iterator[Section]:

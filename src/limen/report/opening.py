@@ -1,7 +1,8 @@
-"""Runs opened for a report, and in what they differ."""
+"""Runs opened for a report, what they have kept, and in what they differ."""
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +22,22 @@ class Run:
     analysis: Analysis
 
 
-def open_runs(runs: Sequence[Path], stack: ExitStack) -> list[Run]:
-    """Open and analyse runs, each once, under names that differ; a name is a folder's, never its path."""
-    opened = []
-    for path, name in names_of(runs).items():
-        store = stack.enter_context(Store.open(path))
-        opened.append(Run(name, store, analyse(store)))
-    if not opened:
+def open_runs(runs: Sequence[Path], stack: ExitStack, processes: int = 1) -> tuple[list[Run], dict[str, Store]]:
+    """Open runs, each once, under names that differ; a name is a folder's, never its path.
+
+    Returns:
+        Runs of observers of images, analysed; and by name those of another wing, whose manifest says so.
+    """
+    stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(runs).items()}
+    if not stores:
         raise InputError("A report needs at least one run: limen report runs/a")
-    return opened
+    others = {name: store for name, store in stores.items() if "wing" in store.manifest}
+    return [Run(name, store, analyse(store, processes)) for name, store in stores.items() if name not in others], others
+
+
+def keeper(stores: Sequence[Store]) -> Callable[[str], bool]:
+    """Return a function that says whether any of the runs has kept a picture; each is looked up once."""
+    return functools.cache(lambda digest: any(store.picture(digest) is not None for store in stores))
 
 
 def differences(runs: Sequence[Run]) -> list[str]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image as Pillow
 
 from limen import distortion as distortions
@@ -25,6 +26,12 @@ SIDE = 240  # px: larger pictures are scaled down to it
 SHOWN = 200  # px: the longest side on the page
 HARD = 128  # px: up to here every pixel is shown as it is, enlarged
 MOST = 5_500_000  # bytes of pictures in one page
+_PAIR = "The two pictures of this pair were not kept in the run: they are in the data set it came from."
+_NOT_KEPT = {
+    "image": "The reference was not kept in the run, so its stimuli cannot be drawn again.",
+    "pair": _PAIR,
+    "scored pair": _PAIR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +89,15 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     kind = distortions.find(row.distortion)
     if kind.of in ("angle", "distance"):
         return _view(kind, row, views)
-    if kind.of != "image":
-        raise InputError("The pictures of a pair are not kept in the run: they are in the data set it came from.")
     data = store.picture(row.picture)
     if data is None:
-        raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
+        raise InputError(_NOT_KEPT.get(kind.of, _NOT_KEPT["image"]))
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
-    return functools.lru_cache(maxsize=16)(kind.render(decode(data, "the kept reference"), row.key))
+    kept = decode(data, "the kept reference")
+    of = kept if kind.of == "image" else np.split(kept, 2)  # a pair is kept as one picture, the second below the first
+    return functools.lru_cache(maxsize=16)(kind.render(of, row.key))
 
 
 def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from limen.backbones import BackboneRow, Parameters
 from limen.curve import Interval, Share
+from limen.prompting import PromptingRow, Reduction
 from limen.published import HUMAN, LARGE, SOURCE, Drawn, Published
-from limen.relations import PARTS, Average, Board, Matrix, Pair, PromptingRow, Reduction, Relations, Score, WithinRow
+from limen.relations import PARTS, Average, Board, Matrix, Pair, Relations, Score, WithinRow
 from limen.report.figures import Spec, identity
 from limen.report.table import Table
 from limen.report.tables import plain

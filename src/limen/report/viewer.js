@@ -316,7 +316,8 @@ function why(series, there, other) {
   const kept = Object.keys(series.pictures).map(Number);
   const near = kept.reduce((best, level) => (Math.abs(level - state.l) < Math.abs(best - state.l) ? level : best), kept[0]);
   const missing = series.pictures[state.l] === undefined ? state.l : other;
-  return `Level ${missing} is not among this page's pictures: ${series.few ? "it has reached its size" : "nothing was asked about it"}. The nearest to level ${state.l} that is: level ${near}.`;
+  const asked = book.talks.some((talk) => book.series[talk.s] === series && talk.probes.some((probe) => probe[0] === missing || probe[1] === missing));
+  return `Level ${missing} is not among this page's pictures: ${asked ? "it has reached its size" : "nothing was asked about it"}. The nearest to level ${state.l} that is: level ${near}.`;
 }
 
 /** Size the pictures in whole screen pixels: one picture pixel is always a square of equal ones, or exactly one. */
