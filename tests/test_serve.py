@@ -18,7 +18,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from limen import observer, question
+from limen import exam, observer, question
 from limen.image import Picture
 from limen.observer import Answer, Query
 from limen.question import Order
@@ -129,3 +129,19 @@ def test_the_second_picture_costs_tokens(folder: Path, address: str) -> None:
     assert two is not None
     assert three is not None
     assert three - two == two - one >= 16
+
+
+def test_the_exam_finds_what_this_server_does_and_does_not(folder: Path, address: str) -> None:
+    held = exam.examine(f"openai:{folder}", {"base_url": address, "max_tokens": 12, "concurrency": 2})
+    found = {result.check: result for result in held.results}
+    assert held.fit, held.complaint
+    assert held.answered == len(held.asked) == 36
+    sound = ("second picture", "kept apart", "repeats", "max_tokens", "model")
+    assert {found[check].status for check in sound} == {exam.Status.OK}, held.results
+    assert found["order"].status is exam.Status.UNKNOWN, "random weights name no colours"
+    assert "gives no p(yes)" in held.marks, "it ignores a request for log probabilities"
+    sampled = exam.examine(f"openai:{folder}", {"base_url": address, "max_tokens": 12, "temperature": 1.0})
+    texts = {one.answer.text for one in sampled.asked if one.answer and one.name.startswith("describe")}
+    assert len(texts) == 1, "it decodes greedily whatever the temperature"
+    (draws,) = (result for result in sampled.results if result.check == "temperature")
+    assert draws.status is exam.Status.UNKNOWN, "and says too few words to hold that against it"

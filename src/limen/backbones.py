@@ -2,14 +2,20 @@
 
 The paper draws a quadratic through its four largest models; `parabola` does the same, and says that three parameters
 take four points without a test. Beside it stands Spearman's correlation over all models whose backbones are known.
+
+`count` works the sizes out of a transformers configuration, without weights.
 """
 
+import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from limen.errors import InputError
+from limen.errors import InputError, MissingExtraError
 from limen.relations import FEWEST, Score, averages, uncensored
 from limen.statistics.inference import Correlation, correlate
 
@@ -39,6 +45,28 @@ class Parameters:
     def ratio(self) -> float:
         """Param_L / Param_V, without a unit."""
         return 1000.0 * self.language / self.vision
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Parameters of an image-text-to-text model, counted one by one; shared ones once.
+
+    Attributes:
+        vision: of the vision model, with a merger of patches where that is a part of it (Qwen-VL).
+        connector: of what lies between the two, and of anything else.
+        language: of the language model with its embeddings and output layer.
+        active: of `language`, those that one token uses: of experts the share that is chosen; all where there are none.
+    """
+
+    vision: int
+    connector: int
+    language: int
+    active: int
+
+    @property
+    def parameters(self) -> Parameters:
+        """The sizes in the units of tables."""
+        return Parameters(self.vision / 1e6, self.language / 1e9, self.active < self.language)
 
 
 SIZES: Mapping[str, Callable[[Parameters], float]] = {
@@ -146,3 +174,69 @@ def parabola(
     residual = float(np.max(np.abs(values[2:] - y)))
     points = (tuple(chosen), tuple(x), tuple(y))
     return Parabola(part, *points, (square, slope, constant), float(values[0]), float(values[1]), top, residual)
+
+
+# --- sizes from a configuration ---
+
+_EXPERT = re.compile(r"(^|\.)experts\.")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+_CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_k")
+
+
+def count(source: str | Path) -> Counted:
+    """Count the parameters of a checkpoint's parts from its configuration, without loading or fetching weights.
+
+    The model is built on torch's meta device, where tensors have shapes and no contents. No code of others runs.
+
+    Args:
+        source: a folder with a config.json, or a hub id.
+
+    Raises:
+        InputError: it is no image-text-to-text model that this version of transformers knows.
+        MissingExtraError: transformers is not installed.
+    """
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError:
+        raise MissingExtraError("counting parameters", "transformers", "local") from None
+    try:
+        config = transformers.AutoConfig.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"{source}: has no configuration that can be used ({why}). Check the name.") from None
+    return count_config(config)
+
+
+def count_config(config: Any) -> Counted:
+    """Count as `count` does, from a configuration object."""
+    torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
+    if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise InputError(f"{config.model_type!r} is not an image-text-to-text model: it has no two backbones to count.")
+    with torch.device("meta"):
+        model = transformers.AutoModelForImageTextToText.from_config(config)
+    tower, decoder = model.get_encoder(modality="image"), model.get_decoder()
+    if tower is model or tower is model.base_model or decoder is model:
+        raise InputError(
+            f"{config.model_type!r} does not say which of its parts are vision and language. Count by hand."
+        )
+    head = model.get_output_embeddings()
+    vision = _sizes(tower)
+    language = _sizes(decoder) | (_sizes(head) if head is not None else {})
+    everything = sum(size for _, size in _sizes(model).values())
+    chosen = _chosen(getattr(config, "text_config", config))
+    active = sum(round(size * chosen) if _EXPERT.search(name) else size for name, size in language.values())
+    seen, said = (sum(size for _, size in part.values()) for part in (vision, language))
+    return Counted(seen, everything - seen - said, said, active)
+
+
+def _sizes(module: Any) -> dict[int, tuple[str, int]]:
+    """Return name and size of each parameter, by identity, so that a shared one counts once."""
+    return {id(value): (name, value.numel()) for name, value in module.named_parameters()}
+
+
+def _chosen(config: Any) -> float:
+    """Return the share of its experts that a token goes through; 1 where there are none."""
+    experts, used = (
+        next((n for name in names if (n := getattr(config, name, None))), None) for names in (_EXPERTS, _CHOSEN)
+    )
+    return used / experts if experts and used else 1.0

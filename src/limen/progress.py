@@ -30,7 +30,8 @@ class Watch:
         for notice in progress.notices[self._said :]:
             self._bar.console.print(notice, markup=False)
         self._said = len(progress.notices)
-        note = f"{progress.asked:,} asked"
+        floors = f"as-seen floor of {progress.floors:,} series"
+        note = f"{progress.asked:,} asked" if progress.asked or not progress.floors else floors
         if progress.replayed:
             note += f", {progress.replayed:,} replayed"
         if progress.failures:

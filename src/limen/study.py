@@ -6,7 +6,7 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from limen import distortion as distortions
-from limen import ident, manifest, registry
+from limen import ident, manifest, registry, seen
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
@@ -31,10 +31,13 @@ from limen.waves import Schedule, Turn
 
 __all__ = ["USUAL", "Progress", "Spec", "Study", "Unfinished", "load"]
 
+FLOORS = 64  # series whose as-seen floor is written at a time
 USUAL = (
     "blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text", "angle",
     "distance", "spot", "band2k",
 )  # fmt: skip
+
+Examine = Callable[[Observer, Store], Awaitable[str]]  # before an observer's first question; what to tell a person
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +57,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
             for more questions. Where calls are paid, leave it at 0.
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
+        exam: whether the command line examines each observer before its first question (`limen exam`); from Python
+            give `run` what examines (`examine=limen.exam.keep`).
+        floor: whether to write down, for each series, from which level on the observer's input differs at all, where
+            it can say what arrives (`local`, `demo`); costs a rendering of every level.
     """
 
     images: tuple[str, ...]
@@ -67,6 +74,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
+    exam: bool = True
+    floor: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,13 +132,16 @@ class Study:
             )
         return cls(spec, tuple(seen), asked, series, method, found.refused)
 
-    def run(self, out: Path, watch: Watch = lambda progress: None, offline: bool = False) -> Progress:
+    def run(
+        self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None
+    ) -> Progress:
         """Measure into the run directory `out`, resuming what is there.
 
         Args:
             out: the run directory.
             watch: called while it runs.
             offline: only replay; asks no observer.
+            examine: called with each observer before its first question, unless offline (`limen.exam.keep`).
 
         Raises:
             StoreError: `out` cannot be written, or holds another study.
@@ -143,10 +155,12 @@ class Study:
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
-            _finish(self._run(store, progress, watch, offline))
+            _finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
-    async def _run(self, store: Store, progress: Progress, watch: Watch, offline: bool) -> None:
+    async def _run(
+        self, store: Store, progress: Progress, watch: Watch, examine: Examine | None, offline: bool
+    ) -> None:
         budget = self.spec.keep_megabytes * 1e6 - store.kept_bytes()
         for observer in self.observers:
             async with contextlib.AsyncExitStack() as stack:
@@ -155,14 +169,22 @@ class Study:
                     raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
                 if not offline:
                     await stack.enter_async_context(observer)
+                    await asyncio.to_thread(seen.calibrate, observer, self.series, store)
                 fingerprint = dict(known[observer.name] if offline else observer.fingerprint())
-                there = known.setdefault(observer.name, fingerprint)
+                there = known.get(observer.name, fingerprint)
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
+                watch(progress)
+                if examine is not None:
+                    told = await examine(observer, store)
+                    progress.notices += [told] if told else []
+                known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 notice = getattr(observer, "notice", "")
                 if notice and not offline:
                     progress.notices.append(notice)
+                if self.spec.floor and not offline:
+                    await self._look(observer, store, progress, watch)
                 watch(progress)
                 session = Session(
                     observer, ident.digest(fingerprint), store, progress, watch, offline, budget,
@@ -170,6 +192,15 @@ class Study:
                 )  # fmt: skip
                 await self._observe(session)
                 budget = session.budget
+
+    async def _look(self, observer: Observer, store: Store, progress: Progress, watch: Watch) -> None:
+        """Write down the as-seen floor of every series, some at a time."""
+        for start in range(0, len(self.series), FLOORS):
+            some = self.series[start : start + FLOORS]
+            blind = await asyncio.to_thread(seen.keep_floors, observer, some, store)
+            progress.notices += [blind] if blind and blind not in progress.notices else []
+            progress.floors += len(some)
+            watch(progress)
 
     async def _observe(self, session: Session) -> None:
         schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import looking, making, measuring, publishing, reckoning
+from limen.cli import examining, feature, looking, making, measuring, publishing, reckoning, seeing
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.printing import tame
 
-__all__ = ["looking", "main", "making", "measuring", "publishing", "reckoning", "run"]
+__all__ = ["examining", "feature", "looking", "main", "making", "measuring", "publishing", "reckoning", "run", "seeing"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -27,7 +27,12 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return 1
     except (KeyboardInterrupt, click.Abort):
-        kept = {"measure": "What was answered is", "demo": "What was answered is", "dataset": "Finished shards are"}
+        kept = {
+            "measure": "What was answered is",
+            "demo": "What was answered is",
+            "dataset": "Finished shards are",
+            "feature": "What was fitted and measured is",
+        }
         what = kept.get(arguments[0] if arguments else "", "")
         click.echo(f"limen: stopped.{f' {what} kept: the same command goes on from there.' if what else ''}", err=True)
         return 130

@@ -1,5 +1,9 @@
 """Runs: measure, demo, report, export."""
 
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +49,8 @@ UNFINISHED = 2
     type=click.IntRange(0, 4),
     help="Ask that many steps early, whatever the answers will be: sooner done, more questions (0).",
 )
+@click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
+@click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @JSON
@@ -88,17 +94,29 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
     from limen.report import build, files, viewer
 
     sizes = published.parameters(wanted["backbones"]) if wanted["backbones"] else None
-    if as_json:
-        print_json(build.data(runs, sizes))
-        return
-    embed = viewer.EMBED if wanted["embed"] is None else wanted["embed"]
-    build.page(runs, out, embed, wanted["stimuli_beside"], sizes)
-    click.echo(str(out))
-    for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
-        if folder is not None:
-            click.echo(f"{folder}: {len(write(runs, folder, sizes))} files")
-    if wanted["card"] is not None:
-        click.echo(str(files.card(runs, wanted["card"])))
+    if not as_json:
+        build.check_extra()
+    with _in_haste(), build.Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
+        if as_json:
+            print_json(made.data())
+            return
+        made.page(out, viewer.EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+        click.echo(str(out))
+        for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
+            if folder is not None:
+                click.echo(f"{folder}: {len(write(made, folder))} files")
+        if wanted["card"] is not None:
+            click.echo(str(files.card(made, wanted["card"])))
+
+
+@contextlib.contextmanager
+def _in_haste() -> Iterator[None]:
+    """Look for no cycles of garbage: a report makes millions of objects and hardly any, and takes a quarter longer."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @main.command()
@@ -125,14 +143,15 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     build.check_extra()
     spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
     code = _measure(spec, out, offline=False, as_json=as_json)
-    build.page((out,), page)
+    with build.Report.open((out,)) as made:
+        made.page(page)
     click.echo(f"Report: {page} (open it in a browser)", err=as_json)
     return code
 
 
 def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
-    from limen import shares
+    from limen import exam, shares
     from limen.analysis import analyse
     from limen.progress import watching
     from limen.report import shares as pairs
@@ -142,7 +161,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
-        progress = plan.run(out, watch, offline)
+        progress = plan.run(out, watch, offline, exam.keep if spec.exam else None)
     with Store.open(out) as store:
         analysis = analyse(store)
     if as_json:
@@ -196,6 +215,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "look_ahead": given["look_ahead"],
         "identical_pairs": False if given["no_identical_pairs"] else None,
         "keep_megabytes": 0 if given["no_keep_references"] else None,
+        "exam": False if given["no_exam"] else None,
+        "floor": False if given["no_floor"] else None,
     }
     protocol: dict[str, Any] = dict(_pair(setting) for setting in given["settings"])
     protocol |= {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}

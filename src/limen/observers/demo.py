@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,9 +28,11 @@ from limen.errors import FatalObserverError, InputError, MissingExtraError
 from limen.flagmass import flag_mass, offers_letters
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Query, Reply, observer
+from limen.seen import Seen
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "demo"
 SIDE = 64  # pixels a side that the model sees
+PATCH = 8  # side of its patches in pixels
 POSITIONS = 160  # tokens that fit, answer included
 LONGEST = 16  # tokens of an answer
 IMAGE = ("<fake_token_around_image>", "<global-img>", *["<image>"] * 16, "<fake_token_around_image>")
@@ -154,6 +156,12 @@ class Demo:
                 "order", "the demo model takes all pictures first: ask in an order that ends with the question."
             )
         return await asyncio.to_thread(self._answer, query)
+
+    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+        """Return what reaches the model of each picture."""
+        half = (127.5, 127.5, 127.5)
+        shown = (pixel_values(picture.pixels)[None] for picture in pictures)
+        return tuple(Seen(values, half, half, IMAGE.count("<image>"), PATCH) for values in shown)
 
     def _answer(self, query: Query) -> Reply:
         began = time.perf_counter()

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from PIL import Image as Pillow
-
 from limen import ident
 from limen.errors import FatalObserverError, InputError
 from limen.flagmass import flag_mass, flag_position, offers_letters
+from limen.image import Picture
 from limen.observer import Answer, Attempt, Query, Reply, observer
-from limen.observers.local import checkpoint
+from limen.observers.local import arriving, checkpoint, failure
 from limen.observers.local.checkpoint import Checkpoint, Options
+from limen.seen import Seen
 
 CANDIDATES = 20  # tokens whose probabilities are read at the flag; servers give as many
 GATHER = 0.002  # seconds a batch waits for queries that are asked at the same moment
@@ -49,6 +49,7 @@ class Local:
         self._batch = 1 if options.temperature > 0 else options.batch
         self._label = checkpoint.label(self._source)
         self._loaded: Checkpoint | None = None
+        self._processing: tuple[Any, Any] | None = None
         self._waiting: list[_Ticket] = []
         self.name = f"local:{self._label}"
         self.concurrency = 2 * self._batch
@@ -104,6 +105,29 @@ class Local:
         assert ticket.reply is not None
         return ticket.reply
 
+    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+        """Return what reaches the model of pictures of one size that are shown together, in its number format.
+
+        Where the model is not loaded, its configuration and its processor are, without the weights.
+        """
+        config, processor = self._looking()
+        with failure.explaining(self.name, "Its processor takes no such pictures"):
+            prompt = checkpoint.render(processor, [*pictures, "limen"])
+            batch = arriving.process(processor, [prompt], [pictures])
+        mark = arriving.image_token(config)
+        tokens = None if mark is None else int((batch["input_ids"] == mark).sum()) // len(pictures)
+        dtype = self._loaded.model.dtype if self._loaded else checkpoint.stored_dtype(config, self._options)
+        batch = {name: value.to(dtype) if value.is_floating_point() else value for name, value in batch.items()}
+        return arriving.seen(batch, len(pictures), processor.image_processor, tokens, arriving.patch_side(config))
+
+    def _looking(self) -> tuple[Any, Any]:
+        """Return the configuration and the processor."""
+        if self._loaded is not None:
+            return self._loaded.model.config, self._loaded.processor
+        if self._processing is None:
+            self._processing = checkpoint.load_processor(self._source, self._options)
+        return self._processing
+
     async def _serve(self, first: _Ticket) -> None:
         """Fill in the replies of `first` and of those that wait with it."""
         if self._batch > 1:
@@ -120,9 +144,9 @@ class Local:
         began = time.perf_counter()
         try:
             answers = self._generate(queries)
-        except checkpoint.FAILURES as error:
+        except failure.FAILURES as error:
             # Not tried again in here: the traceback still holds the tensors of the failed batch.
-            failed = Attempt(checkpoint.outcome(error), checkpoint.line(error), time.perf_counter() - began)
+            failed = Attempt(failure.outcome(error), failure.line(error), time.perf_counter() - began)
         else:
             seconds = time.perf_counter() - began
             attempts = (*past, Attempt("ok", "", seconds))
@@ -154,21 +178,9 @@ class Local:
         """Return what the model takes, padded on the left, on its device."""
         held = self._held()
         prompts = [self._prompt(query) for query in queries]
-        images = [[Pillow.fromarray(picture.pixels) for picture in query.pictures] for query in queries]
-        start = held.processor.tokenizer.bos_token
-        batch = held.processor(
-            text=prompts,
-            images=images if any(images) else None,
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=not (start and prompts[0].startswith(start)),
-        )
+        batch = arriving.process(held.processor, prompts, [query.pictures for query in queries])
         device, dtype = held.model.device, held.model.dtype
-        return {
-            name: value.to(device, dtype if value.is_floating_point() else None)
-            for name, value in batch.items()
-            if isinstance(value, held.torch.Tensor)
-        }
+        return {name: value.to(device, dtype if value.is_floating_point() else None) for name, value in batch.items()}
 
     def _prompt(self, query: Query) -> str:
         """Return one user turn as the chat template writes it."""

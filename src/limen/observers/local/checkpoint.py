@@ -11,11 +11,9 @@ What differs from the checkpoint's own habits, and why:
 """
 
 import hashlib
-import importlib
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +22,8 @@ import msgspec
 import orjson
 
 from limen import ident
-from limen.errors import InputError, MissingExtraError
+from limen.errors import InputError
+from limen.observers.local.failure import explaining, libraries
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -36,7 +35,6 @@ KEPT = (
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "bad_words_ids"),
 )
-FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, MemoryError)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -118,62 +116,95 @@ def load(source: str, options: Options) -> Checkpoint:
         InputError: one line saying what is wrong with it and what to do.
         MissingExtraError: torch or transformers is not installed.
     """
-    torch, transformers = _libraries()
+    torch, transformers = libraries()
+    device = find_device(torch, options.device)
+    config, processor = load_processor(source, options)
+    model = load_weights(transformers.AutoModelForImageTextToText, source, options, device)
+    _decode_plainly(model, processor.tokenizer, options)
+    with explaining(source, "Give the checkpoint a chat template that takes a list of pictures and texts"):
+        interleaved = _interleaves(source, processor)
+    end = model.generation_config.eos_token_id
+    ends = frozenset([] if end is None else [end] if isinstance(end, int) else end)
+    return Checkpoint(torch, model, processor, interleaved, ends, identity(source, model, processor, config))
+
+
+def load_config(source: str, options: Options) -> Any:
+    """Load a checkpoint's configuration; refuse code that is not trusted by name."""
+    _, transformers = libraries()
     trust = bool(options.trust_remote_code)
-    folder = Path(source).is_dir()
-    hub = {} if folder or not options.revision else {"revision": options.revision}
-    device = _device(torch, options.device)
     remedy = "Check the name, the connection, and for a gated model that you are logged in"
-    if folder:
+    if Path(source).is_dir():
         remedy = "Check that the folder holds the config.json of a model that this version of transformers knows"
-    with _explaining(source, remedy):
+    with explaining(source, remedy):
         if trust:
-            _refuse_foreign_code(transformers, source, hub)
-        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust, **hub)
+            _refuse_foreign_code(transformers, source, _revision(source, options))
+        return transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust, **_revision(source, options))
+
+
+def load_processor(source: str, options: Options) -> tuple[Any, Any]:
+    """Load the configuration and the processor of an image-text-to-text checkpoint, without its weights."""
+    _, transformers = libraries()
+    trust = bool(options.trust_remote_code)
+    config = load_config(source, options)
     _check_kind(transformers, source, config, trust)
-    with _explaining(source, "Its processor files are missing or do not fit; fetch the whole repository"):
-        processor = _processor(transformers, source, config, trust, hub)
+    with explaining(source, "Its processor files are missing or do not fit; fetch the whole repository"):
+        processor = _processor(transformers, source, config, trust, _revision(source, options))
     _check_processor(source, processor)
-    _resize(source, processor.image_processor, options)
-    with _explaining(source, "Check that the folder holds model.safetensors, and that the device holds the model"):
+    resize(source, processor.image_processor, options)
+    return config, processor
+
+
+def load_weights(auto: Any, source: str, options: Options, device: Any, spare: str = "") -> Any:
+    """Load a model by one of the Auto classes, onto a device.
+
+    Args:
+        auto: the Auto class.
+        source, options: the checkpoint.
+        device: a torch device.
+        spare: weights whose name holds this are not used, and may be missing.
+
+    Raises:
+        InputError: weights are missing, do not fit, or are not safetensors.
+    """
+    torch, _ = libraries()
+    with explaining(source, "Check that the folder holds model.safetensors, and that the device holds the model"):
         kernel = {} if options.attention == "auto" else {"attn_implementation": options.attention}
-        model, report = transformers.AutoModelForImageTextToText.from_pretrained(
+        model, report = auto.from_pretrained(
             source,
             dtype=options.dtype if options.dtype == "auto" else getattr(torch, options.dtype),
             use_safetensors=True,
             weights_only=True,
-            trust_remote_code=trust,
+            trust_remote_code=bool(options.trust_remote_code),
             output_loading_info=True,
-            **hub,
+            **_revision(source, options),
             **kernel,
         )
         model = model.to(device).eval()
-    if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
+    absent = [*report["missing_keys"], *report["mismatched_keys"]]
+    if absent := [name for name in absent if not spare or spare not in str(name)]:
         raise InputError(
             f"{source}: weights are missing or do not fit: {len(absent)} (first: {absent[0]}), which would be random. "
             "Fetch the whole checkpoint."
         )
-    _decode_plainly(model, processor.tokenizer, options)
-    with _explaining(source, "Give the checkpoint a chat template that takes a list of pictures and texts"):
-        interleaved = _interleaves(source, processor)
-    end = model.generation_config.eos_token_id
-    ends = frozenset([] if end is None else [end] if isinstance(end, int) else end)
-    return Checkpoint(torch, model, processor, interleaved, ends, _identity(source, model, processor, config))
+    return model
 
 
-def _libraries() -> tuple[Any, Any]:
-    """Return torch and transformers."""
-    try:
-        return importlib.import_module("torch"), importlib.import_module("transformers")
-    except ImportError:
-        raise MissingExtraError("a local model", "transformers", "local") from None
+def stored_dtype(config: Any, options: Options) -> Any:
+    """Return the number format in which a model would be loaded."""
+    torch, _ = libraries()
+    stored = getattr(config, "dtype", None) or torch.float32
+    return stored if options.dtype == "auto" else getattr(torch, options.dtype)
 
 
-def _device(torch: Any, name: str) -> Any:
+def _revision(source: str, options: Options) -> dict[str, str]:
+    return {} if Path(source).is_dir() or not options.revision else {"revision": options.revision}
+
+
+def find_device(torch: Any, name: str) -> Any:
     """Return the torch device that `name` means, if this machine has it."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with _explaining(f"device {name!r}", "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"):
+    with explaining(f"device {name!r}", "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"):
         device = torch.device(name)
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= there.get(device.type, 0):
@@ -257,7 +288,7 @@ def _check_processor(source: str, processor: Any) -> None:
         words.pad_token = words.eos_token
 
 
-def _resize(source: str, images: Any, options: Options) -> None:
+def resize(source: str, images: Any, options: Options) -> None:
     """Set the bounds on a picture's size that the image processor has; refuse those it has not."""
     size = {name: value for name, value in dict(images.size or {}).items() if value is not None}
     counts = "max_pixels" in getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})
@@ -310,11 +341,17 @@ def _interleaves(source: str, processor: Any) -> bool:
     return first != between
 
 
-def _identity(source: str, model: Any, processor: Any, config: Any) -> dict[str, Any]:
-    """Return what was loaded: revision or weights, numbers, kernels, decoding, preprocessing, versions."""
-    torch, transformers = _libraries()
-    images = processor.image_processor
-    settings = [orjson.loads(images.to_json_string()), render(processor, (None, None, "limen"))]
+def identity(source: str, model: Any, processor: Any, config: Any) -> dict[str, Any]:
+    """Return what was loaded: revision or weights, numbers, kernels, decoding, preprocessing, versions.
+
+    Of a vision model alone the processor is of pictures only, and there is no decoding.
+    """
+    torch, transformers = libraries()
+    images = getattr(processor, "image_processor", processor)
+    settings = [orjson.loads(images.to_json_string())]
+    if images is not processor:
+        settings.append(render(processor, (None, None, "limen")))
+    decoding = getattr(model, "generation_config", None)
     folder = Path(source).is_dir()
     return {
         "model": "" if folder else source,
@@ -323,8 +360,8 @@ def _identity(source: str, model: Any, processor: Any, config: Any) -> dict[str,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
         "attention": getattr(model.config, "_attn_implementation", None) or "",
-        "decoding": ident.digest(orjson.loads(model.generation_config.to_json_string())),
-        "processor": [type(processor).__name__, type(images).__name__],
+        "decoding": ident.digest(orjson.loads(decoding.to_json_string())) if decoding else "",
+        "processor": list(dict.fromkeys(type(one).__name__ for one in (processor, images))),
         "preprocessing": ident.digest(settings),
         "transformers": _minor(transformers.__version__),
         "torch": _minor(torch.__version__),
@@ -349,45 +386,3 @@ def _digest(folder: Path) -> str:
 
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
-
-
-@contextmanager
-def _explaining(what: str, remedy: str) -> Iterator[None]:
-    """Turn a library's failure into one line: what was given, why it failed, what to do."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ImportError as error:
-        raise InputError(f"{what}: {line(error)}. Install what it names, or choose another model.") from None
-    except _failures() as error:
-        hint = remedy
-        if "trust_remote_code" in str(error):
-            hint = "Read its code; if you trust it, set trust_remote_code to the model's name"
-        raise InputError(f"{what}: {line(error)}. {hint}.") from None
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what the libraries raise for a checkpoint they cannot use."""
-    names = (
-        ("jinja2", "TemplateError"),
-        ("safetensors", "SafetensorError"),
-        ("huggingface_hub.errors", "StrictDataclassError"),
-    )
-    own = (getattr(importlib.import_module(module), name) for module, name in names)
-    return (*FAILURES, *own)
-
-
-def line(error: BaseException) -> str:
-    """Return the first line that an exception has to say."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
-
-
-def outcome(error: BaseException) -> str:
-    """Return the kind of a failure, as the table of failures names it."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return "out-of-memory"
-    lost = type(error).__name__ == "AcceleratorError" or "cuda error" in text
-    return "device-lost" if lost else "failed"

@@ -1,0 +1,1 @@
+"""How an exam is made: its pictures, its questions, how the answers are read, and what follows from them."""

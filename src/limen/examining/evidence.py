@@ -1,0 +1,85 @@
+"""What an exam has to go by, and what it finds: answers by the name of the question, results by check."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from limen.trial import Answer
+
+
+class Stage(StrEnum):
+    """What a check is about: what carries the questions, or who answers them."""
+
+    TRANSPORT = "transport"
+    PERCEPTION = "perception"
+
+
+class Status(StrEnum):
+    """What a check found.
+
+    `UNFIT`: what would be measured would not be what was asked for; nothing is measured. `FINDING`: the run goes on,
+    marked. `UNKNOWN`: the evidence decides nothing, which is neither a pass nor a failure.
+    """
+
+    OK = "ok"
+    UNFIT = "unfit"
+    FINDING = "finding"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check found.
+
+    Attributes:
+        check: its name.
+        stage, status: see there.
+        seen: the evidence, in one line.
+        mark: of a finding, the few words that mark a run.
+        change: of what is unfit, what to do about it.
+    """
+
+    check: str
+    stage: Stage
+    status: Status
+    seen: str
+    mark: str = ""
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The answers of one exam.
+
+    Attributes:
+        answers: by the question's name; None where none came or none was asked.
+        settings: what the observer says of itself (its fingerprint), as far as it is examined: max_tokens,
+            temperature, seed, logprobs, model.
+        sampled: whether the observer says that it answers by chance.
+    """
+
+    answers: Mapping[str, Answer | None]
+    settings: Mapping[str, Any]
+    sampled: bool
+
+    def text(self, name: str) -> str:
+        """Return an answer's text; "" where there is no answer."""
+        answer = self.answers.get(name)
+        return answer.text if answer else ""
+
+    def tokens(self, name: str) -> int | None:
+        """Return how many prompt tokens a question cost, where the observer says (0 says nothing)."""
+        answer = self.answers.get(name)
+        return (answer.tokens_in or None) if answer else None
+
+    def chances(self, name: str) -> tuple[float, float] | None:
+        """Return p(yes) and the mass on neither flag, where the observer gives them."""
+        answer = self.answers.get(name)
+        if answer is None or answer.p_yes is None or answer.p_neither is None:
+            return None
+        return answer.p_yes, answer.p_neither
+
+    def given(self, names: Iterable[str]) -> list[Answer]:
+        """Return those of the answers that came."""
+        return [answer for name in names if (answer := self.answers.get(name)) is not None]
