@@ -144,6 +144,7 @@ class _Book:
     room: int = MOST_TEXT
     numbers: dict[str, int] = field(default_factory=dict)
     stores: dict[str, list[Store]] = field(default_factory=dict)
+    floors: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
@@ -152,6 +153,10 @@ class _Book:
         for run, outcome in told:
             asked[outcome.series.id].append(outcome)
             self.stores.setdefault(outcome.series.id, []).append(run.store)
+        for run in self.runs:
+            called = {own: name for name, own in run.own_names.items()}
+            for one in run.store.measurements("floor").values():
+                self.floors[called.get(one["observer"], one["observer"]), one["series"]] = one
         rows = {name: group[0].series for name, group in asked.items()}
         self.distortions = sorted({row.distortion for row in rows.values()})
         self.references = sorted({(row.name, row.picture) for row in rows.values()})
@@ -198,7 +203,9 @@ class _Book:
         height, width = first.shape[:2]
         seen = {}
         for outcome in outcomes:
-            sees = as_seen(self.everything.manifest["observers"][outcome.observer])
+            sees = as_seen(self.floors.get((outcome.observer, outcome.series.id), {})) or as_seen(
+                self.everything.manifest["observers"][outcome.observer]
+            )
             lane = (outcome.observer, outcome.question)
             if sees is not None and lane in self.lanes:
                 seen[self.lanes.index(lane)] = self.kept.add_all(_through(sees, draw), found, room)

@@ -15,7 +15,19 @@ from limen import shares
 from limen.analysis import Analysis, AnswerRow, Status
 from limen.backbones import Parameters
 from limen.errors import InputError, MissingExtraError
-from limen.report import book, examples, feature_wing, figures, further, html, pictures, published, tables, viewer
+from limen.report import (
+    book,
+    examples,
+    feature_wing,
+    figures,
+    further,
+    html,
+    pictures,
+    published,
+    reached,
+    tables,
+    viewer,
+)
 from limen.report import shares as pairs
 from limen.report.figures import Spec
 from limen.report.gallery import Gallery
@@ -96,7 +108,11 @@ class Report:
     def sections(self) -> Sequence[Section]:
         """The sections that the page does not write by hand: of the further analyses, then of other wings."""
         own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
-        return (*own, *(section for wing in self.brought.values() for section in wing.sections))
+        return (
+            *reached.sections(self.runs),
+            *own,
+            *(section for wing in self.brought.values() for section in wing.sections),
+        )
 
     @functools.cached_property
     def drawings(self) -> Mapping[str, Drawing]:
@@ -117,7 +133,9 @@ class Report:
         wings = {wing: dict(brought.records) for wing, brought in self.brought.items()}
         return {
             "limen": limen.__version__,
-            "runs": [{"run": run.name} | tables.records(run.analysis) for run in self.runs],
+            "runs": [
+                {"run": run.name} | tables.records(run.analysis) | reached.records(run.store) for run in self.runs
+            ],
             "together": further.records(self.further) if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": wings} if wings else {})
