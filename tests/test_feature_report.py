@@ -93,6 +93,14 @@ def test_the_best_map_stands_first_at_the_strength_next_to_one() -> None:
     assert "undisturbed 0.900 (0.900–0.900)" in table.title
 
 
+def test_energy_of_several_tensors_is_shown_beside_their_size() -> None:
+    several = MANIFEST | {"split": MANIFEST["split"] | {"shapes": [[4, 2, 2], [4, 4, 4]]}}
+    rows = [row("fisher", 1.0, seed, 0.1) | {"energy_tensors": [0.4, 0.6]} for seed in range(2)]
+    table = features.by_tensor(several, rows)
+    assert table.columns == ("map", "4x2x2", "4x4x4")
+    assert table.rows == (("all elements alike", "0.200", "0.800"), ("fisher", "0.400", "0.600"))
+
+
 def test_ratios_to_gaussian_are_paired_by_seed() -> None:
     (cells,) = features.ratios(MANIFEST, ROWS).rows
     logarithms = [math.log(a / b) for a, b in ((0.1, 0.4), (0.125, 0.5), (0.1, 0.8))]

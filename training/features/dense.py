@@ -114,8 +114,8 @@ class Dense(nn.Module):
         return F.cross_entropy(said[:, : COUNT + 1], names) + 0.3 * error
 
 
-def pretrain(net: nn.Module, widths: tuple[int, ...], known: Data, name: str, steps: int, batch: int = 32) -> Dense:
-    """Teach a backbone shapes in place, D4 and colours varied; return the head, which is not shipped."""
+def pretrain(net: nn.Module, widths: tuple[int, ...], known: Data, name: str, steps: int, batch: int = 32) -> None:
+    """Teach a backbone shapes in place, symmetries of the square and colours varied; its head is dropped."""
     start = time.perf_counter()
     head = Dense(widths)
     parameters = [*net.parameters(), *head.parameters()]
@@ -135,7 +135,6 @@ def pretrain(net: nn.Module, widths: tuple[int, ...], known: Data, name: str, st
             step += 1
             if step % 100 == 0:
                 say(f"dense step {step:5d}  loss {loss:.3f}  {time.perf_counter() - start:5.0f} s")
-    return head
 
 
 def features(net: nn.Module, images: Tensor) -> list[Tensor]:

@@ -99,9 +99,9 @@ def main() -> None:
     say(f"{sum(p.numel() for p in net.parameters())} parameters, {time.perf_counter() - start:.0f} s to prepare")
     inner = net.model.backbone.model
     net.to(memory_format=torch.channels_last)
-    head = dense.pretrain(inner, WIDTHS[1:], known, "detector", arguments.dense)
+    dense.pretrain(inner, WIDTHS[1:], known, "detector", arguments.dense)
     average = dense.average(net)
-    optimiser = torch.optim.AdamW([*groups(net), {"params": head.parameters(), "top": 0.4 * RATE}], weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(groups(net), lr=RATE, weight_decay=1e-4)
     rng = ident.generator("feature training", "detector")
     step, score = 0, 0.0
     while step < arguments.steps:

@@ -46,8 +46,11 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]]) -> Iterato
             functools.partial(figures.against_strength, manifest, rows),
             functools.partial(figures.energies, rows),
         )
+        found = [tables.scores(manifest, rows), tables.ratios(manifest, rows)]
+        if len(manifest["split"]["shapes"]) > 1:
+            found.append(tables.by_tensor(manifest, rows))
         made.append(
-            ("equal-strength", "At equal strength", [tables.scores(manifest, rows), tables.ratios(manifest, rows)],
+            ("equal-strength", "At equal strength", found,
              [("curves", "Score and discrepancy against NRMSE, for each map", draw),
               ("energy", "Share of energy in the strongest elements, for each map", bars)])
         )  # fmt: skip

@@ -109,6 +109,25 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
     )
 
 
+def by_tensor(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out which share of each map's energy lies in each tensor of a split that carries several."""
+    shapes = manifest["split"]["shapes"]
+    sizes = [math.prod(shape) for shape in shapes]
+    cells = [("all elements alike", *(f"{size / sum(sizes):.3f}" for size in sizes))]
+    for (label,), mine in grouped([row for row in rows if row.get("energy_tensors")], "map").items():
+        each = zip(*(row["energy_tensors"] for row in mine), strict=True)
+        cells.append((label, *(f"{math.fsum(shares) / len(mine):.3f}" for shares in each)))
+    return Table(
+        "Energy by tensor",
+        ("map", *("x".join(map(str, shape)) for shape in shapes)),
+        tuple(cells),
+        (
+            "Share of a map's energy in each tensor of the split, mean over seeds; NRMSE is joint over them.",
+            _seeds(rows),
+        ),
+    )
+
+
 def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out quantisation at each noise budget."""
     names = _names(manifest)
