@@ -106,7 +106,7 @@ def test_ratios_to_gaussian_are_paired_by_seed() -> None:
     logarithms = [math.log(a / b) for a, b in ((0.1, 0.4), (0.125, 0.5), (0.1, 0.8))]
     centre = sum(logarithms) / 3
     low, high = stats.t.interval(0.95, 2, loc=centre, scale=stats.sem(logarithms))
-    assert cells == ("fisher", "1.20 (1.20–1.20)", f"{math.exp(centre):.2f} ({math.exp(low):.2f}–{math.exp(high):.2f})")
+    assert cells == ("fisher", "1.2 (1.2–1.2)", f"{math.exp(centre):.2g} ({math.exp(low):.2g}–{math.exp(high):.2g})")
 
 
 def test_coverage_is_pooled_and_shown_by_seed() -> None:

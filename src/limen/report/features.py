@@ -227,7 +227,7 @@ def _ratio(
         value = _divided(mine["discrepancy"], theirs["discrepancy"]) if mine and theirs else None
         if value:
             values.append(value)
-    return _told(_geometric(values), ".2f") if values else ""
+    return _told(_geometric(values), ".2g") if values else ""
 
 
 def _geometric(values: Sequence[float]) -> Mean:
