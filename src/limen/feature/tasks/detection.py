@@ -1,0 +1,136 @@
+"""Detection: boxes with classes. Any object-detection checkpoint of transformers that gives queries.
+
+The output is read as a distribution, so that discrepancy and Fisher information belong together (ours): each query has
+classes, and, as far as it is an object, a box, normally distributed about the one predicted, with standard deviations
+of `SPREAD` of the clean box's width (x) and height (y).
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from limen import registry
+from limen.curve import Interval
+from limen.errors import InputError
+from limen.feature import queries
+from limen.feature.instances import FOUND, Instances, f1_loss, precision
+from limen.feature.network import Network
+from limen.feature.split import Outputs, outputs_of
+
+SPREAD = 0.1  # of a box's side: moved by a third of its width (IoU .5) a box costs 3.6 nats
+FARTHEST = 10.0  # nats that a box costs which lies elsewhere
+SMALLEST = 0.01  # share of the image that a box's side counts as, if it is less
+
+
+@registry.add("task", "detection")
+class Detection:
+    """Mean average precision at IoU .5; Kullback-Leibler divergence of classes and boxes, queries matched."""
+
+    name = "detection"
+    score_name = "box mAP50"
+    discrepancy_name = "KL of classes and boxes"
+    drops: ClassVar[dict[str, str]] = {"1-f1": "1 - F1 of boxes against the clean output, at score .5 and IoU .5"}
+    auto_class = "AutoModelForObjectDetection"
+    needs: Literal["boxes"] = "boxes"
+
+    def __init__(self, classes: int = 0) -> None:
+        self._classes = classes
+
+    def of(self, network: Network) -> Self:
+        """Return the task for a network, whose labels say how many classes there are."""
+        return type(self)(len(network.labels))
+
+    def outputs(self, returned: Any) -> Outputs:
+        """Return {"logits": (N, Q, K) or (N, Q, K + 1), "pred_boxes": (N, Q, 4)}, boxes as centre and size in 0..1."""
+        named = outputs_of(returned)
+        logits, boxes = named.get("logits"), named.get("pred_boxes")
+        if logits is None or boxes is None or logits.ndim != 3 or boxes.shape != (*logits.shape[:2], 4):
+            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in named.items())
+            raise InputError(
+                f"The head does not fit detection: it gives {shapes}, not logits (N, queries, classes) and pred_boxes "
+                "(N, queries, 4). Give another --task, or a detector that gives queries (DETR, YOLOS, RT-DETR, ...)."
+            )
+        return {"logits": logits, "pred_boxes": boxes}
+
+    def check(self, outputs: Outputs, targets: Sequence[Instances]) -> None:
+        """Refuse a head with other classes than the network names, and labels that are none of them."""
+        queries.exclusive(outputs["logits"], self._classes)
+        queries.refuse_unknown(targets, self._classes)
+
+    def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
+        """Return the KL divergence of the perturbed output from the clean one, in nats an image.
+
+        Over queries, KL of the classes, plus `queries.presence` times KL of the boxes, D, bounded as D / (1 + D / 10):
+        where a box lies elsewhere, it is not worse for being farther away. Detectors order their queries anew under
+        noise (RT-DETR picks the best places of its maps), so perturbed queries are assigned to clean ones in the way
+        that makes the sum smallest, on costs without gradient. All of this is ours.
+        """
+        logits, boxes = _floats(clean)
+        other, moved = _floats(perturbed)
+        with torch.no_grad():
+            images = zip(logits, boxes, other, moved, strict=True)
+            order = torch.stack([queries.assigned(self._cost(a[:, None], b[:, None], c, d)) for a, b, c, d in images])
+        other, moved = (value.gather(1, order[..., None].expand(-1, -1, value.shape[2])) for value in (other, moved))
+        return self._cost(logits, boxes, other, moved).sum(1)
+
+    def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
+        """Return the log-likelihood of classes and boxes drawn from the outputs; see `queries.drawn`."""
+        logits, boxes = _floats(outputs)
+        likely, there = queries.drawn(logits, self._one_class(logits), source)
+        noise = torch.randn(boxes.shape, generator=source).to(boxes)
+        away = noise + (boxes.detach() - boxes) / _spread(boxes.detach())
+        return (likely - there * away.square().sum(-1) / 2).sum(1)
+
+    def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
+        """Return 1 - F1 of each image: see `limen.feature.instances.f1_loss`."""
+        pairs = zip(self.answers(clean), self.answers(perturbed), strict=True)
+        lost = [f1_loss(one.best(FOUND), other.best(FOUND), "boxes") for one, other in pairs]
+        return torch.tensor(lost, device=clean["logits"].device)
+
+    def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
+        """Return the largest logit of each class found in the clean image, summed: see `queries.evidence`."""
+        logits, _ = _floats(outputs)
+        return queries.evidence(logits, clean["logits"].float(), self._one_class(logits))
+
+    def answers(self, outputs: Outputs) -> list[Instances]:
+        """Return what was found, as many as there are queries, whatever the score."""
+        logits, boxes = _floats(outputs)
+        scores, labels, chosen = queries.best(logits.detach(), self._one_class(logits))
+        taken = boxes.detach().double().gather(1, chosen[..., None].expand(-1, -1, 4))
+        centres, sides = taken[..., :2], taken[..., 2:]
+        corners = torch.cat([centres - sides / 2, centres + sides / 2], -1)
+        columns = (labels.cpu().numpy(), scores.double().cpu().numpy(), corners.cpu().numpy())
+        return [Instances(*row) for row in zip(*columns, strict=True)]
+
+    def score(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> float:
+        """Return mAP50."""
+        return precision(answers, targets, "boxes").map50
+
+    def details(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
+        """Return mAP50-95, COCO's first figure."""
+        return {"map50_95": precision(answers, targets, "boxes").map50_95}
+
+    def interval(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> Interval | None:
+        """Return None: mAP is no mean over images; its interval is over seeds."""
+        return None
+
+    def _one_class(self, logits: Tensor) -> bool:
+        return queries.exclusive(logits, self._classes)
+
+    def _cost(self, logits: Tensor, boxes: Tensor, other: Tensor, moved: Tensor) -> Tensor:
+        """Return KL of queries (..., C), (..., 4) from others; the leading dimensions broadcast."""
+        one_class = self._one_class(logits)
+        apart = ((boxes - moved) / _spread(boxes)).square().sum(-1) / 2
+        bounded = apart / (1 + apart / FARTHEST)
+        return queries.divergence(logits, other, one_class) + queries.presence(logits, one_class) * bounded
+
+
+def _floats(outputs: Outputs) -> tuple[Tensor, Tensor]:
+    return outputs["logits"].float(), outputs["pred_boxes"].float()
+
+
+def _spread(boxes: Tensor) -> Tensor:
+    """Return the standard deviations of centre and size (..., 4)."""
+    return SPREAD * boxes[..., [2, 3, 2, 3]].clamp_min(SMALLEST)
