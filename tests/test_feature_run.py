@@ -112,7 +112,7 @@ def test_quantising_gives_the_columns_that_were_promised(measured: Path) -> None
         for row in found
         if str(row["steps"]).startswith(("static", "uniform")) and row["steps"] != "uniform-image"
     )
-    assert {row["discrepancy"] for row in rows(measured, "equal-rate")} == {measure.AT}
+    assert {row["discrepancy"] for row in rows(measured, "equal-rate")} == {CLASSIFY.compared_at}
 
 
 def test_attribution_divides_a_flat_map_by_area(measured: Path) -> None:

@@ -42,7 +42,7 @@ def feature() -> None:
 @click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
 @click.option("--split", required=True, help="Dotted path of the module whose output is the features.")
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
-@click.option("--data", required=True, help="Folder with a folder of images for each class, or scenes.")
+@click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from 0.")
 @click.option("--images-fit", type=int, default=400, show_default=True, help="Images to fit on.")
@@ -50,7 +50,7 @@ def feature() -> None:
 @click.option("--images-test", type=int, default=700, show_default=True, help="Images to measure on.")
 @click.option("--eps", type=float, default=0.05, show_default=True, help="Drop of the task that is borne.")
 @click.option("--rho", type=float, default=0.1, show_default=True, help="How often it may be more.")
-@click.option("--drop", default="", help="What is lost: of classification kl (default) or top1.")
+@click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @DEVICE
 @JSON

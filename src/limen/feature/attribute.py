@@ -131,12 +131,11 @@ def shares(
 
 
 def integrated_gradients(split: SplitPoint, task: Task, features: Features) -> tuple[Tensor, ...]:
-    """Return what each feature adds to the logit of the predicted class: integrated gradients from features of zero.
+    """Return what each feature adds to what the head says: integrated gradients of `Task.evidence`, from zero features.
 
     Sundararajan, Taly and Yan 2017 (arXiv:1703.01365), as captum works it out.
 
     Raises:
-        InputError: the head gives no logits of classes.
         MissingExtraError: captum is not installed.
     """
     try:
@@ -144,17 +143,19 @@ def integrated_gradients(split: SplitPoint, task: Task, features: Features) -> t
     except ImportError:
         raise MissingExtraError("attribution", "captum", "feature") from None
 
-    def logits(*tensors: Tensor) -> Tensor:
-        outputs = split.head(Features(tensors, features.size))
-        if "logits" not in outputs or outputs["logits"].ndim != 2:
-            raise InputError(f"Integrated gradients are of a class's logit, and {task.name} has none for an image.")
-        return outputs["logits"]
-
     with torch.no_grad():
-        predicted = logits(*features.tensors).argmax(1)
-    method: Any = IntegratedGradients(logits)
+        clean = split.head(features)
+
+    def evidence(*tensors: Tensor) -> Tensor:
+        outputs = split.head(Features(tensors, features.size))
+        times = len(tensors[0]) // len(features)  # captum puts the points of the path behind one another
+        return task.evidence(
+            outputs, {name: value.repeat(times, *[1] * (value.ndim - 1)) for name, value in clean.items()}
+        )
+
+    method: Any = IntegratedGradients(evidence)
     inputs = tuple(tensor.detach() for tensor in features.tensors)
-    given = method.attribute(inputs, target=predicted, n_steps=INTEGRATED, internal_batch_size=4 * len(features))
+    given = method.attribute(inputs, n_steps=INTEGRATED, internal_batch_size=4 * len(features))
     return tuple(part.detach().to(tensor) for part, tensor in zip(given, inputs, strict=True))
 
 

@@ -34,7 +34,6 @@ RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
 QUANTISED = ("fisher", "learned-magnitude", "learned-information")  # maps that steps are made of, where a run has them
-AT = 0.1  # discrepancy at which bits are compared
 PICTURED = ("fisher", "image-fisher", "learned", "learned-information")
 SHOWN = 4  # images that maps are drawn over
 
@@ -206,7 +205,7 @@ def _measured(run: Run, seed: int, label: str, one: Tolerance, strengths: Sequen
             "score_high": interval.high if interval else None,
             "seed": seed,
             "n": n,
-        }
+        } | dict(task.details(given, targets))
         if strength:
             row |= {
                 "discrepancy": statistics.fmean(moved[strength]),
@@ -248,12 +247,14 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = _quiet) 
             yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, tell))
 
     rows = _fill(run, "quantise", works(), plan.seeds, tell)
-    run.store.add_measurements("equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(rows)})
+    run.store.add_measurements(
+        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(rows, run.task.compared_at)}
+    )
     return rows
 
 
 def equal_rates(run: Run) -> list[Row]:
-    """Return what each kind of steps costs at discrepancy `AT`.
+    """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
 
     Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
     an image), seed, n.
@@ -300,14 +301,14 @@ def _quantised(run: Run, seed: int, budgets: Sequence[float], tell: Tell) -> dic
     return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
 
 
-def _equal(rows: Sequence[Row]) -> list[Row]:
+def _equal(rows: Sequence[Row], at: float) -> list[Row]:
     made: list[Row] = []
     for seed in sorted({row["seed"] for row in rows}):
         mine = [quantising.Row(**row) for row in rows if row["seed"] == seed]
-        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, AT, "uniform-image")}
+        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
         more = {"seed": seed, "n": mine[0].n}
         made += [
-            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, AT)
+            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, at)
         ]
     return made
 

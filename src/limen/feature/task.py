@@ -29,6 +29,7 @@ class Task(Protocol):
         auto_class: the class of transformers that loads a checkpoint with a head for it.
         needs: what data must say of an image: its class, or the boxes or masks of its objects. Targets are class
             numbers, or `limen.feature.instances.Instances`.
+        compared_at: the discrepancy at which kinds of steps are compared in bits: felt, but not much.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Task(Protocol):
     drops: Mapping[str, str]
     auto_class: str
     needs: Literal["class", "boxes", "masks"]
+    compared_at: float
 
     def of(self, network: "Network") -> "Task":
         """Return the task as it is for one network: how many classes its head knows, say."""

@@ -289,8 +289,9 @@ class _Clean:
         parts = []
         for batch in self._scope.images.batches(self._scope.batch):
             parts.append(self._of(batch.images, batch.names))
-            one = parts[0][0]
-            bytes_each = sum(tensor[0].numel() * tensor.element_size() for tensor in one.tensors)
+            one, _, outputs = parts[0]
+            kept = (*one.tensors, *outputs.values())
+            bytes_each = sum(tensor[0].numel() * tensor.element_size() for tensor in kept)
             if bytes_each * len(self._scope.images) > CLEAN:
                 return None
         names = tuple(name for _, some, _ in parts for name in some)

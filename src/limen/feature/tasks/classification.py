@@ -27,6 +27,7 @@ class Classification:
     }
     auto_class = "AutoModelForImageClassification"
     needs: Literal["class"] = "class"
+    compared_at = 0.1
 
     def of(self, network: Network) -> Self:
         """Return the task itself."""

@@ -34,6 +34,7 @@ class Detection:
     drops: ClassVar[dict[str, str]] = {"1-f1": "1 - F1 of boxes against the clean output, at score .5 and IoU .5"}
     auto_class = "AutoModelForObjectDetection"
     needs: Literal["boxes"] = "boxes"
+    compared_at = 1.0
 
     def __init__(self, classes: int = 0) -> None:
         self._classes = classes

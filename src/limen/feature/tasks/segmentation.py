@@ -35,6 +35,7 @@ class Segmentation:
     drops: ClassVar[dict[str, str]] = {"1-f1": "1 - F1 of masks against the clean output, at score .5 and IoU .5"}
     auto_class = "AutoModelForUniversalSegmentation"
     needs: Literal["masks"] = "masks"
+    compared_at = 1.0
 
     def __init__(self, classes: int = 0) -> None:
         self._classes = classes
