@@ -151,13 +151,13 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     maps = {label: MAPS[label] for label in DEMO_MAPS}
     runs = []
     for name, path in DEMO.items():
-        plan = Plan(f"demo:{name}", path, seeds=seeds, sizes=Sizes(200, 200, 300), maps=maps)
+        plan = Plan(f"demo:{name}", path, seeds=seeds, sizes=Sizes(200, 99, 150), maps=maps)
         with Run.begin(out / name, plan, device) as run, _telling(name) as tell:
             for seed in range(seeds):
                 run.fitted(seed, tell, fit=True)
             calibrate(run, tell)
-            evaluate(run, tell=tell)
-            quantise(run, (0.3, 0.6, 1.0, 1.5), tell)
+            evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
+            quantise(run, (0.6, 1.0, 1.5), tell)
             attribute(run, 60, tell)
         runs.append(out / name)
     with build.Report.open(runs) as made:

@@ -71,7 +71,7 @@ def _decades(values: list[Spec], scale: str) -> Spec:
 
 def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
     """Return discrepancy against bits an element, side information counted, a line for each kind of steps."""
-    labels = list(dict.fromkeys(str(row["steps"]) for row in rows))[:7]
+    labels = _steps(rows)
     values = []
     for (steps, _), mine in grouped(rows, "steps", "budget").items():
         bits = over_seeds(mine, "bits").value + over_seeds(mine, "side_bits").value
@@ -137,6 +137,13 @@ def _bars(values: list[Spec], title: str, width: int, domain: list[float] | None
             "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "opacity": opacity}}  # fmt: skip
     rows = len({value["map"] for value in values})
     return {"width": width - 150, "height": 22 * rows + 10, "layer": [bars]}
+
+
+def _steps(rows: Rows) -> list[str]:
+    """Return the kinds of steps to draw, seven at most: plain ones, those of maps, then static and permuted ones."""
+    order = ("uniform", "absmax", "tolerance", "static", "permuted")
+    there = dict.fromkeys(str(row["steps"]) for row in rows)
+    return sorted(there, key=lambda name: next((i for i, kind in enumerate(order) if name.startswith(kind)), 9))[:7]
 
 
 def _drawn(labels: Sequence[str]) -> list[str]:
