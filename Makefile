@@ -7,7 +7,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
-	@echo "make demo-features  measure what deep features bear, on small networks that ship (torch, about 1 GB)"
+	@echo "make demo-features  measure what deep features bear, on small networks that ship (torch, 1.5 GB)"
 	@echo "make test        all tests"
 	@echo "make check       ruff, mypy, import-linter"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"

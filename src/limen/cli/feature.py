@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
-DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "shuffled")
+DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
 
 
