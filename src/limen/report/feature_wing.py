@@ -84,9 +84,10 @@ def _about(manifest: Mapping[str, Any]) -> str:
     plan, split = manifest["plan"], manifest["split"]
     shapes = ", ".join("x".join(map(str, shape)) for shape in split["shapes"])
     leak = max(split["leak"].values())
+    seeds = f"{plan['seeds']} seed{'s' if plan['seeds'] > 1 else ''}"
     return (
         f"{plan['task'].capitalize()} on {plan['data']}, split {plan['split']} ({shapes}; {split['elements']:,} "
-        f"numbers an image; replay on a blank image leaks {leak:.1%}). {plan['seeds']} seed{'s' if plan['seeds'] > 1 else ''}; each fits on "
+        f"numbers an image; replay on a blank image leaks {leak:.1%}). {seeds}; each fits on "
         f"{plan['sizes']['fit']:,}, calibrates on {plan['sizes']['calibrate']:,} and is measured on "
         f"{plan['sizes']['test']:,} images, which share none."
     )
