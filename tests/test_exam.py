@@ -716,7 +716,6 @@ def test_an_exam_that_is_broken_off_goes_on(tmp_path: Path, photos: Path) -> Non
 
 @pytest.fixture(scope="module")
 def demo() -> Exam:
-    pytest.importorskip("onnxruntime")
     return exam.examine("demo")
 
 

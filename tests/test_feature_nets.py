@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from limen.feature import nets, scenes  # noqa: E402
+from limen.feature import nets, scenes
 
 AUTO = {
     "resnet": transformers.AutoModelForImageClassification,

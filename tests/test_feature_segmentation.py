@@ -199,7 +199,8 @@ def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["Mask2Former", "MaskFormer", "Detr"])
 def test_segmenters_of_transformers_are_read(kind: str) -> None:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     torch.manual_seed(0)
     stages = [f"stage{number}" for number in range(1, 5)]
     sizes = {"embed_dim": 8, "depths": [1] * 4, "num_heads": [1] * 4, "window_size": 2, "image_size": 64}

@@ -8,15 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor, nn  # noqa: E402
-
-from limen import ident  # noqa: E402
-from limen.errors import InputError  # noqa: E402
-from limen.feature import splits  # noqa: E402
-from limen.feature.split import LEAK, STILL, Features, SplitPoint, outputs_of  # noqa: E402
+from limen import ident
+from limen.errors import InputError
+from limen.feature import splits
+from limen.feature.split import LEAK, STILL, Features, SplitPoint, outputs_of
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 RESNET = {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1], "layer_type": "basic"}

@@ -120,7 +120,6 @@ def test_a_study_file_with_a_misspelt_setting_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("row", [row for row in MODELS if row["model_type"] != "-"], ids=lambda row: row["model"])
 def test_local_models_are_those_that_transformers_knows_and_one_gpu_holds(row: dict[str, str]) -> None:
-    pytest.importorskip("transformers")
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -131,7 +130,8 @@ def test_local_models_are_those_that_transformers_knows_and_one_gpu_holds(row: d
 
 def image_processor(row: dict[str, str]) -> Any:
     """Return a family's image processor with the settings that the page names."""
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     numbers = {name: int(value) for name, value in re.findall(r"`?(\w+)`? (\d+)", row["settings"])}
     if "Qwen" in row["processor"]:
         return transformers.Qwen2VLImageProcessorPil(**numbers)

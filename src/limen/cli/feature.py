@@ -1,14 +1,13 @@
 """The second wing: how much each deep feature bears."""
 
-import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main, split
+from limen.cli.group import JSON, main, split, telling
 from limen.errors import InputError, MissingExtraError
 from limen.printing import print_json, print_table
 
@@ -61,10 +60,10 @@ def fit(out: Path, device: str, as_json: bool, **given: Any) -> None:
     from limen.report.features import calibrations
 
     with Run.begin(out, _plan(given), device) as run:
-        with _telling("fitting") as tell:
+        with telling("fitting") as tell:
             for seed in range(run.plan.seeds):
                 run.fitted(seed, tell, fit=True)
-        with _telling("calibrating") as tell:
+        with telling("calibrating") as tell:
             rows = calibrate(run, tell)
         _show(rows, lambda: calibrations(run.store.manifest, rows), as_json)
 
@@ -96,7 +95,7 @@ def quantise(run: Path, budget: str, device: str, as_json: bool) -> None:
     from limen.report import features
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
-    with Run.open(run, device) as opened, _telling("quantising") as tell:
+    with Run.open(run, device) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell), equal_rates(opened)
     _show(rows, lambda: features.rates(opened.store.manifest, rows), as_json)
     if not as_json:
@@ -152,7 +151,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     runs = []
     for name, path in DEMO.items():
         plan = Plan(f"demo:{name}", path, seeds=seeds, sizes=Sizes(200, 99, 150), maps=maps)
-        with Run.begin(out / name, plan, device) as run, _telling(name) as tell:
+        with Run.begin(out / name, plan, device) as run, telling(name) as tell:
             for seed in range(seeds):
                 run.fitted(seed, tell, fit=True)
             calibrate(run, tell)
@@ -198,7 +197,7 @@ def _stage(
 ) -> None:
     from limen.feature.run import Run
 
-    with Run.open(path, device) as run, _telling("measuring") as tell:
+    with Run.open(path, device) as run, telling("measuring") as tell:
         rows = measure(run, tell)
     _show(rows, lambda: table(run.store.manifest, rows), as_json)
 
@@ -242,29 +241,3 @@ def _numbers(option: str, text: str) -> list[float]:
     if not found or found[0] <= 0:
         raise InputError(f"{option} takes numbers above 0 with commas between, not {text!r}: {option} 0.25,0.5,1")
     return found
-
-
-@contextlib.contextmanager
-def _telling(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function that draws progress on stderr: steps done, steps in all, a note."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
-    task = bar.add_task(what, total=None, note="")
-
-    def tell(done: int, total: int, note: str) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total, note=note)
-
-    try:
-        yield tell
-    finally:
-        bar.stop()

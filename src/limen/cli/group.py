@@ -1,6 +1,8 @@
 """The group that commands join, and what several of them share."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -34,3 +36,26 @@ def left_out(lines: Sequence[str]) -> None:
 
 def split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
+
+
+@contextlib.contextmanager
+def telling(what: str) -> Iterator[Any]:
+    """Yield a function that draws progress on stderr: called with nothing it counts one, else (done, of, note)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), refresh_per_second=4)
+    task = bar.add_task(what, total=None, note="")
+
+    def tell(done: int | None = None, of: int | None = None, note: str = "") -> None:
+        bar.start()
+        if done is None:
+            bar.advance(task)
+        else:
+            bar.update(task, completed=done, total=of, note=note)
+
+    try:
+        yield tell
+    finally:
+        bar.stop()

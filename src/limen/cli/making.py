@@ -1,14 +1,12 @@
 """Data sets: plan, build, verify."""
 
-import contextlib
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, left_out, main, split
+from limen.cli.group import JSON, left_out, main, split, telling
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.printing import print_json, print_table, tame
 
@@ -37,7 +35,7 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
     from limen import dataset as datasets
 
     given = datasets.Given.parse(sources, photographs, name)
-    with _counting("reading references") as counted:
+    with telling("reading references") as counted:
         held = datasets.survey(datasets.find(name), given, progress=lambda reference: counted(), strict=False)
     if as_json:
         print_json(_plain(name, held, given))
@@ -77,11 +75,11 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
     left = [part for part in wanted if not places.places(part)]
     if left and given["parts"]:
         raise InputError(datasets.missing(left[0]))
-    with _counting("reading references") as counted:
+    with telling("reading references") as counted:
         held = datasets.survey(wanted, places, limit, seed, lambda reference: counted(), strict=False)
     _spared(held, named=bool(given["parts"]))
     work = building.plan(name, held, format=form, limit=limit, seed=seed, stimuli=given["shard_stimuli"])
-    with _counting("stimuli") as counted:
+    with telling("stimuli") as counted:
         done = building.build(out, work, workers, share, counted)
     _refused(held)
     for line in (*map(datasets.missing, left), *_faults(held)):
@@ -233,26 +231,3 @@ def _plain(name: str, held: "tuple[Held, ...]", given: "Given") -> dict[str, Any
     words = ("name", "licence", "where", "get")
     sources = [dict(zip(words, row, strict=True)) for row in _sources(held)]
     return {"dataset": name, "parts": parts, "total": sums, "sources": sources}
-
-
-@contextlib.contextmanager
-def _counting(what: str) -> Iterator[Any]:
-    """Yield a function that draws progress on stderr: called with nothing it counts one, else (done, of)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
-    task = bar.add_task(what, total=None)
-
-    def count(done: int | None = None, of: int | None = None) -> None:
-        bar.start()
-        if done is None:
-            bar.advance(task)
-        else:
-            bar.update(task, completed=done, total=of)
-
-    try:
-        yield count
-    finally:
-        bar.stop()

@@ -23,6 +23,7 @@ from limen.feature.split import Features, SplitPoint
 from limen.feature.steps import tokens
 from limen.feature.task import Task
 from limen.feature.tolerance import Tolerance
+from limen.statistics.psychometric import library
 
 INTEGRATED = 32  # points of the path that gradients are integrated over
 Mask = npt.NDArray[np.bool_]
@@ -182,7 +183,7 @@ def object_share(network: Network, masks: Mask, shape: Sequence[int]) -> Tensor:
 
 def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """Return Spearman's rank correlation, ties at their mean rank; nan where one of them does not vary."""
-    x, y = (_ranks(np.asarray(values, np.float64)) for values in (a, b))
+    x, y = (library("scipy.stats").rankdata(values) for values in (a, b))
     spread = float(x.std() * y.std())
     return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread else math.nan
 
@@ -250,9 +251,3 @@ def _row(label: str, values: Sequence[tuple[float, ...]], attribution: bool) -> 
         correlation=float(known.mean()) if attribution and len(known) else None,
         n=len(values),
     )
-
-
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count - 1) / 2)[place], np.float64)

@@ -14,7 +14,7 @@ than it need be; a grid laid where the fitting images fail keeps them few.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -28,10 +28,9 @@ from limen.feature.data import Batch, Part
 from limen.feature.perturb import Tensors, noise, nrmse
 from limen.feature.split import Features, SplitPoint
 from limen.feature.task import Task
-from limen.feature.tolerance import Tolerance
+from limen.feature.tolerance import Tell, Tolerance, quiet
 
 Scales = npt.NDArray[np.float64]
-Tell = Callable[[int, int, str], None]
 
 COARSE = (0.001, 16.0, 43)  # NRMSE from, to, and points of the grid that the pilot images are tried on
 PILOT = 64  # fitting images that say where the grid belongs
@@ -158,7 +157,7 @@ class Search:
         lowest = max(float(np.quantile(failed, 0.02)) / coarse.unit, middle / 64)
         return Grid(coarse.unit, lowest / 4, min(2 * middle, coarse.high))
 
-    def tolerated(self, images: Part, grid: Grid, tell: Tell = lambda done, total, note: None) -> Scales:
+    def tolerated(self, images: Part, grid: Grid, tell: Tell = quiet) -> Scales:
         """Return, for each image, the largest scale of the grid tolerated there and at all smaller ones; 0 for none.
 
         Args:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -327,7 +327,7 @@ def _damaged(how: str) -> str:
     return f"The encoded features are damaged or cut off: {how}. Send them again."
 
 
-def _read(folder: Path) -> tuple[Description, dict[str, npt.NDArray]]:  # type: ignore[type-arg]
+def _read(folder: Path) -> tuple[Description, dict[str, npt.NDArray[Any]]]:
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(

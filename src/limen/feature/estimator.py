@@ -6,7 +6,7 @@ layer starts at zero, so before training it is the static map.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -107,8 +107,8 @@ class Estimator(nn.Module):
         return flops(lambda: self(features))
 
     def _kept(self, kind: str, place: int) -> Tensor:
-        kept: Any = getattr(self, f"{kind}_{place}")
-        return kept  # type: ignore[no-any-return]
+        kept: Tensor = getattr(self, f"{kind}_{place}")
+        return kept
 
     def _check(self, features: Features) -> None:
         for place, tensor in enumerate(features.tensors):

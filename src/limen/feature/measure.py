@@ -22,9 +22,9 @@ from limen.feature.coding import Quantiser
 from limen.feature.data import Part
 from limen.feature.perturb import energy, noise, nrmse, scaled
 from limen.feature.pictures import pictures
-from limen.feature.run import Run, Tell
+from limen.feature.run import Run
 from limen.feature.steps import Kind, Steps
-from limen.feature.tolerance import Tolerance
+from limen.feature.tolerance import Tell, Tolerance, quiet
 from limen.image import digest as image_digest
 from limen.image import png
 
@@ -38,10 +38,6 @@ PICTURED = ("fisher", "image-fisher", "learned", "learned-information")
 SHOWN = 4  # images that maps are drawn over
 
 Row: TypeAlias = dict[str, Any]
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) 
 # --- the promise ---
 
 
-def calibrate(run: Run, tell: Tell = _quiet) -> list[Row]:
+def calibrate(run: Run, tell: Tell = quiet) -> list[Row]:
     """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether it is kept.
 
     Returns:
@@ -143,7 +139,7 @@ def _finite(value: float) -> float | None:
 # --- equal strength ---
 
 
-def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = _quiet) -> list[Row]:
+def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quiet) -> list[Row]:
     """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
 
     The test images' features are disturbed by the map's magnitudes times random signs (Gaussian numbers for
@@ -224,7 +220,7 @@ def _measured(run: Run, seed: int, label: str, one: Tolerance, strengths: Sequen
 # --- quantisation ---
 
 
-def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = _quiet) -> list[Row]:
+def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet) -> list[Row]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
     Steps in proportion to a map, beside the same steps permuted, uniform, per-token absmax, and static per-position
@@ -316,7 +312,7 @@ def _equal(rows: Sequence[Row], at: float) -> list[Row]:
 # --- attribution ---
 
 
-def attribute(run: Run, images: int = 100, tell: Tell = _quiet) -> list[Row]:
+def attribute(run: Run, images: int = 100, tell: Tell = quiet) -> list[Row]:
     """Measure where maps put their energy: inside objects or outside, against what the head looks at.
 
     Args:

@@ -82,10 +82,11 @@ def load(name: str, task: Task, device: str = "auto") -> Network:
             raise UnknownNameError("net of limen's own", wanted, known)
         source = str(known[wanted])
     place = device_of(device)
+    logs: Any = transformers.utils.logging  # its functions are not typed
     for library in _QUIET:
-        transformers.utils.logging.get_logger(library).setLevel(logging.ERROR)
+        logs.get_logger(library).setLevel(logging.ERROR)
     try:
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logs.disable_progress_bar()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind = getattr(transformers, task.auto_class)
@@ -131,7 +132,8 @@ def flops(run: Callable[[], Any]) -> int:
 
 def _processor(source: str) -> Callable[[Sequence[Image]], Tensor]:
     try:
-        processor: Any = transformers.AutoImageProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
+        loader: Any = transformers.AutoImageProcessor  # its methods are not typed
+        processor = loader.from_pretrained(source)
     except _FAILURES as error:
         cause = " ".join(str(error).split())[:200]
         raise InputError(

@@ -8,7 +8,7 @@ the actual noise is given beside it.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,11 @@ from limen.feature.split import Features, SplitPoint
 from limen.feature.steps import Levels, Sizes, Steps, harmonic, tokens
 from limen.feature.tables import Integers, Rows, Tally, by_level, short
 from limen.feature.task import Task
+from limen.feature.tolerance import Tell, quiet
 
 BUDGETS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.0, 3.0)
 OCTAVE = 2  # steps in a factor of two: the grid's noise costs 2 %, a finer one another bit a token
 SAMPLE = 4096  # tokens of each tensor that priors are made of
-Tell = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def fit(
     batch: int = 40,
     octave: int = OCTAVE,
     network: str = "",
-    tell: Tell = lambda done, total, note: None,
+    tell: Tell = quiet,
 ) -> list[Quantiser]:
     """Fit quantisers on fitting images, in two passes for all of them together.
 
@@ -175,7 +175,7 @@ def compare(
     quantisers: Sequence[Quantiser],
     seed: int = 0,
     batch: int = 40,
-    tell: Tell = lambda done, total, note: None,
+    tell: Tell = quiet,
 ) -> list[Row]:
     """Quantise the features of test images with each quantiser, and see what it costs.
 

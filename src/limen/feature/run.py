@@ -7,11 +7,12 @@ A seed stands for everything random: the division of the data (for scenes, the s
 Claims are made over several.
 """
 
+import contextlib
 import datetime
 import functools
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -30,11 +31,10 @@ from limen.feature.data import Parts, Sizes, parts
 from limen.feature.network import Network, flops, load
 from limen.feature.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
-from limen.feature.tolerance import Scope, Tolerance
+from limen.feature.tolerance import Scope, Tell, Tolerance, quiet
 from limen.store import Store
 
 WING = "feature"
-Tell = Callable[[int, int, str], None]
 MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "gaussian": ("gaussian", {}),
     "flat": ("flat", {}),
@@ -127,8 +127,8 @@ class Run:
         features = split.encode(batch.images)
         plan = replace(plan, maps=_suited(plan.maps, features), drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)
-        store = Store.create(out, described)
-        try:
+        with contextlib.ExitStack() as held:
+            store = held.enter_context(Store.create(out, described))
             for entry in ("wing", "plan", "network"):
                 there = store.manifest.get(entry)
                 if entry == "plan" and there is not None:  # more seeds may be added to a run
@@ -136,9 +136,7 @@ class Run:
                 manifest.same(out, entry, there, described[entry])
             if store.manifest["plan"]["seeds"] < plan.seeds:
                 store.amend(plan=described["plan"])
-        except BaseException:
-            store.close()
-            raise
+            held.pop_all()
         return cls(store, plan, network, task, split)
 
     @classmethod
@@ -165,7 +163,7 @@ class Run:
         """Return the images of a seed."""
         return parts(self.plan.data, self.task, self.network, seed, self.plan.sizes)
 
-    def fitted(self, seed: int, tell: Tell = lambda done, total, note: None, fit: bool = False) -> dict[str, Tolerance]:
+    def fitted(self, seed: int, tell: Tell = quiet, fit: bool = False) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.
 
         Args:

@@ -19,6 +19,13 @@ from limen.feature.perturb import Noise, Tensors
 from limen.feature.split import Features, SplitPoint
 from limen.feature.task import Task
 
+Tell = Callable[[int, int, str], None]
+"""What a long thing calls with its progress: steps done, steps in all, and how it stands."""
+
+
+def quiet(done: int, total: int, note: str) -> None:
+    """Tell nobody."""
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -40,7 +47,7 @@ class Scope:
     seed: int = 0
     fitted: Mapping[str, "Tolerance"] = field(default_factory=dict)
     checkpoint: Path | None = None
-    tell: Callable[[int, int, str], None] = lambda done, total, note: None
+    tell: Tell = quiet
     batch: int = 40
 
 

@@ -141,7 +141,7 @@ class Trainer:
             group["lr"] = settings.learning_rate * factor * falling
         loss, violation, note = self._deviance() if settings.objective == "information" else self._lagrangian()
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         size = nn.utils.clip_grad_norm_(self._parameters, CLIP)
         if not bool(loss.isfinite() & size.isfinite()):
             raise InputError(
