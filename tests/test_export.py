@@ -36,7 +36,7 @@ def test_every_row_and_no_picture(run: Path, tmp_path: Path) -> None:
             assert found.column_names == names
             assert list(zip(*found.to_pydict().values(), strict=True)) == rows
     blobs = {file.stem for file in files for field in parquet.read_schema(file) if "binary" in str(field.type)}
-    assert blobs == {"prior"}  # what waves began with; no picture
+    assert blobs == {"prior", "measurement"}  # what waves began with, JSON; no picture
 
 
 def test_types_do_not_depend_on_what_a_run_holds(run: Path, tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ class Store:
         return names, list(self._rows(f"SELECT * FROM {table}"))
 
 
-TABLES = ("series", "query", "answer", "attempt", "wave", "prior")
+TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement")
 
 
 def names_of(runs: Iterable[Path]) -> dict[Path, str]:

@@ -15,6 +15,8 @@ _REALS = frozenset({"p_yes", "p_neither", "seconds", "at", "strength"})
 def to_parquet(run: Path, folder: Path) -> list[Path]:
     """Write one file for each of the store's tables; kept pictures stay in the run.
 
+    A measurement's content (the exam, the as-seen floor, a calibration, deep features) is JSON.
+
     Args:
         run: a run directory.
         folder: made if it is not there; files of the same names are replaced, each at once.

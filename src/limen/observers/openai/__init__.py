@@ -14,7 +14,6 @@ certificate, unreachable.
 """
 
 import asyncio
-import ipaddress
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from limen import flagmass, ident
 from limen import image as images
 from limen.errors import FatalObserverError, InputError
 from limen.observer import Reply, observer
-from limen.observers.openai import completion
+from limen.observers.openai import completion, endpoint
 from limen.observers.openai.secret import Key
 from limen.question import Query
 from limen.trial import Answer, Attempt
@@ -122,7 +121,7 @@ class OpenAI:
         self.name, self.concurrency = f"openai:{model}", options.concurrency
         self.sampled = options.temperature is None or options.temperature > 0
         self._model, self._options = model, options
-        self._url, self._host, self._local = _endpoint(options.base_url)
+        self._url, self._host, self._local = endpoint.find(options.base_url)
         self._candidates = 20 if options.logprobs else 0
         self._key = Key()
         self._met = False  # whether this host has ever replied
@@ -360,31 +359,6 @@ class OpenAI:
             name = self._options.api_key_env
             raise FatalObserverError("key", f"{name} holds blanks or characters no key has. Set it again.")
         return key
-
-
-def _endpoint(base_url: str) -> tuple[str, str, bool]:
-    """Return the URL of the chat endpoint, its host, and whether that is this machine."""
-    right = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
-    try:
-        split = urlsplit(base_url.strip())
-        port, host = split.port, split.hostname or ""
-    except ValueError:
-        raise InputError(f"Observer 'openai': base_url is no URL. {right}") from None
-    if "@" in split.netloc or split.query or split.fragment:
-        raise InputError(
-            f"Observer 'openai': base_url holds credentials or a query. {right} The key belongs into the "
-            "environment variable that api_key_env names."
-        )
-    if split.scheme not in ("http", "https") or not host:
-        raise InputError(f"Observer 'openai': base_url {base_url!r} is no web address. {right}")
-    path = split.path.rstrip("/").removesuffix("/chat/completions")
-    url = f"{split.scheme}://{split.netloc}{path}/chat/completions"
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    bare = f"[{host}]" if ":" in host else host
-    return url, f"{bare}:{port}" if port else bare, local
 
 
 async def _stream(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
