@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -158,3 +159,11 @@ def test_everything_that_ships_is_small() -> None:
     assert not {path.suffix for path in files} & {".bin", ".pt", ".pkl", ".pth"}
     assert all(isinstance(path, Path) and load(path).shape == (64, 64, 3) for path in PHOTOGRAPHS)
     assert len(PHOTOGRAPHS) >= 20
+
+
+@pytest.mark.parametrize("page", ["src/limen/data/demo/MODEL_CARD.md", "docs/howto-exam.md", "docs/howto-seen.md"])
+def test_figures_are_of_the_model_that_ships(page: str) -> None:
+    label = make("demo", {}).fingerprint()["model"]
+    named = set(re.findall(r"limen-demo-[0-9a-f]{8}", (Path(__file__).parents[1] / page).read_text()))
+    assert label in named
+    assert page.endswith("MODEL_CARD.md") or named == {label}  # the card names the runs that do not ship, too

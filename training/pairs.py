@@ -16,7 +16,7 @@ from limen import distortion, ident
 from limen.image import Image
 
 HALF = {  # levels above an undistorted reference at which the annotator says yes half the time
-    "banding": 50.0,
+    "banding": 38.0,
     "blur": 11.0,
     "brightness": 6.0,
     "contrast": 7.0,
@@ -40,7 +40,7 @@ CONFUSED = {  # what each distortion is most easily taken for: asked about more 
     "text": ("mask", "qr"),
 }
 NAMES = tuple(HALF)
-_SHARE = np.array([1.6 if name in {"banding", "jpeg"} else 1.0 for name in NAMES])  # the two hardest more often
+_SHARE = np.array([{"banding": 2.2, "jpeg": 1.6}.get(name, 1.0) for name in NAMES])  # the two hardest more often
 FAINTEST = 0.5  # rms in grey levels below which nothing is noticed
 
 
@@ -75,7 +75,7 @@ def _levels(name: str, strong: bool, rng: np.random.Generator) -> tuple[int, int
     """Return the reference's level and the stimulus's."""
     count = len(distortion.find(name).ladder)
     if strong:
-        return 0, count if rng.random() < 0.25 else int(rng.integers(round(0.4 * count), count + 1))
+        return 0, count if rng.random() < 0.35 else int(rng.integers(round(0.4 * count), count + 1))
     base = 0 if rng.random() < 0.55 else int(rng.integers(1, round(0.7 * count)))
     room = count - base
     if rng.random() < 0.45:

@@ -8,6 +8,7 @@ leaves with 1/f texture (occlusion, edges, shading), the usual stand-in for natu
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 import skimage.data
@@ -32,15 +33,16 @@ TRAINING = (
     "page.png",
     "text.png",
 )
-VALIDATION = ("coins.png", "retina.jpg")
+VALIDATION = ("coins.png", "retina.jpg", "grace_hopper.jpg")
 _SHARE = {"camera.png": 5.0, "clock_motion.png": 2.0, "ihc.png": 2.0, "page.png": 0.5, "text.png": 0.5}
 
 Field = npt.NDArray[np.float32]
 
 
 def photograph(name: str) -> Pillow.Image:
-    """Open one of scikit-image's photographs as RGB."""
-    return Pillow.open(Path(skimage.data.__file__).parent / name).convert("RGB")
+    """Open one of scikit-image's photographs, or Matplotlib's of Grace Hopper, as RGB."""
+    folders = {"grace_hopper.jpg": Path(matplotlib.get_data_path()) / "sample_data"}
+    return Pillow.open(folders.get(name, Path(skimage.data.__file__).parent) / name).convert("RGB")
 
 
 def crop(picture: Pillow.Image, rng: np.random.Generator, smallest: int = SIDE) -> Image:
