@@ -4,7 +4,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.table import Table as Drawn
+
     from limen.report.table import Table
+
+PROSE = 30  # columns of a terminal: a wider cell may fold
 
 
 def tame(text: str) -> str:
@@ -20,25 +24,47 @@ def print_json(value: Any) -> None:
 
 
 def print_table(table: "Table") -> None:
-    """Print a table with its notes: as wide as the terminal, or 160 columns where there is none."""
-    from rich import box
+    """Print a table with its notes: as wide as the terminal, or 160 columns where there is none.
+
+    Columns that do not fit are printed below the others, with the leading ones that say what a row is of.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
+    columns = zip(table.columns, *table.rows, strict=True)
+    widths = [3 + min(PROSE, max(map(cell_len, cells))) for cells in columns]
+    heads = list(range(table.heads))
+    blocks: list[list[int]] = [[]]
+    for i in range(len(widths)):
+        wider = [*blocks[-1], i]
+        if len(wider) > len(heads) + 1 and sum(widths[place] for place in wider) > console.width:
+            blocks.append([*heads, i])
+        else:
+            blocks[-1] = wider
+    for block in blocks:
+        console.print(_drawn(table, block, titled=block is blocks[0]))
+    for note in table.notes:
+        console.print(Text(tame(note), style="dim"))
+
+
+def _drawn(table: "Table", columns: list[int], titled: bool = False) -> "Drawn":
+    """Return some columns of a table for the terminal."""
+    from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
 
     drawn = Drawn(
         box=box.SIMPLE_HEAD,
-        title=Text(tame(table.title)) if table.title else None,
+        title=Text(tame(table.title)) if table.title and titled else None,
         title_justify="left",
         title_style="bold",
         pad_edge=False,
     )
-    for i, column in enumerate(table.columns):
+    for i in columns:
         numeric = all(row[i][:1].isdigit() or row[i][:1] in ">-" for row in table.rows if row[i])
-        drawn.add_column(Text(tame(column)), justify="right" if numeric and table.rows else "left")
+        drawn.add_column(Text(tame(table.columns[i])), justify="right" if numeric and table.rows else "left")
     for row in table.rows:
-        drawn.add_row(*(Text(tame(cell)) for cell in row))
-    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
-    console.print(drawn)
-    for note in table.notes:
-        console.print(Text(tame(note), style="dim"))
+        drawn.add_row(*(Text(tame(row[i])) for i in columns))
+    return drawn

@@ -65,7 +65,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json(about)
         return
-    columns, top = 5, len(kind.ladder)
+    columns, top = 4, len(kind.ladder)  # fit a terminal of 80 columns
     height = -(-top // columns)
     rows = []
     for first in range(1, height + 1):
