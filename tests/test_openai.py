@@ -475,18 +475,27 @@ def test_failures_of_all_queries_stop_the_run(server: Endpoint, behaviour: Behav
     assert len(caught.value.detail) <= 300
 
 
-def test_nobody_there_is_fatal_after_the_attempts() -> None:
+def test_nobody_there_is_fatal_after_one_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr("limen.observers.openai.asyncio.sleep", sleep)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
         async def run() -> None:
-            async with make("openai:toy", {"base_url": url, "backoff_s": 0.001, "retries": 2}) as one:
+            async with make("openai:toy", {"base_url": url}) as one:
                 await one.answer(QUERY)
 
         with pytest.raises(FatalObserverError, match="Start the server") as caught:
             asyncio.run(run())
     assert caught.value.kind == "unreachable"
+    assert len(pauses) == 1
 
 
 def test_a_server_that_goes_away_is_a_failure_of_the_query() -> None:

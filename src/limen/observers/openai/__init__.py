@@ -207,8 +207,8 @@ class OpenAI:
             counted += outcome.fate != "free"
             if outcome.fate == "fatal":
                 raise FatalObserverError(outcome.kind, outcome.detail)
+            self._expect_met(outcome, counted)
             if outcome.fate == "never" or counted >= self._options.retries:
-                self._expect_met(outcome)
                 return Reply(None, tuple(attempts))
             if outcome.fate == "again":
                 await self._back_off(outcome, query, counted)
@@ -282,9 +282,9 @@ class OpenAI:
         detail = f"{self._host} redirects ({status}) to {where}, and photographs and key do not follow."
         return self._fail("redirect", f"{detail} If you trust that host, name it in base_url.", "fatal")
 
-    def _expect_met(self, last: _Failure) -> None:
-        """Raise if the last of all attempts did not even connect, and none ever did."""
-        if last.kind == "unreachable" and not self._met:
+    def _expect_met(self, last: _Failure, counted: int) -> None:
+        """Raise if two attempts did not even connect, and none ever did: waiting longer would start no server."""
+        if last.kind == "unreachable" and not self._met and counted >= min(2, self._options.retries):
             told = f"Nothing answers at {self._host}. Start the server, or correct base_url. {last.detail}"
             raise FatalObserverError("unreachable", self._key.scrub(told))
 
