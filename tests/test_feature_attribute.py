@@ -111,6 +111,38 @@ def test_integrated_gradients_of_a_linear_head_are_its_products() -> None:
     assert torch.allclose(found, exact, atol=1e-5)
 
 
+def test_a_tensor_that_the_evidence_passes_over_gets_none_and_has_no_correlation() -> None:
+    class Two(nn.Module):
+        """Two maps, of which the first decides the class and the second does not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.last = Pair(), nn.Linear(3, 4)
+
+        def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+            one, two = self.body(pictures)
+            return {"logits": self.last((one.square() * one).mean((2, 3))), "extra": two}
+
+    class Pair(nn.Module):
+        def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+            return pictures[:, :, ::4, ::4], pictures[:, :, ::2, ::2]
+
+    net = Two()
+    network, task = Network(net), tasks.find("classification")
+    split = SplitPoint(net, "body", lambda returned: returned)
+    first, second = integrated_gradients(split, task, split.encode(torch.rand(3, 3, SIDE, SIDE)))
+    assert float(first.abs().max()) > 0
+    assert not bool(second.any())
+
+    class Hitting(Given):
+        def map(self, features: Features, names: Any = ()) -> Tensors:
+            looked = integrated_gradients(split, task, features)[0].abs().sum(1, keepdim=True)
+            return looked.expand_as(features.tensors[0]), torch.ones_like(features.tensors[1])
+
+    (row,) = shares(split, task, network, images(network, mask()), {"hitting": Hitting(torch.ones(1))})  # type: ignore[dict-item]
+    assert row.correlation == pytest.approx(1)
+
+
 def test_masks_go_through_the_preparation_of_the_image() -> None:
     area = object_share(Network(nn.Identity()), mask(), (3, SIDE, SIDE))
     assert np.array_equal(area.numpy(), mask().any(0))  # equal sizes: the mask as it is

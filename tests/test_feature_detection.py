@@ -187,7 +187,10 @@ def test_average_precision_is_what_a_hand_computes() -> None:
     # at overlaps .75 and more the last one is wrong too: 51 points of precision 1
     expected = (5 * (51 + 50 * 2 / 3) + 5 * 51) / 101 / 10
     assert precision(found, truth, "boxes").map50_95 == pytest.approx(expected)
-    assert DETECT.details(found, truth) == {"map50_95": pytest.approx(expected)}
+    assert DETECT.scores(found, truth) == {
+        "score": DETECT.score(found, truth),
+        "map50_95": pytest.approx(expected),
+    }
     # a class of which there is no object does not count, one that is never found counts 0
     extra = [instances([0, 0, 0, 2], [one, [0.1, 0.5, 0.3, 0.9], nearly, one], [0.9, 0.8, 0.7, 1.0])]
     assert DETECT.score(extra, truth) == pytest.approx((51 + 50 * 2 / 3) / 101)

@@ -1,6 +1,7 @@
 """Fisher information against closed forms, the maps made of it, and the estimator before it is trained."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,6 +174,23 @@ def test_the_batch_size_changes_the_static_map_by_rounding_alone() -> None:
     features, _ = encoded(scope("maps"), range(24))
     assert torch.allclose(few.mean[0], features.tensors[0].mean((0, 2, 3)), atol=1e-5)
     assert torch.allclose(few.deviation[0], features.tensors[0].std((0, 2, 3), correction=0), atol=1e-5)
+
+
+def test_maps_of_one_scope_share_the_look_at_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = scope("maps")
+    looked, batch = [], given.images.batch
+    monkeypatch.setattr(given.images, "batch", lambda places: looked.append(len(places)) or batch(places))
+    together = {over: tolerance.make("fisher", {"over": over}) for over in ("element", "channel")}
+    for one in together.values():
+        one.fit(given)
+    assert sum(looked) == len(given.images)
+    tolerance.make("fisher", {"draws": 2}).fit(given)
+    assert sum(looked) == 2 * len(given.images)
+    for over, one in together.items():
+        alone = tolerance.make("fisher", {"over": over})
+        alone.fit(replace(given, surveys={}))
+        assert sum(looked) > 2 * len(given.images)
+        assert all(torch.equal(one.state()[name], kept) for name, kept in alone.state().items())
 
 
 def test_powers_and_dampings_by_hand() -> None:

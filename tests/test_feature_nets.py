@@ -6,6 +6,8 @@ import torch
 import transformers
 
 from limen.feature import nets, scenes
+from limen.feature.split import LEAK, SplitPoint
+from limen.feature.splits import sensible
 
 AUTO = {
     "resnet": transformers.AutoModelForImageClassification,
@@ -48,6 +50,22 @@ def test_the_image_processor_leaves_the_pixels_of_a_scene_as_they_are(name: str)
     drawn = fresh(2, 96 if name in ("detector", "segmenter") else 64)
     seen = pixels(name, drawn).permute(0, 2, 3, 1).numpy()
     assert np.abs(seen - (np.stack([scene.image for scene in drawn]) / 127.5 - 1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_listed_split_of_a_net_is_sound(name: str) -> None:
+    net = AUTO[name].from_pretrained(SHIPPED[name]).eval()
+    if name == "segmenter":
+        net.config.use_auxiliary_loss = True  # without it transformers gives no logits
+    known = sensible(net)
+    stages = [place.path for place in known if place.path.endswith("encoder.stages.0")]
+    assert len(known) >= 3
+    assert (name == "vit") != bool(stages)
+    for place in known:
+        found = SplitPoint(net, place.path).verify(
+            pixels(name, fresh(3, 96 if name in ("detector", "segmenter") else 64))
+        )
+        assert found.leak[found.worst] <= LEAK, place
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name in ("resnet", "vit")])

@@ -355,16 +355,22 @@ def test_rows_say_what_was_measured(fitted: Any) -> None:
 
 
 def test_bits_at_equal_discrepancy_are_interpolated() -> None:
-    def row(steps: str, budget: float, bits: float, side: float, discrepancy: float) -> Row:
-        return Row(steps, budget, budget, bits, side, 0.9, discrepancy, 0, 10)
+    def row(steps: str, budget: float, bits: float, side: float, discrepancy: float, score: float = 0.9) -> Row:
+        return Row(steps, budget, budget, bits, side, score, discrepancy, 0, 10)
 
     rows = [row("uniform", 0.3, 2.0, 0, 0.01), row("uniform", 1.0, 1.0, 0, 1.0)]
-    rows += [row("map", 0.3, 1.5, 0.2, 0.01), row("map", 1.0, 0.9, 0.2, 0.1), row("map", 2.0, 0.5, 0.2, 0.3)]
+    rows += [row("map", 0.3, 1.5, 0.2, 0.01, 0.8), row("map", 1.0, 0.9, 0.2, 0.1, 0.4), row("map", 2.0, 0.5, 0.2, 0.3)]
     found = {equal.steps: equal for equal in at_equal(rows, 0.1)}
     assert found["uniform"].bits == pytest.approx(1.5)
     assert found["map"].bits == pytest.approx(1.1)
     assert found["map"].side_bits == pytest.approx(0.2)
     assert found["map"].ratio == pytest.approx(1.1 / 1.5)
+    assert found["uniform"].same_bits_discrepancy == pytest.approx(0.1)
+    assert found["map"].same_bits_discrepancy == pytest.approx(0.01 * 10 ** (1 / 3))  # 1.5 between 1.7 and 1.1 bits
+    assert found["map"].same_bits_score == pytest.approx(0.8 - 0.4 / 3)
+    dear = at_equal([*rows, row("dear", 0.3, 9.0, 0, 0.01), row("dear", 1.0, 8.0, 0, 1.0)], 0.1)[-1]
+    assert dear.ratio == pytest.approx(8.5 / 1.5)
+    assert dear.same_bits_discrepancy is None  # it never gets by with so few
 
 
 def test_every_kind_is_tried_here() -> None:

@@ -79,6 +79,34 @@ def test_more_noise_moves_the_output_more_and_the_fisher_map_moves_it_least(meas
     assert by["fisher", 0.5, 0]["discrepancy"] < by["flat", 0.5, 0]["discrepancy"]  # type: ignore[operator]
 
 
+def test_keeping_clean_features_for_the_next_map_changes_nothing(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    encode = SplitPoint.encode
+    monkeypatch.setattr(SplitPoint, "encode", lambda split, images: seen.append(len(images)) or encode(split, images))
+    monkeypatch.setattr(measure, "BATCH", 10)
+
+    def again(name: str, room: int) -> list[dict[str, object]]:
+        monkeypatch.setattr(measure, "CLEAN", room)
+        with Run.begin(tmp_path / name, plan(), "cpu", network()) as run:
+            for seed in range(2):
+                run.fitted(seed, fit=True)
+            seen.clear()
+            found = measure.evaluate(run, (0.5, 1.0))
+        return found
+
+    kept = again("kept", 2**20)
+    assert seen == [10, 10, 4] * 2
+    first = again("first", 10 * (6 * 64 + 10) * 4)  # room for the first ten images
+    assert seen == [10, *[10, 4] * (1 + len(SOME))] * 2
+    assert first == kept == again("none", 0)
+    assert seen == [10, 10, 4] * 2 * (1 + len(SOME))
+    assert {row["map"]: row["score"] for row in kept} == {
+        row["map"]: row["score"] for row in rows(measured, "evaluate")
+    }
+
+
 def test_the_energy_of_a_shuffled_map_is_that_of_the_map(measured: Path) -> None:
     by = {(row["map"], row["nrmse"], row["seed"]): row for row in rows(measured, "evaluate")}
     assert by["shuffled", 0.5, 0]["energy_top10"] == pytest.approx(by["fisher", 0.5, 0]["energy_top10"])

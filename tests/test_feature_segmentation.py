@@ -123,6 +123,18 @@ def test_f1_pairs_as_many_masks_as_can_be(
     assert lost == pytest.approx(1 - 2 * pairs / both if both else 0)
 
 
+def test_evidence_is_what_the_classes_and_the_masks_found_have_for_logits() -> None:
+    clean, other = outputs(images=1), outputs(images=1, seed=1)
+    clean[CLASSES] = torch.tensor([[[9.0, 0, 0, 0], [0, 0, 0, 9], [0, 9, 0, 0]]])  # class 0, nothing, class 1
+    expected = float(other[CLASSES][0, :, 0].max() + other[CLASSES][0, :, 1].max())
+    for query in (0, 2):
+        inside = clean[MASKS][0, query] > 0
+        expected += float(other[MASKS][0, query][inside].mean())
+    assert SEGMENT.evidence(other, clean).tolist() == [pytest.approx(expected)]
+    clean[MASKS] = -torch.ones_like(clean[MASKS])  # empty masks say nothing
+    assert SEGMENT.evidence(other, clean)[0] == other[CLASSES][0, :, 0].max() + other[CLASSES][0, :, 1].max()
+
+
 def test_average_precision_is_what_a_hand_computes() -> None:
     masks = np.zeros((3, 20, 30), bool)
     masks[0, :10, :10] = masks[1, 10:, 20:] = masks[2, :10, 2:12] = True  # overlap of 0 and 2: 80 of 120
@@ -131,7 +143,7 @@ def test_average_precision_is_what_a_hand_computes() -> None:
     assert precision([said], [truth], "masks").map50 == pytest.approx((51 + 50 * 2 / 3) / 101)
     # from .7 on: wrong, wrong, right: precision 1/3 up to recall .5
     expected = (4 * (51 + 50 * 2 / 3) + 6 * 51 / 3) / 101 / 10
-    assert SEGMENT.details([said], [truth])["map50_95"] == pytest.approx(expected)
+    assert SEGMENT.scores([said], [truth])["map50_95"] == pytest.approx(expected)
     half = found([0, 0, 0], masks[[2, 2, 1]][:, ::2, ::2], [0.9, 0.8, 0.7])  # masks of half the size are brought to it
     assert SEGMENT.score([half], [truth]) == pytest.approx((51 + 50 * 2 / 3) / 101)
 

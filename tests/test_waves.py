@@ -97,7 +97,7 @@ def test_looking_ahead_is_sooner_done(tmp_path: Path, many: Path) -> None:
             if not self.under_way:
                 self.waited += 1
             self.under_way += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.15)  # longer than a busy machine needs to make the next stimuli
             self.under_way -= 1
             return await super().answer(query)
 

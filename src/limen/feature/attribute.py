@@ -150,9 +150,9 @@ def integrated_gradients(split: SplitPoint, task: Task, features: Features) -> t
     def evidence(*tensors: Tensor) -> Tensor:
         outputs = split.head(Features(tensors, features.size))
         times = len(tensors[0]) // len(features)  # captum puts the points of the path behind one another
-        return task.evidence(
-            outputs, {name: value.repeat(times, *[1] * (value.ndim - 1)) for name, value in clean.items()}
-        )
+        unused = sum(0 * tensor.flatten(1).sum(1) for tensor in tensors)  # captum refuses tensors without a gradient
+        again = {name: value.repeat(times, *[1] * (value.ndim - 1)) for name, value in clean.items()}
+        return task.evidence(outputs, again) + unused
 
     method: Any = IntegratedGradients(evidence)
     inputs = tuple(tensor.detach() for tensor in features.tensors)
@@ -232,7 +232,11 @@ def _measures(
                 correlations[index].append(spearman(a.numpy(), b.numpy()))
     area = masks.mean((1, 2))
     rows = zip(inside, outside, before, area, correlations, strict=True)
-    return [(*map(float, row[:4]), float(np.mean(row[4])) if row[4] else math.nan) for row in rows]
+    return [(*map(float, row[:4]), _mean([one for one in row[4] if math.isfinite(one)])) for row in rows]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def _row(label: str, values: Sequence[tuple[float, ...]], attribution: bool) -> Row:

@@ -82,11 +82,17 @@ def information(
 
 
 def survey(scope: Scope, draws: int) -> Survey:
-    """Look at all fitting images once.
+    """Look at all fitting images, or return what was found there before: once a scope and number of draws.
 
     Raises:
         InputError: no output depends on a tensor of the split, or the information is not finite.
     """
+    if draws not in scope.surveys:
+        scope.surveys[draws] = _surveyed(scope, draws)
+    return scope.surveys[draws]
+
+
+def _surveyed(scope: Scope, draws: int) -> Survey:
     count = len(scope.images)
     sums: list[Tensor] = []
     done = 0

@@ -7,7 +7,7 @@ import asyncio
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -19,12 +19,15 @@ from limen.feature import calibrate as conformal
 from limen.feature import quantise as quantising
 from limen.feature.attribute import shares
 from limen.feature.coding import Quantiser
-from limen.feature.data import Part
+from limen.feature.data import Batch, Part
 from limen.feature.perturb import energy, noise, nrmse, scaled
 from limen.feature.pictures import pictures
 from limen.feature.run import Run
+from limen.feature.split import Features, Outputs
 from limen.feature.steps import Kind, Steps
+from limen.feature.task import Task
 from limen.feature.tolerance import Tell, Tolerance, quiet
+from limen.feature.training import CLEAN
 from limen.image import digest as image_digest
 from limen.image import png
 
@@ -160,61 +163,99 @@ def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quie
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            for label, one in run.fitted(seed).items():
-                keys = (f"clean {seed}", *(f"{label} {strength:g} {seed}" for strength in strengths))
+            maps, clean = run.fitted(seed), _Clean(run, seed)
+            yield _Work(
+                (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
+            )
+            for label, one in maps.items():
                 yield _Work(
-                    keys, f"{label}, seed {seed}",
-                    functools.partial(_measured, run, seed, label, one, strengths),
+                    tuple(f"{label} {strength:g} {seed}" for strength in strengths), f"{label}, seed {seed}",
+                    functools.partial(_measured, run, seed, label, one, strengths, clean),
                 )  # fmt: skip
 
-    return _fill(run, "evaluate", works(), plan.seeds * len(plan.maps), tell)
+    return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), tell)
+
+
+class _Clean:
+    """Batches of a seed's test images, encoded, with their undisturbed outputs; kept for all maps where they fit."""
+
+    def __init__(self, run: Run, seed: int) -> None:
+        self._run, self._test = run, run.parts(seed).test
+        self._kept: list[tuple[Batch, Features, Outputs]] = []
+        self._room = CLEAN
+
+    def __iter__(self) -> Iterator[tuple[Batch, Features, Outputs]]:
+        for place, start in enumerate(range(0, len(self._test), BATCH)):
+            if place >= len(self._kept):
+                one = self._of(self._test.batch(range(start, min(start + BATCH, len(self._test)))))
+                self._room -= sum(tensor.nbytes for tensor in (*one[1].tensors, *one[2].values()))
+                if self._room < 0:
+                    yield one
+                    continue
+                self._kept.append(one)
+            yield self._kept[place]
+
+    @torch.no_grad()
+    def _of(self, batch: Batch) -> tuple[Batch, Features, Outputs]:
+        features = self._run.split.encode(batch.images)
+        outputs = self._run.split.head(features)
+        self._run.task.check(outputs, batch.targets)
+        return batch, features, outputs
+
+
+def _undisturbed(run: Run, seed: int, clean: _Clean) -> dict[str, Row]:
+    answers: list[Any] = []
+    targets: list[Any] = []
+    for batch, _, outputs in clean:
+        answers += run.task.answers(outputs)
+        targets += batch.targets
+    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
 
 
 @torch.no_grad()
-def _measured(run: Run, seed: int, label: str, one: Tolerance, strengths: Sequence[float]) -> dict[str, Row]:
-    test, task = run.parts(seed).test, run.task
+def _measured(
+    run: Run, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: _Clean
+) -> dict[str, Row]:
+    task = run.task
     targets: list[Any] = []
-    answers: dict[float, list[Any]] = {strength: [] for strength in (0.0, *strengths)}
+    answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
     moved: dict[float, list[float]] = {strength: [] for strength in strengths}
     spread: list[tuple[int, Any]] = []
-    for batch in test.batches(BATCH):
-        features = run.split.encode(batch.images)
-        clean = run.split.head(features)
-        task.check(clean, batch.targets)
+    for batch, features, outputs in clean:
         targets += batch.targets
-        answers[0.0] += task.answers(clean)
         delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
         spread.append((len(features), energy(delta)))
         for strength in strengths:
             perturbed = run.split.head(features.plus(scaled(features, delta, strength)))
             answers[strength] += task.answers(perturbed)
-            moved[strength] += task.discrepancy(clean, perturbed).tolist()
+            moved[strength] += task.discrepancy(outputs, perturbed).tolist()
     n = len(targets)
-    rows = {}
-    for strength, given in answers.items():
-        interval = task.interval(given, targets)
-        row = {
-            "map": label if strength else "clean",
-            "nrmse": strength,
-            "score": task.score(given, targets),
-            "score_low": interval.low if interval else None,
-            "score_high": interval.high if interval else None,
-            "seed": seed,
-            "n": n,
-        } | dict(task.details(given, targets))
-        if strength:
-            row |= {
-                "discrepancy": statistics.fmean(moved[strength]),
-                "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
-                "energy_top1": sum(count * one.top1 for count, one in spread) / n,
-                "energy_top10": sum(count * one.top10 for count, one in spread) / n,
-                "energy_tensors": [
-                    sum(count * one.tensors[place] for count, one in spread) / n
-                    for place in range(len(spread[0][1].tensors))
-                ],
-            }
-        rows[f"{label} {strength:g} {seed}" if strength else f"clean {seed}"] = row
-    return rows
+    energies = {
+        "energy_top1": sum(count * one.top1 for count, one in spread) / n,
+        "energy_top10": sum(count * one.top10 for count, one in spread) / n,
+        "energy_tensors": [
+            sum(count * one.tensors[place] for count, one in spread) / n for place in range(len(spread[0][1].tensors))
+        ],
+    }
+    return {
+        f"{label} {strength:g} {seed}": {"map": label, "nrmse": strength, "seed": seed}
+        | _scored(task, answers[strength], targets)
+        | {
+            "discrepancy": statistics.fmean(moved[strength]),
+            "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
+        }
+        | energies
+        for strength in strengths
+    }
+
+
+def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Row:
+    interval = task.interval(answers, targets)
+    return {
+        "n": len(targets),
+        "score_low": interval.low if interval else None,
+        "score_high": interval.high if interval else None,
+    } | dict(task.scores(answers, targets))
 
 
 # --- quantisation ---

@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """Bits of one kind of steps at one discrepancy, by linear interpolation of bits over log discrepancy.
+    """One kind of steps at one discrepancy and at one rate, linear between budgets in bits and log discrepancy.
 
     Attributes:
         steps: the rule's name.
@@ -69,6 +69,7 @@ class Equal:
         bits: an element, side information counted; None where the budgets do not reach this discrepancy.
         side_bits: of these, an element.
         ratio: to uniform steps; None where either is not reached.
+        same_bits_discrepancy, same_bits_score: at the bits that uniform steps take for `discrepancy`; None as above.
     """
 
     steps: str
@@ -76,6 +77,8 @@ class Equal:
     bits: float | None
     side_bits: float | None
     ratio: float | None
+    same_bits_discrepancy: float | None
+    same_bits_score: float | None
 
 
 @dataclass(frozen=True)
@@ -210,28 +213,33 @@ def compare(
 
 
 def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform") -> list[Equal]:
-    """Return what each kind of steps costs at one discrepancy, for each beside the steps named `to`.
+    """Return what each kind of steps costs at one discrepancy, and what it does for the bits of the steps named `to`.
 
     Args:
         rows: of several budgets, one seed.
         discrepancy: at which to compare, above 0.
-        to: the name of the steps that ratios are to.
+        to: the name of the steps whose bits the others are compared at.
     """
     curves: dict[str, list[Row]] = {}
     for row in rows:
         curves.setdefault(row.steps, []).append(row)
     found = {name: _crossing(curve, discrepancy) for name, curve in curves.items()}
     reference = found.get(to)
-    return [
-        Equal(
-            name,
-            discrepancy,
-            bits=total and total[0],
-            side_bits=total and total[1],
-            ratio=total[0] / reference[0] if total and reference else None,
+    made = []
+    for name, total in found.items():
+        same = _at_bits(curves[name], reference[0]) if reference else None
+        made.append(
+            Equal(
+                name,
+                discrepancy,
+                bits=total and total[0],
+                side_bits=total and total[1],
+                ratio=total[0] / reference[0] if total and reference else None,
+                same_bits_discrepancy=same and same[0],
+                same_bits_score=same and same[1],
+            )
         )
-        for name, total in found.items()
-    ]
+    return made
 
 
 def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] | None:
@@ -243,6 +251,18 @@ def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] |
             share = (math.log(discrepancy) - low) / (high - low)
             side = before.side_bits + share * (after.side_bits - before.side_bits)
             return side + before.bits + share * (after.bits - before.bits), side
+    return None
+
+
+def _at_bits(curve: Sequence[Row], bits: float) -> tuple[float, float] | None:
+    """Return discrepancy and score where a curve first needs no more than these bits in all, the budget rising."""
+    rising = sorted(curve, key=lambda row: row.budget)
+    for before, after in itertools.pairwise(rising):
+        most, least = (row.bits + row.side_bits for row in (before, after))
+        if least <= bits <= most:
+            share = (most - bits) / (most - least) if most > least else 0.0
+            low, high = (math.log(max(row.discrepancy, 1e-12)) for row in (before, after))
+            return math.exp(low + share * (high - low)), before.score + share * (after.score - before.score)
     return None
 
 

@@ -28,6 +28,7 @@ from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibrate import rank
 from limen.feature.data import Parts, Sizes, parts
+from limen.feature.fisher import Survey
 from limen.feature.network import Network, flops, load
 from limen.feature.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
@@ -175,13 +176,14 @@ class Run:
             StoreError: a map is not fitted and `fit` is false, or its file cannot be read.
         """
         found: dict[str, Tolerance] = {}
+        surveys: dict[int, Survey] = {}
         folder = self.store.path / f"seed-{seed}"
         for label, (name, settings) in self.plan.maps.items():
             one = tolerance.make(name, settings)
             file = folder / f"{label}.safetensors"
             scope = Scope(
                 self.split, self.task, self.parts(seed).fit, seed, found, file.with_suffix(".checkpoint"),
-                functools.partial(_noted, tell, f"{label}, seed {seed}"),
+                functools.partial(_noted, tell, f"{label}, seed {seed}"), surveys=surveys,
             )  # fmt: skip
             if file.exists():
                 one.load(_read(file), scope)

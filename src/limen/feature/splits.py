@@ -81,6 +81,7 @@ _KNOWN: dict[str, tuple[Split, ...]] = {
     "rt_detr": _RT_DETR,
     "rt_detr_v2": _RT_DETR,
     "mask2former": (
+        Split("pixel_level_module.encoder.encoder.stages.0", "maps", _FIRST_STAGE + ", a ResNet-D; nearest r2"),
         Split("pixel_level_module.encoder", "levels", "the backbone's maps, strides 4 to 32"),
         Split(
             "pixel_level_module.decoder.input_projections.*,pixel_level_module.decoder.adapter_*",

@@ -79,8 +79,8 @@ class Task(Protocol):
         """Return P_t over a set of images, larger is better."""
         ...
 
-    def details(self, answers: Sequence[Any], targets: Sequence[Any]) -> Mapping[str, float]:
-        """Return further figures beside `score`, by name; empty where one says it all."""
+    def scores(self, answers: Sequence[Any], targets: Sequence[Any]) -> Mapping[str, float]:
+        """Return `score` under that name, and further figures beside it where one does not say it all."""
         ...
 
     def interval(self, answers: Sequence[Any], targets: Sequence[Any]) -> Interval | None:

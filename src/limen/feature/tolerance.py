@@ -8,7 +8,7 @@ at equal NRMSE the scale does not matter at all.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from torch import Tensor
@@ -18,6 +18,9 @@ from limen.feature.data import Part
 from limen.feature.perturb import Noise, Tensors
 from limen.feature.split import Features, SplitPoint
 from limen.feature.task import Task
+
+if TYPE_CHECKING:
+    from limen.feature.fisher import Survey
 
 Tell = Callable[[int, int, str], None]
 """What a long thing calls with its progress: steps done, steps in all, and how it stands."""
@@ -39,6 +42,7 @@ class Scope:
         checkpoint: where a long fit keeps its state, to go on from after a crash; None to keep none.
         tell: called with progress: steps done, steps in all, and how it stands.
         batch: images a step where a tolerance does not say otherwise.
+        surveys: by draws, what `limen.feature.fisher.survey` found in this scope: several maps stand on the same one.
     """
 
     split: SplitPoint
@@ -49,6 +53,7 @@ class Scope:
     checkpoint: Path | None = None
     tell: Tell = quiet
     batch: int = 40
+    surveys: "dict[int, Survey]" = field(default_factory=dict)
 
 
 class Tolerance(Protocol):

@@ -91,9 +91,9 @@ class Classification:
         """Return top-1 accuracy."""
         return self._share(answers, targets).value
 
-    def details(self, answers: Sequence[int], targets: Sequence[int]) -> dict[str, float]:
-        """Return none."""
-        return {}
+    def scores(self, answers: Sequence[int], targets: Sequence[int]) -> dict[str, float]:
+        """Return top-1 accuracy alone."""
+        return {"score": self.score(answers, targets)}
 
     def interval(self, answers: Sequence[int], targets: Sequence[int]) -> Interval | None:
         """Return the Wilson interval."""

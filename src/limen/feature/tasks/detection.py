@@ -109,9 +109,10 @@ class Detection:
         """Return mAP50."""
         return precision(answers, targets, "boxes").map50
 
-    def details(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
-        """Return mAP50-95, COCO's first figure."""
-        return {"map50_95": precision(answers, targets, "boxes").map50_95}
+    def scores(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
+        """Return mAP50, and mAP50-95, COCO's first figure."""
+        found = precision(answers, targets, "boxes")
+        return {"score": found.map50, "map50_95": found.map50_95}
 
     def interval(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> Interval | None:
         """Return None: mAP is no mean over images; its interval is over seeds."""

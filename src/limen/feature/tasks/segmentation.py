@@ -104,8 +104,16 @@ class Segmentation:
         return torch.tensor(lost, device=clean[CLASSES].device)
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
-        """Return the largest logit of each class found in the clean image, summed: see `queries.evidence`."""
-        return queries.evidence(outputs[CLASSES].float(), clean[CLASSES].float(), one_class=True)
+        """Return the logits of the classes found in the clean image (`queries.evidence`) and of the masks found there.
+
+        A query whose best class has a chance of `FOUND` or more counts with its mean mask logit inside its clean mask.
+        """
+        logits, masks = _floats(outputs)
+        known, drawn = _floats(clean)
+        there = known.softmax(-1)[..., :-1].amax(-1) >= FOUND
+        inside = (drawn > 0) & there[..., None, None]
+        certain = (masks * inside).sum((2, 3)) / inside.sum((2, 3)).clamp_min(1)
+        return queries.evidence(logits, known, one_class=True) + certain.sum(1)
 
     def answers(self, outputs: Outputs) -> list[Instances]:
         """Return what was found, one of each query whose mask is not empty, whatever the score."""
@@ -115,9 +123,10 @@ class Segmentation:
         """Return mAP50."""
         return precision(answers, targets, "masks").map50
 
-    def details(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
-        """Return mAP50-95, COCO's first figure."""
-        return {"map50_95": precision(answers, targets, "masks").map50_95}
+    def scores(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
+        """Return mAP50, and mAP50-95, COCO's first figure."""
+        found = precision(answers, targets, "masks")
+        return {"score": found.map50, "map50_95": found.map50_95}
 
     def interval(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> Interval | None:
         """Return None: mAP is no mean over images; its interval is over seeds."""
