@@ -106,7 +106,7 @@ def test_ratios_to_gaussian_are_paired_by_seed() -> None:
     logarithms = [math.log(a / b) for a, b in ((0.1, 0.4), (0.125, 0.5), (0.1, 0.8))]
     centre = sum(logarithms) / 3
     low, high = stats.t.interval(0.95, 2, loc=centre, scale=stats.sem(logarithms))
-    assert cells == ("fisher", "1.2 (1.2–1.2)", f"{math.exp(centre):.2g} ({math.exp(low):.2g}–{math.exp(high):.2g})")
+    assert cells == ("fisher", "1.2 (1.2–1.2)", f"{math.exp(centre):.3g} ({math.exp(low):.3g}–{math.exp(high):.3g})")
 
 
 def test_coverage_is_pooled_and_shown_by_seed() -> None:
@@ -114,7 +114,7 @@ def test_coverage_is_pooled_and_shown_by_seed() -> None:
     named = dict(zip(features.calibrations(MANIFEST, CALIBRATED).columns, cells, strict=True))
     assert named["coverage"] == "0.900"
     assert named["by seed"] == "0.900, 1.000, 0.800"
-    assert named["censored"] == "3"
+    assert named["censored"] == "3 of 60"
 
 
 def test_bits_that_no_budget_reaches_are_said_to_be_outside() -> None:
@@ -154,7 +154,7 @@ def test_the_page_has_every_stage_and_the_sentence(run: Path, tmp_path: Path) ->
     page = (tmp_path / "page.html").read_text()
     for title in ("at equal strength", "what is promised", "quantised", "where maps put their energy"):
         assert title in page
-    assert "Top-1 accuracy at NRMSE 1: fisher 0.800; gaussian 0.500" in page
+    assert "Top-1 accuracy at NRMSE 1: fisher 0.800 (0.800–0.800); gaussian 0.500 (0.500–0.500)" in page
     assert len(data["wings"]["feature"]["evaluate"]) == len(ROWS)
 
 

@@ -27,7 +27,7 @@ def brought(stores: Mapping[str, Store]) -> Contribution:
     table = Table("Tolerances", ("run", "score"), tuple((name, "0.5") for name in stores))
     one = Section(
         "tolerance", "Tolerance of features", EVIL, (table,), (("tolerance", "Score", lambda width: {**bars}),),
-        (("a map", photograph("map", 40, 60)),),
+        ((("a map", photograph("map", 40, 60)),),),
     )  # fmt: skip
     rows = [{"run": name, "said": EVIL[-4:], "score": {"value": 0.5}} for name in stores]
     return Contribution(

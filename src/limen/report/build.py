@@ -288,7 +288,7 @@ def _section(section: Section, grids: Sequence[Mapping[str, Any]]) -> dict[str, 
         "about": section.about,
         "tables": grids,
         "figures": [figures.both(draw, label) for _, label, draw in section.figures],
-        "pictures": [(label, pictures.thumbnail(picture)) for label, picture in section.pictures],
+        "pictures": [[(label, pictures.thumbnail(picture)) for label, picture in row] for row in section.pictures],
     }
 
 

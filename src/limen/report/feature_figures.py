@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limen.report.features import BASELINE, Rows, grouped, over_seeds
+from limen.report.features import BASELINE, Rows, factor_over_seeds, grouped, over_seeds
 from limen.report.figures import INK, MUTED, Spec, identity
 
 DRAWN = ("gaussian", "cls-spared", "shuffled", "fisher", "fisher-2", "learned", "learned-information")
@@ -22,6 +22,14 @@ def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spe
         _lines(_means(disturbed, "discrepancy", labels), labels, measures["discrepancy"], "log", width, None),
     ]
     return {("hconcat" if width > 500 else "vconcat"): panels, "spacing": 40}
+
+
+def curves_of(rows: Rows) -> str:
+    """Return what `against_strength` shows, and how many maps it leaves to the table."""
+    labels = list(dict.fromkeys(row["map"] for row in rows if row["map"] != "clean"))
+    shown = len(_drawn(labels))
+    some = f"{shown} of {len(labels)} maps (all are in the table)" if shown < len(labels) else "each map"
+    return f"Score and discrepancy against NRMSE, for {some}; bars are 95 % over seeds, each with images of its own"
 
 
 def _lines(values: list[Spec], labels: Sequence[str], title: str, scale: str, width: int, level: float | None) -> Spec:
@@ -111,7 +119,7 @@ def densities(rows: Rows, width: int) -> Spec:
     """Return energy density inside objects relative to outside, a bar a map, with intervals over seeds."""
     values, whiskers = [], []
     for (label,), mine in grouped(rows, "map").items():
-        found = over_seeds(mine, "density")
+        found = factor_over_seeds(mine, "density")
         values.append({"map": label, "from": 0.0, "to": found.value, "shade": 0.8})
         if found.interval:
             whiskers.append({"map": label, "low": found.interval.low, "high": found.interval.high})

@@ -51,7 +51,7 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]]) -> Iterato
             found.append(tables.by_tensor(manifest, rows))
         made.append(
             ("equal-strength", "At equal strength", found,
-             [("curves", "Score and discrepancy against NRMSE, for each map", draw),
+             [("curves", figures.curves_of(rows), draw),
               ("energy", "Share of energy in the strongest elements, for each map", bars)])
         )  # fmt: skip
     if rows := held["calibrate"]:
@@ -93,11 +93,19 @@ def _about(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _pictures(store: Store) -> Iterator[tuple[str, Image]]:
-    for row in sorted(store.measurements("picture").values(), key=lambda row: row["place"]):
-        png = store.picture(row["digest"])
-        if png is not None:
-            yield row["label"], np.asarray(Pillow.open(io.BytesIO(png)).convert("RGB"))
+def _pictures(store: Store) -> Iterator[tuple[tuple[str, Image], ...]]:
+    """Return a row for each image: itself, then maps over it."""
+    row: list[tuple[str, Image]] = []
+    for kept in sorted(store.measurements("picture").values(), key=lambda one: one["place"]):
+        png = store.picture(kept["digest"])
+        if png is None:
+            continue
+        if kept["label"] == "image" and row:
+            yield tuple(row)
+            row = []
+        row.append((kept["label"], np.asarray(Pillow.open(io.BytesIO(png)).convert("RGB"))))
+    if row:
+        yield tuple(row)
 
 
 def _sentence(store: Store, held: Mapping[str, list[Any]]) -> str:
@@ -106,11 +114,13 @@ def _sentence(store: Store, held: Mapping[str, list[Any]]) -> str:
     made = f"limen {manifest['limen']}, network {network['name']} ({network['digest'][:8]}), split {plan['split']}"
     found = [row for row in held["evaluate"] if row["nrmse"] == 1]
     if not found:
-        return f"{made}: {plan['task']} on {plan['data']}, {plan['seeds']} seeds, nothing compared yet."
+        known = f"{held['calibrate'][0]['n_calibrate']:,} images a seed to calibrate on" if held["calibrate"] else ""
+        done = f"calibrated ({known}), nothing compared yet" if known else "nothing compared yet"
+        return f"{made}: {plan['task']} on {plan['data']}, {plan['seeds']} seeds, {done}."
     labels = list(dict.fromkeys(row["map"] for row in found))
     best = [label for label in ("learned", "fisher") if label in labels] or labels[:1]
     told = "; ".join(
-        f"{label} {tables.over_seeds([row for row in found if row['map'] == label], 'score').value:.3f}"
+        f"{label} {tables.told(tables.over_seeds([row for row in found if row['map'] == label], 'score'))}"
         for label in (*best, tables.BASELINE)
         if label in labels
     )

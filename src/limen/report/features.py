@@ -26,6 +26,12 @@ def over_seeds(rows: Rows, name: str) -> Mean:
     return mean([row[name] for row in rows if row.get(name) is not None])
 
 
+def factor_over_seeds(rows: Rows, name: str) -> Mean:
+    """Return the geometric mean of a column of factors over seeds; the plain one where one of them is 0."""
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return _geometric(values) if values and min(values) > 0 else mean(values)
+
+
 def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out conformal scales and what they promise."""
     plan = manifest["plan"]
@@ -35,9 +41,9 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
         band = f"{min(row['band_low'] for row in mine):.3f} to {max(row['band_high'] for row in mine):.3f}"
         each = ", ".join(f"{row['kept'] / row['n']:.3f}" for row in mine)
         cells.append(
-            (label, _told(over_seeds(mine, "nrmse")), _told(over_seeds(mine, "log2_magnitude"), ".2f"),
+            (label, told(over_seeds(mine, "nrmse")), told(over_seeds(mine, "log2_magnitude"), ".2f"),
              f"{kept / n:.3f}" if n else "", each, band, f"{n:,}", f"{mine[0]['n_calibrate']:,}",
-             str(sum(row["censored"] for row in mine)))
+             f"{sum(row['censored'] for row in mine):,} of {sum(row['n_calibrate'] for row in mine):,}")
         )  # fmt: skip
     promise = f"Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}"
     return Table(
@@ -73,7 +79,7 @@ def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
         cells.append((label, *top, *pairs))
     names = _names(manifest)
     return Table(
-        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {_told(clean)})",
+        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {told(clean)})",
         ("map", "top 1 %", "top 10 %", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
@@ -136,7 +142,7 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
         figures = [over_seeds(mine, name) for name in ("actual_noise", "bits", "side_bits", "score", "discrepancy")]
         noise, bits, side, score, moved = figures
         cells.append((f"{budget:g}", str(steps), f"{noise.value:.3f}", f"{bits.value:.3f}", f"{side.value:.4f}",
-                      _told(score), f"{_short(moved.value)}"))  # fmt: skip
+                      told(score), f"{_short(moved.value)}"))  # fmt: skip
     return Table(
         "Quantisation with a step a token, at equal noise budget",
         ("budget", "steps", "actual noise", "bits an element", "side bits an element", names[0], names[1]),
@@ -153,21 +159,34 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
 
 def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
+    seeds = len({row["seed"] for row in rows})
+
+    def reached(found: Mean) -> str:
+        return told(found) + (f", {found.n} of {seeds} seeds" if 0 < found.n < seeds else "")
+
     cells = []
     for (steps,), mine in grouped(rows, "steps").items():
         bits = over_seeds(mine, "bits")
         cells.append((
-            steps, _told(bits) or "outside the budgets", f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "",
-            *(_told(_geometric([row[name] for row in mine if row.get(name)])) for name in ("ratio", "ratio_image")),
+            steps, reached(bits) or "outside the budgets",
+            f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "",
+            *(reached(factor_over_seeds(mine, name)) for name in ("ratio", "ratio_image", "same_bits_discrepancy")),
+            reached(over_seeds(mine, "same_bits_score")),
         ))  # fmt: skip
-    at = rows[0]["discrepancy"] if rows else math.nan
+    score, moved = _names(manifest)
+    at = f"{rows[0]['discrepancy']:g}" if rows else ""
+    columns, filled = _filled(
+        ("steps", "bits an element", "of these side", "relative to uniform", "to one step an image",
+         f"{moved} at uniform's bits", f"{score} at uniform's bits"),
+        cells,
+    )  # fmt: skip
     return Table(
-        f"Bits an element for {_names(manifest)[1]} {at:g}, with side information",
-        ("steps", "bits an element", "of these side", "relative to uniform", "to one step an image"),
-        tuple(cells),
+        f"Bits an element for {moved} {at}, with side information",
+        columns,
+        filled,
         (
-            "Between two budgets linear in bits against the logarithm of the discrepancy. Below 1 is better. One step "
-            "an image (uniform-image) already beats one step for all, so it is the fairer comparison.",
+            "Between two budgets linear in bits against the logarithm of the discrepancy. Below 1 is better. Where one "
+            "step an image (uniform-image) beats one step for all, it is the fairer comparison.",
             _seeds(rows),
         ),
     )
@@ -178,9 +197,10 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     cells = []
     for (label,), mine in grouped(rows, "map").items():
         cells.append(
-            (label, *(_told(over_seeds(mine, name)) for name in ("inside", "area", "density")),
-             _told(over_seeds(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
-             _told(over_seeds(mine, "correlation")), f"{sum(row['n'] for row in mine):,}")
+            (label, *(told(over_seeds(mine, name)) for name in ("inside", "area")),
+             told(factor_over_seeds(mine, "density")),
+             told(over_seeds(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
+             told(over_seeds(mine, "correlation")), f"{sum(row['n'] for row in mine):,}")
         )  # fmt: skip
     columns, filled = _filled(
         ("map", "inside objects", "area of objects", "density in / out", "class token", "correlation", "images"), cells
@@ -192,8 +212,8 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
         (
             "Density in / out: energy on an area inside objects relative to the same area outside; below 1 objects "
             "are spared.",
-            "Correlation: Spearman's, over positions, between energy and integrated gradients of the predicted class "
-            "(Sundararajan et al. 2017, by Captum); below 0 what the network looks at is spared.",
+            "Correlation: Spearman's, over positions, between energy and integrated gradients of what the head "
+            "found (Sundararajan et al. 2017, by Captum); below 0 what the network looks at is spared.",
             _seeds(rows),
         ),
     )
@@ -227,7 +247,7 @@ def _ratio(
         value = _divided(mine["discrepancy"], theirs["discrepancy"]) if mine and theirs else None
         if value:
             values.append(value)
-    return _told(_geometric(values), ".2g") if values else ""
+    return told(_geometric(values), ".3g") if values else ""
 
 
 def _geometric(values: Sequence[float]) -> Mean:
@@ -251,7 +271,7 @@ def _pair(rows: Rows) -> str:
     return f"{over_seeds(rows, 'score').value:.3f} / {_short(over_seeds(rows, 'discrepancy').value)}"
 
 
-def _told(found: Mean, form: str = ".3f") -> str:
+def told(found: Mean, form: str = ".3f") -> str:
     if math.isnan(found.value):
         return ""
     if not found.interval:

@@ -24,7 +24,7 @@ class Section:
 
     Attributes:
         figures: (name, what it shows, a function from the page's width to the specification).
-        pictures: (what it shows, the picture), small enough to stand five in a row.
+        pictures: rows of (what it shows, the picture), each small enough to stand five in a row.
     """
 
     anchor: str
@@ -32,7 +32,7 @@ class Section:
     about: str
     tables: tuple[Table, ...] = ()
     figures: tuple[Drawing, ...] = ()
-    pictures: tuple[tuple[str, Image], ...] = ()
+    pictures: tuple[tuple[tuple[str, Image], ...], ...] = ()
 
 
 @dataclass(frozen=True)
