@@ -175,3 +175,25 @@ def test_curves_show_seven_maps_at_most_and_name_each() -> None:
              if "who" in value}  # fmt: skip
     assert len(drawn) == 7
     assert {"gaussian", "fisher"} <= drawn
+
+
+def test_the_curves_say_which_maps_they_leave_out() -> None:
+    few = [{"map": name, "seed": 0} for name in ("clean", "gaussian", "fisher")]
+    many = [{"map": f"map {n}", "seed": seed} for n in range(9) for seed in (0, 1)]
+    assert feature_figures.curves_of(few) == "Score and discrepancy against NRMSE, for each map"
+    told = feature_figures.curves_of(many)
+    assert "7 of 9 maps" in told
+    assert "over seeds" in told
+
+
+def test_a_rate_that_few_seeds_reach_says_how_many() -> None:
+    rows = [
+        {"steps": "absmax", "seed": seed, "n": 50, "discrepancy": 0.1, "bits": bits, "side_bits": 0.01,
+         "ratio": bits, "ratio_image": None, "same_bits_discrepancy": 0.2, "same_bits_score": 0.9}
+        for seed, bits in enumerate((1.0, 2.0, None))
+    ]  # fmt: skip
+    table = features.equal_rates(MANIFEST, rows)
+    (cells,) = table.rows
+    assert cells[1].endswith("2 of 3 seeds")
+    assert "to one step an image" not in table.columns  # nothing to tell
+    assert cells[-1].startswith("0.900 (")

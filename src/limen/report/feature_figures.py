@@ -29,7 +29,8 @@ def curves_of(rows: Rows) -> str:
     labels = list(dict.fromkeys(row["map"] for row in rows if row["map"] != "clean"))
     shown = len(_drawn(labels))
     some = f"{shown} of {len(labels)} maps (all are in the table)" if shown < len(labels) else "each map"
-    return f"Score and discrepancy against NRMSE, for {some}; bars are 95 % over seeds, each with images of its own"
+    seeds = "; bars are 95 % over seeds, each with images of its own" if len({row["seed"] for row in rows}) > 1 else ""
+    return f"Score and discrepancy against NRMSE, for {some}{seeds}"
 
 
 def _lines(values: list[Spec], labels: Sequence[str], title: str, scale: str, width: int, level: float | None) -> Spec:
