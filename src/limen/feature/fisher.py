@@ -7,7 +7,6 @@ the Fisher information of the outputs with respect to the features. So F says wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,7 +18,7 @@ from limen.errors import InputError
 from limen.feature.perturb import Tensors
 from limen.feature.split import Features, Outputs, SplitPoint
 from limen.feature.task import Task
-from limen.feature.tolerance import Scope
+from limen.feature.tolerance import Scope, Survey
 
 Over = Literal["element", "channel", "token"]
 _LEAST = 1e-20  # of damped information: an image of which the network is wholly certain has none
@@ -42,20 +41,6 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     damping: Annotated[float, msgspec.Meta(gt=0)] = 0.1
     relative: bool = True
     draws: Annotated[int, msgspec.Meta(ge=1)] = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What one pass over the fitting images shows, a tensor for each of the split's.
-
-    Attributes:
-        information: diagonal of the Fisher information, mean over images, (1, ...).
-        mean, deviation: of the features, for each channel (C,).
-    """
-
-    information: Tensors
-    mean: Tensors
-    deviation: Tensors
 
 
 def information(

@@ -28,11 +28,10 @@ from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibrate import rank
 from limen.feature.data import Parts, Sizes, parts
-from limen.feature.fisher import Survey
 from limen.feature.network import Network, flops, load
 from limen.feature.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
-from limen.feature.tolerance import Scope, Tell, Tolerance, quiet
+from limen.feature.tolerance import Scope, Survey, Tell, Tolerance, quiet
 from limen.store import Store
 
 WING = "feature"

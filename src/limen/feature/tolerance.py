@@ -8,7 +8,7 @@ at equal NRMSE the scale does not matter at all.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from torch import Tensor
@@ -19,15 +19,26 @@ from limen.feature.perturb import Noise, Tensors
 from limen.feature.split import Features, SplitPoint
 from limen.feature.task import Task
 
-if TYPE_CHECKING:
-    from limen.feature.fisher import Survey
-
 Tell = Callable[[int, int, str], None]
 """What a long thing calls with its progress: steps done, steps in all, and how it stands."""
 
 
 def quiet(done: int, total: int, note: str) -> None:
     """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one pass over the fitting images shows, a tensor for each of the split's.
+
+    Attributes:
+        information: diagonal of the Fisher information, mean over images, (1, ...).
+        mean, deviation: of the features, for each channel (C,).
+    """
+
+    information: Tensors
+    mean: Tensors
+    deviation: Tensors
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Scope:
     checkpoint: Path | None = None
     tell: Tell = quiet
     batch: int = 40
-    surveys: "dict[int, Survey]" = field(default_factory=dict)
+    surveys: dict[int, Survey] = field(default_factory=dict)
 
 
 class Tolerance(Protocol):
