@@ -16,7 +16,6 @@ import scenery
 import torch
 import train_detector
 import train_segmenter
-from precision import map50
 from scenery import OUT, say
 from transformers import (
     AutoModelForImageClassification,
@@ -26,6 +25,8 @@ from transformers import (
 
 from limen.curve import Share
 from limen.feature import scenes
+from limen.feature.data import truth
+from limen.feature.instances import precision
 from limen.feature.nets import shipped
 
 CARD = OUT / "MODEL_CARD.md"
@@ -69,7 +70,7 @@ def finder(name: str, folder: Path, count: int) -> list[str]:
     for part in np.arange(count).reshape(10, -1):
         drawn = scenes.draw(scenes.photographs(), "card", map(int, part), 96, (1, 5), 6)
         found = find(net, torch.from_numpy(np.stack([scene.image for scene in drawn])))
-        values.append(map50(drawn, found, "bbox" if boxes else "segm", 6))
+        values.append(precision(found, [*map(truth, drawn)], "boxes" if boxes else "masks").map50)
         say(f"{name} {values[-1]:.3f}")
     mean, half = np.mean(values), STUDENT * np.std(values, ddof=1) / len(values) ** 0.5
     title = "box mAP50" if boxes else "mask mAP50"

@@ -12,13 +12,14 @@ import numpy as np
 import scenery
 import torch
 from dense import COUNT, NAMES, NUMBERS, SIDE, WIDTHS, Data
-from precision import Found, map50
 from scenery import say
 from torch import Tensor, nn
 from transformers import RTDetrConfig, RTDetrForObjectDetection
 from transformers.models.rt_detr.image_processing_pil_rt_detr import RTDetrImageProcessorPil
 
 from limen import ident
+from limen.feature.data import truth
+from limen.feature.instances import Instances, precision
 from limen.feature.scenes import Scene
 
 RATE, BATCH = 1e-3, 16
@@ -58,7 +59,7 @@ def targets(known: Data) -> list[dict[str, Tensor]]:
     ]
 
 
-def find(net: RTDetrForObjectDetection, images: Tensor) -> list[Found]:
+def find(net: RTDetrForObjectDetection, images: Tensor) -> list[Instances]:
     """Return what the net finds in uint8 images: its 20 best pairs of query and class."""
     found = []
     for part in images.split(100):
@@ -66,15 +67,15 @@ def find(net: RTDetrForObjectDetection, images: Tensor) -> list[Found]:
             out = net(scenery.scaled(part))
         scores, at = out.logits.sigmoid().flatten(1).topk(20)
         boxes = out.pred_boxes.gather(1, (at // COUNT)[..., None].expand(-1, -1, 4))
-        corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1) * SIDE
-        found.extend(map(Found, scores.numpy(), (at % COUNT).numpy(), corners.numpy()))
+        corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1).double()
+        found.extend(map(Instances, (at % COUNT).numpy(), scores.double().numpy(), corners.numpy()))
     return found
 
 
 def validate(net: RTDetrForObjectDetection, seen: list[Scene]) -> float:
     """Return box mAP50 on scenes over validation photographs."""
     images = torch.from_numpy(np.stack([scene.image for scene in seen]))
-    return map50(seen, find(net, images), "bbox", COUNT)
+    return precision(find(net, images), [*map(truth, seen)], "boxes").map50
 
 
 def groups(net: RTDetrForObjectDetection) -> list[dict[str, object]]:

@@ -12,7 +12,6 @@ import numpy as np
 import scenery
 import torch
 from dense import COUNT, NAMES, NUMBERS, SIDE, Data
-from precision import Found, map50
 from scenery import say
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -20,6 +19,8 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation,
 from transformers.models.mask2former.image_processing_pil_mask2former import Mask2FormerImageProcessorPil
 
 from limen import ident
+from limen.feature.data import truth
+from limen.feature.instances import Instances, encoded, precision
 from limen.feature.nets import shipped
 from limen.feature.scenes import Scene
 
@@ -47,7 +48,7 @@ def make() -> Mask2FormerForUniversalSegmentation:
     )
 
 
-def find(net: Mask2FormerForUniversalSegmentation, images: Tensor) -> list[Found]:
+def find(net: Mask2FormerForUniversalSegmentation, images: Tensor) -> list[Instances]:
     """Return what the net finds in uint8 images: the best class of each query, masks at the image's size.
 
     The score is the chance of the class times the mean chance of the mask's pixels, as transformers has it.
@@ -62,14 +63,15 @@ def find(net: Mask2FormerForUniversalSegmentation, images: Tensor) -> list[Found
         chances, labels = out.class_queries_logits.softmax(-1)[..., :-1].max(-1)
         for score, label, mask in zip(chances * sure, labels, masks, strict=True):
             there = mask.any(-1).any(-1)
-            found.append(Found(score[there].numpy(), label[there].numpy(), masks=mask[there].numpy()))
+            masks_there = encoded(mask[there].numpy())
+            found.append(Instances(label[there].numpy(), score[there].double().numpy(), masks=masks_there))
     return found
 
 
 def validate(net: Mask2FormerForUniversalSegmentation, seen: list[Scene]) -> float:
     """Return mask mAP50 on scenes over validation photographs."""
     images = torch.from_numpy(np.stack([scene.image for scene in seen]))
-    return map50(seen, find(net, images), "segm", COUNT)
+    return precision(find(net, images), [*map(truth, seen)], "masks").map50
 
 
 def loss(net: Mask2FormerForUniversalSegmentation, images: Tensor, some: Data) -> Tensor:

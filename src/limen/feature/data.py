@@ -169,7 +169,7 @@ def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
     def reader(part: str) -> Reader:
         def read(index: int) -> Example:
             (scene,) = scenes.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
-            target = int(scene.labels[0]) if task.needs == "class" else _instances(scene)
+            target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
             return Example(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
 
         return read
@@ -177,7 +177,8 @@ def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
     return [reader(part) for part in PARTS]
 
 
-def _instances(scene: scenes.Scene) -> Instances:
+def truth(scene: scenes.Scene) -> Instances:
+    """Return what there is in a scene."""
     side = len(scene.image)
     ones, none = np.ones(len(scene.labels)), np.zeros(len(scene.labels), np.bool_)
     boxes = scene.boxes.astype(np.float64) / side
