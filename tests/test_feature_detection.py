@@ -188,18 +188,18 @@ def test_average_precision_is_what_a_hand_computes() -> None:
     expected = (5 * (51 + 50 * 2 / 3) + 5 * 51) / 101 / 10
     assert precision(found, truth, "boxes").map50_95 == pytest.approx(expected)
     assert DETECT.scores(found, truth) == {
-        "score": DETECT.score(found, truth),
+        "score": pytest.approx((51 + 50 * 2 / 3) / 101),
         "map50_95": pytest.approx(expected),
     }
     # a class of which there is no object does not count, one that is never found counts 0
     extra = [instances([0, 0, 0, 2], [one, [0.1, 0.5, 0.3, 0.9], nearly, one], [0.9, 0.8, 0.7, 1.0])]
-    assert DETECT.score(extra, truth) == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert DETECT.scores(extra, truth)["score"] == pytest.approx((51 + 50 * 2 / 3) / 101)
     more = [instances([0, 0, 1], [one, two, two])]
-    assert DETECT.score(found, more) == pytest.approx((51 + 50 * 2 / 3) / 101 / 2)
-    assert DETECT.score([instances([], [])], truth) == 0
-    assert DETECT.score([instances([], [])] * 2, [*truth, instances([], [])]) == 0
+    assert DETECT.scores(found, more)["score"] == pytest.approx((51 + 50 * 2 / 3) / 101 / 2)
+    assert DETECT.scores([instances([], [])], truth)["score"] == 0
+    assert DETECT.scores([instances([], [])] * 2, [*truth, instances([], [])])["score"] == 0
     with pytest.raises(InputError, match="None of 1 test images holds an object"):
-        DETECT.score(found, [instances([], [])])
+        DETECT.scores(found, [instances([], [])])["score"]
 
 
 def test_what_is_found_on_a_crowd_counts_neither_way() -> None:

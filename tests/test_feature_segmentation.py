@@ -145,7 +145,7 @@ def test_average_precision_is_what_a_hand_computes() -> None:
     expected = (4 * (51 + 50 * 2 / 3) + 6 * 51 / 3) / 101 / 10
     assert SEGMENT.scores([said], [truth])["map50_95"] == pytest.approx(expected)
     half = found([0, 0, 0], masks[[2, 2, 1]][:, ::2, ::2], [0.9, 0.8, 0.7])  # masks of half the size are brought to it
-    assert SEGMENT.score([half], [truth]) == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert SEGMENT.scores([half], [truth])["score"] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
 def test_answers_are_scored_by_class_and_mask() -> None:

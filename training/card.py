@@ -15,14 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from held_out import EQUAL, HELD_OUT, LEVELS, Cell
+from held_out import HELD_OUT, Cell, count, levels, shares
 from pairs import NAMES
-
-from limen import distortion
+from words import QUESTIONS
 
 DEMO = Path(__file__).resolve().parents[1] / "src" / "limen" / "data" / "demo"
 BEGIN, FINISH = "<!-- figures: written by training/card.py -->", "<!-- end of figures -->"
-TITLES = ("direct", "direct-implicit", "choice", "choice-implicit")
 SHOWN = (5, 10, 20, 35, 50, 70)
 
 
@@ -104,23 +102,9 @@ class Run:
         return max(zero, *(abs(direct - choice) for direct, choice in pairs))
 
 
-def count(name: str) -> int:
-    """Return the number of levels of a distortion."""
-    return len(distortion.find(name).ladder)
-
-
-def levels(name: str) -> list[int]:
-    """Return the levels of a distortion that are asked against level 0."""
-    return [level for level in LEVELS if level <= count(name)]
-
-
-def _least(values: dict[str, float]) -> str:
-    name = min(values, key=values.__getitem__)
-    return f"{values[name]:.2f} ({name})"
-
-
-def _most(values: dict[str, float]) -> str:
-    name = max(values, key=values.__getitem__)
+def _extreme(pick: Callable[..., str], values: dict[str, float]) -> str:
+    """Return the least or the largest value, as `pick` is min or max, and whose it is."""
+    name = pick(values, key=values.__getitem__)
     return f"{values[name]:.2f} ({name})"
 
 
@@ -138,19 +122,19 @@ def goals(run: Run) -> list[tuple[str, bool, str]]:
     minutes = facts["cpu_seconds"] / 60
     many = sum(share >= 0.9 for share in top.values())
     return [
-        ("false alarms at most .05 in every cell", max(alarms.values()) <= 0.05, _most(alarms)),
+        ("false alarms at most .05 in every cell", max(alarms.values()) <= 0.05, _extreme(max, alarms)),
         ("yes at the top at least .90 for nine of ten", many >= 9, f"{many} of 10"),
-        ("and at least .75 for all", min(top.values()) >= 0.75, _least(top)),
-        ("no curve falls back by more than .05", max(fall.values()) <= 0.05, _most(fall)),
-        ("implicit at the top at least .95 for all", min(implicit.values()) >= 0.95, _least(implicit)),
+        ("and at least .75 for all", min(top.values()) >= 0.75, _extreme(min, top)),
+        ("no curve falls back by more than .05", max(fall.values()) <= 0.05, _extreme(max, fall)),
+        ("implicit at the top at least .95 for all", min(implicit.values()) >= 0.95, _extreme(min, implicit)),
         (
             "half yes between level 2 and half the ladder for nine of ten",
             len(outside) <= 1,
             f"{10 - len(outside)} of 10" + "".join(f"; {name} {run.half(name):.0f}" for name in outside),
         ),
         ("no to another distortion: at least .95 pooled", run.denied() >= 0.95, f"{run.denied():.3f}"),
-        ("and in no cell below .5", max(crossed.values()) < 0.5, f"yes {_most(crossed)}"),
-        ("choice within .20 of direct at every level", max(apart.values()) <= 0.2, _most(apart)),
+        ("and in no cell below .5", max(crossed.values()) < 0.5, f"yes {_extreme(max, crossed)}"),
+        ("choice within .20 of direct at every level", max(apart.values()) <= 0.2, _extreme(max, apart)),
         ("at most 30 CPU minutes of training", minutes <= 30, f"{minutes:.1f}"),
         ("at most 60 ms a query", run.query_seconds <= 0.06, f"{1000 * run.query_seconds:.0f} ms"),
     ]
@@ -188,11 +172,11 @@ def figures(run: Run) -> list[str]:
                 f"{run.share(name, 0, top):.2f} ({top})",
             ]
         )
-        forms = [(title, again) for title in TITLES for again in (False, True)][1:]
+        forms = [(title, again) for title in QUESTIONS for again in (False, True)][1:]
         pairs = [[run.share(name, 0, level, *form) for level in (0, top)] for form in forms]
         wordings.append([name, *(f"{none:.2f}, {full:.2f}" for none, full in pairs)])
-        at = {share: max(1, round(share * top)) for share in (0.3, 0.5, 0.7, 1.0)}
-        same = [run.share(name, max(1, round(s * top)), max(1, round(s * top))) for s in EQUAL]
+        at = shares(name)
+        same = [run.share(name, level, level) for level in at.values()]
         alarms.append(
             [
                 name,

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pairs import NAMES
 from pictures import HELD_OUT, crop, photograph
+from words import QUESTIONS
 
 from limen import distortion, ident, question
 from limen.image import Image, Picture
@@ -124,15 +125,29 @@ class Bench:
         )
 
 
+def count(name: str) -> int:
+    """Return the number of levels of a distortion."""
+    return len(distortion.find(name).ladder)
+
+
+def levels(name: str) -> list[int]:
+    """Return the levels of a distortion that are asked against level 0."""
+    return [level for level in LEVELS if level <= count(name)]
+
+
+def shares(name: str) -> dict[float, int]:
+    """Return the levels of a distortion at `EQUAL` shares of its ladder."""
+    return {share: max(1, round(share * count(name))) for share in EQUAL}
+
+
 def wanted(name: str) -> Iterator[tuple[int, int, str, bool, str]]:
     """Return (base, level, question, paraphrase, distortion asked about) of every cell of a distortion."""
-    top = len(distortion.find(name).ladder)
-    at = {share: max(1, round(share * top)) for share in EQUAL}
+    top, at = count(name), shares(name)
     for title in ("direct", "choice"):
-        yield from ((0, level, title, False, name) for level in (0, *LEVELS) if level <= top)
+        yield from ((0, level, title, False, name) for level in (0, *levels(name)))
     for title in ("direct-implicit", "choice-implicit"):
         yield from ((0, level, title, False, name) for level in (0, top))
-    for title in ("direct", "direct-implicit", "choice", "choice-implicit"):
+    for title in QUESTIONS:
         yield from ((0, level, title, True, name) for level in (0, top))
         often = EQUAL if title.startswith("direct") else EQUAL[1::2]
         yield from ((at[share], at[share], title, False, name) for share in often)

@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from network import Packed
 from pairs import NAMES
-from words import ASK, Language
+from words import ASK, QUESTIONS, Language
 
 from limen import distortion
 from limen.image import Image
 
 SHARES = (0.1, 0.2, 0.4, 1.0)
-_TITLES = ("direct", "direct-implicit", "choice", "choice-implicit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def figures(packed: Packed, language: Language, images: list[Image]) -> Figures:
         kind = distortion.find(name)
         count = len(kind.ladder)
         others = [language.ask("direct", False, language.words[other]) for other in NAMES if other != name]
-        asked = [language.ask(title, False, language.words[name]) for title in _TITLES] + others
+        asked = [language.ask(title, False, language.words[name]) for title in QUESTIONS] + others
         at = [kind.render(image, f"watch {i}") for i, image in enumerate(images)]
         levels = [max(1, round(s * count)) for s in SHARES]
 

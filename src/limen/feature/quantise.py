@@ -286,7 +286,7 @@ class _Sum:
             actual_noise=mean[0],
             bits=mean[1],
             side_bits=mean[2],
-            score=task.score(self.answers, self.targets),
+            score=task.scores(self.answers, self.targets)["score"],
             discrepancy=mean[3],
             seed=seed,
             n=len(self.targets),

@@ -224,8 +224,9 @@ class SplitPoint:
     def _fit(self, outputs: Outputs, count: int) -> None:
         """See that the outputs are numbers that can be compared, sample by sample."""
         if any(value.shape[:1] != (count,) for value in outputs.values()):
-            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in outputs.items())
-            raise InputError(f"Outputs must have one row for each of {count} images, not {shapes}. Give `read`.")
+            raise InputError(
+                f"Outputs must have one row for each of {count} images, not {shapes_of(outputs)}. Give `read`."
+            )
         for name, value in outputs.items():
             if not bool(value.isfinite().all()):
                 raise InputError(
@@ -310,6 +311,11 @@ class SplitPoint:
                     f"{self.path!r} puts out numbers that are not finite. Check the weights and the images, and give "
                     "the network float32 weights."
                 )
+
+
+def shapes_of(outputs: Outputs) -> str:
+    """Return the outputs' names and shapes, for a message."""
+    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in outputs.items())
 
 
 def outputs_of(returned: Any) -> dict[str, Tensor]:

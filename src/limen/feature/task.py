@@ -75,12 +75,8 @@ class Task(Protocol):
         """Return one answer a sample, from which `score` is worked out; small, on the CPU."""
         ...
 
-    def score(self, answers: Sequence[Any], targets: Sequence[Any]) -> float:
-        """Return P_t over a set of images, larger is better."""
-        ...
-
     def scores(self, answers: Sequence[Any], targets: Sequence[Any]) -> Mapping[str, float]:
-        """Return `score` under that name, and further figures beside it where one does not say it all."""
+        """Return P_t over a set of images as `score`, larger is better, and what else there is to say of it."""
         ...
 
     def interval(self, answers: Sequence[Any], targets: Sequence[Any]) -> Interval | None:

@@ -11,7 +11,7 @@ from limen import registry
 from limen.curve import Interval, Share
 from limen.errors import InputError
 from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of
+from limen.feature.split import Outputs, outputs_of, shapes_of
 
 
 @registry.add("task", "classification")
@@ -38,9 +38,9 @@ class Classification:
         named = outputs_of(returned)
         logits = named.get("logits")
         if logits is None or logits.ndim != 2 or logits.shape[1] < 2 or "pred_boxes" in named:
-            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in named.items())
             raise InputError(
-                f"The head does not fit classification: it gives {shapes}, not logits (N, classes). Give another "
+                f"The head does not fit classification: it gives {shapes_of(named)}, "
+                "not logits (N, classes). Give another "
                 "--task, or a checkpoint with a classifier."
             )
         return {"logits": logits}
@@ -87,13 +87,9 @@ class Classification:
         """Return the top classes."""
         return [int(label) for label in outputs["logits"].argmax(1)]
 
-    def score(self, answers: Sequence[int], targets: Sequence[int]) -> float:
-        """Return top-1 accuracy."""
-        return self._share(answers, targets).value
-
     def scores(self, answers: Sequence[int], targets: Sequence[int]) -> dict[str, float]:
         """Return top-1 accuracy alone."""
-        return {"score": self.score(answers, targets)}
+        return {"score": self._share(answers, targets).value}
 
     def interval(self, answers: Sequence[int], targets: Sequence[int]) -> Interval | None:
         """Return the Wilson interval."""

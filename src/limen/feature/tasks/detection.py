@@ -17,7 +17,7 @@ from limen.errors import InputError
 from limen.feature import queries
 from limen.feature.instances import FOUND, Instances, f1_loss, precision
 from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of
+from limen.feature.split import Outputs, outputs_of, shapes_of
 
 SPREAD = 0.1  # of a box's side: moved by a third of its width (IoU .5) a box costs 3.6 nats
 FARTHEST = 10.0  # nats that a box costs which lies elsewhere
@@ -48,9 +48,9 @@ class Detection:
         named = outputs_of(returned)
         logits, boxes = named.get("logits"), named.get("pred_boxes")
         if logits is None or boxes is None or logits.ndim != 3 or boxes.shape != (*logits.shape[:2], 4):
-            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in named.items())
             raise InputError(
-                f"The head does not fit detection: it gives {shapes}, not logits (N, queries, classes) and pred_boxes "
+                f"The head does not fit detection: it gives {shapes_of(named)}, "
+                "not logits (N, queries, classes) and pred_boxes "
                 "(N, queries, 4). Give another --task, or a detector that gives queries (DETR, YOLOS, RT-DETR, ...)."
             )
         return {"logits": logits, "pred_boxes": boxes}
@@ -104,10 +104,6 @@ class Detection:
         corners = torch.cat([centres - sides / 2, centres + sides / 2], -1)
         columns = (labels.cpu().numpy(), scores.double().cpu().numpy(), corners.cpu().numpy())
         return [Instances(*row) for row in zip(*columns, strict=True)]
-
-    def score(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> float:
-        """Return mAP50."""
-        return precision(answers, targets, "boxes").map50
 
     def scores(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
         """Return mAP50, and mAP50-95, COCO's first figure."""

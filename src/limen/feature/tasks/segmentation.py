@@ -17,7 +17,7 @@ from limen.errors import InputError
 from limen.feature import queries
 from limen.feature.instances import FOUND, Instances, encoded, f1_loss, precision
 from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of
+from limen.feature.split import Outputs, outputs_of, shapes_of
 
 STRIDE = 4  # px of the image a cell of the mask
 WEIGHT = 10.0  # nats that a wholly wrong mask costs: overlap of one half costs 3.3
@@ -53,9 +53,9 @@ class Segmentation:
         logits, masks = named.get(CLASSES, named.get("logits")), named.get(MASKS, named.get("pred_masks"))
         fit = logits is not None and masks is not None and logits.ndim == 3 and masks.ndim == 4
         if logits is None or masks is None or not fit or masks.shape[:2] != logits.shape[:2]:
-            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in named.items())
             raise InputError(
-                f"The head does not fit segmentation: it gives {shapes}, not {CLASSES} (N, queries, classes + 1) and "
+                f"The head does not fit segmentation: it gives {shapes_of(named)}, "
+                f"not {CLASSES} (N, queries, classes + 1) and "
                 f"{MASKS} (N, queries, h, w). Give another --task, or Mask2Former, MaskFormer or the like."
             )
         return {CLASSES: logits, MASKS: masks}
@@ -118,10 +118,6 @@ class Segmentation:
     def answers(self, outputs: Outputs) -> list[Instances]:
         """Return what was found, one of each query whose mask is not empty, whatever the score."""
         return _found(outputs, 0.0)
-
-    def score(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> float:
-        """Return mAP50."""
-        return precision(answers, targets, "masks").map50
 
     def scores(self, answers: Sequence[Instances], targets: Sequence[Instances]) -> dict[str, float]:
         """Return mAP50, and mAP50-95, COCO's first figure."""
