@@ -19,6 +19,7 @@ from limen.trial import Answer, Attempt
 # A busy machine is no failure; in CI the examples are the same each time, elsewhere they search on.
 settings.register_profile("limen", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=2000)  # make test-fuzz
 settings.load_profile("ci" if os.environ.get("CI") else "limen")
 
 

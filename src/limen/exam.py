@@ -21,6 +21,7 @@ from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.examining import arrival, perception, questions, settings
 from limen.examining.evidence import Evidence, Result, Stage, Status
 from limen.examining.questions import MOST, Item
+from limen.loop import finish
 from limen.observer import Observer, Reply
 from limen.store import Store
 from limen.trial import Answer, Attempt
@@ -213,7 +214,7 @@ def examine(name: str, options: Mapping[str, Any] | None = None) -> Exam:
         async with observers.make(name, options or {}) as observer:
             return await hold(observer)
 
-    return asyncio.run(run())
+    return finish(run())
 
 
 # --- in a run ---

@@ -6,8 +6,7 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from limen import procedure as procedures
 from limen import question as questions
 from limen import source as sources
 from limen.errors import InputError, StoreError
+from limen.loop import finish
 from limen.observer import Observer
 from limen.procedure import Method
 from limen.question import Order, Question
@@ -155,7 +155,7 @@ class Study:
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
-            _finish(self._run(store, progress, watch, None if offline else examine, offline))
+            finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
     async def _run(
@@ -231,17 +231,6 @@ class Study:
 
 def _left(session: Session, turn: Turn, kind: str, detail: str) -> Unfinished:
     return Unfinished(session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail)
-
-
-def _finish(work: Coroutine[None, None, None]) -> None:
-    """Run to the end, also from within a running event loop (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()
 
 
 def _make_observer(entry: str | dict[str, Any]) -> Observer:

@@ -1,6 +1,5 @@
 """For tests, yours and ours: read an answer, make a stimulus, simulate a procedure, check a plug-in's contract."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,6 +15,7 @@ from limen.belief import Prior
 from limen.errors import InputError
 from limen.image import Image, Picture
 from limen.ladder import Ladder
+from limen.loop import finish
 from limen.procedure import Method, Probe, Result
 from limen.question import Query
 from limen.reading import Flag, Verdict
@@ -224,4 +224,4 @@ def check_observer(name: str, settings: dict[str, Any] | None = None) -> None:
             assert ident.digest(dict(observer.fingerprint())) == print_, f"{name}: its fingerprint changes"
             assert observer.concurrency >= 1, f"{name}: concurrency is {observer.concurrency}"
 
-    asyncio.run(talk())
+    finish(talk())

@@ -3,7 +3,6 @@
 Rows are numbers by name, of one seed each; means and intervals over seeds are the report's.
 """
 
-import asyncio
 import functools
 import math
 import statistics
@@ -30,6 +29,7 @@ from limen.feature.tolerance import Tell, Tolerance, quiet
 from limen.feature.training import CLEAN
 from limen.image import digest as image_digest
 from limen.image import png
+from limen.loop import finish
 
 CALIBRATED = ("flat", "fisher", "learned", "learned-magnitude", "learned-information")  # where a run has them, else all
 STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
@@ -394,6 +394,6 @@ def _draw(run: Run) -> None:
     rows = {}
     for place, (label, image) in enumerate(drawn):
         digest = image_digest(image)
-        asyncio.run(run.store.keep(digest, png(image)))
+        finish(run.store.keep(digest, png(image)))
         rows[f"{place:03}"] = {"place": place, "label": label, "digest": digest}
     run.store.add_measurements("picture", rows)
