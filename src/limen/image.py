@@ -124,6 +124,28 @@ def _too_large(name: str, size: str = "") -> str:
     return f"{name}: {size or 'its size'} is over {LARGEST // 1_000_000} million pixels. Scale it down first."
 
 
+def scale_down(image: Image, side: int) -> Image:
+    """Return the image with its longer side brought to `side` px if it is longer (Lanczos, on encoded values).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        side: in px, at least 32.
+
+    Raises:
+        InputError: the shorter side would be under 32 px.
+    """
+    height, width, _ = image.shape
+    if max(height, width) <= side:
+        return image
+    size = (max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width))))
+    if min(size) < SMALLEST:
+        raise InputError(
+            f"{width}x{height} pixels scaled to {side} px a side are {size[0]}x{size[1]}, under {SMALLEST} px. Crop "
+            "the image, or allow a longer side."
+        )
+    return np.array(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
+
+
 def digest(image: Image) -> str:
     """Return 32 hexadecimal digits that stand for the pixels: what was shown, whatever file carried it."""
     hasher = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}".encode())

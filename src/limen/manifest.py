@@ -54,6 +54,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     """
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
+    same(path, "max_side", there.get("max_side", 0), mine.get("max_side", 0))
     changed = {}
     for entry in ("distortions", "questions", "sources"):
         changed[entry] = dict(there[entry])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.observer import Observer, Reply
+from limen.pixels import PixelBudget
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
 from limen.reading import Flag, Verdict
@@ -71,6 +73,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not say its size
 GREEDY_DRAWS = 1  # draws of one pair after the first that differ though the model is greedy: the pair swapped
 
 
@@ -95,6 +98,7 @@ class Session:
         budget: bytes left for keeping references.
         identical_pairs: whether to show references with themselves.
         look_ahead: how many asks to foresee and put while the one that is needed is under way.
+        room: what series under way share of pixels in flight.
     """
 
     observer: Observer
@@ -106,6 +110,7 @@ class Session:
     budget: float
     identical_pairs: bool
     look_ahead: int = 0
+    room: PixelBudget = field(default_factory=lambda: PixelBudget(sys.maxsize))
     flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
     silent: int = 0  # queries since the last answer
     kept: set[str] = field(default_factory=set)
@@ -120,6 +125,12 @@ class Session:
             The verdicts on what was asked: pairs of equal pixels were not, and teach nothing.
         """
         talk = _Talk(self, turn.question, turn.series)
+        try:
+            return await self._through(talk, turn, method)
+        finally:
+            talk.close()
+
+    async def _through(self, talk: "_Talk", turn: Turn, method: Method) -> Verdicts:
         course = begin(method, turn.series.distortion.ladder, turn.prior)
         known: dict[Probe, Verdict] = {}
         found: Result
@@ -249,11 +260,19 @@ class _Talk:
         self._session, self._question, self._series = session, question, series
         self._stimuli: Callable[[int], Picture] | None = None
         self._opening = threading.Lock()
+        self._entering = asyncio.Lock()
+        self._room = 0  # taken of the session's
         self.floor: set[Probe] = set()
         self._known: dict[tuple[Probe, bool, int], Trial] = {
             (Probe(t.reference, t.level, t.draw), t.again, t.part): t
             for t in session.store.trials(session.observer.name, question.name, series.id)
         }
+
+    def close(self) -> None:
+        """Let go of the pixels, so that the next series may load its own."""
+        self._stimuli = None
+        self._session.room.give_back(self._room)
+        self._room = 0
 
     async def verdicts(self, probes: tuple[Probe, ...]) -> dict[Probe, Verdict]:
         if len(probes) == 1:
@@ -267,7 +286,7 @@ class _Talk:
         """Get the answers to one ask into the store, without making it a trial."""
         if self._recorded(probe, again=False) is not None:
             return
-        reference, stimulus = await asyncio.to_thread(self._pictures, probe)
+        reference, stimulus = await self._pictures(probe)
         if probe.level != probe.reference and reference.digest == stimulus.digest:
             return
         for part, query in enumerate(self._queries(probe, False, reference, stimulus)):
@@ -293,7 +312,7 @@ class _Talk:
         known = self._recorded(probe, again)
         if known is not None:
             return known
-        reference, stimulus = await asyncio.to_thread(self._pictures, probe)
+        reference, stimulus = await self._pictures(probe)
         if probe.level != probe.reference and reference.digest == stimulus.digest:
             await self._session.store.add(self._trial(probe, again, 0, ""))
             return ()
@@ -331,7 +350,15 @@ class _Talk:
             self._session.progress.replayed += 1
         return tuple(answers) or None
 
-    def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
+    async def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
+        """Return both pictures of a probe, drawn in a thread, when there is room for the series."""
+        async with self._entering:
+            if not self._room:
+                width, height = self._series.reference.size
+                self._room = await self._session.room.take(width * height or UNKNOWN)
+        return await asyncio.to_thread(self._drawn, probe)
+
+    def _drawn(self, probe: Probe) -> tuple[Picture, Picture]:
         with self._opening:
             if self._stimuli is None:
                 self._stimuli = self._series.open()

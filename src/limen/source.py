@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from limen import registry
+from limen import ident, registry
 from limen.errors import InputError, UnknownNameError
-from limen.image import SUFFIXES, digest, load
+from limen.image import SUFFIXES, Image, digest, load, scale_down
+
+PICTURES = frozenset({"image", "pair", "scored pair"})  # kinds of reference that are loaded as pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Reference:
         strength: of the one level of a scored pair (an opinion score); None elsewhere.
         source: the registered name of where it comes from.
         licence: stated for this very reference; "" where the source's counts.
+        size: of its pictures, width and height in px; (0, 0) where it is not known before they are loaded.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Reference:
     strength: float | None = None
     source: str = "folder"
     licence: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ def collect(
     limit: int = 0,
     progress: Callable[[str], None] = lambda name: None,
     kinds: Collection[str] | None = None,
+    max_side: int = 0,
 ) -> Found:
     """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
 
@@ -121,6 +126,8 @@ def collect(
         limit: at most so many good references of each kind; 0 for no limit.
         progress: called with each reference's name.
         kinds: of references wanted; None for all.
+        max_side: photographs are scaled down to that many px on the longer side; 0 leaves them as they are. Views of
+            scenes are drawn at a size of their own.
 
     Raises:
         InputError: a place does not exist, or nothing usable is left.
@@ -138,6 +145,11 @@ def collect(
             other[item.source, item.kind] += 1
             continue
         progress(item.name)
+        if max_side:
+            item = scaled_down(item, max_side)
+            if isinstance(item, Refusal):
+                refused.append(item.line)
+                continue
         if limit and count[item.kind] >= limit:
             if kinds is None or all(count[kind] >= limit for kind in kinds):
                 break
@@ -201,10 +213,44 @@ def beside(place: str, folder: Path) -> str:
 def of_file(file: Path, name: str) -> Reference | Refusal:
     """Return the reference that an image file is, or why it is none."""
     try:
-        return Reference(readable(name), digest(load(file)), functools.partial(load, file))
+        image = load(file)
+        return Reference(readable(name), digest(image), functools.partial(load, file), size=size_of(image))
     except InputError as error:
         text = str(error)
         return Refusal(text if name == file.name else f"{readable(name)}: {text.removeprefix(file.name + ': ')}")
+
+
+def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
+    """Return what is shown instead of a reference where its longer side may have `side` px, or why nothing can be.
+
+    Its digest is that of the pixels shown: scaled and unscaled photographs never share an answer.
+    """
+    if reference.kind not in PICTURES or 0 < max(reference.size) <= side:
+        return reference
+    load = functools.partial(_smaller, reference.load, side)
+    try:
+        loaded = load()
+    except InputError as error:
+        return Refusal(f"{reference.name}: {error}")
+    size = size_of(loaded[0] if isinstance(loaded, tuple) else loaded)
+    return replace(reference, digest=digest_of(loaded), load=load, size=size)
+
+
+def _smaller(load: Callable[[], Any], side: int) -> Any:
+    loaded = load()
+    if isinstance(loaded, tuple):
+        return tuple(scale_down(image, side) for image in loaded)
+    return scale_down(loaded, side)
+
+
+def digest_of(loaded: Image | tuple[Image, ...]) -> str:
+    """Return the digest of what the source of an image, or of a pair, loads."""
+    return ident.digest([digest(one) for one in loaded]) if isinstance(loaded, tuple) else digest(loaded)
+
+
+def size_of(image: Image) -> tuple[int, int]:
+    """Return an image's width and height."""
+    return image.shape[1], image.shape[0]
 
 
 def readable(name: str) -> str:

@@ -20,8 +20,10 @@ from limen import procedure as procedures
 from limen import question as questions
 from limen import source as sources
 from limen.errors import InputError, StoreError
+from limen.image import SMALLEST
 from limen.loop import finish
 from limen.observer import Observer
+from limen.pixels import PixelBudget, announcement
 from limen.procedure import Method
 from limen.question import Order, Question
 from limen.session import Progress, Session, Unanswered, Unfinished, Watch
@@ -56,6 +58,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         identical_pairs: also show each reference with itself, for the false-alarm rate.
         look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
             for more questions. Where calls are paid, leave it at 0.
+        max_side: photographs are scaled down to at most so many px on the longer side before anything is done to them;
+            0 leaves them as they are. What is shown is another picture then, with digests and answers of its own.
+        megapixels_in_flight: of all series under way together; the next one waits. Each takes up to 50 MB of memory. A
+            photograph that is larger goes alone.
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
         exam: whether the command line examines each observer before its first question (`limen exam`); from Python
             give `run` what examines (`examine=limen.exam.keep`).
@@ -73,6 +79,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
+    max_side: Annotated[int, msgspec.Meta(ge=0, le=2**16)] = 0
+    megapixels_in_flight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 48.0
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
     exam: bool = True
     floor: bool = True
@@ -117,7 +125,11 @@ class Study:
                 raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
         if len({observer.name for observer in seen}) < len(seen):
             raise InputError("Two observers of the study have one name. Give one of them another name or model.")
-        found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds})
+        if 0 < spec.max_side < SMALLEST:
+            raise InputError(
+                f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
+            )
+        found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds}, spec.max_side)
         series = tuple(
             Series(reference, kind, spec.seed)
             for reference in found.references
@@ -148,15 +160,26 @@ class Study:
             FatalObserverError: an observer would answer no question; what was answered is kept.
         """
         progress = Progress(len(self.series) * len(self.questions) * len(self.observers), refused=self.refused)
+        progress.notices += self._announced()
         kinds = {series.distortion.name: series.distortion for series in self.series}.values()
         name = str(self.spec.procedure.get("name", "skip"))
         given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
         mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
+        mine |= {"max_side": self.spec.max_side} if self.spec.max_side else {}
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
             store.add_series(_row(series) for series in self.series)
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
+
+    def _pixels(self) -> PixelBudget:
+        return PixelBudget(max(1, round(self.spec.megapixels_in_flight * 1e6)))
+
+    def _announced(self) -> list[str]:
+        """Return what a person should know of the photographs' sizes."""
+        sizes = {one.reference.digest: one.reference.size for one in self.series}.values()
+        told = announcement(sizes, self.spec.megapixels_in_flight, self.spec.max_side)
+        return [told] if told else []
 
     async def _run(
         self, store: Store, progress: Progress, watch: Watch, examine: Examine | None, offline: bool
@@ -188,7 +211,7 @@ class Study:
                 watch(progress)
                 session = Session(
                     observer, ident.digest(fingerprint), store, progress, watch, offline, budget,
-                    self.spec.identical_pairs, self.spec.look_ahead,
+                    self.spec.identical_pairs, self.spec.look_ahead, self._pixels(),
                 )  # fmt: skip
                 await self._observe(session)
                 budget = session.budget

@@ -41,6 +41,10 @@ UNFINISHED = 2
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
 @click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many references of each kind, in order (0: all).")
+@click.option(
+    "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
+)
+@click.option("--megapixels-in-flight", type=float, help="Of all series under way, which bounds memory (48).")
 @click.option("--seed", type=int, help="Of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
@@ -212,6 +216,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "order": given["order"],
         "limit": given["limit"],
         "seed": given["seed"],
+        "max_side": given["max_side"],
+        "megapixels_in_flight": given["megapixels_in_flight"],
         "look_ahead": given["look_ahead"],
         "identical_pairs": False if given["no_identical_pairs"] else None,
         "keep_megabytes": 0 if given["no_keep_references"] else None,

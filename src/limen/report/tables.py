@@ -256,8 +256,9 @@ def sentence(analysis: Analysis) -> str:
     kinds = ", ".join(f"{name} v{kind['version']}" for name, kind in manifest["distortions"].items())
     asked = ", ".join(f"{name} ({question['order']})" for name, question in manifest["questions"].items())
     references = len({outcome.series.picture for outcome in analysis.outcomes})
+    scaled = f" scaled to {manifest['max_side']} px a side at most" if manifest.get("max_side") else ""
     return (
-        f"{heading(manifest)} of {', '.join(manifest['observers'])} over {references} references, "
+        f"{heading(manifest)} of {', '.join(manifest['observers'])} over {references} references{scaled}, "
         f"measured with limen {manifest['limen']} (procedure {manifest['procedure']['name']}: {settings}; "
         f"question {asked}; distortions {kinds}; reader v{manifest['reader']}; seed {manifest['seed']})."
     )

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from limen import ident
 from limen.errors import InputError
-from limen.image import Image, digest
-from limen.source import Reference, Refusal, readable
+from limen.image import Image
+from limen.source import Reference, Refusal, digest_of, readable, size_of
 
 Two = tuple[Image, Image]
 
@@ -33,4 +32,5 @@ def of_two(
             f"{name}: its pictures have {sizes} pixels, and size alone would tell them apart. Leave it out, or crop "
             "both alike."
         )
-    return Reference(name, ident.digest([digest(first), digest(second)]), load, kind=kind, strength=strength)
+    whole = digest_of((first, second))
+    return Reference(name, whole, load, kind=kind, strength=strength, size=size_of(first))

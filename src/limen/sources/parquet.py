@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limen.errors import InputError
 from limen.image import Image, digest
-from limen.source import Reference, Refusal, source
+from limen.source import Reference, Refusal, size_of, source
 from limen.sources import _cells
 from limen.sources._listed import there
 
@@ -34,7 +34,8 @@ def parquet(path: str) -> Iterator[Reference | Refusal]:
 def _reference(name: str, column: str, place: _cells.Place, cells: list[object]) -> Reference | Refusal:
     name = f"{name}/{place.index}"
     try:
-        return Reference(name, digest(_cells.image(cells[0], name)), functools.partial(_load, place, column, name))
+        image = _cells.image(cells[0], name)
+        return Reference(name, digest(image), functools.partial(_load, place, column, name), size=size_of(image))
     except InputError as error:
         return Refusal(str(error))
 

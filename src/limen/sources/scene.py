@@ -21,7 +21,7 @@ def scene(path: str) -> Iterator[Reference | Refusal]:
     names = [path] if path else list(registry.every("scene"))
     of_each = [scenes.views(name, factor, VIEWS) for factor in scenes.MOTIONS for name in names]
     for view in itertools.chain.from_iterable(zip(*of_each, strict=True)):  # so that a limit takes some of each
-        yield Reference(view.name, view.digest, functools.partial(_itself, view), kind=view.factor)
+        yield Reference(view.name, view.digest, functools.partial(_itself, view), kind=view.factor, size=view.size)
 
 
 def _itself(view: scenes.View) -> scenes.View:

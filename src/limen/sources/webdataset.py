@@ -7,7 +7,7 @@ from pathlib import Path
 
 from limen.errors import InputError
 from limen.image import SUFFIXES, Image, decode, digest
-from limen.source import Reference, Refusal, readable, source
+from limen.source import Reference, Refusal, readable, size_of, source
 from limen.sources._listed import LARGEST_PICTURE, lacking, relative, there
 
 EXPECTED = "a .tar file, or a folder of .tar shards, uncompressed, with pictures such as 0001.jpg"
@@ -92,7 +92,8 @@ def _member(shard: Path, name: str, extension: str, member: tarfile.TarInfo) -> 
         return Refusal(f"{shown}: {error}.")
     load = functools.partial(_load, shard, member.offset_data, member.size, shown)
     try:
-        return Reference(shown, digest(load()), load)
+        image = load()
+        return Reference(shown, digest(image), load, size=size_of(image))
     except InputError as error:
         return Refusal(str(error))
 
