@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 import limen
-from limen import ident
+from limen import entries, ident
 from limen.distortion import Distortion
 from limen.errors import StoreError
 from limen.procedure import Method
@@ -50,8 +50,10 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     """Return the entries of the manifest `there` with the distortions, questions and sources that `mine` adds.
 
     Raises:
-        StoreError: the directory holds another study, naming the first thing that differs.
+        StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
+            limen writes it.
     """
+    entries.check(path, dict(there))
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
     changed = {}
