@@ -4,7 +4,6 @@ import datetime
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,16 @@ import msgspec
 import orjson
 
 import limen
-from limen import entries, ident
+from limen import drawing, entries, ident
 from limen.distortion import Distortion
+from limen.drawing import versions
 from limen.errors import StoreError
 from limen.procedure import Method
 from limen.question import Question
 from limen.reading import READER_VERSION
 from limen.source import Source
+
+__all__ = ["describe", "git_revision", "merged", "same", "versions"]
 
 
 def describe(
@@ -30,12 +32,13 @@ def describe(
     sources: Iterable[Source] = (),
 ) -> dict[str, Any]:
     """Return the manifest of a new run; observers enter theirs when they begin."""
+    kinds = list(kinds)
     settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
     return {
         "limen": limen.__version__,
         "git": git_revision(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()} | versions("numpy", "pillow", "segno"),
+        "versions": {"python": platform.python_version()} | drawing.libraries(kinds),
         "reader": READER_VERSION,
         "procedure": {"name": procedure, **settings},
         "seed": seed,
@@ -71,17 +74,6 @@ def same(path: Path, what: str, there: object, given: object) -> None:
             f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "
             "Give another --out."
         )
-
-
-def versions(*names: str) -> dict[str, str]:
-    """Return the versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _ladder(kind: Distortion) -> dict[str, Any]:
