@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limen.errors import StoreError
-from limen.journal import COUNT, Count, logged
+from limen.journal import COUNT, Count
 
 UNCLOSED = "unclosed"  # an entry of the manifest while the run is written, and after it was killed
 TABLES = """
@@ -90,12 +90,19 @@ def begun(manifest: Mapping[str, Any]) -> bool:
 
 
 def check(
-    path: Path, manifest: Mapping[str, Any], reader: sqlite3.Connection, counted: Count | None, unclosed: bool
+    path: Path, manifest: Mapping[str, Any], reader: sqlite3.Connection, counted: Count | None, bare: bool
 ) -> None:
     """Raise `StoreError` where a database is not limen's, or holds less than was answered.
 
     A process that was killed leaves its log (trials.db-wal), or whoever reads the run next folds it into the database;
     so a run that was never closed, has no log, and was not counted either, was copied without it.
+
+    Args:
+        path: the run directory.
+        manifest: what it says.
+        reader: of the database.
+        counted: what was written down about it, if anything was.
+        bare: whether the run was not closed and had no log when it was opened.
     """
     file = path / "trials.db"
     kinds = dict(reader.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view', 'trigger')"))
@@ -115,7 +122,7 @@ def check(
                 f"{there.measurements:,} of {counted.measurements:,} rows of numbers: it lost its journal, or is an "
                 f"older copy. {advice}. To go on without what is lost, and pay for it again, delete {COUNT}."
             )
-    elif unclosed and logged(file) and not file.with_name("trials.db-wal").exists():
+    elif bare:
         raise StoreError(
             f"{file} was copied without its journal while the run was being written, or after it was killed: answers "
             f"may be missing. {advice}. To go on without what is lost, and pay for it again, delete the entry "

@@ -25,7 +25,7 @@ import orjson
 
 from limen import entries, journal, soundness
 from limen.entries import SCHEMA
-from limen.errors import StoreError
+from limen.errors import StoreError, without_paths
 from limen.journal import Count
 from limen.soundness import COLUMNS, UNCLOSED
 from limen.trial import Answer, Attempt, Trial
@@ -89,12 +89,13 @@ class Store:
             StoreError: it is not a run, a newer limen made it, or what was answered is not all there.
         """
         manifest = entries.read(path)
-        counted, unclosed = Count.read(path), manifest.pop(UNCLOSED, False)
         file = path / "trials.db"
+        counted, bare = Count.read(path), not file.with_name("trials.db-wal").exists()
+        unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
         with contextlib.ExitStack() as held:
             try:
                 reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
-                soundness.check(path, manifest, reader, counted, bool(unclosed))
+                soundness.check(path, manifest, reader, counted, unclosed)
             except sqlite3.Error as error:
                 raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy.") from None
             held.pop_all()
@@ -174,7 +175,8 @@ class Store:
             asked = astuple(trial)[:-1]
             statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
         for attempt in attempts:
-            tried = (trial.observer, trial.series, trial.key, *astuple(attempt), now)
+            about = (attempt.outcome, without_paths(attempt.detail), attempt.seconds)
+            tried = (trial.observer, trial.series, trial.key, *about, now)
             columns = "observer, series, key, outcome, detail, seconds, at"
             statements.append((f"INSERT INTO attempt ({columns}) VALUES ({_marks(tried)})", tried))
         await asyncio.wrap_future(self._send(statements))
@@ -236,10 +238,10 @@ class Store:
                 for _, future in work:
                     future.set_exception(failure)
             else:
-                for _, future in work:
-                    future.set_result(None)
                 count = count.after(connection, any(" measurement " in statement for statement, _ in done))
                 counter.write(count)
+                for _, future in work:
+                    future.set_result(None)
         connection.close()
 
     # --- read ---

@@ -76,12 +76,14 @@ def changes(draw: st.DrawFn, whole: dict[str, Any]) -> dict[str, Any]:
         if kind == "delete":
             del holder[path[-1]]
         elif kind == "replace":
-            holder[path[-1]] = draw(st.sampled_from(ODD))
+            holder[path[-1]] = copy.deepcopy(draw(st.sampled_from(ODD)))
         elif kind == "swap":
             other = draw(st.sampled_from(spots))
             holder[path[-1]] = copy.deepcopy(at(content, other))
         elif isinstance(holder, dict):
-            holder[draw(st.sampled_from(("new", "", "\x07", "wing", "exams", "unclosed")))] = draw(st.sampled_from(ODD))
+            holder[draw(st.sampled_from(("new", "", "\x07", "wing", "exams", "unclosed")))] = copy.deepcopy(
+                draw(st.sampled_from(ODD))
+            )
     return content
 
 
