@@ -233,12 +233,12 @@ class Store:
                     done = [statement for statements, _ in work for statement in statements]
                     for statement, row in done:
                         connection.execute(statement, row)
+                count = count.after(connection, any(" measurement " in statement for statement, _ in done))
             except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
                 failure = StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
             else:
-                count = count.after(connection, any(" measurement " in statement for statement, _ in done))
                 counter.write(count)
                 for _, future in work:
                     future.set_result(None)
@@ -248,7 +248,8 @@ class Store:
 
     def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._reader.execute(statement, given)
+            for row in self._reader.execute(statement, given):  # noqa: UP028 - `yield from` closes the cursor too late
+                yield row
         except sqlite3.Error as error:
             raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
 

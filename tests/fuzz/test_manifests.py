@@ -19,8 +19,8 @@ from limen.study import Spec, Study
 
 ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 50, 10**6, 2**63, 2**64 - 1, -(2**63), 0.0, 0.5, -1.5, 1e308, 5e-324, "", "a",
-    "blur",    "scan", "psi", "../../etc/passwd", "\x00", "\x1b[2J\r\n", "<script>", "é" * 300, [], [0], [None] * 3, [[]], {},
-    {"name": "scan"}, {"": {}}, [1e308, 2e307], {"a": [1, {"b": None}]},
+    "blur", "scan", "../../etc/passwd", "\x00", "\x1b[2J\r\n", "<script>", "é" * 300, [], [0], [None] * 3, [[]],
+    "psi", {}, {"name": "scan"}, {"": {}}, [1e308, 2e307], {"a": [1, {"b": None}]},
 )  # fmt: skip
 Path_ = tuple[str | int, ...]
 
