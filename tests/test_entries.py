@@ -121,6 +121,8 @@ def test_what_is_no_file(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(run, "manifest.json is no file")
 
 
+FLOOR = """INSERT INTO measurement SELECT 'floor', 'k', CAST('{"observer": "o", "series": "' || id || '", "first": 1,
+"sent_db": [1.0], "seen_db": [null], "size": [8, 8], "pixels": ""}' AS BLOB) FROM series LIMIT 1"""
 PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BLOB) FROM query LIMIT 1"
 
 
@@ -144,6 +146,8 @@ PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BL
         (PRIOR.format('{"levels": 1}'), "what a wave begins with cannot be read"),
         (PRIOR.format('{"levels": 9, "guess": 0, "series": 8, "cells": []}'), "a prior of 'jpeg', wave 1"),
         (PRIOR.format('{"levels": 100, "guess": 0, "series": 8, "cells": [[999, 1, [1]]]}'), "that fits no ladder"),
+        (FLOOR, "the floor 'k' has not the levels of its series"),
+        (FLOOR.replace("floor", "calibration"), r"'k' of 'calibration' the entry 'criterion' is missing"),
         ("CREATE VIEW song AS SELECT 1", "holds a view or a trigger"),
         ("ALTER TABLE answer RENAME COLUMN p_yes TO maybe", "no such column: p_yes"),
         ("DROP TABLE query", "no such table: query"),
@@ -160,6 +164,7 @@ def read(store: Store) -> None:
     analyse(store)
     store.measurements("floor")
     store.measurements("exam")
+    store.measurements("calibration")
 
 
 def test_every_command_tells_it_in_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,6 +108,12 @@ class _Floor(msgspec.Struct):
     pixels: _Text
 
 
+class _Criterion(msgspec.Struct):
+    """What an observer that answers with a number is judged by."""
+
+    criterion: float
+
+
 class _Answer(msgspec.Struct):
     """An answer (`limen.trial.Answer`)."""
 
@@ -133,7 +139,7 @@ class _Examined(msgspec.Struct):
     answer: _Answer | None = None
 
 
-_ROWS: dict[str, type[msgspec.Struct]] = {"floor": _Floor, "exam": _Examined}
+_ROWS: dict[str, type[msgspec.Struct]] = {"floor": _Floor, "calibration": _Criterion, "exam": _Examined}
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -306,7 +306,7 @@ class Store:
     def lanes(self) -> tuple[tuple[str, str], ...]:
         """Return which observers were asked which questions."""
         self._check("query")
-        return tuple(self._rows("SELECT DISTINCT observer, question FROM query ORDER BY 1, 2"))  # type: ignore[arg-type]
+        return tuple(self._rows("SELECT DISTINCT observer, question FROM query ORDER BY 1, 2"))
 
     def waves(self, observer: str, question: str) -> dict[str, int]:
         """Return to which wave each series belongs, for procedures that learn in waves."""
@@ -338,7 +338,13 @@ class Store:
             return {}
         self._check("measurement")
         rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
-        return {key: entries.row(self.path / "trials.db", stage, key, content) for key, content in rows}
+        found = {key: entries.row(self.path / "trials.db", stage, key, content) for key, content in rows}
+        levels = {row.id: row.levels for row in self.series()} if stage == "floor" else {}
+        for key, row in found.items():
+            of = levels.get(row["series"]) if levels else None
+            if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
+                raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
+        return found
 
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""
