@@ -96,8 +96,8 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
             raise _unsound(store, f"a series of {row.distortion!r} with {row.levels} levels")
-    for observer, name in store.lanes():
-        if observer not in store.manifest["observers"] or name not in store.manifest["questions"]:
+    for observer, name in sorted(store.lanes()):
+        if observer not in store.manifest["observers"] or name not in ("", *store.manifest["questions"]):
             raise _unsound(store, f"trials of {observer!r} under {name!r}")
     for name, asked in sorted(store.manifest["questions"].items()):
         question = questions.find(name, Order(asked["order"]))

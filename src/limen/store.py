@@ -303,10 +303,12 @@ class Store:
             row[0] for row in self._rows("SELECT DISTINCT question FROM query WHERE observer = ?", (observer,))
         )
 
-    def lanes(self) -> tuple[tuple[str, str], ...]:
-        """Return which observers were asked which questions."""
-        self._check("query")
-        return tuple(self._rows("SELECT DISTINCT observer, question FROM query ORDER BY 1, 2"))
+    def lanes(self) -> frozenset[tuple[str, str]]:
+        """Return which observers were asked which questions, or ("") tried to."""
+        self._check("query", "attempt")
+        asked = self._rows("SELECT DISTINCT observer, question FROM query")
+        tried = self._rows("SELECT DISTINCT observer, '' FROM attempt")
+        return frozenset((observer, question) for rows in (asked, tried) for observer, question in rows)
 
     def waves(self, observer: str, question: str) -> dict[str, int]:
         """Return to which wave each series belongs, for procedures that learn in waves."""

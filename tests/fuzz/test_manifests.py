@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from limen import exam
 from limen.errors import LimenError
+from limen.printing import tame
 from limen.report.build import Report
 from limen.study import Spec, Study
 
@@ -58,7 +59,7 @@ def read_all(run: Path) -> None:
         with Report.open((run,)) as report:
             report.data()
     except LimenError as error:
-        told = str(error)
+        told = tame(str(error))
     assert len(told.splitlines()) == 1
 
 
