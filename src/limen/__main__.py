@@ -11,9 +11,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 def main() -> None:
     """Run the command line."""
     try:
+        from limen import stopping
         from limen.cli import run
 
-        code = run(sys.argv[1:])
+        with stopping.heeding():
+            code = run(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -41,6 +41,18 @@ class Prior:
     series: int
     cells: tuple[tuple[int, float, tuple[float, ...]], ...]
 
+    def fits(self, levels: int) -> bool:
+        """Say whether it is a prior for a ladder of so many levels."""
+        count = len(SLOPES) * len(LAPSES) * (1 if self.guess else len(FALSE_ALARMS))
+        return (
+            self.levels == levels
+            and 0 <= self.guess < 1
+            and all(
+                0 <= index < count and weight >= 0 and len(histogram) == levels + 4 and min(histogram) >= 0
+                for index, weight, histogram in self.cells
+            )
+        )
+
     @property
     def false_alarms(self) -> float:
         """The expected false-alarm rate."""

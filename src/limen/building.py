@@ -44,7 +44,7 @@ from limen.shard import (
 STIMULI = 1_000  # a shard: some 400 MB at 640x480
 _LAYOUT = 2  # raised when a shard's rows or a manifest's entries mean something else
 _GLANCE = 0.25  # seconds between two looks at what workers have drawn
-_drawn: list[Any] = []  # in a worker: the counter that all share, which can only be inherited
+_drawn: list[Any] = []  # in a worker: the counter that all share, and whether to end; they can only be inherited
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -332,8 +332,8 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
             yield write(shard, out, lambda: saw(next(numbers)))
         return
     context = multiprocessing.get_context("spawn")
-    drawn = context.Value("q")
-    with _single_threaded(), ProcessPoolExecutor(min(workers, len(todo)), context, _begin, (drawn,)) as pool:
+    drawn, over = context.Value("q"), context.Event()
+    with _single_threaded(), ProcessPoolExecutor(min(workers, len(todo)), context, _begin, (drawn, over)) as pool:
         try:
             waiting = {pool.submit(_write, shard, out) for shard in todo}
             while waiting:
@@ -350,6 +350,7 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
                 "finished shards are kept."
             ) from None
         finally:
+            over.set()  # those at work end with the stimulus they draw, not with their shard
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -362,15 +363,17 @@ def _write(shard: Shard, out: Path) -> Written | str:
 
 
 def _draw() -> None:
-    """Count a stimulus that was drawn in a worker."""
-    for drawn in _drawn:
+    """Count a stimulus that was drawn in a worker; raise `StoreError` where the build is over."""
+    for drawn, over in _drawn:
+        if over.is_set():
+            raise StoreError("The build was stopped. Run the same command again: finished shards are kept.")
         with drawn.get_lock():
             drawn.value += 1
 
 
-def _begin(drawn: Any) -> None:
+def _begin(drawn: Any, over: Any) -> None:
     """Let a worker count, and end with its parent, however that ends, and without a traceback when interrupted."""
-    _drawn[:] = [drawn]
+    _drawn[:] = [(drawn, over)]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -12,7 +12,30 @@ The command line turns a `LimenError` into one line and exit code 1.
 """
 
 import difflib
+import os
+import re
 from collections.abc import Iterable
+
+_PLACE = re.compile(
+    r"""(?P<quote>['"])(?P<inside>(?:[A-Za-z]:)?[/\\][^'"\n]*)(?P=quote)"""
+    r"""|(?<![\w.:/\\~-])(?P<bare>(?:[A-Za-z]:\\|/)[^\s'"<>|,;:()]*[^\s'"<>|,;:().])"""
+)
+
+
+def without_paths(text: str) -> str:
+    """Return a library's message with the names of files in place of their absolute paths.
+
+    What a run stores may be published, and says nothing of where somebody's data lie. A path is known by its first
+    folder, which is there; a server's "/v1/models" stays.
+    """
+
+    def name(found: re.Match[str]) -> str:
+        path, quote = found["inside"] or found["bare"], found["quote"] or ""
+        parts = [part for part in re.split(r"[/\\]", path) if part]
+        there = path[1:2] == ":" or (len(parts) > 1 and os.path.exists(f"/{parts[0]}"))
+        return f"{quote}{parts[-1]}{quote}" if there else found[0]
+
+    return _PLACE.sub(name, text)
 
 
 class LimenError(Exception):

@@ -1,11 +1,19 @@
-"""Run asynchronous work to its end from ordinary code, also where an event loop runs already (a notebook's cell)."""
+"""Run asynchronous work to its end from ordinary code, also where an event loop runs already (a notebook's cell).
+
+Ctrl-C, and the signals of `limen.stopping` where a command heeds them, cancel the work once, so that it can put its
+house in order; a second one ends it where it stands.
+"""
 
 import asyncio
+import signal
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from limen import stopping
+
 T = TypeVar("T")
+_Begun = tuple[asyncio.AbstractEventLoop, "asyncio.Task[Any]"]
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -13,6 +21,51 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return _run(work)
+    begun: Future[_Begun] = Future()
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        ended = pool.submit(asyncio.run, _announced(work, begun))
+        try:
+            return ended.result()
+        except KeyboardInterrupt:  # of this thread; the other would go on, and be waited for
+            if not ended.done():
+                loop, task = begun.result()
+                loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    signals, got = stopping.heeded(), list[int]()
+    try:
+        found = asyncio.run(_heeding(work, signals, got))
+    except asyncio.CancelledError:
+        if not got:
+            raise
+    else:
+        if not got:
+            return found
+    finally:
+        for number in signals:
+            signal.signal(number, stopping.stop)
+    raise stopping.Stopped(got[0])
+
+
+async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, ...], got: list[int]) -> T:
+    task = asyncio.create_task(work)
+
+    def cancel(number: int) -> None:
+        got.append(number)
+        if len(got) > 1:
+            stopping.stop(number)
+        task.cancel()
+
+    for number in signals:
+        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    return await task
+
+
+async def _announced(work: Coroutine[Any, Any, T], begun: Future[_Begun]) -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    begun.set_result((asyncio.get_running_loop(), task))
+    return await work

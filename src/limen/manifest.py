@@ -4,7 +4,6 @@ import datetime
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,16 @@ import msgspec
 import orjson
 
 import limen
-from limen import ident
+from limen import drawing, entries, ident
 from limen.distortion import Distortion
+from limen.drawing import versions
 from limen.errors import StoreError
 from limen.procedure import Method
 from limen.question import Question
 from limen.reading import READER_VERSION
 from limen.source import Source
+
+__all__ = ["describe", "git_revision", "merged", "same", "versions"]
 
 
 def describe(
@@ -30,12 +32,13 @@ def describe(
     sources: Iterable[Source] = (),
 ) -> dict[str, Any]:
     """Return the manifest of a new run; observers enter theirs when they begin."""
+    kinds = list(kinds)
     settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
     return {
         "limen": limen.__version__,
         "git": git_revision(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()} | versions("numpy", "pillow", "segno"),
+        "versions": {"python": platform.python_version()} | drawing.libraries(kinds),
         "reader": READER_VERSION,
         "procedure": {"name": procedure, **settings},
         "seed": seed,
@@ -50,8 +53,10 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     """Return the entries of the manifest `there` with the distortions, questions and sources that `mine` adds.
 
     Raises:
-        StoreError: the directory holds another study, naming the first thing that differs.
+        StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
+            limen writes it.
     """
+    entries.check(path, dict(there))
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
     same(path, "max_side", there.get("max_side", 0), mine.get("max_side", 0))
@@ -70,17 +75,6 @@ def same(path: Path, what: str, there: object, given: object) -> None:
             f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "
             "Give another --out."
         )
-
-
-def versions(*names: str) -> dict[str, str]:
-    """Return the versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _ladder(kind: Distortion) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from limen import entries
 from limen import procedure as procedures
 from limen import question as questions
 from limen.belief import Prior
-from limen.errors import StoreError
+from limen.errors import InputError, StoreError
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, Result, begin
 from limen.question import Order, Question
@@ -86,13 +87,18 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
             main module that can be imported without running, as Python's `multiprocessing` says.
 
     Raises:
-        StoreError: the run was made with a question that this limen words differently.
+        StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
+            as limen writes them.
     """
+    entries.check(store.path, store.manifest)
+    method, ladders = _method(store), _ladders(store.manifest)
     rows = {row.id: row for row in store.series()}
-    settings = dict(store.manifest["procedure"])
-    method = procedures.make(settings.pop("name"), settings)
-    ladders = {name: Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
-               for name, kind in store.manifest["distortions"].items()}  # fmt: skip
+    for row in rows.values():
+        if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
+            raise _unsound(store, f"a series of {row.distortion!r} with {row.levels} levels")
+    for observer, name in sorted(store.lanes()):
+        if observer not in store.manifest["observers"] or name not in ("", *store.manifest["questions"]):
+            raise _unsound(store, f"trials of {observer!r} under {name!r}")
     for name, asked in sorted(store.manifest["questions"].items()):
         question = questions.find(name, Order(asked["order"]))
         if question.digest != asked["digest"]:
@@ -100,17 +106,29 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
                 f"{store.path} asked {name!r} in words this limen does not have ({asked['text']!r}). "
                 f"Analyse it with limen {store.manifest['limen']}."
             )
+        if question.text != asked["text"]:
+            raise StoreError(
+                f"{store.path / 'manifest.json'}: the text of question {name!r} is not the one whose digest stands "
+                f"beside it: it was changed. {entries.RESTORE}"
+            )
         for observer in sorted(store.manifest["observers"]):
             trials: dict[str, list[Trial]] = defaultdict(list)
             for trial in store.trials(observer, name):
                 trials[trial.series].append(trial)
+            if strange := sorted(trials.keys() - rows.keys()):
+                raise _unsound(store, f"trials of a series {strange[0]!r} that it does not have")
             waves = store.waves(observer, name)
             priors = {key: decode(content) for key, content in store.priors(observer, name).items()}
+            for (kind, wave), prior in priors.items():
+                if prior is not None and not (kind in ladders and prior.fits(len(ladders[kind]))):
+                    raise _unsound(store, f"a prior of {kind!r}, wave {wave}, that fits no ladder")
             if not trials and store.asked(observer):
                 continue  # this observer was not asked this question
             expected = (trials.get(row, ()) for row in rows)
             quick = replace(question, reader=having_read(question.reader, expected, processes))
             for row in rows.values():
+                if any(max(one.reference, one.level) > row.levels or one.part for one in trials[row.id]):
+                    raise _unsound(store, f"a trial of {row.name!r} beyond the {row.levels} levels of its ladder")
                 responses = read(quick, trials[row.id])
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
                 steered = store.manifest["reader"]
@@ -118,6 +136,28 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
                 yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates)
+
+
+def _method(store: Store) -> Method:
+    settings = dict(store.manifest["procedure"])
+    try:
+        return procedures.make(settings.pop("name"), settings)
+    except InputError as error:
+        raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
+
+
+def _ladders(manifest: Mapping[str, Any]) -> dict[str, Ladder]:
+    return {
+        name: Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
+        for name, kind in manifest["distortions"].items()
+    }
+
+
+def _unsound(store: Store, what: str) -> StoreError:
+    return StoreError(
+        f"{store.path / 'trials.db'} does not fit the manifest.json beside it: it holds {what}. Restore both from one "
+        "copy."
+    )
 
 
 def having_read(reader: Reader, trials: Iterable[Iterable[Trial]], processes: int = 1) -> Reader:

@@ -19,6 +19,7 @@ from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
 from limen.reading import Flag, Verdict
 from limen.stimulus import Series
+from limen.stopping import GRACE
 from limen.store import Store
 from limen.trial import Answer, Attempt, Trial, pair
 from limen.waves import Turn
@@ -114,6 +115,7 @@ class Session:
     flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
     silent: int = 0  # queries since the last answer
     kept: set[str] = field(default_factory=set)
+    stopping: bool = False  # nothing more is asked
 
     def __post_init__(self) -> None:
         self.gate = asyncio.Semaphore(self.observer.concurrency)
@@ -170,6 +172,8 @@ class Session:
         self.flying[trial.key] = future
         try:
             async with self.gate:
+                if self.stopping:
+                    raise Unanswered("stopped", "the run was stopped before it was asked")
                 if early is not None and early.over:
                     raise Unanswered("not-needed", "the series ended without it")
                 reply = await self._reply(query)
@@ -186,6 +190,12 @@ class Session:
             last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
             raise Unanswered(last.outcome, last.detail)
         return reply.answer
+
+    async def land(self) -> None:
+        """Ask nothing more, and give what is under way, and is paid for, a moment to come in and be kept."""
+        self.stopping = True
+        if self.flying:
+            await asyncio.wait(list(self.flying.values()), timeout=GRACE)
 
     async def _reply(self, query: Query) -> Reply:
         """Ask; an observer may also raise its failure, unless that is fatal."""

@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from limen import ident
 from limen.distortion import Distortion
-from limen.image import Picture
+from limen.errors import InputError
+from limen.image import Picture, check
 from limen.source import Reference
 
 
@@ -41,6 +43,47 @@ class Series:
         return ident.digest([kind.name, kind.version, kind.ladder.digest, self.key])
 
     def open(self) -> Callable[[int], Picture]:
-        """Load the reference and return a function from level to picture, which keeps what it has made last."""
-        render = self.distortion.render(self.reference.load(), self.key)
-        return functools.lru_cache(maxsize=4)(lambda level: Picture.of(render(level)))
+        """Load the reference and return a function from level to picture, which keeps what it has made last.
+
+        Raises:
+            InputError: the reference cannot be loaded any more, or is not what the series was planned with.
+        """
+        content, whole = _load(self.reference)
+        render = self.distortion.render(content, self.key)
+
+        def draw(level: int) -> Picture:
+            pixels = render(level)
+            return next((one for one in whole if one.pixels is pixels), None) or Picture.of(pixels)
+
+        return functools.lru_cache(maxsize=4)(draw)
+
+
+def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
+    """Return what a reference loads, and its pictures where it is made of pictures, digested once.
+
+    A series' id, its draw and its place in every table come from the digest that the reference was planned with: other
+    pixels under it would be a wrong number without a sign of it.
+    """
+    try:
+        content = reference.load()
+    except OSError as error:
+        raise InputError(
+            f"{reference.name}: cannot be read any more ({error.strerror or type(error).__name__}). Put it back."
+        ) from None
+    whole: tuple[Picture, ...] = ()
+    if reference.kind == "image":
+        whole = (Picture.of(check(content, reference.name)),)
+        content, found = whole[0].pixels, whole[0].digest
+    elif reference.kind in ("pair", "scored pair"):
+        content = tuple(check(one, reference.name) for one in content)
+        whole = tuple(map(Picture.of, content))
+        found = ident.digest([one.digest for one in whole])
+    else:
+        found = getattr(content, "digest", reference.digest)  # a view of a scene: all that decides its pixels
+    if found != reference.digest:
+        raise InputError(
+            f"{reference.name}: has other pixels than when it was planned (digest {found[:8]}, was "
+            f"{reference.digest[:8]}): it has changed since. Restore it and run the same command again, or start anew "
+            "with another --out."
+        )
+    return content, whole

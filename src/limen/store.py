@@ -1,8 +1,10 @@
 """A run directory: `manifest.json` (what was measured, with what) and `trials.db` (facts, append-only).
 
-The database is SQLite in WAL mode with synchronous=FULL. One thread writes; it commits whatever has gathered
-in one transaction, and a caller goes on only when its row is on disk. A crash therefore loses at most the
-calls in flight. Verdicts and thresholds are not stored: they are recomputed (`limen.analysis`).
+The database is SQLite with synchronous=FULL (`limen.journal`: its journal, its lock). One thread writes; it commits
+whatever has gathered in one transaction, and a caller goes on only when its row is on disk. A crash therefore loses at
+most the calls in flight. Verdicts and thresholds are not stored: they are recomputed (`limen.analysis`). What a run
+directory says is checked when it is read, because it may come from anybody: its rows here, its manifest in
+`limen.entries`.
 """
 
 import asyncio
@@ -21,38 +23,16 @@ from typing import Any, Self
 
 import orjson
 
-from limen.errors import StoreError
+from limen import entries, journal, soundness
+from limen.entries import SCHEMA
+from limen.errors import StoreError, without_paths
+from limen.journal import Count
+from limen.soundness import COLUMNS, UNCLOSED
 from limen.trial import Answer, Attempt, Trial
 
-SCHEMA = 2
-_TABLES = """
-CREATE TABLE IF NOT EXISTS picture (digest TEXT PRIMARY KEY, png BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS series (
-    id TEXT PRIMARY KEY, distortion TEXT NOT NULL, word TEXT NOT NULL, name TEXT NOT NULL, picture TEXT NOT NULL,
-    key TEXT NOT NULL, levels INTEGER NOT NULL, source TEXT NOT NULL, strength REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS query (
-    observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, reference INTEGER NOT NULL,
-    level INTEGER NOT NULL, draw INTEGER NOT NULL, again INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
-    PRIMARY KEY (observer, question, series, reference, level, draw, again, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answer (
-    key TEXT PRIMARY KEY, text TEXT NOT NULL, p_yes REAL, p_neither REAL, finish TEXT NOT NULL, tokens_in INTEGER,
-    tokens_out INTEGER, seconds REAL NOT NULL, model TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS wave (
-    observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, distortion TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    PRIMARY KEY (observer, question, series)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS prior (
-    observer TEXT NOT NULL, question TEXT NOT NULL, distortion TEXT NOT NULL, wave INTEGER NOT NULL,
-    content BLOB NOT NULL,
-    PRIMARY KEY (observer, question, distortion, wave)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempt (
-    id INTEGER PRIMARY KEY, observer TEXT NOT NULL, series TEXT NOT NULL, key TEXT NOT NULL, outcome TEXT NOT NULL,
-    detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS measurement (
-    stage TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (stage, key)) WITHOUT ROWID;
-"""
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
-_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part"})
+_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part", journal.OWNER, journal.COUNT})
+_LARGEST_PICTURE = 1 << 28  # bytes
 _Statement = tuple[str, Sequence[Any]]
 
 
@@ -88,39 +68,37 @@ class Store:
     def __init__(self, path: Path, manifest: Mapping[str, Any], connection: sqlite3.Connection) -> None:
         self.path = path
         self.manifest = dict(manifest)
+        self.notice = ""
         self._reader = connection
+        self._sound: set[str] = set()
         self._inbox: queue.SimpleQueue[tuple[list[_Statement], Future[None]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock: sqlite3.Connection | None = None
+        self._held = contextlib.ExitStack()
 
     # --- open and close ---
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, dotfile: bool = False) -> Self:
         """Open an existing run for reading.
 
+        Args:
+            path: the run directory.
+            dotfile: whether SQLite's own locks do not work there, where that is known (`limen.journal`).
+
         Raises:
-            StoreError: it is not a run, or a newer limen made it.
+            StoreError: it is not a run, a newer limen made it, or what was answered is not all there.
         """
-        file = path / "manifest.json"
-        try:
-            manifest = orjson.loads(file.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(
-                f"{path} is not a run directory: it has no manifest.json. Give the --out of a `limen measure`."
-            ) from None
-        except (OSError, orjson.JSONDecodeError) as error:
-            raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy, or measure again.") from None
-        schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        if schema != SCHEMA:
-            raise StoreError(
-                f"{path} has schema {schema}; this limen reads schema {SCHEMA}. "
-                "Install the limen that made it (see 'versions' in its manifest.json), or a newer one."
-            )
-        try:
-            reader = _reading(path / "trials.db")
-        except sqlite3.Error as error:
-            raise StoreError(f"{path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
+        manifest = entries.read(path)
+        file = path / "trials.db"
+        counted, bare = Count.read(path), not file.with_name("trials.db-wal").exists()
+        unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
+        with contextlib.ExitStack() as held:
+            try:
+                reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
+                soundness.check(path, manifest, reader, counted, unclosed)
+            except sqlite3.Error as error:
+                raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy.") from None
+            held.pop_all()
         return cls(path, manifest, reader)
 
     @classmethod
@@ -128,27 +106,38 @@ class Store:
         """Open a run for writing, making it if it is not there; an existing manifest is kept.
 
         Raises:
-            StoreError: the directory cannot be written, or another process is writing to it.
+            StoreError: the directory cannot be written, another process is writing to it, or what was answered is not
+                all there any more.
         """
-        with contextlib.ExitStack() as held:
+        file = path / "trials.db"
+        with contextlib.ExitStack() as stack:
             try:
                 path.mkdir(parents=True, exist_ok=True)
                 strangers = [item for item in path.iterdir() if item.name not in _SIDE_FILES]
                 if strangers and not (path / "manifest.json").exists():
                     raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
-                lock = held.enter_context(contextlib.closing(_locked(path)))
+                held = journal.hold(path)
+                stack.callback(held.lock.close)
                 if not (path / "manifest.json").exists():
                     _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
-                with contextlib.closing(_writing(path / "trials.db")) as connection:
-                    connection.executescript(_TABLES)
+                elif file.exists() or soundness.begun(entries.read(path)) or Count.read(path):
+                    cls.open(path, held.dotfile).close()
+                connection, held = journal.writing(file, held)
+                stack.enter_context(contextlib.closing(connection))
+                connection.executescript(soundness.TABLES)
+                counter = stack.enter_context(contextlib.closing(journal.Counter(path)))
+                count = Count.of(connection)
+                counter.write(count)
+                store = cls.open(path, held.dotfile)
             except (OSError, sqlite3.Error) as error:
-                message = f"{path} cannot be written ({error}). Give another --out."
-                raise StoreError(message) from None
-            store = cls.open(path)
-            held.pop_all()
-        store._lock = lock
-        store._thread = threading.Thread(target=store._write_until_closed, name="limen-store", daemon=True)
+                cause = error.strerror if isinstance(error, OSError) else None
+                raise StoreError(f"{path} cannot be written ({cause or error}). Give another --out.") from None
+            store._held = stack.pop_all()
+        store.notice = held.notice
+        given = (connection, counter, count)
+        store._thread = threading.Thread(target=store._write_until_closed, args=given, name="limen-store", daemon=True)
         store._thread.start()
+        store.amend()
         return store
 
     def close(self) -> None:
@@ -157,8 +146,10 @@ class Store:
         if self._thread:
             self._inbox.put(None)
             self._thread.join()
-        if self._lock:
-            self._lock.close()
+            self._thread = None
+            with contextlib.suppress(OSError):  # then it says that it was not closed, and more is looked at next time
+                _write_atomically(self.path / "manifest.json", self.manifest)
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +175,8 @@ class Store:
             asked = astuple(trial)[:-1]
             statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
         for attempt in attempts:
-            tried = (trial.observer, trial.series, trial.key, *astuple(attempt), now)
+            about = (attempt.outcome, without_paths(attempt.detail), attempt.seconds)
+            tried = (trial.observer, trial.series, trial.key, *about, now)
             columns = "observer, series, key, outcome, detail, seconds, at"
             statements.append((f"INSERT INTO attempt ({columns}) VALUES ({_marks(tried)})", tried))
         await asyncio.wrap_future(self._send(statements))
@@ -216,7 +208,7 @@ class Store:
         """Write changed entries of the manifest."""
         self.manifest |= changes
         try:
-            _write_atomically(self.path / "manifest.json", self.manifest)
+            _write_atomically(self.path / "manifest.json", self.manifest | {UNCLOSED: True})
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
 
@@ -228,8 +220,7 @@ class Store:
         self._inbox.put((statements, future))
         return future
 
-    def _write_until_closed(self) -> None:
-        connection = _writing(self.path / "trials.db")
+    def _write_until_closed(self, connection: sqlite3.Connection, counter: journal.Counter, count: Count) -> None:
         closing = False
         while not closing:
             jobs = [self._inbox.get()]
@@ -239,14 +230,16 @@ class Store:
             work = [job for job in jobs if job is not None]
             try:
                 with connection:
-                    for statements, _ in work:
-                        for statement, row in statements:
-                            connection.execute(statement, row)
+                    done = [statement for statements, _ in work for statement in statements]
+                    for statement, row in done:
+                        connection.execute(statement, row)
+                count = count.after(connection, any(" measurement " in statement for statement, _ in done))
             except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
                 failure = StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
             else:
+                counter.write(count)
                 for _, future in work:
                     future.set_result(None)
         connection.close()
@@ -255,22 +248,35 @@ class Store:
 
     def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._reader.execute(statement, given)
+            for row in self._reader.execute(statement, given):  # noqa: UP028 - `yield from` closes the cursor too late
+                yield row
         except sqlite3.Error as error:
             raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
 
+    def _check(self, *tables: str) -> None:
+        """Raise `StoreError` unless every row of these tables is of the types and bounds that limen writes; once."""
+        for table in tables:
+            if table in self._sound:
+                continue
+            for (what,) in self._rows(soundness.fault(table)):
+                raise StoreError(f"{self.path / 'trials.db'}: a row of {table} has {what}. Restore it from a copy.")
+            self._sound.add(table)
+
     def get(self, key: str) -> Answer | None:
         """Return the answer to what was shown under this key, or None."""
+        self._check("answer")
         row = next(self._rows(f"SELECT {_ANSWER} FROM answer WHERE key = ?", (key,)), None)
         return Answer(*row) if row else None
 
     def series(self) -> tuple[SeriesRow, ...]:
         """Return the run's series, by distortion and name."""
-        rows = self._rows("SELECT * FROM series ORDER BY distortion, name, id")
+        self._check("series")
+        rows = self._rows(f"SELECT {COLUMNS['series']} FROM series ORDER BY distortion, name, id")
         return tuple(SeriesRow(*row) for row in rows)
 
     def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
         """Yield trials with their answers, by observer, question and series; all, or those of the given ones."""
+        self._check("query", "answer")
         wanted = {"observer": observer, "question": question, "series": series}
         given = [value for value in wanted.values() if value]
         condition = " AND ".join([f"q.{column} = ?" for column, value in wanted.items() if value] or ["1"])
@@ -297,20 +303,30 @@ class Store:
             row[0] for row in self._rows("SELECT DISTINCT question FROM query WHERE observer = ?", (observer,))
         )
 
+    def lanes(self) -> frozenset[tuple[str, str]]:
+        """Return which observers were asked which questions, or ("") tried to."""
+        self._check("query", "attempt")
+        asked = self._rows("SELECT DISTINCT observer, question FROM query")
+        tried = self._rows("SELECT DISTINCT observer, '' FROM attempt")
+        return frozenset((observer, question) for rows in (asked, tried) for observer, question in rows)
+
     def waves(self, observer: str, question: str) -> dict[str, int]:
         """Return to which wave each series belongs, for procedures that learn in waves."""
+        self._check("wave")
         rows = self._rows("SELECT series, number FROM wave WHERE observer = ? AND question = ?", (observer, question))
         return {str(series): int(number) for series, number in rows}
 
     def priors(self, observer: str, question: str) -> dict[tuple[str, int], bytes]:
         """Return what each wave began with, by distortion and number."""
+        self._check("prior")
         statement = "SELECT distortion, wave, content FROM prior WHERE observer = ? AND question = ?"
         rows = self._rows(statement, (observer, question))
         return {(distortion, wave): content for distortion, wave, content in rows}
 
     def picture(self, digest: str) -> bytes | None:
         """Return a kept picture as PNG bytes, or None."""
-        row = next(self._rows("SELECT png FROM picture WHERE digest = ?", (digest,)), None)
+        statement = "SELECT png FROM picture WHERE digest = ? AND typeof(png) = 'blob' AND LENGTH(png) <= ?"
+        row = next(self._rows(statement, (digest, _LARGEST_PICTURE)), None)
         return bytes(row[0]) if row else None
 
     def kept_bytes(self) -> int:
@@ -322,18 +338,27 @@ class Store:
         """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
         if not next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None):
             return {}
+        self._check("measurement")
         rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
-        return {str(key): orjson.loads(content) for key, content in rows}
+        found = {key: entries.row(self.path / "trials.db", stage, key, content) for key, content in rows}
+        levels = {row.id: row.levels for row in self.series()} if stage == "floor" else {}
+        for key, row in found.items():
+            of = levels.get(row["series"]) if levels else None
+            if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
+                raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
+        return found
 
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""
+        self._check("attempt")
         rows = self._rows("SELECT observer, outcome, COUNT(*) FROM attempt GROUP BY 1, 2")
         return {(observer, outcome): count for observer, outcome, count in rows}
 
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
-        names = [row[1] for row in self._rows(f"PRAGMA table_info({table})")]
-        return names, list(self._rows(f"SELECT * FROM {table}"))
+        self._check(table)
+        names = COLUMNS[table].split(", ")
+        return names, list(self._rows(f"SELECT {COLUMNS[table]} FROM {table}"))
 
 
 TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement")
@@ -351,40 +376,6 @@ def names_of(runs: Iterable[Path]) -> dict[Path, str]:
 
 def _marks(row: Sequence[object]) -> str:
     return ",".join("?" * len(row))
-
-
-def _writing(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
-
-
-def _reading(file: Path) -> sqlite3.Connection:
-    """Open an existing database; on a disk where WAL's side files cannot be made, as it lies there."""
-    address = file.absolute().as_uri()
-    for mode in ("mode=rw", "mode=ro&immutable=1"):
-        connection = sqlite3.connect(f"{address}?{mode}", uri=True, check_same_thread=False, timeout=30)
-        try:
-            connection.execute("SELECT COUNT(*) FROM sqlite_master")
-        except sqlite3.OperationalError as error:
-            connection.close()
-            failure = error
-        else:
-            return connection
-    raise failure
-
-
-def _locked(path: Path) -> sqlite3.Connection:
-    """Hold an exclusive lock on the directory; the operating system drops it when the process dies."""
-    lock = sqlite3.connect(path / "writing.lock", timeout=0, isolation_level=None)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise StoreError(f"Another process is writing to {path}. Wait for it, or give another --out.") from None
-    return lock
 
 
 def _write_atomically(file: Path, content: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from limen import distortion as distortions
-from limen import ident, manifest, registry, seen
+from limen import drawing, ident, manifest, registry, seen
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
@@ -168,6 +168,9 @@ class Study:
         mine |= {"max_side": self.spec.max_side} if self.spec.max_side else {}
         with Store.create(out, mine) as store:
             store.amend(**manifest.merged(out, store.manifest, mine))
+            progress.notices += [store.notice] if store.notice else []
+            if not offline:
+                self._go_on(store, progress)
             store.add_series(_row(series) for series in self.series)
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
@@ -180,6 +183,14 @@ class Study:
         sizes = {one.reference.digest: one.reference.size for one in self.series}.values()
         told = announcement(sizes, self.spec.megapixels_in_flight, self.spec.max_side)
         return [told] if told else []
+
+    def _go_on(self, store: Store, progress: Progress) -> None:
+        """See to it that a run goes on with the pixels it was begun with."""
+        added, lines = drawing.went_on(store.path, store.manifest, self.series)
+        kept = ((row.source, row.name, row.picture) for row in store.series())
+        line = drawing.same_references(store.path, kept, self.series, told="sessions" in added)
+        progress.notices += [*lines, *([line] if line else [])]
+        store.amend(**added)
 
     async def _run(
         self, store: Store, progress: Progress, watch: Watch, examine: Examine | None, offline: bool
@@ -229,7 +240,12 @@ class Study:
         schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)
         workers = [asyncio.create_task(self._work(session, schedule)) for _ in range(session.observer.concurrency)]
         try:
-            await asyncio.gather(*workers)
+            ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:
+                worker.result()
+        except asyncio.CancelledError:
+            await session.land()
+            raise
         finally:
             for worker in workers:
                 worker.cancel()
@@ -238,7 +254,7 @@ class Study:
         session.progress.unfinished += [_left(session, turn, "waiting", why) for turn in schedule.waiting()]
 
     async def _work(self, session: Session, schedule: Schedule) -> None:
-        while (turn := await schedule.take()) is not None:
+        while not session.stopping and (turn := await schedule.take()) is not None:
             verdicts, lasting = None, False
             try:
                 verdicts = await session.series(turn, self.method)

@@ -14,6 +14,7 @@ import msgspec
 
 from limen.belief import Prior
 from limen.distortion import Distortion
+from limen.errors import StoreError
 from limen.procedure import Learner, Method, Verdicts
 from limen.question import Question
 from limen.stimulus import Series
@@ -49,8 +50,13 @@ def encode(prior: Prior | None) -> bytes:
 
 
 def decode(content: bytes | None) -> Prior | None:
-    """Return a kept prior; None where there is none."""
-    return msgspec.json.decode(content, type=Prior | None) if content else None
+    """Return a kept prior; None where there is none. Raises `StoreError` where it is none."""
+    try:
+        return msgspec.json.decode(content, type=Prior | None) if content else None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"trials.db: what a wave begins with cannot be read ({error}). Restore it from a copy."
+        ) from None
 
 
 class Schedule:

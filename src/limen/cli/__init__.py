@@ -1,7 +1,7 @@
 """The command line: parse, call one function, print.
 
 Tables and data go to stdout, progress and notices to stderr. Exit codes: 0 done, 1 a mistake that one line
-explains, 2 a run that ended with unfinished series, 130 interrupted.
+explains, 2 a run that ended with unfinished series, 130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from limen.cli import examining, feature, looking, making, measuring, publishing
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.printing import tame
+from limen.stopping import Stopped
 
 __all__ = ["examining", "feature", "looking", "main", "making", "measuring", "publishing", "reckoning", "run", "seeing"]
 
@@ -26,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return 1
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         kept = {
             "measure": "What was answered is",
             "demo": "What was answered is",
@@ -34,8 +35,11 @@ def run(arguments: Sequence[str]) -> int:
             "feature": "What was fitted and measured is",
         }
         what = kept.get(arguments[0] if arguments else "", "")
-        click.echo(f"limen: stopped.{f' {what} kept: the same command goes on from there.' if what else ''}", err=True)
-        return 130
+        signal = error if isinstance(error, Stopped) else error.__cause__
+        by = f" by {signal.name}" if isinstance(signal, Stopped) else ""
+        goes_on = f" {what} kept: the same command goes on from there." if what else ""
+        click.echo(f"limen: stopped{by}.{goes_on}", err=True)
+        return 128 + signal.number if isinstance(signal, Stopped) else 130
     except BrokenPipeError:
         return 1
     except OSError as error:

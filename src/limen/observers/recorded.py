@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 import msgspec
 
-from limen import ident
+from limen import entries, ident
 from limen.errors import InputError
 from limen.observer import Reply, observer
 from limen.question import Query
@@ -34,6 +34,7 @@ class Recorded:
         if not model:
             raise InputError("Observer 'recorded' needs a run: recorded:runs/a")
         self._store = Store.open(Path(model))
+        entries.check(self._store.path, self._store.manifest)
         observers = self._store.manifest["observers"]
         self.name = options.of or next(iter(observers), "")
         if self.name not in observers or (not options.of and len(observers) > 1):

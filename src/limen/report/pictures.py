@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image as Pillow
 
 from limen import distortion as distortions
-from limen import scene
+from limen import ident, scene
 from limen.analysis import Outcome, Status
 from limen.distortion import Distortion
 from limen.errors import InputError
-from limen.image import Image, decode, png
+from limen.image import Image, decode, digest, png
 from limen.ladder import Ladder
 from limen.report.tables import brief
 from limen.store import SeriesRow, Store
@@ -96,8 +96,11 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
     kept = decode(data, "the kept reference")
-    of = kept if kind.of == "image" else np.split(kept, 2)  # a pair is kept as one picture, the second below the first
-    return functools.lru_cache(maxsize=16)(kind.render(of, row.key))
+    of = (kept,) if kind.of == "image" else np.array_split(kept, 2)  # a pair is one picture, the second below the first
+    digests = [digest(one) for one in of]
+    if row.picture != (digests[0] if kind.of == "image" else ident.digest(digests)):
+        raise InputError("The picture kept in the run is not the one that was measured (its digest differs).")
+    return functools.lru_cache(maxsize=16)(kind.render(kept if kind.of == "image" else of, row.key))
 
 
 def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:

@@ -1,0 +1,123 @@
+"""Signals: a run that a cluster ends keeps what it has paid for, says so, and goes on from there."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from endpoint import Endpoint
+from limen import loop, stopping
+from limen.image import png
+from limen.testing import photograph
+
+
+def begin(server: Endpoint, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
+    """Start a run whose first calls are under way when this returns."""
+    photos = tmp_path / "photos"
+    photos.mkdir(exist_ok=True)
+    for i in range(4):
+        (photos / f"{i}.png").write_bytes(png(photograph(str(i), 48, 48)))
+    call = [
+        sys.executable, "-m", "limen", "measure", "--images", str(photos), "--distortion", "noise", "--no-exam",
+        "--observer", "openai:toy", "--base-url", server.base_url, "-O", "concurrency=4", "-O", "label=toy",
+        "--out", str(tmp_path / "run"), *more,
+    ]  # fmt: skip
+    before = len(server.requests)
+    client = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < before + 6:
+        assert client.poll() is None, client.stderr and client.stderr.read()
+        assert time.monotonic() < deadline, "nothing was asked"
+        time.sleep(0.005)
+    return client
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_calls_under_way_come_in_and_are_kept(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    with Endpoint(threshold=8.0, latency=0.3) as server:
+        client = begin(server, tmp_path)
+        client.send_signal(number)
+        _, said = client.communicate(timeout=30)
+        asked = len(server.requests)
+    assert client.returncode == code
+    by = "" if number is signal.SIGINT else f" by {number.name}"
+    assert said.splitlines()[-1] == (
+        f"limen: stopped{by}. What was answered is kept: the same command goes on from there."
+    )
+    answers = sqlite3.connect(tmp_path / "run" / "trials.db").execute("SELECT COUNT(*) FROM answer").fetchone()
+    assert answers == (asked,), "an answer that was paid for is lost"
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with Endpoint(threshold=8.0, latency=0.0) as server:
+        client = begin(server, tmp_path)
+        server.latency = 40.0
+        time.sleep(0.1)
+        begun = time.monotonic()
+        client.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        client.send_signal(signal.SIGTERM)
+        client.communicate(timeout=30)
+    assert client.returncode == 143
+    assert time.monotonic() - begun < 25
+
+
+def test_a_host_program_keeps_its_handlers() -> None:
+    mine = lambda number, frame: None  # noqa: E731
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with stopping.heeding():
+            assert signal.getsignal(signal.SIGTERM) is mine
+            assert signal.SIGTERM not in stopping.heeded()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with stopping.heeding():
+        assert signal.SIGTERM in stopping.heeded()
+        with pytest.raises(stopping.Stopped, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_work_is_told_once_and_finishes_its_house() -> None:
+    import asyncio
+
+    told = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+            told.append("put in order")
+            raise
+
+    with stopping.heeding():
+        with pytest.raises(stopping.Stopped):
+            loop.finish(work())
+        assert signal.SIGTERM in stopping.heeded(), "the next piece of work is stopped in the same way"
+    assert told == ["put in order"]
+
+
+def test_other_threads_heed_no_signal() -> None:
+    found: list[object] = []
+
+    def inside() -> None:
+        with stopping.heeding():
+            found.append(stopping.heeded())
+
+            async def one() -> int:
+                return 1
+
+            found.append(loop.finish(one()))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert found == [(), 1]
