@@ -302,7 +302,7 @@ def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.Captu
     maps = ["--map", "gaussian", "--map", "fisher,draws=1", "--map", "mine=learned,steps=2,batch=8"]
     assert command([*begin, "--out", out, *small, *maps, "--json"]) == 0
     calibrated = json.loads(capfd.readouterr().out)
-    assert {row["map"] for row in calibrated} == {"fisher"}
+    assert {row["map"] for row in calibrated} == {"fisher", "mine"}
     assert command(["feature", "evaluate", out, "--nrmse", "0.5,1", "--json"]) == 0
     assert {row["map"] for row in json.loads(capfd.readouterr().out)} == {"clean", "gaussian", "fisher", "mine"}
     assert command(["feature", "quantise", out, "--budget", "0.5,2"]) == 0
