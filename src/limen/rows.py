@@ -182,10 +182,13 @@ def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
     """
     kind, names = STAGES[stage]
     file = store.path / "trials.db"
+    damaged = ""
     try:
         rows = store.measurements(stage)
     except ValueError as error:
-        raise StoreError(f"{file}: a row of {stage!r} is no JSON ({error}). {AGAIN}") from None
+        damaged = str(error)  # raised below: by then nothing reads the rows any more
+    if damaged:
+        raise StoreError(f"{file}: a row of {stage!r} is no JSON ({damaged}). {AGAIN}")
     seen: dict[tuple[Any, ...], str] = {}
     for key, row in rows.items():
         try:
