@@ -146,8 +146,8 @@ def _refuse_overlap(tensor: Tensor, path: str) -> None:
         reach += (size - 1) * stride
     else:
         return
-    places = _places(tensor)
-    if len(places.unique()) < len(places):
+    places = _places(tensor).sort().values
+    if bool((places[1:] == places[:-1]).any()):
         raise InputError(
             f"{path!r} puts out a tensor {tuple(tensor.shape)} that holds the same number in several places, as "
             "overlapping windows do, so its elements cannot be disturbed one by one. Give a module that puts out each "
@@ -158,7 +158,7 @@ def _refuse_overlap(tensor: Tensor, path: str) -> None:
 def _places(tensor: Tensor) -> Tensor:
     """Return where in memory the numbers of the first sample stand, in their order."""
     one = tensor[0]
-    found = torch.full(one.shape, tensor.storage_offset(), dtype=torch.int64)
+    found = torch.full(one.shape, int(tensor.storage_offset()), dtype=torch.int64)
     for dimension, (size, stride) in enumerate(zip(one.shape, one.stride(), strict=True)):
         shape = [-1 if place == dimension else 1 for place in range(one.ndim)]
         found = found + (torch.arange(size) * stride).view(shape)

@@ -19,7 +19,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -90,7 +90,6 @@ class Plan:
     rho: float = 0.1
     drop: str = ""
     maps: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
-
     revision: str = ""
 
     @classmethod
@@ -104,7 +103,7 @@ class Plan:
 
     def entry(self) -> dict[str, Any]:
         """Return what a manifest says of the plan."""
-        made: dict[str, Any] = orjson.loads(orjson.dumps(self))
+        made: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
         return made | {name: rows.public(made[name]) for name in ("model", "data")}
 
 
