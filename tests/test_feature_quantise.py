@@ -373,6 +373,31 @@ def test_bits_at_equal_discrepancy_are_interpolated() -> None:
     assert dear.same_bits_discrepancy is None  # it never gets by with so few
 
 
+def test_a_rate_that_is_not_reached_is_censored_and_says_up_to_where_it_was_tried() -> None:
+    def row(steps: str, budget: float, bits: float, discrepancy: float) -> Row:
+        return Row(steps, budget, budget, bits, 0.1, 0.9, discrepancy, 0, 10)
+
+    known = [row("uniform", 0.3, 2.0, 0.01), row("uniform", 1.0, 1.0, 1.0)]
+    rows = [*known, row("robust", 3.0, 0.6, 0.04), row("robust", 1.0, 0.9, 0.02), row("weak", 0.3, 3.0, 0.2),
+            row("weak", 3.0, 1.0, 2.0), row("broken", 0.3, 1.0, math.nan)]  # fmt: skip
+    found = {equal.steps: equal for equal in at_equal(rows, 0.1)}
+    assert (found["uniform"].censored, found["uniform"].limit, found["uniform"].why) == ("", None, "")
+    assert (found["robust"].censored, found["robust"].limit) == ("fewer", pytest.approx(0.7))
+    assert found["robust"].why.startswith(
+        "discrepancy 0.1 is not reached up to budget 3 (0.04 there): fewer than 0.700"
+    )
+    assert "no budget tried takes the 1.600 bits of uniform steps" in found["robust"].why
+    assert (found["weak"].censored, found["weak"].limit) == ("more", pytest.approx(3.1))
+    assert found["weak"].why == (
+        "discrepancy 0.1 is passed at the smallest budget tried, 0.3 (0.2 there): more than 3.100 bits"
+    )
+    assert found["broken"].why.startswith("no budget tried gives a finite discrepancy")
+    alone = at_equal([row("weak", 0.3, 3.0, 0.05), row("weak", 3.0, 1.0, 2.0)], 0.1)[0]
+    assert alone.bits is not None
+    assert alone.ratio is None
+    assert alone.why == "uniform steps do not reach discrepancy 0.1, so nothing is said relative to them"
+
+
 def test_every_kind_is_tried_here() -> None:
     assert {steps.kind for steps in RULES.values()} == set(KINDS)
     assert len(RULES) == len(KINDS)

@@ -1,6 +1,7 @@
 """The feature wing in the report: tables from rows of numbers, checked by hand; drawn without torch."""
 
 import math
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from limen import image
+from limen.errors import StoreError
 from limen.report import feature_figures, features, figures
 from limen.report.build import Report
 from limen.statistics.inference import mean
 from limen.store import Store
+from limen.testing import photograph
 
 MANIFEST: dict[str, Any] = {
     "limen": "0.1.0",
@@ -197,3 +201,153 @@ def test_a_rate_that_few_seeds_reach_says_how_many() -> None:
     assert cells[1].endswith("2 of 3 seeds")
     assert "to one step an image" not in table.columns  # nothing to tell
     assert cells[-1].startswith("0.900 (")
+
+
+# What is said is what was measured.
+
+
+def kept(path: Path, **stages: list[dict[str, Any]]) -> Path:
+    with Store.create(path, MANIFEST) as store:
+        for stage, rows in stages.items():
+            name = stage.replace("_", "-")
+            store.add_measurements(name, {f"{i:03}": each for i, each in enumerate(rows)})
+    return path
+
+
+def told_of(path: Path, **stages: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return the sentence of a run and the introduction of its first section."""
+    with Report.open([kept(path, **stages)]) as report:
+        (sentence,) = report.sentences
+        return sentence, next((section.about for section in report.sections), "")
+
+
+def test_the_sentence_says_which_seeds_were_evaluated_not_which_were_planned(tmp_path: Path) -> None:
+    two = [each for each in ROWS if each["seed"] < 2]
+    sentence, about = told_of(tmp_path / "two", evaluate=two)
+    assert "2 of 3 planned seeds of 30 images" in sentence
+    assert "2 of 3 planned seeds; each fits on 10" in about
+    sentence, about = told_of(tmp_path / "all", evaluate=ROWS, calibrate=CALIBRATED)
+    assert "scenes, 3 seeds of 30 images" in sentence
+    assert ". 3 seeds; each fits on 10" in about
+    _, about = told_of(tmp_path / "unlike", evaluate=two, calibrate=CALIBRATED)
+    assert "Not all of 3 planned seeds (calibrate 3, evaluate 2); each" in about
+    sentence, _ = told_of(tmp_path / "calibrated", calibrate=CALIBRATED[:1])
+    assert "1 of 3 planned seeds, calibrated (20 images a seed to calibrate on), nothing compared yet" in sentence
+
+
+def test_maps_of_unlike_seeds_are_quoted_over_those_they_share(tmp_path: Path) -> None:
+    rows = [each for each in ROWS if not (each["map"] == "gaussian" and each["seed"] == 2)]
+    sentence, _ = told_of(tmp_path / "run", evaluate=rows)
+    assert "2 of 3 planned seeds" in sentence
+    table = features.scores(MANIFEST, rows)
+    assert dict(zip(table.columns, table.rows[1], strict=True))["1"] == "0.500 / 0.450, 2 of 3 seeds"
+    assert "fewer seeds: gaussian 2" in table.notes[-1]
+    assert features.ratios(MANIFEST, rows).rows[0][-1].endswith(", 2 of 3 seeds")
+    apart = [each for each in ROWS if each["seed"] == {"fisher": 0, "gaussian": 1}.get(each["map"], 0)]
+    sentence, _ = told_of(tmp_path / "apart", evaluate=apart)
+    assert "fisher 0.800 (seed 0); gaussian 0.500 (seed 1)" in sentence
+
+
+def test_what_was_compared_at_other_strengths_and_other_maps_is_quoted_too(tmp_path: Path) -> None:
+    rows = [row(label, strength, 0, 0.1) for label in ("mine", "gaussian") for strength in (0.25, 2.0)]
+    sentence, _ = told_of(tmp_path / "run", evaluate=rows)
+    assert "Top-1 accuracy at NRMSE 0.25: " not in sentence
+    assert "at NRMSE 2: mine 0.500; gaussian 0.500 (limen" in sentence
+    sentence, _ = told_of(tmp_path / "alone", evaluate=[row("gaussian", 1.0, 0, 0.1)])
+    assert sentence.count("gaussian") == 1
+
+
+def test_an_evaluation_that_stopped_after_the_clean_images_is_reported(tmp_path: Path) -> None:
+    sentence, _ = told_of(tmp_path / "run", evaluate=ROWS[:1])
+    assert "nothing compared yet" in sentence
+    with Report.open([tmp_path / "run"]) as report:
+        report.page(tmp_path / "page.html")
+
+
+def test_a_stage_run_again_with_other_images_counts_each_seed_once(tmp_path: Path) -> None:
+    less = [each | {"n": 4, "inside": 0.9, "density": 9.0, "correlation": 0.5} for each in ATTRIBUTED[:2]]
+    table = features.attributions(MANIFEST, [*less, *ATTRIBUTED])
+    assert table == features.attributions(MANIFEST, ATTRIBUTED)
+    assert "3 seeds, 9 images" in table.notes[-1]
+    with Report.open([kept(tmp_path / "run", attribute=[*less, *ATTRIBUTED])]) as report:
+        (values,) = (spec["layer"][0]["data"]["values"] for spec in report.specifications(700).values())
+    assert [value["to"] for value in values] == [pytest.approx(0.5)]
+
+
+def test_numbers_that_are_none_are_not_left_blank() -> None:
+    none = [each | {"score": None, "discrepancy": None} if each["map"] == "fisher" else each for each in ROWS]
+    cells = {one[0]: one[1:] for one in features.scores(MANIFEST, none).rows}
+    assert cells["fisher"][2:] == ("no number", "no number")
+    assert features.ratios(MANIFEST, none).rows[-1][1:] == ("no number", "no number")
+    partly = [each for each in ROWS if (each["map"], each["nrmse"]) != ("fisher", 0.5)]
+    assert {one[0]: one for one in features.scores(MANIFEST, partly).rows}["fisher"][3] == "not run"
+    (row,) = features.calibrations(MANIFEST, [each | {"log2_magnitude": None} for each in CALIBRATED]).rows
+    assert row[2] == "none, some magnitudes are 0"
+    empty = [each | {"inside": None, "density": None, "n": 0, "empty": 9} for each in ATTRIBUTED]
+    (row,) = features.attributions(MANIFEST, empty).rows
+    assert "no energy" in row
+    assert row[-1] == "0, 27 without energy left out"
+
+
+def test_a_ratio_of_nothing_is_nothing() -> None:
+    still = [each | {"discrepancy": 0.0} if each["map"] == "fisher" and each["seed"] == 0 else each for each in ROWS]
+    (cells,) = features.ratios(MANIFEST, still).rows
+    assert cells[2].startswith("0.125 (")  # the mean of 0, .25 and .125: all three seeds count
+
+
+def test_rates_that_no_budget_reaches_say_up_to_where_they_were_tried() -> None:
+    rows = [
+        {"steps": steps, "seed": seed, "n": 50, "discrepancy": 0.1, "bits": bits, "side_bits": bits and 0.01,
+         "ratio": None, "ratio_image": None, "same_bits_discrepancy": None, "same_bits_score": None,
+         "censored": "" if bits else side, "limit": None if bits else limit, "why": "" if bits else why}
+        for steps, side, why, given in (
+            ("absmax", "fewer", "discrepancy 0.1 is not reached up to budget 3",
+             ((None, 0.7), (None, 0.5), (None, 0.6))),
+            ("uniform", "more", "discrepancy 0.1 is passed at the smallest budget",
+             ((1.0, None), (None, 2.0), (2.0, None))),
+        )
+        for seed, (bits, limit) in enumerate(given)
+    ]  # fmt: skip
+    table = features.equal_rates(MANIFEST, rows)
+    cells = {one[0]: one[1] for one in table.rows}
+    assert cells["absmax"] == "< 0.700"
+    assert cells["uniform"].endswith(", 2 of 3 seeds; > 2.000 with 1 of 3 seeds")
+    assert any("absmax: with seed 0 discrepancy 0.1 is not reached up to budget 3" in note for note in table.notes)
+    assert any("uniform: with seed 1 discrepancy 0.1 is passed" in note for note in table.notes)
+
+
+def test_a_figure_that_leaves_kinds_of_steps_out_says_so(tmp_path: Path) -> None:
+    many = [each | {"steps": f"static:map {i}"} for i in range(9) for each in QUANTISED[:6]]
+    with Report.open([kept(tmp_path / "run", quantise=many, equal_rate=EQUAL)]) as report:
+        (label,) = (label for _, label, _ in report.drawings.values())
+    assert "7 of 9 kinds of steps (all are in the table)" in label
+
+
+def test_a_picture_that_is_not_the_one_kept_is_refused(tmp_path: Path) -> None:
+    path = kept(tmp_path / "run", attribute=ATTRIBUTED, picture=[{"place": 0, "label": "image", "digest": "a" * 32}])
+    for png in (image.png(photograph("a", 64, 64)), b"%!PS-Adobe-3.0 EPSF-3.0"):
+        with sqlite3.connect(path / "trials.db") as database:
+            database.execute("INSERT OR REPLACE INTO picture VALUES (?, ?)", ("a" * 32, png))
+        with pytest.raises(StoreError, match="the picture 'image'"), Report.open([path]) as report:
+            report.page(tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("split", {"leak": {}}, "leak"),
+        ("plan", {"seeds": "3"}, "plan.seeds"),
+        ("measures", {"score": 3}, "measures.score"),
+        ("network", None, "network"),
+        ("created", ..., "created"),
+    ],
+)
+def test_a_manifest_with_an_entry_of_another_type_is_one_line(
+    entry: str, value: Any, said: str, tmp_path: Path
+) -> None:
+    made = MANIFEST | {entry: MANIFEST[entry] | value if isinstance(value, dict) else value}
+    with Store.create(tmp_path / "run", {key: one for key, one in made.items() if one is not ...}):
+        pass
+    with pytest.raises(StoreError, match=said) as caught, Report.open([tmp_path / "run"]) as report:
+        report.page(tmp_path / "page.html")
+    assert "\n" not in str(caught.value)

@@ -1,11 +1,19 @@
 """The feature wing end to end on a small network: fit, calibrate, evaluate, quantise, attribute, resume, mistakes."""
 
+import asyncio
 import json
+import logging
+import os
+import random
 import re
+import shutil
+import signal
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image as Pillow
 from torch import nn
@@ -18,6 +26,7 @@ from limen.feature.network import Network, load
 from limen.feature.perturb import energy, noise, nrmse, scaled
 from limen.feature.run import MAPS, Plan, Run
 from limen.feature.split import Features, SplitPoint
+from limen.rows import public
 from limen.store import Store
 
 CLASSIFY = task.find("classification")
@@ -302,7 +311,7 @@ def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.Captu
     maps = ["--map", "gaussian", "--map", "fisher,draws=1", "--map", "mine=learned,steps=2,batch=8"]
     assert command([*begin, "--out", out, *small, *maps, "--json"]) == 0
     calibrated = json.loads(capfd.readouterr().out)
-    assert {row["map"] for row in calibrated} == {"fisher"}
+    assert {row["map"] for row in calibrated} == {"fisher", "mine"}
     assert command(["feature", "evaluate", out, "--nrmse", "0.5,1", "--json"]) == 0
     assert {row["map"] for row in json.loads(capfd.readouterr().out)} == {"clean", "gaussian", "fisher", "mine"}
     assert command(["feature", "quantise", out, "--budget", "0.5,2"]) == 0
@@ -351,3 +360,299 @@ def test_a_checkpoint_and_a_folder_of_photographs(tmp_path: Path, capfd: pytest.
     assert "are needed" in capfd.readouterr().err
     assert command(["feature", "splits", "--model", str(tmp_path / "net"), "--json"]) == 0
     assert "resnet.encoder.stages.0" in {row["path"] for row in json.loads(capfd.readouterr().out)}
+
+
+# What is quantised, calibrated and exported.
+
+
+def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    maps = {
+        "gaussian": ("gaussian", {}),
+        "fisher": ("fisher", {"draws": 1}),
+        "fisher-2": ("fisher", {"power": -2.0, "draws": 1}),
+        "mine": ("fisher", {"over": "token", "draws": 2}),
+    }
+    out = tmp_path / "run"
+    with Run.begin(out, plan(seeds=1, maps=maps), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        assert {row["map"] for row in measure.calibrate(run)} == {"fisher", "fisher-2", "mine"}
+        kinds = {str(row["steps"]) for row in measure.quantise(run, (0.3, 3.0))}
+        assert {f"{kind}:{label}" for kind in ("tolerance", "permuted", "static") for label in list(maps)[1:]} < kinds
+        assert not any("gaussian" in kind for kind in kinds)
+        assert {row["map"] for row in measure.attribute(run, 4)} == set(maps)
+        assert {row["label"] for row in rows(out, "picture")} == {"image", "fisher", "fisher-2", "mine"}
+        powers = {label: measure.quantiser(run, f"static:{label}", 0.5, 0).key for label in maps}
+        assert len(set(powers.values())) == len(maps)  # unlike settings are unlike quantisers
+        with pytest.raises(UnknownNameError, match="No map in run named 'mien'. Did you mean 'mine'"):
+            measure.calibrate(run, maps=["mien"])
+        assert {row["map"] for row in measure.calibrate(run, maps=["gaussian"])} == {"gaussian"}
+        measure.evaluate(run, (0.5,))
+    assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0, capfd.readouterr().err
+    page = (tmp_path / "page.html").read_text()
+    assert all(f"static:{label}" in page for label in ("fisher-2", "mine"))
+
+
+def test_budgets_of_earlier_calls_count_at_equal_rate(tmp_path: Path) -> None:
+    with Run.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        measure.quantise(run, (0.1, 0.3, 1.0, 3.0))
+        first = measure.equal_rates(run)
+        measure.quantise(run, (0.3,))
+        assert measure.equal_rates(run) == first
+    assert any(row["bits"] is not None for row in first)
+
+
+@pytest.mark.parametrize("label", ["clean", "../up", "a/b", ".hidden", "", "x\n", "l" * 99])
+def test_labels_that_cannot_be_files_or_rows_are_refused(label: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="A map cannot be called"):
+        Run.begin(tmp_path / "run", plan(maps={label: ("flat", {})}), "cpu", network())
+
+
+def test_two_maps_of_one_label_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    begin = ["feature", "fit", "--model", "demo:resnet", "--split", "resnet.encoder.stages.2", "--data", "scenes"]
+    same = ["--map", "fisher,power=-1", "--map", "fisher,power=-2"]
+    assert command([*begin, "--out", str(tmp_path / "run"), *same]) == 1
+    assert "Two maps are called 'fisher'" in capfd.readouterr().err
+
+
+# What a run keeps.
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    out = tmp_path / "run"
+    with Run.begin(out, plan(seeds=1, maps={"fisher": ("fisher", {"draws": 1})}), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+    return out
+
+
+def test_a_map_that_was_changed_cut_off_or_lost_is_named(two: Path) -> None:
+    file = two / "seed-0" / "fisher.safetensors"
+    there = file.read_bytes()
+    with Run.open(two, "cpu", network()) as run:
+        for content in (there[:-1], there[:-4] + b"\0\0\0\1", b""):
+            file.write_bytes(content)
+            with pytest.raises(StoreError, match=r"seed-0/fisher\.safetensors is not the map that was fitted"):
+                run.fitted(0)
+        file.unlink()
+        with pytest.raises(StoreError, match=r"no map 'fisher' of seed 0 \(seed-0/fisher\.safetensors is missing"):
+            run.fitted(0)
+        run.fitted(0, fit=True)
+        assert file.read_bytes() == there
+        row = rows(two, "fit")[0]
+        run.store.add_measurements("fit", {"fisher 0": row | {"digest": "0" * 32}})
+        file.unlink()
+        with pytest.raises(StoreError, match="fitted again it holds other numbers"):
+            run.fitted(0, fit=True)
+
+
+def test_maps_from_before_there_were_digests_are_read_and_tried(two: Path) -> None:
+    file = two / "seed-0" / "fisher.safetensors"
+    there = file.read_bytes()
+    with Run.open(two, "cpu", network()) as run:
+        old = {key: value for key, value in rows(two, "fit")[0].items() if key != "digest"}
+        run.store.add_measurements("fit", {"fisher 0": old})
+        run.fitted(0)
+        for state in ({}, {"information.1": torch.ones(1, 6, 8, 8)}, {"information.0": torch.ones(1, 5, 8, 8)},
+                      {"information.0": torch.ones(1, 6, 8, 8), "information.1": torch.ones(1, 3)}):  # fmt: skip
+            file.write_bytes(safetensors.torch.save(state))
+            with pytest.raises(StoreError, match=r"fisher\.safetensors (cannot be read as a map|is a map of features)"):
+                run.fitted(0)
+        file.write_bytes(there)
+
+
+def test_a_row_without_an_entry_is_named(measured: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(measured, other)
+    with Store.create(other, {}) as store:
+        key, row = next(iter(store.measurements("evaluate").items()))
+        store.add_measurements("evaluate", {key: {name: value for name, value in row.items() if name != "seed"}})
+    assert command(["report", str(other), "--out", str(tmp_path / "page.html")]) == 1
+    told = capfd.readouterr().err
+    assert re.fullmatch(r"limen: \S+trials\.db: the row 'absmax 0\.5 0' of 'evaluate': .*missing.*`seed`.*\n", told)
+    with Run.open(other, "cpu", network()) as run, pytest.raises(StoreError, match=r"the row 'absmax 0\.5 0'"):
+        measure.evaluate(run, (0.5,))
+
+
+def photographs(folder: Path) -> Path:
+    for label in map(str, range(10)):
+        (folder / label).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng(10 * int(label) + number).integers(0, 256, (64, 64, 3), np.uint8)
+            Pillow.fromarray(pixels).save(folder / label / f"{number}.png")
+    (folder / ".cache").mkdir()
+    (folder / "0" / "._0.png").write_bytes(b"what another system leaves beside a file")
+    return folder
+
+
+def test_a_run_keeps_no_path_and_finds_its_data_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = photographs(tmp_path / "PRIVATE" / "val")
+    out = tmp_path / "somewhere" / "run"
+    given = plan(seeds=1, data=str(data), sizes=Sizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
+    with Run.begin(out, given, "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        assert measure.evaluate(run, (1.0,))
+        measure.quantise(run, (0.5,))
+        measure.quantiser(run, "uniform", 0.5, 0).save(out / "exported")
+    assert command(["report", str(out), "--out", str(out / "page.html"), "--tables", str(out / "tables")]) == 0
+    written = [file for file in out.rglob("*") if file.is_file()]
+    assert len(written) > 8
+    assert not [file.name for file in written if b"PRIVATE" in file.read_bytes() or b"somewhere" in file.read_bytes()]
+    with pytest.raises(StoreError, match=r"the data 'val', which is neither beside it nor here.*--data PATH"):
+        Run.open(out, "cpu", network())
+    Run.open(out, "cpu", network(), data=str(data)).store.close()
+    (tmp_path / "elsewhere").mkdir()
+    data.rename(tmp_path / "elsewhere" / "val")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with Run.open(out, "cpu", network()) as run:  # it lies in the current directory now
+        assert len(measure.evaluate(run, (1.0,))) == 2
+    Pillow.new("RGB", (64, 64)).save(tmp_path / "elsewhere" / "val" / "3" / "3.png")
+    with pytest.raises(StoreError, match="another study: data was"):
+        Run.open(out, "cpu", network())
+
+
+def test_a_run_of_an_older_limen_with_its_paths_goes_on_and_does_not_show_them(tmp_path: Path) -> None:
+    data = photographs(tmp_path / "PRIVATE" / "val")
+    out = tmp_path / "run"
+    given = plan(seeds=1, data=str(data), sizes=Sizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
+    with Run.begin(out, given, "cpu", network()) as run:
+        run.fitted(0, fit=True)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["plan"] |= {"data": str(data), "model": str(tmp_path / "PRIVATE" / "net")}
+    for gone in ("folder", "revision"):
+        manifest["network"].pop(gone)
+    manifest["plan"].pop("revision")
+    manifest.pop("data")
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
+    with Run.open(out, "cpu", network()) as run:
+        assert measure.evaluate(run, (1.0,))
+    assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "val" in page
+    assert "PRIVATE" not in page
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("/home/bob/val/", "val"),
+        ("/home/bob/coco/instances_val2017.json", "instances_val2017.json"),
+        ("~bob/val", "val"),
+        ("C:\\Users\\bob\\val", "val"),
+        ("\\\\server\\bob\\val", "val"),
+        ("file:///home/bob/val", "val"),
+        ("/", "root"),
+        ("data/val", "data/val"),
+        ("microsoft/resnet-50", "microsoft/resnet-50"),
+        ("demo:resnet", "demo:resnet"),
+        ("scenes", "scenes"),
+    ],
+)
+def test_of_a_path_that_says_where_only_the_last_part_is_public(place: str, shown: str) -> None:
+    assert public(place) == shown
+
+
+# Checkpoints.
+
+
+def checkpoint(folder: Path) -> Path:
+    from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3)
+    ResNetForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+class Trap:
+    """Runs when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.file,)
+
+
+def test_a_checkpoint_of_pickles_is_refused_unread(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "net")
+    (folder / "model.safetensors").unlink()
+    torch.save(Trap(tmp_path / "sprung"), folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="limen reads safetensors alone, as pickles can run code"):
+        load(str(folder), CLASSIFY, "cpu")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
+def test_code_of_a_checkpoint_is_refused_without_a_question(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checkpoint(tmp_path / "net")
+    (folder / "code.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'sprung')!r}).touch()\n")
+    content = json.loads((folder / file).read_text())
+    names = {"config.json": ("AutoConfig", "AutoModelForImageClassification"),
+             "preprocessor_config.json": ("AutoImageProcessor",)}[file]  # fmt: skip
+    content |= {
+        "model_type": "unheard-of",
+        "image_processor_type": "Unheard",
+        "auto_map": dict.fromkeys(names, "code.X"),
+    }
+    (folder / file).write_text(json.dumps(content))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    with pytest.raises(InputError) as caught:
+        load(str(folder), CLASSIFY, "cpu")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_weights_of_another_shape_are_no_trained_head(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "net")
+    content = json.loads((folder / "config.json").read_text())
+    names = {str(n): f"class {n}" for n in range(5)}
+    (folder / "config.json").write_text(json.dumps(content | {"id2label": names}))
+    with pytest.raises(InputError, match="missing or do not fit|could be loaded"):
+        load(str(folder), CLASSIFY, "cpu")
+    with pytest.raises(InputError, match="has no revision 'main'"):
+        load(str(folder), CLASSIFY, "cpu", "main")
+
+
+# Notebooks.
+
+
+def test_every_entry_works_in_a_running_loop_and_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    async def cell() -> None:
+        with Run.begin(tmp_path / "run", Plan("demo:resnet", "resnet.encoder.stages.1", seeds=1, sizes=Sizes(8, 9, 4),
+                       maps={"mine": ("learned", {"steps": 2, "draws": 1}), "fisher": ("fisher", {"draws": 1})})
+                       ) as run:  # fmt: skip
+            run.fitted(0, fit=True)
+            measure.calibrate(run)
+            measure.evaluate(run, (1.0,))
+            measure.quantise(run, (1.0,))
+            measure.attribute(run, 2)
+            measure.quantiser(run, "static:mine", 0.5, 0).save(tmp_path / "exported")
+
+    def state() -> list[object]:
+        import transformers
+
+        logs = transformers.utils.logging
+        return [
+            torch.get_num_threads(), torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(),
+            torch.get_default_dtype(), torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist(),
+            random.getstate(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM),
+            logs.get_logger("transformers").level, logs.is_progress_bar_enabled(), warnings.filters[:3],
+            logging.getLogger().level, os.getcwd(),
+        ]  # fmt: skip
+
+    before = state()
+    asyncio.run(cell())
+    assert state() == before
+
+
+def test_a_map_is_learnt_where_gradients_are_switched_off(tmp_path: Path) -> None:
+    maps = {"mine": ("learned", {"steps": 2, "draws": 1})}
+    with torch.no_grad(), Run.begin(tmp_path / "run", plan(seeds=1, maps=maps), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        assert not torch.is_grad_enabled()

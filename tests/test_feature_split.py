@@ -435,6 +435,106 @@ def test_tensors_that_no_output_depends_on_are_left_out(
         torch.testing.assert_close(value, split.outputs(images)[output], rtol=1e-3, atol=1e-4)
 
 
+def test_the_class_token_beside_the_tokens_is_no_second_tensor() -> None:
+    split = SplitPoint(net("dinov2"), "dinov2")
+    found = split.verify(pictures())
+    assert (found.repeated, found.idle) == ((1,), ())
+    assert [tuple(tensor.shape[1:]) for tensor in split.encode(pictures()).tensors] == [(17, 32)]
+
+
+class Twice(nn.Module):
+    """A block that puts out the same numbers several times, and a head that reads all of them, each by itself."""
+
+    def __init__(self, put_out: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.block = Apply(lambda images: put_out(images * 2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        floats = [one for one in torch.utils._pytree.tree_leaves(self.block(images)) if one.is_floating_point()]
+        return torch.cat([(place + 1) * one.flatten(1) for place, one in enumerate(floats)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("put_out", "shapes", "repeated"),
+    [
+        (lambda x: (x, x), [(3, 8, 8)], (1,)),
+        (lambda x: {"last": x, "hidden": [x / 2, x], "count": x.argmax(1)}, [(3, 8, 8), (3, 8, 8)], (2,)),
+        (lambda x: (x, x.view(x.shape)), [(3, 8, 8)], (1,)),
+        (lambda x: (x, x.flatten(2).transpose(1, 2)), [(3, 8, 8)], (1,)),  # a map and its tokens
+        (lambda x: (x[:, :, 0], x), [(3, 8, 8)], (0,)),  # a class token, before what it is one of
+        (lambda x: (x[:, :, 0], x[:, :, 0, 2:5], x), [(3, 8, 8)], (0, 1)),
+        (lambda x: (x, x[:, [0, 2]], x.chunk(3, 1)), [(3, 8, 8), (2, 8, 8)], (2, 3, 4)),  # picked ones are copies
+        (lambda x: x.chunk(3, 1), [(1, 8, 8)] * 3, ()),  # one memory, no number twice
+        (lambda x: (x[..., ::2], x[..., 1::2]), [(3, 8, 4)] * 2, ()),
+        (lambda x: (x.transpose(0, 1).contiguous().transpose(0, 1),) * 2, [(3, 8, 8)], (1,)),
+        (lambda x: x.mean((2, 3), keepdim=True).expand(-1, -1, 8, 8), [(3, 1, 1)], ()),
+        (lambda x: (x[:, :, 0, :, None].expand(-1, -1, -1, 4), x), [(3, 8, 8)], (0,)),
+        (lambda x: (x, x.detach(), x.float(), x.contiguous(), nn.Dropout().eval()(x)), [(3, 8, 8)], (1, 2, 3, 4)),
+        (lambda x: (x, x.argmax(1), x.new_empty(len(x), 0)), [(3, 8, 8), (0,)], ()),
+    ],
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_number_given_twice_is_counted_and_disturbed_once(
+    put_out: Callable[[Tensor], Any], shapes: list[tuple[int, ...]], repeated: tuple[int, ...], bare: bool
+) -> None:
+    model, images = Twice(put_out), pictures(side=8)
+    split = SplitPoint(model, "block")
+    if not bare:
+        found = split.verify(images)
+        assert found.repeated == repeated
+        shapes = [shape for shape in shapes if shape != (0,)]  # no output depends on what holds nothing
+    features = split.encode(images)
+    assert [tuple(tensor.shape[1:]) for tensor in features.tensors] == shapes
+    assert features.elements == sum(torch.Size(shape).numel() for shape in shapes)
+    # the block of an image twice as bright puts out what the features are when they are doubled
+    doubled = split.head(features.plus(features.tensors))["logits"]
+    torch.testing.assert_close(doubled, split.outputs(images * 2)["logits"])
+    torch.testing.assert_close(split.head(features[:1])["logits"], split.outputs(images)["logits"][:1])
+    leaves = tuple(tensor.detach().requires_grad_() for tensor in features.tensors)
+    head = split.head(Features(leaves, features.size))["logits"]
+    slopes = torch.autograd.grad(head.sum(), leaves, allow_unused=True)
+    size = sum(
+        float((slope * tensor.detach()).sum())
+        for slope, tensor in zip(slopes, leaves, strict=True)
+        if slope is not None
+    )
+    assert size == pytest.approx(float(head.detach().sum()), rel=1e-4)  # the head is linear
+
+
+@pytest.mark.parametrize(
+    ("put_out", "problem"),
+    [
+        (lambda x: (x[..., :5], x[..., 3:]), r"\(3, 3, 8, 5\) and \(3, 3, 8, 5\) that share some of their numbers"),
+        (lambda x: (x[..., :6], x[:, 1:]), "neither holds all of the other's"),
+        (lambda x: x.unfold(2, 3, 1), "the same number in several places"),
+    ],
+)
+def test_numbers_that_cannot_be_told_apart_are_refused(put_out: Callable[[Tensor], Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        SplitPoint(Twice(put_out), "block").encode(pictures(side=8))
+
+
+def test_modules_that_pass_a_tensor_on_carry_it_once() -> None:
+    model = Chain(nn.Flatten(), nn.Linear(12288, 6), nn.Identity(), nn.Dropout(), nn.ReLU(inplace=True), nn.Softplus())
+    passed_on = SplitPoint(drawn(model), "rest.0,rest.1,rest.2")
+    assert passed_on.verify(pictures()).repeated == (1, 2)
+    assert passed_on.encode(pictures()).elements == 6
+    written = SplitPoint(model, "rest.0,rest.3")  # one memory, and another tensor once it was written into
+    assert [bool((tensor < 0).any()) for tensor in written.encode(pictures()).tensors] == [True, False]
+    assert written.verify(pictures()).idle == (0,)
+
+
+def test_what_is_put_out_twice_stays_one_object_for_a_head_that_writes_into_it() -> None:
+    def head(pair: Any) -> Tensor:
+        pair[0].mul_(3)
+        return pair[1] * 1
+
+    split = SplitPoint(Chain(Apply(lambda x: (x.flatten(1) * 2,) * 2), Apply(head)), "first")
+    images = pictures()
+    assert split.verify(images).leak == {"logits": 0.0}
+    assert torch.equal(split.head(split.encode(images))["logits"], split.outputs(images)["logits"])
+
+
 class Chain(nn.Module):
     """Modules one after another, what they return put through `read`."""
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
+DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
+REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -51,9 +54,11 @@ def feature() -> None:
 @click.option("--rho", type=float, default=0.1, show_default=True, help="How often it may be more.")
 @click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
+@click.option("--calibrate", "labels", default="", help="Labels of the maps to calibrate, with commas between.")
+@REVISION
 @DEVICE
 @JSON
-def fit(out: Path, device: str, as_json: bool, **given: Any) -> None:
+def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> None:
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
     from limen.feature.measure import calibrate
     from limen.feature.run import Run
@@ -64,21 +69,24 @@ def fit(out: Path, device: str, as_json: bool, **given: Any) -> None:
             for seed in range(run.plan.seeds):
                 run.fitted(seed, tell, fit=True)
         with telling("calibrating") as tell:
-            rows = calibrate(run, tell)
+            rows = calibrate(run, tell, split(labels))
         _show(rows, lambda: calibrations(run.store.manifest, rows), as_json)
 
 
 @feature.command("evaluate")
 @RUN
 @click.option("--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths.")
+@MODEL
+@DATA
 @DEVICE
 @JSON
-def evaluate(run: Path, nrmse: str, device: str, as_json: bool) -> None:
+def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.measure import evaluate
     from limen.report.features import scores
 
-    _stage(run, device, as_json, lambda opened, tell: evaluate(opened, _numbers("--nrmse", nrmse), tell), scores)
+    strengths = _numbers("--nrmse", nrmse)
+    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), scores)
 
 
 @feature.command("quantise")
@@ -86,17 +94,20 @@ def evaluate(run: Path, nrmse: str, device: str, as_json: bool) -> None:
 @click.option(
     "--budget", default="", help="Noise budgets, as NRMSE, with commas between; ten from 0.1 to 3 if not given."
 )
+@click.option("--map", "labels", default="", help="Labels of the run's maps to make steps of, with commas between.")
+@MODEL
+@DATA
 @DEVICE
 @JSON
-def quantise(run: Path, budget: str, device: str, as_json: bool) -> None:
+def quantise(run: Path, budget: str, labels: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
     from limen.feature.measure import BUDGETS, equal_rates, quantise
     from limen.feature.run import Run
     from limen.report import features
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
-    with Run.open(run, device) as opened, telling("quantising") as tell:
-        rows, equal = quantise(opened, budgets, tell), equal_rates(opened)
+    with Run.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
+        rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
     _show(rows, lambda: features.rates(opened.store.manifest, rows), as_json)
     if not as_json:
         print_table(features.equal_rates(opened.store.manifest, equal))
@@ -105,29 +116,33 @@ def quantise(run: Path, budget: str, device: str, as_json: bool) -> None:
 @feature.command("attribute")
 @RUN
 @click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="Test images to look at.")
+@MODEL
+@DATA
 @DEVICE
 @JSON
-def attribute(run: Path, images: int, device: str, as_json: bool) -> None:
+def attribute(run: Path, images: int, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
     from limen.feature.measure import attribute
     from limen.report.features import attributions
 
-    _stage(run, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
+    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
 
 
 @feature.command("export")
 @RUN
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder that both ends need.")
-@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, as `quantise` lists them.")
+@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
 @click.option("--budget", type=float, default=0.45, show_default=True, help="Noise budget, as NRMSE.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose map and fitting images.")
+@MODEL
+@DATA
 @DEVICE
-def export(run: Path, out: Path, steps: str, budget: float, seed: int, device: str) -> None:
+def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: str, data: str, device: str) -> None:
     """Write a quantiser: what sender and receiver of features need."""
     from limen.feature.measure import quantiser
     from limen.feature.run import Run
 
-    with Run.open(run, device) as opened:
+    with Run.open(run, device, model=model, data=data) as opened:
         made = quantiser(opened, steps, budget, seed)
     made.save(out)
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
@@ -167,16 +182,17 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 @feature.command("splits")
 @click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@REVISION
 @DEVICE
 @JSON
-def splits(model: str, task: str, device: str, as_json: bool) -> None:
+def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> None:
     """List sensible splits of a network."""
     from limen.feature import task as tasks
     from limen.feature.network import load
     from limen.feature.splits import sensible
     from limen.report.table import Table
 
-    network = load(model, tasks.find(task), device)
+    network = load(model, tasks.find(task), device, revision)
     found = sensible(network.model)
     if not found:
         kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
@@ -190,6 +206,8 @@ def splits(model: str, task: str, device: str, as_json: bool) -> None:
 
 def _stage(
     path: Path,
+    model: str,
+    data: str,
     device: str,
     as_json: bool,
     measure: "Callable[[Run, Callable[[int, int, str], None]], list[dict[str, Any]]]",
@@ -197,7 +215,7 @@ def _stage(
 ) -> None:
     from limen.feature.run import Run
 
-    with Run.open(path, device) as run, telling("measuring") as tell:
+    with Run.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
         rows = measure(run, tell)
     _show(rows, lambda: table(run.store.manifest, rows), as_json)
 
@@ -214,7 +232,14 @@ def _plan(given: dict[str, Any]) -> "Plan":
     from limen.feature.run import Plan
 
     sizes = Sizes(**{part: given.pop(f"images_{part}") for part in PARTS})
-    maps = dict(_map(text) for text in given.pop("maps"))
+    maps: dict[str, tuple[str, dict[str, str]]] = {}
+    for text in given.pop("maps"):
+        label, what = _map(text)
+        if label in maps:
+            raise InputError(
+                f"Two maps are called {label!r}. Give one of them a label of its own: --map mine={what[0]},..."
+            )
+        maps[label] = what
     return Plan(**given, sizes=sizes, maps=maps)
 
 

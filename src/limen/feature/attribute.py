@@ -42,6 +42,7 @@ class Row:
         correlation: Spearman's, over positions, of energy with the magnitude of the attribution; None where that was
             not asked for. Below 0: what the head looks at is spared.
         n: images.
+        empty: further images, left out, in which the map has no energy at any position.
     """
 
     map: str
@@ -51,6 +52,7 @@ class Row:
     prefix: float
     correlation: float | None
     n: int
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,18 +242,21 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _row(label: str, values: Sequence[tuple[float, ...]], attribution: bool) -> Row:
-    inside, outside, before, area, correlation = np.array(values).T
+    every = np.array(values)
+    inside, outside, before, area, correlation = every[every[:, 0] + every[:, 1] > 0].T
+    if not len(inside):
+        return Row(label, math.nan, float(every[:, 3].mean()), math.nan, math.nan, None, 0, len(every))
     total = inside + outside
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore"):
         density = np.exp(np.mean(np.log(inside / area) - np.log(outside / (1 - area))))
-        share = np.mean(inside / total)
     known = correlation[np.isfinite(correlation)]
     return Row(
         map=label,
-        inside=float(share),
+        inside=float(np.mean(inside / total)),
         area=float(area.mean()),
         density=float(density),
         prefix=float(np.mean(before / (before + total))),
         correlation=float(known.mean()) if attribution and len(known) else None,
-        n=len(values),
+        n=len(inside),
+        empty=len(every) - len(inside),
     )

@@ -21,6 +21,7 @@ from limen.image import load as load_image
 
 KEPT = 2**30  # bytes of prepared images that a part keeps in memory
 PARTS = ("fit", "calibrate", "test")
+SCENES = "scenes"
 ONE_SIZE = (
     'Bring all to one in its preprocessor_config.json: "size": {"height": 640, "width": 640}, "do_pad": false, '
     '"do_center_crop": false.'
@@ -151,13 +152,37 @@ def parts(where: str, task: Task, network: Network, seed: int, sizes: Sizes) -> 
     wanted = [getattr(sizes, name) for name in PARTS]
     if min(wanted) < 1:
         raise InputError(f"Each part needs an image at least, not {wanted} ({', '.join(PARTS)}).")
-    if where == "scenes":
+    if where == SCENES:
         readers = _scenes(task, network, seed)
     elif where.endswith(".json"):
         readers = _annotated(Path(where), task, network, seed, wanted)
     else:
         readers = _folder(Path(where), task, network, seed, wanted)
     return Parts(*(Part(count, read, network) for count, read in zip(wanted, readers, strict=True)))
+
+
+def fingerprint(where: str) -> str:
+    """Return a digest that stands for data: of names and sizes of the files in a folder, or of a file's content.
+
+    "" for scenes, which are drawn by name.
+    """
+    place = Path(where)
+    if where == SCENES:
+        return ""
+    if place.is_dir():
+        return ident.digest([[file.relative_to(place).as_posix(), file.stat().st_size] for file in _images(place)])
+    return ident.digest(place.read_bytes())
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the images below a folder, in order of names; hidden files and folders hold none."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    ]
 
 
 def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
@@ -234,14 +259,9 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
         )
     if not folder.is_dir():
         raise InputError(f"No folder {str(folder)!r}. Give one with a folder of images for each class, or scenes.")
-    classes = sorted(item.name for item in folder.iterdir() if item.is_dir())
+    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
     numbers = _numbers(folder, classes, network)
-    files = [
-        (file, numbers[name])
-        for name in classes
-        for file in sorted((folder / name).rglob("*"))
-        if file.suffix.lower() in SUFFIXES
-    ]
+    files = [(file, numbers[name]) for name in classes for file in _images(folder / name)]
 
     def read(number: int) -> Example:
         file, label = files[number]

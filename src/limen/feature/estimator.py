@@ -51,7 +51,8 @@ class Estimator(nn.Module):
             self.register_buffer(f"static_{place}", static.detach().clone())
             self.register_buffer(f"mean_{place}", mean[place].detach().clone())
             self.register_buffer(f"deviation_{place}", deviation[place].detach().clone())
-            self.heads.append(_head(static, len(mean[place]), 2 if signed else 1, width))
+            with torch.random.fork_rng([]):  # torch draws weights of its own, which are replaced
+                self.heads.append(_head(static, len(mean[place]), 2 if signed else 1, width))
         _initialise(self, signed, seed)
 
     @classmethod

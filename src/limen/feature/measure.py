@@ -7,7 +7,7 @@ import functools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from limen.feature.coding import Quantiser
 from limen.feature.data import Batch, Part
 from limen.feature.perturb import energy, noise, nrmse, scaled
 from limen.feature.pictures import pictures
-from limen.feature.run import Run
+from limen.feature.run import MAPS, Run
 from limen.feature.split import Features, Outputs
 from limen.feature.steps import Kind, Steps
 from limen.feature.task import Task
@@ -30,15 +30,22 @@ from limen.feature.training import CLEAN
 from limen.image import digest as image_digest
 from limen.image import png
 from limen.loop import finish
+from limen.rows import measured
 
-CALIBRATED = ("flat", "fisher", "learned", "learned-magnitude", "learned-information")  # where a run has them, else all
+COMPARED = (
+    *("gaussian", "channel", "absmax", "cls-spared", "fisher-channel", "fisher-token"),
+    *("image-fisher", "shuffled", "other-image", "signed", "signed-magnitude"),
+)
+"""Maps of `limen.feature.run.MAPS` that are there to be compared with at equal strength. They are calibrated and
+quantised only where they are asked for, or a run has no others."""
+UNQUANTISED = (*COMPARED, "flat", "learned")  # flat steps are "uniform-image"; `learned` is no rate's
 STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
-QUANTISED = ("fisher", "learned-magnitude", "learned-information")  # maps that steps are made of, where a run has them
-PICTURED = ("fisher", "image-fisher", "learned", "learned-information")
-SHOWN = 4  # images that maps are drawn over
+PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
+PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
+SHOWN = 4  # images that maps are drawn over, and maps that are drawn
 
 Row: TypeAlias = dict[str, Any]
 
@@ -54,7 +61,7 @@ class _Work:
 
 def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) -> list[Row]:
     """Do the pieces that the run does not hold, and return the rows of all."""
-    there, wanted = run.store.measurements(stage), []
+    there, wanted = measured(run.store, stage), []
     for done, work in enumerate(works):
         tell(done, total, work.note)
         if not set(work.keys) <= there.keys():
@@ -69,8 +76,13 @@ def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) 
 # --- the promise ---
 
 
-def calibrate(run: Run, tell: Tell = quiet) -> list[Row]:
+def calibrate(run: Run, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
     """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether it is kept.
+
+    Args:
+        run: with its maps fitted.
+        tell: called with progress.
+        maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
 
     Returns:
         Rows of map, seed, scale, rank, n_calibrate, censored, kept of n test images, band_low and band_high (where
@@ -78,20 +90,30 @@ def calibrate(run: Run, tell: Tell = quiet) -> list[Row]:
         same images), nrmse (median over test images at the scale), log2_magnitude, grid.
     """
     plan = run.plan
-    labels = [label for label in plan.maps if label in CALIBRATED] or list(plan.maps)
+    labels = _chosen(run, maps, COMPARED)
     conformal.rank(plan.sizes.calibrate, plan.rho)
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            maps = run.fitted(seed)
+            fitted = run.fitted(seed)
             for label in labels:
                 key = f"{label} {seed}"
                 yield _Work(
                     (key,), f"{label}, seed {seed}",
-                    functools.partial(_calibrated, run, seed, label, maps[label]),
+                    functools.partial(_calibrated, run, seed, label, fitted[label]),
                 )  # fmt: skip
 
     return _fill(run, "calibrate", works(), plan.seeds * len(labels), tell)
+
+
+def _chosen(run: Run, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
+    """Return the labels asked for; if none were, those of the run's maps that are not `MAPS` to be spared, or all."""
+    for label in asked:
+        if label not in run.plan.maps:
+            raise UnknownNameError(f"map in {run.store.path.name}", label, run.plan.maps)
+    maps = run.plan.maps.items()
+    own = [label for label, (name, _) in maps if label not in spared or name != MAPS[label][0]]
+    return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
 
 
 def _calibrated(run: Run, seed: int, label: str, one: Tolerance) -> dict[str, Row]:
@@ -261,7 +283,7 @@ def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Row:
 # --- quantisation ---
 
 
-def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet) -> list[Row]:
+def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
     Steps in proportion to a map, beside the same steps permuted, uniform, per-token absmax, and static per-position
@@ -271,21 +293,24 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet) -
         run: with its maps fitted.
         budgets: nominal NRMSE, mean over the fitting images.
         tell: called with progress.
+        maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
 
     Returns:
         Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
     """
     plan = run.plan
-    keys = [f"{steps} {budget:g}" for steps in _rules(plan.maps, 0, {}) for budget in budgets]
+    labels = _chosen(run, maps, UNQUANTISED)
+    keys = [f"{steps} {budget:g}" for steps in _rules(labels, 0, {}) for budget in budgets]
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
             mine = tuple(f"{key} {seed}" for key in keys)
-            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, tell))
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, tell))
 
     rows = _fill(run, "quantise", works(), plan.seeds, tell)
+    every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
     run.store.add_measurements(
-        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(rows, run.task.compared_at)}
+        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
     )
     return rows
 
@@ -294,9 +319,10 @@ def equal_rates(run: Run) -> list[Row]:
     """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
 
     Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
-    an image), seed, n.
+    an image), same_bits_discrepancy, same_bits_score, censored, limit, why (see `limen.feature.quantise.Equal`), seed,
+    n.
     """
-    return list(run.store.measurements("equal-rate").values())
+    return list(measured(run.store, "equal-rate").values())
 
 
 def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
@@ -304,7 +330,7 @@ def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
 
     Args:
         run: with its maps fitted.
-        steps: KIND or KIND:MAP, as in the rows of `quantise`.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`; MAP is any of the run's.
         budget: nominal NRMSE.
         seed: whose map and images.
 
@@ -323,15 +349,13 @@ def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
 def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, Steps]:
     """Return the steps to compare, by name."""
     rules = [Steps("uniform"), Steps("uniform-image"), Steps("absmax")]
-    for label in QUANTISED:
-        if label in labels:
-            kinds: tuple[Kind, ...] = ("tolerance", "permuted", "static")
-            rules += [Steps(kind, label, maps.get(label), seed) for kind in kinds]
+    kinds: tuple[Kind, ...] = ("tolerance", "permuted", "static")
+    rules += [Steps(kind, label, maps.get(label), seed) for label in labels for kind in kinds]
     return {rule.name: rule for rule in rules}
 
 
-def _quantised(run: Run, seed: int, budgets: Sequence[float], tell: Tell) -> dict[str, Row]:
-    images, rules = run.parts(seed), _rules(run.plan.maps, seed, run.fitted(seed))
+def _quantised(run: Run, seed: int, budgets: Sequence[float], labels: Sequence[str], tell: Tell) -> dict[str, Row]:
+    images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
     wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
     quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, tell=tell)
     found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, tell)
@@ -341,13 +365,19 @@ def _quantised(run: Run, seed: int, budgets: Sequence[float], tell: Tell) -> dic
 def _equal(rows: Sequence[Row], at: float) -> list[Row]:
     made: list[Row] = []
     for seed in sorted({row["seed"] for row in rows}):
-        mine = [quantising.Row(**row) for row in rows if row["seed"] == seed]
+        mine = [_stored(row) for row in rows if row["seed"] == seed]
         levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
         more = {"seed": seed, "n": mine[0].n}
         made += [
             asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, at)
         ]
     return made
+
+
+def _stored(row: Row) -> quantising.Row:
+    """Return a row as it was before it was stored: JSON has no number for what is none."""
+    known = {field.name: row[field.name] for field in fields(quantising.Row) if field.name in row}
+    return quantising.Row(**{name: math.nan if value is None else value for name, value in known.items()})
 
 
 # --- attribution ---
@@ -362,7 +392,7 @@ def attribute(run: Run, images: int = 100, tell: Tell = quiet) -> list[Row]:
         tell: called with progress.
 
     Returns:
-        Rows of map, inside, area, density, prefix, correlation, n, seed.
+        Rows of map, inside, area, density, prefix, correlation, n (images with objects), seed.
 
     Raises:
         InputError: the data have no masks.
@@ -388,7 +418,9 @@ def _attributed(run: Run, seed: int, images: int) -> dict[str, Row]:
 
 def _draw(run: Run) -> None:
     """Keep pictures of some maps over some test images, for the report."""
-    maps = {label: one for label, one in run.fitted(0).items() if label in PICTURED}
+    fitted = run.fitted(0)
+    others = [label for label in fitted if label not in PICTURED and run.plan.maps[label][0] not in PLAIN]
+    maps = {label: fitted[label] for label in [*(one for one in PICTURED if one in fitted), *others][:SHOWN]}
     test = run.parts(0).test
     drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
     rows = {}

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -69,7 +69,12 @@ class Equal:
         bits: an element, side information counted; None where the budgets do not reach this discrepancy.
         side_bits: of these, an element.
         ratio: to uniform steps; None where either is not reached.
-        same_bits_discrepancy, same_bits_score: at the bits that uniform steps take for `discrepancy`; None as above.
+        same_bits_discrepancy, same_bits_score: at the bits that uniform steps take for `discrepancy`; None as above,
+            and where no budget takes so many bits, or so few.
+        censored: where `bits` is None: whether "fewer" or "more" than `limit` are needed: the discrepancy stays below
+            at every budget, or is above it at every one. "" where it is reached.
+        limit: bits an element at the budget that comes nearest, side information counted.
+        why: which of these figures are missing, and up to what was tried; "" where none is.
     """
 
     steps: str
@@ -79,6 +84,9 @@ class Equal:
     ratio: float | None
     same_bits_discrepancy: float | None
     same_bits_score: float | None
+    censored: Literal["", "fewer", "more"] = ""
+    limit: float | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,14 +228,20 @@ def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform")
         discrepancy: at which to compare, above 0.
         to: the name of the steps whose bits the others are compared at.
     """
-    curves: dict[str, list[Row]] = {}
-    for row in rows:
-        curves.setdefault(row.steps, []).append(row)
+    curves: dict[str, list[Row]] = {row.steps: [] for row in rows}
+    for row in sorted(rows, key=lambda row: row.budget):
+        if all(map(math.isfinite, (row.bits, row.side_bits, row.discrepancy))):
+            curves[row.steps].append(row)
     found = {name: _crossing(curve, discrepancy) for name, curve in curves.items()}
     reference = found.get(to)
     made = []
     for name, total in found.items():
         same = _at_bits(curves[name], reference[0]) if reference else None
+        censored, limit, why = ("", None, "") if total else _missed(curves[name], discrepancy)
+        reasons = [why, "" if reference else f"{to} steps do not reach discrepancy {discrepancy:g}, so nothing is said "
+                   "relative to them"]  # fmt: skip
+        if reference and not same:
+            reasons.append(f"no budget tried takes the {reference[0]:.3f} bits of {to} steps")
         made.append(
             Equal(
                 name,
@@ -237,15 +251,30 @@ def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform")
                 ratio=total[0] / reference[0] if total and reference else None,
                 same_bits_discrepancy=same and same[0],
                 same_bits_score=same and same[1],
+                censored=censored,
+                limit=limit,
+                why="; ".join(filter(None, reasons)),
             )
         )
     return made
 
 
+def _missed(curve: Sequence[Row], discrepancy: float) -> tuple[Literal["", "fewer", "more"], float | None, str]:
+    """Say of a curve that does not pass a discrepancy on which side of it it lies, and up to how many bits."""
+    if not curve:
+        return "", None, "no budget tried gives a finite discrepancy"
+    fewer = curve[-1].discrepancy <= discrepancy
+    nearest = curve[-1] if fewer else curve[0]
+    limit = nearest.bits + nearest.side_bits
+    moved = f"discrepancy {discrepancy:g} is not reached up to budget {nearest.budget:g}" if fewer else (
+        f"discrepancy {discrepancy:g} is passed at the smallest budget tried, {nearest.budget:g}")  # fmt: skip
+    side: Literal["fewer", "more"] = "fewer" if fewer else "more"
+    return side, limit, f"{moved} ({nearest.discrepancy:.3g} there): {side} than {limit:.3f} bits"
+
+
 def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] | None:
     """Return bits in all and side bits where a curve first passes a discrepancy, the budget rising."""
-    rising = sorted(curve, key=lambda row: row.budget)
-    for before, after in itertools.pairwise(rising):
+    for before, after in itertools.pairwise(curve):
         if before.discrepancy <= discrepancy < after.discrepancy:
             low, high = (math.log(max(row.discrepancy, 1e-12)) for row in (before, after))
             share = (math.log(discrepancy) - low) / (high - low)
@@ -256,8 +285,7 @@ def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] |
 
 def _at_bits(curve: Sequence[Row], bits: float) -> tuple[float, float] | None:
     """Return discrepancy and score where a curve first needs no more than these bits in all, the budget rising."""
-    rising = sorted(curve, key=lambda row: row.budget)
-    for before, after in itertools.pairwise(rising):
+    for before, after in itertools.pairwise(curve):
         most, least = (row.bits + row.side_bits for row in (before, after))
         if least <= bits <= most:
             share = (most - bits) / (most - least) if most > least else 0.0

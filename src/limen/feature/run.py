@@ -5,29 +5,36 @@
 
 A seed stands for everything random: the division of the data (for scenes, the scenes themselves), training and noise.
 Claims are made over several.
+
+A run directory can be given away: of paths that say where data and checkpoint lie on a machine it keeps the last part
+alone, with digests of both. Who goes on with a run whose data lie elsewhere says where (`Run.open`).
 """
 
 import contextlib
 import datetime
 import functools
+import hashlib
+import os
 import platform
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import msgspec
 import orjson
 import safetensors.torch
 import torch
 
 import limen
-from limen import manifest
+from limen import manifest, rows
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibrate import rank
-from limen.feature.data import Parts, Sizes, parts
+from limen.feature.data import SCENES, Parts, Sizes, fingerprint, parts
 from limen.feature.network import Network, flops, load
 from limen.feature.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
@@ -56,6 +63,8 @@ MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """The maps of a run where nothing else is asked for: label -> (tolerance, settings). Some stand on earlier ones."""
 CHECKED = 8  # images a split is verified with
+LABEL = re.compile(r"\w[\w.+^-]{0,79}")
+RESERVED = ("clean",)  # what undisturbed features are called
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Plan:
 
     Attributes:
         model, split, task, data: as the user named them.
+        revision: of a model from the hub; "" for its main branch.
         seeds: 0 to seeds - 1 are run.
         sizes: images in each part.
         eps, rho, drop: the promise Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
@@ -74,19 +84,27 @@ class Plan:
     split: str
     task: str = "classification"
     data: str = "scenes"
-    seeds: int = 3
+    seeds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
     sizes: Sizes = field(default_factory=Sizes)
     eps: float = 0.05
     rho: float = 0.1
     drop: str = ""
     maps: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    revision: str = ""
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> Self:
-        """Return the plan that a manifest holds."""
-        known = {name: content[name] for name in cls.__dataclass_fields__}
-        maps = {label: (name, settings) for label, (name, settings) in known["maps"].items()}
-        return cls(**known | {"sizes": Sizes(**known["sizes"]), "maps": maps})
+    def of(cls, store: Store) -> Self:
+        """Return the plan that a run's manifest holds; raise `StoreError` where it holds none."""
+        rows.manifest(store)
+        try:
+            return msgspec.convert(store.manifest["plan"], cls)
+        except msgspec.ValidationError as error:
+            raise StoreError(f"{store.path / 'manifest.json'}: {error} of the plan. {rows.AGAIN}") from None
+
+    def entry(self) -> dict[str, Any]:
+        """Return what a manifest says of the plan."""
+        made: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
+        return made | {name: rows.public(made[name]) for name in ("model", "data")}
 
 
 class Run:
@@ -97,8 +115,11 @@ class Run:
         network, task, split: loaded and verified.
     """
 
-    def __init__(self, store: Store, plan: Plan, network: Network, task: Task, split: SplitPoint) -> None:
+    def __init__(
+        self, store: Store, plan: Plan, network: Network, task: Task, split: SplitPoint, tried: tuple[Features, str]
+    ) -> None:
         self.store, self.plan, self.network, self.task, self.split = store, plan, network, task, split
+        self._tried = tried  # an image's features and its name: maps from files are tried on them
 
     @classmethod
     def begin(cls, out: Path, plan: Plan, device: str = "auto", network: Network | None = None) -> Self:
@@ -116,7 +137,7 @@ class Run:
         """
         task = tasks.find(plan.task)
         _check(plan, task)
-        network = network or load(plan.model, task, device)
+        network = network or load(plan.model, task, device, plan.revision)
         task = task.of(network)
         split = SplitPoint(network.model, plan.split, task.outputs)
         first = parts(plan.data, task, network, 0, plan.sizes).fit
@@ -129,28 +150,35 @@ class Run:
         described = _described(plan, network, task, split, verification, features)
         with contextlib.ExitStack() as held:
             store = held.enter_context(Store.create(out, described))
-            for entry in ("wing", "plan", "network"):
-                there = store.manifest.get(entry)
-                if entry == "plan" and there is not None:  # more seeds may be added to a run
-                    there = there | {"seeds": described["plan"]["seeds"]}
-                manifest.same(out, entry, there, described[entry])
-            if store.manifest["plan"]["seeds"] < plan.seeds:
-                store.amend(plan=described["plan"])
+            _same(store, plan, described)
             held.pop_all()
-        return cls(store, plan, network, task, split)
+        return cls(store, plan, network, task, split, (features[:1], batch.names[0]))
 
     @classmethod
-    def open(cls, path: Path, device: str = "auto", network: Network | None = None) -> Self:
+    def open(
+        cls, path: Path, device: str = "auto", network: Network | None = None, model: str = "", data: str = ""
+    ) -> Self:
         """Open a run that `begin` made, to measure more.
 
+        Args:
+            path: the run directory.
+            device: of the network.
+            network: one made in Python, where the run was begun with such a one.
+            model, data: where checkpoint and data lie now; "" where they lie as the run was told, beside the run, or in
+                the current directory.
+
         Raises:
-            StoreError: it is not such a run, or its network has changed since.
+            StoreError: it is not such a run, its network or data have changed since, or they are not found.
         """
         with Store.open(path) as store:
             if store.manifest.get("wing") != WING:
                 raise StoreError(f"{path} is no run of deep features. Give the --out of a `limen feature fit`.")
-            plan = Plan.of(store.manifest["plan"])
-        return cls.begin(path, plan, device, network)
+            plan = Plan.of(store)
+            folder = bool(store.manifest["network"].get("folder", os.path.isabs(plan.model)))
+        if network is None:
+            model = model or _found(path, "checkpoint", "--model", plan.model, folder)
+        data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
+        return cls.begin(path, replace(plan, model=model or plan.model, data=data), device, network)
 
     def __enter__(self) -> Self:
         return self
@@ -181,38 +209,109 @@ class Run:
             one = tolerance.make(name, settings)
             file = folder / f"{label}.safetensors"
             scope = Scope(
-                self.split, self.task, self.parts(seed).fit, seed, found, file.with_suffix(".checkpoint"),
+                self.split, self.task, self.parts(seed).fit, seed, found, folder / f"{label}.checkpoint",
                 functools.partial(_noted, tell, f"{label}, seed {seed}"), surveys=surveys,
             )  # fmt: skip
+            kept = self._kept(label, seed)
             if file.exists():
-                one.load(_read(file), scope)
+                self._load(one, file, kept, scope)
             elif not fit:
-                raise StoreError(f"{self.store.path} holds no map {label!r} of seed {seed}. Run `limen feature fit`.")
+                raise StoreError(
+                    f"{self.store.path} holds no map {label!r} of seed {seed} ({_near(file)} is missing). "
+                    "Run `limen feature fit`."
+                )
             else:
                 folder.mkdir(exist_ok=True)
                 begun = time.monotonic()
                 one.fit(scope)
-                _write(file, one.state())
+                content = _bytes(one.state())
+                row = {"map": label, "seed": seed, "seconds": time.monotonic() - begun, "images": len(scope.images),
+                       "digest": _digest(content)}  # fmt: skip
+                if kept not in ("", row["digest"]):
+                    raise StoreError(
+                        f"{_near(file)} is missing, and fitted again it holds other numbers than those that "
+                        f"{self.store.path} was measured with. Restore it from a copy, or give another --out."
+                    )
+                self.store.add_measurements("fit", {f"{label} {seed}": row})  # first: no file without its digest
+                _write(file, content)
                 if scope.checkpoint:
                     scope.checkpoint.unlink(missing_ok=True)
-                row = {"map": label, "seed": seed, "seconds": time.monotonic() - begun, "images": len(scope.images)}
-                self.store.add_measurements("fit", {f"{label} {seed}": row})
             found[label] = one
         return found
+
+    def _kept(self, label: str, seed: int) -> str:
+        """Return the digest of a map's file; "" where it is not fitted, or by a limen that wrote none."""
+        row = rows.measured(self.store, "fit").get(f"{label} {seed}", {})
+        return str(row.get("digest", ""))
+
+    def _load(self, one: Tolerance, file: Path, kept: str, scope: Scope) -> None:
+        """Fill a map from its file, once that is what was written there and a map of this split."""
+        again = "Restore it from a copy, or delete it and run `limen feature fit` again."
+        features, name = self._tried
+        try:
+            content = file.read_bytes()
+            if kept and _digest(content) != kept:
+                raise StoreError(f"{file} is not the map that was fitted: its content has changed. {again}")
+            one.load(safetensors.torch.load(content), scope)
+            shapes = [tuple(part.shape) for part in one.map(features, [name])]
+        except (OSError, safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            cause = " ".join(str(error).split())[:160]
+            raise StoreError(f"{file} cannot be read as a map of this split ({cause}). {again}") from None
+        wanted = [tuple(tensor.shape) for tensor in features.tensors]
+        if shapes != wanted:
+            raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {again}")
 
 
 def _noted(tell: Tell, what: str, done: int, total: int, note: str) -> None:
     tell(done, total, f"{what}{f': {note}' if note else ''}")
 
 
+def _found(run: Path, what: str, option: str, named: str, lies: bool) -> str:
+    """Return where something is that a run names; as it is named where it lies nowhere (of the hub, or drawn)."""
+    place = rows.here(named, run) if lies else named
+    if not place:
+        raise StoreError(
+            f"{run} was begun with the {what} {rows.public(named)!r}, which is neither beside it nor here, and where "
+            f"it lay is not kept. Say where it is: {option} PATH."
+        )
+    return place
+
+
+def _same(store: Store, plan: Plan, described: Mapping[str, Any]) -> None:
+    """Refuse to go on with another study; note what may be added: seeds, and digests that an older limen left out."""
+    path, there = store.path, store.manifest
+    manifest.same(path, "wing", there.get("wing"), WING)
+    known = Plan.of(store)
+    free = {"seeds": 0, "model": "", "data": ""}  # more seeds may be added, and things may lie elsewhere
+    manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
+    for entry, names in (("network", ("name", "digest", "parameters")), ("split", ("shapes",))):
+        then, now = ({name: one[entry].get(name) for name in names} for one in (there, described))
+        manifest.same(path, entry, then, now)
+    data = there.get("data")
+    if isinstance(data, dict) and "digest" in data:
+        manifest.same(path, "data", data["digest"], described["data"]["digest"])
+    else:
+        names = [Path(rows.public(one.data)).name for one in (known, plan)]
+        manifest.same(path, "data", *names)
+    seeds = max(known.seeds, plan.seeds)
+    if seeds > known.seeds or data is None:
+        store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])
+
+
 def _check(plan: Plan, task: Task) -> None:
-    if plan.seeds < 1:
+    if not 1 <= plan.seeds <= 10_000:
         raise InputError(f"A run takes one seed at least, not {plan.seeds}; three show how sure a figure is.")
     if plan.drop and plan.drop not in task.drops:
         raise UnknownNameError(f"drop of {task.name}", plan.drop, task.drops)
-    if not plan.eps >= 0:
+    if not 0 <= plan.eps < float("inf"):
         raise InputError(f"eps is the drop that is borne, 0 or more, not {plan.eps:g}.")
     rank(plan.sizes.calibrate, plan.rho)
+    for label in plan.maps:
+        if label in RESERVED or not LABEL.fullmatch(label):
+            raise InputError(
+                f"A map cannot be called {label!r}: its label names a file and a row. Take letters, digits, and "
+                f". _ + - ^ inside it, 80 at most, and not {' or '.join(RESERVED)}."
+            )
 
 
 def _suited(
@@ -239,13 +338,21 @@ def _described(
         "versions": {"python": platform.python_version()}
         | manifest.versions("torch", "transformers", "numpy", "safetensors"),
         "wing": WING,
-        "plan": orjson.loads(orjson.dumps(plan)),
+        "plan": plan.entry(),
+        "data": {"digest": fingerprint(plan.data)},
         "measures": {"score": task.score_name, "discrepancy": task.discrepancy_name, "drop": task.drops[plan.drop]},
-        "network": {"name": network.name, "digest": network.digest, "parameters": network.parameters},
+        "network": {
+            "name": network.name,
+            "digest": network.digest,
+            "parameters": network.parameters,
+            "revision": network.revision,
+            "folder": os.path.isdir(plan.model),
+        },
         "split": {
             "leak": verification.leak,
             "change": verification.change,
             "idle": list(verification.idle),
+            "repeated": list(verification.repeated),
             "shapes": [list(tensor.shape[1:]) for tensor in features.tensors],
             "elements": features.elements,
             "image": list(features.size),
@@ -254,18 +361,22 @@ def _described(
     }
 
 
-def _read(file: Path) -> dict[str, torch.Tensor]:
-    try:
-        return safetensors.torch.load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise StoreError(f"{file} cannot be read ({error}). Delete it and run `limen feature fit` again.") from None
+def _bytes(state: Mapping[str, torch.Tensor]) -> bytes:
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
-def _write(file: Path, state: Mapping[str, torch.Tensor]) -> None:
-    draft = file.with_suffix(".part")
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _near(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    draft = file.with_name(f"{file.name}.part")
     try:
-        safetensors.torch.save_file(content, draft)
+        draft.write_bytes(content)
         draft.replace(file)
     except OSError as error:
         raise StoreError(f"{file} cannot be written ({error}). Free the disk, then run again.") from None

@@ -7,7 +7,6 @@ features. What does not come from the features then comes from the blank image, 
 
 import contextlib
 import difflib
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from torch.utils import _pytree as pytree  # public only from torch 2.9 on; tran
 
 from limen import ident
 from limen.errors import InputError
+from limen.feature.leaves import Leaf, Seen, leaves, made_of
 
 LEAK = 1e-3  # largest share of what the image changes that may go round a split
 STILL = 1e-6  # a network whose outputs change less than this, relative to their size, does not look at its image
@@ -33,7 +33,8 @@ class Features:
     """What a split carries for a batch.
 
     Attributes:
-        tensors: float tensors, samples first: (N, C, H, W), (N, T, C) or (N, C), in the order of the module's output.
+        tensors: float tensors, samples first: (N, C, H, W), (N, T, C) or (N, C), in the order of the module's output;
+            what it puts out twice is there once (`limen.feature.leaves`).
         size: (channels, height, width) of the images they come from.
     """
 
@@ -74,13 +75,16 @@ class Verification:
     Attributes:
         leak: for each output: |clean - replayed on a blank image| / |clean - blank|, norms over the batch.
         change: for each output: |clean - blank| / |clean|.
-        idle: places of the tensors that no output depends on (a second copy of the features, say). The split leaves
+        idle: places of the tensors that no output depends on (levels that the head does not use, say). The split leaves
             them out from then on: noise poured into them would cost nothing and count as noise.
+        repeated: places of the tensors that are another one of them again, or a view of one. They are never counted:
+            the head gets them made of that one, disturbed as it is.
     """
 
     leak: Mapping[str, float]
     change: Mapping[str, float]
     idle: tuple[int, ...] = ()
+    repeated: tuple[int, ...] = ()
 
     @property
     def worst(self) -> str:
@@ -115,7 +119,7 @@ class SplitPoint:
         self.modules = tuple(_module(model, part.strip()) for part in path.split(","))
         self._read = read or outputs_of
         self._options = dict(options or {})
-        self._counts: list[int] = []  # tensors of each module, once seen
+        self._leaves: list[Leaf] = []  # what the modules put out, once seen
         self._idle: tuple[int, ...] = ()  # what no output depends on: set by `verify`, where it was tried
         self._narrow = False  # whether one blank image serves a whole batch: set by `verify`, where it was tried
 
@@ -134,14 +138,16 @@ class SplitPoint:
         """Return g(x) for images (N, C, H, W); what comes after the split is not run.
 
         Raises:
-            InputError: the module is not called, or puts out no float tensors, some that do not belong to samples, or
-                numbers that are not finite. (That it is called once is for `verify` to see.)
+            InputError: the module is not called, or puts out no float tensors, some that do not belong to samples,
+                numbers that are not finite, or tensors that share some of their numbers. (That it is called once is
+                for `verify` to see.)
         """
-        seen: dict[int, list[Tensor]] = {}
+        seen: dict[int, list[Seen]] = {}
 
         def keep(place: int, output: Any) -> None:
-            # copies: what runs before the last module of several may write into them
-            seen[place] = [leaf.clone() for leaf in pytree.tree_leaves(output) if _floats(leaf)]
+            tensors = [leaf for leaf in pytree.tree_leaves(output) if _floats(leaf)]
+            self._check(tensors, len(images))
+            seen[place] = [Seen.of(tensor, place) for tensor in tensors]
             if len(seen) == len(self.modules):
                 raise _Reached
 
@@ -151,30 +157,41 @@ class SplitPoint:
             raise InputError(
                 f"{self.path!r} does not run when {_kind(self.model)} looks at images. Give another split."
             )
-        self._counts = [len(seen[place]) for place in sorted(seen)]
-        leaves = [leaf for place in sorted(seen) for leaf in seen[place]]
-        carried = tuple(leaf for number, leaf in enumerate(leaves) if number not in self._idle)
-        features = Features(carried, tuple(images.shape[1:]))
-        self._check(features, len(images))
+        kept = [one for place in sorted(seen) for one in seen[place]]
+        self._leaves = leaves(kept, self.path)
+        features = Features(tuple(kept[number].copy for number in self._carried()), tuple(images.shape[1:]))
+        if not features.tensors or not features.elements:
+            raise InputError(
+                f"{self.path!r} puts out no numbers with a fraction. Give a module that puts out features."
+            )
         return features
 
     def head(self, features: Features) -> Outputs:
         """Return h(f): the outputs with the module's output exchanged for `features`; differentiable in them."""
-        if not self._counts:
+        if not self._leaves:
             self.encode(self._blank(1, features))
-        if sum(self._counts) != len(features.tensors) + len(self._idle):
+        carried = self._carried()
+        if len(carried) != len(features.tensors):
             raise InputError(
-                f"{self.path!r} carries {sum(self._counts) - len(self._idle)} tensors, not {len(features.tensors)}. "
+                f"{self.path!r} carries {len(carried)} tensors, not {len(features.tensors)}. "
                 "Give features of this split."
             )
-        carried = iter(features.tensors)
-        tensors = [None if number in self._idle else next(carried) for number in range(sum(self._counts))]
-        starts = list(itertools.accumulate(self._counts, initial=0))
+        # copies, as the head may write into them; one of each, so that what is the same stays the same
+        held = {number: tensor.clone() for number, tensor in zip(carried, features.tensors, strict=True)}
 
         def exchange(place: int, output: Any) -> Any:
-            mine = iter(tensors[starts[place] : starts[place + 1]])
-            leaves, structure = pytree.tree_flatten(output)
-            return pytree.tree_unflatten([_exchanged(leaf, mine) for leaf in leaves], structure)
+            mine = [leaf for leaf in self._leaves if leaf.module == place]
+            put_out, structure = pytree.tree_flatten(output)
+            floats = [number for number, one in enumerate(put_out) if _floats(one)]
+            if len(floats) != len(mine):
+                raise InputError(
+                    f"{self.path!r} puts out {len(floats)} tensors for one image and {len(mine)} for another. Give a "
+                    "module that puts out as many for each."
+                )
+            for number, leaf in zip(floats, mine, strict=True):
+                if leaf.of in held:
+                    put_out[number] = made_of(held[leaf.of], leaf)
+            return pytree.tree_unflatten(put_out, structure)
 
         with self._hooks(exchange):
             return self.outputs(self._blank(1 if self._narrow else len(features), features))
@@ -207,7 +224,12 @@ class SplitPoint:
             self._judge(found)
             self._idle = self._idling(features, replayed)
             self._narrow = len(images) > 1 and self._serves_all(self.encode(images), replayed)
-        return replace(found, idle=self._idle)
+        repeated = tuple(number for number, leaf in enumerate(self._leaves) if leaf.of != number)
+        return replace(found, idle=self._idle, repeated=repeated)
+
+    def _carried(self) -> list[int]:
+        """Return the numbers of the leaves that are features."""
+        return [n for n, leaf in enumerate(self._leaves) if leaf.of == n and n not in self._idle]
 
     def _once(self, images: Tensor) -> Outputs:
         """Return the outputs, having seen that each module of the split runs once."""
@@ -239,14 +261,14 @@ class SplitPoint:
         if len(features.tensors) == 1:
             return ()
         found = []
-        for place, tensor in enumerate(features.tensors):
+        for place, (number, tensor) in enumerate(zip(self._carried(), features.tensors, strict=True)):
             noise = torch.from_numpy(ident.generator("idle tensor", place).standard_normal(tensor.shape)).to(tensor)
             size = tensor.square().mean().sqrt()
             delta = [torch.zeros_like(other) for other in features.tensors]
             delta[place] = noise * (size if size > 0 else torch.ones_like(size))
             moved = self.head(features.plus(delta))
             if all(_change(value, moved[name]) < STILL for name, value in replayed.items()):
-                found.append(place)
+                found.append(number)
         return tuple(found)
 
     def _judge(self, found: Verification) -> None:
@@ -295,12 +317,8 @@ class SplitPoint:
         tensor = features.tensors[0]
         return torch.zeros((count, *features.size), device=tensor.device, dtype=tensor.dtype)
 
-    def _check(self, features: Features, count: int) -> None:
-        if not features.tensors or not features.elements:
-            raise InputError(
-                f"{self.path!r} puts out no numbers with a fraction. Give a module that puts out features."
-            )
-        for tensor in features.tensors:
+    def _check(self, tensors: Sequence[Tensor], count: int) -> None:
+        for tensor in tensors:
             if tensor.ndim < 2 or len(tensor) != count:
                 raise InputError(
                     f"{self.path!r} puts out a tensor of shape {tuple(tensor.shape)} for {count} images; samples must "
@@ -365,12 +383,6 @@ def _kind(model: nn.Module) -> str:
 def _change(clean: Tensor, other: Tensor) -> float:
     """Return |clean - other| / |clean|."""
     return float((clean - other).norm()) / max(float(clean.norm()), 1e-12)
-
-
-def _exchanged(leaf: object, features: Iterator[Tensor | None]) -> object:
-    """Return the next features in place of a float leaf: copies, as the head may write into them."""
-    feature = next(features) if _floats(leaf) else None
-    return leaf if feature is None else feature.clone()
 
 
 def _floats(leaf: object) -> bool:

@@ -22,7 +22,7 @@ import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 import torch
@@ -41,6 +41,7 @@ CLEAN = 2**29  # bytes of clean features that are kept instead of being worked o
 SAVED_STEPS, SAVED_SECONDS = 10, 20.0  # a checkpoint is written after so many, whichever comes first
 DUAL_STEP = 0.05
 FLOOR = 1e-3  # of the mean information of an image: less than this is as good as none
+_SAVED = {"step": int, "log_multiplier": float, "estimator": dict, "optimiser": dict}  # in a checkpoint
 CLIP = 1.0  # of the gradient's norm
 OFFSET_PACE = 10.0  # the offset that all elements share learns faster than the weights by this factor
 
@@ -106,7 +107,8 @@ class Trainer:
             self._step, self._log_multiplier = saved["step"], saved["log_multiplier"]
         total, written, since = self._settings.steps, self._step, time.monotonic()
         while self._step < total:
-            note = self._advance()
+            with torch.enable_grad():  # also for a caller who has switched gradients off
+                note = self._advance()
             self._scope.tell(self._step, total, note)
             late = self._step - written >= SAVED_STEPS or time.monotonic() - since > SAVED_SECONDS
             if late or self._step == total:
@@ -253,9 +255,16 @@ def resume(file: Path | None, key: str) -> Mapping[str, Any] | None:
         return None
     try:
         saved: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        return saved if saved["key"] == key else None
+        if saved["key"] != key:
+            return None
+        found = [isinstance(saved[name], kind) for name, kind in _SAVED.items()]
+        return saved if all(found) else _refuse(file)
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
-        raise InputError(f"{file} is no checkpoint of limen's, or a damaged one. Delete it and run again.") from None
+        _refuse(file)
+
+
+def _refuse(file: Path) -> NoReturn:
+    raise InputError(f"{file} is no checkpoint of limen's, or a damaged one. Delete it and run again.") from None
 
 
 def perturbation(logarithms: Tensors, directions: Tensors) -> Tensors:

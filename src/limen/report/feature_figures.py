@@ -16,9 +16,10 @@ def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spe
     disturbed = [row for row in rows if row["map"] != "clean"]
     labels = _drawn([row["map"] for row in disturbed])
     clean = over_seeds([row for row in rows if row["map"] == "clean"], "score").value
+    level = None if math.isnan(clean) else clean
     measures = manifest["measures"]
     panels = [
-        _lines(_means(disturbed, "score", labels), labels, measures["score"], "linear", width, clean),
+        _lines(_means(disturbed, "score", labels), labels, measures["score"], "linear", width, level),
         _lines(_means(disturbed, "discrepancy", labels), labels, measures["discrepancy"], "log", width, None),
     ]
     return {("hconcat" if width > 500 else "vconcat"): panels, "spacing": 40}
@@ -64,6 +65,8 @@ def _span(values: list[Spec], scale: str, level: float | None) -> Spec:
     if scale == "log":
         return {}
     means = [value["mean"] for value in values] + ([level] if level is not None else [])
+    if not means:
+        return {}
     room = 0.08 * (max(means) - min(means)) or 0.05
     return {"domain": [min(means) - room, max(means) + room], "nice": False}
 
@@ -80,7 +83,7 @@ def _decades(values: list[Spec], scale: str) -> Spec:
 
 def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
     """Return discrepancy against bits an element, side information counted, a line for each kind of steps."""
-    labels = _steps(rows)
+    labels = steps_drawn(rows)
     values = []
     for (steps, _), mine in grouped(rows, "steps", "budget").items():
         bits = over_seeds(mine, "bits").value + over_seeds(mine, "side_bits").value
@@ -109,6 +112,8 @@ def energies(rows: Rows, width: int) -> Spec:
     values = []
     for (label,), mine in grouped([row for row in rows if row["map"] != "clean"], "map").items():
         top1, top10 = (over_seeds(mine, name).value for name in ("energy_top1", "energy_top10"))
+        if math.isnan(top1) or math.isnan(top10):
+            continue
         values += [
             {"map": label, "part": "strongest 1 %", "from": 0.0, "to": top1, "shade": 1.0},
             {"map": label, "part": "next 9 %", "from": top1, "to": top10, "shade": 0.45},
@@ -121,6 +126,8 @@ def densities(rows: Rows, width: int) -> Spec:
     values, whiskers = [], []
     for (label,), mine in grouped(rows, "map").items():
         found = factor_over_seeds(mine, "density")
+        if math.isnan(found.value):
+            continue
         values.append({"map": label, "from": 0.0, "to": found.value, "shade": 0.8})
         if found.interval:
             whiskers.append({"map": label, "low": found.interval.low, "high": found.interval.high})
@@ -148,7 +155,7 @@ def _bars(values: list[Spec], title: str, width: int, domain: list[float] | None
     return {"width": width - 150, "height": 22 * rows + 10, "layer": [bars]}
 
 
-def _steps(rows: Rows) -> list[str]:
+def steps_drawn(rows: Rows) -> list[str]:
     """Return the kinds of steps to draw, seven at most: plain ones, those of maps, then static and permuted ones."""
     order = ("uniform", "absmax", "tolerance", "static", "permuted")
     there = dict.fromkeys(str(row["steps"]) for row in rows)
@@ -167,6 +174,8 @@ def _means(rows: Rows, name: str, labels: Sequence[str]) -> list[Spec]:
     for (label, strength), mine in grouped(rows, "map", "nrmse").items():
         if label in labels:
             found = over_seeds(mine, name)
+            if math.isnan(found.value):
+                continue
             low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
             values.append({"who": label, "nrmse": strength, "mean": found.value, "low": low, "high": high})
     return values

@@ -11,6 +11,7 @@ from limen.statistics.inference import Mean, mean
 
 Rows = Sequence[Mapping[str, Any]]
 BASELINE = "gaussian"
+NOT_RUN, NO_NUMBER = "not run", "no number"
 
 
 def grouped(rows: Rows, *names: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
@@ -19,6 +20,16 @@ def grouped(rows: Rows, *names: str) -> dict[tuple[Any, ...], list[Mapping[str, 
     for row in rows:
         groups[tuple(row[name] for name in names)].append(row)
     return groups
+
+
+def fullest(rows: Rows) -> list[Mapping[str, Any]]:
+    """Return one row for each map and seed: where a stage was run again with other images, that of the most images."""
+    best: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        there = best.setdefault((row["map"], row["seed"]), row)
+        if row["n"] > there["n"]:
+            best[row["map"], row["seed"]] = row
+    return list(best.values())
 
 
 def over_seeds(rows: Rows, name: str) -> Mean:
@@ -41,8 +52,9 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
         band = f"{min(row['band_low'] for row in mine):.3f} to {max(row['band_high'] for row in mine):.3f}"
         each = ", ".join(f"{row['kept'] / row['n']:.3f}" for row in mine)
         cells.append(
-            (label, told(over_seeds(mine, "nrmse")), told(over_seeds(mine, "log2_magnitude"), ".2f"),
-             f"{kept / n:.3f}" if n else "", each, band, f"{n:,}", f"{mine[0]['n_calibrate']:,}",
+            (label, told(over_seeds(mine, "nrmse")) or NO_NUMBER,
+             told(over_seeds(mine, "log2_magnitude"), ".2f") or "none, some magnitudes are 0",
+             f"{kept / n:.3f}", each, band, f"{n:,}", counted([row["n_calibrate"] for row in mine]),
              f"{sum(row['censored'] for row in mine):,} of {sum(row['n_calibrate'] for row in mine):,}")
         )  # fmt: skip
     promise = f"Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}"
@@ -71,15 +83,16 @@ def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
     strengths = sorted({row["nrmse"] for row in disturbed})
     found = grouped(disturbed, "map", "nrmse")
     labels = _best_first(found, strengths)
+    seeds = len({row["seed"] for row in disturbed})
     cells = []
     for label in labels:
         mine = [row for row in disturbed if row["map"] == label]
-        pairs = [_pair(found[label, s]) if (label, s) in found else "" for s in strengths]
-        top = [f"{over_seeds(mine, name).value:.2f}" for name in ("energy_top1", "energy_top10")]
+        pairs = [_pair(found[label, s], seeds) if (label, s) in found else NOT_RUN for s in strengths]
+        top = [_fixed(over_seeds(mine, name), ".2f") for name in ("energy_top1", "energy_top10")]
         cells.append((label, *top, *pairs))
     names = _names(manifest)
     return Table(
-        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {told(clean)})",
+        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {told(clean) or NOT_RUN})",
         ("map", "top 1 %", "top 10 %", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
@@ -98,7 +111,7 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
     strengths = sorted({row["nrmse"] for row in disturbed})
     by = {(row["map"], row["nrmse"], row["seed"]): row for row in disturbed}
     found = grouped(disturbed, "map", "nrmse")
-    seeds = sorted({row["seed"] for row in disturbed})
+    seeds = sorted(seeds_of(disturbed))
     cells = []
     for label in _best_first(found, strengths):
         if label == BASELINE:
@@ -109,7 +122,7 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
         ("map", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
-            "Geometric mean of the ratios of each seed, with its 95 % interval; below 1 the map is better.",
+            "Geometric mean of the ratios of seeds that have both, with its 95 % interval; below 1 the map is better.",
             _seeds(disturbed),
         ),
     )
@@ -141,8 +154,9 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     for (steps, budget), mine in sorted(grouped(rows, "steps", "budget").items(), key=lambda item: item[0][1]):
         figures = [over_seeds(mine, name) for name in ("actual_noise", "bits", "side_bits", "score", "discrepancy")]
         noise, bits, side, score, moved = figures
-        cells.append((f"{budget:g}", str(steps), f"{noise.value:.3f}", f"{bits.value:.3f}", f"{side.value:.4f}",
-                      told(score), f"{_short(moved.value)}"))  # fmt: skip
+        cells.append((f"{budget:g}", str(steps), _fixed(noise, ".3f"), f"{bits.value:.3f}", f"{side.value:.4f}",
+                      told(score) or NO_NUMBER, NO_NUMBER if math.isnan(moved.value) else _short(moved.value),
+                      ))  # fmt: skip
     return Table(
         "Quantisation with a step a token, at equal noise budget",
         ("budget", "steps", "actual noise", "bits an element", "side bits an element", names[0], names[1]),
@@ -151,7 +165,7 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
             "Budget: the NRMSE that step^2 / 12 promises. The actual noise differs: what is below half a step is 0.",
             "Bits: ideal code length under a model fitted on the fitting images; side bits: what tells the receiver "
             "the steps.",
-            _seeds(rows),
+            _seeds(rows, "steps"),
         ),
         heads=2,
     )  # fmt: skip
@@ -161,18 +175,24 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
     seeds = len({row["seed"] for row in rows})
 
-    def reached(found: Mean) -> str:
-        return told(found) + (f", {found.n} of {seeds} seeds" if 0 < found.n < seeds else "")
+    def reached(found: Mean, mine: Rows) -> str:
+        return told(found) + _of(found.n, seeds) if found.n else "none" if any(row.get("why") for row in mine) else ""
 
-    cells = []
+    cells, missed = [], []
     for (steps,), mine in grouped(rows, "steps").items():
         bits = over_seeds(mine, "bits")
+        beyond = _censored(mine)
         cells.append((
-            steps, reached(bits) or "outside the budgets",
-            f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "",
-            *(reached(factor_over_seeds(mine, name)) for name in ("ratio", "ratio_image", "same_bits_discrepancy")),
-            reached(over_seeds(mine, "same_bits_score")),
+            steps,
+            "; ".join(filter(None, [told(bits) and told(bits) + _of(bits.n, seeds), beyond])) or "outside the budgets",
+            f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "none" if beyond else "",
+            *(reached(factor_over_seeds(mine, n), mine) for n in ("ratio", "ratio_image", "same_bits_discrepancy")),
+            reached(over_seeds(mine, "same_bits_score"), mine),
         ))  # fmt: skip
+        whys = [f"with seed {row['seed']} {row['why']}" for row in mine if row.get("why")]
+        if whys:
+            more = f" ({len(whys) - 1} more seeds lack figures too)" if len(whys) > 1 else ""
+            missed.append(f"{steps}: {whys[0]}{more}.")
     score, moved = _names(manifest)
     at = f"{rows[0]['discrepancy']:g}" if rows else ""
     columns, filled = _filled(
@@ -187,20 +207,23 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
         (
             "Between two budgets linear in bits against the logarithm of the discrepancy. Below 1 is better. Where one "
             "step an image (uniform-image) beats one step for all, it is the fairer comparison.",
-            _seeds(rows),
+            *missed,
+            _seeds(rows, "steps"),
         ),
     )
 
 
 def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out where maps put their energy: inside objects or outside."""
-    cells = []
+    cells, rows = [], fullest(rows)
+    asked = any(row["correlation"] is not None for row in rows)
     for (label,), mine in grouped(rows, "map").items():
         cells.append(
-            (label, *(told(over_seeds(mine, name)) for name in ("inside", "area")),
-             told(factor_over_seeds(mine, "density")),
+            (label, *(told(over_seeds(mine, name)) or "no energy" for name in ("inside", "area")),
+             told(factor_over_seeds(mine, "density")) or "no energy",
              told(over_seeds(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
-             told(over_seeds(mine, "correlation")), f"{sum(row['n'] for row in mine):,}")
+             told(over_seeds(mine, "correlation")) or ("none, one of them is even" if asked else ""),
+             f"{sum(row['n'] for row in mine):,}" + _empty(mine))
         )  # fmt: skip
     columns, filled = _filled(
         ("map", "inside objects", "area of objects", "density in / out", "class token", "correlation", "images"), cells
@@ -219,6 +242,36 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     )
 
 
+def _empty(rows: Rows) -> str:
+    left_out = sum(row.get("empty", 0) for row in rows)
+    return f", {left_out:,} without energy left out" if left_out else ""
+
+
+def _censored(rows: Rows) -> str:
+    """Say between which bits a discrepancy lies that the budgets do not reach, with seeds where they do not."""
+    parts = []
+    for side, sign, worst in (("fewer", "<", max), ("more", ">", min)):
+        limits = [row["limit"] for row in rows if row.get("censored") == side and row.get("limit") is not None]
+        if limits:
+            some = f" with {len(limits)} of {len(rows)} seeds" if len(limits) < len(rows) else ""
+            parts.append(f"{sign} {worst(limits):.3f}{some}")
+    return "; ".join(parts)
+
+
+def _of(n: int, seeds: int) -> str:
+    return f", {n} of {seeds} seeds" if 0 < n < seeds else ""
+
+
+def _fixed(found: Mean, form: str) -> str:
+    return NO_NUMBER if math.isnan(found.value) else f"{found.value:{form}}"
+
+
+def counted(counts: Sequence[int]) -> str:
+    """Return a number, or the least and the most."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def _filled(
     columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -229,9 +282,15 @@ def _filled(
 
 def _best_first(found: Mapping[tuple[Any, ...], Rows], strengths: Sequence[float]) -> list[str]:
     """Return the maps, least discrepancy first, at the strength next to 1."""
-    at = min(strengths, key=lambda s: abs(math.log(s)))
+    at = next_to_one(strengths)
     means = {label: over_seeds(rows, "discrepancy").value for (label, s), rows in found.items() if s == at}
-    return sorted(dict.fromkeys(label for label, _ in found), key=lambda label: means.get(label, math.inf))
+    known = {label: value for label, value in means.items() if not math.isnan(value)}
+    return sorted(dict.fromkeys(label for label, _ in found), key=lambda label: known.get(label, math.inf))
+
+
+def next_to_one(strengths: Iterable[float]) -> float:
+    """Return the strength next to 1, by ratio."""
+    return min(strengths, key=lambda s: abs(math.log(max(s, 1e-99))), default=1.0)
 
 
 def _ratio(
@@ -241,13 +300,13 @@ def _ratio(
     strength: float,
     seeds: Iterable[int],
 ) -> str:
-    values = []
-    for seed in seeds:
-        mine, theirs = by.get((label, strength, seed)), by.get((other, strength, seed))
-        value = _divided(mine["discrepancy"], theirs["discrepancy"]) if mine and theirs else None
-        if value:
-            values.append(value)
-    return told(_geometric(values), ".3g") if values else ""
+    pairs = [(by.get((label, strength, seed)), by.get((other, strength, seed))) for seed in seeds]
+    both = [(mine["discrepancy"], theirs["discrepancy"]) for mine, theirs in pairs if mine and theirs]
+    values = [a / b for a, b in both if a is not None and b]
+    if not values:
+        return NO_NUMBER if both else NOT_RUN
+    found = _geometric(values) if min(values) > 0 else mean(values)
+    return told(found, ".3g") + _of(len(values), len(pairs))
 
 
 def _geometric(values: Sequence[float]) -> Mean:
@@ -259,16 +318,15 @@ def _mapped(found: Mean, turn: Callable[[float], float]) -> Mean:
     return Mean(turn(found.value), interval, found.n)
 
 
-def _divided(a: float | None, b: float | None) -> float | None:
-    return a / b if a is not None and b else None
-
-
 def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return manifest["measures"]["score"], manifest["measures"]["discrepancy"]
 
 
-def _pair(rows: Rows) -> str:
-    return f"{over_seeds(rows, 'score').value:.3f} / {_short(over_seeds(rows, 'discrepancy').value)}"
+def _pair(rows: Rows, seeds: int) -> str:
+    score, moved = over_seeds(rows, "score"), over_seeds(rows, "discrepancy")
+    if math.isnan(score.value) or math.isnan(moved.value):
+        return NO_NUMBER
+    return f"{score.value:.3f} / {_short(moved.value)}{_of(min(score.n, moved.n), seeds)}"
 
 
 def told(found: Mean, form: str = ".3f") -> str:
@@ -284,9 +342,20 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if value >= 0.0995 else f"{value:.2g}"
 
 
-def _seeds(rows: Rows) -> str:
-    seeds = len({row["seed"] for row in rows})
-    images = sorted({row["n"] for row in rows})
-    count = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}" if images else "0"
+def seeds_of(rows: Rows) -> set[int]:
+    """Return the seeds that rows are of."""
+    return {row["seed"] for row in rows}
+
+
+def _seeds(rows: Rows, of: str = "map") -> str:
+    """Say over how many seeds and images a table goes, and of which rows over fewer."""
+    if not rows:
+        return "Nothing was measured yet."
+    seeds = len(seeds_of(rows))
     many = f"{seeds} seeds" if seeds != 1 else "1 seed, so no interval"
-    return f"{many}, {count} images each; a seed stands for data, training and noise."
+    each = {name: len(seeds_of(mine)) for (name,), mine in grouped(rows, of).items() if name != "clean"}
+    fewer = ", ".join(f"{name} {n}" for name, n in each.items() if n < seeds)
+    return (
+        f"{many}, {counted([row['n'] for row in rows])} images each{f' (fewer seeds: {fewer})' if fewer else ''}; a "
+        "seed stands for data, training and noise."
+    )
