@@ -1,14 +1,10 @@
 """What runs of the feature wing bring to a report: their sections, sentences and numbers, from the store alone."""
 
 import functools
-import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from PIL import Image as Pillow
-
-from limen.image import Image
+from limen.image import Image, decode
 from limen.report import feature_figures as figures
 from limen.report import features as tables
 from limen.report.section import Contribution, Drawing, Section
@@ -103,7 +99,7 @@ def _pictures(store: Store) -> Iterator[tuple[tuple[str, Image], ...]]:
         if kept["label"] == "image" and row:
             yield tuple(row)
             row = []
-        row.append((kept["label"], np.asarray(Pillow.open(io.BytesIO(png)).convert("RGB"))))
+        row.append((kept["label"], decode(png, "a kept picture", smallest=1)))
     if row:
         yield tuple(row)
 
