@@ -24,7 +24,7 @@ ADOBE_RGB = Colour((0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 2
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _SPACES = {"RGB": "RGB", "GRAY": "L"}  # of profiles, and the modes of pictures that they are for
-_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
+_CLASSES = ("mntr", "scnr", "prtr", "spac")  # displays, cameras, printers, colour spaces; no links between devices
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,12 +64,12 @@ def _way(profile: bytes) -> _Way:
 
     if hdr := _hdr(profile):
         raise InputError(f"has a colour profile of {hdr} (HDR). Convert it to 8-bit sRGB (tone mapping is yours).")
+    use, space = (_readable(profile[at : at + 4]).strip() for at in (12, 16))
+    if len(profile) >= 128 and (space not in _SPACES or use not in _CLASSES):
+        raise InputError(f"has a colour profile for {space} (of the class {use}). Convert it to 8-bit sRGB.")
+    mode = _SPACES.get(space, "RGB")
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = opened.profile.xcolor_space.strip()
-        if space not in _SPACES or profile[12:16] not in _CLASSES:
-            raise InputError(f"has a colour profile for {space} ({_readable(profile[12:16])}). Save it as sRGB.")
-        mode = _SPACES[space]
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         transform = ImageCms.buildTransform(opened, _srgb(), mode, "RGB", intent)
         colours = _colours(mode)

@@ -121,6 +121,8 @@ def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
         raise InputError(f"{name}: needs more memory than there is. Scale it down first.") from None
     except _BROKEN as error:
         cause = " ".join(str(error).split()).rstrip(".")
+        if "MAX_TEXT" in cause:  # Pillow's bounds of what a PNG's chunks unpack to: 1 MB each, 64 MB together
+            raise InputError(f"{name}: has text or a profile that unpacks to over 1 MB. Save it without.") from None
         raise InputError(f"{name}: is broken or cut short ({cause}). Fetch or export it again.") from None
 
 
@@ -131,7 +133,8 @@ def _refuse_early(facts: container.Facts, smallest: int) -> None:
     if facts.hdr:
         raise InputError(f"is HDR ({facts.hdr}). Export it as 8-bit sRGB without HDR (tone mapping is yours).")
     if facts.frames > 1:
-        raise InputError(f"holds {facts.frames:,} frames. Save the frame you mean as a PNG.")
+        most = " or more" if facts.frames >= container.MOST_FRAMES else ""
+        raise InputError(f"holds {facts.frames:,}{most} frames. Save the frame you mean as a PNG.")
     if facts.bits > 8:
         raise InputError("has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
 

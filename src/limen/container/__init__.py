@@ -7,7 +7,7 @@ WMF, PDF, GRIB, ...) reaches none of its readers.
 from collections.abc import Callable
 
 from limen.container import boxes, jpeg, plain, png, tiff
-from limen.container.facts import GAIN_MAP, HLG, LARGEST_PICTURE, PQ, SRGB, Colour, Facts
+from limen.container.facts import GAIN_MAP, HLG, LARGEST_PICTURE, MOST_FRAMES, PQ, SRGB, Colour, Facts
 from limen.errors import InputError
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "HEAD",
     "HLG",
     "LARGEST_PICTURE",
+    "MOST_FRAMES",
     "PQ",
     "SRGB",
     "Colour",

@@ -90,6 +90,14 @@ def coded(primaries: int, transfer: int) -> tuple[str, Colour | None]:
 
 
 def plain(colour: Colour) -> Colour | None:
-    """Return None for what is written for sRGB: its primaries, and its curve or the 1/2.2 that stands for it."""
+    """Return None for what is sRGB; primaries that span no colours state nothing, as libpng and browsers have it."""
+    if not _spans(colour.primaries):
+        colour = Colour(SRGB, colour.gamma)
     near = all(abs(a - b) < 0.002 for a, b in zip(colour.primaries, SRGB, strict=True))
     return None if near and colour.gamma is None else colour
+
+
+def _spans(primaries: Chromaticities) -> bool:
+    white, red, green, blue = zip(primaries[::2], primaries[1::2], strict=True)
+    area = (green[0] - red[0]) * (blue[1] - red[1]) - (blue[0] - red[0]) * (green[1] - red[1])
+    return abs(area) > 0.01 and min(y for _, y in (white, red, green, blue)) > 0.001 and max(map(abs, primaries)) < 2

@@ -55,9 +55,8 @@ def _measured(gama: bytes, chrm: bytes) -> Colour | None:
     gamma, primaries = None, SRGB
     if len(gama) >= 4:
         (exponent,) = struct.unpack_from(">I", gama)
-        if not 10_000 <= exponent <= 1_000_000:
-            raise InputError(f"states a gamma of {exponent / 100_000:g} (gAMA). Save it as sRGB.")
-        gamma = None if 44_900 <= exponent <= 46_100 else 100_000 / exponent
+        usual = 44_900 <= exponent <= 46_100 or not 10_000 <= exponent <= 1_000_000  # nonsense states nothing
+        gamma = None if usual else 100_000 / exponent
     if len(chrm) >= 32:
         values = [value / 100_000 for value in struct.unpack_from(">8I", chrm)]
         primaries = (values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7])

@@ -16,6 +16,7 @@ from limen.feature import coco, scenes
 from limen.feature.instances import Instances, decoded, encoded
 from limen.feature.network import Network
 from limen.feature.task import Task
+from limen.folder import hidden, walk
 from limen.image import SUFFIXES, Image
 from limen.image import load as load_image
 
@@ -234,12 +235,12 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
         )
     if not folder.is_dir():
         raise InputError(f"No folder {str(folder)!r}. Give one with a folder of images for each class, or scenes.")
-    classes = sorted(item.name for item in folder.iterdir() if item.is_dir())
+    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not hidden(item.name))
     numbers = _numbers(folder, classes, network)
     files = [
         (file, numbers[name])
         for name in classes
-        for file in sorted((folder / name).rglob("*"))
+        for file in walk(folder / name).files
         if file.suffix.lower() in SUFFIXES
     ]
 
