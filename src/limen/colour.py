@@ -125,9 +125,9 @@ def _hdr(profile: bytes) -> str:
     if len(code) >= 12 and code[9] in (16, 18):
         return PQ if code[9] == 16 else HLG
     curve = _tag(profile, b"rTRC") or _tag(profile, b"kTRC")
-    if len(curve) < 12 + 2 * 17 or curve[:4] != b"curv":
-        return ""
     count = min(int.from_bytes(curve[8:12], "big"), (len(curve) - 12) // 2)
+    if curve[:4] != b"curv" or count < 17:  # a gamma, or too few points to tell a shape
+        return ""
     light = np.frombuffer(curve, ">u2", count, 12) / 65_535
     numbers = np.linspace(0, 1, count)
     inside = (numbers > 0.3) & (numbers < 0.95)
