@@ -156,7 +156,7 @@ def test_hidden_files_and_folders_are_no_references(tmp_path: Path) -> None:
 
 def test_a_folder_of_nothing_but_hidden_files_says_so(tmp_path: Path) -> None:
     write(tmp_path, ".cache/a.png", "a")
-    with pytest.raises(InputError, match="First: 1 hidden files and folders are no references"):
+    with pytest.raises(InputError, match="First: 1 hidden file or folder is no reference"):
         collect([tmp_path])
 
 
@@ -199,10 +199,9 @@ def test_links_that_lead_nowhere_pipes_and_locked_folders_are_named(
     found = collect([tmp_path])
     assert [reference.name for reference in found.references] == ["a.png"]
     assert sorted(found.refused) == [
-        "gone.png: is a link that leads nowhere. Mend or remove it.",
+        "2 links lead nowhere: gone.png, self.png. Mend or remove them.",
         "locked: cannot be read (Permission denied). Check its rights.",
         "pipe.png: is a pipe, a socket or a device, no file. Remove it.",
-        "self.png: is a link that leads nowhere. Mend or remove it.",
     ]
 
 
@@ -236,6 +235,30 @@ def test_postscript_is_not_run_from_wherever_it_comes(tmp_path: Path, monkeypatc
         assert len(found.references) == 1
         assert any("PostScript" in line for line in found.refused)
     assert not (tmp_path / "ran").exists()
+
+
+def test_names_that_break_lines_are_told_in_one(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "a")
+    (tmp_path / "b\n\x1b[1m.png").write_bytes(b"nothing")
+    (tmp_path / "c\n.heic").write_bytes(HEIC)
+    (tmp_path / "readme.jfif").write_bytes(png(photograph("r", 48, 64)))
+    found = collect([tmp_path])
+    assert [reference.name for reference in found.references] == ["a.png", "readme.jfif"]
+    assert [line.split(":")[0] for line in found.refused] == ["c\\n.heic", "b\\n\\x1b[1m.png"]
+
+
+def test_unread_pictures_of_shards_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "a")
+    (tmp_path / "b.heic").write_bytes(HEIC)
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        tar.add(tmp_path / "a.png", "1.png")
+        for number in range(4):
+            tar.add(tmp_path / "b.heic", f"{number}.HEIC")
+            tar.add(tmp_path / "b.heic", f"{number}.json")
+    assert collect([f"webdataset={tmp_path}"]).refused == (
+        "s.tar: 4 files of .HEIC (HEIF, which limen does not read): 0.HEIC, 1.HEIC, 2.HEIC and others. Convert them, "
+        "e.g. to PNG.",
+    )
 
 
 def test_hidden_members_of_shards_are_no_references(tmp_path: Path) -> None:

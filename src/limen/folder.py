@@ -54,7 +54,9 @@ aae bib cfg conf csv db dop htm html info ini ipynb json jsonl lnk log lrcat lrv
 pp3 pt py rst sh sha1 sha256 thm toml tsv txt url xml xmp yaml yml
 """
 BESIDE = frozenset(f".{suffix}" for suffix in _BESIDE.split())
-BESIDE_NAMES = frozenset({"license", "licence", "copying", "notice", "readme", "makefile", "icon\r", "version"})
+BESIDE_NAMES = frozenset(
+    {"license", "licence", "copying", "notice", "readme", "makefile", "icon\r", "thumbs.db", "version"}
+)
 _NAMED = 3  # files named of a group
 
 
@@ -65,13 +67,15 @@ class Walk:
     Attributes:
         files: regular files, in order of names.
         linked: those reached by linked folders only, likewise.
-        lines: one for each folder or link that cannot be read.
+        lines: one for each folder that cannot be read, and one for all links that lead nowhere.
+        lost: names of those links.
         hidden: how many hidden files and folders were passed by.
     """
 
     files: list[Path] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     hidden: int = 0
 
 
@@ -101,6 +105,10 @@ def walk(place: Path, follow: bool = True) -> Walk:
             _read(link, place, found, found.linked, links, known)
     found.files.sort()
     found.linked.sort()
+    if len(found.lost) == 1:
+        found.lines.append(f"{found.lost[0]}: is a link that leads nowhere. Mend or remove it.")
+    elif found.lost:
+        found.lines.append(f"{len(found.lost):,} links lead nowhere: {_first(found.lost)}. Mend or remove them.")
     return found
 
 
@@ -118,7 +126,7 @@ def pictures(place: Path, follow: bool = True) -> tuple[list[Path], list[str]]:
     others: Counter[str] = Counter()
     for file in [*(file for file in found.files if file.suffix.lower() not in SUFFIXES), *found.linked]:
         suffix = file.suffix.lower()
-        if suffix in BESIDE or file.stem.lower() in BESIDE_NAMES or file.name.lower() == "thumbs.db":
+        if suffix in BESIDE or file.name.lower() in BESIDE_NAMES:
             continue
         head = b"" if UNREAD.get(suffix) == "camera RAW" or suffix in SUFFIXES else _head(file)
         if suffix in SUFFIXES or container.kind(head):
@@ -129,23 +137,27 @@ def pictures(place: Path, follow: bool = True) -> tuple[list[Path], list[str]]:
             others[suffix] += 1
     lines = [*found.lines, *grouped(unread), *_counted(others)]
     if found.hidden and not usual and not more:
-        lines.append(f"{found.hidden:,} hidden files and folders are no references. Name the one you mean.")
+        what = "hidden file or folder is no reference" if found.hidden == 1 else "hidden files and folders are none"
+        lines.append(f"{found.hidden:,} {what}. Name the one you mean.")
     return [*usual, *more], lines
 
 
 def grouped(unread: dict[tuple[str, str], list[str]]) -> Iterator[str]:
     """Yield a line for each suffix and format of pictures that are not read, with the first of their names."""
     for (_, known), names in unread.items():
-        count, first = len(names), ", ".join(names[:_NAMED])
+        count, first = len(names), _first(names)
         shown = os.path.splitext(names[0])[1] or "no suffix"
         if count == 1:
             yield f"{first}: is {known}, which limen does not read. Convert it, e.g. to PNG."
         else:
-            more = " and others" if count > _NAMED else ""
             yield (
-                f"{count:,} files of {shown} ({known}, which limen does not read): {first}{more}. Convert them, e.g. "
-                "to PNG."
+                f"{count:,} files of {shown} ({known}, which limen does not read): {first}. Convert them, e.g. to PNG."
             )
+
+
+def _first(names: list[str]) -> str:
+    """Return the first few names, in order."""
+    return ", ".join(sorted(names)[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
 
 
 def _counted(others: Counter[str]) -> Iterator[str]:
@@ -190,8 +202,10 @@ def _sort(
     try:
         mode = entry.stat().st_mode
     except OSError as error:
-        cause = "is a link that leads nowhere" if entry.is_symlink() else f"cannot be read ({error.strerror or error})"
-        found.lines.append(f"{_name(path, place)}: {cause}. Mend or remove it.")
+        if entry.is_symlink():
+            found.lost.append(_name(path, place))
+        else:
+            found.lines.append(f"{_name(path, place)}: cannot be read ({error.strerror or error}). Check the path.")
         return
     if stat.S_ISDIR(mode):
         (links if entry.is_symlink() else inner).append(path)
@@ -221,4 +235,4 @@ def _head(file: Path) -> bytes:
 def _name(path: Path, place: Path) -> str:
     """Return a path below `place` as text that can be printed and stored."""
     name = path.relative_to(place).as_posix() if path != place else path.name
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

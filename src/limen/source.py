@@ -203,8 +203,8 @@ def of_file(file: Path, name: str) -> Reference | Refusal:
     try:
         return Reference(readable(name), digest(load(file)), functools.partial(load, file))
     except InputError as error:
-        text = str(error)
-        return Refusal(text if name == file.name else f"{readable(name)}: {text.removeprefix(file.name + ': ')}")
+        line = f"{name}: {str(error).removeprefix(file.name + ': ')}"
+        return Refusal("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 def readable(name: str) -> str:

@@ -8,7 +8,8 @@ LARGEST_PICTURE = 256 << 20  # bytes: 64 million pixels of RGB are 192 MB withou
 LARGEST_PROFILE = 4 << 20  # bytes: tables of printers take up to 2 MB
 MOST_PARTS = 100_000  # chunks, boxes, strips: a photograph of 64 million pixels has 23,000 chunks of 8 kB
 MOST_FRAMES = 1_000  # counted no further: more than one is refused anyway
-SLOW_FILE = 16 << 20  # bytes of what Pillow decodes in Python (PNM as text, BMP with run lengths), 1 s per 3 to 8 MB
+MOST_TEXT = 16 << 20  # bytes of a PNM whose pixels are text: Pillow reads it in Python, 2 MB a second
+MOST_RUNS = 4 << 20  # bytes of a BMP with run lengths: likewise, 1 MB a second
 
 PQ, HLG, GAIN_MAP = "PQ", "HLG", "a gain map"
 

@@ -7,7 +7,8 @@ from limen.container.facts import (
     LARGEST_PROFILE,
     MOST_FRAMES,
     MOST_PARTS,
-    SLOW_FILE,
+    MOST_RUNS,
+    MOST_TEXT,
     Colour,
     Facts,
     plain,
@@ -86,8 +87,8 @@ def bmp(data: bytes) -> Facts | None:
     if header < 40:
         width, height = struct.unpack_from("<HH", data, 18)
         return Facts((width, abs(height)))
-    if compression in (1, 2) and len(data) > SLOW_FILE:
-        raise too_much(f"is run-length coded and has over {SLOW_FILE >> 20} MB")
+    if compression in (1, 2) and len(data) > MOST_RUNS:
+        raise too_much(f"is run-length coded and has over {MOST_RUNS >> 20} MB")
     depth = 8
     if compression in (3, 6):
         depth = max(8, *(mask.bit_count() for mask in struct.unpack_from("<3I", data.ljust(70, b"\0"), 54)))
@@ -125,6 +126,6 @@ def pnm(data: bytes) -> Facts | None:
     if match is None:
         return None
     kind, width, height, most = (int(group or 0) for group in match.groups())
-    if kind <= 3 and len(data) > SLOW_FILE:
-        raise too_much(f"has its pixels as text, over {SLOW_FILE >> 20} MB of it")
+    if kind <= 3 and len(data) > MOST_TEXT:
+        raise too_much(f"has its pixels as text, over {MOST_TEXT >> 20} MB of it")
     return Facts((width, height), most.bit_length() if kind not in (1, 4) else 1)

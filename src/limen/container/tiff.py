@@ -11,6 +11,7 @@ from limen.errors import InputError
 
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _KINDS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+LARGEST_TILE = 64 << 20  # pixels: a decoder makes room for a whole one
 _TWICE = 8  # strips may share bytes (blank ones do), so many times the file at most
 
 Numbers = npt.NDArray[np.unsignedinteger]
@@ -89,6 +90,9 @@ def look(data: bytes) -> Facts | None:
     for tag in (279, 325):  # bytes of strips, of tiles
         if sum(file.numbers(entries.get(tag))) > _TWICE * len(data):
             raise too_much("has strips or tiles that overlap")
+
+    if max(file.numbers(entries.get(322)), default=0) * max(file.numbers(entries.get(323)), default=0) > LARGEST_TILE:
+        raise too_much(f"has tiles of over {LARGEST_TILE >> 20} million pixels")
 
     def one(tag: int, usual: int = 0) -> int:
         return next(iter(file.numbers(entries.get(tag))), usual)

@@ -2,12 +2,13 @@
 
 import functools
 import tarfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from limen.container import LARGEST_PICTURE
 from limen.errors import InputError
-from limen.folder import Walk, hidden, walk
+from limen.folder import UNREAD, Walk, grouped, hidden, walk
 from limen.image import SUFFIXES, Image, decode, digest, too_long
 from limen.source import Reference, Refusal, readable, source
 from limen.sources._listed import lacking, relative, there
@@ -47,15 +48,19 @@ def webdataset(path: str) -> Iterator[Reference | Refusal]:
 
 def _shard(shard: Path, name: str, extension: str) -> Iterator[Reference | Refusal]:
     """Yield the pictures of a shard in the order of its members; a break in it ends it with a refusal."""
+    unread: dict[tuple[str, str], list[str]] = defaultdict(list)
     try:
         with tarfile.open(shard, "r:", errors="surrogateescape") as archive:
             for member in _members(archive):
                 found = _member(shard, name, extension, member)
                 if found is not None:
                     yield found
+                elif not extension and (suffix := _unread(member)):
+                    unread[suffix, UNREAD[suffix]].append(readable(member.name))
     except _BROKEN as error:
         cause = getattr(error, "strerror", None) or error
         yield Refusal(f"{name}: is broken, compressed or no tar ({cause}). Give an uncompressed, whole .tar.")
+    yield from (Refusal(f"{name}: {line}") for line in grouped(unread))
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -99,6 +104,13 @@ def _member(shard: Path, name: str, extension: str, member: tarfile.TarInfo) -> 
         return Reference(shown, digest(load()), load)
     except InputError as error:
         return Refusal(str(error))
+
+
+def _unread(member: tarfile.TarInfo) -> str:
+    """Return the suffix of a member that is a picture in a format that is not read, or ""."""
+    _, dot, ending = member.name.rpartition("/")[2].partition(".")
+    suffix = dot + ending.lower()
+    return suffix if suffix in UNREAD and member.isreg() and not any(map(_hidden, member.name.split("/"))) else ""
 
 
 def _hidden(part: str) -> bool:
