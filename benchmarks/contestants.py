@@ -156,7 +156,7 @@ def pillow(picture: Pixels) -> dict[str, Ladder]:
     def jpeg(level: int) -> Pixels:
         buffer = io.BytesIO()
         whole.save(buffer, "JPEG", quality=quality(level))
-        decoded = Image.open(buffer)
+        decoded = Image.open(buffer, formats=("JPEG",))
         decoded.load()
         return decoded
 

@@ -42,7 +42,8 @@ Field = npt.NDArray[np.float32]
 def photograph(name: str) -> Pillow.Image:
     """Open one of scikit-image's photographs, or Matplotlib's of Grace Hopper, as RGB."""
     folders = {"grace_hopper.jpg": Path(matplotlib.get_data_path()) / "sample_data"}
-    return Pillow.open(folders.get(name, Path(skimage.data.__file__).parent) / name).convert("RGB")
+    file = folders.get(name, Path(skimage.data.__file__).parent) / name
+    return Pillow.open(file, formats=("PNG", "JPEG")).convert("RGB")
 
 
 def crop(picture: Pillow.Image, rng: np.random.Generator, smallest: int = SIDE) -> Image:

@@ -1,12 +1,15 @@
 """Images are uint8 RGB arrays of shape (H, W, 3): load, check, encode, digest.
 
-Nothing here guesses. A file whose pixels would have to be reinterpreted to become 8-bit sRGB (16 bit, CMYK,
-transparency, several frames) is refused with one line that says what to do; grey becomes RGB, an EXIF orientation
-is applied and an embedded colour profile is converted to sRGB, because that is what a viewer shows.
+Nothing here guesses. A file whose pixels would have to be reinterpreted to become 8-bit sRGB (more than 8 bits, HDR,
+CMYK, transparency, several frames) is refused with one line that says what to do; grey becomes RGB, an EXIF
+orientation is applied and other colours are converted to sRGB (`limen.colour`), because that is what a viewer shows.
+What a file is, how deep and how large is read from its own bytes (`limen.container`) before a decoder sees it.
 """
 
 import hashlib
 import io
+import os
+import stat
 import struct
 import warnings
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
+from limen import colour, container
 from limen.errors import InputError
 
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -53,75 +57,137 @@ def load(path: Path) -> Image:
     Raises:
         InputError: one line naming the file, the cause and the remedy.
     """
+    return decode(contents(path), path.name)
+
+
+def contents(path: Path) -> bytes:
+    """Return the bytes of a picture file, if it is a regular one and not too large.
+
+    Nothing waits: a pipe or a device is refused, and a file that tells no size (in /proc) is read up to the bound.
+
+    Raises:
+        InputError: it cannot be read, is no file, or is over `LARGEST_PICTURE`.
+    """
+    wait_not = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        return decode(path.read_bytes(), path.name)
+        with open(os.open(path, os.O_RDONLY | wait_not), "rb") as file:
+            about = os.fstat(file.fileno())
+            if stat.S_ISDIR(about.st_mode):
+                raise InputError(f"{path.name}: cannot be read (Is a directory). Check the path.")
+            if not stat.S_ISREG(about.st_mode):
+                raise InputError(f"{path.name}: is a pipe or a device, no file. Save the picture to a file.")
+            data = file.read(container.LARGEST_PICTURE + 1) if about.st_size <= container.LARGEST_PICTURE else b""
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from None
+    size = max(about.st_size, len(data))
+    if size > container.LARGEST_PICTURE:
+        raise InputError(f"{path.name}: {too_long(size)}.")
+    return data
 
 
-def decode(data: bytes, name: str = "image") -> Image:
-    """Decode the bytes of an image file into a uint8 RGB array; raise `InputError` as `load` does."""
+def too_long(size: int, most: int = container.LARGEST_PICTURE) -> str:
+    """Return, without its full stop, what is said of a file, member or cell of more than `most` bytes."""
+    return f"has {size >> 20:,} MB, over {most >> 20}. Scale it down first"
+
+
+def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
+    """Decode the bytes of an image file into a uint8 RGB array; raise `InputError` as `load` does.
+
+    Args:
+        data: of the whole file.
+        name: for messages.
+        smallest: pixels a side that are needed.
+    """
     try:
+        if len(data) > container.LARGEST_PICTURE:
+            raise InputError(f"{too_long(len(data))}.")
+        kind, facts = container.look(data)
+        _refuse_early(facts, smallest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Pillow.open(io.BytesIO(data))
-            _refuse(picture, name)
-            return np.array(_srgb(ImageOps.exif_transpose(picture), name))
+            picture = Pillow.open(io.BytesIO(data), formats=(kind,))
+            _refuse(picture, facts, smallest)
+            own = _profile(picture, facts)
+            flat = ImageOps.exif_transpose(picture)
+            flat = flat.convert("L" if flat.mode in {"1", "L", "LA", "La"} else "RGB")
+            return np.array((colour.to_srgb(flat, own) if own is not None else flat).convert("RGB"))
     except UnidentifiedImageError:
-        raise InputError(f"{name}: is not an image Pillow can read. Convert it to PNG, or remove it.") from None
+        raise InputError(f"{name}: is broken or cut short (no header). Fetch or export it again.") from None
     except Pillow.DecompressionBombError:
-        raise InputError(_too_large(name)) from None
-    except InputError:
-        raise
+        raise InputError(f"{name}: {_too_large()}") from None
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except MemoryError:
+        raise InputError(f"{name}: needs more memory than there is. Scale it down first.") from None
     except _BROKEN as error:
-        raise InputError(f"{name}: is broken or cut short ({error}). Fetch or export it again.") from None
+        cause = " ".join(str(error).split()).rstrip(".")
+        if "MAX_TEXT" in cause:  # Pillow's bounds of what a PNG's chunks unpack to: 1 MB each, 64 MB together
+            raise InputError(f"{name}: has text or a profile that unpacks to over 1 MB. Save it without.") from None
+        raise InputError(f"{name}: is broken or cut short ({cause}). Fetch or export it again.") from None
 
 
-def _refuse(picture: Pillow.Image, name: str) -> None:
-    """Raise `InputError` for a picture that is not 8-bit grey or RGB, from its header where possible."""
-    width, height = picture.size
+def _refuse_early(facts: container.Facts, smallest: int) -> None:
+    """Raise `InputError` for what the container tells before anything is decoded."""
+    if facts.size is not None:
+        _refuse_size(*facts.size, smallest)
+    if facts.hdr:
+        raise InputError(f"is HDR ({facts.hdr}). Export it as 8-bit sRGB without HDR (tone mapping is yours).")
+    if facts.frames > 1:
+        most = " or more" if facts.frames >= container.MOST_FRAMES else ""
+        raise InputError(f"holds {facts.frames:,}{most} frames. Save the frame you mean as a PNG.")
+    if facts.bits > 8:
+        raise InputError("has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
+
+
+def _refuse_size(width: int, height: int, smallest: int) -> None:
     if width * height > LARGEST:
-        raise InputError(_too_large(name, f"{width}x{height}"))
-    if min(width, height) < SMALLEST:
-        raise InputError(f"{name}: is {width}x{height} pixels. Use images of at least {SMALLEST} px a side.")
-    if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # a camera's JPEG with its preview
-        raise InputError(f"{name}: holds {picture.n_frames} frames. Save the frame you mean as a PNG.")  # type: ignore[attr-defined]
+        raise InputError(_too_large(f"{width}x{height}"))
+    if min(width, height) < smallest:
+        raise InputError(f"is {width}x{height} pixels. Use images of at least {smallest} px a side.")
+
+
+def _refuse(picture: Pillow.Image, facts: container.Facts, smallest: int) -> None:
+    """Raise `InputError` for a picture that is not 8-bit grey or RGB, from its header where possible."""
+    _refuse_size(*picture.size, smallest)
+    frames = facts.frames or getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise InputError(f"holds {frames:,} frames. Save the frame you mean as a PNG.")
     if picture.mode in {"CMYK", "LAB", "YCbCr", "HSV"} and picture.format != "JPEG":
-        raise InputError(f"{name}: is in {picture.mode}. Convert it to 8-bit sRGB.")
+        raise InputError(f"is in {picture.mode}. Convert it to 8-bit sRGB.")
     if picture.mode == "CMYK":
-        raise InputError(f"{name}: is a CMYK JPEG made for print. Convert it to 8-bit sRGB.")
-    if picture.mode.startswith(("I", "F")) or _deep(picture):
-        raise InputError(f"{name}: has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
-    if "A" in picture.getbands() or "transparency" in picture.info:
+        raise InputError("is a CMYK JPEG made for print. Convert it to 8-bit sRGB.")
+    if picture.mode.startswith(("I", "F")):
+        raise InputError("has more than 8 bits a channel. Convert it to 8-bit sRGB (tone mapping is yours).")
+    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
         low, _ = picture.convert("RGBA").getchannel("A").getextrema()
         if low != 255:
-            raise InputError(f"{name}: is partly transparent. Flatten it on the background you want to show.")
+            raise InputError("is partly transparent. Flatten it on the background you want to show.")
 
 
-def _deep(picture: Pillow.Image) -> bool:
-    """Say whether a colour file holds 16 bits a channel, of which Pillow would keep the upper 8 without a word."""
-    return any(";16" in str(tile.args) or "65535" in str(tile.args) for tile in getattr(picture, "tile", ()))
+def _profile(picture: Pillow.Image, facts: container.Facts) -> bytes | None:
+    """Return the profile that says what the picture's numbers mean; None for sRGB.
+
+    In this order: the embedded one, one made of what the container states, Adobe RGB where the camera's EXIF says so.
+    """
+    embedded = facts.profile if facts.profile is not None else picture.info.get("icc_profile")
+    if embedded is not None:
+        return bytes(embedded)
+    if facts.colour is not None:
+        return colour.profile_of(facts.colour)
+    return colour.profile_of(colour.ADOBE_RGB) if "exif" in picture.info and _adobe(picture) else None
 
 
-def _srgb(picture: Pillow.Image, name: str) -> Pillow.Image:
-    """Return the picture in 8-bit sRGB; LittleCMS converts from an embedded profile that does not call itself sRGB."""
-    flat = picture.convert("L" if picture.mode in {"1", "L", "LA"} else "RGB")
-    if picture.info.get("icc_profile"):
-        from PIL import ImageCms
-
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
-            if "srgb" not in ImageCms.getProfileDescription(profile).lower():
-                target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-                intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-                flat = ImageCms.profileToProfile(flat, profile, target, intent, "RGB") or flat
-        except (ImageCms.PyCMSError, OSError) as error:
-            raise InputError(f"{name}: has a colour profile that cannot be used ({error}). Save it as sRGB.") from None
-    return flat.convert("RGB")
+def _adobe(picture: Pillow.Image) -> bool:
+    """Say whether EXIF marks Adobe RGB: the DCF option file R03, or the colour space 2 that some cameras write."""
+    try:
+        exif = picture.getexif()
+        return exif.get_ifd(0x8769).get(0xA001) == 2 or exif.get_ifd(0xA005).get(1) in ("R03", b"R03")
+    except _BROKEN:
+        return False
 
 
-def _too_large(name: str, size: str = "") -> str:
-    return f"{name}: {size or 'its size'} is over {LARGEST // 1_000_000} million pixels. Scale it down first."
+def _too_large(size: str = "") -> str:
+    return f"{size or 'its size'} is over {LARGEST // 1_000_000} million pixels. Scale it down first."
 
 
 def scale_down(image: Image, side: int) -> Image:

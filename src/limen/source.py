@@ -216,8 +216,8 @@ def of_file(file: Path, name: str) -> Reference | Refusal:
         image = load(file)
         return Reference(readable(name), digest(image), functools.partial(load, file), size=size_of(image))
     except InputError as error:
-        text = str(error)
-        return Refusal(text if name == file.name else f"{readable(name)}: {text.removeprefix(file.name + ': ')}")
+        line = f"{name}: {str(error).removeprefix(file.name + ': ')}"
+        return Refusal("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 def scaled_down(reference: Reference, side: int) -> Reference | Refusal:

@@ -16,6 +16,7 @@ from limen.feature import coco, scenes
 from limen.feature.instances import Instances, decoded, encoded
 from limen.feature.network import Network
 from limen.feature.task import Task
+from limen.folder import hidden, walk
 from limen.image import SUFFIXES, Image
 from limen.image import load as load_image
 
@@ -176,13 +177,7 @@ def fingerprint(where: str) -> str:
 
 def _images(folder: Path) -> list[Path]:
     """Return the images below a folder, in order of names; hidden files and folders hold none."""
-    return [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    ]
+    return [file for file in walk(folder).files if file.suffix.lower() in SUFFIXES]
 
 
 def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
@@ -259,7 +254,7 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
         )
     if not folder.is_dir():
         raise InputError(f"No folder {str(folder)!r}. Give one with a folder of images for each class, or scenes.")
-    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
+    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not hidden(item.name))
     numbers = _numbers(folder, classes, network)
     files = [(file, numbers[name]) for name in classes for file in _images(folder / name)]
 

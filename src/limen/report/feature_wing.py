@@ -131,7 +131,7 @@ def _pictures(store: Store) -> Iterator[tuple[tuple[str, Image], ...]]:
         if png is None:
             continue
         try:
-            image = decode(png, f"the picture {kept['label']!r}")
+            image = decode(png, f"the picture {kept['label']!r}", smallest=1)
         except InputError as error:
             raise StoreError(f"{store.path}: {error} {kept_rows.AGAIN}") from None
         if digest(image) != kept["digest"]:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limen.container import LARGEST_PICTURE
 from limen.errors import InputError, MissingExtraError
-from limen.image import Image, decode
+from limen.folder import Walk, walk
+from limen.image import Image, decode, too_long
 from limen.source import Refusal, readable
-from limen.sources._listed import LARGEST_PICTURE, lacking
+from limen.sources._listed import lacking
 
 _alone = threading.Lock()  # pyarrow writes a row group of 100 pictures as one page: many at once would fill the memory
 ROWS = 8  # decoded at once
@@ -59,7 +61,11 @@ def files(source: str, place: Path, kinds: Kinds, expected: str) -> Iterator[tup
     """
     whole, first = place.is_dir(), ""
     some = False
-    for file in sorted(place.rglob("*.parquet")) if whole else [place]:
+    found = walk(place, follow=False) if whole else Walk([place])
+    yield from map(Refusal, found.lines)
+    for file in found.files:
+        if whole and file.suffix.lower() != ".parquet":
+            continue
         name = readable(file.relative_to(place).as_posix() if whole else file.name)
         try:
             with opened(source, file) as content:
@@ -126,7 +132,7 @@ def image(cell: Any, name: str) -> Image:
     if data is None:
         raise InputError(f"{name}: its cell holds no bytes, and no path is opened. Write the picture into the file.")
     if data.size > LARGEST_PICTURE:
-        raise InputError(f"{name}: has {data.size >> 20} MB, over {LARGEST_PICTURE >> 20}. Scale it down first.")
+        raise InputError(f"{name}: {too_long(data.size, LARGEST_PICTURE)}.")
     return decode(data.to_pybytes(), name)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from limen.container import LARGEST_PICTURE
 from limen.errors import InputError
-from limen.image import SUFFIXES, Image, load
+from limen.image import SUFFIXES, Image, load, too_long
 from limen.source import Refusal, find, readable
 
-LARGEST_PICTURE = 256 << 20  # bytes of one file, member or cell: more is refused before it is read whole
 LARGEST_LIST = 512 << 20  # bytes of a CSV or JSON file
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # http:, s3:, file:, data:, and a drive letter
 _PLAIN = re.compile(r"[\w-][\w.-]{0,127}")
@@ -89,7 +89,7 @@ def inside(folder: Path, name: str) -> Path:
     if not found:
         raise InputError(f"there is no file {_short(name)}. Fetch or unpack it again")
     if size > LARGEST_PICTURE:
-        raise InputError(f"{_short(name)} has {size >> 20} MB, over {LARGEST_PICTURE >> 20}. Scale it down first")
+        raise InputError(f"{_short(name)} {too_long(size, LARGEST_PICTURE)}")
     return file
 
 

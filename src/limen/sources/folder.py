@@ -1,11 +1,12 @@
 """Any folder of images, and a single file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from limen.errors import InputError
-from limen.image import SUFFIXES
-from limen.source import Reference, Refusal, of_file, source
+from limen.folder import pictures
+from limen.source import Reference, Refusal, of_file, readable, source
 
 
 @source(
@@ -14,12 +15,19 @@ from limen.source import Reference, Refusal, of_file, source
     get="Any images of yours: PNG, JPEG, WebP, TIFF or BMP, in a folder or one by one.",
 )
 def folder(path: str) -> Iterator[Reference | Refusal]:
-    """A file, or a folder of images searched whole, in order of names."""
+    """A file, or a folder of images searched whole, in order of names.
+
+    Linked folders are read once, hidden ones are not; what is no readable picture is counted and named first.
+    """
     place = Path(path)
-    if place.is_dir():
-        for file in sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+    if os.path.isdir(place):
+        files, lines = pictures(place)
+        yield from map(Refusal, lines)
+        for file in files:
             yield of_file(file, file.relative_to(place).as_posix())
-    elif place.is_file():
+    elif os.path.lexists(place):
         yield of_file(place, place.name)
     else:
-        raise InputError(f"No file or folder {path!r}. Check the path, or give 'demo' for bundled photographs.")
+        raise InputError(
+            f"No file or folder {readable(path)!r}. Check the path, or give 'demo' for bundled photographs."
+        )

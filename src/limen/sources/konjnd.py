@@ -1,6 +1,7 @@
 """KonJND-1k (Lin et al. 2022, doi:10.1109/TCSVT.2022.3163860): 1,008 photographs, half coded as JPEG, half as BPG."""
 
 import functools
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from limen.errors import InputError
+from limen.folder import walk
+from limen.image import contents
 from limen.source import Reference, Refusal, of_file, readable, source
 from limen.sources._listed import lacking, there
 
@@ -60,7 +63,7 @@ def quality(file: Path) -> int:
         InputError: no JPEG file, or tables that are no quality's. One line that names the file.
     """
     try:
-        with Pillow.open(file, formats=("JPEG",)) as picture:
+        with Pillow.open(io.BytesIO(contents(file)), formats=("JPEG",)) as picture:
             tables = [tuple(table) for _, table in sorted(picture.quantization.items())]  # type: ignore[attr-defined]
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Pillow.DecompressionBombError):
         raise InputError(f"{readable(file.name)}: is no JPEG file that can be read. Fetch it again.") from None
@@ -91,17 +94,18 @@ def _qualities() -> dict[tuple[tuple[int, ...], ...], int]:
 
 def _references(name: str, path: str, coded: bool) -> Iterator[Reference | Refusal]:
     folder = there(path)
-    sources, variants, others = _sorted(folder)
+    found = walk(folder, follow=False)
+    sources, variants, others = _sorted(found.files)
     names = [known for known in sources if not coded or variants[known]]
     if not names:
         wrong = f"of {len(sources)} sources none has a _JPEG_ file" if sources else "there is no Study_SRC*.png"
         raise lacking(name, path, wrong, EXPECTED)
+    yield from map(Refusal, found.lines)
     if others:
         yield Refusal(f"{others} of KonJND-1k's pictures for training and quiz: Study_ files are the data set.")
     for known in names:
         first, *more = sources[known]
-        found = of_file(first, known)
-        yield found
+        yield of_file(first, known)
         for file in more:
             shown = readable(file.relative_to(folder).as_posix())
             yield Refusal(f"{shown}: is a second {known}. Keep one of them.")
@@ -109,12 +113,14 @@ def _references(name: str, path: str, coded: bool) -> Iterator[Reference | Refus
             yield from _checked(variants[known])
 
 
-def _sorted(folder: Path) -> tuple[dict[str, list[Path]], dict[str, list[tuple[int, Path]]], int]:
+def _sorted(
+    files: list[Path],
+) -> tuple[dict[str, list[Path]], dict[str, list[tuple[int, Path]]], int]:
     """Return the study's sources and coded files by name, in order, and how many belong to the training and quiz."""
     sources: dict[str, list[Path]] = defaultdict(list)
     variants: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     others = 0
-    for file in sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".png", ".jpg")):
+    for file in files:
         match = _FILE.fullmatch(file.name)
         if not match:
             continue

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limen.errors import InputError
-from limen.image import SUFFIXES
+from limen.folder import pictures
 from limen.source import Reference, Refusal, of_file, readable, source
 from limen.sources._listed import inside, lacking, lines, there
 
@@ -39,7 +39,8 @@ def mcl_jci(path: str) -> Iterator[Reference | Refusal]:
 
 
 def _folder(folder: Path) -> Iterator[Reference | Refusal]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files, lines = pictures(folder, follow=False)
+    yield from map(Refusal, lines)
     sources = [file for file in files if not _CODED.fullmatch(file.stem)]
     if len(sources) < len(files):
         coded = len(files) - len(sources)

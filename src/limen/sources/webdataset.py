@@ -2,13 +2,16 @@
 
 import functools
 import tarfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from limen.container import LARGEST_PICTURE
 from limen.errors import InputError
-from limen.image import SUFFIXES, Image, decode, digest
+from limen.folder import UNREAD, Walk, grouped, hidden, walk
+from limen.image import SUFFIXES, Image, decode, digest, too_long
 from limen.source import Reference, Refusal, readable, size_of, source
-from limen.sources._listed import LARGEST_PICTURE, lacking, relative, there
+from limen.sources._listed import lacking, relative, there
 
 EXPECTED = "a .tar file, or a folder of .tar shards, uncompressed, with pictures such as 0001.jpg"
 _BLOCK = 512  # bytes: of which headers and an archive's end are made
@@ -29,7 +32,9 @@ def webdataset(path: str) -> Iterator[Reference | Refusal]:
     if not mark or Path(path).exists():
         whole, extension = path, ""
     place = there(whole)
-    shards = sorted(place.rglob("*.tar")) if place.is_dir() else [place]
+    found = walk(place, follow=False) if place.is_dir() else Walk([place])
+    yield from map(Refusal, found.lines)
+    shards = [file for file in found.files if file == place or file.suffix.lower() == ".tar"]
     some, first = False, "there is no .tar file"
     for number, shard in enumerate(shards):
         name = readable(shard.relative_to(place).as_posix() if place.is_dir() else shard.name)
@@ -43,15 +48,19 @@ def webdataset(path: str) -> Iterator[Reference | Refusal]:
 
 def _shard(shard: Path, name: str, extension: str) -> Iterator[Reference | Refusal]:
     """Yield the pictures of a shard in the order of its members; a break in it ends it with a refusal."""
+    unread: dict[tuple[str, str], list[str]] = defaultdict(list)
     try:
         with tarfile.open(shard, "r:", errors="surrogateescape") as archive:
             for member in _members(archive):
                 found = _member(shard, name, extension, member)
                 if found is not None:
                     yield found
+                elif not extension and (suffix := _unread(member)):
+                    unread[suffix, UNREAD[suffix]].append(readable(member.name))
     except _BROKEN as error:
         cause = getattr(error, "strerror", None) or error
         yield Refusal(f"{name}: is broken, compressed or no tar ({cause}). Give an uncompressed, whole .tar.")
+    yield from (Refusal(f"{name}: {line}") for line in grouped(unread))
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -77,7 +86,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 def _member(shard: Path, name: str, extension: str, member: tarfile.TarInfo) -> Reference | Refusal | None:
     _, _, parts = member.name.rpartition("/")[2].partition(".")
     ending = parts.lower()
-    if member.isdir() or not _wanted(ending, extension):
+    if member.isdir() or not _wanted(ending, extension) or any(map(_hidden, member.name.split("/"))):
         return None
     shown = f"{name}/{readable(member.name)}"
     try:
@@ -87,7 +96,7 @@ def _member(shard: Path, name: str, extension: str, member: tarfile.TarInfo) -> 
         if not member.isreg() or member.issparse():
             raise InputError("is a link or a special file. Pack the picture itself")
         if member.size > LARGEST_PICTURE:
-            raise InputError(f"has {member.size >> 20} MB, over {LARGEST_PICTURE >> 20}. Scale it down first")
+            raise InputError(too_long(member.size, LARGEST_PICTURE))
     except InputError as error:
         return Refusal(f"{shown}: {error}.")
     load = functools.partial(_load, shard, member.offset_data, member.size, shown)
@@ -96,6 +105,17 @@ def _member(shard: Path, name: str, extension: str, member: tarfile.TarInfo) -> 
         return Reference(shown, digest(image), load, size=size_of(image))
     except InputError as error:
         return Refusal(str(error))
+
+
+def _unread(member: tarfile.TarInfo) -> str:
+    """Return the suffix of a member that is a picture in a format that is not read, or ""."""
+    _, dot, ending = member.name.rpartition("/")[2].partition(".")
+    suffix = dot + ending.lower()
+    return suffix if suffix in UNREAD and member.isreg() and not any(map(_hidden, member.name.split("/"))) else ""
+
+
+def _hidden(part: str) -> bool:
+    return part not in (".", "..") and hidden(part)
 
 
 def _wanted(ending: str, extension: str) -> bool:
