@@ -376,8 +376,9 @@ def _equal(rows: Sequence[Row], at: float) -> list[Row]:
 
 def _stored(row: Row) -> quantising.Row:
     """Return a row as it was before it was stored: JSON has no number for what is none."""
-    known = {field.name: row[field.name] for field in fields(quantising.Row) if field.name in row}
-    return quantising.Row(**{name: math.nan if value is None else value for name, value in known.items()})
+    names = [field.name for field in fields(quantising.Row) if field.name in row]
+    known: Row = {name: math.nan if row[name] is None else row[name] for name in names}
+    return quantising.Row(**known)
 
 
 # --- attribution ---

@@ -285,14 +285,14 @@ def _same(store: Store, plan: Plan, described: Mapping[str, Any]) -> None:
     free = {"seeds": 0, "model": "", "data": ""}  # more seeds may be added, and things may lie elsewhere
     manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
     for entry, names in (("network", ("name", "digest", "parameters")), ("split", ("shapes",))):
-        then, now = ({name: one[entry].get(name) for name in names} for one in (there, described))
-        manifest.same(path, entry, then, now)
+        begun, given = ({name: one[entry].get(name) for name in names} for one in (there, described))
+        manifest.same(path, entry, begun, given)
     data = there.get("data")
     if isinstance(data, dict) and "digest" in data:
         manifest.same(path, "data", data["digest"], described["data"]["digest"])
     else:
-        names = [Path(rows.public(one.data)).name for one in (known, plan)]
-        manifest.same(path, "data", *names)
+        then, now = (Path(rows.public(one.data)).name for one in (known, plan))
+        manifest.same(path, "data", then, now)
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])
