@@ -262,7 +262,7 @@ def logged(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return stream.read(20)[18:20] == bytes([_WAL, _WAL])
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
