@@ -94,10 +94,13 @@ class Store:
         unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
         with contextlib.ExitStack() as held:
             try:
+                if journal.cut(file):
+                    raise StoreError(f"{file} cannot be read (it is cut short). Restore it from a copy.")
                 reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
                 soundness.check(path, manifest, reader, counted, unclosed)
             except (sqlite3.Error, OSError) as error:
-                raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy.") from None
+                cause = error.strerror if isinstance(error, OSError) else None
+                raise StoreError(f"{file} cannot be read ({cause or error}). Restore it from a copy.") from None
             held.pop_all()
         return cls(path, manifest, reader)
 
