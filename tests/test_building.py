@@ -295,6 +295,38 @@ def test_the_manifest_is_held_to_its_digest(built: tuple[building.Plan, Path, di
     assert content(out) == before
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(shards=["a"]),
+        lambda m: m.update(shards={"../outside.parquet": "x"}),
+        lambda m: m.update(parts={"mask": None}),
+        lambda m: m.update(format="zip"),
+        lambda m: m.update(limit="all"),
+        lambda m: m.pop("sources"),
+    ],
+)
+def test_a_manifest_of_other_types_is_none(
+    built: tuple[building.Plan, Path, dict[str, bytes]], change: Callable[[dict[str, Any]], object]
+) -> None:
+    file = built[1] / "manifest.json"
+    about = orjson.loads(file.read_bytes())
+    change(about)
+    file.write_bytes(orjson.dumps(about))
+    with pytest.raises(StoreError, match="no data set with a readable"):
+        building.verify(built[1])
+
+
+def test_a_shard_that_only_its_note_takes_for_one(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+    file = next(built[1].glob("*.parquet"))
+    file.write_bytes(b"no shard, whatever the note says")
+    note = orjson.loads(file.with_suffix(".json").read_bytes())
+    note |= {"bytes": file.stat().st_size, "sha256": limen.shard.sha256_of(file)}
+    file.with_suffix(".json").write_bytes(orjson.dumps(note))
+    (found,) = building.verify(built[1], deep=True)
+    assert found.what.startswith("cannot be unpacked after row 0")
+
+
 def test_foreign_files_are_found_and_left_alone(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
     plan, out, _ = built
     (out / "blur-00002-of-00003.parquet").write_bytes(b"")

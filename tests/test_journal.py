@@ -132,19 +132,23 @@ def test_where_no_file_can_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
             Store.create(tmp_path / "run", {})
 
 
-def test_where_there_is_no_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class NoLog(sqlite3.Connection):
-        def execute(self, statement: str, *more: object) -> sqlite3.Cursor:
-            asked = statement.replace("journal_mode=WAL", "journal_mode=DELETE")
-            return super().execute(asked, *more)  # type: ignore[arg-type]
-
-    connect = sqlite3.connect
-    monkeypatch.setattr(journal.sqlite3, "connect", lambda *a, **k: connect(*a, **{"factory": NoLog} | k))
+def test_where_there_is_no_shared_memory(tmp_path: Path) -> None:
+    """A folder of its name in the way is as good as a file system that cannot map the file."""
+    make(tmp_path / "run", 1)
+    (tmp_path / "run" / "trials.db-shm").mkdir()
     with Store.create(tmp_path / "run", {}) as store:
         assert "without shared memory" in store.notice
-        add(store, 1)
-    monkeypatch.undo()
-    assert levels(tmp_path / "run") == [1]
+        add(store, 2)
+        assert levels(tmp_path / "run") == [1, 2]
+    (tmp_path / "run" / "trials.db-shm").rmdir()
+    assert mode(tmp_path / "run") == "delete"
+
+
+def test_a_killed_run_is_read_where_there_is_no_shared_memory(tmp_path: Path) -> None:
+    run = killed(tmp_path)
+    (run / "trials.db-shm").unlink(missing_ok=True)
+    (run / "trials.db-shm").mkdir()
+    assert levels(run) == [1, 2, 3, 4]
 
 
 # --- who holds it ---
@@ -254,6 +258,21 @@ def test_a_lost_journal_is_told(tmp_path: Path) -> None:
     refused(run, r"holds 2 of 4 attempts.*lost its journal.*delete trials\.count")
     (run / journal.COUNT).unlink()
     refused(run, r'copied without its journal.*delete the entry "unclosed"')
+
+
+@pytest.mark.parametrize("lost", [10, 600, 4096, 20_000])
+def test_a_database_that_is_cut_short(tmp_path: Path, lost: int) -> None:
+    make(tmp_path / "run", *range(1, 200))
+    file = tmp_path / "run" / "trials.db"
+    file.write_bytes(file.read_bytes()[:-lost])
+    refused(tmp_path / "run", "cut short|malformed")
+
+
+def test_a_database_that_is_a_folder(tmp_path: Path) -> None:
+    make(tmp_path / "run", 1)
+    (tmp_path / "run" / "trials.db").unlink()
+    (tmp_path / "run" / "trials.db").mkdir()
+    refused(tmp_path / "run", r"trials\.db cannot be read")
 
 
 def test_an_older_copy_is_told(tmp_path: Path) -> None:

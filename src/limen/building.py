@@ -18,8 +18,9 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import orjson
 
 import limen
@@ -247,13 +248,33 @@ def read_manifest(out: Path) -> dict[str, Any]:
     return about
 
 
+class _Part(msgspec.Struct):
+    """What the manifest says of a part."""
+
+    stands_in_for: str
+
+
+class _Folder(msgspec.Struct):
+    """What the manifest of a folder of shards must say before it is believed."""
+
+    dataset: str
+    format: Literal["parquet", "webdataset"]
+    parts: dict[str, _Part]
+    sources: dict[str, dict[str, Any]]
+    shards: dict[Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")], str]  # names of files, never paths
+    digest: str
+    limit: int
+    seed: int
+    stimuli_a_shard: int
+
+
 def _manifest(out: Path) -> dict[str, Any] | None:
     try:
         about = orjson.loads((out / "manifest.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
+        msgspec.convert(about, _Folder)
+    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError, msgspec.ValidationError):
         return None
-    needed = {"dataset", "format", "parts", "shards", "digest", "limit", "seed", "stimuli_a_shard"}
-    return about if isinstance(about, dict) and needed <= set(about) else None
+    return dict(about)
 
 
 def _is_whole(about: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from limen import distortion, ident, source
-from limen.errors import MissingExtraError, StoreError
+from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, digest, png
 from limen.source import Reference
 from limen.stimulus import Series
@@ -205,18 +205,29 @@ def fault(file: Path, plan: str) -> str:
 
 def pixel_fault(file: Path, samples: int, deep: bool) -> str:
     """Decode some rows of a shard (the same each time) and digest their pixels again; return what is wrong, or ""."""
-    count = orjson.loads(note_of(file).read_bytes())["rows"]
+    note = msgspec.json.decode(note_of(file).read_bytes(), type=Note)
+    count, digests = max(0, note.rows), list[str]()
     drawn = ident.generator("verify", file.name).choice(count, min(samples, count), replace=False)
-    looked = set(range(count)) if deep else set(drawn.tolist())
-    digests = []
-    for number, (wanted, data) in enumerate(unpack(file)):
-        digests.append(wanted)
-        if number in looked and digest(decode(data, f"row {number}")) != wanted:
-            return f"row {number} shows other pixels than its digest says"
-    note = orjson.loads(note_of(file).read_bytes())
-    if len(digests) != note["rows"]:
-        return f"has {len(digests):,} rows instead of {note['rows']:,}"
-    return "" if ident.digest(digests) == note["digest"] else "has rows of other digests than its note says"
+    looked = set(drawn.tolist())
+    try:
+        for number, (wanted, data) in enumerate(unpack(file)):
+            digests.append(wanted)
+            if (deep or number in looked) and digest(decode(data, f"row {number}")) != wanted:
+                return f"row {number} shows other pixels than its digest says"
+    except (
+        InputError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        tarfile.TarError,
+    ) as error:
+        return f"cannot be unpacked after row {len(digests):,} ({type(error).__name__})"
+    if len(digests) != note.rows:
+        return f"has {len(digests):,} rows instead of {note.rows:,}"
+    return "" if ident.digest(digests) == note.digest else "has rows of other digests than its note says"
 
 
 def sha256_of(file: Path) -> str:

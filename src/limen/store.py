@@ -94,10 +94,13 @@ class Store:
         unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
         with contextlib.ExitStack() as held:
             try:
+                if journal.cut(file):
+                    raise StoreError(f"{file} cannot be read (it is cut short). Restore it from a copy.")
                 reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
                 soundness.check(path, manifest, reader, counted, unclosed)
-            except sqlite3.Error as error:
-                raise StoreError(f"{file} cannot be read ({error}). Restore it from a copy.") from None
+            except (sqlite3.Error, OSError) as error:
+                cause = error.strerror if isinstance(error, OSError) else None
+                raise StoreError(f"{file} cannot be read ({cause or error}). Restore it from a copy.") from None
             held.pop_all()
         return cls(path, manifest, reader)
 
@@ -235,7 +238,8 @@ class Store:
                         connection.execute(statement, row)
                 count = count.after(connection, any(" measurement " in statement for statement, _ in done))
             except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
-                failure = StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.")
+                advice = "End what holds it" if "locked" in str(error) else "Free the disk"
+                failure = StoreError(f"{self.path} cannot be written ({error}). {advice}, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
             else:
