@@ -35,7 +35,7 @@ from limen.report.names import Names, fixtures
 from limen.report.opening import Run, differences, open_runs
 from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
 from limen.report.table import Table, in_order
-from limen.report.together import together
+from limen.report.together import joined, renamed
 from limen.store import Store
 
 CARD = 700  # px
@@ -87,7 +87,12 @@ class Report:
     @functools.cached_property
     def all(self) -> Analysis:
         """The runs of observers of images, put together."""
-        return together({run.name: run.analysis for run in self.runs})
+        return joined(self.apart)
+
+    @functools.cached_property
+    def apart(self) -> Sequence[Analysis]:
+        """The same, run by run, with the names that they have together."""
+        return renamed({run.name: run.analysis for run in self.runs})
 
     @functools.cached_property
     def names(self) -> Names:
@@ -109,7 +114,7 @@ class Report:
         """The sections that the page does not write by hand: of the further analyses, then of other wings."""
         own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
         return (
-            *reached.sections(self.runs),
+            *reached.sections(self.runs, self.apart),
             *own,
             *(section for wing in self.brought.values() for section in wing.sections),
         )
