@@ -1,4 +1,4 @@
-"""A report of runs that have little in common: wordings, floors, exams, procedures, kinds of answers, nothing at all."""
+"""A report of runs that have little in common: wordings, floors, exams, procedures, kinds of answers, or nothing."""
 
 import dataclasses
 import json

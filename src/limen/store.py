@@ -255,7 +255,8 @@ class Store:
 
     def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._reader.execute(statement, given)
+            # an iterator that has no `close`: one left unread at Ctrl-C would close its cursor after its connection
+            yield from map(tuple, self._reader.execute(statement, given))
         except sqlite3.Error as error:
             raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
 
