@@ -22,6 +22,7 @@ from limen.report import (
     figures,
     further,
     html,
+    origins,
     pictures,
     published,
     reached,
@@ -139,7 +140,11 @@ class Report:
         return {
             "limen": limen.__version__,
             "runs": [
-                {"run": run.name} | tables.records(run.analysis) | reached.records(run.store) for run in self.runs
+                {"run": run.name}
+                | tables.records(run.analysis)
+                | reached.records(run.store)
+                | origins.records(run.analysis)
+                for run in self.runs
             ],
             "together": further.records(self.further) if self.runs else {},
             "sentences": self.sentences,
@@ -175,8 +180,9 @@ class Report:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
         known = fixtures(self.all) if self.runs else {}
         named = "; ".join(f"{name}: {what}" for name, what in known.items())
-        warning = f"Fixtures, which say nothing about LMMs. {named}" if named else ""
-        return figures.card(drawn, self.sentences, warning)
+        fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
+        changed = origins.warnings(self.all) if self.runs else []
+        return figures.card(drawn, self.sentences, [*fixture, *changed])
 
     # --- what the template is given ---
 
@@ -201,6 +207,10 @@ class Report:
         """Return what the page shows of observers of images in sections written by hand."""
         found = any(outcome.thresholds for outcome in self.all.outcomes)
         accurate, grid = shares.accuracy(self.all), self.names.grid
+
+        def warned(table: Table) -> dict[str, Any]:
+            return grid(origins.noted(self.all, table))
+
         chained = "nth-jnds" in self.drawings
         searched = _searched(self.all)
         return {
@@ -210,12 +220,14 @@ class Report:
             "distortions": sorted(self.all.manifest["distortions"]),
             "fixtures": fixtures(self.all),
             "differences": differences(self.runs),
+            "changed": origins.warnings(self.all),
+            "answering": grid(origins.answering(self.all)),
             "searched": searched,
-            "first": grid(tables.first_jnds(self.all)) if searched else None,
-            "side": grid(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
+            "first": warned(tables.first_jnds(self.all)) if searched else None,
+            "side": warned(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
             "first_figure": self._figure("first-jnds"),
-            "accuracy": grid(pairs.accuracy(self.all, accurate)) if accurate else None,
-            "estimates": grid(tables.estimates(self.all)) if self.all.estimates else None,
+            "accuracy": warned(pairs.accuracy(self.all, accurate)) if accurate else None,
+            "estimates": warned(tables.estimates(self.all)) if self.all.estimates else None,
             "curves_figure": self._figure("curves"),
             "examples": list(examples.examples(self.runs, self.all, self.names)) if found else [],
             "nth": grid(tables.nth_jnds(self.all)) if chained else None,

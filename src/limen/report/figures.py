@@ -4,6 +4,7 @@ Text takes the colour of the page around it and grid lines that of its style she
 legible on light, dark and paper. Colours of observers are those of Okabe and Ito (2008), told apart by shape too.
 """
 
+import functools
 import html
 import math
 import re
@@ -353,10 +354,11 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
 
-def card(drawn: Spec, lines: Sequence[str], warning: str) -> Spec:
+def card(drawn: Spec, lines: Sequence[str], warnings: Sequence[str]) -> Spec:
     """Return a figure with sentences below it, for one picture that can be shown by itself."""
-    words = [*lines, *([warning] if warning else [])]
-    texts = [text for line in words for text in textwrap.wrap(line, 105, max_lines=12, placeholder=" …")][:60]
+    texts = [text for line in (*lines, *warnings) for text in textwrap.wrap(line, 105, max_lines=12, placeholder=" …")][
+        :60
+    ]
     below = {
         "data": {"values": [{"line": i, "text": text} for i, text in enumerate(texts)]},
         "width": 700, "height": 17 * len(texts),

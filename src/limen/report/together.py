@@ -50,6 +50,8 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
         {key: count for each in renamed for key, count in each.attempts.items()},
         tuple(item for each in renamed for item in each.estimates),
         sum(each.unneeded for each in renamed),
+        tuple(item for each in renamed for item in each.origins),
+        tuple(item for each in renamed for item in each.mixed),
     )
 
 
@@ -64,4 +66,6 @@ def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
         {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
         analysis.unneeded,
+        tuple(dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins),
+        tuple((names.get(observer, observer), *series) for observer, *series in analysis.mixed),
     )
