@@ -4,7 +4,6 @@ Text takes the colour of the page around it and grid lines that of its style she
 legible on light, dark and paper. Colours of observers are those of Okabe and Ito (2008), told apart by shape too.
 """
 
-import functools
 import html
 import math
 import re
