@@ -516,3 +516,24 @@ def test_pairs_that_two_distortions_share_are_pooled_once(tmp_path: Path) -> Non
     assert cost["all", "direct"][2:8] == ("6", "6", "0", "0", "0", "0")
     assert tables.side_by_side(analysis).columns == ("distortion", "direct-implicit", "direct")
     outline(page(tmp_path / "run", out=tmp_path / "report.html"))
+
+
+HARMFUL = ("a\x01b", "\x00", "\x1b[31m", "\ud800", "\ufffe", "\uffff", "\u202ename", "<b>&\"'", "]]>", "x" * 50_000)
+
+
+def test_the_chart_library_never_sees_what_it_would_end_the_process_at() -> None:
+    values = [{"who": name, "at": place} for place, name in enumerate(HARMFUL)]
+    axes = {"x": {"field": "at", "type": "quantitative"}, "y": {"field": "who", "type": "nominal"}}
+    spec = {"title": "".join(HARMFUL[:6]), "data": {"values": values}, "mark": "point", "encoding": axes}
+    drawn = figures.svg(spec, "label \x01\ud800")
+    ElementTree.fromstring(drawn)
+    assert "[U+0001]" in drawn
+    assert "[U+D800]" in drawn
+    assert figures.as_png(spec, 1).startswith(b"\x89PNG")
+    assert len(drawn) < 50_000
+
+
+def test_a_figure_of_very_many_rows_is_a_png_of_bounded_size() -> None:
+    axes = {"y": {"field": "n", "type": "quantitative"}}
+    found = figures.as_png({"data": {"values": [{"n": 1}]}, "height": 40_000, "mark": "point", "encoding": axes}, 3)
+    assert int.from_bytes(found[20:24], "big") <= figures.LARGEST  # the height in the header

@@ -1,5 +1,6 @@
 """The entry point: a `LimenError` becomes one line and exit code 1."""
 
+import io
 import os
 import sys
 
@@ -10,6 +11,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal of few characters (LANG=C) shows the others as \\u2026
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         from limen import stopping
         from limen.cli import run

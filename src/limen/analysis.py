@@ -18,7 +18,7 @@ from limen.outcome import Outcome, Response, Status, read, replay
 from limen.outcome import outcomes as every
 from limen.question import Question
 from limen.reading import Fault, Flag
-from limen.store import Store
+from limen.store import Origin, Store
 from limen.threshold import Threshold
 from limen.trial import Trial
 
@@ -169,6 +169,8 @@ class Analysis:
         attempts: outcomes of attempts, by (observer, outcome), failures too.
         estimates: fitted thresholds, of a procedure that fits.
         unneeded: answers that were asked ahead and never needed: they cost, and are in no other figure.
+        origins: which models answered.
+        mixed: series with answers of several models: (observer, distortion, name of the reference).
     """
 
     manifest: Mapping[str, Any]
@@ -179,6 +181,8 @@ class Analysis:
     attempts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     estimates: tuple[EstimateRow, ...] = ()
     unneeded: int = 0
+    origins: tuple[Origin, ...] = ()
+    mixed: tuple[tuple[str, str, str], ...] = ()
 
 
 def analyse(store: Store, processes: int = 1) -> Analysis:
@@ -201,7 +205,11 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     fits = [_estimate_row(key, group, store.manifest) for key, group in sorted(groups.items())]
     estimates = tuple(row for row in fits if row is not None)
     tables = (tuple(jnds), tuple(answers), tuple(curves))
-    return Analysis(store.manifest, outcomes, *tables, store.attempts(), estimates, store.unneeded())
+    origins = store.origins()
+    several = len({one.said for one in origins if one.what == "model"}) > 1
+    mixed = store.mixed() if several else ()
+    unneeded = store.unneeded()
+    return Analysis(store.manifest, outcomes, *tables, store.attempts(), estimates, unneeded, origins, mixed)
 
 
 # --- tables ---

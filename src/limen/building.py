@@ -9,7 +9,6 @@ import itertools
 import multiprocessing
 import os
 import shlex
-import signal
 import threading
 import time
 from collections import Counter
@@ -27,6 +26,7 @@ import limen
 from limen import ident, manifest, source
 from limen.dataset import Held, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
+from limen.loop import mortal, sheltered
 from limen.shard import (
     SUFFIXES,
     Shard,
@@ -356,7 +356,8 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
     drawn, over = context.Value("q"), context.Event()
     with _single_threaded(), ProcessPoolExecutor(min(workers, len(todo)), context, _begin, (drawn, over)) as pool:
         try:
-            waiting = {pool.submit(_write, shard, out) for shard in todo}
+            with sheltered():
+                waiting = {pool.submit(_write, shard, out) for shard in todo}
             while waiting:
                 finished, waiting = wait(waiting, _GLANCE, FIRST_COMPLETED)
                 saw(drawn.get_obj().value)  # without its lock: a worker may be killed while it holds it
@@ -395,7 +396,7 @@ def _draw() -> None:
 def _begin(drawn: Any, over: Any) -> None:
     """Let a worker count, and end with its parent, however that ends, and without a traceback when interrupted."""
     _drawn[:] = [(drawn, over)]
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    mortal()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

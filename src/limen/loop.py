@@ -2,11 +2,15 @@
 
 Ctrl-C, and the signals of `limen.stopping` where a command heeds them, cancel the work once, so that it can put its
 house in order; a second one ends it where it stands.
+
+`sheltered` and `mortal` start other processes that Ctrl-C, which reaches all of them at once, ends without a traceback
+from each.
 """
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -69,3 +73,23 @@ async def _announced(work: Coroutine[Any, Any, T], begun: Future[_Begun]) -> T:
     assert task is not None
     begun.set_result((asyncio.get_running_loop(), task))
     return await work
+
+
+@contextlib.contextmanager
+def sheltered() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started: they inherit that until `mortal`, and here it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def mortal() -> None:
+    """Let Ctrl-C end this process, one that was started `sheltered`, at once and without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -14,6 +14,7 @@ from limen import question as questions
 from limen.belief import Prior
 from limen.errors import InputError, StoreError
 from limen.ladder import Ladder
+from limen.loop import sheltered
 from limen.procedure import Method, Probe, Result, begin
 from limen.question import Order, Question
 from limen.reading import READER_VERSION, Fault, Flag, Verdict
@@ -199,7 +200,9 @@ def _read_in(processes: int, reader: Reader, answers: Sequence[tuple[str, str]])
 
     pieces = (answers[start : start + 2000] for start in range(0, len(answers), 2000))
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for numbers in pool.map(functools.partial(_read_piece, reader), pieces):
+        with sheltered():  # at Ctrl-C they finish their piece, and are given no other
+            coming = pool.map(functools.partial(_read_piece, reader), pieces)
+        for numbers in coming:
             yield from (_VERDICTS[number] for number in numbers)
 
 

@@ -17,10 +17,23 @@ def tame(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print as indented JSON."""
+    """Print as indented JSON; halves of surrogate pairs, which JSON's readers refuse, as question marks."""
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    how = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    try:
+        text = orjson.dumps(value, option=how)
+    except orjson.JSONEncodeError:
+        text = orjson.dumps(_whole(value), option=how)
+    sys.stdout.buffer.write(text)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(table: "Table") -> None:

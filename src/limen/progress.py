@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from limen import study
+from limen.printing import tame
 
 
 class Watch:
@@ -28,7 +29,7 @@ class Watch:
         """Draw how far the study is."""
         self._bar.start()
         for notice in progress.notices[self._said :]:
-            self._bar.console.print(notice, markup=False)
+            self._bar.console.print("\n".join(map(tame, notice.splitlines())), markup=False, highlight=False)
         self._said = len(progress.notices)
         floors = f"as-seen floor of {progress.floors:,} series"
         note = f"{progress.asked:,} asked" if progress.asked or not progress.floors else floors

@@ -118,6 +118,9 @@ class Session:
     stopping: bool = False  # nothing more is asked
 
     def __post_init__(self) -> None:
+        name = self.observer.name
+        known = [one for one in self.store.origins() if (one.observer, one.what) == (name, "model")]
+        self.models = [one.said for one in sorted(known, key=lambda one: one.first)]
         self.gate = asyncio.Semaphore(self.observer.concurrency)
 
     async def series(self, turn: Turn, method: Method) -> Verdicts:
@@ -218,7 +221,19 @@ class Session:
         elif answer is not None:
             self.silent = 0
             self.progress.count(answer)
+            self._hear(answer.model)
         self.watch(self.progress)
+
+    def _hear(self, model: str) -> None:
+        """Tell, once for each, that a model answers which has not answered before; the store's answers count."""
+        if not model or model in self.models:
+            return
+        if self.models:
+            self.progress.notices.append(
+                f"{self.observer.name}: answers now come from {model}, before from {self.models[-1]}: thresholds of "
+                "this run mix models. The report says which series."
+            )
+        self.models.append(model)
 
     async def keep(self, picture: Picture) -> None:
         """Keep a reference's pixels while the budget lasts."""

@@ -9,6 +9,7 @@ directory says is checked when it is read, because it may come from anybody: its
 
 import asyncio
 import contextlib
+import datetime
 import os
 import queue
 import sqlite3
@@ -60,6 +61,25 @@ class SeriesRow:
     levels: int
     source: str = "folder"
     strength: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom the answers of one observer of a run came from, by what they say themselves.
+
+    Attributes:
+        observer: of the run.
+        what: "model", the model's own name; or "fingerprint", of the system that served it.
+        said: the name or the fingerprint.
+        answers: how many say so, those of the observer's exam among them.
+        first: when the first of them came, in seconds since 1970.
+    """
+
+    observer: str
+    what: str
+    said: str
+    answers: int
+    first: float
 
 
 class Store:
@@ -252,8 +272,8 @@ class Store:
 
     def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
-            for row in self._reader.execute(statement, given):  # noqa: UP028 - `yield from` closes the cursor too late
-                yield row
+            # an iterator that has no `close`: one left unread at Ctrl-C would close its cursor after its connection
+            yield from map(tuple, self._reader.execute(statement, given))
         except sqlite3.Error as error:
             raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
 
@@ -351,6 +371,47 @@ class Store:
             if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
                 raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
         return found
+
+    def origins(self) -> tuple[Origin, ...]:
+        """Return which models, and which fingerprints of their servers, answered; by observer, the earliest first."""
+        rows = [
+            *self._rows(
+                "SELECT q.observer, 'model', a.model, COUNT(DISTINCT q.key), MIN(a.at) FROM query q "
+                "JOIN answer a USING (key) WHERE a.model != '' GROUP BY 1, 3"
+            ),
+            *self._rows(
+                "SELECT observer, 'fingerprint', detail, COUNT(*), MIN(at) FROM attempt "
+                "WHERE outcome = 'ok' AND detail != '' GROUP BY 1, 3"
+            ),
+            *self._examined(),
+        ]
+        found: dict[tuple[str, str, str], Origin] = {}
+        for observer, what, said, answers, first in rows:
+            known = found.get((observer, what, said), Origin(observer, what, said, 0, first))
+            both = (known.answers + answers, min(known.first, first))
+            found[observer, what, said] = Origin(observer, what, said, *both)
+        return tuple(sorted(found.values(), key=lambda one: (one.observer, one.what != "model", one.first, one.said)))
+
+    def _examined(self) -> Iterator[tuple[str, str, str, int, float]]:
+        """Yield what each answer of the last exam of each observer says of whom it came from."""
+        exams = self.manifest.get("exams", {})
+        for row in self.measurements("exam").values():
+            if row["at"] == exams.get(row["observer"], {}).get("at") and row["answer"] is not None:
+                at = datetime.datetime.fromisoformat(row["at"]).timestamp()
+                if row["answer"].get("model"):
+                    yield row["observer"], "model", row["answer"]["model"], 1, at
+                for attempt in row["attempts"]:
+                    if attempt["outcome"] == "ok" and attempt["detail"]:
+                        yield row["observer"], "fingerprint", attempt["detail"], 1, at
+
+    def mixed(self) -> tuple[tuple[str, str, str], ...]:
+        """Return the series in which an observer's answers name more than one model: (observer, distortion, name)."""
+        rows = self._rows(
+            "SELECT q.observer, s.distortion, s.name FROM query q JOIN answer a USING (key) "
+            "JOIN series s ON s.id = q.series WHERE a.model != '' GROUP BY q.observer, q.question, q.series "
+            "HAVING MIN(a.model) != MAX(a.model)"
+        )
+        return tuple(sorted({(observer, distortion, name) for observer, distortion, name in rows}))
 
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""

@@ -1,14 +1,17 @@
 """The command line: parse, call one function, print.
 
 Tables and data go to stdout, progress and notices to stderr. Exit codes: 0 done, 1 a mistake that one line
-explains, 2 a run that ended with unfinished series, 130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
+explains, 2 a run that ended with unfinished series, 70 a bug of limen's, 130 interrupted, 143 ended by SIGTERM, 129 by
+SIGHUP.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 
 import click
 
-from limen.cli import examining, feature, looking, making, measuring, publishing, reckoning, seeing
+from limen.cli import bug, examining, feature, looking, making, measuring, publishing, reckoning, seeing
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.printing import tame
@@ -19,8 +22,16 @@ __all__ = ["examining", "feature", "looking", "main", "making", "measuring", "pu
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    last = bug.LastResort(arguments)
+    with last:
+        return _run(arguments)
+    return last.code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = main.main(list(arguments), prog_name="limen", standalone_mode=False)
+        sys.stdout.flush()  # a full disk is known now, not when Python ends
     except LimenError as error:
         click.echo(f"limen: {tame(str(error))}", err=True)
         return 1
@@ -41,6 +52,10 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(f"limen: stopped{by}.{goes_on}", err=True)
         return 128 + signal.number if isinstance(signal, Stopped) else 130
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; what is left goes nowhere
+        return 1
+    except MemoryError:
+        click.echo("limen: out of memory. Give smaller pictures, or fewer at once (-O concurrency=2).", err=True)
         return 1
     except OSError as error:
         click.echo(f"limen: {tame(str(error))}. Check the disk and where the output goes.", err=True)

@@ -158,8 +158,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     from limen import exam, shares
     from limen.analysis import analyse
     from limen.progress import watching
+    from limen.report import origins, tables
     from limen.report import shares as pairs
-    from limen.report import tables
     from limen.store import Store
     from limen.study import Study
 
@@ -169,7 +169,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     with Store.open(out) as store:
         analysis = analyse(store)
     if as_json:
-        print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
+        unfinished = {"unfinished": tables.plain(progress.unfinished)}
+        print_json(tables.records(analysis) | origins.records(analysis) | unfinished)
     else:
         accuracy = shares.accuracy(analysis)
         if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
@@ -177,6 +178,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         if accuracy:
             print_table(pairs.accuracy(analysis, accuracy))
         click.echo(tame(tables.sentence(analysis)))
+    for line in origins.warnings(analysis):
+        click.echo(f"warning: {tame(line)}", err=True)
     _account(progress, out)
     return UNFINISHED if progress.unfinished else 0
 

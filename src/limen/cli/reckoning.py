@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen import fitting, shares
-    from limen.report import fits
+    from limen.report import fits, origins
     from limen.report import shares as tables
     from limen.report.tables import plain
 
@@ -32,13 +32,14 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     unnoticed, satisfied, repeats = shares.unnoticed(analysis), shares.satisfied(analysis), shares.repeats(analysis)
     if as_json:
         tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
-        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()})
+        told = {"warnings": origins.warnings(analysis)}
+        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()} | told)
         return
     accuracy = shares.accuracy(analysis)
     if not (rows or accuracy):
         raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
     if rows:
-        print_table(fits.fits(analysis, rows))
+        print_table(origins.noted(analysis, fits.fits(analysis, rows)))
     if accuracy:
         print_table(tables.accuracy(analysis, accuracy))
     if scored:

@@ -22,6 +22,7 @@ from limen.report import (
     figures,
     further,
     html,
+    origins,
     pictures,
     published,
     reached,
@@ -35,7 +36,7 @@ from limen.report.names import Names, fixtures
 from limen.report.opening import Run, differences, open_runs
 from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
 from limen.report.table import Table, in_order
-from limen.report.together import together
+from limen.report.together import joined, renamed
 from limen.rows import manifest
 from limen.store import Store
 
@@ -88,7 +89,12 @@ class Report:
     @functools.cached_property
     def all(self) -> Analysis:
         """The runs of observers of images, put together."""
-        return together({run.name: run.analysis for run in self.runs})
+        return joined(self.apart)
+
+    @functools.cached_property
+    def apart(self) -> Sequence[Analysis]:
+        """The same, run by run, with the names that they have together."""
+        return renamed({run.name: run.analysis for run in self.runs})
 
     @functools.cached_property
     def names(self) -> Names:
@@ -110,7 +116,7 @@ class Report:
         """The sections that the page does not write by hand: of the further analyses, then of other wings."""
         own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
         return (
-            *reached.sections(self.runs),
+            *reached.sections(self.runs, self.apart),
             *own,
             *(section for wing in self.brought.values() for section in wing.sections),
         )
@@ -135,7 +141,11 @@ class Report:
         return {
             "limen": limen.__version__,
             "runs": [
-                {"run": run.name} | tables.records(run.analysis) | reached.records(run.store) for run in self.runs
+                {"run": run.name}
+                | tables.records(run.analysis)
+                | reached.records(run.store)
+                | origins.records(run.analysis)
+                for run in self.runs
             ],
             "together": further.records(self.further) if self.runs else {},
             "sentences": self.sentences,
@@ -171,8 +181,9 @@ class Report:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
         known = fixtures(self.all) if self.runs else {}
         named = "; ".join(f"{name}: {what}" for name, what in known.items())
-        warning = f"Fixtures, which say nothing about LMMs. {named}" if named else ""
-        return figures.card(drawn, self.sentences, warning)
+        fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
+        changed = origins.warnings(self.all) if self.runs else []
+        return figures.card(drawn, self.sentences, [*fixture, *changed])
 
     # --- what the template is given ---
 
@@ -197,6 +208,10 @@ class Report:
         """Return what the page shows of observers of images in sections written by hand."""
         found = any(outcome.thresholds for outcome in self.all.outcomes)
         accurate, grid = shares.accuracy(self.all), self.names.grid
+
+        def warned(table: Table) -> dict[str, Any]:
+            return grid(origins.noted(self.all, table))
+
         chained = "nth-jnds" in self.drawings
         searched = _searched(self.all)
         return {
@@ -206,12 +221,14 @@ class Report:
             "distortions": sorted(self.all.manifest["distortions"]),
             "fixtures": fixtures(self.all),
             "differences": differences(self.runs),
+            "changed": origins.warnings(self.all),
+            "answering": grid(origins.answering(self.all)),
             "searched": searched,
-            "first": grid(tables.first_jnds(self.all)) if searched else None,
-            "side": grid(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
+            "first": warned(tables.first_jnds(self.all)) if searched else None,
+            "side": warned(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
             "first_figure": self._figure("first-jnds"),
-            "accuracy": grid(pairs.accuracy(self.all, accurate)) if accurate else None,
-            "estimates": grid(tables.estimates(self.all)) if self.all.estimates else None,
+            "accuracy": warned(pairs.accuracy(self.all, accurate)) if accurate else None,
+            "estimates": warned(tables.estimates(self.all)) if self.all.estimates else None,
             "curves_figure": self._figure("curves"),
             "examples": list(examples.examples(self.runs, self.all, self.names)) if found else [],
             "nth": grid(tables.nth_jnds(self.all)) if chained else None,

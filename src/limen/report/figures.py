@@ -8,6 +8,7 @@ import html
 import math
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +19,8 @@ from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
 
+LONGEST = 400  # characters of one text in a figure
+LARGEST = 16_000  # dots of a PNG's longer side
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 # Replaced in the drawing by the page's own colours.
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
@@ -34,6 +37,7 @@ _NOISE = re.compile(
     r'|<path class="(?:background|foreground)"[^>]*/>| opacity="1"| stroke-miterlimit="10"'
 )
 _TAG = re.compile(r"<[^>]*>")  # numbers in attributes are drawing, those between tags are words
+_SIZE = re.compile(r'(?:width|height)="([\d.]+)"')
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
 
 
@@ -48,7 +52,7 @@ def svg(spec: Spec, label: str) -> str:
         An `<svg>` element; texts in it are escaped.
     """
     drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", _drawn(spec, _PAGE))).replace("<g></g>", "")
-    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(legible(label))}" ', 1)
 
 
 def both(draw: Callable[[int], Spec], label: str) -> dict[str, str]:
@@ -65,7 +69,9 @@ def as_png(spec: Spec, scale: float) -> bytes:
     """Draw a specification as PNG, as `on_paper` does; `scale` dots a px."""
     import vl_convert
 
-    drawn: bytes = vl_convert.svg_to_png(on_paper(spec), scale=scale)
+    drawing = on_paper(spec)
+    width, height = (float(side) for side in _SIZE.findall(drawing)[:2])
+    drawn: bytes = vl_convert.svg_to_png(drawing, scale=min(scale, LARGEST / width, LARGEST / height))
     return drawn
 
 
@@ -85,10 +91,32 @@ def _drawn(spec: Spec, palette: Mapping[str, str]) -> str:
         "text": {"color": INK, "fontSize": 11},
     }  # fmt: skip
     config["background"] = "white" if palette is _PRINT else None
-    drawn: str = vl_convert.vegalite_to_svg({**spec, "config": config}, vl_version="5.20")
+    drawn: str = vl_convert.vegalite_to_svg({**legible(spec), "config": config}, vl_version="5.20")
     for sentinel, colour in palette.items():
         drawn = drawn.replace(f'"{sentinel}"', f'"{colour}"')
     return drawn
+
+
+def legible(part: Any) -> Any:
+    """Return a specification, or any part of it, whose texts the chart library can draw.
+
+    Names come from outside. A control character or half of a surrogate pair in one makes that library end the process,
+    and a very long one takes minutes: the former are written out ([U+0001]), the latter cut in the middle.
+    """
+    if isinstance(part, str):
+        short = part if len(part) <= LONGEST else f"{part[: LONGEST // 2]}…{part[-LONGEST // 2 :]}"
+        if short.isprintable():
+            return short
+        return "".join(f"[U+{ord(sign):04X}]" if _strange(sign) else sign for sign in short)
+    if isinstance(part, Mapping):
+        return {legible(key): legible(value) for key, value in part.items()}
+    if isinstance(part, Sequence):
+        return [legible(item) for item in part]
+    return part
+
+
+def _strange(sign: str) -> bool:
+    return sign != "\n" and unicodedata.category(sign).startswith("C")
 
 
 def colour(position: int) -> str:
@@ -325,10 +353,11 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
 
 
-def card(drawn: Spec, lines: Sequence[str], warning: str) -> Spec:
+def card(drawn: Spec, lines: Sequence[str], warnings: Sequence[str]) -> Spec:
     """Return a figure with sentences below it, for one picture that can be shown by itself."""
-    words = [*lines, *([warning] if warning else [])]
-    texts = [text for line in words for text in textwrap.wrap(line, 105)]
+    texts = [text for line in (*lines, *warnings) for text in textwrap.wrap(line, 105, max_lines=12, placeholder=" …")][
+        :60
+    ]
     below = {
         "data": {"values": [{"line": i, "text": text} for i, text in enumerate(texts)]},
         "width": 700, "height": 17 * len(texts),

@@ -29,7 +29,7 @@ def tables(report: Report, folder: Path) -> list[Path]:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer)
-        writer.writerow(columns)
+        writer.writerow(_cell(column) for column in columns)
         writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
         written.append(_write(folder / f"{name}.csv", buffer.getvalue()))
         parquet = _parquet(columns, rows)
@@ -103,13 +103,18 @@ def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes
         return None
     arrays = []
     for column in columns:
-        values = [row.get(column) for row in rows]
+        values = [_whole(row.get(column)) for row in rows]
         kinds = {type(value) for value in values if value is not None}
         mixed = len(kinds - {int, float}) > 0 and len(kinds) > 1
         arrays.append(pyarrow.array([None if v is None else str(v) for v in values] if mixed else values))
     buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(arrays, names=list(columns)), buffer)
+    parquet.write_table(pyarrow.table(arrays, names=[_whole(column) for column in columns]), buffer)
     return buffer.getvalue()
+
+
+def _whole(value: Any) -> Any:
+    """Return a text without halves of surrogate pairs, which no file can hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _write(file: Path, content: str | bytes) -> Path:

@@ -14,7 +14,7 @@ from limen import fitting, laws, redundancy, relations, shares
 from limen.analysis import Analysis, Status
 from limen.backbones import BackboneRow, Parameters
 from limen.backbones import backbones as by_size
-from limen.report import figures, fits
+from limen.report import figures, fits, origins
 from limen.report import laws as law_tables
 from limen.report import relations as relation_tables
 from limen.report import shares as share_tables
@@ -112,7 +112,7 @@ def sections(analysis: Analysis, of: Further, names: dict[tuple[str, str], str])
             "Fitted thresholds, false alarms apart",
             "The level noticed half the time is another thing than the protocol's JND, which needs its whole window.",
             (
-                *([fits.fits(analysis, of.fits)] if of.fits else []),
+                *([origins.noted(analysis, fits.fits(analysis, of.fits))] if of.fits else []),
                 *([share_tables.scored(analysis, of.scored)] if of.scored else []),
                 *([share_tables.unnoticed(analysis, of.unnoticed)] if of.unnoticed else []),
                 *([share_tables.satisfied(of.satisfied)] if of.satisfied else []),

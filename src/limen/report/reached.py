@@ -22,9 +22,14 @@ _ABOUT = (
 )
 
 
-def sections(runs: Sequence[Run]) -> Iterator[Section]:
-    """Yield the section, where any run was examined or looked through."""
-    found = [table for table in (exams(runs), floors(runs)) if table.rows]
+def sections(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Iterator[Section]:
+    """Yield the section, where any run was examined or looked through.
+
+    Args:
+        runs: of observers of images.
+        analyses: of each run, with the names that the page gives its observers (`limen.report.together.renamed`).
+    """
+    found = [table for table in (exams(runs, analyses), floors(runs, analyses)) if table.rows]
     if found:
         yield Section("reached", "What reached the observer", _ABOUT, tuple(found))
 
@@ -38,42 +43,43 @@ def records(store: Store) -> dict[str, Any]:
     }
 
 
-def exams(runs: Sequence[Run]) -> Table:
+def exams(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
     """Lay out the exam of each observer of each run."""
-    rows, several = [], len(runs) > 1
-    for run in runs:
+    rows = []
+    for run, analysis in zip(runs, analyses, strict=True):
         held = {one.observer: one for one in exam.kept(run.store)}
-        for observer, fingerprint in run.analysis.manifest["observers"].items():
-            name = (run.name,) if several else ()
-            one = held.get(observer)
+        for (own, fingerprint), observer in zip(
+            run.analysis.manifest["observers"].items(), analysis.manifest["observers"], strict=True
+        ):
+            one = held.get(own)
             if one is None:
                 why = "compares by a number" if fingerprint.get("kind") in NUMERIC else "not examined"
-                rows.append((observer, *name, why, "", "", ""))
+                rows.append((observer, why, "", "", ""))
                 continue
             unknown = ", ".join(result.check for result in one.having(Status.UNKNOWN))
-            fit = "fit" if one.fit else f"unfit: {one.complaint}"
-            rows.append((observer, *name, fit, "; ".join(one.marks) or "none", unknown or "nothing", str(one.answered)))
-    columns = ("observer", *(("run",) if several else ()), "exam", "findings", "not known", "answers")
+            outcome = "passed" if one.fit else f"not passed: {one.complaint}"
+            rows.append((observer, outcome, "; ".join(one.marks) or "none", unknown or "nothing", str(one.answered)))
+    columns = ("observer", "exam", "findings", "not known", "answers")
     notes = (
         "A finding marks the run, and does not stop it. What could not be decided is not known, neither good nor bad.",
     )
     return Table("Exam", columns, tuple(rows), notes)
 
 
-def floors(runs: Sequence[Run]) -> Table:
+def floors(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
     """Lay out the as-seen floor beside the 1st JND, by observer and distortion."""
-    cells = []
-    for run in runs:
+    groups: dict[tuple[str, str, str], list[tuple[Outcome, Mapping[str, Any]]]] = defaultdict(list)
+    for run, analysis in zip(runs, analyses, strict=True):
         kept = {(row["observer"], row["series"]): row for row in run.store.measurements("floor").values()}
-        groups: dict[tuple[str, str, str], list[tuple[Outcome, Mapping[str, Any]]]] = defaultdict(list)
-        for outcome in run.analysis.outcomes:
-            row = kept.get((outcome.observer, outcome.series.id))
+        for own, outcome in zip(run.analysis.outcomes, analysis.outcomes, strict=True):
+            row = kept.get((own.observer, own.series.id))
             if row:
                 groups[outcome.series.distortion, outcome.observer, outcome.question].append((outcome, row))
-        for (distortion, observer, question), pairs in sorted(groups.items()):
-            cells.append((distortion, observer, *_question(run.analysis, question), *_floor([row for _, row in pairs]),
-                          *_at_jnd(pairs)))  # fmt: skip
-    several = any(len(run.analysis.manifest["questions"]) > 1 for run in runs)
+    several = len({question for analysis in analyses for question in analysis.manifest["questions"]}) > 1
+    cells = [
+        (distortion, observer, *((question,) if several else ()), *_floor([row for _, row in pairs]), *_at_jnd(pairs))
+        for (distortion, observer, question), pairs in sorted(groups.items())
+    ]
     columns = (
         *("distortion", "observer", *(("question",) if several else ()), "series", "first level that arrives"),
         *("never arrives", "1st JND", "PSNR there, as sent", "as seen"),
@@ -89,10 +95,6 @@ def floors(runs: Sequence[Run]) -> Table:
         ),
         heads=2,
     )
-
-
-def _question(analysis: Analysis, question: str) -> tuple[str, ...]:
-    return (question,) if len(analysis.manifest["questions"]) > 1 else ()
 
 
 def _floor(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

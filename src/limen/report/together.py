@@ -2,15 +2,38 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from limen.analysis import Analysis
 
 
-def together(analyses: Mapping[str, Analysis]) -> Analysis:
-    """Put several runs, by name, into one set of tables; an observer that is in more than one gets its run's name."""
+def renamed(analyses: Mapping[str, Analysis]) -> list[Analysis]:
+    """Return the analyses of runs, by name, in which an observer that is in more than one of them gets its run's name.
+
+    No two observers of all of them have one name.
+    """
     seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest["observers"])
-    renamed = [_renamed(analysis, run, seen) for run, analysis in analyses.items()]
+    taken, found = set(seen), []
+    for run, analysis in analyses.items():
+        names = {}
+        for name in analysis.manifest["observers"]:
+            names[name] = name
+            if seen[name] > 1:
+                names[name], number = f"{name} ({run})", 2
+                while names[name] in taken:
+                    names[name], number = f"{name} ({run} #{number})", number + 1
+                taken.add(names[name])
+        found.append(_renamed(analysis, names))
+    return found
+
+
+def together(analyses: Mapping[str, Analysis]) -> Analysis:
+    """Put several runs, by name, into one set of tables."""
+    return joined(renamed(analyses))
+
+
+def joined(renamed: Sequence[Analysis]) -> Analysis:
+    """Put analyses into one set of tables whose observers have names like no other."""
     shared = ("observers", "questions", "distortions")
     manifest = {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared}
     procedures = [each.manifest["procedure"] for each in renamed]
@@ -27,11 +50,12 @@ def together(analyses: Mapping[str, Analysis]) -> Analysis:
         {key: count for each in renamed for key, count in each.attempts.items()},
         tuple(item for each in renamed for item in each.estimates),
         sum(each.unneeded for each in renamed),
+        tuple(item for each in renamed for item in each.origins),
+        tuple(item for each in renamed for item in each.mixed),
     )
 
 
-def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
-    names = {name: f"{name} ({run})" if seen[name] > 1 else name for name in analysis.manifest["observers"]}
+def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
     observers = {names[name]: item for name, item in analysis.manifest["observers"].items()}
     return Analysis(
         {**analysis.manifest, "observers": observers},
@@ -42,4 +66,6 @@ def _renamed(analysis: Analysis, run: str, seen: Mapping[str, int]) -> Analysis:
         {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
         analysis.unneeded,
+        tuple(dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins),
+        tuple((names.get(observer, observer), *series) for observer, *series in analysis.mixed),
     )
