@@ -1,6 +1,7 @@
 """Runs: measure, demo, report, export."""
 
 import contextlib
+import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -161,7 +162,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
-        progress = plan.run(out, watch, offline, exam.keep if spec.exam else None)
+        examine = functools.partial(exam.keep, tell=watch.examining)
+        progress = plan.run(out, watch, offline, examine if spec.exam else None)
     with Store.open(out) as store:
         analysis = analyse(store)
     if as_json:
