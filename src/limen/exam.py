@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from limen import ident
+from limen import ident, seen
 from limen import observer as observers
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
 from limen.examining import arrival, perception, questions, settings
@@ -334,8 +334,9 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
         FatalObserverError: it failed, with what to change; it could not be ended, with the last failure; or the
             observer would answer no question at all.
     """
-    if getattr(observer, "numeric", False):
-        return ""  # it answers with a number to two pictures, and nothing else can be asked of it
+    if getattr(observer, "numeric", False):  # nothing can be asked of it but two pictures: what it judges by is told
+        row = store.measurements("calibration").get(observer.name)
+        return f"{observer.name}: {seen.judged(row)}." if row else ""
     name, digest = observer.name, ident.digest(dict(observer.fingerprint()))
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)

@@ -155,8 +155,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     from limen import exam, shares
     from limen.analysis import analyse
     from limen.progress import watching
+    from limen.report import distances, tables
     from limen.report import shares as pairs
-    from limen.report import tables
     from limen.store import Store
     from limen.study import Study
 
@@ -166,12 +166,16 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         progress = plan.run(out, watch, offline, examine if spec.exam else None)
     with Store.open(out) as store:
         analysis = analyse(store)
+        numbers = distances.table(store, analysis)
+        told = {"distances": distances.records(store)} if as_json and numbers.rows else {}
     if as_json:
-        print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)})
+        print_json(tables.records(analysis) | {"unfinished": tables.plain(progress.unfinished)} | told)
     else:
         accuracy = shares.accuracy(analysis)
         if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
             print_table(tables.main_table(analysis))
+        if numbers.rows:
+            print_table(numbers)
         if accuracy:
             print_table(pairs.accuracy(analysis, accuracy))
         click.echo(tame(tables.sentence(analysis)))
