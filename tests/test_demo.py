@@ -134,7 +134,7 @@ def test_a_question_that_does_not_fit_is_a_failure() -> None:
     observer = make("demo", {})
     reply = asyncio.run(observer.answer(Query((picture, picture, "word " * 200))))
     assert reply.answer is None
-    assert reply.attempts[0].outcome == "malformed"
+    assert reply.attempts[0].outcome == "rejected"
 
 
 def test_no_torch_is_imported() -> None:

@@ -1,7 +1,9 @@
 """The vision tower alone: distances by hand, the criterion, real architectures with random weights."""
 
 import asyncio
+import json
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen import distortion, observer, question, seen, source
+from limen import cli, distortion, observer, question, seen, source
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
+from limen.observers import _nuisance
 from limen.observers.encoder import Encoder, cosine_distance
 from limen.question import Query
 from limen.reading import Flag
+from limen.report import distances
+from limen.report.build import Report
 from limen.stimulus import Series
 from limen.store import Store
 from limen.study import Spec, Study
@@ -195,14 +200,14 @@ def test_the_criterion_is_an_order_statistic_of_identical_pairs() -> None:
     def calibrate(made: Encoder) -> Any:
         return made.calibrate(PAIR), made.fingerprint()["criterion"], made.calibrate(PAIR[::-1])
 
-    row, criterion, turned = within(encoder(DEMO, pairs=40, false_alarms=0.1), calibrate)
+    row, criterion, turned = within(encoder(DEMO, pairs=40, false_alarms=0.1, nuisance="rounding"), calibrate)
     assert len(row["distances"]) == 40
     assert row["distances"] == sorted(row["distances"])
     assert criterion == row["criterion"] == row["distances"][36], "ceil(.9 * 41) = 37th smallest"
     assert 0 < row["distances"][0] < row["distances"][-1] < 1e-3
     assert row["enough"] is True
     assert turned["distances"] == row["distances"], "the order of the pictures does not matter"
-    few, *_ = within(encoder(DEMO, pairs=4, false_alarms=0.1), calibrate)
+    few, *_ = within(encoder(DEMO, pairs=4, false_alarms=0.1, nuisance="rounding"), calibrate)
     assert few["enough"] is False
     assert few["criterion"] == few["distances"][-1]
 
@@ -218,7 +223,7 @@ def test_noise_stays_below_half_a_grey_level(monkeypatch: pytest.MonkeyPatch) ->
         return plain(model, inputs)
 
     monkeypatch.setattr(module, "_hidden", watch)
-    within(encoder(DEMO, pairs=1), lambda made: made.calibrate(PAIR[:1]))
+    within(encoder(DEMO, pairs=1, nuisance="rounding"), lambda made: made.calibrate(PAIR[:1]))
     clean, noisy = (one.numpy() * 127.5 for one in given_)
     apart = np.abs(noisy - clean)
     assert 0.45 < apart.max() <= 0.5 + 1e-4
@@ -233,6 +238,160 @@ def test_a_declared_criterion_is_kept_as_one_and_without_one_nothing_is_answered
         within(encoder(DEMO), lambda made: made.fingerprint())
     with pytest.raises(InputError, match="not loaded"):
         encoder(DEMO).fingerprint()
+
+
+# --- nuisances ---
+
+
+def test_nuisances_are_small_and_belong_to_the_picture() -> None:
+    picture = PAIR[0]
+    change = {name: _nuisance.find(name).change for name in ("shift", "grey", "jpeg:95", "jpeg:50")}
+    shifted = [change["shift"](picture, draw) for draw in range(8)]
+    assert np.array_equal(shifted[0][:, 1:], picture.pixels[:, :-1])
+    assert np.array_equal(shifted[0][:, 0], picture.pixels[:, 0])
+    assert np.array_equal(shifted[5][:-1, :-1], picture.pixels[1:, 1:])
+    assert len({one.tobytes() for one in shifted}) == 8
+    first, again, other = (change["grey"](picture, draw) for draw in (0, 0, 1))
+    apart = first.astype(int) - picture.pixels
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert set(np.unique(apart)) == {-1, 0, 1}
+    assert np.abs(apart.mean()) < 0.03
+    fine, coarse = (
+        np.mean((change[name](picture, 0).astype(float) - picture.pixels) ** 2) for name in ("jpeg:95", "jpeg:50")
+    )
+    assert 0 < fine < coarse
+    assert len({change["jpeg:95"](picture, draw).tobytes() for draw in range(64)}) > 32, "64 places for the grid"
+    assert all(change["jpeg:95"](picture, draw).shape == picture.pixels.shape for draw in (0, 63))
+
+
+@pytest.mark.parametrize("name", ["", "jpeg", "jpeg:0", "jpeg:101", "jpeg:9.5", "shift:2", "Shift", "jpeg:²", "noise"])
+def test_what_is_no_nuisance_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="No nuisance .* Use shift, grey, rounding, or jpeg:QUALITY"):
+        encoder(DEMO, nuisance=name)
+
+
+@pytest.mark.parametrize("nuisance", ["shift", "grey", "jpeg:95"])
+def test_a_criterion_is_made_of_its_nuisance(nuisance: str) -> None:
+    def calibrate(made: Encoder) -> Any:
+        return made.calibrate(PAIR), dict(made.fingerprint())
+
+    row, fingerprint = within(encoder(DEMO, pairs=16, nuisance=nuisance), calibrate)
+    assert fingerprint["nuisance"] == row["nuisance"] == nuisance
+    assert fingerprint["criterion"] == row["criterion"] == row["distances"][-1], "16 pairs are too few for .05"
+    assert row["enough"] is False
+    assert (row["draws"], len(row["distances"])) == (8, 16)
+    assert 0 < row["interval"][0] <= row["criterion"] <= row["interval"][1]
+    assert "too few pairs for that share" in seen.judged(row)
+    assert f"95% of 16 identical pairs (2 pictures) under {nuisance}" in seen.judged(row)
+    least, plain = within(encoder(DEMO, pairs=16, nuisance="rounding"), calibrate)
+    assert least["criterion"] < row["criterion"]
+    assert "nuisance" not in plain, "as it was when there was no other"
+
+
+def test_a_shift_has_eight_draws_and_is_what_is_taken_if_none_is_named() -> None:
+    made = encoder(DEMO, pairs=1000)
+    row = within(made, lambda held: held.calibrate(PAIR))
+    assert (row["nuisance"], row["draws"], len(row["distances"])) == ("shift", 8, 16)
+    assert made.name == encoder(DEMO, nuisance="rounding").name == f"encoder:{DEMO.name} (pooled)"
+    assert encoder(DEMO, nuisance="jpeg:90").name == f"encoder:{DEMO.name} (pooled, jpeg:90)"
+    flat = Picture.of(np.full((48, 48, 3), 90, np.uint8))
+    with pytest.raises(InputError, match="pairs do not differ at all under 'shift': the criterion would be 0"):
+        within(encoder(DEMO, pairs=4), lambda held: held.calibrate([flat]))
+
+
+def test_a_run_goes_on_with_its_own_criterion(tmp_path: Path) -> None:
+    series = [Series(one, distortion.find("noise")) for one in source.collect(("demo",), 2).references]
+
+    def resume(made: Encoder, row: dict[str, Any]) -> dict[str, Any]:
+        with Store.create(tmp_path / f"run-{len(list(tmp_path.iterdir()))}", {}) as store:
+            store.add_measurements("calibration", {made.name: row})
+            seen.calibrate(made, series, store)
+            return dict(made.fingerprint())
+
+    old = {
+        "criterion": 7e-7,
+        "declared": False,
+        "distance": "pooled",
+        "false_alarms": 0.05,
+    }  # before nuisances had names
+    for options in ({}, {"nuisance": "rounding"}):
+        found = within(encoder(DEMO, **options), lambda made: resume(made, old))
+        assert found["criterion"] == 7e-7
+        assert "nuisance" not in found
+    found = within(encoder(DEMO), lambda made: resume(made, {**old, "nuisance": "grey"}))
+    assert found["nuisance"] == "grey"
+    with pytest.raises(
+        InputError, match=r"a criterion of 7e-07 \(rounding\), which its settings do not give. Give nuis"
+    ):
+        within(encoder(DEMO, nuisance="shift"), lambda made: resume(made, old))
+    declared = {"criterion": 0.25, "declared": True}
+    assert within(encoder(DEMO, criterion=0.25), lambda made: resume(made, declared))["criterion"] == 0.25
+    for options in ({"criterion": 0.5}, {}, {"nuisance": "shift"}):
+        with pytest.raises(InputError, match="Give criterion=0.25 to go on with it, or another --out"):
+            within(encoder(DEMO, **options), lambda made: resume(made, declared))
+    with pytest.raises(InputError, match="has no nuisance. Leave one of them out"):
+        encoder(DEMO, criterion=0.25, nuisance="shift")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"criterion": float("nan")}, {"criterion": 2.5}, {"false_alarms": float("nan")}, {"pairs": 10**9}, {"pairs": 0},
+     {"max_pixels": 10**19}, {"false_alarms": 1}],
+)  # fmt: skip
+def test_numbers_have_bounds(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"Observer 'encoder': Expected .*{next(iter(options))}"):
+        encoder(DEMO, **options)
+
+
+def test_criterion_and_distances_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["measure", "--images", "demo", "--limit", "3", "--distortion", "noise", "--out", str(tmp_path / "run")]
+    call += ["--observer", f"encoder:{DEMO}", "-O", "pairs=24", "-O", "dtype=float32"]
+    assert cli.run(call) == 0
+    shown = capsys.readouterr()
+    name = f"encoder:{DEMO.name} (pooled)"
+    judged = "95% of 24 identical pairs (3 pictures) under shift; 95 % interval"
+    assert judged in " ".join(shown.out.split())
+    assert judged in " ".join(shown.err.split()), "before the first question"
+    assert "Numbers behind the verdicts" in shown.out
+    assert cli.run([*call, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["distances"]
+    assert {(one["observer"], one["distortion"], len(one["levels"]) > 3) for one in told} == {(name, "noise", True)}
+    with Store.open(tmp_path / "run") as store:
+        row = store.measurements("calibration")[name]
+        assert {one["criterion"] for one in told} == {float(f"{row['criterion']:.6g}")}
+        for trial in store.trials(name):
+            (one,) = [one for one in told if one["series"] == trial.series]
+            if trial.answer is not None and trial.level:
+                yes = one["levels"][str(trial.level)] > one["criterion"]
+                assert trial.answer.text.startswith("<yes>" if yes else "<no>")
+    with Report.open([tmp_path / "run"]) as report:
+        (section,) = distances.sections(report.runs)
+        assert report.data()["runs"][0]["distances"] == told
+    (row,) = section.tables[0].rows
+    assert row[:2] == ("noise", name)
+    levels = sorted(one["levels"]["1"] for one in told if "1" in one["levels"])
+    assert row[3] == (f"{statistics.median(levels):.3g} ({len(levels)})" if levels else "")
+
+
+def test_a_first_jnd_at_the_first_level_is_told_as_at_or_below_it(tmp_path: Path) -> None:
+    spec = Spec(
+        images=("demo",), observers=({"name": f"encoder:{DEMO}", "criterion": 0.0},), distortions=("noise",), limit=2
+    )
+    Study.plan(spec).run(tmp_path / "run")
+    with Report.open([tmp_path / "run"]) as report:
+        (section,) = distances.sections(report.runs)
+    assert section.tables[0].columns[-1] == "1st JND <=1"
+    assert section.tables[0].rows[0][-1] == "2 of 2"
+
+
+def test_answers_of_others_hold_no_number() -> None:
+    assert seen.number("<yes> pooled distance 1.5e-05, criterion 2e-06; patches 0.1") == seen.Number(
+        "pooled distance", 1.5e-5, 2e-6
+    )
+    assert seen.number("B. JND 0, criterion 1") == seen.Number("JND", 0.0, 1.0)
+    for text in ("<yes> They differ.", "", "yes, distance 3, criterion far", "<no> distance -, criterion -"):
+        assert seen.number(text) is None
 
 
 # --- questions and runs ---
@@ -253,7 +412,7 @@ def test_a_forced_choice_is_refused() -> None:
 
 
 def test_encoder_floor_and_criterion_lie_in_one_run(tmp_path: Path) -> None:
-    made = encoder(DEMO)
+    made = encoder(DEMO, nuisance="rounding")
     spec = Spec(images=("demo",), observers=("simulated",), distortions=("noise",), limit=2, identical_pairs=True)
     study = replace(Study.plan(spec), observers=(Prepared(made, tmp_path),))
     study.run(tmp_path / "run")

@@ -6,6 +6,9 @@ import hashlib
 import io
 import math
 import re
+import signal
+import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +24,14 @@ from PIL import Image
 from conftest import Toy
 from endpoint import Endpoint, Request, completion, reply, status
 from limen import cli, exam, observer
-from limen.errors import FatalObserverError
+from limen.errors import FatalObserverError, StoreError
 from limen.exam import Exam, Result, Status
 from limen.examining import pictures, questions, replies
 from limen.image import Picture
+from limen.observer import Reply
 from limen.store import Store
 from limen.study import Spec, Study
-from limen.trial import Answer
+from limen.trial import Answer, Attempt
 
 Pixels = npt.NDArray[np.uint8]
 LIMIT = 128
@@ -274,14 +278,14 @@ def test_a_model_that_can_only_compare_is_neither_passed_nor_failed_for_what_it_
 def test_a_dropped_second_picture_is_unfit_whatever_the_model_can(skilled: bool) -> None:
     held = examine(Sighted(first_alone, skilled=skilled))
     assert not held.fit
-    assert found(held, "second picture").status is Status.UNFIT
+    assert found(held, "second picture").status is Status.FAILED
     assert "takes two images" in held.complaint or "take two images" in held.complaint
 
 
 def test_a_second_picture_without_influence_is_unfit_by_p_yes_where_tokens_do_not_tell() -> None:
     for tokens in (None, patches):
         held = examine(Sighted(first_twice, tokens, skilled=False))
-        assert found(held, "second picture").status is Status.UNFIT
+        assert found(held, "second picture").status is Status.FAILED
         assert "last digit" in found(held, "second picture").seen
 
 
@@ -307,7 +311,7 @@ def test_answers_that_change_by_themselves_show_nothing_of_the_second_picture() 
 @pytest.mark.parametrize("skilled", [True, False])
 def test_two_pictures_made_one_are_unfit(paste: Callable[[list[Pixels]], list[Pixels]], skilled: bool) -> None:
     held = examine(Sighted(paste, skilled=skilled))
-    assert found(held, "kept apart").status is Status.UNFIT
+    assert found(held, "kept apart").status is Status.FAILED
 
 
 def test_pictures_brought_to_one_size_are_not_taken_for_one_picture() -> None:
@@ -421,7 +425,7 @@ def test_no_way_of_counting_pictures_makes_an_honest_server_unfit(way: str, with
         cost = 30 + len(item.query.text.split()) + (WAYS[way](sizes) if sizes else 0)
         answers[item.name] = Answer("I see.", tokens_in=cost) if sizes or without_pictures else None
     results = {result.check: result for result in exam.judge(answers, {"max_tokens": LIMIT}, False)}
-    assert Status.UNFIT not in {result.status for result in results.values()}, results
+    assert Status.FAILED not in {result.status for result in results.values()}, results
     if way != "text alone":
         assert results["second picture"].status is Status.OK
     assert results["size"].status is (Status.OK if way in WHOLE else Status.UNKNOWN), results["size"]
@@ -436,19 +440,19 @@ def test_tokens_of_text_alone_prove_nothing() -> None:
     for model in (Sighted(tokens=lambda one: 0, skilled=False), Sighted(first_alone, lambda one: 0, skilled=False)):
         held = examine(model, logprobs=False)
         assert found(held, "kept apart").status is Status.UNKNOWN
-        assert found(held, "second picture").status is not Status.UNFIT
+        assert found(held, "second picture").status is not Status.FAILED
 
 
 def test_swapped_pictures_are_unfit_where_the_model_can_tell() -> None:
     held = examine(Sighted(reverse))
-    assert found(held, "order").status is Status.UNFIT
+    assert found(held, "order").status is Status.FAILED
     assert "keeps the order" in held.complaint
     assert found(examine(Sighted(reverse, skilled=False)), "order").status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("longest", "status", "skilled"),
-    [(100, Status.UNFIT, True), (100, Status.UNFIT, False), (160, Status.UNFIT, False), (320, Status.FINDING, True),
+    [(100, Status.FAILED, True), (100, Status.FAILED, False), (160, Status.FAILED, False), (320, Status.FINDING, True),
      (320, Status.FINDING, False), (500, Status.UNKNOWN, True), (500, Status.UNKNOWN, False), (640, Status.OK, False)],
 )  # fmt: skip
 def test_pictures_scaled_down_on_the_way(longest: int, status: Status, skilled: bool) -> None:
@@ -474,7 +478,7 @@ def test_detail_that_is_told_outweighs_what_pictures_cost() -> None:
 @pytest.mark.parametrize("tokens", [patches, None])
 def test_an_ignored_limit_is_unfit(tokens: Callable[[Pixels], int] | None) -> None:
     held = examine(Sighted(tokens=tokens, limited=False))
-    assert found(held, "max_tokens").status is Status.UNFIT
+    assert found(held, "max_tokens").status is Status.FAILED
     assert "max_completion_tokens" in held.complaint
     assert found(examine(Sighted(), max_tokens=4096), "max_tokens").status is Status.UNKNOWN, "too dear to try"
 
@@ -501,13 +505,13 @@ def test_greedy_answers_that_change_their_flag_are_unfit() -> None:
             return "Yes, one image is visibly changed." if self.turn % 2 else "No, both images look the same to me."
 
     held = examine(Fickle(), concurrency=1)
-    assert found(held, "repeats").status is Status.UNFIT
+    assert found(held, "repeats").status is Status.FAILED
     assert "temperature" in held.complaint
 
 
 def test_samples_that_are_none_are_unfit() -> None:
     held = examine(Sighted(greedy=True), temperature=1.0)
-    assert found(held, "temperature").status is Status.UNFIT
+    assert found(held, "temperature").status is Status.FAILED
     assert "temperature=0" in held.complaint
     assert found(examine(Sighted(greedy=True), temperature=0.1), "temperature").status is Status.UNKNOWN
     assert found(examine(Sighted(), temperature=1.0), "temperature").status is Status.OK
@@ -563,7 +567,7 @@ def test_another_model_is_a_finding_and_several_are_unfit() -> None:
     held = examine(Sighted(names=("other/llama-3",)))
     assert held.marks == ("calls itself llama-3",)
     held = examine(Sighted(names=("toy-a", "toy-b")))
-    assert found(held, "model").status is Status.UNFIT
+    assert found(held, "model").status is Status.FAILED
     assert "2 models" in held.complaint
 
 
@@ -595,11 +599,130 @@ def test_a_server_that_falls_silent_is_not_asked_on() -> None:
     held = examine(Silent(), concurrency=2)
     assert held.answered == 1
     assert exam.ENOUGH <= len(held.asked) - 1 <= exam.ENOUGH + 2
-    assert held.fit
+    assert held.failed
+    assert "400: too large" in found(held, "answers").seen
     with Endpoint(behaviour=status(400, "too large")) as server:
         held = exam.examine("openai:toy", {"base_url": server.base_url})
         assert len(server.requests) == 1
-    assert "not held" in held.summary
+    assert held.summary.endswith("not held, nothing was answered. rejected: 400: too large.")
+    assert not held.fit
+
+
+def test_a_question_that_fails_once_is_put_once_more() -> None:
+    class Stumbling(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if self.turn in (8, 9, 10):
+                self.turn += 1
+                return await status(500, "a moment, please")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    told: list[tuple[int, int]] = []
+    with Endpoint(behaviour=Stumbling()) as server:
+        given = {"base_url": server.base_url, "max_tokens": LIMIT, "retries": 1, "concurrency": 1}
+        tell = lambda held: told.append((len(held.asked), len(held.waiting)))  # noqa: E731
+        held = exam.examine("openai:toy", given, tell)
+    assert held.fit
+    assert held.answered == 36
+    assert told[0] == (1, 35)
+    assert told[-1] == (36, 0)
+    assert len(told) == 36 + 3
+
+
+# --- failures: those that pass leave a check open, those for good fail the exam -----------------------------------
+
+
+def outage(begins: int) -> Sighted:
+    """Return a server that sees and dies after so many answers; until `alive` is set."""
+
+    class Dying(Sighted):
+        alive = False
+
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if not self.alive and self.turn >= begins:
+                return await status(503, "the model is being unloaded")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    return Dying()
+
+
+def test_checks_whose_answers_have_not_come_are_open_and_nothing_else() -> None:
+    held = examine(outage(14), concurrency=1, retries=1)
+    assert held.answered == 14
+    assert not held.fit
+    assert not held.failed
+    assert "14 answers, 7,010" not in held.summary
+    assert "not finished (14 answers" in held.summary
+    assert "overloaded: 503: the model is being unloaded" in held.summary
+    status_of = statuses(held)
+    assert status_of["order"] is Status.OK, "all it looks at has come"
+    assert {status_of[check] for check in ("identical pictures", "wordings", "repeats", "model")} == {Status.OPEN}
+    assert set(status_of.values()) <= {Status.OK, Status.OPEN}
+    whole = examine(Sighted(first_alone))
+    answers = {one.name: one.answer for one in whole.asked if one.name != "count-3"}
+    results = exam.judge(answers, whole.about, False, waiting=["count-3"])
+    assert results[0].status is Status.OPEN, "a third picture may still show that pictures are counted"
+
+
+def test_questions_that_fail_for_good_fail_the_exam_with_the_servers_sentence() -> None:
+    told = "max_tokens=128 cannot be greater than the context of 96"
+
+    class Short(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if "noticeable difference" in seen.text:
+                return await status(400, told)(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    held = examine(Short())
+    assert held.failed
+    assert f"rejected: 400: {told}" in held.complaint
+    assert "max_tokens" in found(held, "answers").change
+    assert not held.having(Status.OPEN)
+
+
+def test_a_refused_size_marks_the_run() -> None:
+    class Narrow(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if any(decoded(file).shape[0] > 600 for file in seen.files):
+                return await status(400, "no side may have more than 600 pixels")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    held = examine(Narrow())
+    assert held.fit
+    assert found(held, "answers").status is Status.FINDING
+    assert "does not answer 3 of 31 questions (rejected)" in held.marks
+
+
+@pytest.mark.parametrize("outcome", ["empty", "unsupported", "out-of-memory"])
+def test_an_observer_that_gives_no_word_fails_with_its_reason(outcome: str) -> None:
+    class Mute(Toy):
+        async def answer(self, query: Any) -> Reply:
+            if len(query.pictures) < 2 or "How many" in query.text:
+                return Reply(Answer("2", finish="stop"), (Attempt("ok"),))
+            return Reply(None, (Attempt(outcome, "all 64 tokens went into reasoning."),))
+
+    held = asyncio.run(exam.hold(Mute(lambda query: "")))
+    assert held.failed
+    assert f"fail for good, as {outcome}: all 64 tokens went into reasoning. " in held.complaint
+    assert found(held, "answers").change
+
+
+def test_answers_that_are_cut_off_in_thought_fail_and_other_unread_ones_do_not() -> None:
+    class Thinking(Toy):
+        finish = "length"
+
+        async def answer(self, query: Any) -> Reply:
+            answer = Answer("<think>Let me look at the first image. It shows", finish=self.finish)
+            return Reply(answer, (Attempt("ok"),))
+
+    held = asyncio.run(exam.hold(Thinking(lambda query: "")))
+    assert "cut off before a word of the answer" in found(held, "answers").seen
+    assert "max_tokens" in held.complaint
+    assert held.failed
+    made = Thinking(lambda query: "")
+    made.finish = "stop"
+    held = asyncio.run(exam.hold(made))
+    assert held.fit
+    assert "answers cannot be read" in held.marks
 
 
 # --- how answers are read, and pictures ---------------------------------------------------------------------------
@@ -641,10 +764,10 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
         progress = measured(photos, tmp_path / "run", made)
         first = len(server.requests)
-        assert any("exam of openai:toy: fit (36 answers" in notice for notice in progress.notices)
+        assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
         progress = measured(photos, tmp_path / "run", made)
         assert len(server.requests) == first, "neither exam nor measurement asks again"
-        assert progress.notices[0] == "exam of openai:toy: fit, held before."
+        assert progress.notices[0] == "exam of openai:toy: passed, held before."
     with Store.open(tmp_path / "run") as store:
         assert store.manifest["exams"]["openai:toy"]["fit"] is True
         (held,) = exam.kept(store)
@@ -660,7 +783,7 @@ def test_an_unfit_observer_is_not_measured_and_is_examined_again(tmp_path: Path,
     model = Sighted(first_alone)
     with Endpoint(behaviour=model) as server:
         made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
-        with pytest.raises(FatalObserverError, match="unfit: openai:toy: second picture"):
+        with pytest.raises(FatalObserverError, match="exam failed: openai:toy: second picture"):
             measured(photos, tmp_path / "run", made)
         with Store.open(tmp_path / "run") as store:
             assert not list(store.trials())
@@ -681,12 +804,101 @@ def test_without_examine_nothing_but_the_study_is_asked(tmp_path: Path, photos: 
     assert all("noticeable difference" in text for text in toy.texts)
 
 
-def test_a_failing_observer_is_left_to_the_run(tmp_path: Path, photos: Path) -> None:
-    progress = measured(photos, tmp_path / "run", Toy(lambda query: None))
-    assert "not held" in progress.notices[0]
-    assert len(progress.unfinished) == 1
+def test_an_observer_that_answers_nothing_stops_the_run_with_its_last_word(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(FatalObserverError, match="rate-limited: toy answers nothing: 429"):
+        measured(photos, tmp_path / "run", Toy(lambda query: None))
     with Store.open(tmp_path / "run") as store:
         assert not exam.kept(store)
+        assert not list(store.trials())
+
+
+def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: Path, photos: Path) -> None:
+    model = outage(14)
+    with Endpoint(behaviour=model) as server:
+        given = {"base_url": server.base_url, "max_tokens": LIMIT, "concurrency": 1, "retries": 1}
+        made = observer.make("openai:toy", given)
+        with pytest.raises(
+            FatalObserverError, match="overloaded: .* broke off after 14 of 36 questions: 503: the model"
+        ):
+            measured(photos, tmp_path / "run", made)
+        with Store.open(tmp_path / "run") as store:
+            assert not exam.kept(store)
+            assert "fit" not in store.manifest["exams"]["openai:toy"]
+            assert not list(store.trials())
+        before = len(server.requests)
+        model.alive = True
+        progress = measured(photos, tmp_path / "run", made)
+        again = [one for one in server.requests[before:] if "any noticeable" not in one.text]
+        assert len(again) < 36 - 14
+    assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
+
+
+def test_an_outcome_that_an_older_run_kept_of_too_few_answers_is_not_believed(tmp_path: Path, photos: Path) -> None:
+    with Endpoint(behaviour=Sighted()) as server:
+        given = {"base_url": server.base_url, "max_tokens": LIMIT}
+        made = observer.make("openai:toy", given)
+        measured(photos, tmp_path / "run", made)
+        for lost in (22, 3):
+            with Store.open(tmp_path / "run") as store:
+                entry = store.manifest["exams"]["openai:toy"]
+                rows = list(store.measurements(exam.STAGE))
+            (tmp_path / "run" / "manifest.json").write_bytes(
+                orjson.dumps(store.manifest | {"exams": {"openai:toy": older(entry)}})
+            )
+            with sqlite3.connect(tmp_path / "run" / "trials.db") as connection:
+                connection.executemany("DELETE FROM measurement WHERE key = ?", [(key,) for key in rows[-lost:]])
+            with Store.open(tmp_path / "run") as store:
+                (held,) = exam.kept(store)
+                assert held.fit == (lost < exam.ENOUGH), "a few may have been refused"
+                assert bool(held.having(Status.OPEN)) == (lost >= exam.ENOUGH)
+            asked = len(server.requests)
+            measured(photos, tmp_path / "run", made)
+            assert len(server.requests) - asked == lost
+            with Store.open(tmp_path / "run") as store:
+                assert exam.kept(store)[0].answered == 36
+
+
+def older(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome as it was written before it said how many questions were put."""
+    return {name: value for name, value in entry.items() if name != "questions"}
+
+
+@pytest.mark.parametrize(
+    "exams", [[], {"openai:toy": 3}, {"openai:toy": {"version": 1}}, {"openai:toy": {"version": "1", "fit": "yes"}}]
+)
+def test_an_entry_that_no_limen_wrote_is_one_line(tmp_path: Path, exams: Any) -> None:
+    with Store.create(tmp_path / "run", {"exams": exams}) as store:
+        with pytest.raises(StoreError, match="its entry 'exams' is not one that limen writes .* Restore it"):
+            exam.kept(store)
+        with pytest.raises(StoreError, match="manifest.json: its entry 'exams'"):
+            asyncio.run(exam.keep(Toy(lambda query: "<yes>", "openai:toy"), store))
+
+
+@pytest.mark.parametrize("command", ["exam", "measure"])
+def test_a_stopped_exam_says_what_it_found_so_far(
+    command: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if self.turn == 20:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                await asyncio.Event().wait()
+            return await super().__call__(server, seen, request)
+
+    call = ["--observer", "openai:toy", "-O", f"max_tokens={LIMIT}", "-O", "concurrency=1"]
+    call += [] if command == "exam" else ["--images", str(photos), "--distortion", "noise", "--limit", "1"]
+    call += [] if command == "exam" else ["--out", str(tmp_path / "run")]
+    with Endpoint(behaviour=Interrupting()) as server:
+        assert cli.run([command, *call, "--base-url", server.base_url]) == 130
+    shown = capsys.readouterr()
+    said = " ".join((shown.out if command == "exam" else shown.err).split())
+    assert "exam of openai:toy: not finished (20 answers" in said
+    if command == "exam":
+        assert "open" in said
+        assert "names the colours of first and second" in said
+    else:
+        with Store.open(tmp_path / "run") as store:
+            assert len(store.measurements(exam.STAGE)) == 20
 
 
 def test_an_exam_that_is_broken_off_goes_on(tmp_path: Path, photos: Path) -> None:
@@ -748,11 +960,11 @@ def test_the_command_line_says_what_is_unfit_and_measures_only_when_told(
         assert cli.run(["exam", *where]) == 1
         shown = capsys.readouterr()
         assert "second picture" in shown.out
-        assert "exam of openai:toy: unfit" in shown.out
+        assert "exam of openai:toy: failed" in shown.out
         call = ["measure", "--images", str(photos), "--distortion", "noise", "--limit", "1", *where]
         assert cli.run([*call, "--out", str(tmp_path / "run")]) == 1
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith("limen: unfit: openai:toy: second picture: ")
+        assert last.startswith("limen: exam failed: openai:toy: second picture: ")
         assert "--no-exam" in last
         asked = len(server.requests)
         assert cli.run([*call, "--no-exam", "--out", str(tmp_path / "run")]) == 0

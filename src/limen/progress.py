@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from limen import study
 from limen.printing import tame
+
+if TYPE_CHECKING:
+    from limen.exam import Exam
 
 
 class Watch:
@@ -18,12 +22,26 @@ class Watch:
         self._task = bar.add_task("reading images", total=None, note="")
         self._read = 0
         self._said = 0
+        self._exam: Exam | None = None
 
     def reading(self, name: str) -> None:
         """Count one image file."""
         self._bar.start()
         self._read += 1
         self._bar.update(self._task, note=f"{self._read:,}")
+
+    def examining(self, exam: "Exam") -> None:
+        """Draw how far an exam is."""
+        self._bar.start()
+        self._exam = exam
+        settled = sum(one.settled for one in exam.asked)
+        total = settled + len(exam.waiting)
+        self._bar.update(self._task, description="exam", total=total, completed=settled, note="questions")
+
+    def stopped(self) -> None:
+        """Say what an exam found that was broken off."""
+        if self._exam is not None and self._exam.waiting:
+            self._bar.console.print(self._exam.summary, markup=False)
 
     def __call__(self, progress: study.Progress) -> None:
         """Draw how far the study is."""
@@ -47,7 +65,11 @@ def watching() -> Iterator[Watch]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=False, refresh_per_second=4,
     )  # fmt: skip
+    watch = Watch(bar)
     try:
-        yield Watch(bar)  # drawn from the first file or series on: a mistake in a name leaves no bar behind
+        yield watch  # drawn from the first file or series on: a mistake in a name leaves no bar behind
+    except KeyboardInterrupt:
+        watch.stopped()
+        raise
     finally:
         bar.stop()

@@ -10,6 +10,7 @@ and kept likewise (`Store.measurements("calibration")`).
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -123,6 +124,47 @@ class Calibrated(Protocol):
     def judge_by(self, row: Mapping[str, Any]) -> None:
         """Take the criterion from a row that was kept."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What an observer that answers with a number found of two pictures.
+
+    Attributes:
+        unit: what the number is ("pooled distance", "JND").
+        value: the number.
+        criterion: above it is a yes.
+    """
+
+    unit: str
+    value: float
+    criterion: float
+
+
+_VALUE = r"\d[\d.e+-]*"
+_NUMBER = re.compile(
+    rf"(?:<(?:yes|no)>|[AB]\.) (?P<unit>.+?) (?P<value>{_VALUE}), criterion (?P<criterion>{_VALUE})(?:;|$)"
+)
+
+
+def number(text: str) -> Number | None:
+    """Return what such an observer's answer says; None of any other answer."""
+    found = _NUMBER.match(text)
+    return Number(found["unit"], float(found["value"]), float(found["criterion"])) if found else None
+
+
+def judged(row: Mapping[str, Any]) -> str:
+    """Return where the criterion of a calibration row comes from, in one line."""
+    criterion = f"yes above {row['criterion']:.3g}"
+    if row["declared"]:
+        return f"{criterion}, declared"
+    count, share = len(row["distances"]), 1 - row["false_alarms"]
+    nuisance = row.get("nuisance", "rounding")  # the only one before they had names
+    made = f"{share:.0%} of {count} identical pairs ({len(row['pictures'])} pictures) under {nuisance}"
+    low, high = row.get("interval", (None, None))
+    spread = f"; 95 % interval {low:.3g} to {high:.3g}" if low is not None and high is not None else ""
+    few = "" if row["enough"] else "; too few pairs for that share, so it is the largest: give more references"
+    return f"{criterion}, the {row['distance']} distance of {made}{spread}{few}"
 
 
 @dataclass(frozen=True, slots=True)

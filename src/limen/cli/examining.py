@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main
+from limen.cli.group import JSON, main, telling
 from limen.errors import InputError
 from limen.printing import print_json, print_table, tame
 
 if TYPE_CHECKING:
     from limen.exam import Exam
 
-UNFIT = 1
+FAILED = 1
 
 
 @main.command()
@@ -26,22 +26,40 @@ def exam(
 ) -> int:
     """Find out, in at most 40 questions, whether an observer sees two pictures, in order, in their size.
 
-    Examines the observers given, or those of a study file. Sends no photograph. Exit code 1 if one of them is unfit.
+    Examines the observers given, or those of a study file. Sends no photograph. Exit code 1 if one of them fails, or
+    its exam did not come to its end.
     """
+    held: list[Exam] = []
+    try:
+        for name, settings in _observers(study, observer, base_url, options):
+            _examine(name, settings, held, as_json)
+    finally:
+        if as_json and held:
+            print_json([_plain(one) for one in held])
+    return 0 if all(one.fit for one in held) else FAILED
+
+
+def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: bool) -> None:
+    """Examine one observer and print what was found: also of an exam that is broken off, as far as it was."""
     from limen import exam as exams
 
-    held = []
-    for name, settings in _observers(study, observer, base_url, options):
-        click.echo(f"examining {tame(name)}", err=True)
-        held.append(exams.examine(name, settings))
-    if as_json:
-        print_json([_plain(one) for one in held])
-    for one in held:
-        if not as_json:
-            _print(one)
-        for line in one.summary.splitlines():
-            click.echo(tame(line), err=as_json)
-    return 0 if all(one.fit and one.answered for one in held) else UNFIT
+    so_far: list[Exam] = []
+
+    def watch(one: "Exam") -> None:
+        so_far[:] = [one]
+        settled = sum(asked.settled for asked in one.asked)
+        tell(settled, settled + len(one.waiting), "questions")
+
+    try:
+        with telling(f"examining {tame(name)}") as tell:
+            exams.examine(name, settings, watch)
+    finally:
+        held += so_far
+        for one in so_far:
+            if not as_json:
+                _print(one)
+            for line in one.summary.splitlines():
+                click.echo(tame(line), err=as_json)
 
 
 def _observers(
@@ -65,7 +83,7 @@ def _observers(
 
 
 def _print(one: "Exam") -> None:
-    """Print an exam as a table, with what to change where it is unfit."""
+    """Print an exam as a table, with what to change where it failed."""
     from limen.report.table import Table
 
     rows = tuple((str(r.stage), r.check, str(r.status), r.seen) for r in one.results)
@@ -76,5 +94,5 @@ def _print(one: "Exam") -> None:
 def _plain(one: "Exam") -> dict[str, Any]:
     import msgspec
 
-    found: dict[str, Any] = msgspec.to_builtins(one)
-    return found | {"fit": one.fit, "marks": list(one.marks), "answered": one.answered}
+    fields = {name: getattr(one, name) for name in (*one.__dataclass_fields__, "results", "fit", "marks", "answered")}
+    return {name: msgspec.to_builtins(value) for name, value in fields.items()}

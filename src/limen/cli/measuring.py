@@ -1,6 +1,7 @@
 """Runs: measure, demo, report, export."""
 
 import contextlib
+import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -158,23 +159,28 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     from limen import exam, shares
     from limen.analysis import analyse
     from limen.progress import watching
-    from limen.report import origins, tables
+    from limen.report import distances, origins, tables
     from limen.report import shares as pairs
     from limen.store import Store
     from limen.study import Study
 
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
-        progress = plan.run(out, watch, offline, exam.keep if spec.exam else None)
+        examine = functools.partial(exam.keep, tell=watch.examining)
+        progress = plan.run(out, watch, offline, examine if spec.exam else None)
     with Store.open(out) as store:
         analysis = analyse(store)
+        numbers = distances.table(store, analysis)
+        told = {"distances": distances.records(store)} if as_json and numbers.rows else {}
     if as_json:
         unfinished = {"unfinished": tables.plain(progress.unfinished)}
-        print_json(tables.records(analysis) | origins.records(analysis) | unfinished)
+        print_json(tables.records(analysis) | origins.records(analysis) | unfinished | told)
     else:
         accuracy = shares.accuracy(analysis)
         if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
             print_table(tables.main_table(analysis))
+        if numbers.rows:
+            print_table(numbers)
         if accuracy:
             print_table(pairs.accuracy(analysis, accuracy))
         click.echo(tame(tables.sentence(analysis)))

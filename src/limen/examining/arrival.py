@@ -1,4 +1,4 @@
-"""Do both pictures arrive, apart, in order, in their size?
+"""Do answers come, and do both pictures arrive, apart, in order, in their size?
 
 Two kinds of evidence, and what each can show:
 
@@ -10,16 +10,46 @@ Two kinds of evidence, and what each can show:
 What neither decides is not known. The rules are ours.
 """
 
+from collections import Counter
+
 from limen.examining import questions, replies
 from limen.examining.evidence import Evidence, Result, Stage, Status
+from limen.reading import spoken
 
 ROUNDING = 8  # tokens: a server may round what a picture costs
 SMALLEST_TOWER = 224  # pixels a side: the smallest input of CLIP and SigLIP
 UNROUNDED = (0.001, 0.999)  # outside, a chance may be rounded, and equal for that
+LONGER = "Raise max_tokens, or switch the model's reasoning off (extra.reasoning_effort)"
+REMEDIES = {
+    "empty": LONGER,
+    "out-of-memory": "Use a smaller model, a larger device, or smaller pictures",
+}
+REMEDY = (
+    "Change what it names (max_tokens to fit the server's context, the size or the encoding of pictures), or the model"
+)
 
 
 def _result(check: str, status: Status, seen: str, mark: str = "", change: str = "") -> Result:
     return Result(check, Stage.TRANSPORT, status, seen, mark, change)
+
+
+def answers(evidence: Evidence) -> Result | None:
+    """Judge whether questions about two pictures are answered; nothing to judge where none failed for good."""
+    check = "answers"
+    failed = [name for name in evidence.failed if name not in questions.ODD]
+    asked = sum(name not in questions.ODD for name in evidence.answers)
+    if failed or len(evidence.failed) >= questions.ENOUGH:
+        ((kind, detail), _), *_ = Counter((one.outcome, one.detail) for one in evidence.failed.values()).most_common()
+        seen = f"{len(failed)} of {asked} questions about two pictures fail for good, as {kind}: {detail.rstrip('.')}"
+        measured = any(name.startswith(questions.MEASURED) for name in failed)
+        if measured or len(evidence.failed) >= questions.ENOUGH or len(failed) == asked:
+            return _result(check, Status.FAILED, seen, change=REMEDIES.get(kind, REMEDY))
+        return _result(check, Status.FINDING, seen, f"does not answer {len(failed)} of {asked} questions ({kind})")
+    given = evidence.given(f"{what}-{name}" for name in questions.WORDINGS for what in ("plain", "same"))
+    if given and all(one.finish == "length" and not spoken(one.text).strip() for one in given):
+        seen = f"{len(given)} of {len(given)} were cut off before a word of the answer: their length went into thought"
+        return _result(check, Status.FAILED, seen, change=LONGER)
+    return None
 
 
 def _costs(evidence: Evidence) -> tuple[int | None, int | None, int | None, int | None]:
@@ -52,10 +82,10 @@ def second_picture(evidence: Evidence) -> Result:
     if one is not None and one == two and not more and _pictures_counted(evidence):
         seen = f"{two} prompt tokens with two pictures, {one} with one: the second is dropped, or both are made one"
         change = "Let the server take two images a request (vLLM: --limit-mm-per-prompt image=2), or use another model"
-        return _result(check, Status.UNFIT, seen, change=change)
+        return _result(check, Status.FAILED, seen, change=change)
     if _unmoved(evidence):
         seen = "p(yes) is the same to the last digit with three different second pictures"
-        return _result(check, Status.UNFIT, seen, change="Use a server and a model that take two images a request")
+        return _result(check, Status.FAILED, seen, change="Use a server and a model that take two images a request")
     if one is not None and two is not None and two > one:
         return _result(check, Status.OK, f"prompt tokens grow from {one} to {two} with it")
     if more:
@@ -104,7 +134,7 @@ def apart(evidence: Evidence) -> Result:
     if abs(gap) > max(ROUNDING, 0.08 * both):
         change = "Use a server that hands each image to the model by itself"
         return _result(
-            check, Status.UNFIT, f"{costs}: not those of two pictures, but of one pasted together", "", change
+            check, Status.FAILED, f"{costs}: not those of two pictures, but of one pasted together", "", change
         )
     grown = (one is not None and square > one) or (three is not None and three > square)
     if grown and abs(gap) <= ROUNDING / 2:
@@ -121,7 +151,7 @@ def order(evidence: Evidence) -> Result:
         return _result(check, Status.OK, f"names the colours of first and second, {right} of {total} pairs")
     if reverse == total:
         seen = f"names the colours of the two pictures in reverse, {reverse} of {total} pairs"
-        return _result(check, Status.UNFIT, seen, change="Use a server that keeps the order of the parts of a message")
+        return _result(check, Status.FAILED, seen, change="Use a server that keeps the order of the parts of a message")
     return _result(check, Status.UNKNOWN, f"names two colours for {read} of {total} pairs, {right} of them right")
 
 
@@ -147,7 +177,7 @@ def size(evidence: Evidence) -> Result:
     costs = "prompt tokens of pairs of 80, 160, 320, 640 px: " + ", ".join(map(str, (eighth, quarter, half, full)))
     if eighth < quarter == half == full and told < SMALLEST_TOWER:
         change = "Let larger pictures through (max_pixels, detail, the proxy's limit)"
-        return _result(check, Status.UNFIT, f"{costs}: scaled down to 160 px or less", change=change)
+        return _result(check, Status.FAILED, f"{costs}: scaled down to 160 px or less", change=change)
     if quarter < half == full:
         mark = "pictures are scaled down to about 320 px"
         return _result(check, Status.FINDING, f"{costs}{fine}", mark)
@@ -173,4 +203,4 @@ def _cost_of_one(evidence: Evidence) -> int | None:
     return max(steps) if steps and max(steps) > 0 else None
 
 
-CHECKS = (second_picture, apart, order, size)
+CHECKS = (answers, second_picture, apart, order, size)

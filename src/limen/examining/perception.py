@@ -62,7 +62,7 @@ def disc(evidence: Evidence) -> Result:
 def wordings(evidence: Evidence) -> Result:
     """Judge whether the answers to the four wordings can be read."""
     asked = [f"{what}-{name}" for name in questions.WORDINGS for what in ("plain", "same")]
-    came = [name for name in asked if evidence.answers.get(name) is not None]
+    came = [name for name in asked if evidence.answer(name) is not None]
     read = {what: _flags(evidence, what) for what in ("plain", "same")}
     unread = [name for name in came if name.partition("-")[2] not in read[name.partition("-")[0]]]
     if not came:

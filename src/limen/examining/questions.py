@@ -14,6 +14,7 @@ from limen.image import Picture
 from limen.question import Query
 
 MOST = 40
+ENOUGH = 8  # questions without an answer after which no more are put
 COUNT = "How many images were you given with this message? A collage counts as one image. Answer with one number."
 NAME = (
     "Each of the two images is filled with one colour. Name the colour of the first image, then the colour of the "
@@ -30,6 +31,8 @@ SIZES = {640: ("second", "none", "both"), 320: ("first", "both", "none"), 160: (
 WORDINGS = ("direct", "direct-implicit", "choice", "choice-implicit")
 LONGEST = 1024  # tokens: a longer limit is not tried out, because the answer would have to be paid for
 REPEATS = (1, 2, 3)
+ODD = frozenset({"count-0", "count-1", "count-3", "count-tall", "count-mixed"})  # show no pair of one size
+MEASURED = ("plain-", "same-", "other-")  # begin the names of questions in the words that are measured with
 
 
 @dataclass(frozen=True, slots=True)

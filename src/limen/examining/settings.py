@@ -34,7 +34,7 @@ def _greedy(evidence: Evidence) -> Result:
         if {Flag.YES, Flag.NO} <= flags:
             seen = f"asked the same {len(given)} times about {what}, it says yes and no"
             change = "Make decoding greedy (temperature 0, a seed), or set temperature above 0 to measure it as sampled"
-            return _result(check, Status.UNFIT, seen, change=change)
+            return _result(check, Status.FAILED, seen, change=change)
     different = sum(len({answer.text for answer in given}) > 1 for given in answers)
     if different:
         seen = f"{different} of {len(groups)} questions asked three times got other words, though decoding is greedy"
@@ -52,7 +52,7 @@ def _draws(evidence: Evidence) -> Result:
     if len(texts) < 3 or words < OWN_WORDS or not isinstance(temperature, int | float) or temperature < WARM:
         return _result(check, Status.UNKNOWN, "draws that are alike may be so by chance")
     seen = f"{len(texts)} draws at temperature {temperature:g} are word for word the same"
-    return _result(check, Status.UNFIT, seen, change="Set temperature=0: these are greedy answers, not draws")
+    return _result(check, Status.FAILED, seen, change="Set temperature=0: these are greedy answers, not draws")
 
 
 def seed(evidence: Evidence) -> Result | None:
@@ -60,7 +60,7 @@ def seed(evidence: Evidence) -> Result | None:
     check = "seed"
     if not evidence.sampled or evidence.settings.get("seed") is None:
         return None
-    draws, again = evidence.given(_TOLD), evidence.answers.get("describe-again")
+    draws, again = evidence.given(_TOLD), evidence.answer("describe-again")
     if again is None or len({answer.text for answer in draws}) < 2:
         return _result(check, Status.UNKNOWN, "draws do not differ, or none came")
     if again.text == evidence.text(_TOLD[0]):
@@ -109,13 +109,13 @@ def longest(evidence: Evidence) -> Result:
     if written > limit + SLACK:
         seen = f"an answer of {written} words, where {limit} tokens were allowed"
         change = "Set max_tokens_name to what the server calls it (max_completion_tokens), or raise max_tokens"
-        return _result(check, Status.UNFIT, seen, change=change)
+        return _result(check, Status.FAILED, seen, change=change)
     most = max((answer.tokens_out or 0 for answer in evidence.given(evidence.answers)), default=0)
     if most > limit + SLACK:  # tokens that are not shown may be counted too: the model's thought
         return _result(
             check, Status.FINDING, f"{most} tokens, where {limit} were allowed", "answers cost over max_tokens"
         )
-    long = evidence.answers.get("long")
+    long = evidence.answer("long")
     if long is not None and (long.finish == "length" or (long.tokens_out or 0) >= limit):
         return _result(check, Status.OK, f"a long answer is cut off at {limit}")
     return _result(check, Status.UNKNOWN, f"no answer came near {limit} tokens")
@@ -128,7 +128,7 @@ def model(evidence: Evidence) -> Result:
     asked = str(evidence.settings.get("model") or "")
     if len(names) > 1:
         seen = f"answers come from {len(names)} models: {', '.join(map(_short, names))}"
-        return _result(check, Status.UNFIT, seen, change="Name one model, without a router or a fallback")
+        return _result(check, Status.FAILED, seen, change="Name one model, without a router or a fallback")
     if not names:
         return _result(check, Status.UNKNOWN, "answers name no model")
     if not asked or _same(asked, names[0]):

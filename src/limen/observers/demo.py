@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
@@ -44,8 +44,8 @@ Floats = npt.NDArray[np.float32]
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     """What can be chosen: how many series at once, and how many pictures' image tokens are kept."""
 
-    concurrency: int = 4
-    cache: int = 1024
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 4
+    cache: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 1024
 
 
 class Words:
@@ -116,8 +116,6 @@ class Demo:
     def __init__(self, model: str, options: Options) -> None:
         if model:
             raise InputError(f"Observer 'demo' has one model, not {model!r}. Use `demo`, or local:FOLDER.")
-        if options.concurrency < 1 or options.cache < 2:
-            raise InputError("Observer 'demo' needs concurrency of at least 1 and cache of at least 2.")
         self.name, self.concurrency = "demo", options.concurrency
         files = ("vision.onnx", "text.onnx", "tokenizer.json")
         self._digest = ident.digest([ident.digest((FOLDER / file).read_bytes()) for file in files])
@@ -170,7 +168,7 @@ class Demo:
         prompt = [*around, *self._words.encode(asked), self._words.ids[ASK]]
         if len(prompt) + LONGEST > POSITIONS:
             detail = f"{len(prompt)} tokens asked, {POSITIONS - LONGEST} fit"
-            return Reply(None, (Attempt("malformed", detail, time.perf_counter() - began),))
+            return Reply(None, (Attempt("rejected", detail, time.perf_counter() - began),))
         tokens = [self._look(picture) for picture in query.pictures]
         images = np.concatenate(tokens) if tokens else np.zeros((1, 160), np.float32)
         said, flag = self._say(asked, prompt, images)

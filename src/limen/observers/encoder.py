@@ -9,10 +9,11 @@ An embedding is the encoder's last hidden state: one vector a patch, before any 
     patches     the largest 1 - cosine over pairs of patches at the same place
 
 The criterion is fixed before the first question (`calibrate`). Identical pictures are at distance 0 exactly, which
-would make every change that arrives a yes; so the references are compared with themselves under noise that no 8-bit
-picture could show: uniform, at most half a grey level of what the model gets. The criterion is the order statistic
-that a further such pair exceeds with at most the probability `false_alarms` (Vovk, Gammerman and Shafer 2005, split
-conformal prediction; the pairs of one picture are not independent, which the guarantee takes them for).
+would make every change that arrives a yes. So the references are compared with themselves under a named nuisance, a
+change that nobody would call one (`limen.observers._nuisance`): by default a shift of one pixel. The criterion is the
+order statistic that a further such pair exceeds with at most the probability `false_alarms` (Vovk, Gammerman and
+Shafer 2005, split conformal prediction; the pairs of one picture are not independent, which the guarantee takes them
+for). A yes says: more than this nuisance does. Under `rounding`, the least of them, it says that a trace arrives.
 """
 
 import asyncio
@@ -35,13 +36,14 @@ from limen import ident
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Attempt, Query, Reply, observer
-from limen.observers import _numeric
+from limen.observers import _nuisance, _numeric
 from limen.observers.local import arriving, checkpoint, failure
-from limen.observers.local.checkpoint import Positive
+from limen.observers.local.checkpoint import Pixels
 from limen.seen import Seen
 
 Floats = npt.NDArray[np.float64]
 
+RESAMPLED = 1000  # times that pictures are drawn again for the interval of a criterion
 KEPT = 64  # embeddings remembered: a reference is compared with every level
 UNUSED = "pooler"  # weights of a pooling head, which the distances do not need
 
@@ -51,8 +53,11 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Attributes:
         distance: "pooled" over all patches, or the largest between "patches".
-        false_alarms: share of yes that the criterion allows to identical pairs under noise below the floor.
-        pairs: how many such pairs the criterion is fixed from.
+        nuisance: what the criterion is made of: "shift", "jpeg:95" (or another quality), "grey", "rounding". If not
+            given: what the run has, else "shift".
+        false_alarms: share of yes that the criterion allows to identical pairs under the nuisance.
+        pairs: how many such pairs the criterion is fixed from; fewer where the pictures have no more (a picture has 8
+            shifts, 64 places for the grid of JPEG).
         criterion: fixes the criterion instead; declare why.
         revision: branch, tag or commit on the hub; empty for its main branch.
         dtype: of the weights; "auto" as they are stored.
@@ -63,16 +68,17 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     distance: Literal["pooled", "patches"] = "pooled"
+    nuisance: str | None = None
     false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
-    pairs: Positive = 64
-    criterion: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    pairs: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 64
+    criterion: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     revision: str = ""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     trust_remote_code: str = ""
-    min_pixels: Positive | None = None
-    max_pixels: Positive | None = None
-    longest_edge: Positive | None = None
+    min_pixels: Pixels | None = None
+    max_pixels: Pixels | None = None
+    longest_edge: Pixels | None = None
     attention: str = "auto"
 
     def of_checkpoint(self) -> checkpoint.Options:
@@ -113,8 +119,13 @@ class Encoder:
         self._label = checkpoint.label(self._source)
         self._tower: Tower | None = None
         self._criterion = options.criterion
+        if options.criterion is not None and options.nuisance is not None:
+            raise InputError("Observer 'encoder': a criterion that is declared has no nuisance. Leave one of them out.")
+        self._nuisance = _nuisance.find(_nuisance.DEFAULT if options.nuisance is None else options.nuisance)
         self._known: OrderedDict[str, Floats] = OrderedDict()
-        self.name = f"encoder:{self._label} ({options.distance})"
+        # `rounding` was the only one there was: its runs keep their observer's name, as those do that name none
+        named = f", {self._nuisance.name}" if options.nuisance not in (None, _nuisance.ROUNDING) else ""
+        self.name = f"encoder:{self._label} ({options.distance}{named})"
         self.concurrency, self.numeric = 1, True
 
     async def __aenter__(self) -> Self:
@@ -135,45 +146,79 @@ class Encoder:
         self._known.clear()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what decides the answers, the criterion with it; known inside `async with`, once it is fixed."""
+        """Return what decides the answers, the criterion with it; known inside `async with`, once it is fixed.
+
+        Where the criterion is of `rounding`, or declared, no nuisance is named: so it was before there were others.
+        """
+        own = self._options.criterion is not None or self._nuisance.name == _nuisance.ROUNDING
         return {
             **self._held().identity,
             "kind": "encoder",
             "distance": self._options.distance,
+            **({} if own else {"nuisance": self._nuisance.name}),
             "criterion": self._judged(),
         }
 
     def calibrate(self, pictures: Sequence[Picture]) -> dict[str, Any]:
-        """Fix the criterion from identical pairs under noise below the floor, and return the row to keep.
+        """Fix the criterion from identical pairs under the nuisance, and return the row to keep.
 
-        The noise of a pair belongs to its picture and number, not to the order or the other pictures.
+        Raises:
+            InputError: the nuisance changes nothing that the encoder gets, so that the criterion would be 0.
         """
         if self._options.criterion is not None:
             return {"criterion": self._options.criterion, "declared": True}
-        draws = math.ceil(self._options.pairs / len(pictures))
-        found = sorted(
-            self._distances(self._embedding(picture), self._embed(picture, draw))[self._options.distance]
+        draws = min(math.ceil(self._options.pairs / len(pictures)), self._nuisance.draws)
+        found = [
+            [
+                self._distances(self._embedding(picture), self._changed(picture, draw))[self._options.distance]
+                for draw in range(draws)
+            ]
             for picture in pictures
-            for draw in range(draws)
-        )
-        place = math.ceil((1 - self._options.false_alarms) * (len(found) + 1))
+        ]
+        every = sorted(distance for some in found for distance in some)
+        place = _place(len(every), self._options.false_alarms)
+        if every[place - 1] == 0 and self._nuisance.name != _nuisance.ROUNDING:
+            raise InputError(
+                f"{self.name}: {place} of {len(every)} pairs do not differ at all under {self._nuisance.name!r}: the "
+                "criterion would be 0. Give another nuisance, or declare a criterion."
+            )
         row = {
-            "criterion": found[min(place, len(found)) - 1],
+            "criterion": every[place - 1],
             "declared": False,
             "distance": self._options.distance,
+            "nuisance": self._nuisance.name,
             "false_alarms": self._options.false_alarms,
-            "noise": "uniform, at most half a grey level of what the model gets",
+            "noise": self._nuisance.about,
             "pictures": [picture.digest for picture in pictures],
             "draws": draws,
-            "distances": found,
-            "enough": place <= len(found),
+            "distances": every,
+            "interval": _interval(found, self._options.false_alarms),
+            "enough": math.ceil((1 - self._options.false_alarms) * (len(every) + 1)) <= len(every),
         }
         self.judge_by(row)
         return row
 
     def judge_by(self, row: Mapping[str, Any]) -> None:
-        """Take the criterion from a row that was kept."""
-        self._criterion = float(row["criterion"])
+        """Take the criterion from a row that was kept; one from before there were nuisances is from `rounding`.
+
+        Raises:
+            InputError: the row was made otherwise than the settings say.
+        """
+        criterion = float(row["criterion"])
+        made = "declared" if row["declared"] else str(row.get("nuisance", _nuisance.ROUNDING))
+        if self._options.criterion is not None:
+            fits = self._options.criterion == criterion
+        else:
+            fits = made == self._nuisance.name or (made != "declared" and self._options.nuisance is None)
+        if not fits:
+            setting = f"criterion={criterion}" if made == "declared" else f"nuisance={made}"
+            raise InputError(
+                f"{self.name}: this run judges by a criterion of {criterion:.3g} ({made}), which its settings do not "
+                f"give. Give {setting} to go on with it, or another --out to measure anew."
+            )
+        self._criterion = criterion
+        if self._options.criterion is None:
+            self._nuisance = _nuisance.find(made)
 
     def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
         """Return what reaches the encoder of pictures of one size; loads its processor where it is not loaded."""
@@ -220,8 +265,14 @@ class Encoder:
         self._known.move_to_end(picture.digest)
         return self._known[picture.digest]
 
+    def _changed(self, picture: Picture, draw: int) -> Floats:
+        """Return the embedding of a picture under a draw of the nuisance."""
+        if self._nuisance.change is None:
+            return self._embed(picture, draw)
+        return self._embed(Picture.of(self._nuisance.change(picture, draw)))
+
     def _embed(self, picture: Picture, draw: int | None = None) -> Floats:
-        """Return the last hidden state of a picture, (patches, channels), under the noise of a draw if one is given.
+        """Return the last hidden state of a picture, (patches, channels); with a draw, under its noise of `rounding`.
 
         A model that takes text as well is shown the picture twice, as questions show two: some processors treat one
         picture alone otherwise. Both halves are the same; the first is returned.
@@ -276,6 +327,20 @@ def cosine_distance(first: Floats, second: Floats) -> float:
     """
     units = [row / np.maximum(np.linalg.norm(row, axis=-1, keepdims=True), 1e-300) for row in (first, second)]
     return float(0.5 * np.max(np.sum((units[0] - units[1]) ** 2, axis=-1)))
+
+
+def _place(count: int, false_alarms: float) -> int:
+    """Return which of so many distances, counted from 1, is the criterion: the largest where there are too few."""
+    return min(math.ceil((1 - false_alarms) * (count + 1)), count)
+
+
+def _interval(found: Sequence[Sequence[float]], false_alarms: float) -> list[float]:
+    """Return a 95 % interval of the criterion: pictures, not pairs, are drawn again, because pairs of one are alike."""
+    rng = ident.generator("encoder", "interval", len(found))
+    rows = np.array(found)
+    drawn = np.sort(rows[rng.integers(0, len(rows), (RESAMPLED, len(rows)))].reshape(RESAMPLED, -1), axis=1)
+    low, high = np.quantile(drawn[:, _place(rows.size, false_alarms) - 1], (0.025, 0.975))
+    return [float(low), float(high)]
 
 
 # --- loading ---

@@ -17,6 +17,7 @@ from limen.backbones import Parameters
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
     book,
+    distances,
     examples,
     feature_wing,
     figures,
@@ -117,6 +118,7 @@ class Report:
         own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
         return (
             *reached.sections(self.runs, self.apart),
+            *distances.sections(self.runs),
             *own,
             *(section for wing in self.brought.values() for section in wing.sections),
         )

@@ -9,6 +9,7 @@ from typing import Any
 from limen import exam
 from limen.analysis import Analysis, Outcome
 from limen.examining.evidence import Status
+from limen.report import distances
 from limen.report.opening import Run
 from limen.report.section import Section
 from limen.report.table import Table
@@ -35,11 +36,12 @@ def sections(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Iterator[Sect
 
 
 def records(store: Store) -> dict[str, Any]:
-    """Return a run's exams, as-seen floors and criteria fixed before the first question, as plain data."""
+    """Return a run's exams, as-seen floors, criteria and the numbers judged by them, as plain data."""
     return {
         "exams": store.manifest.get("exams", {}),
         "floors": list(store.measurements("floor").values()),
         "criteria": list(store.measurements("calibration").values()),
+        "distances": distances.records(store),
     }
 
 

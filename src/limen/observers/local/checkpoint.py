@@ -25,7 +25,7 @@ from limen import ident
 from limen.errors import InputError
 from limen.observers.local.failure import explaining, libraries
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 WHOLE = 64 * 2**20  # weight files up to this many bytes are digested whole, larger ones by samples
 SAMPLES, SAMPLE = 32, 2**16
@@ -57,13 +57,13 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     revision: str = ""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
-    batch: Positive = 1
-    max_tokens: Positive = 64
-    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    batch: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 64
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     trust_remote_code: str = ""
-    min_pixels: Positive | None = None
-    max_pixels: Positive | None = None
-    longest_edge: Positive | None = None
+    min_pixels: Pixels | None = None
+    max_pixels: Pixels | None = None
+    longest_edge: Pixels | None = None
     attention: str = "auto"
 
 

@@ -22,8 +22,6 @@ from limen.observer import Attempt, Query, Reply, observer
 from limen.observers import _numeric
 from limen.observers.vision import colorvideovdp, watson
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-
 FHD = 37.8  # pixels per degree: a 24-inch screen of 1920x1080 pixels at 0.6 m, ColorVideoVDP's `standard_fhd`
 
 
@@ -37,8 +35,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         masking: of `watson` only: how steeply a picture's own contrast hides changes; 0.62 if not given, 0 for none.
     """
 
-    threshold: Positive = 1.0
-    pixels_per_degree: Positive = FHD
+    threshold: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
+    pixels_per_degree: Annotated[float, msgspec.Meta(ge=1, le=10_000)] = FHD
     masking: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
