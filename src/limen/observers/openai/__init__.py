@@ -21,7 +21,6 @@ unsupported, limit, overloaded, redirect, certificate, unreachable, proxy, and t
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
