@@ -249,7 +249,6 @@ PASSING = {
     "reset": (reset(), "connection"),
     "cut short": (cut_short(), "connection"),
     "half a JSON": (raw(b'{"choices": [{"message": {"content": "<yes'), "malformed"),
-    "no UTF-8": (raw(b'{"choices": [{"message": {"content": "\xff"}}]}'), "malformed"),
     "HTML": (html(), "malformed"),
     "nothing": (raw(b""), "malformed"),
     "wrong shape": (body({"choices": 3}), "malformed"),
@@ -329,7 +328,7 @@ def test_retry_after_is_honoured(server: Endpoint, code: int, name: str, value: 
     assert least <= time.perf_counter() - started < most
 
 
-@pytest.mark.parametrize("value", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT"])
+@pytest.mark.parametrize("value", ["90", "899"])
 def test_retry_after_is_capped(server: Endpoint, value: str) -> None:
     server.script(status(429, headers={"Retry-After": value}))
     started = time.perf_counter()
@@ -376,7 +375,6 @@ def test_one_limit_pauses_all(server: Endpoint) -> None:
         (say("", "content_filter"), "", "content_filter"),
         (say(None, "content_filter"), "", "content_filter"),
         (say("<yes> The second image is", "length"), "<yes> The second image is", "length"),
-        (say(None, "length"), "", "length"),
         (say(""), "", "stop"),
         (say("<no>", None), "<no>", ""),
         (body(completion(None, refusal="I will not.")), "I will not.", "content_filter"),
@@ -455,9 +453,13 @@ def test_a_failure_of_one_query_is_not_tried_again(server: Endpoint, code: int, 
         (status(429, "You exceeded your quota", kind="insufficient_quota"), "payment", "Add credit"),
         (status(404, "The model `toy` does not exist", kind="model_not_found"), "not-found", "base_url"),
         (html(404), "not-found", "base_url"),
-        (status(400, "Unsupported parameter: 'max_tokens'", kind="unsupported_parameter"), "unsupported", "option"),
+        (
+            status(400, "Unsupported parameter: 'max_tokens'", kind="unsupported_parameter"),
+            "unsupported",
+            "max_tokens_name=max_completion_tokens",
+        ),
         (status(400, "toy is not a multimodal model"), "unsupported", "model"),
-        (status(400, "At most 1 image(s) may be provided in one request."), "unsupported", "model"),
+        (status(400, "At most 1 image(s) may be provided in one request."), "unsupported", "two pictures"),
         (
             body({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra", "input": 1}]}, 422),
             "unsupported",
@@ -500,7 +502,7 @@ def test_nobody_there_is_fatal_after_one_pause(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_server_that_goes_away_is_a_failure_of_the_query() -> None:
     async def run(server: Endpoint) -> Reply:
-        async with observer(server, retries=2) as one:
+        async with observer(server, retries=2, wait_for_server_s=0) as one:
             assert (await one.answer(QUERY)).answer is not None
             await asyncio.to_thread(server.__exit__, None, None, None)
             return await one.answer(QUERY)
@@ -648,7 +650,7 @@ def echoes() -> list[Behaviour]:
 
 def told(server: Endpoint) -> tuple[list[str], list[str]]:
     """Return the details of one query's failures, and all texts in which anything of it could be seen."""
-    one = observer(server, retries=2, longest_wait_s=0.01)
+    one = observer(server, retries=2, longest_wait_s=0.01, wait_for_server_s=0)
     outside = [repr(one), repr(one.fingerprint()), one.notice]  # type: ignore[attr-defined]
 
     async def run() -> tuple[Reply, str]:

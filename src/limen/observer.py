@@ -12,18 +12,20 @@ To add one, put a file into `observers/`:
 An observer's failure is never a verdict: it raises `ObserverError`, the series stays open and resumes.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import msgspec
 
 from limen import registry
+from limen.errors import InputError
 from limen.question import Query
 from limen.trial import Answer, Attempt
 
-__all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "make", "observer"]
+__all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "make", "observer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,35 @@ class Observer(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An observer that has something to say while it works: that its server is away, say.
+
+    Attributes:
+        tell: called with one line for a person; whoever runs the observer puts there what shows it.
+    """
+
+    tell: Callable[[str], None]
+
+
+def apart(observers: Sequence[Observer]) -> None:
+    """Add their labels to the names of observers that would be named alike: `openai:MODEL@label`.
+
+    Raises:
+        InputError: some are named alike all the same.
+    """
+    often = Counter(one.name for one in observers)
+    for one in observers:
+        if often[one.name] > 1 and (label := getattr(one, "label", "")):
+            one.name = f"{one.name}@{label}"
+    alike = [name for name, count in Counter(one.name for one in observers).items() if count > 1]
+    if alike:
+        raise InputError(
+            f"Two observers of the study are named {alike[0]}. Name another model, or tell one model behind two hosts "
+            "apart by a label: label = 'a' in the observer's table."
+        )
 
 
 Make = Callable[[str, Any], Observer]

@@ -214,9 +214,11 @@ class Session:
         if answer is None and not (attempts and attempts[-1].outcome == "not-recorded"):
             self.silent += 1
             if self.silent >= max(20, 3 * self.observer.concurrency):
-                last = attempts[-1].outcome if attempts else "failed"
+                last = attempts[-1] if attempts else Attempt("failed", "It gave no reason.")
                 raise FatalObserverError(
-                    last, f"{self.silent} questions in a row got no answer from {self.observer.name}"
+                    last.outcome,
+                    f"{self.silent} questions in a row got no answer from {self.observer.name}. The last: {last.detail}"
+                    " What was answered is kept: run the same command again when that is mended.",
                 )
         elif answer is not None:
             self.silent = 0

@@ -123,8 +123,7 @@ class Study:
         for observer in seen:
             if observer.concurrency < 1:
                 raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
-        if len({observer.name for observer in seen}) < len(seen):
-            raise InputError("Two observers of the study have one name. Give one of them another name or model.")
+        observers.apart(seen)
         if 0 < spec.max_side < SMALLEST:
             raise InputError(
                 f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
@@ -196,7 +195,14 @@ class Study:
         self, store: Store, progress: Progress, watch: Watch, examine: Examine | None, offline: bool
     ) -> None:
         budget = self.spec.keep_megabytes * 1e6 - store.kept_bytes()
+
+        def tell(line: str) -> None:
+            progress.notices.append(line)
+            watch(progress)
+
         for observer in self.observers:
+            if isinstance(observer, observers.Telling):
+                observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
                 if offline and observer.name not in known:
@@ -262,7 +268,7 @@ class Study:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
                 session.progress.unfinished.append(_left(session, turn, kind, detail))
-                lasting = kind in {"input", "rejected"}
+                lasting = kind in {"input", "rejected", "cut-off", "thought"}
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)

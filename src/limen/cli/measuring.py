@@ -4,20 +4,23 @@ import contextlib
 import functools
 import gc
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from limen.cli.group import JSON, MOST, left_out, main, split
+from limen.cli.group import JSON, left_out, main, split
 from limen.errors import InputError
 from limen.printing import print_json, print_table, tame
 
 if TYPE_CHECKING:
-    from limen.study import Progress, Spec
+    from limen.study import Progress, Spec, Unfinished
 
 UNFINISHED = 2
+MOST_CAUSES = 8  # lines about why series stay open
 
 
 @main.command()
@@ -30,6 +33,12 @@ UNFINISHED = 2
 @click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
 @click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
 @click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@click.option(
+    "--wait-for-server",
+    type=click.FloatRange(0, 604_800),
+    metavar="SECONDS",
+    help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
+)
 @click.option(
     "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
 )
@@ -59,7 +68,9 @@ UNFINISHED = 2
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @JSON
-def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given: Any) -> int:
+def measure(
+    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None, **given: Any
+) -> int:
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
     from limen.study import Spec, load
@@ -76,6 +87,8 @@ def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given
             if entry not in changes:
                 raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
         spec = registry.settings("measure", changes, Spec)
+    if wait_for_server is not None:
+        spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
     return _measure(spec, out, offline, as_json)
 
 
@@ -200,16 +213,28 @@ def _account(progress: "Progress", out: Path) -> None:
         f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
         err=True,
     )
-    for left in progress.unfinished[:MOST]:
+    groups = _causes(progress.unfinished)
+    for line in groups[:MOST_CAUSES]:
+        click.echo(tame(f"unfinished: {line}"), err=True)
+    if groups:
+        more = len(groups) - MOST_CAUSES
         click.echo(
-            tame(f"unfinished: {left.observer} {left.distortion} {left.reference}: {left.kind}: {left.detail}"),
-            err=True,
+            f"{f'... and {more} more causes. ' if more > 0 else ''}Run the same command again to finish them.", err=True
         )
-    if progress.unfinished:
-        more = len(progress.unfinished) - MOST
-        click.echo(
-            f"{f'... and {more} more. ' if more > 0 else ''}Run the same command again to finish them.", err=True
-        )
+
+
+def _causes(unfinished: "Sequence[Unfinished]") -> list[str]:
+    """Return one line for each cause, the commonest first; causes that differ in figures alone are one."""
+    groups: dict[tuple[str, str, str], list[Unfinished]] = {}
+    for left in unfinished:
+        groups.setdefault((left.observer, left.kind, re.sub(r"\d+", "0", left.detail)), []).append(left)
+    lines = []
+    for (observer, kind, _), series in sorted(groups.items(), key=lambda group: -len(group[1])):
+        where = "/".join(sorted({left.distortion for left in series}))
+        first = f"{observer} {where} {series[0].reference}"
+        what = first if len(series) == 1 else f"{len(series):,} series of {observer}, {where}"
+        lines.append(f"{what}: {kind}: {series[0].detail}")
+    return lines
 
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
@@ -240,6 +265,19 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
     return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
+
+
+def _waiting(entries: Sequence[str | dict[str, Any]], seconds: float) -> tuple[str | dict[str, Any], ...]:
+    """Tell observers that have a server how long to wait for it."""
+    from limen import registry
+
+    changed: list[str | dict[str, Any]] = []
+    for entry in entries:
+        table = {"name": entry} if isinstance(entry, str) else entry
+        kind = registry.find("observer", str(table.get("name", "")).partition(":")[0])
+        waits = "wait_for_server_s" in kind.options.__struct_fields__
+        changed.append(table | {"wait_for_server_s": seconds} if waits else entry)
+    return tuple(changed)
 
 
 def _part(given: dict[str, Any]) -> dict[str, Any]:

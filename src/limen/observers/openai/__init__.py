@@ -1,28 +1,32 @@
 """Models behind any OpenAI-compatible `/v1/chat/completions` endpoint: hosted services, vLLM, `transformers serve`.
 
 The plain HTTP path (aiohttp, pictures encoded once and spliced into the request as bytes) costs a fraction of a
-client library's CPU; see benchmarks/README.md. What an endpoint can do wrong is sorted into four fates:
+client library's CPU; see benchmarks/README.md. What an endpoint can do wrong is sorted into five fates:
 
-- an *answer*, whatever it says: refusals, filtered and cut-off answers are for the reader to judge;
-- a failure that passes (overload, time-out, broken reply): tried again, each try an `Attempt`;
-- a failure of this query (too long, too large): recorded, not tried again;
-- a failure of every query (wrong key, unknown model, no credit, redirect elsewhere): `FatalObserverError`.
+- an *answer*: a generation that ended by itself, by its length or by a filter, whatever it says;
+- a failure that passes (overload, time-out, broken reply, a generation that ended for any other reason): tried again,
+  each try an `Attempt`;
+- an outage (nobody there, a gateway without its server, 503): waited out without counting, up to `wait_for_server_s`;
+- a failure of this query (too long, too large; all its text thought away): recorded, not tried again;
+- a failure of every query (wrong key, unknown model, no pictures, no credit, redirect elsewhere, the limit of the
+  day): `FatalObserverError`. Before the first answer five refusals of any kind are one.
 
-Kinds of attempt: ok, rate-limited, overloaded, server-error, timeout, connection, unreachable, malformed, empty,
-rejected, logprobs-refused. Kinds of fatal error: key, forbidden, payment, not-found, unsupported, redirect,
-certificate, unreachable.
+Kinds of attempt: ok (its detail is the server's system_fingerprint), rate-limited, overloaded, server-error, timeout,
+connection, unreachable, malformed, empty (no text, and no reason), broken-off (ended with abort, load, a tool call or a
+word we do not know), cut-off (length ended it before there was any text), thought (all text went to the reasoning
+field), rejected, logprobs-refused (the same question was then asked with fewer, or without), logprobs-probe (asked
+without, to see whether log probabilities are why it fails). Kinds of fatal error: key, forbidden, payment, not-found,
+unsupported, limit, overloaded, redirect, certificate, unreachable, proxy, and those of five refusals.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
 import numpy as np
 import orjson
 
@@ -30,8 +34,11 @@ from limen import flagmass, ident
 from limen import image as images
 from limen.errors import FatalObserverError, InputError
 from limen.observer import Reply, observer
-from limen.observers.openai import completion, endpoint
+from limen.observers.openai import complaint, completion, endpoint
+from limen.observers.openai.complaint import Failure, Fate
+from limen.observers.openai.options import FROM, Options, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import Key
+from limen.observers.openai.waiting import spoken
 from limen.question import Query
 from limen.trial import Answer, Attempt
 
@@ -39,71 +46,30 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-
 LONGEST_REPLY = 16 * 2**20  # bytes: no chat completion is larger
 HOPS = 3  # redirects followed within one origin
-_LIMITS, _DECODING = {"max_tokens", "max_completion_tokens"}, {"temperature", "seed", "logprobs", "top_logprobs"}
-OURS = frozenset({"model", "messages", "stream", "n"} | _LIMITS | _DECODING)
+OUTAGE = 600.0  # seconds that a server which has been met is waited for, unless told otherwise
+POLL = 10.0  # seconds between two looks at most whether it is back
+UNSAID = 1.0  # seconds of an outage about which nothing is said
+REFUSALS = 5  # before the first answer, after which the run is stopped
+SYSTEM = 80  # characters of a system_fingerprint that are kept
 
-_Fate = Literal["again", "free", "never", "fatal"]
 
-
-class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Options of the `openai` observer.
+@dataclass(slots=True)
+class _Call:
+    """One query on its way.
 
     Attributes:
-        base_url: the endpoint up to and with its version, without user, password, query.
-        api_key_env: the environment variable that holds the key, the only place it is read from; "" for a host
-            that needs none. Without encryption (http://) an empty variable means no key.
-        concurrency: requests in flight at most, and series advanced side by side.
-        max_tokens: length of an answer at most; longer ones come back cut off, with finish "length".
-        max_tokens_name: what the server calls that limit.
-        temperature: of the decoding; None leaves it to the server, for models that take no temperature.
-        seed: of the decoding, where the server honours one; a repeated draw adds its number.
-        logprobs: ask for the 20 likeliest tokens at each position, for p(yes); a server that refuses is asked for
-            5, then for none; where one ignores it, answers have no p(yes).
-        detail: resolution setting ("low", "high", "auto") of services that have one; "" sends none.
-        encoding: how pictures travel: "png", lossless, or "jpeg:95" to accept losses by name.
-        revision: of the model, where you know it: part of every key.
-        label: stands for the host in every key: set it where the host's name changes and the model does not.
-        extra: further fields of the request body, part of every key ({"reasoning_effort": "none"}).
-        timeout_s: for one request from first to last byte.
-        connect_timeout_s: for the connection alone.
-        retries: attempts at one query in all.
-        backoff_s: pause after the first failed attempt; doubles with each.
-        longest_wait_s: longest pause between attempts, whatever the server asks for.
+        query: what is asked.
+        parts: the content list of its message, as pieces of JSON.
+        letters: whether it offers A for yes and B for no.
+        attempts: what was tried.
     """
 
-    base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: AtLeastOne = 16
-    max_tokens: AtLeastOne = 256
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    temperature: float | None = 0.0
-    seed: int | None = None
-    logprobs: bool = True
-    detail: str = ""
-    encoding: str = "png"
-    revision: str = ""
-    label: str = ""
-    extra: dict[str, Any] = {}
-    timeout_s: Seconds = 180.0
-    connect_timeout_s: Seconds = 15.0
-    retries: AtLeastOne = 6
-    backoff_s: Seconds = 1.0
-    longest_wait_s: Seconds = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """A failed attempt: what to call it, and what follows ("free": again, without counting as an attempt)."""
-
-    kind: str
-    detail: str
-    fate: _Fate = "again"
-    after: float | None = None  # seconds the server asks to wait
+    query: Query
+    parts: tuple[bytes, ...]
+    letters: bool
+    attempts: list[Attempt] = field(default_factory=list)
 
 
 @observer("openai", Options)
@@ -113,68 +79,74 @@ class OpenAI:
     def __init__(self, model: str, options: Options) -> None:
         if not model:
             raise InputError("No model given to 'openai'. Name one as the endpoint does: openai:MODEL.")
-        if taken := sorted(OURS & set(options.extra)):
-            raise InputError(
-                f"Observer 'openai': extra sets {', '.join(taken)}, which limen sets. Use its own options."
-            )
+        self._extra, self._headers = further_fields(options.extra), further_headers(options.headers)
         images.encode(np.zeros((32, 32, 3), np.uint8), options.encoding)
-        self.name, self.concurrency = f"openai:{model}", options.concurrency
-        self.sampled = options.temperature is None or options.temperature > 0
+        self.name, self.label, self.concurrency = f"openai:{model}", options.label, options.concurrency
+        self.tell: Callable[[str], None] = lambda line: None
         self._model, self._options = model, options
-        self._url, self._host, self._local = endpoint.find(options.base_url)
+        self._temperature = None if options.temperature == "none" else options.temperature
+        self.sampled = self._temperature is None or self._temperature > 0
+        self._place = endpoint.find(options.base_url)
+        self._host = self._place.host
+        expect_no_secrets(model, options, self._extra)
+        self._shown = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
         self._candidates = 20 if options.logprobs else 0
+        self._refused = ""  # why it gives fewer log probabilities than were asked for
+        self._worked = self._broken = 0  # questions with so many: answered, and failed though they can be answered
         self._key = Key()
-        self._met = False  # whether this host has ever replied
+        self._proxy: endpoint.Proxy | None = None
+        self._met = self._answered = False  # whether this host has ever replied, ever answered
+        self._refusals = 0  # before the first answer
         self._resume_at = 0.0
-        self._slots = asyncio.Semaphore(options.concurrency)
+        self._heard_at = self._probed_at = 0.0
+        self._out_since: float | None = None
+        self._out_told = False
+        self._slots, self._probing = asyncio.Semaphore(options.concurrency), asyncio.Lock()
         self._pictures = completion.Pictures(options.encoding, options.detail)
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def notice(self) -> str:
         """What a person should know before the first request."""
-        plain = "" if self._local or self._url.startswith("https:") else " without encryption"
+        plain = "" if self._place.local or self._place.encrypted else " without encryption"
+        way = f" through the proxy {self._proxy.host}" if self._proxy else ""
         variable = self._options.api_key_env
         key = f", with the key in {variable}" if variable and os.environ.get(variable) else ""
-        return f"Photographs will be sent to {self._host}{plain}{key}."
+        fewer = f" {self._refused}" if self._refused else ""
+        return f"Photographs will be sent to {self._host}{way}{plain}{key}.{fewer}"
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return model, host, decoding parameters and encoding; nothing of the key, of timing or of load."""
+        """Return model, host, decoding parameters and encoding; nothing of keys, of timing or of load."""
         options = self._options
+        later = {"query": self._place.query, "headers": self._shown}  # absent from runs that set neither
         return {
             "kind": "openai",
             "model": self._model,
             "revision": options.revision,
             "host": options.label or self._host,
-            "path": "" if options.label else urlsplit(options.base_url).path.rstrip("/"),
+            "path": "" if options.label else self._place.path,
             "max_tokens": options.max_tokens,
-            "temperature": options.temperature,
+            "temperature": self._temperature,
             "seed": options.seed,
             "logprobs": options.logprobs,
             "detail": options.detail,
             "encoding": options.encoding,
-            "extra": options.extra,
-        }
+            "extra": self._extra,
+        } | {name: value for name, value in later.items() if value}
 
     async def __aenter__(self) -> Self:
         import aiohttp
 
+        self._proxy = endpoint.proxy(self._place)
         self._key = self._find_key()
-        if not self._key and self._options.api_key_env and self._url.startswith("https:"):
-            name = self._options.api_key_env
-            raise FatalObserverError(
-                "key",
-                f"No key for {self._host}: the environment variable {name} is empty. Set it, name another with "
-                "api_key_env, or set api_key_env = '' for a host that needs none.",
-            )
-        self._slots = asyncio.Semaphore(self._options.concurrency)
+        self._slots, self._probing = asyncio.Semaphore(self._options.concurrency), asyncio.Lock()
         self._pictures = completion.Pictures(self._options.encoding, self._options.detail)
-        self._resume_at = 0.0
+        self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
             timeout=aiohttp.ClientTimeout(total=self._options.timeout_s, sock_connect=self._options.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._key.header},
+            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._shown, **self._key.header},
         )
         return self
 
@@ -191,27 +163,139 @@ class OpenAI:
         Raises:
             FatalObserverError: no other query would be answered either.
         """
-        parts = await self._encode(query)
-        letters = flagmass.offers_letters(query.text)
-        attempts: list[Attempt] = []
-        counted = 0
+        call = _Call(query, await self._encode(query), flagmass.offers_letters(query.text))
+        counted, probed = 0, False
         while True:
-            async with self._slots:
-                await self._pause_over(query)
-                started = time.perf_counter()
-                outcome = await self._post(parts, letters, query.draw)
-                seconds = time.perf_counter() - started
-            if isinstance(outcome, Answer):
-                return Reply(replace(outcome, seconds=seconds), (*attempts, Attempt("ok", "", seconds)))
-            attempts.append(Attempt(outcome.kind, outcome.detail, seconds))
-            counted += outcome.fate != "free"
+            began = time.monotonic()
+            asked = self._candidates
+            outcome, attempt = await self._try(call, asked)
+            call.attempts.append(attempt)
+            if isinstance(outcome, Failure) and outcome.fate == "suspect":
+                if asked != self._candidates:
+                    outcome = replace(outcome, fate="free")
+                elif not probed and counted + 1 < self._options.retries:
+                    found = await self._ask_without(call, asked, began)
+                    outcome, probed, counted = found or outcome, found is not None, counted + (found is not None)
+            if isinstance(outcome, completion.Heard):
+                return Reply(outcome.answer, tuple(call.attempts))
             if outcome.fate == "fatal":
                 raise FatalObserverError(outcome.kind, outcome.detail)
-            self._expect_met(outcome, counted)
-            if outcome.fate == "never" or counted >= self._options.retries:
-                return Reply(None, tuple(attempts))
-            if outcome.fate == "again":
-                await self._back_off(outcome, query, counted)
+            if outcome.fate == "free":
+                continue
+            if not self._waits(outcome, began):
+                counted += 1
+                self._expect_met(outcome, counted)
+                if outcome.fate == "never" or counted >= self._options.retries:
+                    self._count_refusal(outcome)
+                    return Reply(None, tuple(call.attempts))
+            await self._back_off(outcome, query, len(call.attempts))
+
+    async def _try(self, call: _Call, candidates: int) -> tuple[completion.Heard | Failure, Attempt]:
+        """Make one attempt, when it is its turn, and return what came of it with its record."""
+        async with self._slots:
+            await self._pause_over(call.query)
+            started = time.perf_counter()
+            outcome = await self._post(call, candidates)
+            seconds = time.perf_counter() - started
+        if isinstance(outcome, Failure):
+            if not outcome.out:
+                self._back_again()
+            return outcome, Attempt(outcome.kind, outcome.detail, seconds)
+        self._back_again()
+        self._heard_at, self._answered = time.monotonic(), True
+        self._worked += candidates > 0 and candidates == self._candidates
+        answer = replace(outcome.answer, seconds=seconds)
+        return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
+
+    # --- log probabilities ---
+
+    async def _ask_without(self, call: _Call, asked: int, began: float) -> completion.Heard | Failure | None:
+        """Find out whether a question fails because log probabilities were asked for, and return what came of it.
+
+        It is asked without them, and once more with them: only where the first is answered and the second fails again
+        are they the reason, and no passing overload is taken for one. Where more questions have failed so than were
+        answered with them, fewer are asked for from then on; else this one alone goes without.
+
+        Returns:
+            None where nothing is known: somebody else has just found out, or the second attempt says something else.
+        """
+        async with self._probing:
+            if self._candidates != asked:
+                return Failure("logprobs-refused", "", "free")
+            if self._probed_at > began:
+                return None
+            plain, found = await self._try(call, 0)
+            self._probed_at = time.monotonic()
+            if isinstance(plain, Failure):
+                call.attempts.append(found)
+                return plain
+            while self._candidates:
+                asked = self._candidates
+                again, second = await self._try(call, asked)
+                if not (isinstance(again, Failure) and again.fate in ("suspect", "free")):
+                    what = "answered without log probabilities, to see whether they are why it failed"
+                    call.attempts += [Attempt("logprobs-probe", what, found.seconds), second]
+                    return again
+                call.attempts.append(replace(second, outcome="logprobs-refused"))
+                self._broken += 1
+                if self._broken <= self._worked:
+                    break
+                self._ask_for_fewer(asked, again.detail)
+            call.attempts.append(found)
+            return plain
+
+    def _ask_for_fewer(self, asked: int, why: str) -> None:
+        """Ask for 5 candidates where 20 are too many, then for none, and say so."""
+        if self._candidates != asked:
+            return
+        self._candidates, self._worked, self._broken = 5 if asked > 5 else 0, 0, 0
+        what = f"for {self._candidates} log probabilities at most" if self._candidates else "for no log probabilities"
+        missing = "" if self._candidates else ": answers have no p(yes)"
+        self._refused = f"It is asked {what}{missing} ({why.rstrip('.')})."
+        self.tell(f"{self.name}: {self._refused}")
+
+    # --- when nobody answers ---
+
+    def _waits(self, failure: Failure, began: float) -> bool:
+        """Say whether an attempt that failed counts for nothing, because the server is away and is waited for.
+
+        Raises:
+            FatalObserverError: it has been away too long.
+        """
+        patience = self._options.wait_for_server_s
+        patience = (OUTAGE if self._met else 0.0) if patience is None else patience
+        if not failure.out or patience == 0 or self._heard_at > began:
+            return False
+        now = time.monotonic()
+        self._out_since = began if self._out_since is None else self._out_since
+        away = now - self._out_since
+        if away >= patience:
+            if failure.kind == "connection":  # somebody is there; perhaps this question alone breaks the connection
+                self._out_since = None
+                return False
+            self._expect_met(failure, self._options.retries)
+            kept = "What was answered is kept: run the same command again when it is back."
+            why = self._key.scrub(failure.detail, 150)
+            raise FatalObserverError(failure.kind, f"{self._host} has been away for {spoken(away)}: {why} {kept}")
+        if not self._out_told and away >= UNSAID:
+            self._out_told = True
+            self.tell(f"{self._host} does not answer: {failure.detail} Waiting for it, {spoken(patience)} at most.")
+        return True
+
+    def _back_again(self) -> None:
+        """Note that the server is there."""
+        if self._out_told and self._out_since is not None:
+            self.tell(f"{self._host} is back after {spoken(time.monotonic() - self._out_since)}.")
+        self._out_since, self._out_told = None, False
+
+    def _count_refusal(self, failure: Failure) -> None:
+        """Raise if one question after the other is refused and none was ever answered: the next would be too."""
+        if failure.fate == "never" and not self._answered:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                raise FatalObserverError(
+                    failure.kind, f"{self._refusals} questions, and none answered. {failure.detail}"
+                )
 
     async def _encode(self, query: Query) -> tuple[bytes, ...]:
         """Return the content list of the message, as pieces of JSON."""
@@ -225,117 +309,125 @@ class OpenAI:
                 pieces.append(await self._pictures.get(part))
         return tuple(pieces)
 
-    def _head(self, draw: int) -> bytes:
+    def _head(self, draw: int, candidates: int) -> bytes:
         """Return the request body up to the content list."""
         options = self._options
         fields: dict[str, Any] = {"model": self._model, options.max_tokens_name: options.max_tokens}
-        if options.temperature is not None:
-            fields["temperature"] = options.temperature
+        if self._temperature is not None:
+            fields["temperature"] = self._temperature
         if options.seed is not None:
             fields["seed"] = options.seed + draw
-        if self._candidates:
-            fields |= {"logprobs": True, "top_logprobs": self._candidates}
-        opening = orjson.dumps({**options.extra, **fields})
+        if candidates:
+            fields |= {"logprobs": True, "top_logprobs": candidates}
+        opening = orjson.dumps({**self._extra, **fields})
         return opening[:-1] + b',"messages":[{"role":"user","content":['
 
-    async def _post(self, parts: tuple[bytes, ...], letters: bool, draw: int) -> Answer | _Failure:
-        """Make one attempt."""
+    async def _post(self, call: _Call, candidates: int) -> completion.Heard | Failure:
+        """Send one request and say what came back."""
         import aiohttp
         from yarl import URL
 
         if self._session is None:
             raise InputError(f"{self.name} is closed. Ask inside 'async with observer:'.")
-        asked, body, url = self._candidates, (self._head(draw), *parts, b"]}]}"), URL(self._url)
+        body, url = (self._head(call.query.draw, candidates), *call.parts, b"]}]}"), URL(self._place.url)
         length = {"Content-Length": str(sum(map(len, body)))}
+        way: dict[str, Any] = {}
+        if self._proxy is not None:
+            login = self._proxy.login
+            way = {"proxy": self._proxy.url, "proxy_auth": aiohttp.BasicAuth(*login, "utf-8") if login else None}
         try:
             for _ in range(1 + HOPS):
-                post = self._session.post(url, data=_stream(body), headers=length, allow_redirects=False)
+                post = self._session.post(url, data=_stream(body), headers=length, allow_redirects=False, **way)
                 async with post as response:
                     data = await _read_all(response)
                 self._met = True
                 if not 300 <= response.status < 400:
-                    return self._sort(response.status, response.headers, data, asked, letters)
+                    return self._sort(response.status, response.headers, data, candidates, call.letters)
                 target = url.join(URL(response.headers.get("Location", "")))
-                if response.status not in (307, 308) or target.origin() != url.origin():
+                if response.status not in (307, 308) or not target.absolute or target.origin() != url.origin():
                     return self._redirected(response.status, target)
                 url = target
             return self._redirected(response.status, url)
-        except TimeoutError as error:
-            return self._fail("timeout", str(error) or f"no reply within {self._options.timeout_s:g} s")
+        except aiohttp.ConnectionTimeoutError:
+            within = f"{self._host} takes no connection within {self._options.connect_timeout_s:g} s."
+            return self._fail("unreachable", within, out=True)
+        except TimeoutError:
+            return self._fail("timeout", f"{self._host} gave no reply within {self._options.timeout_s:g} s.")
         except aiohttp.ClientConnectorCertificateError as error:
             advice = "Correct base_url, or install the certificate of the host's authority."
             return self._fail("certificate", f"{self._host} is not trusted: {error}. {advice}", "fatal")
         except aiohttp.ClientConnectorError as error:
-            return self._fail("unreachable", str(error))
+            return self._fail("unreachable", f"{error}.", out=True)
+        except aiohttp.ClientHttpProxyError as error:
+            return self._refused_by_proxy(error.status, error.message)
         except aiohttp.ClientResponseError as error:
-            return self._fail("malformed", f"no HTTP: {error.message}")
+            return self._fail("malformed", f"{self._host} speaks no HTTP: {error.message}.")
         except (aiohttp.ClientError, OSError) as error:
-            return self._fail("connection", str(error) or type(error).__name__)
+            what = f"{self._host} broke the connection: {str(error) or type(error).__name__}."
+            return self._fail("connection", what, out=True)
         except ValueError as error:  # a Location that is no URL, a reply without end
-            return self._fail("malformed", str(error))
+            return self._fail("malformed", f"{self._host}: {error}.")
 
-    def _fail(self, kind: str, detail: str, fate: _Fate = "again", after: float | None = None) -> _Failure:
-        return _Failure(kind, self._key.scrub(detail), fate, after)
+    def _fail(self, kind: str, detail: str, fate: Fate = "again", out: bool = False) -> Failure:
+        return Failure(kind, self._key.scrub(detail), fate, out=out)
 
-    def _redirected(self, status: int, target: "URL") -> _Failure:
-        where = f"{target.scheme}://{target.host}:{target.port}"
+    def _redirected(self, status: int, target: "URL") -> Failure:
+        where = f"{target.scheme}://{target.host}:{target.port}" if target.absolute else "what is no web address"
         detail = f"{self._host} redirects ({status}) to {where}, and photographs and key do not follow."
-        return self._fail("redirect", f"{detail} If you trust that host, name it in base_url.", "fatal")
+        return self._fail("redirect", f"{detail} If you trust that address, name it in base_url.", "fatal")
 
-    def _expect_met(self, last: _Failure, counted: int) -> None:
+    def _refused_by_proxy(self, status: int, message: str) -> Failure:
+        proxy = self._proxy.host if self._proxy else "of the environment"
+        what = f"The proxy {proxy} opens no way to {self._host} ({status} {message})."
+        if status not in (403, 407):
+            return self._fail("unreachable", what, out=True)
+        advice = "Put user and password into its URL, or add the host to NO_PROXY."
+        return self._fail("proxy", f"{what} {advice}", "fatal")
+
+    def _expect_met(self, last: Failure, counted: int) -> None:
         """Raise if two attempts did not even connect, and none ever did: waiting longer would start no server."""
         if last.kind == "unreachable" and not self._met and counted >= min(2, self._options.retries):
             told = f"Nothing answers at {self._host}. Start the server, or correct base_url. {last.detail}"
             raise FatalObserverError("unreachable", self._key.scrub(told))
 
     def _sort(
-        self, status: int, headers: Mapping[str, str], data: bytes, asked: int, letters: bool
-    ) -> Answer | _Failure:
-        """Turn a response into an answer or a failure with its fate."""
+        self, status: int, headers: Mapping[str, str], data: bytes, candidates: int, letters: bool
+    ) -> completion.Heard | Failure:
+        """Turn a response into an answer or a failure with its fate; no secret that a server says back gets further."""
         if 200 <= status < 300:
             read = completion.read(data, letters)
-            if isinstance(read, Answer):
-                return read
+            if isinstance(read, completion.Heard):
+                return self._clean(read)
             if not read.status:
-                return self._fail(read.kind, read.detail)
+                lasting = read.lasting and not self.sampled
+                return self._fail(read.kind, read.detail, "never" if lasting else "again")
             status = read.status
-        complaint = completion.complaint(data)
-        if asked and status in (400, 403, 422) and complaint.about_logprobs:
-            if self._candidates == asked:
-                self._candidates = 5 if asked > 5 else 0
-            return self._fail("logprobs-refused", complaint.message, "free")
-        if status in (400, 403, 451) and complaint.filtered:
-            return Answer("", finish="content_filter")
-        if fatal := self._fatal(status, complaint):
-            return fatal
-        if status < 500 and status not in (408, 409, 425, 429):
-            return self._fail("rejected", f"{status}: {complaint.message}", "never")
-        kind = {429: "rate-limited", 503: "overloaded", 529: "overloaded"}.get(status, "server-error")
-        return self._fail(kind, f"{status}: {complaint.message}", "again", completion.wait_asked(headers))
+        said = complaint.read(data)
+        if status in (400, 403, 422, 451) and said.filtered:
+            return completion.Heard(Answer("", finish="content_filter"))
+        options = self._options
+        asked = complaint.Asked(
+            self._host, self._model, options.api_key_env, options.max_tokens, options.max_tokens_name,
+            max(complaint.LONG, options.longest_wait_s), candidates, self._answered,
+        )  # fmt: skip
+        said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
+        failure = complaint.judge(status, headers, said, asked)
+        failure = replace(failure, detail=self._key.scrub(failure.detail))
+        if failure.kind == "logprobs-refused":
+            self._ask_for_fewer(candidates, failure.detail)
+        return failure
 
-    def _fatal(self, status: int, complaint: completion.Complaint) -> _Failure | None:
-        """Return a failure that every other query would share, with what to do about it."""
-        message = self._key.scrub(complaint.message, 120)
-        if status == 401:
-            variable = self._options.api_key_env or "the variable that api_key_env names"
-            kind, what = "key", f"refuses the key (401): {message}. Set {variable} to a valid one."
-        elif status == 402 or complaint.unpaid:
-            kind, what = "payment", f"wants payment ({status}): {message}. Add credit and start again."
-        elif status == 403:
-            kind, what = "forbidden", f"forbids the request (403): {message}. Check what the key may do."
-        elif status in (404, 405, 410):
-            kind, what = "not-found", f"does not know model {self._model!r} or this path ({status}): {message}."
-            what += " Check the model's name and base_url."
-        elif status in (400, 415, 422, 501) and complaint.unsupported:
-            kind, what = "unsupported", f"takes no such requests ({status}): {message}."
-            what += " Change the option it names, or the model."
-        else:
-            return None
-        return self._fail(kind, f"{self._host} {what}", "fatal")
+    def _clean(self, heard: completion.Heard) -> completion.Heard:
+        answer, hide = heard.answer, self._key.hide
+        model = " ".join(hide(answer.model)[:200].split())
+        return completion.Heard(
+            replace(answer, text=hide(answer.text), model=model), self._key.scrub(heard.system, SYSTEM)
+        )
 
-    async def _back_off(self, failure: _Failure, query: Query, counted: int) -> None:
+    async def _back_off(self, failure: Failure, query: Query, counted: int) -> None:
         """Sleep before the next attempt; where the server named a time, no other request starts before it."""
         jitter, longest = self._jitter(query, counted), self._options.longest_wait_s
+        longest = min(POLL, longest) if self._out_since is not None else longest
         if failure.after is None:
             pause = self._options.backoff_s * 2 ** min(counted - 1, 16) * (0.5 + jitter)
         else:
@@ -354,10 +446,39 @@ class OpenAI:
         return ident.seed("back-off", self._model, query.key(""), counted) / 2**128
 
     def _find_key(self) -> Key:
-        key = Key(os.environ.get(self._options.api_key_env, "").strip() if self._options.api_key_env else "")
+        """Return key and secret headers, as the environment has them now.
+
+        Raises:
+            FatalObserverError: one is missing, cannot be sent, could be read by a proxy, or stands in a setting.
+        """
+        variable, host = self._options.api_key_env, self._host
+        named = {name: value.removeprefix(FROM) for name, value in self._headers.items() if value.startswith(FROM)}
+        key = Key(  # in no variable of its own: a traceback would show it
+            os.environ.get(variable, "").strip() if variable else "",
+            {name: os.environ.get(one, "").strip() for name, one in named.items()},
+            (self._proxy.login if self._proxy else None) or (),
+        )
         if not key.sendable:
-            name = self._options.api_key_env
-            raise FatalObserverError("key", f"{name} holds blanks or characters no key has. Set it again.")
+            raise FatalObserverError("key", f"{variable} holds blanks or characters no key has. Set it again.")
+        for name in key.faults:
+            what = f"{named[name]}, for the header {name}, is empty or holds characters no header can carry. Set it."
+            raise FatalObserverError("key", f"{host}: the variable {what}")
+        if not key and variable and self._place.encrypted:
+            raise FatalObserverError(
+                "key",
+                f"No key for {host}: the environment variable {variable} is empty. Set it, name another with "
+                "api_key_env, or set api_key_env = '' for a host that needs none.",
+            )
+        if key and self._proxy and not self._place.encrypted:
+            raise FatalObserverError(
+                "proxy",
+                f"The proxy {self._proxy.host} would read the key for {host}, which goes without encryption. Use "
+                "https://, add the host to NO_PROXY, or set api_key_env = '' where it needs no key.",
+            )
+        if key.stands_in(orjson.dumps(dict(self.fingerprint())).decode()):
+            raise FatalObserverError(
+                "key", f"The key for {host} stands in a setting, which runs keep. Take it out there."
+            )
         return key
 
 

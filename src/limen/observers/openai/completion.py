@@ -3,12 +3,8 @@
 import asyncio
 import base64
 import math
-import re
-import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +12,7 @@ import orjson
 
 from limen import flagmass, image
 from limen.image import Picture
+from limen.observers.openai import lenient
 from limen.trial import Answer
 
 KEPT_BYTES = 256 * 2**20  # of encoded pictures: the references of 256 series in flight at 512x384
@@ -23,18 +20,28 @@ MEANT = 8  # positions searched for the flag: "<", blanks and markup may come be
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer, and what the server calls the system that gave it ("" where it does not say); neither is scrubbed."""
+
+    answer: Answer
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why a reply is no answer, although its status says so.
 
     Attributes:
-        kind: "malformed", "empty" or "server-error".
-        detail: one line, not yet scrubbed.
+        kind: "malformed", "empty", "broken-off", "cut-off", "thought" or "server-error".
+        detail: a sentence that stands alone, not yet scrubbed; "" where `status` says more.
         status: of the error that the reply holds instead of an answer; 0 where it holds none.
+        lasting: whether the same would come again.
     """
 
     kind: str
     detail: str
     status: int = 0
+    lasting: bool = False
 
 
 class Pictures:
@@ -77,12 +84,17 @@ class Pictures:
 class _Message(msgspec.Struct):
     content: Any = None
     refusal: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    reasoning_details: Any = None
+    thinking: Any = None
 
 
 class _Choice(msgspec.Struct):
     message: _Message | None = None
     finish_reason: Any = None
     logprobs: msgspec.Raw = msgspec.Raw(b"null")
+    error: Any = None
 
 
 class _Body(msgspec.Struct):
@@ -90,6 +102,7 @@ class _Body(msgspec.Struct):
     model: Any = None
     usage: Any = None
     error: Any = None
+    system_fingerprint: Any = None
 
 
 class _Token(msgspec.Struct):
@@ -112,10 +125,31 @@ _decode_positions = msgspec.json.Decoder(_Positions | None).decode
 _decode_position = msgspec.json.Decoder(_Position).decode
 
 
-def read(data: bytes, letters: bool) -> Answer | Trouble:
+# Why generations end, in the words of the servers and services known to us. These alone are answers: a word that is
+# not here may stand for a server that lost its model half way through.
+_BY_ITSELF = ("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete")
+_BY_LENGTH = (
+    "length", "max_tokens", "model_length", "max_output_tokens",
+    "model_context_window_exceeded",
+)  # fmt: skip
+_BY_FILTER = (
+    "content_filter", "content_filtered", "safety", "refusal", "recitation", "prohibited_content", "blocklist", "spii",
+    "sensitive", "image_safety", "error_toxic", "guardrail_intervened",
+)  # fmt: skip
+ENDINGS = {word: name for name, words in (("stop", _BY_ITSELF), ("length", _BY_LENGTH), ("content_filter", _BY_FILTER))
+           for word in words}  # fmt: skip
+_TOOLS = ("tool_calls", "tool_call", "tool_use", "function_call")
+_LESS_THOUGHT = (
+    'Set -O extra={"reasoning_effort":"none"} or {"chat_template_kwargs":{"enable_thinking":false}}, or start the '
+    "server without its reasoning parser"
+)
+
+
+def read(data: bytes, letters: bool) -> Heard | Trouble:
     """Read the body of a reply that claims success.
 
-    A refusal, a filtered and a cut-off answer are answers; only what says nothing at all is not.
+    A generation that ended by itself, by its length or by a filter is an answer, whatever it says. One that ended for
+    another reason is not, nor is an empty one, unless the model itself had nothing to say.
 
     Args:
         data: the body.
@@ -124,131 +158,122 @@ def read(data: bytes, letters: bool) -> Answer | Trouble:
     try:
         body = _decode_body(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Trouble("malformed", "HTML instead of JSON" if _is_page(data) else f"broken JSON: {error}")
-    if body.error and not body.choices:
-        code = body.error.get("code") if isinstance(body.error, dict) else None
-        return Trouble("server-error", "", code if isinstance(code, int) and 400 <= code < 600 else 500)
-    if not body.choices or body.choices[0].message is None:
-        return Trouble("empty", "a reply without choices")
-    choice, message = body.choices[0], body.choices[0].message
-    finish = choice.finish_reason if isinstance(choice.finish_reason, str) else ""
-    if finish == "error":
-        return Trouble("server-error", "the answer ended in an error")
-    text = _text(message.content)
-    if not text and isinstance(message.refusal, str) and message.refusal:
-        text, finish = message.refusal, "content_filter"
-    if text is None and finish not in ("length", "content_filter"):
-        return Trouble("empty", f"content is null (finish {finish or 'not given'})")
+        try:
+            body = _decode_body(lenient.repaired(data))
+        except (ValueError, RecursionError):
+            return Trouble("malformed", _unlike(data, error))
+    choice = body.choices[0] if body.choices else None
+    failed = body.error or (choice and choice.error)
+    if failed:
+        code = failed.get("code") if isinstance(failed, dict) else None
+        return Trouble("server-error", "", code if type(code) is int and 400 <= code < 600 else 500)
+    if choice is None or choice.message is None:
+        return Trouble("empty", "The reply holds no choices, or one without a message.")
+    said, thought = _parts(choice.message)
+    finish = _ending(choice.finish_reason)
+    told = "" if choice.finish_reason is None else str(choice.finish_reason)[:60]
+    if not said and isinstance(choice.message.refusal, str) and choice.message.refusal:
+        said, finish = choice.message.refusal, "content_filter"
+    if finish is None:
+        return _broken_off(told)
+    if (
+        not (said and said.strip())
+        and finish != "content_filter"
+        and (missing := _silence(said, thought, finish, told))
+    ):
+        return missing
     p_yes, p_neither = _flag_mass(choice.logprobs, letters) or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    tokens_in, tokens_out = (n if isinstance(n, int) and 0 <= n < 2**53 else None for n in tokens)
+    tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**53 else None for n in tokens)
     name = body.model if isinstance(body.model, str) else ""
-    return Answer(text or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name)
+    system = body.system_fingerprint if isinstance(body.system_fingerprint, str) else ""
+    finish = finish if told or finish != "stop" else ""
+    return Heard(Answer(said or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name), system)
 
 
-_FILTERED = re.compile(
-    r"content_filter|content_policy|data_inspection_failed|responsibleai|moderation_blocked|flagged_input"
-)
-_UNPAID = re.compile(r"insufficient_quota|insufficient balance|credit balance|billing_hard_limit")
-_UNSUPPORTED = re.compile(
-    r"unsupported (parameter|value|field|argument|content|message)|(un(known|recognized|expected)|invalid) "
-    r"(request )?(parameter|field|argument)|extra_forbidden|extra inputs|not (a )?multimodal|vision is not"
-    r"|(does not|doesn't|do not|not) support|at most [01] image"
-)
+def _ending(reason: object) -> str | None:
+    """Return why a generation ended: "stop" (also where nothing is said), "length", "content_filter"; else None."""
+    if isinstance(reason, dict):  # {"type": "stop", "matched": 2}
+        reason = reason.get("type", reason)
+    if reason is None:
+        return "stop"
+    word = reason.strip().lower() if isinstance(reason, str) else "?"
+    return ENDINGS.get(word) or ENDINGS.get(word.partition(":")[0])  # "content_filter: PROHIBITED_CONTENT"
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """What an error body says.
-
-    Attributes:
-        message: for a person; not yet scrubbed.
-        whole: message, code, type and parameter, in lower case.
-        code: code and type alone, in lower case.
-    """
-
-    message: str
-    whole: str
-    code: str = ""
-
-    @property
-    def about_logprobs(self) -> bool:
-        """Whether the service will not give log probabilities, or not so many."""
-        return "logprob" in self.whole
-
-    @property
-    def filtered(self) -> bool:
-        """Whether a content filter refused to answer: an answer of its kind."""
-        return _FILTERED.search(self.code) is not None
-
-    @property
-    def unpaid(self) -> bool:
-        """Whether there is no credit left, which waiting does not mend."""
-        return _UNPAID.search(self.whole) is not None
-
-    @property
-    def unsupported(self) -> bool:
-        """Whether requests of this shape are refused, whatever the pictures."""
-        return _UNSUPPORTED.search(self.whole) is not None
+def _broken_off(told: str) -> Trouble:
+    """Return why a generation that ended for another reason is no answer."""
+    word = told.strip().lower()
+    if word == "error":
+        return Trouble("server-error", "The answer ended in an error of the server (finish reason 'error').")
+    what = f"The generation did not end by itself, by its length or by a filter, but with {told!r}."
+    if word in _TOOLS:
+        what += " No tool was offered: start the server without its tool-call parser (vLLM: --enable-auto-tool-choice)."
+    return Trouble("broken-off", what)
 
 
-def complaint(data: bytes) -> Complaint:
-    """Read an error body, in any of the forms servers use."""
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        message = "HTML instead of JSON" if _is_page(data) else data.decode(errors="replace") or "no reason given"
-        return Complaint(message, message.lower())
-    error: Any = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        message = error if isinstance(error, str) else orjson.dumps(error).decode()
-        return Complaint(message, message.lower())
-    message = _sentence(error.get("message") or error.get("detail") or "no reason given")
-    marks = (error.get(name) for name in ("code", "type", "param"))
-    told = error.get("metadata")
-    code = " ".join(str(error.get(name) or "") for name in ("code", "type")).lower()
-    code += " flagged_input" * (isinstance(told, dict) and "flagged_input" in told)
-    return Complaint(message, " ".join([*(str(mark) for mark in marks if mark), message]).lower(), code)
-
-
-def _sentence(said: object) -> str:
-    """Return a message as text; of a list of faults their places and words, never the request they quote."""
-    if isinstance(said, list) and all(isinstance(one, dict) for one in said):
-        return "; ".join(f"{_place(one.get('loc'))}: {one.get('msg', '')} ({one.get('type', '')})" for one in said)
-    return said if isinstance(said, str) else orjson.dumps(said).decode()
-
-
-def _place(where: object) -> str:
-    return ".".join(map(str, where)) if isinstance(where, list) else str(where or "")
-
-
-def wait_asked(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a server asks to wait: retry-after-ms, or Retry-After as seconds or HTTP date."""
-    for name, unit in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - time.time()
-            except (ValueError, OverflowError, OSError):
-                continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
+def _silence(said: str | None, thought: bool, finish: str, told: str) -> Trouble | None:
+    """Return why there is no text to read; None where the model itself ended without one."""
+    if thought:
+        cut = (
+            "and length ended it: set -O max_tokens=N to more, or keep it short."
+            if finish == "length"
+            else "none is left."
+        )
+        return Trouble("thought", f"All text went to the reasoning field, {cut} {_LESS_THOUGHT}.", lasting=True)
+    if finish == "length":
+        what = (
+            "No text came before the length limit: thought that is not shown may have taken it. Set -O max_tokens=N to"
+        )
+        return Trouble(
+            "cut-off",
+            f'{what} more (4096, say), or keep thought short: -O extra={{"reasoning_effort":"none"}}.',
+            lasting=True,
+        )
+    if said is None or not told:
+        return Trouble("empty", f"The reply holds no text (finish reason {told or 'not given'}).")
     return None
 
 
-def _is_page(data: bytes) -> bool:
-    return data.lstrip()[:1] == b"<"
+def _unlike(data: bytes, error: Exception) -> str:
+    """Say what a body is that is no JSON."""
+    if data.lstrip()[:1] == b"<":
+        return "The reply is HTML instead of JSON: base_url may name a web page, or a gateway has lost its server."
+    if data.lstrip().startswith((b"data:", b"event:", b":")):
+        return "The reply is a stream of events, though one whole reply was asked for."
+    return f"The reply is broken JSON: {error}."
 
 
-def _text(content: object) -> str | None:
-    """Return a message's content, also where it comes as a list of parts; None where there is none."""
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return content if isinstance(content, str) else None
+def _parts(message: _Message) -> tuple[str | None, bool]:
+    """Return a message's text, whole or in parts (None where there is none), and whether there is thought."""
+    content, thought = (
+        message.content,
+        _any_text([message.reasoning, message.reasoning_content, message.reasoning_details, message.thinking], 0),
+    )
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        return (content if isinstance(content, str) else None), thought
+    texts = []
+    for part in content:
+        kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else ("text", part)
+        if kind in (None, "text", "output_text"):
+            texts += [text] if isinstance(text, str) else []
+        elif kind == "refusal" and isinstance(part, dict) and isinstance(part.get("refusal"), str):
+            texts.append(part["refusal"])
+        else:
+            thought = thought or _any_text(part, 0)
+    return "".join(texts), thought
+
+
+def _any_text(value: object, depth: int) -> bool:
+    """Say whether there is any text in what a reasoning field holds: a text, or a list of parts."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    if isinstance(value, dict):
+        value = [value.get(name) for name in ("text", "thinking", "reasoning", "summary", "content", "data")]
+    return isinstance(value, list) and depth < 6 and any(_any_text(one, depth + 1) for one in value)
 
 
 def _flag_mass(logprobs: msgspec.Raw, letters: bool) -> tuple[float, float] | None:
@@ -256,7 +281,7 @@ def _flag_mass(logprobs: msgspec.Raw, letters: bool) -> tuple[float, float] | No
     try:
         held = _decode_positions(logprobs)
         positions = [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     place = flagmass.flag_position(one.token for one in positions)
     if place is None or len(positions[place].top_logprobs or ()) < 2:

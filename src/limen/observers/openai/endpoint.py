@@ -1,31 +1,117 @@
-"""Where requests go: `base_url` taken apart."""
+"""Where requests go: `base_url` taken apart, and the proxy of the environment on the way."""
 
 import ipaddress
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from limen.errors import InputError
+from limen.errors import FatalObserverError, InputError
+from limen.observers.openai.secret import secret_place
+
+_RIGHT = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
 
 
-def find(base_url: str) -> tuple[str, str, bool]:
-    """Return the URL of the chat endpoint, its host, and whether that is this machine."""
-    right = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A chat endpoint.
+
+    Attributes:
+        url: of the endpoint itself, with its query.
+        host: with its port, where one is given.
+        path: of `base_url`, without a slash at its end.
+        query: what stands after the question mark, in order of names; "" for most.
+        local: whether it is this machine.
+    """
+
+    url: str
+    host: str
+    path: str
+    query: str
+    local: bool
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody on the way can read what is sent."""
+        return self.url.startswith("https:")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that the environment names; its user and password show themselves to nobody.
+
+    Attributes:
+        url: without user and password.
+        login: user and password, where it asks for them.
+    """
+
+    url: str
+    login: tuple[str, str] | None = None
+
+    @property
+    def host(self) -> str:
+        """Its host with its port."""
+        return urlsplit(self.url).netloc
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.url!r})"
+
+
+def find(base_url: str) -> Place:
+    """Return where the endpoint is.
+
+    Raises:
+        InputError: it is no web address, or holds credentials.
+    """
     try:
         split = urlsplit(base_url.strip())
         port, host = split.port, split.hostname or ""
     except ValueError:
-        raise InputError(f"Observer 'openai': base_url is no URL. {right}") from None
-    if "@" in split.netloc or split.query or split.fragment:
+        raise InputError(f"Observer 'openai': base_url is no URL. {_RIGHT}") from None
+    query = sorted(parse_qsl(split.query, keep_blank_values=True))
+    if "@" in split.netloc or split.fragment or secret_place("", split.path) or secret_place("query", dict(query)):
         raise InputError(
-            f"Observer 'openai': base_url holds credentials or a query. {right} The key belongs into the "
-            "environment variable that api_key_env names."
+            f"Observer 'openai': base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs into "
+            "the environment variable that api_key_env names, or into a header: "
+            """headers = {"api-key" = "env:NAME"}. A query may stand there (?api-version=2024-10-21)."""
         )
     if split.scheme not in ("http", "https") or not host:
-        raise InputError(f"Observer 'openai': base_url {base_url!r} is no web address. {right}")
+        raise InputError(f"Observer 'openai': base_url {base_url!r} is no web address. {_RIGHT}")
     path = split.path.rstrip("/").removesuffix("/chat/completions")
-    url = f"{split.scheme}://{split.netloc}{path}/chat/completions"
+    asked = urlencode(query)
+    url = f"{split.scheme}://{split.netloc}{path}/chat/completions{'?' * bool(asked)}{asked}"
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
     bare = f"[{host}]" if ":" in host else host
-    return url, f"{bare}:{port}" if port else bare, local
+    return Place(url, f"{bare}:{port}" if port else bare, split.path.rstrip("/"), asked, local)
+
+
+def proxy(place: Place) -> Proxy | None:
+    """Return the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say leads to the endpoint, if any.
+
+    This machine is never asked for by way of another.
+
+    Raises:
+        FatalObserverError: it is of a kind that cannot be used.
+    """
+    from urllib.request import getproxies_environment, proxy_bypass
+
+    split = urlsplit(place.url)
+    if place.local or proxy_bypass(split.netloc):
+        return None
+    known = getproxies_environment()
+    given = known.get(split.scheme) or known.get("all") or ""
+    if not given:
+        return None
+    variable = f"{split.scheme.upper()}_PROXY" if known.get(split.scheme) else "ALL_PROXY"
+    advice = f"Set {variable} to http://HOST:PORT, or add {split.hostname} to NO_PROXY."
+    try:
+        way = urlsplit(given if "://" in given else f"http://{given}")
+        port = f":{way.port}" if way.port else ""
+    except ValueError:
+        raise FatalObserverError("proxy", f"{variable} is no URL. {advice}") from None
+    if way.scheme not in ("http", "https") or not way.hostname:
+        raise FatalObserverError("proxy", f"{variable} names a proxy that limen cannot use ({way.scheme}). {advice}")
+    host = f"[{way.hostname}]" if ":" in way.hostname else way.hostname
+    login = (unquote(way.username or ""), unquote(way.password or "")) if "@" in way.netloc else None
+    return Proxy(f"{way.scheme}://{host}{port}", login)
