@@ -108,9 +108,9 @@ def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
             picture = Pillow.open(io.BytesIO(data), formats=(kind,))
             _refuse(picture, facts, smallest)
             own = _profile(picture, facts)
-            flat = ImageOps.exif_transpose(picture)
-            flat = flat.convert("L" if flat.mode in {"1", "L", "LA", "La"} else "RGB")
-            return np.array((colour.to_srgb(flat, own) if own is not None else flat).convert("RGB"))
+            ImageOps.exif_transpose(picture, in_place=True)
+            flat = _in_mode(picture, "L" if picture.mode in {"1", "L", "LA", "La"} else "RGB")
+            return np.array(_in_mode(colour.to_srgb(flat, own) if own is not None else flat, "RGB"))
     except UnidentifiedImageError:
         raise InputError(f"{name}: is broken or cut short (no header). Fetch or export it again.") from None
     except Pillow.DecompressionBombError:
@@ -124,6 +124,11 @@ def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
         if "MAX_TEXT" in cause:  # Pillow's bounds of what a PNG's chunks unpack to: 1 MB each, 64 MB together
             raise InputError(f"{name}: has text or a profile that unpacks to over 1 MB. Save it without.") from None
         raise InputError(f"{name}: is broken or cut short ({cause}). Fetch or export it again.") from None
+
+
+def _in_mode(picture: Pillow.Image, mode: str) -> Pillow.Image:
+    """Convert where it is needed: Pillow copies a picture that is in the mode already, 4 bytes a pixel."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _refuse_early(facts: container.Facts, smallest: int) -> None:

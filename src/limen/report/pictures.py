@@ -4,6 +4,7 @@ import base64
 import functools
 import importlib.util
 import io
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as Pillow
 
+from limen import container, ident, scene
 from limen import distortion as distortions
-from limen import ident, scene
 from limen.analysis import Outcome, Status
 from limen.distortion import Distortion
 from limen.errors import InputError
@@ -26,6 +27,8 @@ SIDE = 240  # px: larger pictures are scaled down to it
 SHOWN = 200  # px: the longest side on the page
 HARD = 128  # px: up to here every pixel is shown as it is, enlarged
 MOST = 5_500_000  # bytes of pictures in one page
+LARGEST = 26_000_000  # pixels of a reference whose stimuli a page draws: blur takes 50 bytes for each
+CACHED = 16_000_000  # pixels of stimuli kept while a series is looked at, in 16 pictures at most
 _PAIR = "The two pictures of this pair were not kept in the run: they are in the data set it came from."
 _NOT_KEPT = {
     "image": "The reference was not kept in the run, so its stimuli cannot be drawn again.",
@@ -95,12 +98,21 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
+    _, facts = container.look(data)
+    pixels = math.prod(facts.size or (1, 1))
+    if pixels > LARGEST:
+        raise InputError(
+            f"The reference has {pixels / 1e6:.0f} megapixels; pages draw stimuli of up to {LARGEST / 1e6:.0f}. limen "
+            "render draws them from the photograph."
+        )
     kept = decode(data, "the kept reference")
     of = (kept,) if kind.of == "image" else np.array_split(kept, 2)  # a pair is one picture, the second below the first
     digests = [digest(one) for one in of]
     if row.picture != (digests[0] if kind.of == "image" else ident.digest(digests)):
         raise InputError("The picture kept in the run is not the one that was measured (its digest differs).")
-    return functools.lru_cache(maxsize=16)(kind.render(kept if kind.of == "image" else of, row.key))
+    return functools.lru_cache(maxsize=max(1, min(16, CACHED // pixels)))(
+        kind.render(kept if kind.of == "image" else of, row.key)
+    )
 
 
 def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:
