@@ -19,6 +19,7 @@ from PIL import ImageCms
 from limen import container, image
 from limen.errors import InputError
 from limen.report import feature_wing
+from limen.source import collect
 
 HOUSE = Path(image.__file__).parent
 WIDE, HIGH = 64, 48
@@ -499,6 +500,9 @@ def test_a_directory_that_follows_itself_ends() -> None:
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
+    for kind in ("webdataset", "parquet", "mcl-jci", "konjnd"):
+        with pytest.raises(InputError, match="is a pipe or a device, no file or folder"):
+            collect([f"{kind}={tmp_path / 'pipe.png'}"])
     for path in (tmp_path / "pipe.png", Path("/dev/zero")):
         with pytest.raises(InputError, match="is a pipe or a device, no file"):
             image.load(path)

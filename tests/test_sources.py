@@ -174,6 +174,11 @@ def test_linked_folders_are_read_once_and_circles_are_cut(tmp_path: Path) -> Non
     found = collect([place])
     assert [reference.name for reference in found.references] == ["own/b.png", "z.png", "a/d.png", "a/deep/c.png"]
     assert found.refused == ()
+    third = tmp_path / "third"
+    write(third, "e.png", "e")
+    (other / "0").symlink_to(third)  # sorts before the link it is found by
+    assert names(place)[2:] == ["a/0/e.png", "a/d.png", "a/deep/c.png"]
+    (other / "0").unlink()
     (place / "up").symlink_to(tmp_path)
     (line,) = collect([place]).refused
     assert line.startswith("up: is a link to a folder above it")

@@ -91,9 +91,10 @@ def walk(place: Path, follow: bool = True) -> Walk:
         place: a folder, hidden or not.
         follow: whether links to folders outside it are followed; else they are named.
     """
-    found, links, known = Walk(), list[Path](), set[object]()
-    _read(place, place, found, found.files, links, known)
-    for link in links:  # grows while linked folders are read
+    found, known = Walk(), set[object]()
+    links = sorted(_read(place, place, found, found.files, known))
+    while links:
+        link = links.pop(0)
         name = _name(link, place)
         if _identity(link) in known:
             continue
@@ -102,9 +103,10 @@ def walk(place: Path, follow: bool = True) -> Walk:
         elif not follow:
             found.lines.append(f"{name}: is a link that leaves the data set's folder. Put the files themselves there.")
         else:
-            _read(link, place, found, found.linked, links, known)
+            links += sorted(_read(link, place, found, found.linked, known))
     found.files.sort()
     found.linked.sort()
+    found.lines.sort()
     if len(found.lost) == 1:
         found.lines.append(f"{found.lost[0]}: is a link that leads nowhere. Mend or remove it.")
     elif found.lost:
@@ -168,9 +170,9 @@ def _counted(others: Counter[str]) -> Iterator[str]:
         yield f"{count:,} other {files} left alone: {shown}{', ...' if len(kinds) > 8 else ''}."
 
 
-def _read(folder: Path, place: Path, found: Walk, files: list[Path], links: list[Path], known: set[object]) -> None:
-    """Read a folder and those in it, each once; links to folders are put down for later."""
-    waiting = [folder]
+def _read(folder: Path, place: Path, found: Walk, files: list[Path], known: set[object]) -> list[Path]:
+    """Read a folder and those in it, each once; return the links to folders, which are for later."""
+    waiting, links = [folder], list[Path]()
     while waiting:
         inner = waiting.pop()
         identity = _identity(inner)
@@ -186,7 +188,7 @@ def _read(folder: Path, place: Path, found: Walk, files: list[Path], links: list
                     _sort(entry, inner / entry.name, place, found, files, links, waiting)
         except OSError as error:
             found.lines.append(f"{_name(inner, place)}: cannot be read ({error.strerror or error}). Check its rights.")
-    links.sort()
+    return links
 
 
 def _sort(

@@ -14,7 +14,7 @@ import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import BinaryIO, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -61,28 +61,37 @@ def load(path: Path) -> Image:
 
 
 def contents(path: Path) -> bytes:
-    """Return the bytes of a picture file, if it is a regular one and not too large.
-
-    Nothing waits: a pipe or a device is refused, and a file that tells no size (in /proc) is read up to the bound.
-
-    Raises:
-        InputError: it cannot be read, is no file, or is over `LARGEST_PICTURE`.
-    """
-    wait_not = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        with open(os.open(path, os.O_RDONLY | wait_not), "rb") as file:
-            about = os.fstat(file.fileno())
-            if stat.S_ISDIR(about.st_mode):
-                raise InputError(f"{path.name}: cannot be read (Is a directory). Check the path.")
-            if not stat.S_ISREG(about.st_mode):
-                raise InputError(f"{path.name}: is a pipe or a device, no file. Save the picture to a file.")
-            data = file.read(container.LARGEST_PICTURE + 1) if about.st_size <= container.LARGEST_PICTURE else b""
-    except OSError as error:
-        raise InputError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from None
-    size = max(about.st_size, len(data))
+    """Return the bytes of a picture file, if it is not too large; raise `InputError` as `opened` does, or for size."""
+    with opened(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(container.LARGEST_PICTURE + 1) if size <= container.LARGEST_PICTURE else b""
+        except OSError as error:
+            raise InputError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from None
+    size = max(size, len(data))  # a file in /proc tells none
     if size > container.LARGEST_PICTURE:
         raise InputError(f"{path.name}: {too_long(size)}.")
     return data
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a picture file for reading, without waiting for a pipe or a device.
+
+    Raises:
+        InputError: it cannot be read, or is no file.
+    """
+    wait_not = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        number = os.open(path, os.O_RDONLY | wait_not)
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from None
+    mode = os.fstat(number).st_mode
+    if stat.S_ISREG(mode):
+        return open(number, "rb")
+    os.close(number)
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path.name}: cannot be read (Is a directory). Check the path.")
+    raise InputError(f"{path.name}: is a pipe or a device, no file. Save the picture to a file.")
 
 
 def too_long(size: int, most: int = container.LARGEST_PICTURE) -> str:

@@ -40,6 +40,8 @@ def there(path: str) -> Path:
     """Return the place a source was given, or raise `InputError` where nothing lies."""
     if not os.path.exists(path):
         raise InputError(f"No file or folder {readable(path)!r}. Check the path.")
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        raise InputError(f"{readable(path)!r} is a pipe or a device, no file or folder. Check the path.")
     return Path(path)
 
 

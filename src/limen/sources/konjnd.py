@@ -1,7 +1,6 @@
 """KonJND-1k (Lin et al. 2022, doi:10.1109/TCSVT.2022.3163860): 1,008 photographs, half coded as JPEG, half as BPG."""
 
 import functools
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from PIL import UnidentifiedImageError
 
 from limen.errors import InputError
 from limen.folder import walk
-from limen.image import contents
+from limen.image import opened
 from limen.source import Reference, Refusal, of_file, readable, source
 from limen.sources._listed import lacking, there
 
@@ -63,7 +62,7 @@ def quality(file: Path) -> int:
         InputError: no JPEG file, or tables that are no quality's. One line that names the file.
     """
     try:
-        with Pillow.open(io.BytesIO(contents(file)), formats=("JPEG",)) as picture:
+        with opened(file) as stream, Pillow.open(stream, formats=("JPEG",)) as picture:
             tables = [tuple(table) for _, table in sorted(picture.quantization.items())]  # type: ignore[attr-defined]
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Pillow.DecompressionBombError):
         raise InputError(f"{readable(file.name)}: is no JPEG file that can be read. Fetch it again.") from None
