@@ -139,7 +139,7 @@ def read(data: bytes, letters: bool) -> Answer | Trouble:
         text, finish = message.refusal, "content_filter"
     if text is None and finish not in ("length", "content_filter"):
         return Trouble("empty", f"content is null (finish {finish or 'not given'})")
-    p_yes, p_neither = _flag_mass(choice.logprobs, letters) or (None, None)
+    p_yes, p_neither = _flag_mass(choice.logprobs, letters, text or "") or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (n if isinstance(n, int) and 0 <= n < 2**53 else None for n in tokens)
@@ -251,14 +251,14 @@ def _text(content: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _flag_mass(logprobs: msgspec.Raw, letters: bool) -> tuple[float, float] | None:
+def _flag_mass(logprobs: msgspec.Raw, letters: bool, text: str) -> tuple[float, float] | None:
     """Return p(yes) and p(neither) where the flag comes first and its rivals are told, else None."""
     try:
         held = _decode_positions(logprobs)
         positions = [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
     except (msgspec.DecodeError, RecursionError):
         return None
-    place = flagmass.flag_position(one.token for one in positions)
+    place = flagmass.flag_position((one.token for one in positions), text)
     if place is None or len(positions[place].top_logprobs or ()) < 2:
         return None
     flag, rivals = positions[place], positions[place].top_logprobs or []
