@@ -103,7 +103,8 @@ def test_halves_nests_and_repeats(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "[The first image] is sharper than the second. <yes>", "<image 2> is much blurrier here than in <image 1>, or so it seems. <yes>",
+    "[The first image] is sharper than the second. <yes>",
+    "<image 2> is much blurrier here than in <image 1>, or so it seems. <yes>",
     "[yes] The second image is blurrier.", "(yes) The second image (on the right) is blurrier.",
     "<answer>yes</answer><analysis>The second image is blurrier.</analysis>",
     "<analysis>The second image is blurrier.</analysis><answer>yes</answer>",

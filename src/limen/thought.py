@@ -68,6 +68,7 @@ def _any(shapes: Mapping[str, str]) -> str:
 
 _MARK = re.compile(rf"(?=[<\[({{◁⟨【\\`\"-])(?P<mark>{_any(_BRACKETED)})(?:\s{{0,9}}(?P=mark))*+")
 _MARK_OR_WORDS = re.compile(rf"(?P<mark>{_any(_WORDS)}|{_any(_BRACKETED)})(?:\s{{0,9}}(?P=mark))*+", re.MULTILINE)
+_LINES = re.compile(rf"^[^\w\n]{{0,12}}(?:begin|start){_LINE}", re.MULTILINE)
 _SHAPES = (*_BRACKETED, *_WORDS)
 # What is found faster: no mark between brackets is without the one, no words without one of the others.
 _SIGN = re.compile(
@@ -146,8 +147,9 @@ def _find(text: str) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     glued = text[:17].lstrip().startswith("analysis")
     words = (
-        glued or "begin" in text or "start" in text or "thinking..." in text or "done thinking" in text
-        or "my thought process" in text or "assistantfinal" in text or "assistantcommentaryfinal" in text
+        glued or "thinking..." in text or "done thinking" in text or "my thought process" in text
+        or "assistantfinal" in text or "assistantcommentaryfinal" in text
+        or (("begin" in text or "start" in text) and _LINES.search(text))
     )  # fmt: skip
     if words or _SIGN.search(text):
         found.extend(_between_marks(text, _MARK_OR_WORDS if words else _MARK))

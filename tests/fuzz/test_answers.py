@@ -15,8 +15,9 @@ PIECES = [*(mark for pair in MARKS for mark in pair), "<yes>", "<no>", "A", "B."
           "think", "reason", "\ud800", "\x00", "𝕐𝕖𝕤", "e\u0301", "<unused", "<|", "{", "}"]  # fmt: skip
 TEXTS = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
 FINISHES = st.sampled_from(["", "stop", "length", "content_filter", "unheard of"])
-ANSWERS = st.sampled_from(["<no> Both look the same.", "Yes, the second is blurrier.", "B. No", "A", "<yes>", 
-                           "I cannot tell.", "The second image shows more noise.", "3", "red, then blue", "左", "First"])  # fmt: skip
+ANSWERS = st.sampled_from(["<no> Both look the same.", "Yes, the second is blurrier.", "B. No", "A", "<yes>",
+                           "I cannot tell.", "The second image shows more noise.", "3", "red, then blue",
+                           "左", "First"])  # fmt: skip
 
 
 @given(TEXTS, FINISHES)
