@@ -22,7 +22,8 @@ READ = {
         "<second> It is blurrier.", "second", "Second.", "The second image shows more noise.", "**Second**", "2", "2.",
         "Image 2 has more blur than image 1.", "Answer: <second>\nThe first is sharp, the second is soft.",
         "The first image is sharp. The second image is visibly blurrier.", "I think the second image is noisier.",
-        "<think>first? no</think> <second>", "Looking closely, the second one appears stronger in contrast.", "right",
+        "<think>first? no</think> <second>", "[THINK]first? no[/THINK] <second>",
+        "Looking closely, the second one appears stronger in contrast.", "right",
         "The answer is the second image.", "B", "It is the second one: its edges are softer.",
         "The first image is clean, whereas the second image exhibits more JPEG compression.",
     ],
@@ -46,6 +47,11 @@ def test_reading(flag: str, text: str) -> None:
 
 def test_cut_off_is_a_deficiency() -> None:
     verdict = read_position("Looking at both", "length")
+    assert (verdict.flag.value, verdict.fault and verdict.fault.value) == ("unreadable", "deficiency")
+
+
+def test_a_thought_cut_off_is_a_deficiency() -> None:
+    verdict = read_position("**<think>** The first? Or the second, it shows more", "stop")
     assert (verdict.flag.value, verdict.fault and verdict.fault.value) == ("unreadable", "deficiency")
 
 

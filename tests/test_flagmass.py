@@ -62,6 +62,25 @@ def test_flag_position(tokens: list[str], place: int | None) -> None:
     assert flag_position(tokens) == place
 
 
+@pytest.mark.parametrize(
+    ("tokens", "text", "place"),
+    [
+        (["<", "yes", ">", " The"], "<yes> The second is blurrier.", 1),
+        (["ĠYes", ",", "Ġthe", "</s>"], "Yes, the", 0),
+        (["Yes", "<|im_end|>"], "Yes", 0),
+        (["**", "No", "**", " 是"], "**No** 是的", 1),
+        (["<think>", "Yes", "</think>", "<no>"], "<think>Yes</think><no> Alike.", None),  # the thought's own yes
+        (["Yes", ",", " hm"], "Yes, hm.</think><no> Alike.", None),  # the chat template wrote the thought's start
+        (["Yes", ",", " hm"], "<no> Alike.", None),  # the server took the thought out of the text alone
+        (["No", ",", " not", " yet"], "No. They look alike.", None),
+        (["[THINK]", "Yes"], "[THINK]Yes, they", None),
+        (["Yes"], "", None),
+    ],
+)
+def test_no_flag_is_taken_from_a_thought(tokens: list[str], text: str, place: int | None) -> None:
+    assert flag_position(tokens, text) == place
+
+
 def test_bare() -> None:
     assert bare(" <Yes_") == "yes"
     assert bare("▁▁") == ""

@@ -5,6 +5,7 @@ A row is an answer and what it must be read as: "yes", "no" or "unreadable", and
 third item says why the answer ended.
 """
 
+import re
 import time
 from itertools import cycle, islice
 
@@ -478,6 +479,192 @@ DIRECT: dict[str, list[Row]] = {
         ("Yes, the two images are exactly the same.", "yes antilogy"),
         ("No, but there is a slight difference in color: image 2 is warmer.", "no antilogy"),
         ("The noise level is the same in both images. The answer is yes.", "yes antilogy"),
+    ],
+    "a no beside what one picture has and the other lacks": [
+        ("<no> The noise is visible only in the second image.", "no antilogy"),
+        ("<no> The second image has clearly visible JPEG blocking that the first lacks.", "no antilogy"),
+        ("<no> The second image shows visible banding in the sky that the first does not have.", "no antilogy"),
+        ("<no> The second image is more blurred than the first.", "no antilogy"),
+        ("<no> The second image has a watermark; the first does not.", "no antilogy"),
+        ("No. The second has visible compression artifacts, the first does not.", "no antilogy"),
+        ("<no> The second image contains a watermark that is absent from the first.", "no antilogy"),
+        ("<no> There is visible blocking in the second image that is absent in the first.", "no antilogy"),
+        ("<no> There is clearly visible blocking in the second image only.", "no antilogy"),
+        ("No. Only the second image shows banding in the sky.", "no antilogy"),
+        ("<no> The second picture is clearly noisy, unlike the first one.", "no antilogy"),
+        ("<no> The second image has noticeable blur compared to the first.", "no antilogy"),
+        ("<no> The blocking artifacts in the second image are not present in the first.", "no antilogy"),
+        ("<no> The second image has JPEG blocking which the first one lacks.", "no antilogy"),
+        ("<no> The second has noise, whereas the first has none.", "no antilogy"),
+        ("<no> The first image is free of the blocking that is visible in the second.", "no antilogy"),
+        ("<no> The first image lacks the watermark that the second one has.", "no antilogy"),
+        (
+            "<no> The second image suffers from strong compression artifacts that are missing in the first image.",
+            "no antilogy",
+        ),
+        ("<no> In the second image, blocking is clearly visible, but not in the first.", "no antilogy"),
+        ("<no> The second image is darker than the first one.", "no antilogy"),
+        ("<no> The second image exhibits noticeable banding, while the first is smooth.", "no antilogy"),
+        ("<no> The first image is clean; the second has obvious noise.", "no antilogy"),
+        ("<no> Image B has a QR code that image A doesn't have.", "no antilogy"),
+        ("<no> A black rectangle covers part of the second image but not the first.", "no antilogy"),
+        ("<no> A watermark is visible in the second image but not in the first.", "no antilogy"),
+        ("<no> Blur is present in the second image, absent in the first.", "no antilogy"),
+        (
+            "<no> The second image has been visibly compressed; blocks can be seen in the sky that the original does not show.",
+            "no antilogy",
+        ),
+        ("<no> The second photo is noisier.", "no antilogy"),
+        ("<no> Unlike the first image, the second has visible noise.", "no antilogy"),
+        ("<no> The right image has color banding, which the left image does not.", "no antilogy"),
+        ("<no> The second image clearly has lower contrast.", "no antilogy"),
+        ("<no> The edges in the second image are softer than those in the first.", "no antilogy"),
+        ("<no> Compared with the first, the second image has strong blocking.", "no antilogy"),
+        (
+            "<no> The second one clearly shows compression blocking which is not present in the first one.",
+            "no antilogy",
+        ),
+        (
+            "<no> There is clearly visible banding in the second image which the first image does not have.",
+            "no antilogy",
+        ),
+        ("No, the second image has a text watermark while the first image does not have one.", "no antilogy"),
+        ("No. In the second image there is noise that cannot be seen in the first.", "no antilogy"),
+        ("<no> The first image is sharp, while the second has noticeable blur.", "no antilogy"),
+    ],
+    "a yes beside what neither has, or both": [
+        ("<yes> Both look exactly alike.", "yes antilogy"),
+        ("<yes> Neither image has any visible blocking.", "yes antilogy"),
+        ("<yes> There is no blocking that the first lacks.", "yes antilogy"),
+        ("<yes> I cannot see any noise in either image.", "yes antilogy"),
+        ("<yes> The second image looks exactly like the first.", "yes antilogy"),
+        ("<yes> The pictures are indistinguishable to me.", "yes antilogy"),
+        ("<yes> The second image is as sharp as the first.", "yes antilogy"),
+        ("<yes> The two images look the same to me.", "yes antilogy"),
+        ("<yes> The images are equally sharp and equally bright.", "yes antilogy"),
+        ("<yes> There is nothing in the second image that the first lacks.", "yes antilogy"),
+        ("<yes> They are a perfect match.", "yes antilogy"),
+        ("<yes> The second image is no more blurred than the first.", "yes antilogy"),
+        ("<yes> They look alike in every respect.", "yes antilogy"),
+        ("<yes> No blocking, blur or noise is visible in either image.", "yes antilogy"),
+    ],
+    "what agrees with its flag, in words of artefacts": [
+        ("<no> I checked for blocking in the second image that the first does not have.", "no"),
+        ("<no> The noise would be visible only in the second image if any had been added.", "no"),
+        ("<no> I see neither noise nor blocking in the second image that is absent from the first.", "no"),
+        ("<no> Noise is visible only in the second image.", "no"),
+        ("<no> The second image is visibly blurred.", "no"),
+        ("<no> Image 2 shows heavy grain that Image 1 does not show.", "no"),
+        ("<yes> Both have the same visible JPEG blocking.", "yes"),
+        ("<yes> Both images show the same level of noise and the same sharpness.", "yes"),
+        ("<no> Neither image has visible blocking.", "no"),
+        ("<no> There is no blocking that the first lacks.", "no"),
+        ("<no> Both have the same visible JPEG blocking.", "no"),
+        ("<no> Both images have clearly visible JPEG blocking.", "no"),
+        ("<no> The second image has visible blocking, and so does the first.", "no"),
+        ("<no> The second image has visible blocking just like the first.", "no"),
+        ("<no> The blocking visible in the second image is also visible in the first.", "no"),
+        ("<no> The second image has no blocking that the first lacks.", "no"),
+        ("<no> The second image does not have any blocking that the first lacks.", "no"),
+        ("<no> I see no watermark in the second image that the first does not have.", "no"),
+        ("<no> The second image isn't more blurred than the first.", "no"),
+        ("<no> The noise is visible in both images to the same degree.", "no"),
+        ("<no> There is visible noise in the first image and the same noise in the second.", "no"),
+        ("<no> The second image has visible blocking that the first has too.", "no"),
+        ("<no> The second image has clearly visible blocking, which is also present in the first.", "no"),
+        ("<no> Visible blocking would be seen only in the second image if it had been compressed.", "no"),
+        ("<no> Neither the first nor the second image has visible banding.", "no"),
+        ("<no> The JPEG blocking is not visible in the second image.", "no"),
+        ("<no> The first image has visible noise, and the second image has visible noise as well.", "no"),
+        ("<no> The sky is darker in the corners of both images.", "no"),
+        ("<no> Both images have a visible watermark in the corner.", "no"),
+        ("<no> I can't find blur in one image that the other does not have.", "no"),
+        ("<no> The second image does not look darker than the first.", "no"),
+        ("<no> The clearly visible grain is shared by both pictures.", "no"),
+        ("<no> The compression is equally visible in both.", "no"),
+        ("<no> If the second image had visible blocking that the first lacks, it would be seen.", "no"),
+        (
+            "<no> The second image would have visible blocking that the first lacks if it were compressed, but it has none.",
+            "no",
+        ),
+        ("<no> There is no visible blocking, blur or banding in the second image.", "no"),
+        ("<no> The second image has visible film grain. The first image has visible film grain.", "no"),
+        ("<no> Each image has noticeable blur in the background.", "no"),
+        ("<no> Blur is visible in the background of the second image, as it is in the first.", "no"),
+        ("<no> The second image shows a blurred background; the first image shows the same blurred background.", "no"),
+        ("<no> The second image has a clearly visible watermark, identical to that in the first.", "no"),
+        ("<no> Nothing is visible only in the second image.", "no"),
+        ("<no> The watermark is visible in the first and in the second image.", "no"),
+        ("<no> The photographs have visible noise, but it does not differ.", "no"),
+        ("<no> The second image shows a dark street with visible fog, like the first.", "no"),
+        ("<no> The images both show compression artifacts around the text.", "no"),
+        ("<no> There are visible artifacts, but they appear in both images.", "no"),
+        ("<no> The second image is not visibly blurred.", "no"),
+        ("<no> The second image hardly has any blocking that the first lacks.", "no"),
+        ("<no> I looked for blocking that only the second image has and found none.", "no"),
+        ("<no> The second image may have slight noise that the first lacks, but I cannot tell.", "no"),
+        ("<no> The second image has the same blocking as the first.", "no"),
+        ("<no> The second image has blocking similar to the first.", "no"),
+        ("<no> The second image is as dark as the first.", "no"),
+        ("<no> Whatever noise the second image has, the first has it too.", "no"),
+        ("<no> The second image doesn't have the kind of blocking that the first lacks.", "no"),
+        ("<no> The second image shows no watermark, and the first does not either.", "no"),
+        ("<no> The second image has a watermark and the first has one as well.", "no"),
+        ("<no> Only slight noise is visible in both images.", "no"),
+        ("<no> The second image has clearly visible detail, as does the first.", "no"),
+        ("<no> The second image has a clear sky that is as smooth as in the first.", "no"),
+        ("<no> The second image is visibly sharp, and so is the first.", "no"),
+        ("<no> Clearly visible in both is a tree; no banding appears.", "no"),
+        ("<no> Is there blocking in the second image that the first lacks? I see none.", "no deficiency"),
+        ("<no> The second image is dark, the first one is dark too.", "no"),
+        ("<no> The second image has the first's blocking and nothing that the first lacks.", "no"),
+        ("<no> There is not a trace of blocking in the second that the first does not have.", "no"),
+        ("<no> Image 2 has noise; image 1 has noise.", "no"),
+        ("<yes> Neither image is free of noise, but the second has more of it.", "yes"),
+        ("<yes> The first image has no visible blocking. The second does.", "yes"),
+        ("<yes> The second image has visible blocking that the first does not have.", "yes"),
+        ("<yes> No blocking is visible in the first image, but the second is full of blocks.", "yes"),
+        ("<yes> The second image lacks the sharpness of the first.", "yes"),
+        ("<yes> The first image lacks the visible noise of the second.", "yes"),
+        ("<yes> The first image has no watermark, the second has one.", "yes"),
+        ("<yes> The first does not have the blocking that the second has.", "yes"),
+        ("<yes> Both images show the same street, but only the second has visible blocking.", "yes"),
+        ("<yes> Both have noise, but it is stronger in the second.", "yes"),
+        ("<yes> The second image is not as sharp as the first.", "yes"),
+        ("<yes> The second image does not look as bright as the first.", "yes"),
+        ("<yes> The noise in the second image is not visible in the first.", "yes"),
+        ("<yes> There is no blocking in the first image, whereas the second shows it clearly.", "yes"),
+        ("<yes> Both are sharp at first glance, yet the second one shows faint rings in the sky.", "yes"),
+        ("<yes> The second image is missing the fine texture that the first has.", "yes"),
+        ("<yes> Neither the sky nor the wall is smooth in the second image; in the first they are.", "yes"),
+        ("<yes> The two are the same apart from visible banding in the second.", "yes"),
+        ("<yes> The same scene, but with visible blocking in the second image.", "yes"),
+        ("<yes> The second image does not have the clear edges of the first.", "yes"),
+        ("<yes> Without the noise, the second would look exactly like the first.", "yes"),
+        ("<yes> The first image looks clear and the second looks soft.", "yes"),
+        ("<yes> Nothing in the first image is blurred; in the second the leaves are.", "yes"),
+        ("<yes> The second image has blocking that cannot be seen in the first.", "yes"),
+        ("<yes> Both images have a watermark, but in the second it is clearly more visible.", "yes"),
+        ("<yes> The grain does not appear in the first image and is visible only in the second.", "yes"),
+        ("<yes> I cannot overlook the blocking that the first lacks.", "yes"),
+        ("<yes> The second image has visible blocking that the first image does not.", "yes"),
+        ("<yes> The banding is not visible in the first image, only in the second.", "yes"),
+        ("<yes> Neither image has a watermark. The tones of the second look washed out.", "yes"),
+        ("<yes> The first looks exactly like a clean original, the second like a copy of a copy.", "yes"),
+        ("<yes> Nothing of the blocking in the second image is present in the first.", "yes"),
+        ("<no> There is some noise in the second image that may also be in the first.", "no"),
+        ("<no> The noise that the second image has is the noise that the first has.", "no"),
+        ("<no> The second image has noise, and the first has noise, too.", "no"),
+        ("<no> The second image has a watermark, and the first image does too.", "no"),
+        ("<no> The first and the second image have visible blocking.", "no"),
+        ("<no> The second image is not the only one with visible blocking.", "no"),
+        ("<no> The blocking is not only in the second image but also in the first.", "no"),
+        ("<no> The second image shows blocking, but no more than the first does.", "no"),
+        ("<no> The first image has blocking and the second does not differ from it.", "no"),
+        ("<no> The second image contains blocking artifacts but the first does not look better.", "no"),
+        ("<no> The second image contains noise but the first does not lack it.", "no"),
+        ("<no> The watermark is in the second image and in the first.", "no"),
+        ("<no> The second image has mild blur and the first is not sharper.", "no"),
     ],
     "what is not clear accuses nobody": [
         ("Yes. The images are nearly identical, yet the leaves in one of them look a bit soft.", "yes"),
@@ -981,7 +1168,36 @@ def test_the_end_of_an_endless_answer_is_read() -> None:
 
 def test_a_change_of_the_reader_raises_its_version() -> None:
     """Change a row above, and this line reminds you that stored runs were steered by another reader."""
-    assert reading.READER_VERSION == 1
+    assert reading.READER_VERSION == 2
+
+
+APART = [
+    row[0]
+    for rule in list(DIRECT)
+    if "artefacts" in rule or "one picture" in rule or "neither" in rule
+    for row in DIRECT[rule]
+]
+LINES = [
+    (table, line)
+    for table in ("_NOT_APART", "_APART_MOOT", "_APART")
+    for line in getattr(phrases, table).splitlines()
+    if line
+]
+
+
+@pytest.mark.parametrize(("table", "line"), LINES)
+def test_each_line_about_what_one_picture_lacks_is_needed(
+    table: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = dict(
+        zip(("no_change", "moot", "a_change"), (phrases._NOT_APART, phrases._APART_MOOT, phrases._APART), strict=True)
+    )
+    shorter = {name: text.replace(f"{line}\n", "") for name, text in tables.items()}
+    assert shorter != tables
+    pattern = "|".join(phrases._phrases(*named) for named in shorter.items())
+    before = [read_direct(text, "stop") for text in APART]
+    monkeypatch.setattr(phrases, "_BETWEEN", re.compile(rf"\b(?=[a-z])(?:{pattern})", re.MULTILINE))
+    assert [read_direct(text, "stop") for text in APART] != before
 
 
 @given(FRAGMENTS)

@@ -1,13 +1,13 @@
 """How an answer to a forced choice is read: which picture it names, the first or the second.
 
-Rules (ours): only what follows thought counts; a marked answer ("<second>", "**First**", "Answer: 2") wins, the last
-one where there are several; then an answer that begins with its choice; then a sentence that says of exactly one
-picture that it shows more; then the only picture that is named at all. Anything else is unreadable.
+Rules (ours): only what is said aloud counts (`limen.thought`); a marked answer ("<second>", "**First**", "Answer: 2")
+wins, the last one where there are several; then an answer that begins with its choice; then a sentence that says of
+exactly one picture that it shows more; then the only picture that is named at all. Anything else is unreadable.
 """
 
 import re
 
-from limen.reading import Fault, Flag, Verdict, spoken
+from limen.reading import Fault, Flag, Verdict, heard
 
 _FIRST = r"first|1st|image 1|picture 1|image a|picture a|left"
 _SECOND = r"second|2nd|image 2|picture 2|image b|picture b|right"
@@ -37,11 +37,12 @@ def read_position(text: str, finish: str = "") -> Verdict:
         text: the answer as it came.
         finish: why it ended ("stop", "length", "content_filter", "" if not said).
     """
-    words = _MENU.sub(" ", _QUESTION.sub(" ", spoken(text)))
+    said, cut = heard(text)
+    words = _MENU.sub(" ", _QUESTION.sub(" ", said))
     for rule in (*_RULES, _ANY):
         matches = list(rule.finditer(words))
         found = {match.lastgroup for match in (matches[-1:] if rule in _RULES[:2] else matches)}
         if len(found) == 1:
             return Verdict(Flag.YES if found == {"second"} else Flag.NO)
-    refused = finish in {"length", "content_filter"} or re.search(r"\b(?:sorry|cannot|can't)\b", words)
+    refused = cut or finish in {"length", "content_filter"} or re.search(r"\b(?:sorry|cannot|can't)\b", words)
     return Verdict(Flag.UNREADABLE, Fault.DEFICIENCY if refused or not words.strip() else Fault.GIBBERISH)

@@ -2,15 +2,19 @@
 
 Chen et al. (2025, arXiv:2507.00490) read the flag from the text alone; this number beside it is ours. It is taken
 only where the flag (or the letter of the choice question) is the first meaningful token of the answer, because
-further back the probabilities depend on what the model has already said.
+further back the probabilities depend on what the model has already said, in a thought as well as aloud.
 """
 
 import re
 from collections.abc import Iterable
 
+from limen import thought
+
 YES = frozenset({"yes", "是", "是的", "有"})
 NO = frozenset({"no", "否", "不", "不是", "没", "没有", "沒有", "无", "無"})
 _EDGES = re.compile(r"^[\W_\u0120\u2581\u010a]+|[\W_\u0120\u2581\u010a]+$")  # also the blanks of raw BPE tokens
+_BLANKS = re.compile(r"[\u0120\u2581\u010a]")
+_NO_LETTERS = re.compile(r"[\W_\u0120\u2581\u010a]+")
 _LETTERS = re.compile(r"\bA[.):]\s*Yes\b.*\bB[.):]\s*No\b", re.DOTALL)
 
 
@@ -19,9 +23,30 @@ def bare(token: str) -> str:
     return _EDGES.sub("", token).lower()
 
 
-def flag_position(tokens: Iterable[str]) -> int | None:
-    """Return the position of the first token that carries a word ("<" before "yes" is passed over), or None."""
-    return next((position for position, token in enumerate(tokens) if bare(token)), None)
+def flag_position(tokens: Iterable[str], text: str | None = None) -> int | None:
+    """Return the position of the first token that carries a word ("<" before "yes" is passed over), or None.
+
+    Args:
+        tokens: of the answer, the first few or all.
+        text: the whole answer. Where it holds a thought, or does not begin with these tokens (a server that takes a
+            thought out of the text may leave it in the tokens), no position is the flag's.
+    """
+    held = list(tokens)
+    place = next((position for position, token in enumerate(held) if bare(token)), None)
+    if place is None or text is None:
+        return place
+    said, told = _letters(text), ""
+    for token in held[place:]:
+        letters = _letters(token)
+        if not _BLANKS.sub("", token).isascii() or len(told) >= len(said):
+            break
+        told += letters
+    begins = said.startswith(told) or told.startswith(said)
+    return place if said and begins and not thought.holds(text) else None
+
+
+def _letters(text: str) -> str:
+    return _NO_LETTERS.sub("", text).lower()
 
 
 def offers_letters(text: str) -> bool:

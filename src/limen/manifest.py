@@ -52,6 +52,8 @@ def describe(
 def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of the manifest `there` with the distortions, questions and sources that `mine` adds.
 
+    The reader becomes that of `mine`: every answer is read again, and it steers what is still to be asked.
+
     Raises:
         StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
             limen writes it.
@@ -60,7 +62,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
     same(path, "max_side", there.get("max_side", 0), mine.get("max_side", 0))
-    changed = {}
+    changed = {"reader": mine["reader"]}
     for entry in ("distortions", "questions", "sources"):
         changed[entry] = dict(there[entry])
         for name, content in mine[entry].items():

@@ -5,6 +5,7 @@ them a NOT. At each place of the text the first phrase that fits uses its words 
 ("nearly identical", "if there is a difference") comes first.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -30,6 +31,16 @@ _VOCABULARY = {
     "QUALITY": r"(?:blur|sharp|nois|grain|bright|dark|saturat|vivid|vibran|contrast|detail|clarity|clear|artifact"
     r"|artefact|compress|pixelat|banding|block|smooth|soft|fuzz|haz|expos|colou?r|crisp|washed|muted|distort|pronounced"
     r"|defin|intens|focus)\w{0,8}",
+    "ARTEFACT": r"(?:(?:blur|nois|grain|artifact|artefact|compress|pixelat|banding|block|fuzz|haz|distort|ringing|halo"
+    r"|stripe|smear|mask|watermark|rectangle|square|patch|overlay|box)\w{0,6}|qr code)",
+    "HAS": r"(?:has|have|shows?|contains?|exhibits?|displays?|includes?|features?|suffers? from)",
+    "LACKS": r"(?:lacks?(?: it)?|(?:do(?:es)? not|doesn't|don't)(?: (?:have|show|contain|exhibit)(?: it| one| any)?)?"
+    r"|has none|(?:is|are) free of(?: it)?)",
+    "ABSENT": r"(?:absent|missing|invisible|not (?:present|visible|seen|found|there|noticeable)"
+    r"|(?:cannot|can't) be (?:seen|found))",
+    "THATONE": r"(?:first|second|other|latter|former|left|right|original|reference|test|image|picture)"
+    r"(?: (?:image|picture|photo(?:graph)?|one|\w))?(?: (?:clearly|visibly|obviously|does))?",
+    "CLEAN": r"(?:clean|smooth|sharp|crisp|clear|free)",
     "OBJECT": r"(?:mask|watermark|qr code|rectangle|square|patch|overlay|box)s?",
     "OTHER": r"(?:first|second|one|other|latter|former|left|right|original|reference|test|image|picture)",
     "DOUBT": r"(?:sure|certain|possible|clear (?:if|whether)|determine|decide|assess|judge|say"
@@ -54,6 +65,8 @@ _MOOT = r"""
     (?:(?:there (?:is|are)|an?|the|any)~)?(?:CHANGE~~)?(?:hardly|barely|scarcely)~~(?:CHANGE|SEEN)
     (?:similar|the same)~QUALITY
     both~~(?:BRIGHTER|MORE QUALITY)
+    IS~(?:BRIGHTER|MORE QUALITY)~~both(?= images| pictures| photo| of| ?[.,;\n]| ?$)
+    OTHER(?: image| picture)? HAS~~OBJECT(?:~\w+)?,? and~the OTHER~(?:HAS|does|is)(?! no)
     IS~(?:BRIGHTER|MORE QUALITY) than(?! (?:that |those |it )?(?:of |in |is |was )?(?:the |its )?(?:\w+ )?OTHER)
     MORE QUALITY (?:inspection|analysis|look|comparison|examination)
     an? CHANGE (?:would|might|could) [^,.;\n]{0,120}
@@ -92,6 +105,44 @@ _A_CHANGE = r"""
     (?:has|have) been (?:\w+ )?(?:added|blurred|darkened|brightened|masked|compressed|altered|modified)
     (?:blurred|compressed|distorted|noisy|degraded|darkened|brightened) version
 """
+# What one picture has and the other has not is a difference without the word. Looked for where the tables above found
+# nothing clear: what they say about sameness is plainer.
+_APART_MOOT = r"""
+    (?:if|whether|(?:may|might|would|should|could)(?: not)? (?:be|have|show|appear|look)) [^,.;\n]{0,120}
+    (?:look(?:ed|ing)?|search(?:ed|ing)?|check(?:ed|ing)?) for~~ARTEFACT~~OTHER
+    (?:hardly|barely|scarcely)~~ARTEFACT~~OTHER
+    ARTEFACT~(?:would|could|might|may|should)
+    NOT~~(?:that|which) (?:the )?THATONE LACKS
+    NOT~~(?:that|which) (?:is|are) ABSENT
+    NOT~~only (?:in|on) the OTHER
+"""
+_NOT_APART = r"""
+    (?:there (?:is|are)|HAS|see|find) no(?:thing)?~~(?:that|which) (?:the )?THATONE LACKS
+    no (?:\w+, ){1,3}\w+,? (?:or|and|nor)~~in either
+    (?:(?<=^ )|^)neither(?: of)?(?: the)? (?:two )?(?:images?|pictures?|photos?|one|them) (?:HAS|is)~ARTEFACT(?=[.!]?$)
+    (?<!not )(?<!n't )IS (?:just |exactly )?as QUALITY as (?:the |that |those |in |of )*OTHER
+    looks? (?:exactly|just) like the OTHER
+    perfect match
+"""
+_APART = r"""
+    ARTEFACT~~(?:that|which),? (?:the )?THATONE LACKS
+    ARTEFACT,? which (?:the )?THATONE LACKS
+    ARTEFACT~~(?:that|which) (?:(?:is|are) )?ABSENT (?:in|from|on) the OTHER
+    ARTEFACT~(?:in|on|of) the THATONE,?(?: is| are)? ABSENT (?:in|from|on) the OTHER
+    ARTEFACT~~only (?:in|on) the OTHER
+    ARTEFACT~~(?:in|on) the THATONE only
+    only the OTHER~HAS~~ARTEFACT
+    ARTEFACT(?:~~\w+)?,? (?:but|and|yet) not (?:in |on )?the OTHER
+    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:(?:and|but|while|whereas) )?the THATONE LACKS(?= ?(?:[.,;!\n]|$))
+    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:(?:and|but|while|whereas) )?the THATONE IS CLEAN
+    THATONE IS CLEAN[,;]? (?:(?:and|but|while|whereas) )?the THATONE HAS~ARTEFACT
+    NOT the~ARTEFACT~(?:that|which) (?:the )?THATONE HAS
+    NOT the~ARTEFACT~(?:that|which)(?: is| are)?~(?:in|on) the OTHER
+    ARTEFACT(?:~\w+)?,? unlike~OTHER
+    unlike the THATONE,? the THATONE HAS~ARTEFACT
+    compared (?:to|with) the THATONE,? the THATONE HAS (?:an? )?(?:SEEN|strong|heavy|severe) (?:\w+ )?ARTEFACT
+"""
+_HEAD = re.compile("[A-Z]{2,}|")  # lines that begin alike are one alternative: their head is looked for once
 _EAST = {  # no spaces, so no words: the negated phrases come first at the same place
     "moot": r"(?:是否|有没有)[^,.;\n]{0,14}[差区变不][异别化同]|几乎(?:完全)?(?:相同|一致|一样)",
     "not_same": r"不(?:完全|太)?(?:相同|一致|一样)",
@@ -108,7 +159,8 @@ _EAST = {  # no spaces, so no words: the negated phrases come first at the same 
 def _phrases(name: str, table: str) -> str:
     """Compile a table of phrases into one alternative with a name."""
     word = rf"(?: (?!(?:{_VOCABULARY['NOT']}|but|whether|if|also)\b)(?=\w)[\w'-]++)"
-    text = "|".join(line.strip() for line in table.strip().splitlines())
+    heads = itertools.groupby(map(str.strip, table.strip().splitlines()), key=lambda line: _HEAD.findall(line)[0])
+    text = "|".join(f"{head}(?:{'|'.join(line[len(head) :] for line in lines)})" for head, lines in heads)
     text = re.sub(r"\b[A-Z]{2,}\b", lambda macro: _VOCABULARY[macro[0]], text)
     text = text.replace("~~", f"{word}{{0,8}}? ").replace("~", f"{word}{{0,2}}? ")
     return rf"(?P<{name}>\b(?:{text})(?!\w))"
@@ -118,9 +170,21 @@ _TABLES = (("moot", _MOOT), ("not_same", _NOT_SAME), ("no_change", _NO_CHANGE), 
 _ANY = re.compile("|".join(f"{_phrases(*named)[:-1]}|{_EAST[named[0]]})" for named in _TABLES), re.MULTILINE)
 # In a text of ASCII alone a phrase begins at the start of a word: looking there first halves the time.
 _ASCII = re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in _TABLES)})", re.MULTILINE)
+_APARTS = (("no_change", _NOT_APART), ("moot", _APART_MOOT), ("a_change", _APART))
+_BETWEEN = re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in _APARTS)})", re.MULTILINE)
+
+_CUES = ("lack", "not", "n't", "none", "only", "like", "compared", "absent", "missing", "invisible", "either", "free",
+         "clean", "smooth", "sharp", "crisp", "clear", " as ", "match")  # fmt: skip  # no phrase of them is without one
 
 
 def found(text: str) -> Iterator[str]:
     """Yield the kinds of phrases in a lower-case text, in order: "moot", "not_same", "no_change", "a_change"."""
     pattern = _ASCII if text.isascii() else _ANY
     return (str(match.lastgroup) for match in pattern.finditer(text))
+
+
+def found_apart(text: str) -> Iterator[str]:
+    """Yield the kinds of phrases about what one picture has and the other has not: "moot", "no_change", "a_change"."""
+    if not any(map(text.__contains__, _CUES)):
+        return iter(())
+    return (str(match.lastgroup) for match in _BETWEEN.finditer(text))

@@ -3,16 +3,18 @@
 The rules (Chen et al. 2025, arXiv:2507.00490, ask for "<yes> or <no> with analysis" and name three faults; they
 publish no reader, so the rules are ours):
 
-1. Only the model's own last word counts: thought in `<think>` is dropped, and so are echoes of the question
-   and of its menu ("<yes> or <no>"), which are no flags.
+1. Only what the model says aloud counts: thoughts, in whatever marks, closed or cut off, are dropped
+   (`limen.thought` says how one is known), and so are echoes of the question and of its menu ("<yes> or <no>"),
+   which are no flags. An answer that is all thought says nothing.
 2. The last explicit flag wins. Two flags at odds are an *antilogy*, unless the text says that it changes its
-   mind or concludes ("wait, actually no"). On the choice question a letter outranks the word beside it:
-   "A. No" is yes, with antilogy.
+   mind or concludes ("wait, actually no"), or thinks between them. On the choice question a letter outranks the
+   word beside it: "A. No" is yes, with antilogy.
 3. A flag that the analysis plainly contradicts is an *antilogy* ("Yes, there is no noticeable difference").
-   Plainly: all that the analysis says about sameness says the opposite. What is mixed or not clear accuses nobody.
+   Plainly: all that the analysis says about sameness says the opposite. What one picture has "that the first lacks"
+   says it too, if nothing else does. What is mixed or not clear accuses nobody.
 4. No flag but a clear analysis: that verdict, with *deficiency*. "No visible difference" is analysis, not a flag.
 5. A flag without analysis is a *deficiency* on the direct question, complete on the choice question.
-6. Neither: unreadable; *deficiency* if empty, refused or cut off, *gibberish* if it holds no meaning.
+6. Neither: unreadable; *deficiency* if empty, refused, cut off or all thought, *gibberish* if it holds no meaning.
 
 All patterns are bounded, and of an endless answer only both ends are read: time is linear in the length.
 """
@@ -23,9 +25,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from limen import phrases
+from limen import phrases, thought
 
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 class Flag(StrEnum):
@@ -74,11 +76,17 @@ def read_choice(text: str, finish: str = "") -> Verdict:
 
 def spoken(text: str) -> str:
     """Return what an answer says after its thought, in plain lower-case signs; of endless ones both ends."""
-    return _spoken(_plain(text))
+    return heard(text)[0]
+
+
+def heard(text: str) -> tuple[str, bool]:
+    """Return what `spoken` does, and whether the end of the text cut a thought off."""
+    said, cut = _spoken(_plain(text))
+    return said.replace(thought.PAUSE, ""), cut
 
 
 def _read(text: str, finish: str, choice: bool) -> Verdict:
-    said_aloud = spoken(text)
+    said_aloud, cut = _spoken(_plain(text))
     own = _own_words(said_aloud, choice)
     pattern = _CHOICE_FLAG if choice else _DIRECT_FLAG
     flags = list(pattern.finditer(own))
@@ -90,7 +98,7 @@ def _read(text: str, finish: str, choice: bool) -> Verdict:
         said = set(_said(_TURN.split(own)[-1]))
     if len(said) == 1:
         return Verdict(said.pop(), Fault.DEFICIENCY)
-    return Verdict(Flag.UNREADABLE, _unreadable(said_aloud, own, finish))
+    return Verdict(Flag.UNREADABLE, Fault.DEFICIENCY if cut else _unreadable(said_aloud, own, finish))
 
 
 # --- rule 1: the model's own words --------------------------------------------------------------------------
@@ -105,8 +113,6 @@ _PAUSE = (  # what follows a flag, where "no visible ..." is none
 )
 _SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "。": ".", "、": ",", "—": " - ", "–": " - "})
 _LONGEST = 40_000  # characters read, half from each end; ten times the longest answer a person would read
-_THOUGHT_ENDS = re.compile(r"</think(?:ing)?>|</thought>|</reasoning>|◁/think▷")
-_THOUGHT_STARTS = re.compile(r"<think(?:ing)?>|<thought>|<reasoning>|◁think▷")
 _LATEX = re.compile(r"\\(?:boxed|text[a-z]{0,9}|math[a-z]{0,9}) ?(?=\{)")
 _STYLE = re.compile(r"</?(?:b|strong|i|em|u|span|code|font|mark)(?: [^<>\n]{0,200})?>")
 _TAG = re.compile(r"<[/|!]?[a-z][^<>\n]{0,200}>")
@@ -159,10 +165,10 @@ def _plain(text: str) -> str:
     return text.translate(table).casefold().translate(_SIGNS)
 
 
-def _spoken(text: str) -> str:
-    """Drop thought (all up to its last end, all after a start without end) and the middle of endless texts."""
-    text = _THOUGHT_STARTS.split(_THOUGHT_ENDS.split(text)[-1])[0]
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"
+def _spoken(text: str) -> tuple[str, bool]:
+    """Drop thoughts and the middle of endless texts; say whether the last thought was cut off."""
+    text, cut = thought.drop(text)
+    return (text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"), cut
 
 
 def _own_words(text: str, choice: bool) -> str:
@@ -212,7 +218,7 @@ _CALL = (
 )
 _TURN = re.compile(
     r"\b(?:wait|actually|correction|on (?:second|closer)|rather|i mean|sorry|however|but|therefore|final(?:ly)?|so"
-    r"|thus|hence|conclusion|overall|in (?:fact|summary|short)|summary)\b|但|因此|所以|总之|しかし|aber|mais|pero"
+    r"|thus|hence|conclusion|overall|in (?:fact|summary|short)|summary)\b|\x05|但|因此|所以|总之|しかし|aber|mais|pero"
 )
 _GROUPS = {"yes": Flag.YES, "no": Flag.NO, "not_same": Flag.YES, "no_change": Flag.NO, "a_change": Flag.YES}
 
@@ -253,8 +259,14 @@ _FEWEST_WORDS = 4  # fewer different ones beside a flag ("Yes, there is.") are n
 
 
 def _said(text: str) -> Iterator[Flag]:
-    """Yield what the analysis plainly says, phrase by phrase."""
-    return (_GROUPS[name] for name in phrases.found(text) if name in _GROUPS)
+    """Yield what the analysis plainly says, phrase by phrase; what it says of one picture alone if nothing else."""
+    plain = False
+    for name in phrases.found(text):
+        if name in _GROUPS:
+            plain = True
+            yield _GROUPS[name]
+    if not plain:
+        yield from (_GROUPS[name] for name in phrases.found_apart(text) if name in _GROUPS)
 
 
 def _without(flags: Sequence[re.Match[str]], text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from limen import shares
 from limen.analysis import FEW, Analysis, AnswerRow, JndRow, Outcome, Quantile, Status
 from limen.curve import Curve, Interval, Share
-from limen.reading import Flag
+from limen.reading import READER_VERSION, Flag
 from limen.relations import PARTS, part_of
 from limen.report.table import Table, heads, in_order, table, who
 
@@ -147,7 +147,8 @@ def course(analysis: Analysis) -> Table:
         ))  # fmt: skip
     columns = ("series", *(status.value for status in Status), "questions", "tokens in", "tokens out")
     notes = (
-        "Not applicable: every stimulus asked for equals the reference. Undetermined: another reader steered the run. "
+        "Not applicable: every stimulus asked for equals the reference. Undetermined: another version of the reader "
+        "steered the run, this one would have asked more; run the study again to ask it. "
         "A question that two distortions share counts under each, and once in all. Tokens: - where none are told.",
         *([f"Not in the table: {analysis.unneeded:,} answers asked ahead and never needed."] * bool(analysis.unneeded)),
     )
@@ -260,8 +261,14 @@ def sentence(analysis: Analysis) -> str:
     return (
         f"{heading(manifest)} of {', '.join(manifest['observers'])} over {references} references{scaled}, "
         f"measured with limen {manifest['limen']} (procedure {manifest['procedure']['name']}: {settings}; "
-        f"question {asked}; distortions {kinds}; reader v{manifest['reader']}; seed {manifest['seed']})."
+        f"question {asked}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest['seed']})."
     )
+
+
+def _reader(manifest: Mapping[str, Any]) -> str:
+    """Say which version read the answers, and which one steered the run where that was another."""
+    steered = f" (v{manifest['reader']} steered the run)" * (manifest["reader"] != READER_VERSION)
+    return f"v{READER_VERSION}{steered}"
 
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from limen import ident
+from limen import ident, thought
 from limen.errors import FatalObserverError, InputError
 from limen.flagmass import flag_mass, flag_position, offers_letters
 from limen.image import Picture
@@ -210,7 +210,10 @@ class Local:
         words = held.processor.tokenizer
         stop = next((place for place, token in enumerate(tokens) if token in held.ends), None)
         tokens = tokens if stop is None else tokens[: stop + 1]
-        place = flag_position(words.decode([token], skip_special_tokens=True) for token in tokens)
+        text, whole = words.decode(tokens, skip_special_tokens=True), words.decode(tokens)
+        if thought.holds(whole) and not thought.holds(text):
+            text = whole  # the marks of its thought are special tokens, without which the thought would be read
+        place = flag_position((words.decode([token], skip_special_tokens=True) for token in tokens), text)
         mass = None
         if place is not None:
             top = logits[place].float().softmax(-1).topk(min(CANDIDATES, logits[place].shape[-1]))
@@ -218,7 +221,7 @@ class Local:
             mass = flag_mass(zip(texts, top.values.tolist(), strict=True), letters=offers_letters(query.text))
         p_yes, p_neither = mass or (None, None)
         return Answer(
-            text=words.decode(tokens, skip_special_tokens=True),
+            text=text,
             p_yes=p_yes,
             p_neither=p_neither,
             finish="length" if stop is None else "stop",

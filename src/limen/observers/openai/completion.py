@@ -182,7 +182,7 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
         and (missing := _silence(said, thought, finish, told))
     ):
         return missing
-    p_yes, p_neither = _flag_mass(choice.logprobs, letters) or (None, None)
+    p_yes, p_neither = _flag_mass(choice.logprobs, letters, said or "") or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**53 else None for n in tokens)
@@ -276,14 +276,14 @@ def _any_text(value: object, depth: int) -> bool:
     return isinstance(value, list) and depth < 6 and any(_any_text(one, depth + 1) for one in value)
 
 
-def _flag_mass(logprobs: msgspec.Raw, letters: bool) -> tuple[float, float] | None:
+def _flag_mass(logprobs: msgspec.Raw, letters: bool, text: str) -> tuple[float, float] | None:
     """Return p(yes) and p(neither) where the flag comes first and its rivals are told, else None."""
     try:
         held = _decode_positions(logprobs)
         positions = [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    place = flagmass.flag_position(one.token for one in positions)
+    place = flagmass.flag_position((one.token for one in positions), text)
     if place is None or len(positions[place].top_logprobs or ()) < 2:
         return None
     flag, rivals = positions[place], positions[place].top_logprobs or []
