@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limen.analysis import Analysis
-from limen.curve import Interval, bootstrap
+from limen.curve import Interval, bootstrap_mean
 from limen.shares import groups, protocol
 from limen.statistics.inference import holm
 from limen.statistics.survival import Paired, compare
@@ -75,9 +75,8 @@ def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
 def _prompted(key: tuple[str, str, str, str], pairs: Sequence[tuple[float, bool, float, bool]]) -> PromptingRow:
     """Return one row from J and whether it was reached, unnamed and named, of each reference."""
     first, reached_first, second, reached_second = zip(*pairs, strict=True)
-    name = "/".join(("prompting", *key))
     less = [a - b for a, b in zip(first, second, strict=True)]
     found = reduction(*key[:2], float(np.mean(first)), float(np.mean(second)))
-    interval = bootstrap(less, lambda x: np.mean(x, axis=-1), name)
-    paired = compare(first, reached_first, second, reached_second, name)
+    interval = bootstrap_mean(less)
+    paired = compare(first, reached_first, second, reached_second)
     return PromptingRow(*key[2:], reduction=found, interval=interval, paired=paired, p_holm=paired.p)
