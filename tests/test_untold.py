@@ -16,10 +16,12 @@ from limen.analysis import Analysis, analyse, false_alarms
 from limen.curve import Share
 from limen.fitting import FitRow, comparisons, fit
 from limen.image import png
+from limen.prompting import prompting
 from limen.question import Query
 from limen.report import fits, tables
 from limen.report.build import Report
 from limen.report.files import tables as write
+from limen.report.relations import prompted
 from limen.statistics.inference import choosing, correlate, design_effect, detection
 from limen.statistics.likelihood import clustered
 from limen.statistics.population import population
@@ -205,6 +207,15 @@ def test_a_median_at_level_1_is_at_or_below_it(studies: dict[str, tuple[Path, An
     assert (str(row.median), row.median.level, row.median.below, row.mean) == ("<=1", 1, True, 1.0)
     assert {str(o.thresholds[0]) for o in analysis.outcomes if o.observer == "yes"} == {"<=1"}
     assert {o.thresholds[0].level for o in analysis.outcomes if o.observer == "yes"} == {1}
+
+
+def test_naming_the_distortion_is_compared_with_no_yes_to_everything(photographs: Path, tmp_path: Path) -> None:
+    says = {"toy": lambda query: keen(query) if "contrast" in query.text else YES}
+    analysis = ran(tmp_path / "run", photographs, says, questions=("direct", "direct-implicit"))
+    (row,) = prompting(analysis)
+    assert (row.reduction.implicit, row.interval, row.paired.interval) == (1.0, None, None)
+    assert math.isnan(row.p_holm)
+    assert prompted((row,)).rows[0][-3:] == ("?", "?", "?")
 
 
 # --- the numerics behind it ---

@@ -205,13 +205,9 @@ def comparisons(
             row = _comparison(question, distortion, pair, measure, [levels[key, measure] for key in keys])
             if row is not None:
                 lost = tuple(name for name in pair if (name, question, distortion) in unknown)
-                rows.append(replace(row, paired=_untold(row.paired), undetermined=lost) if lost else row)
+                rows.append(replace(row, paired=row.paired.untold(), undetermined=lost) if lost else row)
     adjusted = holm([row.paired.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
-
-
-def _untold(paired: Paired) -> Paired:
-    return replace(paired, wins=math.nan, interval=None, z=math.nan, p=math.nan)
 
 
 def scored(analysis: Analysis, shape: str = "logistic") -> tuple[ScoredRow, ...]:

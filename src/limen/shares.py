@@ -75,6 +75,12 @@ def groups(analysis: Analysis, whole: bool = True) -> dict[Key, list[Outcome]]:
     return found
 
 
+def only_yes(group: Iterable[Outcome]) -> bool:
+    """Whether every answer that can be read is a yes, to identical pairs as well: then nothing shows any noticing."""
+    responses = (response for outcome in group for response in outcome.responses if response.asked)
+    return all(response.verdict.yes for response in responses if response.verdict.flag is not Flag.UNREADABLE)
+
+
 def protocol(outcome: Outcome) -> tuple[float, bool]:
     """Return the first J and whether it counts as reached; L and False where not."""
     found = outcome.thresholds[0] if outcome.thresholds else None

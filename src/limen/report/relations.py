@@ -87,11 +87,12 @@ def prompted(rows: Sequence[PromptingRow]) -> Table:
     for row in rows:
         of, less = row.reduction, row.interval
         bounds = "" if less is None else f" [{less.low:+.1f}, {less.high:+.1f}]"
-        win = f"{row.paired.wins:.2f} {_interval(row.paired.interval)}".strip()
+        told = not math.isnan(row.paired.wins)
+        win = f"{row.paired.wins:.2f} {_interval(row.paired.interval)}".strip() if told else "?"
         lines.append((
             of.distortion, of.observer, f"{row.implicit} / {row.explicit}", str(row.paired.n), f"{of.implicit:.1f}",
-            f"{of.explicit:.1f}", f"{of.absolute:+.1f}{bounds}", _percent(of.relative), win, _p(row.paired.p),
-            _p(row.p_holm),
+            f"{of.explicit:.1f}", f"{of.absolute:+.1f}{bounds}", _percent(of.relative), win,
+            *(map(_p, (row.paired.p, row.p_holm)) if told else "??"),
         ))  # fmt: skip
     columns = (
         "distortion", "observer", "questions", "pairs", "implicit", "explicit", "difference [95 %]", "%",
@@ -100,7 +101,8 @@ def prompted(rows: Sequence[PromptingRow]) -> Table:
     notes = (
         "Implicit: the question does not name the distortion. Reference by reference: difference of J restricted at L "
         "(implicit - explicit), and share in which J is higher unnamed, ties half; BCa bootstrap over references; p "
-        "of the paired Prentice-Wilcoxon test. Views are asked the same question either way.",
+        "of the paired Prentice-Wilcoxon test; ? where one question got nothing but yes, from identical pairs as well. "
+        "Views are asked the same question either way.",
     )
     return Table("Implicit against explicit", columns, tuple(lines), notes, heads=3)
 

@@ -9,7 +9,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -98,6 +98,10 @@ class Paired:
     ties: int
     z: float
     p: float
+
+    def untold(self) -> "Paired":
+        """Return it without what it says of the two: one of them is undetermined."""
+        return replace(self, wins=math.nan, interval=None, z=math.nan, p=math.nan)
 
 
 def compare(
