@@ -94,7 +94,7 @@ def test_correlation_intervals_cover() -> None:
         rng = np.random.default_rng(100 + i)
         x = rng.normal(size=40)
         y = 0.6 * x + 0.8 * rng.normal(size=40)
-        interval = correlate(list(x), list(y), "pearson", str(i)).interval
+        interval = correlate(list(x), list(y), "pearson").interval
         assert interval is not None
         covered += interval.low <= 0.6 <= interval.high
     assert covered >= 180
@@ -249,7 +249,7 @@ def test_win_probability_covers() -> None:
     lower = (np.array(b) > np.array(a)) | (~np.array(seen_b) & np.array(seen_a))
     truth = float(np.mean((1.0 + higher - lower) / 2))
     for i in range(200):
-        interval = compare(*pairs(np.random.default_rng(20_000 + i), 30, 3.0), name=str(i)).interval
+        interval = compare(*pairs(np.random.default_rng(20_000 + i), 30, 3.0)).interval
         assert interval is not None
         covered += interval.low <= truth <= interval.high
     assert covered >= 180

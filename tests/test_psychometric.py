@@ -238,7 +238,7 @@ def test_parametric_intervals_cover_and_the_p_value_is_level() -> None:
         x = np.arange(2, 50, 4, dtype=float)
         yes = rng.binomial(20, psi("logistic", x, 22, 15, 0.1, 0.02))
         data = Responses.of(list(x), yes, np.full(len(x), 20), rng.binomial(40, 0.1), 40)
-        found = parametric(data, LADDER, name=str(i), resamples=40)
+        found = parametric(data, LADDER, resamples=40)
         covered += found.intervals["threshold"].low <= 22 <= found.intervals["threshold"].high
         p_values.append(found.p_fit)
     assert covered >= 180
@@ -278,13 +278,13 @@ def test_intervals_over_references_cover_frozen_answers() -> None:
         alarms = rng.binomial(2, 0.1, 30)
         ladder = [float(level + 1) for level in levels]
         data = Responses.of(ladder, yes, np.ones_like(yes), alarms, np.full(30, 2))
-        found = clustered(data, LADDER, "normal", str(i), resamples=60).intervals["threshold"]
+        found = clustered(data, LADDER, "normal", resamples=60).intervals["threshold"]
         covered += found.low <= 22 <= found.high
         if i >= 60:
             continue
         sure = np.clip(0.9 * yes + 0.05, 0, 1)
         data = Responses.of(ladder, sure, np.ones_like(yes), 0.9 * alarms + 0.1, np.full(30, 2))
-        again = clustered(data, LADDER, "normal", str(i), resamples=60)
+        again = clustered(data, LADDER, "normal", resamples=60)
         fractional += again.intervals["threshold"].low <= 22 <= again.intervals["threshold"].high
         assert math.isnan(again.deviance)
     assert covered >= 180, covered

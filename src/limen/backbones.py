@@ -119,7 +119,9 @@ class Parabola:
         return float(np.polyval(self.coefficients, ratio))
 
 
-def backbones(given: Sequence[Score], parameters: Mapping[str, Parameters]) -> tuple[BackboneRow, ...]:
+def backbones(
+    given: Sequence[Score], parameters: Mapping[str, Parameters], mixed: bool = False
+) -> tuple[BackboneRow, ...]:
     """Return Spearman's correlations of the 1st JND with backbone sizes, with BCa intervals over observers.
 
     Nothing is fitted. Observers whose sizes are not known are left out, and where fewer than four stay there is no
@@ -129,6 +131,7 @@ def backbones(given: Sequence[Score], parameters: Mapping[str, Parameters]) -> t
     Args:
         given: scores of one question.
         parameters: by observer.
+        mixed: as for `limen.relations.averages`.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -140,13 +143,12 @@ def backbones(given: Sequence[Score], parameters: Mapping[str, Parameters]) -> t
     for name, chosen in kept.items():
         if name != "all" and len(chosen) == len(known):
             continue
-        means = averages(chosen)
+        means = averages(chosen, mixed)
         for part in dict.fromkeys(average.part for average in means):
             mine = [average for average in means if average.part == part]
             for size, of in SIZES.items() if len(mine) >= FEWEST else ():
-                x, y = [of(parameters[average.observer]) for average in mine], [average.mean for average in mine]
-                found = correlate(x, y, "spearman", f"backbones/{part}/{size}/{name}")
-                rows.append(BackboneRow(part, size, name, found))
+                x, y = [of(parameters[average.observer]) for average in mine], [average.value for average in mine]
+                rows.append(BackboneRow(part, size, name, correlate(x, y)))
     return tuple(rows)
 
 
@@ -161,7 +163,7 @@ def parabola(
         part: of `limen.relations.PARTS`, or "all".
         observers: its points; those without scores or sizes are left out.
     """
-    means = {average.observer: average.mean for average in averages(given) if average.part == part}
+    means = {average.observer: average.mean for average in averages(given, mixed=True) if average.part == part}
     chosen = [observer for observer in observers if observer in means and observer in parameters]
     x, y = ([of[name] for name in chosen] for of in ({n: p.ratio for n, p in parameters.items()}, means))
     if len(set(x)) < 3:

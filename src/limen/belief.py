@@ -113,10 +113,12 @@ class Belief:
             weights[index] += weight / len(histogram) if fresh_threshold else weight * np.array(histogram)
         self._log = np.log(weights)
         self.asked: dict[int, bool] = {}
+        self._said: set[bool] = set()
 
     def tell(self, level: int, yes: bool) -> None:
         """Take in one answer."""
         self.asked[level] = yes
+        self._said.add(yes)
         self._log = self._log + self.grid.log[int(yes), :, :, level - 1]
 
     @property
@@ -127,16 +129,20 @@ class Belief:
         return weights
 
     def estimate(self, ladder: Ladder) -> Estimate:
-        """Return T50 with its 95 % credible interval, slope, false alarms and lapses integrated out."""
+        """Return T50 with its 95 % credible interval, slope, false alarms and lapses integrated out.
+
+        Where every answer was yes, T50 lies at or below the lowest level asked, whatever the prior makes of it.
+        """
         share, at = self.weights.sum(axis=0), self.grid.thresholds
         mean = float(share @ at)
+        sd = float(np.sqrt(share @ (at - mean) ** 2))
         edges = np.concatenate([[0.0], (at[1:] + at[:-1]) / 2, [2 * at[-1] - at[-2]]])
         cumulative = np.concatenate([[0.0], np.cumsum(share)])
         low, high = (float(np.interp(q, cumulative, edges)) for q in (0.025, 0.975))
-        levels = len(ladder)
+        levels, below = len(ladder), self._said == {True}
+        mean = float(min(self.asked)) if below else mean
         strength = float(np.interp(mean, range(1, levels + 1), ladder.strengths))
-        sd = float(np.sqrt(share @ (at - mean) ** 2))
-        return Estimate(mean, strength, low, high, sd, beyond=float(share[at > levels].sum()))
+        return Estimate(mean, strength, low, high, sd, float(share[at > levels].sum()), below=below, levels=levels)
 
     def support(self, mass: float = 0.995, most: int = 400) -> tuple[npt.NDArray[np.intp], Values]:
         """Return the likeliest grid points that hold `mass` together, as flat indices with their weights."""

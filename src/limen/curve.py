@@ -38,14 +38,16 @@ class Share:
     @property
     def interval(self) -> Interval | None:
         """The 95 % Wilson interval, None where n is 0."""
-        if not self.n:
-            return None
-        z = _NORMAL.inv_cdf(0.975)
-        p, n = self.value, self.n
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        # At 0 and n the bound is 0 and 1 exactly; rounding would put it a hair beside.
-        return Interval(0.0 if self.k == 0 else centre - half, 1.0 if self.k == n else centre + half)
+        return wilson(self.k, self.n) if self.n else None
+
+
+def wilson(k: float, n: float) -> Interval:
+    """Return the 95 % Wilson (1927) score interval of k of n; both may be fractional, n above 0."""
+    z, p = _NORMAL.inv_cdf(0.975), k / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # At 0 and n the bound is 0 and 1 exactly; rounding would put it a hair beside.
+    return Interval(0.0 if k == 0 else centre - half, 1.0 if k == n else centre + half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +95,28 @@ def _monotone(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64])
 
 
 def bootstrap(
-    values: Sequence[float], statistic: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]], name: str,
+    values: Sequence[float], statistic: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
     resamples: int = 2000,
 ) -> Interval | None:  # fmt: skip
     """Return the 95 % BCa interval (Efron 1987, JASA 82:171) of a statistic over clusters.
 
+    The same values give the same interval, in whatever order and of whomever they are: the draws are the same for
+    every set of so many clusters.
+
     Args:
         values: one number a cluster (a reference).
         statistic: reduces the last axis.
-        name: seeds the resampling, so that a table is the same each time it is made.
         resamples: how many.
 
     Returns:
         None for fewer than five clusters, and where all values are equal: resampling then has nothing to say.
     """
-    data = np.asarray(values, dtype=np.float64)
+    data = np.sort(np.asarray(values, dtype=np.float64))
     n = len(data)
     if n < FEWEST_CLUSTERS or np.all(data == data[0]):
         return None
     estimate = float(statistic(data))
-    rng = ident.generator("bootstrap", name, n)
+    rng = ident.generator("bootstrap", n)
     draws = np.sort(statistic(data[rng.integers(0, n, (resamples, n))]))
     below = np.clip(
         (np.sum(draws < estimate) + np.sum(draws == estimate) / 2) / resamples, 1 / resamples, 1 - 1 / resamples
@@ -128,3 +132,8 @@ def bootstrap(
         return float(np.quantile(draws, _NORMAL.cdf(shifted)))
 
     return Interval(bound(_NORMAL.inv_cdf(0.025)), bound(_NORMAL.inv_cdf(0.975)))
+
+
+def bootstrap_mean(values: Sequence[float]) -> Interval | None:
+    """Return the interval of a mean, as `bootstrap` does."""
+    return bootstrap(values, lambda x: np.mean(x, axis=-1))

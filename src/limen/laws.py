@@ -35,7 +35,7 @@ import numpy.typing as npt
 
 from limen import ident
 from limen.analysis import Analysis
-from limen.curve import Interval, bootstrap
+from limen.curve import Interval, bootstrap_mean
 from limen.errors import InputError
 from limen.redundancy import Chain, Mean, chains, mean_of
 from limen.shares import Key
@@ -258,9 +258,9 @@ def _law_row(key: Key, found: Sequence[Chain], axis: Axis, unit: str, at: tuple[
         references=len(some),
         long=long,
         steps=0 if steps is None else len(steps.gap),
-        course=tuple(mean_of(values, "/".join((*key, "course", str(n)))) for n, values in enumerate(places)),
+        course=tuple(map(mean_of, places)),
         reached=tuple(sum(len(one.levels) > n for one in some) for n in range(len(places))),
-        scores=() if why or steps is None or at is None else _scores(some, steps, at, "/".join(key)),
+        scores=() if why or steps is None or at is None else _scores(some, steps, at),
         why=why,
     )
 
@@ -272,14 +272,14 @@ def _searched(found: Sequence[Chain], courses: Iterable[Sequence[float]], end: f
             for n in range(orders)]  # fmt: skip
 
 
-def _scores(found: Sequence[Chain], steps: _Steps, at: Sequence[float], name: str) -> tuple[Score, ...]:
+def _scores(found: Sequence[Chain], steps: _Steps, at: Sequence[float]) -> tuple[Score, ...]:
     """Return every law's score, the best first."""
     errors = {law: _validated(law, steps, at[-1]) for law in Law}
     ranked = sorted(Law, key=lambda law: float(errors[law].mean()))
     scores, orders = [], max(len(one.levels) for one in found)
     for law in ranked:
         fitted, behind = _fit(law, steps, at[-1]), errors[law] - errors[ranked[0]]
-        interval = bootstrap(behind.tolist(), lambda x: np.mean(x, axis=-1), f"{name}/{law}")
+        interval = bootstrap_mean(behind.tolist())
         alike = interval is None and behind[0] > 0  # the same for every reference: nothing to resample
         told = alike or (interval is not None and interval.low > 0)
         courses = [fitted.course(at[one.levels[0]], orders, at[-1], _scale(fitted, one, at)) for one in found]

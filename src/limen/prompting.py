@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limen.analysis import Analysis
-from limen.curve import Interval, bootstrap
-from limen.shares import groups, protocol
+from limen.curve import Interval, bootstrap_mean
+from limen.shares import groups, only_yes, protocol
 from limen.statistics.inference import holm
 from limen.statistics.survival import Paired, compare
 
@@ -56,10 +56,13 @@ def reduction(observer: str, distortion: str, implicit: float, explicit: float) 
 def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
     """Return what naming the distortion does, reference by reference, where a run asked both questions.
 
+    Where an observer says yes to everything under one of them, nothing is compared: NaN, without an interval.
     Views are left out: their question is about perspectives either way, so that both are one question.
     """
+    whole = groups(analysis)
+    blind = {key for key, group in whole.items() if only_yes(group)}
     found = {key: {o.series.picture: protocol(o) for o in group if o.thresholds and o.series.levels > 1}
-             for key, group in groups(analysis).items()}  # fmt: skip
+             for key, group in whole.items()}  # fmt: skip
     rows = []
     for (observer, question, distortion), levels in found.items():
         named = dict(QUESTIONS).get(question, "")
@@ -67,7 +70,10 @@ def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
         shared = [picture for picture in levels if picture in other]
         if shared and analysis.manifest["distortions"][distortion]["word"] != "perspectives":
             pairs = [(*levels[picture], *other[picture]) for picture in shared]
-            rows.append(_prompted((observer, distortion, question, named), pairs))
+            row = _prompted((observer, distortion, question, named), pairs)
+            if blind & {(observer, question, distortion), (observer, named, distortion)}:
+                row = replace(row, interval=None, paired=row.paired.untold())
+            rows.append(row)
     adjusted = holm([row.paired.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
 
@@ -75,9 +81,8 @@ def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
 def _prompted(key: tuple[str, str, str, str], pairs: Sequence[tuple[float, bool, float, bool]]) -> PromptingRow:
     """Return one row from J and whether it was reached, unnamed and named, of each reference."""
     first, reached_first, second, reached_second = zip(*pairs, strict=True)
-    name = "/".join(("prompting", *key))
     less = [a - b for a, b in zip(first, second, strict=True)]
     found = reduction(*key[:2], float(np.mean(first)), float(np.mean(second)))
-    interval = bootstrap(less, lambda x: np.mean(x, axis=-1), name)
-    paired = compare(first, reached_first, second, reached_second, name)
+    interval = bootstrap_mean(less)
+    paired = compare(first, reached_first, second, reached_second)
     return PromptingRow(*key[2:], reduction=found, interval=interval, paired=paired, p_holm=paired.p)

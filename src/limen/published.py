@@ -122,21 +122,21 @@ def analysed() -> Published:
         MissingExtraError: scipy is not installed.
     """
     given, sizes = scores(), parameters()
-    seeing, means, places = uncensored(given), averages(given), ranks(given)
+    seeing, means, places = uncensored(given), averages(given, mixed=True), ranks(given, mixed=True)
     return Published(
         table=table(),
         scores=given,
         averages=means,
         recomputed=_recomputed(means, places),
         ranks=places,
-        pearson=correlations(given, "pearson", "published"),
-        spearman=correlations(given, "spearman", "published"),
-        pearson_uncensored=correlations(seeing, "pearson", "published, uncensored"),
-        spearman_uncensored=correlations(seeing, "spearman", "published, uncensored"),
+        pearson=correlations(given, "pearson"),
+        spearman=correlations(given, "spearman"),
+        pearson_uncensored=correlations(seeing, "pearson"),
+        spearman_uncensored=correlations(seeing, "spearman"),
         matrix=correlation(),
         reductions=reductions(*prompting()),
         curves=tuple(_curves(given, sizes)),
-        backbones=backbones(given, sizes),
+        backbones=backbones(given, sizes, mixed=True),
         parameters=sizes,
     )
 

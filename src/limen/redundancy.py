@@ -13,7 +13,7 @@ from itertools import takewhile
 import numpy as np
 
 from limen.analysis import Analysis, Outcome
-from limen.curve import Interval, Share, bootstrap
+from limen.curve import Interval, Share, bootstrap_mean
 from limen.shares import Key, groups
 
 
@@ -117,21 +117,20 @@ def chains(analysis: Analysis) -> dict[Key, list[Chain]]:
 
 
 def _redundancy_row(key: Key, found: Sequence[Chain]) -> RedundancyRow:
-    name, some = "/".join(key), [one for one in found if one.levels]
+    some = [one for one in found if one.levels]
     orders = range(max(len(one.levels) for one in found))
     return RedundancyRow(
         *key,
         levels=found[0].top,
         cut=Share(sum(one.cut for one in found), len(found)),
-        count=mean_of([len(one.levels) for one in found], f"{name}/count"),
-        gap=mean_of([one.levels[-1] / len(one.levels) for one in some], f"{name}/gap"),
-        gaps=tuple(mean_of([c.gaps[i] for c in some if len(c.gaps) > i], f"{name}/gap/{i}") for i in orders),
-        longest=mean_of([one.longest for one in found], f"{name}/longest"),
-        redundancy=mean_of([one.unnoticed for one in found], f"{name}/redundancy"),
+        count=mean_of([len(one.levels) for one in found]),
+        gap=mean_of([one.levels[-1] / len(one.levels) for one in some]),
+        gaps=tuple(mean_of([c.gaps[i] for c in some if len(c.gaps) > i]) for i in orders),
+        longest=mean_of([one.longest for one in found]),
+        redundancy=mean_of([one.unnoticed for one in found]),
     )
 
 
-def mean_of(values: Sequence[float], name: str) -> Mean:
-    """Return the mean of one number a reference; `name` seeds the resampling."""
-    interval = bootstrap(values, lambda x: np.mean(x, axis=-1), name)
-    return Mean(float(np.mean(values)) if len(values) else math.nan, interval, len(values))
+def mean_of(values: Sequence[float]) -> Mean:
+    """Return the mean of one number a reference."""
+    return Mean(float(np.mean(sorted(values))) if len(values) else math.nan, bootstrap_mean(values), len(values))

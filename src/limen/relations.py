@@ -55,7 +55,8 @@ class Average:
 
     Attributes:
         part: of `PARTS`, or "all".
-        mean: of the means; a bound where cells are censored. Over ladders of 50 and 100 levels it mixes two scales.
+        mean: of the means; a bound where cells are censored. NaN where the ladders are of unlike length: levels of
+            ladders of 50 and of 100 are never averaged (but in the paper's own numbers, which are such averages).
         of_ladder: mean of mean / L, from 0 to 1: every ladder with the same weight.
         censored, n: cells that are only bounds, and cells.
     """
@@ -66,6 +67,11 @@ class Average:
     of_ladder: float
     censored: int
     n: int
+
+    @property
+    def value(self) -> float:
+        """What observers are ranked by: the mean, or its share of the ladders where these are of unlike length."""
+        return self.of_ladder if math.isnan(self.mean) else self.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +184,14 @@ def part_of(distortion: str) -> str:
     return next((part for part, names in PARTS.items() if distortion in names), "")
 
 
-def averages(given: Sequence[Score]) -> tuple[Average, ...]:
+def averages(given: Sequence[Score], mixed: bool = False) -> tuple[Average, ...]:
     """Return each observer's means by part and over all distortions.
 
     Where an observer lacks a distortion that another one has, its mean would be of something else: left out.
+
+    Args:
+        given: of one question.
+        mixed: average levels over ladders of unlike length too, as the paper does.
     """
     found = []
     for observer in dict.fromkeys(score.observer for score in given):
@@ -189,16 +199,17 @@ def averages(given: Sequence[Score]) -> tuple[Average, ...]:
         for part, names in _by_part(given).items():
             if all(name in mine for name in names):
                 cells = [mine[name] for name in names]
-                mean = float(np.mean([cell.mean for cell in cells]))
+                alike = mixed or len({cell.levels for cell in cells}) == 1
+                mean = float(np.mean([cell.mean for cell in cells])) if alike else math.nan
                 of_ladder = float(np.mean([cell.mean / cell.levels for cell in cells]))
                 found.append(Average(observer, part, mean, of_ladder, sum(c.censored for c in cells), len(cells)))
     return tuple(found)
 
 
-def ranks(given: Sequence[Score]) -> tuple[Rank, ...]:
-    """Return each observer's place under each distortion, in each part, and over all."""
+def ranks(given: Sequence[Score], mixed: bool = False) -> tuple[Rank, ...]:
+    """Return each observer's place under each distortion, in each part, and over all; `mixed` as for `averages`."""
     values = [(score.distortion, score.observer, score.mean) for score in given]
-    values += [(average.part, average.observer, average.mean) for average in averages(given)]
+    values += [(average.part, average.observer, average.value) for average in averages(given, mixed)]
     found = []
     for of in dict.fromkeys(name for name, _, _ in values):
         means = {observer: mean for name, observer, mean in values if name == of}
@@ -218,7 +229,7 @@ def _by_part(given: Sequence[Score]) -> dict[str, list[str]]:
 # --- correlations ---
 
 
-def correlations(given: Sequence[Score], method: str = "pearson", name: str = "") -> Matrix:
+def correlations(given: Sequence[Score], method: str = "pearson") -> Matrix:
     """Return the correlations between distortions over observers, with BCa bootstrap intervals over observers.
 
     A censored score enters as L, as in the paper: Pearson's coefficient is then carried by a few blind observers
@@ -228,7 +239,6 @@ def correlations(given: Sequence[Score], method: str = "pearson", name: str = ""
     Args:
         given: of one question.
         method: "pearson" or "spearman".
-        name: seeds the resampling.
 
     Raises:
         MissingExtraError: Spearman's ranks need scipy.
@@ -244,7 +254,7 @@ def correlations(given: Sequence[Score], method: str = "pearson", name: str = ""
         both = [observer for observer in table[first] if observer in table[second]]
         if len(both) >= FEWEST:
             x, y = ([table[one][observer] for observer in both] for one in (first, second))
-            pairs.append(Pair(first, second, correlate(x, y, method, f"{name}/{first}/{second}")))
+            pairs.append(Pair(first, second, correlate(x, y, method)))
     if not reason and not pairs:
         reason = f"No two distortions have {FEWEST} observers in common."
     return Matrix(method, names, tuple(pairs), observers, reason)
@@ -280,8 +290,7 @@ def within(analysis: Analysis) -> tuple[WithinRow, ...]:
                 found = [[table[one][picture] for picture in shared] for one in (first, second)]
                 x, y = ([level + (not reached) for level, reached in column] for column in found)
                 ends = (Share(sum(not reached for _, reached in column), len(column)) for column in found)
-                name = "/".join(("within", observer, question, first, second))
-                pair = Pair(first, second, correlate(x, y, "spearman", name))
+                pair = Pair(first, second, correlate(x, y))
                 rows.append(WithinRow(observer, question, pair, *ends))
     return tuple(rows)
 
@@ -323,9 +332,9 @@ def measured(analysis: Analysis, most: int = 0) -> Relations:
 def board(analysis: Analysis, question: str) -> Board:
     """Return what one question gives over observers and distortions."""
     given = scores(analysis, question)
-    pearson = correlations(given, "pearson", question)
+    pearson = correlations(given, "pearson")
     try:
-        spearman = correlations(given, "spearman", question)
+        spearman = correlations(given, "spearman")
     except MissingExtraError as error:
         spearman = replace(pearson, method="spearman", pairs=(), reason=str(error))
     found = averages(given), ranks(given), pearson, spearman

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from limen.analysis import Analysis, Outcome, Status
-from limen.curve import Interval, Share, bootstrap
+from limen.analysis import Analysis, Outcome, Status, false_alarms, sum_of
+from limen.curve import Interval, Share, bootstrap_mean
 from limen.procedure import Probe
 from limen.reading import Flag
 from limen.statistics.survival import Survival, satisfied_user_ratio, unnoticed_share
@@ -66,13 +66,19 @@ class RepeatRow:
     interval: Interval | None
 
 
-def groups(analysis: Analysis) -> dict[Key, list[Outcome]]:
-    """Return the complete series of each observer, question and distortion."""
+def groups(analysis: Analysis, whole: bool = True) -> dict[Key, list[Outcome]]:
+    """Return the series of each observer, question and distortion: those that are complete, or all."""
     found: dict[Key, list[Outcome]] = defaultdict(list)
     for outcome in analysis.outcomes:
-        if outcome.status is Status.COMPLETE:
+        if outcome.status is Status.COMPLETE or not whole:
             found[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     return found
+
+
+def only_yes(group: Iterable[Outcome]) -> bool:
+    """Whether every answer that can be read is a yes, to identical pairs as well: then nothing shows any noticing."""
+    responses = (response for outcome in group for response in outcome.responses if response.asked)
+    return all(response.verdict.yes for response in responses if response.verdict.flag is not Flag.UNREADABLE)
 
 
 def protocol(outcome: Outcome) -> tuple[float, bool]:
@@ -118,7 +124,7 @@ def repeats(analysis: Analysis) -> tuple[RepeatRow, ...]:
         said = [pair for one in pairs for pair in one]
         if said:
             change = [float(np.mean([second - first for first, second in one])) for one in pairs if one]
-            interval = bootstrap(change, lambda x: np.mean(x, axis=-1), "/".join((*key, "repeats")))
+            interval = bootstrap_mean(change)
             alike = Share(sum(first == second for first, second in said), len(said))
             rows.append(RepeatRow(*key, alike=alike, change=float(np.mean(change)), interval=interval))
     return tuple(rows)
@@ -148,7 +154,7 @@ class AccuracyRow:
 
     Attributes:
         noticed: yes to the changed picture.
-        left_alone: no to the reference shown with itself.
+        left_alone: no to the reference shown with itself: what the false alarms leave (`limen.analysis.false_alarms`).
         balanced: mean of both, each reference with the same weight; an observer that always says yes (or no) gets .5.
         interval: of `balanced`, 95 % BCa over references; None below five, or where all are alike.
         n: references with both answers readable; `noticed` and `left_alone` may count more.
@@ -166,22 +172,22 @@ class AccuracyRow:
 
 def accuracy(analysis: Analysis) -> tuple[AccuracyRow, ...]:
     """Return the accuracy on series of one level (spot the difference), beside that on identical pairs."""
-    rows = []
+    rows, everyone = [], groups(analysis, whole=False)
     for key, group in groups(analysis).items():
         pairs = [outcome for outcome in group if outcome.series.levels == 1]
         if not pairs:
             continue
         said = [_said(outcome) for outcome in pairs]
         noticed = [one[1] for one in said if 1 in one]
-        alone = [not one[0] for one in said if 0 in one]
+        same = sum_of(*false_alarms(everyone[key]))
         both = [(one[1] + (not one[0])) / 2 for one in said if len(one) == 2]
         rows.append(
             AccuracyRow(
                 *key,
                 noticed=Share(sum(noticed), len(noticed)),
-                left_alone=Share(sum(alone), len(alone)),
+                left_alone=Share(same.n - same.k, same.n),
                 balanced=float(np.mean(both)) if both else math.nan,
-                interval=bootstrap(both, lambda x: np.mean(x, axis=-1), "/".join((*key, "accuracy"))),
+                interval=bootstrap_mean(both),
                 n=len(both),
             )
         )

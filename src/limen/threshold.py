@@ -1,5 +1,6 @@
 """What a threshold is: the n-th just noticeable difference of one series, the fact that there was none, or a fit."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -33,10 +34,15 @@ class Threshold:
         """Whether statistics may take `level` as a JND."""
         return self.confirmed and not self.censored
 
+    @property
+    def below(self) -> bool:
+        """Whether the very first level is noticed: the JND lies at or below it. The number in tables stays 1."""
+        return self.reached and self.level == 1
+
     def __str__(self) -> str:
         if self.censored:
             return f">{self.level}"
-        return f"{self.level}" if self.confirmed else f"{self.level}?"
+        return f"{'<=' if self.below else ''}{self.level}" if self.confirmed else f"{self.level}?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,14 @@ class Estimate:
     """A fitted threshold: the level noticed half the time, false alarms and lapses apart. Never the protocol's J.
 
     Attributes:
-        level: posterior mean of T50, in levels; may lie between levels, or beyond the ladder.
+        level: posterior mean of T50, in levels; may lie between levels, or beyond the ladder. See `below`.
         strength: the ladder's strength there, interpolated; at the ladder's end where it lies beyond.
         low, high: 95 % credible interval, in levels.
         sd: posterior standard deviation, in levels.
         beyond: posterior probability that T50 lies above the ladder.
         reference: the level that was the reference.
+        below: whether every answer was yes, so that T50 lies at or below `level`, the lowest one asked.
+        levels: L; 0 where the procedure does not say.
     """
 
     level: float
@@ -59,11 +67,24 @@ class Estimate:
     sd: float
     beyond: float
     reference: int = 0
+    below: bool = False
+    levels: int = 0
 
     @property
     def reached(self) -> bool:
         """Whether T50 more probably lies on the ladder than beyond it."""
         return self.beyond < 0.5
 
+    @property
+    def told(self) -> bool:
+        """Whether the answers say where: not if the interval holds four fifths of the ladder, or more."""
+        if self.below or not self.reached or not self.levels or math.isnan(self.low):
+            return True
+        return min(self.high, self.levels) - max(self.low, 1.0) < 0.8 * (self.levels - 1)
+
     def __str__(self) -> str:
+        if self.below:
+            return f"<={self.level:g}"
+        if not self.told:
+            return f"? [{self.low:.1f}, {self.high:.1f}]"
         return f"{self.level:.1f} [{self.low:.1f}, {self.high:.1f}]" if self.reached else f">{self.low:.1f}"

@@ -27,7 +27,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     from limen.report.tables import plain
 
     analysis = _together(runs)
-    rows, compared = fitting.fit(analysis, shape), fitting.comparisons(analysis, shape)
+    rows = fitting.fit(analysis, shape)
+    compared = fitting.comparisons(analysis, shape, rows)
     scored = fitting.scored(analysis, shape)
     unnoticed, satisfied, repeats = shares.unnoticed(analysis), shares.satisfied(analysis), shares.repeats(analysis)
     if as_json:

@@ -81,7 +81,8 @@ def _estimate(ladder: Ladder, turns: list[int], known: dict[Probe, Verdict]) -> 
     if not turns:
         noticed = [probe.level for probe, verdict in known.items() if verdict.yes]
         level = min(noticed, default=top)
-        return Estimate(level, ladder[level], math.nan, math.nan, math.nan, beyond=0.0 if noticed else 1.0)
+        bounds = (math.nan, math.nan, math.nan, 0.0 if noticed else 1.0)
+        return Estimate(level, ladder[level], *bounds, below=len(noticed) == len(known), levels=top)
     mean = float(np.mean(turns))
     strength = float(np.interp(mean, range(1, top + 1), ladder.strengths))
-    return Estimate(mean, strength, math.nan, math.nan, float(np.std(turns)), beyond=0.0)
+    return Estimate(mean, strength, math.nan, math.nan, float(np.std(turns)), beyond=0.0, levels=top)

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from limen.analysis import FEW, Analysis
-from limen.curve import Interval, Share
+from limen.analysis import FEW, Analysis, Quantile
+from limen.curve import Interval
 from limen.fitting import ComparisonRow, FitRow, PowerRow
 from limen.report.table import Table, heads, in_order, table
-from limen.report.tables import brief, plain
+from limen.report.tables import alarmed, brief, plain
 from limen.statistics.posterior import Parameter, Side
 
 
@@ -26,7 +26,7 @@ def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
         "false alarms",
         "lapses",
     ]
-    columns += (["d'", "d' same/diff.", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
+    columns += (["d' [95 %]", "d' same/diff.", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
     lines = []
     for row in in_order(analysis, rows):
         cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
@@ -44,9 +44,15 @@ def compared(rows: Sequence[ComparisonRow]) -> Table:
             row.measure,
             str(row.paired.n),
             str(row.paired.ties),
-            f"{row.paired.wins:.2f} {_interval(row.paired.interval, 2)}".strip(),
-            _p(row.paired.p),
-            _p(row.p_holm),
+            *(
+                ("?", "?", "?")
+                if row.undetermined
+                else (
+                    f"{row.paired.wins:.2f} {_interval(row.paired.interval, 2)}".strip(),
+                    _p(row.paired.p),
+                    _p(row.p_holm),
+                )
+            ),
         )
         for row in rows
     )
@@ -64,8 +70,15 @@ def compared(rows: Sequence[ComparisonRow]) -> Table:
     notes = (
         "Reference by reference: share in which the first observer's level is the higher one, ties half (both beyond "
         "L, or equal), BCa bootstrap over references; p of the paired Prentice-Wilcoxon test, alone and among all.",
+        *_untold(rows),
     )
     return Table("Observers compared", columns, lines, notes, heads=3)
+
+
+def _untold(rows: Sequence[ComparisonRow]) -> Iterable[str]:
+    names = sorted({name for row in rows for name in row.undetermined})
+    if names:
+        yield f"? nothing shows that differences are noticed more often than none: {', '.join(names)}."
 
 
 def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
@@ -104,54 +117,59 @@ def _fit_cells(row: FitRow) -> Iterable[str]:
     references = getattr(found, "references", 1)
     yield f"{references}"
     yield "-" if row.jnd is None else str(row.jnd)
-    yield _level(found.threshold, row.levels, found.side)
-    known = row.strength is not None and not _open(found.threshold, row.levels)
-    yield f"{row.strength:.3g} {brief(row.unit)}" if known else "-"
-    yield _level(found.t75, row.levels, Side.ABOVE if found.t75.median > row.levels else Side.WITHIN)
+    yield _level(row.t50, found.threshold, row.levels)
+    yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
+    yield _level(row.t75, found.t75, row.levels)
     yield _spread(found.width)
     yield _spread(getattr(found, "spread", None))
-    yield _rate(row.alarms)
-    yield f"{100 * found.lapse.median:.0f} %"
+    yield alarmed(row.alarms)
+    of = found.lapse
+    yield f"{100 * of.median:.0f} % [{100 * of.interval.low:.0f}, {100 * of.interval.high:.0f}]"
 
 
 def _fixed_cells(row: FitRow) -> Iterable[str]:
     of = row.detection
     few = "*" if row.alarms.n < FEW else ""
-    if row.d_forced is not None:
-        yield from (f"{row.d_forced:.2f}", "-", "-")
+    if row.choosing is not None:
+        yield from (_told(row.choosing.d, row.choosing.interval, row.choosing.told), "-", "-")
     elif of is None:
         yield from ("-", "-", "-")
     else:
-        yield from (f"{of.d_yes_no:.2f}{few}", f"{of.d_differencing:.2f}{few}", f"{of.criterion:+.2f}{few}")
+        yield _told(of.d_yes_no, of.interval, of.told) + few
+        yield _told(of.d_differencing, of.interval_differencing, of.told) + few
+        yield _told(of.criterion, of.interval_criterion, told=True, sign="+") + few
     yield "-" if row.pooled is None else _p(row.pooled.p_fit)
+
+
+def _told(value: float, interval: Interval, told: bool, sign: str = "") -> str:
+    """Return a number with its interval, "?" for one that is not told from 0."""
+    low, high = ("-" if math.isinf(bound) else f"{bound:{sign}.2f}" for bound in (interval.low, interval.high))
+    return f"{f'{value:{sign}.2f}' if told else '?'} [{low}, {high}]"
 
 
 def _sure_cell(row: FitRow) -> str:
     if row.p_yes is None or row.p_yes.side is not Side.WITHIN:
-        return "-" if row.p_yes is None else f"{row.p_yes.side}{row.levels if row.p_yes.side is Side.ABOVE else 1}"
+        return "-" if row.p_yes is None else _SIDES[row.p_yes.side].format(row.levels)
     return f"{row.p_yes.threshold:.1f} {_interval(row.p_yes.intervals.get('threshold'), 1)}".strip()
 
 
-def _level(found: Parameter, top: int, side: Side) -> str:
-    """Return a level with its interval; > L where more than half of the posterior lies beyond."""
-    value = f">{top}" if side is Side.ABOVE else "<1" if side is Side.BELOW else f"{found.median:.1f}"
-    if _open(found, top):
-        value = "?"
-    low, high = (f">{top}" if bound > top else f"{bound:.1f}" for bound in (found.interval.low, found.interval.high))
+_SIDES = {Side.ABOVE: ">{}", Side.BELOW: "<=1", Side.OPEN: "?"}
+
+
+def _level(at: Quantile, of: Parameter, top: int) -> str:
+    """Return a level with its interval, or on which side of one it lies."""
+    value = str(at) if at.censored or at.below or math.isnan(at.level) else f"{at.level:.1f}"
+    low = "<=1" if of.interval.low < 1 else f"{of.interval.low:.1f}"
+    if at.censored and of.interval.low >= at.level:
+        low = str(at)
+    high = f">{top}" if of.interval.high > top else f"{of.interval.high:.1f}"
     return f"{value} [{low}, {high}]"
 
 
-def _open(found: Parameter, top: int) -> bool:
-    """Whether the interval holds the whole ladder: then a median would be the prior's, not the answers'."""
-    return found.interval.low <= 1 and found.interval.high > top
-
-
 def _spread(found: Parameter | None) -> str:
-    return "-" if found is None else f"{found.median:.1f} {_interval(found.interval, 1)}"
-
-
-def _rate(share: Share) -> str:
-    return f"{share.k} of {share.n}" + ("*" if 0 < share.n < FEW else "")
+    if found is None:
+        return "-"
+    return "?" if math.isnan(found.median) else f"{found.median:.1f} {_interval(found.interval, 1)}"
 
 
 def _interval(interval: Interval | None, digits: int) -> str:
@@ -174,8 +192,9 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
     notes = [
         "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
         "corrected for false alarms and lapses; width from 5 to 95 % of that curve; sd of T50 over references. "
-        "Posterior medians [95 % credible intervals], references as a random sample; > L where only the prior speaks; "
-        "? where the interval holds the whole ladder."
+        "Posterior medians [95 % credible intervals], references as a random sample. > L: no to everything, or more "
+        "than half of the posterior beyond the ladder; <=: yes to everything, down to the lowest level asked; ?: these "
+        "answers do not tell, because the interval holds the whole ladder or yes does not depend on the level."
     ]
     if any(row.adaptive for row in rows):
         notes.append(
@@ -191,8 +210,9 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
         notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1/2, 3), speaks with them.")
     if any(row.pooled is not None for row in rows):
         notes.append(
-            "d' and c over all levels asked, log-linear correction; fit p: how often data of the fitted shape lie "
-            "further from it, bootstrap over references (- where all references are alike)."
+            "d' and c over all levels asked, log-linear correction [95 %, of the rates' Wilson intervals; - no bound]; "
+            "? where the interval of d' holds 0. Fit p: how often data of the fitted shape lie further from it, "
+            "bootstrap over references (- where all references are alike)."
         )
     if any(row.p_yes is not None for row in rows):
         notes.append("T50 of p(yes): fractional response, maximum quasi-likelihood [95 % bootstrap over references].")

@@ -64,11 +64,12 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
     able = importlib.util.find_spec("scipy") is not None
     small = sum(outcome.status is Status.COMPLETE for outcome in analysis.outcomes) <= LARGE
     chained = any(row.order > 1 for row in analysis.jnds)
+    fits = fitting.fit(analysis) if able and small else ()
     found = relations.measured(analysis, most=SMALL)
     first = found.boards[0].scores if found.boards and sizes and able else ()
     return Further(
-        fitting.fit(analysis) if able and small else (),
-        fitting.comparisons(analysis) if able else (),
+        fits,
+        fitting.comparisons(analysis, fits=fits) if able else (),
         shares.unnoticed(analysis) if able else (),
         shares.satisfied(analysis) if able else (),
         shares.repeats(analysis),

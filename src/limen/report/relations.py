@@ -16,6 +16,7 @@ from limen.statistics.inference import Correlation
 
 RESTRICTED = "Means are restricted at L (a reference without a JND counts as L): the paper's mean over '>50 as 50'"
 MIXED = "The mean over all mixes ladders of 50 and of 100 levels; '% of L' gives every ladder the same weight."
+APART = "Levels of ladders of unlike length are never averaged: % of the ladder stands there, all weighing alike."
 
 
 # --- of runs ---
@@ -24,7 +25,7 @@ MIXED = "The mean over all mixes ladders of 50 and of 100 levels; '% of L' gives
 def by_part(board: Board) -> Table:
     """Return the table of 1st JNDs by part, with ranks, those that notice most first."""
     names = [part for part in (*PARTS, "all") if any(average.part == part for average in board.averages)]
-    cells = {(a.observer, a.part): (a.mean, bool(a.censored)) for a in board.averages}
+    cells = {(a.observer, a.part): (_averaged(a), bool(a.censored)) for a in board.averages}
     share = {a.observer: f"{100 * a.of_ladder:.0f}" for a in board.averages if a.part == "all"}
     rows = [(*row, share.get(row[0], "-")) for row in _ranked(board, names, cells)]
     sizes = {average.part: average.n for average in board.averages}
@@ -32,10 +33,14 @@ def by_part(board: Board) -> Table:
     return Table(f"1st JND by part ({board.question})", columns, tuple(rows), _part_notes(board))
 
 
+def _averaged(average: Average) -> str:
+    return f"{100 * average.of_ladder:.0f} %" if math.isnan(average.mean) else f"{average.mean:.1f}"
+
+
 def by_distortion(board: Board) -> Table:
     """Return the table of 1st JNDs by distortion, with ranks, those that notice most first."""
     names = list(dict.fromkeys(score.distortion for score in board.scores))
-    cells = {(s.observer, s.distortion): (s.mean, s.censored) for s in board.scores}
+    cells = {(s.observer, s.distortion): (f"{s.mean:.1f}", s.censored) for s in board.scores}
     notes = (f"{RESTRICTED}. In brackets the rank, 1 noticing most; > where no reference had a JND.", *_unlike(board))
     rows = _ranked(board, names, cells)
     return Table(f"1st JND by distortion ({board.question})", ("observer", *names), tuple(rows), notes)
@@ -82,11 +87,12 @@ def prompted(rows: Sequence[PromptingRow]) -> Table:
     for row in rows:
         of, less = row.reduction, row.interval
         bounds = "" if less is None else f" [{less.low:+.1f}, {less.high:+.1f}]"
-        win = f"{row.paired.wins:.2f} {_interval(row.paired.interval)}".strip()
+        told = not math.isnan(row.paired.wins)
+        win = f"{row.paired.wins:.2f} {_interval(row.paired.interval)}".strip() if told else "?"
         lines.append((
             of.distortion, of.observer, f"{row.implicit} / {row.explicit}", str(row.paired.n), f"{of.implicit:.1f}",
-            f"{of.explicit:.1f}", f"{of.absolute:+.1f}{bounds}", _percent(of.relative), win, _p(row.paired.p),
-            _p(row.p_holm),
+            f"{of.explicit:.1f}", f"{of.absolute:+.1f}{bounds}", _percent(of.relative), win,
+            *(map(_p, (row.paired.p, row.p_holm)) if told else "??"),
         ))  # fmt: skip
     columns = (
         "distortion", "observer", "questions", "pairs", "implicit", "explicit", "difference [95 %]", "%",
@@ -95,7 +101,8 @@ def prompted(rows: Sequence[PromptingRow]) -> Table:
     notes = (
         "Implicit: the question does not name the distortion. Reference by reference: difference of J restricted at L "
         "(implicit - explicit), and share in which J is higher unnamed, ties half; BCa bootstrap over references; p "
-        "of the paired Prentice-Wilcoxon test. Views are asked the same question either way.",
+        "of the paired Prentice-Wilcoxon test; ? where one question got nothing but yes, from identical pairs as well. "
+        "Views are asked the same question either way.",
     )
     return Table("Implicit against explicit", columns, tuple(lines), notes, heads=3)
 
@@ -134,7 +141,7 @@ def records(found: Relations) -> dict[str, Any]:
 
 
 def _ranked(
-    board: Board, names: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, bool]]
+    board: Board, names: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, bool]]
 ) -> list[tuple[str, ...]]:
     places = {(place.observer, place.of): place.rank for place in board.ranks}
     order = {place.observer: place.rank for place in board.ranks if place.of == "all"}
@@ -144,7 +151,7 @@ def _ranked(
         if (observer, name) not in cells:
             return "-"
         mean, censored = cells[observer, name]
-        return f"{'>' if censored else ''}{mean:.1f} ({places[observer, name]})"
+        return f"{'>' if censored else ''}{mean} ({places[observer, name]})"
 
     return [(observer, *(cell(observer, name) for name in names)) for observer in observers]
 
@@ -155,7 +162,7 @@ def _part_notes(board: Board) -> tuple[str, ...]:
         "distortion of the part was not asked."
     ]
     if len({score.levels for score in board.scores}) > 1:
-        notes.append(MIXED)
+        notes.append(APART if any(math.isnan(average.mean) for average in board.averages) else MIXED)
     return (*notes, *_unlike(board))
 
 
@@ -361,7 +368,8 @@ def _p(value: float) -> str:
 def sizes(given: Iterable[Average], known: Mapping[str, Parameters], width: int) -> Spec:
     """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters."""
     values = [
-        {"part": row.part, "who": row.observer, "mean": row.mean,
+        {"part": row.part if row.value == row.mean else f"{row.part} (% of L)", "who": row.observer,
+         "mean": row.value if row.value == row.mean else 100 * row.value,
          "ratio": 1000 * known[row.observer].language / known[row.observer].vision}
         for row in given if row.observer in known
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from limen.analysis import Analysis
 from limen.curve import Share
 from limen.fitting import ScoredRow
 from limen.report.table import Table, heads, in_order, table
+from limen.report.tables import alarmed
 from limen.shares import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.statistics.survival import Survival
 
@@ -98,9 +99,8 @@ def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
 
 
 def _scored_cells(row: ScoredRow) -> Iterable[str]:
-    at = f"{row.threshold.median:.1f} [{row.threshold.interval.low:.1f}, {row.threshold.interval.high:.1f}]"
-    told = row.rising is not None
-    yield at if told and row.low <= row.threshold.median <= row.high else "-"
-    yield f"{row.width.median:.1f} [{row.width.interval.low:.1f}, {row.width.interval.high:.1f}]" if told else "-"
+    for of in (row.threshold, row.width):
+        known = not math.isnan(of.median)
+        yield f"{of.median:.1f} [{of.interval.low:.1f}, {of.interval.high:.1f}]" if known else "-"
     yield {True: "rises", False: "falls", None: "all alike"}[row.rising]
-    yield f"{row.alarms.k} of {row.alarms.n}"
+    yield alarmed(row.alarms)

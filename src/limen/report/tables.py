@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from limen import shares
-from limen.analysis import FEW, Analysis, AnswerRow, JndRow, Outcome, Quantile, Status
-from limen.curve import Curve, Interval, Share
-from limen.reading import READER_VERSION, Flag
+from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Status, false_alarms, sum_of
+from limen.curve import Interval, Share
+from limen.reading import READER_VERSION
 from limen.relations import PARTS, part_of
 from limen.report.table import Table, heads, in_order, table, who
 
@@ -24,7 +24,7 @@ def first_jnds(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             of = answers[row.observer, row.question, row.distortion]
-            rows.append((*heads(analysis, row), *_jnd_cells(row), _alarms(of), f"{row.questions:,}"))
+            rows.append((*heads(analysis, row), *_jnd_cells(row), alarmed(of.false_alarms), f"{row.questions:,}"))
     columns = (
         "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
     )  # fmt: skip
@@ -93,16 +93,12 @@ def _by_part(analysis: Analysis) -> Iterable[AnswerRow]:
                 rows[0],
                 distortion=f"all {part}",
                 questions=sum(row.questions for row in rows),
-                antilogy=_sum(row.antilogy for row in rows),
-                gibberish=_sum(row.gibberish for row in rows),
-                deficiency=_sum(row.deficiency for row in rows),
-                unreadable=_sum(row.unreadable for row in rows),
-                inversions=_sum(row.inversions for row in rows),
+                antilogy=sum_of(*(row.antilogy for row in rows)),
+                gibberish=sum_of(*(row.gibberish for row in rows)),
+                deficiency=sum_of(*(row.deficiency for row in rows)),
+                unreadable=sum_of(*(row.unreadable for row in rows)),
+                inversions=sum_of(*(row.inversions for row in rows)),
             )
-
-
-def _sum(shares: Iterable[Share]) -> Share:
-    return Share(*map(sum, zip(*((share.k, share.n) for share in shares), strict=True)))
 
 
 def alarms(analysis: Analysis) -> Table:
@@ -115,7 +111,7 @@ def alarms(analysis: Analysis) -> Table:
         for asked in dict.fromkeys((row.observer, row.question) for row in in_order(analysis, analysis.answers)):
             mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == asked]
             of = next(row for row in analysis.answers if (row.observer, row.question) == asked)
-            rows.append(("all", *who(analysis, of), *map(_rate, _identical(mine))))
+            rows.append(("all", *who(analysis, of), *map(_rate, false_alarms(mine))))
     columns = ("yes to identical undistorted pairs", "yes to identical distorted pairs")
     notes = (
         "Distinct questions, each counted once; 95 % Wilson interval. A pair above level 0 is shown where that "
@@ -173,15 +169,23 @@ def estimates(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.estimates):
         at = "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
         rows.append((
-            *heads(analysis, row), str(row.n), f"{row.median}", f"{row.q1} - {row.q3}",
+            *heads(analysis, row), str(row.n), f"{row.median}", alarmed(row.false_alarms), f"{row.q1} - {row.q3}",
             f"{_number(row.mean)} {_interval(row.interval)}".strip(), f"{row.beyond.k} of {row.beyond.n}",
-            _number(row.sd), at, f"{row.questions:,}",
+            f"{row.undetermined.k} of {row.undetermined.n}", _number(row.sd), at, f"{row.questions:,}",
         ))  # fmt: skip
-    columns = ("n", "median T50", "quartiles", "mean [95 %]", "beyond L", "sd each", "at the median", "questions")
+    columns = (
+        "n", "median T50", "false alarms", "quartiles", "mean [95 %]", "beyond L", "undetermined", "sd each",
+        "at the median", "questions",
+    )  # fmt: skip
     note = (
         "T50: the level noticed half the time, false alarms and lapses apart (75 % right in a forced choice). Mean "
         "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
+        "> L: more probably beyond the ladder; <=: yes at every level asked. Undetermined: the 95 % interval holds "
+        "four fifths of the ladder; such references are left out, and ? stands where they are half of all or more. "
+        "Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye.",
+        *_few(row.false_alarms for row in analysis.estimates),
         *([_STAIRS] if analysis.manifest["procedure"]["name"] == "staircase" else []),
+        *_left_out({"unfinished": sum(row.unfinished for row in analysis.estimates)}),
     )
     return table(analysis, "Fitted thresholds", columns, rows, note)
 
@@ -221,10 +225,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Share):
         interval = plain(value.interval)
         return {"k": value.k, "n": value.n, "value": plain(value.value), "interval": interval}
-    if isinstance(value, Quantile):
-        return {"level": plain(value.level), "censored": value.censored}
-    if isinstance(value, Curve):
-        return {"levels": value.levels, "yes": value.yes, "n": value.n, "half": value.crossing(0.5)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, StrEnum):
@@ -283,25 +283,18 @@ def _jnd_cells(row: JndRow) -> Iterable[str]:
     yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
 
 
-def _alarms(row: AnswerRow) -> str:
-    same = Share(
-        row.false_alarms_clean.k + row.false_alarms_distorted.k, row.false_alarms_clean.n + row.false_alarms_distorted.n
-    )
-    return f"{same.k} of {same.n}" + ("*" if 0 < same.n < FEW else "")
+def alarmed(share: Share) -> str:
+    """Return a cell of false alarms: counts, with a star where they are too few to tell."""
+    return f"{share.k} of {share.n}" + ("*" if 0 < share.n < FEW else "") if share.n else "-"
 
 
-def _identical(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
-    """Return the share of yes to identical pairs at level 0, and above, each distinct question counted once."""
-    pairs = {
-        response.trials[0].key: response
-        for outcome in outcomes
-        for response in outcome.responses
-        if response.asked and response.probe.reference == response.probe.level
-    }
-    readable = [pair for pair in pairs.values() if pair.verdict.flag is not Flag.UNREADABLE]
-    clean = [pair.verdict.yes for pair in readable if pair.probe.level == 0]
-    distorted = [pair.verdict.yes for pair in readable if pair.probe.level > 0]
-    return Share(sum(clean), len(clean)), Share(sum(distorted), len(distorted))
+def _few(shares: Iterable[Share]) -> tuple[str, ...]:
+    text = f"* false alarms from fewer than {FEW} identical pairs: too few to tell."
+    return (text,) if any(0 < share.n < FEW for share in shares) else ()
+
+
+def _left_out(counts: Mapping[str, int]) -> Iterable[str]:
+    return (f"{count} series {what.replace('_', ' ')}, left out." for what, count in counts.items() if count)
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:
@@ -310,16 +303,12 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
         "Levels; median and quartiles over references, > where they fall among series without a JND; "
         "mean restricted at L (a series without a JND counts as L), 95 % BCa bootstrap over references."
     ]
-    if any(0 < a.false_alarms_clean.n + a.false_alarms_distorted.n < FEW for a in analysis.answers):
-        notes.append(f"* false alarms from fewer than {FEW} identical pairs: too few to tell.")
+    notes.extend(_few(row.false_alarms for row in analysis.answers))
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
-    for what in ("unreadable", "not_applicable", "unfinished", "undetermined"):
-        total = sum(getattr(row, what) for row in rows)
-        if total:
-            notes.append(f"{total} series {what.replace('_', ' ')}, left out.")
-    return tuple(notes)
+    kinds = ("unreadable", "not_applicable", "unfinished", "undetermined")
+    return (*notes, *_left_out({what: sum(getattr(row, what) for row in rows) for what in kinds}))
 
 
 def _number(value: float) -> str:
@@ -351,15 +340,30 @@ def _span(interval: Interval) -> str:
 def curves(analysis: Analysis) -> Table:
     """Return the table of yes against level, for a run that asked fixed levels."""
     levels = sorted({level for row in analysis.curves for level in row.curve.levels})
+    answers = {(row.observer, row.question, row.distortion): row for row in analysis.answers}
     rows = []
     for row in in_order(analysis, analysis.curves):
         shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
-        half = row.curve.crossing(0.5)
         n = max((share.n for share in row.curve.shares), default=0)
-        rows.append((*heads(analysis, row), str(n), "-" if half is None else _number(half), *cells))
-    note = "Share of yes at each level against the undistorted reference (0: identical pairs); n references."
-    return table(analysis, "Yes against level", ("n", "half yes", *map(str, levels)), rows, (note,))
+        same = alarmed(answers[row.observer, row.question, row.distortion].false_alarms)
+        rows.append((*heads(analysis, row), str(n), _half(row) if n else "-", same, *cells))
+    notes = (
+        "Share of yes at each level against the undistorted reference (0: identical pairs); n references. Half yes: "
+        "where that curve, made monotone, reaches one half, false alarms and all [95 %, bootstrap over references]; > "
+        "above the highest level asked, <= at the lowest, ? where the interval holds all of them.",
+        *_few(answers[row.observer, row.question, row.distortion].false_alarms for row in analysis.curves),
+    )
+    columns = ("n", "half yes [95 %]", "false alarms", *map(str, levels))
+    return table(analysis, "Yes against level", columns, rows, notes)
+
+
+def _half(row: CurveRow) -> str:
+    if row.interval is None:
+        return str(row.half)
+    first, last = min(filter(None, row.curve.levels)), row.curve.levels[-1]
+    low = f"<={first}" if math.isinf(row.interval.low) else f"{row.interval.low:.1f}"
+    return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else f'{row.interval.high:.1f}'}]"
 
 
 def main_table(analysis: Analysis) -> Table:

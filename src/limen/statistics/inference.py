@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap
+from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap, wilson
 from limen.errors import InputError, UnknownNameError
 from limen.statistics.psychometric import Array, library
 
@@ -32,23 +32,38 @@ class Detection:
     Attributes:
         hits, alarms: yes to different and to identical pairs, as counted.
         d_yes_no: z(H) - z(F): the pair seen as one event (Macmillan & Creelman 2005, ch. 1).
+        interval: of `d_yes_no`, 95 %; a side on which the counts set no bound is infinite.
         d_differencing: same/different by comparing the two percepts' distance with a criterion (their ch. 9): about
-            twice as large.
+            twice as large; never below 0.
+        interval_differencing: the same for `d_differencing`.
         criterion: c = -(z(H) + z(F)) / 2; above 0 a habit of saying no.
+        interval_criterion: the same for `criterion`.
+        told: whether differences are told from none: the interval of `d_yes_no` lies on one side of 0.
     """
 
     hits: Share
     alarms: Share
     d_yes_no: float
+    interval: Interval
     d_differencing: float
+    interval_differencing: Interval
     criterion: float
+    interval_criterion: Interval
+    told: bool
 
 
-def detection(hits: Share, alarms: Share) -> Detection:
-    """Return d' and criterion from counts, with the log-linear correction.
+def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Detection:
+    """Return d' and criterion from counts, with the log-linear correction, and their intervals.
 
     Hautus (1995, Behavior Research Methods 27:46) adds .5 to every yes and 1 to every n, for all rates, not only 0
-    and 1.
+    and 1. Intervals are made of the rates' Wilson intervals, uncorrected (MOVER: Zou & Donner 2008, Statistics in
+    Medicine 27:1693). Rates of 1 bound z on one side only: an observer that says yes to everything has a d' between
+    minus and plus infinity.
+
+    Args:
+        hits, alarms: counts.
+        depend: design effect of the hits: by how much answers about one reference are more alike than those about
+            several (`design_effect`).
 
     Raises:
         InputError: no different, or no identical pairs.
@@ -56,7 +71,66 @@ def detection(hits: Share, alarms: Share) -> Detection:
     if not hits.n or not alarms.n:
         raise InputError(f"d' needs different and identical pairs, not {hits.n} and {alarms.n}.")
     h, f = ((share.k + 0.5) / (share.n + 1.0) for share in (hits, alarms))
-    return Detection(hits, alarms, d_yes_no(h, f), d_differencing(h, f), criterion(h, f))
+    of_h, of_f = wilson(hits.k / depend, hits.n / depend), wilson(alarms.k, alarms.n)
+    d, c = d_yes_no(h, f), criterion(h, f)
+    least, most = _furthest(h, of_h.low, f, of_f.high), _furthest(h, of_h.high, f, of_f.low)
+    same = [_furthest(h, at, f, against)[2] for at, against in ((of_h.high, of_f.high), (of_h.low, of_f.low))]
+    return Detection(
+        hits,
+        alarms,
+        d,
+        Interval(d - least[2], d + most[2]),
+        d_differencing(h, f),
+        Interval(0.0 if math.isinf(least[2]) else d_differencing(*least[:2]),
+                 math.inf if math.isinf(most[2]) else d_differencing(*most[:2])),
+        c,
+        Interval(c - same[0] / 2.0, c + same[1] / 2.0),
+        told=least[2] < d or most[2] < -d,
+    )  # fmt: skip
+
+
+def _furthest(h: float, to_h: float, f: float, to_f: float) -> tuple[float, float, float]:
+    """Return the rates at which z(H) - z(F) is furthest off within the ellipse of two bounds, and how far that is."""
+    if not (0.0 < to_h < 1.0 and 0.0 < to_f < 1.0):
+        return to_h, to_f, math.inf
+    a, b = _z(to_h) - _z(h), _z(to_f) - _z(f)
+    far = math.hypot(a, b)
+    if not far:
+        return h, f, 0.0
+    return _NORMAL.cdf(_z(h) + a * abs(a) / far), _NORMAL.cdf(_z(f) + b * abs(b) / far), far
+
+
+def design_effect(yes: Sequence[float], n: Sequence[float]) -> float:
+    """Return how many times larger the variance of a share is for coming in clusters; at least 1, and 1 below five.
+
+    Args:
+        yes, n: of each reference.
+    """
+    k, m = np.asarray(yes, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    share = float(k.sum() / m.sum())
+    if len(k) < FEWEST_CLUSTERS or not 0.0 < share < 1.0:
+        return 1.0
+    between = float(((k - share * m) ** 2).sum()) * len(k) / (len(k) - 1)
+    return max(1.0, between / (share * (1.0 - share) * float(m.sum())))
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """d' = sqrt(2) z(share right) of two-alternative forced choice; interval and `told` as for `Detection`."""
+
+    right: Share
+    d: float
+    interval: Interval
+    told: bool
+
+
+def choosing(right: Share, depend: float = 1.0) -> Choosing:
+    """Return d' of a forced choice from counts, with the log-linear correction; arguments as for `detection`."""
+    of = wilson(right.k / depend, right.n / depend)
+    low = d_forced_choice(of.low) if of.low > 0.0 else -math.inf
+    high = d_forced_choice(of.high) if of.high < 1.0 else math.inf
+    d = d_forced_choice((right.k + 0.5) / (right.n + 1.0))
+    return Choosing(right, d, Interval(low, high), told=low > 0.0 or high < 0.0)
 
 
 def d_yes_no(hit: float, alarm: float) -> float:
@@ -114,19 +188,19 @@ class Correlation:
     n: int
 
 
-def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman", name: str = "") -> Correlation:
+def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") -> Correlation:
     """Return a correlation between two numbers a reference.
 
     Args:
         x, y: paired; a censored level enters as its bound, where Spearman's ranks tie it with others at that bound.
         kind: "spearman" or "pearson".
-        name: seeds the resampling.
     """
     if kind not in ("spearman", "pearson"):
         raise UnknownNameError("correlation", kind, ("spearman", "pearson"))
     if len(x) != len(y) or len(x) < 2:
         raise InputError(f"A correlation takes two or more pairs, not {len(x)} and {len(y)} numbers.")
-    pairs = np.array([x, y], dtype=np.float64)
+    # Neither the order of the pairs nor which of the two comes first may change the draws.
+    pairs = np.array(min(sorted(zip(x, y, strict=True)), sorted(zip(y, x, strict=True))), dtype=np.float64).T
 
     def of(rows: Array) -> Array:
         chosen = pairs[:, rows.astype(np.intp)]
@@ -139,7 +213,7 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman", na
     flat = any(np.all(row == row[0]) for row in pairs)
     every = [float(i) for i in range(len(x))]
     value = math.nan if flat else float(of(np.array(every)))
-    return Correlation(kind, value, None if flat else bootstrap(every, of, f"{kind}/{name}"), len(x))
+    return Correlation(kind, value, None if flat else bootstrap(every, of), len(x))
 
 
 @dataclass(frozen=True, slots=True)

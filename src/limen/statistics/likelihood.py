@@ -25,7 +25,7 @@ import numpy as np
 from limen import ident
 from limen.curve import FEWEST_CLUSTERS, Interval
 from limen.errors import InputError
-from limen.statistics.posterior import Priors, Side, axes_of
+from limen.statistics.posterior import Priors, Side, axes_of, told
 from limen.statistics.psychometric import TINY, Array, Responses, inverse, library, psi, rise
 
 _PARAMETERS = ("threshold", "t75", "width", "guess", "lapse")
@@ -70,7 +70,7 @@ class Bootstrap:
         deviance: of the fit; NaN for fractional responses.
         p_fit: how often data of the fitted model lie as far from their fit: small, the shape does not fit. NaN
             where it cannot be told.
-        side: whether the threshold lies within the levels measured.
+        side: whether the threshold lies within the levels measured; where not, it, t75 and width are NaN.
         n: answers.
     """
 
@@ -98,32 +98,27 @@ def peak(data: Responses, prior: Priors, shape: str = "logistic") -> Peak:
     return Peak(shape, found[:, 0], np.exp(found[:, 1]), found[:, 2], found[:, 3], _deviance(data, climb.psi(found)))
 
 
-def parametric(
-    data: Responses, prior: Priors, shape: str = "logistic", name: str = "", resamples: int = 1000
-) -> Bootstrap:
+def parametric(data: Responses, prior: Priors, shape: str = "logistic", resamples: int = 1000) -> Bootstrap:
     """Return the fit of one data set of independent answers, with parametric bootstrap and goodness of fit.
 
     Args:
         data: one data set of whole counts.
         prior: bounds and fixed rates.
         shape: of the psychometric function.
-        name: seeds the resampling.
         resamples: how many.
     """
     if len(data) != 1 or not data.whole:
         raise InputError("The parametric bootstrap takes one data set of whole counts. Fit p(yes) with clustered.")
     best = peak(data, prior, shape)
-    rng = ident.generator("parametric", name, shape)
+    rng = ident.generator("parametric", shape, _digest(data))
     n = np.broadcast_to(data.n, (resamples, data.n.shape[1]))
     drawn = rng.binomial(n.astype(np.int64), best.expected(data.levels)).astype(np.float64)
     again = peak(Responses(data.levels, drawn, n), prior, shape)
     beyond = int(np.sum(again.deviance >= best.deviance[0] - 1e-9))
-    return _bootstrap(best, again, prior, (1 + beyond) / (1 + resamples), float(best.deviance[0]), int(data.n.sum()))
+    return _bootstrap(best, again, prior, (1 + beyond) / (1 + resamples), float(best.deviance[0]), data)
 
 
-def clustered(
-    data: Responses, prior: Priors, shape: str = "logistic", name: str = "", resamples: int = 1000
-) -> Bootstrap:
+def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples: int = 1000) -> Bootstrap:
     """Return the fit of references pooled, with a bootstrap over references.
 
     Its `p_fit` compares Pearson's distance between observed and fitted shares with that of the resamples from theirs,
@@ -134,29 +129,34 @@ def clustered(
         data: one row a reference; yes may be p(yes).
         prior: bounds and fixed rates.
         shape: of the psychometric function.
-        name: seeds the resampling.
         resamples: how many.
     """
     clusters = len(data)
-    best = peak(_pooled(data, np.ones((1, clusters))), prior, shape)
-    n = int(np.rint(data.n.sum()))
+    order = np.lexsort(np.column_stack((data.yes, data.n)).T)  # the draws do not depend on who comes first
+    data = Responses(data.levels, data.yes[order], data.n[order])
+    pooled = _pooled(data, np.ones((1, clusters)))
+    best = peak(pooled, prior, shape)
     whole = float(best.deviance[0]) if data.whole else math.nan
     if clusters < FEWEST_CLUSTERS or (np.all(data.yes == data.yes[0]) and np.all(data.n == data.n[0])):
-        return _bootstrap(best, None, prior, math.nan, whole, n)
-    rng = ident.generator("clustered", name, shape, clusters)
+        return _bootstrap(best, None, prior, math.nan, whole, pooled)
+    rng = ident.generator("clustered", shape, _digest(data))
     times = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(np.float64)
     drawn = _pooled(data, times)
     usable = (drawn.n * np.isfinite(data.levels)).sum(axis=1) > 0
     drawn = Responses(drawn.levels, drawn.yes[usable], drawn.n[usable])
     again = peak(drawn, prior, shape)
-    pooled = _pooled(data, np.ones((1, clusters)))
     expected = np.clip(best.expected(data.levels), 1e-3, 1 - 1e-3)
     misfit = _shares(pooled) - best.expected(data.levels)
     weight = pooled.n / (expected * (1 - expected))
     far = float((weight * misfit**2).sum())
     others = (weight * (_shares(drawn) - again.expected(data.levels) - misfit) ** 2).sum(axis=1)
     p_fit = (1 + int(np.sum(others >= far - 1e-9))) / (1 + len(others))
-    return _bootstrap(best, again, prior, p_fit, whole, n, clusters)
+    return _bootstrap(best, again, prior, p_fit, whole, pooled, clusters)
+
+
+def _digest(data: Responses) -> str:
+    """Return what seeds resampling: the data, so that equal data have equal intervals, whosever they are."""
+    return ident.digest(np.concatenate((data.yes, data.n)).tobytes())
 
 
 def _pooled(data: Responses, times: Array) -> Responses:
@@ -172,11 +172,15 @@ def _shares(data: Responses) -> Array:
 
 
 def _bootstrap(
-    best: Peak, again: Peak | None, prior: Priors, p_fit: float, deviance: float, n: int, clusters: int = 0
+    best: Peak, again: Peak | None, prior: Priors, p_fit: float, deviance: float, data: Responses, clusters: int = 0
 ) -> Bootstrap:
     values = {name: float(getattr(best, name)[0]) for name in _PARAMETERS}
     at = values["threshold"]
-    place = Side.ABOVE if at > prior.top else Side.BELOW if at < prior.first else Side.WITHIN
+    p = np.clip(best.expected(data.levels), TINY, 1 - TINY)
+    gained = float((data.yes * np.log(p) + (data.n - data.yes) * np.log1p(-p)).sum())
+    place = told(data.levels, data.yes[0], data.n[0], gained)
+    if place is Side.WITHIN:
+        place = Side.ABOVE if at > prior.top else Side.BELOW if at < prior.first else Side.WITHIN
     intervals = {}
     tail = _tail(clusters)
     if again is not None and place is Side.WITHIN:
@@ -184,6 +188,15 @@ def _bootstrap(
             low, high = np.quantile(getattr(again, name), (tail, 1 - tail))
             beyond = name in ("threshold", "t75") and high > prior.top
             intervals[name] = Interval(float(low), math.inf if beyond else float(high))
+        if (
+            "threshold" in intervals
+            and intervals["threshold"].low < prior.first
+            and math.isinf(intervals["threshold"].high)
+        ):
+            place, intervals = Side.OPEN, {}
+    if place is not Side.WITHIN:  # where a climb ended on a flat ridge says nothing
+        values |= {"threshold": math.nan, "t75": math.nan, "width": math.nan}
+    n = int(np.rint(data.n.sum()))
     return Bootstrap(best.shape, **values, intervals=intervals, deviance=deviance, p_fit=p_fit, side=place, n=n)
 
 

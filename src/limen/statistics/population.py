@@ -39,6 +39,7 @@ from limen.statistics.posterior import (
     rate,
     scale,
     side,
+    told,
 )
 from limen.statistics.psychometric import IDENTICAL, TINY, Array, Responses, library, rise
 
@@ -98,6 +99,8 @@ def population(
         )
     if not data.whole or not 0 <= alarms <= identical:
         raise InputError("A population takes whole counts. Fit p(yes) with limen.statistics.likelihood.clustered.")
+    order = np.lexsort(np.column_stack((data.yes, data.n)).T)  # not even the last digit depends on who comes first
+    data = Responses(data.levels, data.yes[order], data.n[order])
     model = _Model(data, prior, shape, alarms, identical)
     whole = axes = _axes(prior)
     mass = model.mass(axes)
@@ -140,6 +143,7 @@ class _Model:
         self.quiet = identical - alarms + float((data.n - data.yes)[:, same].sum())
         self.prior, self.shape = prior, shape
         self.n, self.references = int(data.n.sum()) + identical, len(data)
+        self.gained = -math.inf  # the highest log likelihood so far
         self.edges = np.linspace(*prior.threshold, _CELLS + 1)
         self.cells = (self.edges[1:] + self.edges[:-1]) / 2
 
@@ -163,6 +167,7 @@ class _Model:
                 for i, low in enumerate(lapse):
                     if g + low < 0.98:
                         log[:, j, k, i] = pairs + self._series(g + (1.0 - g - low) * f, share)
+        self.gained = max(self.gained, float(log.max()))
         grid = log.reshape(len(centre), len(spread), *log.shape[1:])
         for place, axis in enumerate(axes):
             shape = [1] * 5
@@ -177,6 +182,12 @@ class _Model:
         log = self.yes @ np.log(p).T + self.no @ np.log1p(-p).T
         best = log.max(axis=1, keepdims=True)
         return np.asarray(np.log(np.maximum(np.exp(log - best) @ share, 1e-300)).sum(axis=0) + best.sum())
+
+    def answers(self) -> Side:
+        """Return what the answers alone decide about the threshold."""
+        yes = np.append(self.yes.sum(axis=0), self.alarms)
+        n = np.append((self.yes + self.no).sum(axis=0), self.alarms + self.quiet)
+        return told(np.append(self.levels, IDENTICAL), yes, n, self.gained)
 
     def summary(self, axes: Sequence[Axis], mass: Array) -> Population:
         """Return the estimates."""
@@ -193,7 +204,7 @@ class _Model:
             series_width=marginal(axes[2], of[2]),
             guess=marginal(axes[3], of[3]),
             lapse=marginal(axes[4], of[4]),
-            side=side(threshold, self.prior.first, self.prior.top),
+            side=side(threshold, self.prior, self.answers()),
             references=self.references,
             n=self.n,
         )

@@ -17,9 +17,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from limen.curve import Interval
+from limen.curve import Interval, wilson
 from limen.errors import InputError
 from limen.statistics.psychometric import TINY, Array, Responses, inverse, rise
+
+FLAT = 7.38  # chi-square, 2 degrees of freedom, 97.5 %: below this yes does not depend on the level
+ALWAYS = 0.95  # share of yes, at whatever level, that is called always
 
 
 class Side(StrEnum):
@@ -27,7 +30,8 @@ class Side(StrEnum):
 
     WITHIN = ""
     ABOVE = ">"  # right-censored: beyond the end of the ladder
-    BELOW = "<"  # noticed at the first level already
+    BELOW = "<="  # left-censored: noticed at the first level already
+    OPEN = "?"  # undetermined: the answers do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,32 @@ def rate(fixed: float | None, highest: float, cells: int) -> Axis:
     return Axis(fixed, fixed, 1, _same, _flat)
 
 
+def told(levels: Array, yes: Array, n: Array, gained: float) -> Side:
+    """Say what answers alone decide about a threshold, whatever a prior or a climb makes of them.
+
+    No to every level: beyond. Yes to (nearly) every one: at or below the first. Where yes depends on the level no more
+    than chance would have it (twice the log likelihood gained over one rate for all, identical pairs with them, is less
+    than chi-square's 97.5 % with two degrees of freedom) and half of the answers or more may be yes: undetermined. With
+    fewer yes it is a blind observer's false alarms, and the fit says "beyond". Else: within, as far as this goes.
+
+    Args:
+        levels: (K,), with `limen.statistics.psychometric.IDENTICAL` for identical pairs.
+        yes, n: (K,), of one data set.
+        gained: the highest log likelihood of a fit.
+    """
+    own = np.isfinite(levels)
+    said, asked = float(yes[own].sum()), float(n[own].sum())
+    if said <= TINY * asked:
+        return Side.ABOVE
+    if said >= (1 - TINY) * asked:
+        return Side.BELOW
+    rate_ = np.clip(yes.sum() / n.sum(), TINY, 1 - TINY)
+    flat = float(yes.sum() * np.log(rate_) + (n - yes).sum() * np.log1p(-rate_))
+    if 2 * (gained - flat) >= FLAT or wilson(said, asked).high < 0.5:
+        return Side.WITHIN
+    return Side.BELOW if said >= ALWAYS * asked else Side.OPEN
+
+
 COARSE = (40, 8, 5, 2)  # 3,200 points
 FINE = (15, 9, 7, 6)
 
@@ -212,9 +242,10 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
             "Counts with fractions have no binomial posterior. Fit p(yes) with limen.statistics.likelihood.clustered."
         )
     axes = axes_of(prior)
-    masses = _masses(axes, shape, data)
+    masses, gains = _masses(axes, shape, data)
     fits = []
     for i, mass in enumerate(masses):
+        gained = float(gains[i])
         own: Sequence[Axis] = axes
         share = mass
         for _ in range(7 if refine else 0):
@@ -224,13 +255,15 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
                 axis.around(margin, cells, whole)
                 for axis, margin, cells, whole in zip(own, margins(share), FINE, axes, strict=True)
             )
-            share = _masses(own, shape, Responses(data.levels, data.yes[i : i + 1], data.n[i : i + 1]))[0]
-        fits.append(_fit(own, share, shape, prior, int(data.n[i].sum())))
+            finer, best = _masses(own, shape, Responses(data.levels, data.yes[i : i + 1], data.n[i : i + 1]))
+            share, gained = finer[0], max(gained, float(best[0]))
+        place = told(data.levels, data.yes[i], data.n[i], gained)
+        fits.append(_fit(own, share, shape, prior, int(data.n[i].sum()), place))
     return tuple(fits)
 
 
-def _masses(axes: Sequence[Axis], shape: str, data: Responses) -> Array:
-    """Return each data set's posterior over the cells, (B, threshold, width, guess, lapse)."""
+def _masses(axes: Sequence[Axis], shape: str, data: Responses) -> tuple[Array, Array]:
+    """Return each data set's posterior over the cells, (B, threshold, width, guess, lapse), and highest likelihood."""
     used = data.n.sum(axis=0) > 0
     m, w, g, low = (axis.values for axis in axes)
     f = rise(shape, data.levels[used], m[:, None, None], w[:, None])[:, :, None, None, :]
@@ -239,11 +272,13 @@ def _masses(axes: Sequence[Axis], shape: str, data: Responses) -> Array:
     p = np.clip(p, TINY, 1.0 - TINY).reshape(-1, int(used.sum()))
     log = data.yes[:, used] @ np.log(p).T
     log += (data.n - data.yes)[:, used] @ np.log1p(-p).T
-    log += _log_prior(axes).ravel()
+    prior = _log_prior(axes).ravel()
+    best = log[:, np.isfinite(prior)].max(axis=1)
+    log += prior
     log -= log.max(axis=1, keepdims=True)
     np.exp(log, out=log)
     log /= log.sum(axis=1, keepdims=True)
-    return log.reshape(-1, *cells)
+    return log.reshape(-1, *cells), best
 
 
 def _log_prior(axes: Sequence[Axis]) -> Array:
@@ -307,14 +342,19 @@ def opened(estimate: Parameter, top: float) -> Parameter:
     return Parameter(estimate.mean, estimate.median, Interval(found.low, high))
 
 
-def side(threshold: Parameter, first: float, top: float) -> Side:
-    """Say where a threshold lies."""
-    if threshold.median > top:
+def side(threshold: Parameter, prior: Priors, answers: Side) -> Side:
+    """Say where a threshold lies, from its posterior and from what the answers alone decide (`told`)."""
+    if answers is not Side.WITHIN:
+        return answers
+    low, high = prior.threshold
+    if threshold.interval.low <= low + 0.03 * (high - low) and threshold.interval.high > prior.top:
+        return Side.OPEN  # the prior's own 95 % begin at .025: it is all there is
+    if threshold.median > prior.top:
         return Side.ABOVE
-    return Side.BELOW if threshold.median < first else Side.WITHIN
+    return Side.BELOW if threshold.median < prior.first else Side.WITHIN
 
 
-def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int) -> Fit:
+def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, answers: Side) -> Fit:
     m, w, g, low = axes
     of = margins(mass)
     threshold = marginal(m, of[0])
@@ -326,6 +366,6 @@ def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int) -
         marginal(w, of[1]),
         marginal(g, of[2]),
         marginal(low, of[3]),
-        side(threshold, prior.first, prior.top),
+        side(threshold, prior, answers),
         n,
     )

@@ -9,12 +9,12 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
-from limen.curve import Interval, bootstrap
+from limen.curve import Interval, bootstrap_mean
 from limen.errors import InputError
 from limen.statistics.psychometric import Array, library
 
@@ -99,17 +99,19 @@ class Paired:
     z: float
     p: float
 
+    def untold(self) -> "Paired":
+        """Return it without what it says of the two: one of them is undetermined."""
+        return replace(self, wins=math.nan, interval=None, z=math.nan, p=math.nan)
+
 
 def compare(
-    first: Sequence[float], reached_first: Sequence[bool], second: Sequence[float], reached_second: Sequence[bool],
-    name: str = "",
-) -> Paired:  # fmt: skip
+    first: Sequence[float], reached_first: Sequence[bool], second: Sequence[float], reached_second: Sequence[bool]
+) -> Paired:
     """Compare two observers' J, one pair a reference.
 
     Args:
         first, second: J, or the last level asked where there is none; same references in the same order.
         reached_first, reached_second: whether it is a J.
-        name: seeds the resampling.
     """
     _checked(first, reached_first)
     _checked(second, reached_second)
@@ -123,8 +125,19 @@ def compare(
     lower = (seen_a & (b > a)) | (seen_a & ~seen_b & (b >= a))
     score = (1.0 + higher - lower) / 2.0
     z, p = prentice_wilcoxon(first, reached_first, second, reached_second)
-    interval = bootstrap(list(score), lambda x: np.mean(x, axis=-1), f"wins/{name}")
-    return Paired(len(a), float(score.mean()), interval, int((~higher & ~lower).sum()), z, p)
+    return Paired(len(a), float(np.sort(score).mean()), _wins(score), int((~higher & ~lower).sum()), z, p)
+
+
+def _wins(score: Array) -> Interval | None:
+    """Return the interval of the mean score: with the observers changed round it is the mirror image."""
+    here, mirrored = np.sort(score).tolist(), np.sort(1.0 - score).tolist()
+    found = bootstrap_mean(min(here, mirrored))
+    if found is None or here < mirrored:
+        return found
+    if here > mirrored:
+        return Interval(1.0 - found.high, 1.0 - found.low)
+    reach = (found.high - found.low) / 2.0
+    return Interval(0.5 - reach, 0.5 + reach)
 
 
 def prentice_wilcoxon(
