@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
@@ -29,6 +29,7 @@ from limen.dataset import Held, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.shard import (
     SUFFIXES,
+    Folder,
     Shard,
     Written,
     card,
@@ -248,30 +249,10 @@ def read_manifest(out: Path) -> dict[str, Any]:
     return about
 
 
-class _Part(msgspec.Struct):
-    """What the manifest says of a part."""
-
-    stands_in_for: str
-
-
-class _Folder(msgspec.Struct):
-    """What the manifest of a folder of shards must say before it is believed."""
-
-    dataset: str
-    format: Literal["parquet", "webdataset"]
-    parts: dict[str, _Part]
-    sources: dict[str, dict[str, Any]]
-    shards: dict[Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")], str]  # names of files, never paths
-    digest: str
-    limit: int
-    seed: int
-    stimuli_a_shard: int
-
-
 def _manifest(out: Path) -> dict[str, Any] | None:
     try:
         about = orjson.loads((out / "manifest.json").read_bytes())
-        msgspec.convert(about, _Folder)
+        msgspec.convert(about, Folder)
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError, msgspec.ValidationError):
         return None
     return dict(about)

@@ -340,7 +340,7 @@ class Store:
 
     def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
         """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
-        if not next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None):
+        if not self._has_measurements():
             return {}
         self._check("measurement")
         rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
@@ -352,6 +352,9 @@ class Store:
                 raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
         return found
 
+    def _has_measurements(self) -> bool:
+        return next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None) is not None
+
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """Return how many attempts ended how, by (observer, outcome)."""
         self._check("attempt")
@@ -360,8 +363,10 @@ class Store:
 
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
-        self._check(table)
         names = COLUMNS[table].split(", ")
+        if table == "measurement" and not self._has_measurements():
+            return names, []
+        self._check(table)
         return names, list(self._rows(f"SELECT {COLUMNS[table]} FROM {table}"))
 
 
