@@ -321,9 +321,7 @@ def _versions(format: str) -> dict[str, str]:
     from PIL import features
 
     found = manifest.versions("numpy", "pillow", "segno", *(("pyarrow",) if format == "parquet" else ()))
-    for name in ("libjpeg_turbo", "freetype2", "zlib_ng"):
-        found[name] = str(features.version(name))
-    return found
+    return found | {name: str(features.version(name)) for name in ("libjpeg_turbo", "freetype2", "zlib_ng")}
 
 
 def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[Written]:
