@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from limen import distortion as distortions
-from limen import ident, scene
+from limen import drawing, ident, scene
 from limen.analysis import Outcome, Status
 from limen.distortion import Distortion
 from limen.errors import InputError
@@ -95,12 +95,19 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
+    if store.manifest.get("probes", {}).get(row.distortion) not in (None, _probe(kind)):
+        raise InputError(f"The libraries installed here draw {row.distortion} with other pixels than the run's did.")
     kept = decode(data, "the kept reference")
     of = (kept,) if kind.of == "image" else np.array_split(kept, 2)  # a pair is one picture, the second below the first
     digests = [digest(one) for one in of]
     if row.picture != (digests[0] if kind.of == "image" else ident.digest(digests)):
         raise InputError("The picture kept in the run is not the one that was measured (its digest differs).")
     return functools.lru_cache(maxsize=16)(kind.render(kept if kind.of == "image" else of, row.key))
+
+
+@functools.cache
+def _probe(kind: Distortion) -> str | None:
+    return drawing.probe(kind)
 
 
 def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:
