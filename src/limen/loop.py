@@ -5,6 +5,7 @@ house in order; a second one ends it where it stands.
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,8 +60,9 @@ async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, 
             stopping.stop(number)
         task.cancel()
 
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    with contextlib.suppress(NotImplementedError):  # Windows
+        for number in signals:
+            asyncio.get_running_loop().add_signal_handler(number, cancel, number)
     return await task
 
 

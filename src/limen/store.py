@@ -140,7 +140,11 @@ class Store:
         given = (connection, counter, count)
         store._thread = threading.Thread(target=store._write_until_closed, args=given, name="limen-store", daemon=True)
         store._thread.start()
-        store.amend()
+        try:
+            store.amend()
+        except StoreError:
+            store.close()
+            raise
         return store
 
     def close(self) -> None:
