@@ -293,11 +293,13 @@ def test_floors_are_kept_once_a_series(tmp_path: Path) -> None:
     demo, series = observer.make("demo", {}), some_series()
     with Store.create(tmp_path / "run", {}) as store:
         assert seen.keep_floors(demo, series[:3], store) == ""
-        store.add_measurements("floor", {seen.floor_key("demo", series[0].id): {"first": "kept"}})
+        first = seen.floor_key("demo", series[0].id)
+        kept = store.measurements("floor")[first] | {"first": 49}
+        store.add_measurements("floor", {first: kept})
         assert seen.keep_floors(demo, series, store) == ""
         rows = store.measurements("floor")
     assert len(rows) == 4
-    assert rows[seen.floor_key("demo", series[0].id)] == {"first": "kept"}
+    assert rows[first] == kept
     row = rows[seen.floor_key("demo", series[3].id)]
     assert (row["observer"], row["series"]) == ("demo", series[3].id)
     assert len(row["seen_db"]) == len(series[3])

@@ -1,5 +1,6 @@
 """Signals: a run that a cluster ends keeps what it has paid for, says so, and goes on from there."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -85,8 +86,6 @@ def test_a_host_program_keeps_its_handlers() -> None:
 
 
 def test_work_is_told_once_and_finishes_its_house() -> None:
-    import asyncio
-
     told = []
 
     async def work() -> None:
@@ -121,3 +120,31 @@ def test_other_threads_heed_no_signal() -> None:
     thread.start()
     thread.join()
     assert found == [(), 1]
+
+
+def test_ctrl_c_in_a_notebook_reaches_the_work_in_its_thread() -> None:
+    told, begun = [], threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            told.append("put in order")
+            raise
+
+    async def cell() -> None:
+        def press() -> None:
+            begun.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press).start()
+        loop.finish(work())
+
+    notebook = asyncio.new_event_loop()  # unlike asyncio.run, a notebook leaves Ctrl-C to Python
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            notebook.run_until_complete(cell())
+    finally:
+        notebook.close()
+    assert told == ["put in order"]

@@ -20,8 +20,8 @@ def main() -> None:
 
         with stopping.heeding():
             code = run(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as error:
+        code = 128 + getattr(error, "number", 2)
     sys.exit(code)
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
@@ -29,6 +29,7 @@ from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.loop import mortal, sheltered
 from limen.shard import (
     SUFFIXES,
+    Folder,
     Shard,
     Written,
     card,
@@ -248,30 +249,10 @@ def read_manifest(out: Path) -> dict[str, Any]:
     return about
 
 
-class _Part(msgspec.Struct):
-    """What the manifest says of a part."""
-
-    stands_in_for: str
-
-
-class _Folder(msgspec.Struct):
-    """What the manifest of a folder of shards must say before it is believed."""
-
-    dataset: str
-    format: Literal["parquet", "webdataset"]
-    parts: dict[str, _Part]
-    sources: dict[str, dict[str, Any]]
-    shards: dict[Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")], str]  # names of files, never paths
-    digest: str
-    limit: int
-    seed: int
-    stimuli_a_shard: int
-
-
 def _manifest(out: Path) -> dict[str, Any] | None:
     try:
         about = orjson.loads((out / "manifest.json").read_bytes())
-        msgspec.convert(about, _Folder)
+        msgspec.convert(about, Folder)
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError, msgspec.ValidationError):
         return None
     return dict(about)
@@ -340,9 +321,7 @@ def _versions(format: str) -> dict[str, str]:
     from PIL import features
 
     found = manifest.versions("numpy", "pillow", "segno", *(("pyarrow",) if format == "parquet" else ()))
-    for name in ("libjpeg_turbo", "freetype2", "zlib_ng"):
-        found[name] = str(features.version(name))
-    return found
+    return found | {name: str(features.version(name)) for name in ("libjpeg_turbo", "freetype2", "zlib_ng")}
 
 
 def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[Written]:

@@ -55,14 +55,24 @@ def probes(series: Sequence[Series]) -> dict[str, str]:
     A scene is opened for that, as the first question about one of its views would open it.
     """
     found = {}
-    for name, (kind, view) in {_named(one): (one.distortion, one.reference.kind) for one in series}.items():
-        levels = sorted({1, (len(kind.ladder) + 1) // 2, len(kind.ladder)})
-        try:
-            draw = kind.render(_view(name.rpartition(" ")[2], view) if view in MOTIONS else _picture(), "probe")
-            found[name] = ident.digest([digest(draw(level)) for level in levels])
-        except _UNFIT:
-            continue
+    for name, (kind, of) in {_named(one): (one.distortion, one.reference.kind) for one in series}.items():
+        drawn = probe(kind, name.rpartition(" ")[2] if of in MOTIONS else "")
+        if drawn is not None:
+            found[name] = drawn
     return found
+
+
+def probe(kind: Distortion, scene: str = "") -> str | None:
+    """Return the digest of some levels of a distortion's probe, for a distortion of views that of a scene's first.
+
+    None where a distortion of somebody else's cannot be done to it.
+    """
+    levels = sorted({1, (len(kind.ladder) + 1) // 2, len(kind.ladder)})
+    try:
+        draw = kind.render(_view(scene, kind.of) if scene else _picture(), "probe")
+        return ident.digest([digest(draw(level)) for level in levels])
+    except _UNFIT:
+        return None
 
 
 def _named(series: Series) -> str:

@@ -24,6 +24,7 @@ RESTORE = "Restore it from a copy, or measure again with another --out."
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _Number = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Plain = dict[_Text, Any]
+_Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
 
 
 class _Kind(msgspec.Struct):
@@ -118,8 +119,8 @@ class _Answer(msgspec.Struct):
     """An answer (`limen.trial.Answer`)."""
 
     text: _Text
-    p_yes: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    p_neither: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    p_yes: _Probability | None = None
+    p_neither: _Probability | None = None
     finish: _Text = ""
     tokens_in: int | None = None
     tokens_out: int | None = None

@@ -63,8 +63,9 @@ async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, 
             stopping.stop(number)
         task.cancel()
 
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    with contextlib.suppress(NotImplementedError):  # Windows
+        for number in signals:
+            asyncio.get_running_loop().add_signal_handler(number, cancel, number)
     return await task
 
 

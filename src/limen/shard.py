@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -101,6 +101,26 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes: int
     sha256: str
     digest: str
+
+
+class _Part(msgspec.Struct):
+    """What the manifest says of a part."""
+
+    stands_in_for: str
+
+
+class Folder(msgspec.Struct):
+    """What the manifest of a folder of shards must say before it is believed."""
+
+    dataset: str
+    format: Literal["parquet", "webdataset"]
+    parts: dict[str, _Part]
+    sources: dict[str, dict[str, Any]]
+    shards: dict[Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")], str]  # names of files, never paths
+    digest: str
+    limit: int
+    seed: int
+    stimuli_a_shard: int
 
 
 @dataclass(frozen=True, slots=True)

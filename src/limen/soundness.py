@@ -66,8 +66,8 @@ COLUMNS = {
 _ALSO = {  # what else is to hold of a row
     "series": "levels BETWEEN 1 AND 10000",
     "query": "reference >= 0 AND level >= 0 AND draw >= 0 AND part >= 0 AND again IN (0, 1)",
-    "answer": f"LENGTH(text) <= {_LONGEST_ANSWER} AND COALESCE(p_yes, 0) BETWEEN 0 AND 1 "
-    "AND COALESCE(p_neither, 0) BETWEEN 0 AND 1 AND ABS(seconds) < 1e15 AND ABS(at) < 1e15",
+    "answer": f"LENGTH(text) <= {_LONGEST_ANSWER} AND COALESCE(p_yes, 0) BETWEEN -.01 AND 1.01 "
+    "AND COALESCE(p_neither, 0) BETWEEN -.01 AND 1.01 AND ABS(seconds) < 1e15 AND ABS(at) < 1e15",
     "wave": "number >= 0",
 }
 

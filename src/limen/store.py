@@ -160,7 +160,11 @@ class Store:
         given = (connection, counter, count)
         store._thread = threading.Thread(target=store._write_until_closed, args=given, name="limen-store", daemon=True)
         store._thread.start()
-        store.amend()
+        try:
+            store.amend()
+        except StoreError:
+            store.close()
+            raise
         return store
 
     def close(self) -> None:
@@ -360,7 +364,7 @@ class Store:
 
     def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
         """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
-        if not next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None):
+        if not self._has_measurements():
             return {}
         self._check("measurement")
         rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
@@ -371,6 +375,9 @@ class Store:
             if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
                 raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
         return found
+
+    def _has_measurements(self) -> bool:
+        return next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None) is not None
 
     def origins(self) -> tuple[Origin, ...]:
         """Return which models, and which fingerprints of their servers, answered; by observer, the earliest first."""
@@ -421,8 +428,10 @@ class Store:
 
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
-        self._check(table)
         names = COLUMNS[table].split(", ")
+        if table == "measurement" and not self._has_measurements():
+            return names, []
+        self._check(table)
         return names, list(self._rows(f"SELECT {COLUMNS[table]} FROM {table}"))
 
 

@@ -128,3 +128,15 @@ def test_any_rows(small: Path, data: st.DataObject) -> None:
             continue
     database.close()
     read_all(run)
+
+
+def test_the_page_of_odd_entries(small: Path) -> None:
+    run = Path(shutil.copytree(small, small.parent / "page"))
+    content = orjson.loads((run / "manifest.json").read_bytes())
+    content |= {"git": None, "created": "", "limen": "<script>\x00\x1b[2J", "versions": {"\x00": "\x07"}}
+    content["observers"] |= {"demo": {"kind": None, "pixels": 3, "\r\n": [{}]}, "\x00<script>": {}}
+    content["exams"]["demo"]["about"] = {"kind": 3, "max_tokens": -1, "temperature": "hot"}
+    (run / "manifest.json").write_bytes(orjson.dumps(content))
+    with Report.open((run,)) as report:
+        report.page(run / "page.html")
+    assert "<script>\x00" not in (run / "page.html").read_text()

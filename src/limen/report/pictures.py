@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as Pillow
 
-from limen import container, ident, scene
+from limen import container, drawing, ident, scene
 from limen import distortion as distortions
 from limen.analysis import Outcome, Status
 from limen.distortion import Distortion
@@ -98,6 +98,8 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     asked = store.manifest["distortions"][row.distortion]
     if (kind.version, kind.ladder.digest) != (asked["version"], asked["ladder"]):
         raise InputError(f"This limen draws {row.distortion} in another way than the run did (version, ladder).")
+    if store.manifest.get("probes", {}).get(row.distortion) not in (None, _probe(kind)):
+        raise InputError(f"The libraries installed here draw {row.distortion} with other pixels than the run's did.")
     _, facts = container.look(data)
     pixels = math.prod(facts.size or (1, 1))
     if pixels > LARGEST:
@@ -113,6 +115,11 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
     return functools.lru_cache(maxsize=max(1, min(16, CACHED // pixels)))(
         kind.render(kept if kind.of == "image" else of, row.key)
     )
+
+
+@functools.cache
+def _probe(kind: Distortion) -> str | None:
+    return drawing.probe(kind)
 
 
 def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Image]:
