@@ -15,7 +15,7 @@ An observer's failure is never a verdict: it raises `ObserverError`, the series 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ from limen.question import Query
 from limen.trial import Answer, Attempt
 
 __all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "make", "observer"]
+
+MOST_AT_ONCE = 4096  # series advanced side by side
+Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 
 
 @dataclass(frozen=True, slots=True)

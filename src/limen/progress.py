@@ -50,4 +50,5 @@ def watching() -> Iterator[Watch]:
     try:
         yield Watch(bar)  # drawn from the first file or series on: a mistake in a name leaves no bar behind
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

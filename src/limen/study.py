@@ -69,11 +69,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     questions: tuple[str, ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
-    limit: Annotated[int, msgspec.Meta(ge=0)] = 0
-    seed: int = 0
+    limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    seed: registry.Seed = 0
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
-    keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
+    keep_megabytes: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 200.0
     exam: bool = True
     floor: bool = True
 
@@ -113,8 +113,10 @@ class Study:
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
         seen = [_make_observer(entry) for entry in spec.observers]
         for observer in seen:
-            if observer.concurrency < 1:
-                raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
+            if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
+                raise InputError(
+                    f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
+                )
         if len({observer.name for observer in seen}) < len(seen):
             raise InputError("Two observers of the study have one name. Give one of them another name or model.")
         found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, MOST, left_out, main, split
+from limen.cli.group import JSON, MANY, MOST, Number, left_out, main, split
 from limen.errors import InputError
 from limen.printing import print_json, print_table, tame
 
@@ -40,14 +40,14 @@ UNFINISHED = 2
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
 @click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many references of each kind, in order (0: all).")
+@click.option("--limit", type=int, help="At most so many references of each kind, in order (0: all).")
 @click.option("--seed", type=int, help="Of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
 @click.option(
     "--look-ahead",
-    type=click.IntRange(0, 4),
-    help="Ask that many steps early, whatever the answers will be: sooner done, more questions (0).",
+    type=int,
+    help="Ask 1 to 4 steps early, whatever the answers will be: sooner done, more questions (0).",
 )
 @click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
 @click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
@@ -77,7 +77,7 @@ def measure(study: Path | None, out: Path, offline: bool, as_json: bool, **given
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--embed", type=click.FloatRange(min=0), help="MB of stimuli in the page, for its viewer (12; 0: none).")
+@click.option("--embed", type=Number(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
 @click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
@@ -132,7 +132,7 @@ def export(run_directory: Path, parquet: Path) -> None:
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
-@click.option("--limit", type=int, default=0, help="At most so many of the bundled crops.")
+@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many of the bundled crops.")
 @click.option("--report", "page", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
