@@ -641,10 +641,10 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
         progress = measured(photos, tmp_path / "run", made)
         first = len(server.requests)
-        assert any("exam of openai:toy: fit (36 answers" in notice for notice in progress.notices)
+        assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
         progress = measured(photos, tmp_path / "run", made)
         assert len(server.requests) == first, "neither exam nor measurement asks again"
-        assert progress.notices[0] == "exam of openai:toy: fit, held before."
+        assert progress.notices[0] == "exam of openai:toy: passed, held before."
     with Store.open(tmp_path / "run") as store:
         assert store.manifest["exams"]["openai:toy"]["fit"] is True
         (held,) = exam.kept(store)

@@ -106,7 +106,7 @@ class Exam:
             last = self.asked[0].attempts[-1:] or (Attempt("failed"),)
             return f"exam of {self.observer}: not held, nothing was answered ({last[0].outcome})."
         tokens = f", {self.tokens[0]:,} + {self.tokens[1]:,} tokens" if self.tokens[0] else ""
-        line = f"exam of {self.observer}: {'fit' if self.fit else 'unfit'} ({self.answered} answers{tokens})."
+        line = f"exam of {self.observer}: {'passed' if self.fit else 'unfit'} ({self.answered} answers{tokens})."
         unknown = ", ".join(result.check for result in self.having(Status.UNKNOWN))
         line += f" Not known: {unknown}." if unknown else ""
         return f"{line}\nmarked: {'; '.join(self.marks)}" if self.marks else line
@@ -237,7 +237,7 @@ async def keep(observer: Observer, store: Store) -> str:
     same = all(before.get(key) == value for key, value in entry.items())
     if same and before.get("fit"):
         marks = f"\nmarked: {'; '.join(before['marks'])}" if before["marks"] else ""
-        return f"exam of {name}: fit, held before.{marks}"
+        return f"exam of {name}: passed, held before.{marks}"
     goes_on = same and "fit" not in before
     entry["at"] = at = str(before["at"]) if goes_on else _now()
 

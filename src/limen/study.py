@@ -128,10 +128,9 @@ class Study:
         )
         unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
         if spec.distortions and unused:
-            raise InputError(
-                f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(sorted(unused))}. "
-                "angle and distance need the source scene, spot and band2k a data set of pairs (limen list sources)."
-            )
+            needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
+            told = "; ".join(f"{name} needs {what}" for name, what in sorted(needs.items()))
+            raise InputError(f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(needs)}: {told}.")
         return cls(spec, tuple(seen), asked, series, method, found.refused)
 
     def run(

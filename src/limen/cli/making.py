@@ -191,8 +191,7 @@ def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
 
 def _state(one: "Held") -> str:
     if isinstance(one.fault, MissingExtraError):
-        extra = str(one.fault).rpartition("pip install ")[2]
-        return "needs " + extra.strip("'")
+        return f"needs the extra {one.fault.extra}"
     return "cannot be read" if one.fault else "not on disk"
 
 
