@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 import gc
-import io
 import html
+import io
 import json
 from pathlib import Path
 from typing import Any

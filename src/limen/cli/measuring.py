@@ -176,11 +176,11 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         click.echo(tame(tables.sentence(analysis)))
     for line in origins.warnings(analysis):
         click.echo(f"warning: {tame(line)}", err=True)
-    _account(progress, out)
+    _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
 
 
-def _account(progress: "Progress", out: Path) -> None:
+def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
     left_out(progress.refused)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
@@ -197,9 +197,10 @@ def _account(progress: "Progress", out: Path) -> None:
         )
     if progress.unfinished:
         more = len(progress.unfinished) - MOST
-        click.echo(
-            f"{f'... and {more} more. ' if more > 0 else ''}Run the same command again to finish them.", err=True
-        )
+        remedy = "Run the same command again to finish them."
+        if offline:
+            remedy = "The run does not hold the answers they need: run the same command without --offline to ask for them."
+        click.echo(f"{f'... and {more} more. ' if more > 0 else ''}{remedy}", err=True)
 
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
