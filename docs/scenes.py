@@ -1,4 +1,4 @@
-"""Draws scenes.jpg: views of the two scenes at level 0, and what 10 and 30 levels do to them. Needs limen[scene]."""
+"""Draws scenes.jpg: views of the two scenes at level 0, and what 10 and 30 levels do to them. Needs the extra scene."""
 
 from pathlib import Path
 

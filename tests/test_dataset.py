@@ -120,11 +120,11 @@ def test_scenes_without_embreex(
     monkeypatch.setitem(sys.modules, "embreex", None)
     build = ["dataset", "build", "vpa-jnd", "--photographs", str(photos / "a.png"), "--out", str(tmp_path / "out")]
     assert command([*build, "--part", "blur,angle"]) == 1
-    assert "limen[scene]" in capsys.readouterr().err
+    assert ".[scene]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(dataset, "DATA_SETS", {"vpa-jnd": dataset.chosen("vpa-jnd", ["blur", "angle", "distance"])})
     assert command(["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]) == 1  # nothing else to be made
-    assert "limen[scene]" in capsys.readouterr().err
+    assert ".[scene]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert command(build) == 0
     shown = capsys.readouterr()
@@ -132,7 +132,7 @@ def test_scenes_without_embreex(
     assert "not made: angle, distance: Rendering a scene needs embreex" in shown.err
     assert set(orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())["parts"]) == {"blur"}
     assert command(["dataset", "plan", "vpa-jnd"]) == 0
-    assert capsys.readouterr().out.count("needs limen[scene]") >= 2
+    assert capsys.readouterr().out.count("needs the extra scene") >= 2
 
 
 def test_a_bad_place_is_the_reason_of_its_row(

@@ -60,7 +60,10 @@ def test_an_unknown_name_offers_the_nearest(name: str, known: list[str], message
 
 def test_a_missing_extra_says_how_to_install_it() -> None:
     error = MissingExtraError("the demo model", "onnxruntime", "demo")
-    assert str(error) == "The demo model needs onnxruntime, which is not installed: pip install 'limen[demo]'"
+    assert (
+        str(error)
+        == "The demo model needs onnxruntime, which is not installed: in the clone of limen, pip install -e '.[demo]'"
+    )
 
 
 def test_an_observers_failure_has_a_kind_for_tables_and_a_line_for_people() -> None:

@@ -372,14 +372,14 @@ def test_without_scipy_the_rest_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("limen.statistics.inference.library", missing)
     found = relations.measured(run)
-    assert "limen[stats]" in found.missing
+    assert "pip install -e '.[stats]'" in found.missing
     assert found.within == ()
-    assert "limen[stats]" in found.boards[0].spearman.reason
+    assert "pip install -e '.[stats]'" in found.boards[0].spearman.reason
     assert len(found.boards[0].pearson.pairs) == 3
     assert len(found.prompting) == 12
     grid = tables.matrix(found.boards[0].pearson, found.boards[0].spearman)
     assert grid.rows[0][2] == "-"
-    assert any("limen[stats]" in note for note in grid.notes)
+    assert any("pip install -e '.[stats]'" in note for note in grid.notes)
 
 
 def test_a_folder_of_one_is_no_trouble(tmp_path: Path) -> None:

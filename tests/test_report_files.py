@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import gc
+import html
 import io
 import json
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_without_scipy_the_page_says_what_is_missing(
     with Report.open([chains]) as report:
         report.page(tmp_path / "r.html", embed=0)
     text = (tmp_path / "r.html").read_text()
-    assert "limen[stats]" in text
+    assert "pip install -e '.[stats]'" in html.unescape(text)
     assert "Fitted thresholds, false alarms apart" not in text
 
 

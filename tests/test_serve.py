@@ -82,7 +82,7 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         deadline = time.monotonic() + PATIENCE
         while not healthy(port):
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"transformers serve did not start (pip install 'limen[serve]'):\n{tail(log)}")
+                pytest.fail(f"transformers serve did not start (pip install -e '.[serve]'):\n{tail(log)}")
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/v1"
     finally:

@@ -339,3 +339,20 @@ def test_a_study_file(tmp_path: Path, photos: Path) -> None:
         file.write_text(text)
         with pytest.raises(InputError, match=complaint):
             Study.plan(load(file))
+
+
+@pytest.mark.parametrize(
+    ("distortion", "needs"),
+    [
+        (("angle",), "views of a 3D scene"),
+        (("spot",), "pairs that others made"),
+        (("band2k",), "pairs with opinion scores"),
+        (("blur", "distance"), "distance needs views of a 3D scene"),
+    ],
+)
+def test_a_distortion_that_photographs_cannot_undergo_says_what_it_needs(
+    distortion: tuple[str, ...], needs: str
+) -> None:
+    with pytest.raises(InputError, match="Nothing in demo can undergo") as refused:
+        Study.plan(Spec(images=("demo",), observers=("simulated",), distortions=distortion))
+    assert needs in str(refused.value)

@@ -72,8 +72,10 @@ class MissingExtraError(LimenError, ImportError):
     """
 
     def __init__(self, purpose: str, library: str, extra: str) -> None:
+        self.extra = extra
         super().__init__(
-            f"{purpose[0].upper()}{purpose[1:]} needs {library}, which is not installed: pip install 'limen[{extra}]'"
+            f"{purpose[0].upper()}{purpose[1:]} needs {library}, which is not installed: in the clone of limen, "
+            f"pip install -e '.[{extra}]'"
         )
 
 

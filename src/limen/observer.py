@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Annotated, Any, Protocol, Self, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -26,6 +26,9 @@ from limen.question import Query
 from limen.trial import Answer, Attempt
 
 __all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "make", "observer"]
+
+MOST_AT_ONCE = 4096  # series advanced side by side
+Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 
 
 @dataclass(frozen=True, slots=True)

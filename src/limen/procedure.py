@@ -10,7 +10,7 @@ tested with any answers, and many series are advanced side by side. To add one, 
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -86,6 +86,14 @@ def _once() -> Procedure:
     yield Ask((Probe(0, 1),))
     return ()
 
+
+LONGEST = 1_000  # levels of a ladder that settings of procedures reckon with; limen's own have up to 100
+Level = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
+Gap = Level  # where the confirmation window begins, above the candidate
+Window = Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]  # levels of it
+Orders = Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]  # JNDs to look for; 0 for all
+Draws = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # of one pair
+Levels = Annotated[tuple[Level, ...], msgspec.Meta(max_length=LONGEST)]
 
 T = TypeVar("T", bound=type[msgspec.Struct])
 

@@ -72,4 +72,5 @@ def watching() -> Iterator[Watch]:
         watch.stopped()
         raise
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

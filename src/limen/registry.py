@@ -8,11 +8,13 @@ in the group `limen.<shelf>`. Nothing imports a plug-in by name.
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
+import re
 import threading
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +22,10 @@ from limen.errors import InputError, UnknownNameError
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
+
+Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_PLACE = re.compile(r"`\$\.(\w+)")
+_MISSING = re.compile(r"missing required field `(\w+)`$")
 
 SHELVES = {
     "distortion": "distortions",
@@ -82,9 +88,53 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
     try:
-        return msgspec.convert(dict(given), kind, strict=False)
+        made = msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InputError(f"{owner}: {error}.") from None
+        raise InputError(_complaint(owner, given, kind, str(error))) from None
+    for name in known:
+        value = getattr(made, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(_complaint(owner, given, kind, f"Not finite - at `$.{name}`"))
+    return made
+
+
+def _complaint(owner: str, given: Mapping[str, Any], kind: type[msgspec.Struct], error: str) -> str:
+    """Return in a sentence what msgspec says of settings: which one, what was given, what would be right."""
+    place = _PLACE.search(error)
+    if place is None:
+        missing = _MISSING.search(error)
+        return f"{owner} needs {missing[1]}, which was not given." if missing else f"{owner}: {error}."
+    name = place[1]
+    (field,) = [field for field in msgspec.inspect.type_info(kind).fields if field.name == name]  # type: ignore[union-attr]
+    shown = f"{given[name]!s:.60}" if len(f"{given[name]!s:.61}") <= 60 else f"{given[name]!s:.40}..."
+    return f"{owner}: {name} cannot be {shown!r}. Give {_wanted(field.type)}."
+
+
+def _wanted(kind: msgspec.inspect.Type) -> str:
+    """Return in words what a setting may be."""
+    of = msgspec.inspect
+    if isinstance(kind, of.UnionType):
+        return " or ".join(dict.fromkeys(_wanted(one) for one in kind.types if not isinstance(one, of.NoneType)))
+    if isinstance(kind, of.IntType | of.FloatType):
+        name = "a whole number" if isinstance(kind, of.IntType) else "a number"
+        limits = (
+            ("from", kind.ge),
+            ("above", kind.gt),
+            ("to" if kind.ge is not None else "up to", kind.le),
+            ("below", kind.lt),
+        )
+        return " ".join((name, *(f"{word} {limit:,.9g}" for word, limit in limits if limit is not None)))
+    if isinstance(kind, of.BoolType):
+        return "true or false"
+    if isinstance(kind, of.StrType):
+        return "a text"
+    if isinstance(kind, of.LiteralType):
+        return f"one of {', '.join(map(str, kind.values))}"
+    if isinstance(kind, of.EnumType):
+        return f"one of {', '.join(str(one.value) for one in kind.cls)}"
+    if isinstance(kind, of.VarTupleType | of.ListType):
+        return f"a list, each of it {_wanted(kind.item_type)}"
+    return "a table of keys and values"
 
 
 def described(kind: type[msgspec.Struct]) -> tuple[str, dict[str, Any]]:

@@ -101,6 +101,15 @@ def find(name: str) -> Source:
     return found
 
 
+NEEDED = {  # by kind: which references, in words
+    "image": "photographs (a file, a folder, or demo)",
+    "angle": "views of a 3D scene (scene, scene=room)",
+    "distance": "views of a 3D scene (scene, scene=room)",
+    "pair": "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
+    "scored pair": "pairs with opinion scores (band2k=PATH)",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """References, and one line for each that could not be used."""
@@ -164,9 +173,10 @@ def collect(
         for (name, kind), number in other.items()
     ]
     if not good and unfit:
+        wanted = ", or ".join(dict.fromkeys(NEEDED.get(kind, kind) for kind in sorted(kinds or ())))
         raise InputError(
-            f"No reference in {', '.join(map(str, places))} can undergo what was asked. {' '.join(unfit)} Leave the "
-            "distortion out to get all that fit, or see limen list distortions."
+            f"Nothing in {', '.join(map(str, places))} can undergo what was asked for. {' '.join(unfit)} "
+            f"Give {wanted}; or leave the distortion out to get all that fit."
         )
     if not good:
         first = f" First: {refused[0]}" if refused else ""

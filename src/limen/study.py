@@ -75,13 +75,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     questions: tuple[str, ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
-    limit: Annotated[int, msgspec.Meta(ge=0)] = 0
-    seed: int = 0
+    limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    seed: registry.Seed = 0
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
     max_side: Annotated[int, msgspec.Meta(ge=0, le=2**16)] = 0
     megapixels_in_flight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 48.0
-    keep_megabytes: Annotated[float, msgspec.Meta(ge=0)] = 200.0
+    keep_megabytes: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 200.0
     exam: bool = True
     floor: bool = True
 
@@ -121,8 +121,10 @@ class Study:
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
         seen = [_make_observer(entry) for entry in spec.observers]
         for observer in seen:
-            if observer.concurrency < 1:
-                raise InputError(f"{observer.name}: concurrency is {observer.concurrency}. Give 1 or more.")
+            if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
+                raise InputError(
+                    f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
+                )
         observers.apart(seen)
         if 0 < spec.max_side < SMALLEST:
             raise InputError(
@@ -137,10 +139,9 @@ class Study:
         )
         unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
         if spec.distortions and unused:
-            raise InputError(
-                f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(sorted(unused))}. "
-                "angle and distance need the source scene, spot and band2k a data set of pairs (limen list sources)."
-            )
+            needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
+            told = "; ".join(f"{name} needs {what}" for name, what in sorted(needs.items()))
+            raise InputError(f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(needs)}: {told}.")
         return cls(spec, tuple(seen), asked, series, method, found.refused)
 
     def run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main, split, telling
+from limen.cli.group import JSON, MANY, Number, main, split, telling
 from limen.errors import InputError, MissingExtraError
 from limen.printing import print_json, print_table
 
@@ -46,12 +46,16 @@ def feature() -> None:
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from 0.")
-@click.option("--images-fit", type=int, default=400, show_default=True, help="Images to fit on.")
-@click.option("--images-calibrate", type=int, default=500, show_default=True, help="Images to calibrate on.")
-@click.option("--images-test", type=int, default=700, show_default=True, help="Images to measure on.")
-@click.option("--eps", type=float, default=0.05, show_default=True, help="Drop of the task that is borne.")
-@click.option("--rho", type=float, default=0.1, show_default=True, help="How often it may be more.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many, from 0.")
+@click.option("--images-fit", type=click.IntRange(1, MANY), default=400, show_default=True, help="Images to fit on.")
+@click.option(
+    "--images-calibrate", type=click.IntRange(1, MANY), default=500, show_default=True, help="Images to calibrate on."
+)
+@click.option(
+    "--images-test", type=click.IntRange(1, MANY), default=700, show_default=True, help="Images to measure on."
+)
+@click.option("--eps", type=Number(0, 1e6), default=0.05, show_default=True, help="Drop of the task that is borne.")
+@click.option("--rho", type=Number(0, 1), default=0.1, show_default=True, help="How often it may be more.")
 @click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Labels of the maps to calibrate, with commas between.")
@@ -115,7 +119,7 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 
 @feature.command("attribute")
 @RUN
-@click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="Test images to look at.")
+@click.option("--images", type=click.IntRange(1, MANY), default=100, show_default=True, help="Test images to look at.")
 @MODEL
 @DATA
 @DEVICE
@@ -132,8 +136,10 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 @RUN
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder that both ends need.")
 @click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
-@click.option("--budget", type=float, default=0.45, show_default=True, help="Noise budget, as NRMSE.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose map and fitting images.")
+@click.option("--budget", type=Number(0, 1e6), default=0.45, show_default=True, help="Noise budget, as NRMSE.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Whose map and fitting images."
+)
 @MODEL
 @DATA
 @DEVICE
@@ -152,7 +158,7 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 @feature.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/features"), show_default=True)
 @click.option("--report", "page", type=click.Path(path_type=Path), default=Path("features.html"), show_default=True)
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Three show how sure it is.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Three show how sure it is.")
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""

@@ -1,6 +1,7 @@
 """The group that commands join, and what several of them share."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,24 @@ def main() -> None:
     limen report runs/a --out report.html
     """
 
+
+class Number(click.FloatRange):
+    """A number of the command line between two bounds; NaN, which lies between any, is none."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float, **open_ends: bool) -> None:
+        super().__init__(low, high, **open_ends)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
+MANY = 10**9  # of anything that is counted
+SEED = click.IntRange(-(2**63), 2**63 - 1)
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -58,4 +77,5 @@ def telling(what: str) -> Iterator[Any]:
     try:
         yield tell
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, main, split
+from limen.cli.group import JSON, MANY, SEED, main, split
 from limen.errors import InputError
 from limen.printing import print_json, print_table
 
@@ -81,8 +81,8 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("place")
 @click.option("--distortion", "names", default="", help="Comma-separated; all that fit if not given.")
 @click.option("--levels", default="", help="Comma-separated; 0, 1, and steps up to the top if not given.")
-@click.option("--limit", type=click.IntRange(min=1), default=1, show_default=True, help="References of each kind.")
-@click.option("--seed", type=int, default=0, help="Of the random draws, as in a study.")
+@click.option("--limit", type=click.IntRange(1, MANY), default=1, show_default=True, help="References of each kind.")
+@click.option("--seed", type=SEED, default=0, help="Of the random draws, as in a study.")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files and the contact sheets."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.group import JSON, left_out, main, split, telling
+from limen.cli.group import JSON, MANY, SEED, left_out, main, split, telling
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.printing import print_json, print_table, tame
 
@@ -53,14 +53,14 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
 @click.option(
     "--format", "form", default="parquet", show_default=True, help="parquet (for datasets) or webdataset (tar)."
 )
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
 @click.option(
     "--shard", "share", default="1/1", metavar="I/N", help="Only every N-th shard from the I-th: a job array."
 )
-@click.option("--limit", type=click.IntRange(min=0), default=0, help="At most so many references a part (0: all).")
-@click.option("--seed", type=int, default=0, help="Of the random draws of stimuli.")
+@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many references a part (0: all).")
+@click.option("--seed", type=SEED, default=0, help="Of the random draws of stimuli.")
 @click.option(
-    "--shard-stimuli", type=click.IntRange(min=1), default=1_000, show_default=True, help="About so many each."
+    "--shard-stimuli", type=click.IntRange(1, MANY), default=1_000, show_default=True, help="About so many each."
 )
 @JSON
 def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, as_json: bool, **given: Any) -> None:
@@ -133,7 +133,7 @@ def _many(count: int, one: str, more: str = "") -> str:
 
 @dataset.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--samples", type=click.IntRange(min=0), default=4, show_default=True, help="Rows a shard to look at.")
+@click.option("--samples", type=click.IntRange(0, MANY), default=4, show_default=True, help="Rows a shard to look at.")
 @click.option("--deep", is_flag=True, help="Look at the pixels of all rows.")
 @JSON
 def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
@@ -191,8 +191,7 @@ def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
 
 def _state(one: "Held") -> str:
     if isinstance(one.fault, MissingExtraError):
-        extra = str(one.fault).rpartition("pip install ")[2]
-        return "needs " + extra.strip("'")
+        return f"needs the extra {one.fault.extra}"
     return "cannot be read" if one.fault else "not on disk"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.group import JSON, left_out, main, split
+from limen.cli.group import JSON, MANY, Number, left_out, main, split
 from limen.errors import InputError
 from limen.printing import print_json, print_table, tame
 
@@ -50,7 +50,7 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
 @click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many references of each kind, in order (0: all).")
+@click.option("--limit", type=int, help="At most so many references of each kind, in order (0: all).")
 @click.option(
     "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
 )
@@ -60,8 +60,8 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
 @click.option(
     "--look-ahead",
-    type=click.IntRange(0, 4),
-    help="Ask that many steps early, whatever the answers will be: sooner done, more questions (0).",
+    type=int,
+    help="Ask 1 to 4 steps early, whatever the answers will be: sooner done, more questions (0).",
 )
 @click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
 @click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
@@ -95,7 +95,7 @@ def measure(
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--embed", type=click.FloatRange(min=0), help="MB of stimuli in the page, for its viewer (12; 0: none).")
+@click.option("--embed", type=Number(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
 @click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
@@ -150,7 +150,7 @@ def export(run_directory: Path, parquet: Path) -> None:
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
-@click.option("--limit", type=int, default=0, help="At most so many of the bundled crops.")
+@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many of the bundled crops.")
 @click.option("--report", "page", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
@@ -199,11 +199,11 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         click.echo(tame(tables.sentence(analysis)))
     for line in origins.warnings(analysis):
         click.echo(f"warning: {tame(line)}", err=True)
-    _account(progress, out)
+    _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
 
 
-def _account(progress: "Progress", out: Path) -> None:
+def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
     left_out(progress.refused)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
@@ -218,9 +218,10 @@ def _account(progress: "Progress", out: Path) -> None:
         click.echo(tame(f"unfinished: {line}"), err=True)
     if groups:
         more = len(groups) - MOST_CAUSES
-        click.echo(
-            f"{f'... and {more} more causes. ' if more > 0 else ''}Run the same command again to finish them.", err=True
-        )
+        remedy = "Run the same command again to finish them."
+        if offline:
+            remedy = "The run does not hold the answers they need: run it without --offline to ask for them."
+        click.echo(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
 
 
 def _causes(unfinished: "Sequence[Unfinished]") -> list[str]:

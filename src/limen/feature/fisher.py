@@ -37,10 +37,10 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
 
     over: Over = "element"
-    power: Annotated[float, msgspec.Meta(lt=0)] = -0.5
-    damping: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    power: Annotated[float, msgspec.Meta(ge=-10, lt=0)] = -0.5
+    damping: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.1
     relative: bool = True
-    draws: Annotated[int, msgspec.Meta(ge=1)] = 4
+    draws: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
 
 
 def information(

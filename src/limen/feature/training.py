@@ -64,13 +64,13 @@ class Training(Shape, frozen=True, kw_only=True):
     """
 
     objective: Literal["log_nrmse", "log_magnitude", "information"] = "log_nrmse"
-    eps: Annotated[float, msgspec.Meta(gt=0)] = 0.05
-    tau: Annotated[float, msgspec.Meta(gt=0)] = 0.5
-    steps: Annotated[int, msgspec.Meta(ge=1)] = 200
-    batch: Annotated[int, msgspec.Meta(ge=1)] = 40
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
+    eps: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.05
+    tau: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.5
+    steps: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 200
+    batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1e3)] = 2e-3
     bias: Literal["fisher", "flat"] = "fisher"
-    width: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    width: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     mixed_precision: bool = True
 
 

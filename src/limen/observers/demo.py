@@ -27,7 +27,7 @@ from limen import ident
 from limen.errors import FatalObserverError, InputError, MissingExtraError
 from limen.flagmass import flag_mass, offers_letters
 from limen.image import Picture
-from limen.observer import Answer, Attempt, Query, Reply, observer
+from limen.observer import Answer, Attempt, Concurrency, Query, Reply, observer
 from limen.seen import Seen
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "demo"
@@ -44,7 +44,7 @@ Floats = npt.NDArray[np.float32]
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     """What can be chosen: how many series at once, and how many pictures' image tokens are kept."""
 
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 4
+    concurrency: Concurrency = 4
     cache: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 1024
 
 

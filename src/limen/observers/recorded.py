@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import msgspec
 
 from limen import entries, ident
 from limen.errors import InputError
-from limen.observer import Reply, observer
+from limen.observer import Concurrency, Reply, observer
 from limen.question import Query
 from limen.store import Store
 from limen.trial import Attempt
@@ -23,7 +23,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     of: str = ""
-    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
+    concurrency: Concurrency = 8
 
 
 @observer("recorded", Options)

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 
 from limen import ident
-from limen.observer import Reply, observer
+from limen.observer import Concurrency, Reply, observer
 from limen.question import Query
+from limen.registry import Seed
 from limen.trial import Answer, Attempt
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -27,13 +28,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: series advanced side by side.
     """
 
-    threshold: Annotated[float, msgspec.Meta(ge=0)] = 6.0
-    slope: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 6.0
+    slope: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.5
     false_alarms: Share = 0.0
     lapses: Share = 0.0
-    seed: int = 0
-    latency: float = 0.0
-    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
+    seed: Seed = 0
+    latency: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    concurrency: Concurrency = 8
 
 
 @observer("simulated", Options)

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from limen.ladder import Ladder
-from limen.procedure import Found, Probe, Procedure, Search, ask, chain, pattern, procedure
+from limen.procedure import LONGEST, Found, Gap, Orders, Probe, Procedure, Search, ask, chain, pattern, procedure
 from limen.reading import Verdict
 
 
@@ -21,9 +21,9 @@ class Bisect(msgspec.Struct, frozen=True):
         gap, confirm, orders: as for `scan`.
     """
 
-    gap: Annotated[int, msgspec.Meta(ge=1)] = 1
-    confirm: Annotated[int, msgspec.Meta(ge=1)] = 2
-    orders: Annotated[int, msgspec.Meta(ge=0)] = 1
+    gap: Gap = 1
+    confirm: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] = 2
+    orders: Orders = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""

@@ -11,6 +11,7 @@ from limen.belief import Belief, Prior, Values
 from limen.ladder import Ladder
 from limen.procedure import (
     Found,
+    Orders,
     Probe,
     Procedure,
     Search,
@@ -24,6 +25,7 @@ from limen.procedure import (
 )
 from limen.reading import Verdict
 
+SPAN = 4  # levels of gap and of window: what is reckoned with doubles with every level of either
 TOO_MANY = 0.2  # false alarms from which on `skip`, which is exact, costs less than certainty
 _RIVALS, _CANDIDATES, _BEYOND = 3, 9, 8
 
@@ -43,9 +45,9 @@ class Certify(msgspec.Struct, frozen=True):
         certainty: the probability to reach.
     """
 
-    gap: Annotated[int, msgspec.Meta(ge=1)] = 1
-    confirm: Annotated[int, msgspec.Meta(ge=0)] = 2
-    orders: Annotated[int, msgspec.Meta(ge=0)] = 1
+    gap: Annotated[int, msgspec.Meta(ge=1, le=SPAN)] = 1
+    confirm: Annotated[int, msgspec.Meta(ge=0, le=SPAN)] = 2
+    orders: Orders = 1
     certainty: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.95
 
     def start(self, ladder: Ladder, prior: Prior | None = None) -> Procedure:

@@ -6,7 +6,7 @@ import msgspec
 
 from limen.errors import InputError
 from limen.ladder import Ladder
-from limen.procedure import Ask, Probe, Procedure, procedure
+from limen.procedure import LONGEST, Ask, Draws, Levels, Probe, Procedure, procedure
 
 
 @procedure("constant")
@@ -20,9 +20,9 @@ class Constant(msgspec.Struct, frozen=True):
             another sample), which shows the order effect or the test-retest agreement (`limen fit`).
     """
 
-    levels: tuple[int, ...] = ()
-    every: Annotated[int, msgspec.Meta(ge=1)] = 5
-    draws: Annotated[int, msgspec.Meta(ge=1)] = 1
+    levels: Levels = ()
+    every: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] = 5
+    draws: Draws = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""

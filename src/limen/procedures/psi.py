@@ -10,11 +10,11 @@ import numpy as np
 from limen import belief
 from limen.belief import Belief, Prior, Values
 from limen.ladder import Ladder
-from limen.procedure import Ask, Probe, Procedure, Verdicts, first_answers, procedure
+from limen.procedure import LONGEST, Ask, Probe, Procedure, Verdicts, first_answers, procedure
 from limen.reading import Flag
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Width = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+Width = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
 Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 

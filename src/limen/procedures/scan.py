@@ -1,11 +1,9 @@
 """The paper's protocol, level by level."""
 
-from typing import Annotated
-
 import msgspec
 
 from limen.ladder import Ladder
-from limen.procedure import Found, Probe, Procedure, Search, ask, chain, pattern, procedure
+from limen.procedure import Found, Gap, Orders, Probe, Procedure, Search, Window, ask, chain, pattern, procedure
 from limen.reading import Verdict
 
 
@@ -19,9 +17,9 @@ class Scan(msgspec.Struct, frozen=True):
         orders: how many JNDs to look for, each with the last one as reference; 0 for all.
     """
 
-    gap: Annotated[int, msgspec.Meta(ge=1)] = 1
-    confirm: Annotated[int, msgspec.Meta(ge=0)] = 2
-    orders: Annotated[int, msgspec.Meta(ge=0)] = 1
+    gap: Gap = 1
+    confirm: Window = 2
+    orders: Orders = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""

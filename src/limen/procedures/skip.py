@@ -1,11 +1,9 @@
 """The paper's result with about half its questions."""
 
-from typing import Annotated
-
 import msgspec
 
 from limen.ladder import Ladder
-from limen.procedure import Procedure, chain, procedure, skip
+from limen.procedure import Gap, Orders, Procedure, Window, chain, procedure, skip
 
 
 @procedure("skip")
@@ -16,9 +14,9 @@ class Skip(msgspec.Struct, frozen=True):
         gap, confirm, orders: as for `scan`.
     """
 
-    gap: Annotated[int, msgspec.Meta(ge=1)] = 1
-    confirm: Annotated[int, msgspec.Meta(ge=0)] = 2
-    orders: Annotated[int, msgspec.Meta(ge=0)] = 1
+    gap: Gap = 1
+    confirm: Window = 2
+    orders: Orders = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""

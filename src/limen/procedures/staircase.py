@@ -8,11 +8,11 @@ import numpy as np
 
 from limen.errors import InputError
 from limen.ladder import Ladder
-from limen.procedure import Probe, Procedure, ask, procedure
+from limen.procedure import LONGEST, Levels, Probe, Procedure, ask, procedure
 from limen.reading import Verdict
 from limen.threshold import Estimate
 
-Steps = Annotated[int, msgspec.Meta(ge=1)]
+Steps = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
 
 
 @procedure("staircase")
@@ -34,12 +34,12 @@ class Staircase(msgspec.Struct, frozen=True):
         draws: how often a level may be asked; more than once are declared second draws.
     """
 
-    start_level: Annotated[int, msgspec.Meta(ge=0)] = 0
+    start_level: Annotated[int, msgspec.Meta(ge=0, le=LONGEST)] = 0
     step_up: Steps = 2
     step_down: Steps = 2
     down: Steps = 1
-    levels: tuple[int, ...] = ()
-    reversals: Annotated[int, msgspec.Meta(ge=3)] = 8
+    levels: Levels = ()
+    reversals: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 8
     trials: Steps = 40
     draws: Steps = 1
 

@@ -29,7 +29,7 @@ _PAGE = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER:
     shade: f"var(--c{i})" for i, shade in enumerate(COLOURS[:-1])
 }  # the style sheet has a lighter shade of each for dark pages
 _PRINT = {INK: "#000000", MUTED: "#666666", GRID: "#dddddd", PAPER: "#ffffff"}
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 FAULTS = {"antilogy": COLOURS[3], "gibberish": COLOURS[0], "deficiency": COLOURS[4], "none": GRID}
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 _NOISE = re.compile(

@@ -24,7 +24,7 @@ from limen.report.tables import plain
 SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
 LARGE = 3_000  # complete series up to which a report fits thresholds and laws; `limen fit` has no limit
 TOO_MANY = "Fitted thresholds and laws were left out, because there are more than {:,} series: limen fit RUN fits them."
-NO_SCIPY = "Fits, comparisons and correlations by rank need SciPy, which is not installed: pip install 'limen[stats]'."
+NO_SCIPY = "Fits, comparisons and correlations by rank need SciPy (in the clone of limen, pip install -e '.[stats]')."
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Was the observer fit to be measured, and what of each stimulus reached it: the exam, the floor under every JND."""
+"""Did the observer pass its exam, and what of each stimulus reached it: the exam, the floor under every JND."""
 
 import math
 import statistics
@@ -59,7 +59,7 @@ def exams(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
                 rows.append((observer, why, "", "", ""))
                 continue
             unknown = ", ".join(result.check for result in one.having(Status.UNKNOWN))
-            outcome = "passed" if one.fit else f"not passed: {one.complaint}"
+            outcome = "passed" if one.fit else f"unfit: {one.complaint}"
             rows.append((observer, outcome, "; ".join(one.marks) or "none", unknown or "nothing", str(one.answered)))
     columns = ("observer", "exam", "findings", "not known", "answers")
     notes = (

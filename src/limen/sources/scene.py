@@ -13,7 +13,12 @@ from limen.source import Reference, Refusal, source
 VIEWS = 50  # of each scene and factor, as in the paper
 
 
-@source("scene", licence="Apache-2.0", get="Drawn by limen; needs limen[scene].", bare=True)
+@source(
+    "scene",
+    licence="Apache-2.0",
+    get="Drawn by limen; needs its extra scene.",
+    bare=True,
+)
 def scene(path: str) -> Iterator[Reference | Refusal]:
     """Views of the 3D scenes that limen draws: all scenes, or one (`scene=room`)."""
     if importlib.util.find_spec("embreex") is None:  # said now, not when the first view is drawn

@@ -123,7 +123,7 @@ class Of(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     of: str = "learned"
-    seed: int = 0
+    seed: registry.Seed = 0
 
 
 class _Disarranged(_Unlearnt):
