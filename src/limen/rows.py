@@ -109,7 +109,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "evaluate": (_Evaluated, ("map", "nrmse", "seed")),
     "quantise": (_Quantised, ("steps", "budget", "seed")),
     "equal-rate": (_EqualRate, ("steps", "seed")),
-    "attribute": (_Attributed, ("map", "seed", "n")),
+    "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }
 
@@ -195,7 +195,7 @@ def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
             msgspec.convert(row, kind)
         except msgspec.ValidationError as error:
             raise StoreError(f"{file}: the row {key!r} of {stage!r}: {error}. {AGAIN}") from None
-        other = seen.setdefault(tuple(row[name] for name in names), key)
+        other = seen.setdefault(tuple(row[name] for name in names) or (key,), key)
         if other != key:
             raise StoreError(f"{file}: {other!r} and {key!r} of {stage!r} are rows of the same. {AGAIN}")
     return rows

@@ -1,6 +1,7 @@
 """The second wing: how much each deep feature bears."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
 DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
+COUNT = click.IntRange(1, 10_000_000)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -47,9 +49,9 @@ def feature() -> None:
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from 0.")
-@click.option("--images-fit", type=int, default=400, show_default=True, help="Images to fit on.")
-@click.option("--images-calibrate", type=int, default=500, show_default=True, help="Images to calibrate on.")
-@click.option("--images-test", type=int, default=700, show_default=True, help="Images to measure on.")
+@click.option("--images-fit", type=COUNT, default=400, show_default=True, help="Images to fit on.")
+@click.option("--images-calibrate", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
+@click.option("--images-test", type=COUNT, default=700, show_default=True, help="Images to measure on.")
 @click.option("--eps", type=float, default=0.05, show_default=True, help="Drop of the task that is borne.")
 @click.option("--rho", type=float, default=0.1, show_default=True, help="How often it may be more.")
 @click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
@@ -263,6 +265,6 @@ def _numbers(option: str, text: str) -> list[float]:
         found = sorted({float(part) for part in split(text)})
     except ValueError:
         found = []
-    if not found or found[0] <= 0:
+    if not found or not all(0 < number < math.inf for number in found):
         raise InputError(f"{option} takes numbers above 0 with commas between, not {text!r}: {option} 0.25,0.5,1")
     return found
