@@ -170,8 +170,15 @@ def manifest(store: Store) -> dict[str, Any]:
         msgspec.convert(store.manifest, _Manifest)
     except msgspec.ValidationError as error:
         raise StoreError(f"{store.path / 'manifest.json'}: {error}. {AGAIN}") from None
-    plan = store.manifest["plan"]
-    return store.manifest | {"plan": plan | {name: public(plan[name]) for name in ("model", "data")}}
+    return shown(store.manifest)
+
+
+def shown(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a run of any wing, without paths of the machine that it was made on."""
+    plan = content.get("plan")
+    if not isinstance(plan, dict):
+        return content
+    return content | {"plan": plan | {name: public(str(plan[name])) for name in ("model", "data") if name in plan}}
 
 
 def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
