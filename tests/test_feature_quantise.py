@@ -1,6 +1,7 @@
 """Quantisation: errors against the promised bound, bytes against the ideal code length, steps against arithmetic."""
 
 import hashlib
+import json
 import math
 import subprocess
 import sys
@@ -396,6 +397,18 @@ def test_a_rate_that_is_not_reached_is_censored_and_says_up_to_where_it_was_trie
     assert alone.bits is not None
     assert alone.ratio is None
     assert alone.why == "uniform steps do not reach discrepancy 0.1, so nothing is said relative to them"
+
+
+def test_a_quantiser_whose_files_are_not_of_one_another_is_refused(tmp_path: Path) -> None:
+    (made,) = fit(SPLIT, part(4, "fit"), [(Steps("uniform"), 0.3)])
+    made.save(tmp_path)
+    file = tmp_path / "quantiser.json"
+    there = json.loads(file.read_text())
+    shapes = [*there["shapes"], there["shapes"][0]]
+    for changed in ({"shapes": shapes}, {"levels": there["levels"] | {"count": 9}}, {"tables": "0" * 32}):
+        file.write_text(json.dumps(there | changed))
+        with pytest.raises(InputError, match="do not belong together"):
+            Quantiser.load(tmp_path)
 
 
 def test_every_kind_is_tried_here() -> None:

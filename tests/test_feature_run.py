@@ -656,3 +656,27 @@ def test_a_map_is_learnt_where_gradients_are_switched_off(tmp_path: Path) -> Non
     with torch.no_grad(), Run.begin(tmp_path / "run", plan(seeds=1, maps=maps), "cpu", network()) as run:
         run.fitted(0, fit=True)
         assert not torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("numbers", [(0.5, float("nan")), (float("inf"),), (0.0,), (), (0.1, 0.1000000001)])
+def test_strengths_and_budgets_are_numbers_that_rows_can_tell_apart(two: Path, numbers: tuple[float, ...]) -> None:
+    with Run.open(two, "cpu", network()) as run:
+        for stage in (measure.evaluate, measure.quantise):
+            with pytest.raises(InputError, match="NRMSE above 0|the same to six digits"):
+                stage(run, numbers)
+
+
+def test_figures_do_not_depend_on_the_default_number_format(tmp_path: Path) -> None:
+    def figures(name: str, net: Network) -> list[dict[str, object]]:
+        maps = {"gaussian": ("gaussian", {}), "mine": ("learned", {"steps": 2, "draws": 1})}
+        with Run.begin(tmp_path / name, plan(seeds=1, maps=maps), "cpu", net) as run:
+            run.fitted(0, fit=True)
+            return measure.evaluate(run, (0.5,))
+
+    usual = figures("usual", network())
+    other = network()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert figures("other", other) == usual
+    finally:
+        torch.set_default_dtype(torch.float32)

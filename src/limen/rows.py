@@ -109,7 +109,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "evaluate": (_Evaluated, ("map", "nrmse", "seed")),
     "quantise": (_Quantised, ("steps", "budget", "seed")),
     "equal-rate": (_EqualRate, ("steps", "seed")),
-    "attribute": (_Attributed, ("map", "seed", "n")),
+    "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }
 
@@ -170,8 +170,15 @@ def manifest(store: Store) -> dict[str, Any]:
         msgspec.convert(store.manifest, _Manifest)
     except msgspec.ValidationError as error:
         raise StoreError(f"{store.path / 'manifest.json'}: {error}. {AGAIN}") from None
-    plan = store.manifest["plan"]
-    return store.manifest | {"plan": plan | {name: public(plan[name]) for name in ("model", "data")}}
+    return shown(store.manifest)
+
+
+def shown(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a run of any wing, without paths of the machine that it was made on."""
+    plan = content.get("plan")
+    if not isinstance(plan, dict):
+        return content
+    return content | {"plan": plan | {name: public(str(plan[name])) for name in ("model", "data") if name in plan}}
 
 
 def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
@@ -195,7 +202,7 @@ def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
             msgspec.convert(row, kind)
         except msgspec.ValidationError as error:
             raise StoreError(f"{file}: the row {key!r} of {stage!r}: {error}. {AGAIN}") from None
-        other = seen.setdefault(tuple(row[name] for name in names), key)
+        other = seen.setdefault(tuple(row[name] for name in names) or (key,), key)
         if other != key:
             raise StoreError(f"{file}: {other!r} and {key!r} of {stage!r} are rows of the same. {AGAIN}")
     return rows

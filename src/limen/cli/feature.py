@@ -1,6 +1,7 @@
 """The second wing: how much each deep feature bears."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
 DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
+COUNT = click.IntRange(1, MANY)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -47,13 +49,9 @@ def feature() -> None:
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many, from 0.")
-@click.option("--images-fit", type=click.IntRange(1, MANY), default=400, show_default=True, help="Images to fit on.")
-@click.option(
-    "--images-calibrate", type=click.IntRange(1, MANY), default=500, show_default=True, help="Images to calibrate on."
-)
-@click.option(
-    "--images-test", type=click.IntRange(1, MANY), default=700, show_default=True, help="Images to measure on."
-)
+@click.option("--images-fit", type=COUNT, default=400, show_default=True, help="Images to fit on.")
+@click.option("--images-calibrate", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
+@click.option("--images-test", type=COUNT, default=700, show_default=True, help="Images to measure on.")
 @click.option("--eps", type=Number(0, 1e6), default=0.05, show_default=True, help="Drop of the task that is borne.")
 @click.option("--rho", type=Number(0, 1), default=0.1, show_default=True, help="How often it may be more.")
 @click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
@@ -119,7 +117,7 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 
 @feature.command("attribute")
 @RUN
-@click.option("--images", type=click.IntRange(1, MANY), default=100, show_default=True, help="Test images to look at.")
+@click.option("--images", type=COUNT, default=100, show_default=True, help="Test images to look at.")
 @MODEL
 @DATA
 @DEVICE
@@ -269,6 +267,6 @@ def _numbers(option: str, text: str) -> list[float]:
         found = sorted({float(part) for part in split(text)})
     except ValueError:
         found = []
-    if not found or found[0] <= 0:
+    if not found or not all(0 < number < math.inf for number in found):
         raise InputError(f"{option} takes numbers above 0 with commas between, not {text!r}: {option} 0.25,0.5,1")
     return found

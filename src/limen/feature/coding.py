@@ -11,7 +11,7 @@ says which, so it always decodes.
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -241,8 +241,19 @@ class Quantiser:
             InputError: a file is missing, is no such file, or does not belong to the other.
         """
         described, numbers = _read(folder)
+        try:
+            made = cls._of(described, numbers, tolerance)
+            whole = made._digest == described.tables
+        except (LookupError, TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise InputError(f"The two files in {folder} do not belong together. Copy the whole folder again.")
+        return made
+
+    @classmethod
+    def _of(cls, described: Description, numbers: Mapping[str, npt.NDArray[Any]], tolerance: Tolerance | None) -> Self:
         places = range(len(described.shapes))
-        made = cls(
+        return cls(
             steps=Steps(described.kind, described.label, tolerance, described.seed),
             levels=described.levels,
             tables=tuple(
@@ -262,9 +273,6 @@ class Quantiser:
             budget=described.budget,
             network=described.network,
         )
-        if made._digest != described.tables:
-            raise InputError(f"The two files in {folder} do not belong together. Copy the whole folder again.")
-        return made
 
     def _fixed(self, count: int) -> Sequence[Integers]:
         return [np.broadcast_to(row, (count, len(row))) for row in self.fixed]

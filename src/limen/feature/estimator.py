@@ -45,14 +45,14 @@ class Estimator(nn.Module):
     ) -> None:
         super().__init__()
         self.signed = signed
-        self.offset = nn.Parameter(torch.zeros(()))
+        self.offset = nn.Parameter(torch.zeros((), dtype=torch.float32))
         self.heads = nn.ModuleList()
         for place, static in enumerate(logarithms):
             self.register_buffer(f"static_{place}", static.detach().clone())
             self.register_buffer(f"mean_{place}", mean[place].detach().clone())
             self.register_buffer(f"deviation_{place}", deviation[place].detach().clone())
             with torch.random.fork_rng([]):  # torch draws weights of its own, which are replaced
-                self.heads.append(_head(static, len(mean[place]), 2 if signed else 1, width))
+                self.heads.append(_head(static, len(mean[place]), 2 if signed else 1, width).float())
         _initialise(self, signed, seed)
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from limen.errors import UnknownNameError
+from limen.errors import InputError, UnknownNameError
 from limen.feature import calibrate as conformal
 from limen.feature import quantise as quantising
 from limen.feature.attribute import shares
@@ -71,6 +71,15 @@ def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) 
         wanted += [key for key in work.keys if key in there]
     tell(total, total, "done")
     return [there[key] for key in dict.fromkeys(wanted)]
+
+
+def _refuse(what: str, numbers: Sequence[float]) -> None:
+    """Refuse what is no NRMSE above 0, and two that rows could not tell apart."""
+    bad = [number for number in numbers if not 0 < number < math.inf]
+    if bad or not numbers:
+        raise InputError(f"A {what} is an NRMSE above 0, not {bad[0] if bad else 'none'}. Give numbers such as 0.5.")
+    if len({f"{number:g}" for number in numbers}) < len(set(numbers)):
+        raise InputError(f"Two of the {what}s {list(numbers)} are the same to six digits. Leave one out.")
 
 
 # --- the promise ---
@@ -182,6 +191,7 @@ def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quie
         energy_tensors, seed, n; map "clean" has the undisturbed score. Intervals and standard errors are over images.
     """
     plan = run.plan
+    _refuse("strength", strengths)
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
@@ -299,6 +309,7 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, m
         Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
     """
     plan = run.plan
+    _refuse("noise budget", budgets)
     labels = _chosen(run, maps, UNQUANTISED)
     keys = [f"{steps} {budget:g}" for steps in _rules(labels, 0, {}) for budget in budgets]
 

@@ -56,7 +56,7 @@ def _draw(name: str, place: int, seed: int, like: Tensor, kind: Noise) -> Tensor
     """Draw on the CPU, so that every device gets the same numbers."""
     source = torch.Generator().manual_seed(ident.seed("perturbation", name, place, seed, kind) & (2**63 - 1))
     if kind == "gaussian":
-        return torch.randn(like.shape, generator=source).to(like)
+        return torch.randn(like.shape, generator=source, dtype=torch.float32).to(like)
     return (2 * torch.randint(0, 2, like.shape, generator=source, dtype=torch.int8) - 1).to(like)
 
 

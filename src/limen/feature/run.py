@@ -330,7 +330,7 @@ def _suited(
 def _described(
     plan: Plan, network: Network, task: Task, split: SplitPoint, verification: Verification, features: Features
 ) -> dict[str, Any]:
-    image = torch.zeros((1, *features.size), device=network.device)
+    image = torch.zeros((1, *features.size), device=network.device, dtype=features.tensors[0].dtype)
     return {
         "limen": limen.__version__,
         "git": manifest.git_revision(),

@@ -38,7 +38,7 @@ from limen.report.opening import Run, differences, open_runs
 from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
 from limen.report.table import Table, in_order
 from limen.report.together import joined, renamed
-from limen.rows import manifest
+from limen.rows import shown
 from limen.store import Store
 
 CARD = 700  # px
@@ -199,7 +199,7 @@ class Report:
             "sentences": self.sentences,
             "sections": [_section(section, grids(section.tables)) for section in self.sections],
             "how": [_how(run) for run in self.runs],
-            "others": [{"run": name, "manifest": manifest(store), "settings": _json(manifest(store))}
+            "others": [{"run": name, "manifest": store.manifest, "settings": _json(shown(store.manifest))}
                        for name, store in self.others.items()],
             "asked": bool(self.runs),
             "viewer": seen,

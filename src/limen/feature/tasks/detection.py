@@ -80,7 +80,7 @@ class Detection:
         """Return the log-likelihood of classes and boxes drawn from the outputs; see `queries.drawn`."""
         logits, boxes = _floats(outputs)
         likely, there = queries.drawn(logits, self._one_class(logits), source)
-        noise = torch.randn(boxes.shape, generator=source).to(boxes)
+        noise = torch.randn(boxes.shape, generator=source, dtype=torch.float32).to(boxes)
         away = noise + (boxes.detach() - boxes) / _spread(boxes.detach())
         return (likely - there * away.square().sum(-1) / 2).sum(1)
 
@@ -88,7 +88,7 @@ class Detection:
         """Return 1 - F1 of each image: see `limen.feature.instances.f1_loss`."""
         pairs = zip(self.answers(clean), self.answers(perturbed), strict=True)
         lost = [f1_loss(one.best(FOUND), other.best(FOUND), "boxes") for one, other in pairs]
-        return torch.tensor(lost, device=clean["logits"].device)
+        return torch.tensor(lost, dtype=torch.float32, device=clean["logits"].device)
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
         """Return the largest logit of each class found in the clean image, summed: see `queries.evidence`."""

@@ -94,14 +94,14 @@ class Segmentation:
         likely, there = queries.drawn(logits, True, source)
         p = masks.sigmoid()
         spread = ((p.detach().square().sum((2, 3), keepdim=True) + 0.5) / WEIGHT).sqrt()
-        away = torch.randn(p.shape, generator=source).to(p) + (p.detach() - p) / spread
+        away = torch.randn(p.shape, generator=source, dtype=torch.float32).to(p) + (p.detach() - p) / spread
         return (likely - there * away.square().sum((2, 3)) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
         """Return 1 - F1 of each image: see `limen.feature.instances.f1_loss`."""
         pairs = zip(_found(clean, FOUND), _found(perturbed, FOUND), strict=True)
         lost = [f1_loss(one, other, "masks") for one, other in pairs]
-        return torch.tensor(lost, device=clean[CLASSES].device)
+        return torch.tensor(lost, dtype=torch.float32, device=clean[CLASSES].device)
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
         """Return the logits of the classes found in the clean image (`queries.evidence`) and of the masks found there.
