@@ -833,6 +833,31 @@ def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: 
     assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
 
 
+def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path: Path, photos: Path) -> None:
+    class Unsteady(Sighted):
+        mended = False
+
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if len(seen.files) == 3 and not self.mended:
+                return await status(500, "an index is out of range")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    model = Unsteady()
+    with Endpoint(behaviour=model) as server:
+        given = {"base_url": server.base_url, "max_tokens": LIMIT, "retries": 1}
+        made = observer.make("openai:toy", given)
+        progress = measured(photos, tmp_path / "run", made)
+        assert progress.done == 1
+        assert "not finished (35 answers" in progress.notices[0]
+        assert "Open: second picture, kept apart" in progress.notices[0]
+        with Store.open(tmp_path / "run") as store:
+            assert not exam.kept(store)
+        model.mended = True
+        asked = len(server.requests)
+        assert "passed (36 answers" in measured(photos, tmp_path / "run", made).notices[0]
+        assert len(server.requests) - asked == 1
+
+
 def test_an_outcome_that_an_older_run_kept_of_too_few_answers_is_not_believed(tmp_path: Path, photos: Path) -> None:
     with Endpoint(behaviour=Sighted()) as server:
         given = {"base_url": server.base_url, "max_tokens": LIMIT}

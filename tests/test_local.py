@@ -1,6 +1,7 @@
-"""The local observer, asked through tiny checkpoints of four real families with random weights."""
+"""The local observer, asked through tiny checkpoints of real families with random weights."""
 
 import asyncio
+import functools
 import json
 import re
 import shutil
@@ -15,14 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limen import observer, question
+from limen import exam, observer, question
 from limen.errors import FatalObserverError, InputError, MissingExtraError
+from limen.examining import questions
 from limen.image import Picture
 from limen.observer import Reply
 from limen.observers.local import Local
 from limen.question import Order, Query
+from limen.store import Store
+from limen.study import Spec, Study
 
-FAMILIES = ("idefics3", "qwen2_vl", "llava_onevision", "internvl")
+FAMILIES = ("idefics3", "qwen2_vl", "llava_onevision", "internvl", "smolvlm", "qwen3_vl")
 DIRECT = question.find("direct")
 
 
@@ -202,6 +206,74 @@ def test_the_processor_gets_the_parts_as_they_are(shelf: Path, family: str) -> N
     assert re.search(r"before \S+ between \S+ after", prompt)
     assert prompt.count(spy.image_token) == 2
     assert spy.made["input_ids"][0].tolist().count(spy.tokenizer.bos_token_id) == 1
+
+
+plan = functools.cache(functools.partial(questions.plan, {"max_tokens": 2}, sampled=False))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exam_floor_and_measurement_go_through(
+    shelf: Path, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "plan", lambda about, sampled: plan())  # drawn once for all
+    name = f"local:{family}"
+    made = local(shelf / family, max_tokens=2)
+    spec = Spec(images=("demo",), observers=("simulated",), distortions=("qr",), limit=1)
+    progress = replace(Study.plan(spec), observers=(made,)).run(tmp_path / "run", examine=exam.keep)
+    assert not progress.unfinished
+    assert progress.asked > 0
+    assert progress.failures == 0
+    with Store.open(tmp_path / "run") as store:
+        (held,) = exam.kept(store)
+        (floor,) = store.measurements("floor").values()
+        texts = {trial.answer.text for trial in store.trials(name) if trial.answer}
+    assert held.fit, held.complaint
+    assert held.answered == len(held.asked) == 36
+    results = {one.check: one for one in held.results}
+    assert results["second picture"].status is exam.Status.OK
+    assert results["second picture"].seen.startswith("prompt tokens grow")
+    assert results["kept apart"].status is exam.Status.OK, "pictures of two shapes cost as they should"
+    assert all(re.fullmatch("( (yes|no)){2}", text) for text in texts)
+    assert floor["first"] == 1
+    assert floor["tokens"] >= 16
+    tiled = family in {"internvl", "smolvlm"}
+    assert (floor["tiles"], floor["size"]) == (5 if tiled else 1, [32, 32] if family == "llava_onevision" else [64, 64])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_picture_takes_its_place_in_the_prompt(shelf: Path, family: str) -> None:
+    shapes = [(64, 64), (96, 48)]
+    one, other = ([picture(n, *shape) for n in range(4)] for shape in shapes)
+
+    def tokens(*shown: Picture) -> int:
+        return costs[shown]
+
+    asked = [tuple(one[:count]) for count in (2, 3, 4)] + [tuple(other[:2]), (one[0], other[1]), (other[1], one[0])]
+    replies = answers(local(shelf / family, max_tokens=1), [Query((*shown, "limen")) for shown in asked])
+    costs = {shown: reply.answer.tokens_in or 0 for shown, reply in zip(asked, replies, strict=True) if reply.answer}
+    two, three, four = (tokens(*one[:count]) for count in (2, 3, 4))
+    assert three - two == four - three > 0
+    assert 2 * tokens(one[0], other[1]) == two + tokens(*other[:2]), "each costs what it costs by itself"
+    assert tokens(one[0], other[1]) == tokens(other[1], one[0])
+
+
+def test_smolvlm_needs_no_package_that_only_its_videos_need(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.smolvlm import processing_smolvlm
+
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    (reply,) = answers(local(shelf / "smolvlm"), [ask(picture(1), picture(2))])
+    assert reply.answer is not None
+    assert processing_smolvlm.num2words is None, "and nothing stays behind"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": float("nan")}, {"temperature": 1e9}, {"batch": 10**9}, {"max_tokens": 10**19}, {"max_pixels": 0},
+     {"longest_edge": 2**40}],
+)  # fmt: skip
+def test_numbers_have_bounds(shelf: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"Observer 'local': .*{next(iter(options))}"):
+        local(shelf / "idefics3", **options)
 
 
 def test_a_picture_may_stand_after_the_question(shelf: Path) -> None:

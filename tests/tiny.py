@@ -189,8 +189,73 @@ def llava_onevision(folder: Path, stop: bool = False, template: str = PICTURES_F
     return folder
 
 
+def smolvlm(folder: Path, stop: bool = False, template: str = INTERLEAVED, seed: int = 0) -> Path:
+    """Write a tiny SmolVLM, which cuts pictures into tiles of 32 px and an overview, four tokens each."""
+    rows = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    marks = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<video>"]
+    words = tokenizer(*marks, *rows)
+    image_processor = transformers.SmolVLMImageProcessorPil(
+        size={"longest_edge": 64}, max_image_size={"longest_edge": 32}, do_image_splitting=True
+    )
+    config = transformers.SmolVLMConfig(
+        image_token_id=words.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=words.pad_token_id,
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+        },
+        text_config=_text("llama", words),
+    )
+    model = transformers.SmolVLMForConditionalGeneration(config)
+    teach(model, words, seed)
+    words.chat_template = template.replace("MARK", "<image>")
+    save(folder, model, words, stop, image_processor)
+    settings = {"processor_class": "SmolVLMProcessor", "image_seq_len": 4}
+    (folder / "processor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def qwen3_vl(folder: Path, stop: bool = False, template: str = INTERLEAVED, seed: int = 0) -> Path:
+    """Write a tiny Qwen3-VL: pictures at their own size, one token for 16 x 16 px, features into two layers."""
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    words = tokenizer(*marks)
+    start, end, image, video = (words.convert_tokens_to_ids(mark) for mark in marks)
+    image_processor = transformers.Qwen2VLImageProcessorPil(
+        patch_size=8, merge_size=2, min_pixels=16 * 16, max_pixels=64 * 64
+    )
+    text = _text("qwen3_vl_text", words) | {"head_dim": 8}
+    text["rope_parameters"] = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 1e4}
+    config = transformers.Qwen3VLConfig(
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+        tie_word_embeddings=False,
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 8,
+            "out_hidden_size": 32,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        text_config=text,
+    )
+    model = transformers.Qwen3VLForConditionalGeneration(config)
+    teach(model, words, seed)
+    words.chat_template = template.replace("MARK", "<|vision_start|><|image_pad|><|vision_end|>")
+    return save(folder, model, words, stop, image_processor)
+
+
 def internvl(folder: Path, stop: bool = False, template: str = INTERLEAVED, seed: int = 0) -> Path:
-    """Write a tiny InternVL: pictures of 32 px, four tokens each."""
+    """Write a tiny InternVL, which cuts pictures into tiles of 32 px and an overview, four tokens each."""
     marks = {
         "start_image_token": "<img>",
         "end_image_token": "</img>",
@@ -237,6 +302,8 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "qwen2_vl": qwen2_vl,
     "llava_onevision": llava_onevision,
     "internvl": internvl,
+    "smolvlm": smolvlm,
+    "qwen3_vl": qwen3_vl,
 }
 
 

@@ -83,6 +83,7 @@ class Exam:
         at: when, UTC.
         asked: everything, raw.
         waiting: questions that have not been put, or failed in a way that may pass.
+        silenced: whether no more were put, because `ENOUGH` in a row stayed without an answer.
     """
 
     observer: str
@@ -92,6 +93,7 @@ class Exam:
     at: str
     asked: tuple[Asked, ...]
     waiting: tuple[str, ...] = ()
+    silenced: bool = False
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -144,7 +146,8 @@ class Exam:
         if self.failed:
             line = f"exam of {self.observer}: failed ({count})."
         elif self.waiting:
-            line = f"exam of {self.observer}: not finished ({count}; {len(self.waiting)} questions open).{last}"
+            still = f"{len(self.waiting)} questions open: they are put again at the next start"
+            line = f"exam of {self.observer}: not finished ({count}; {still}).{last}"
         else:
             line = f"exam of {self.observer}: passed ({count})."
         for status, word in ((Status.UNKNOWN, "Not known"), (Status.OPEN, "Open")):
@@ -243,14 +246,15 @@ class _Sitting:
         asked = tuple(self.asked[item.name] for item in self.items if item.name in self.asked)
         waiting = tuple(item.name for item in self.waiting())
         name, digest = self.observer.name, ident.digest(self.fingerprint)
-        return Exam(name, digest, about, self.sampled, self.at, asked, waiting)
+        silenced = bool(waiting) and self.silent >= ENOUGH
+        return Exam(name, digest, about, self.sampled, self.at, asked, waiting, silenced)
 
     def waiting(self) -> list[Item]:
         """Return what has not been put, or failed in a way that may pass."""
         return _waiting(self.items, self.asked)
 
     async def put_all(self, items: Sequence[Item]) -> None:
-        """Put questions side by side, until too many stay without an answer."""
+        """Put questions side by side, until too many in a row stay without an answer."""
         gate = asyncio.Semaphore(self.observer.concurrency)
 
         async def put(item: Item) -> None:
@@ -276,7 +280,7 @@ class _Sitting:
             reply = Reply(None, (Attempt("rejected", str(error)),))
         except ObserverError as error:
             reply = Reply(None, (Attempt(error.kind, error.detail),))
-        self.silent += reply.answer is None
+        self.silent = self.silent + 1 if reply.answer is None else 0
         one = Asked(item.name, item.query.shown, item.query.draw, reply.answer, reply.attempts)
         self.asked[item.name] = one
         self.note(one)
@@ -322,8 +326,8 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
     """Examine an observer before a run's first question, once for each fingerprint, and return what to tell.
 
     Questions and answers go into the store as they come, so that an exam that is broken off goes on from there; the
-    outcome goes into the manifest when it has ended. An observer that failed is examined anew the next time: what was
-    wrong may be mended where no fingerprint shows it.
+    outcome goes into the manifest when it has ended. One that stays open in parts stops nothing and goes on at the next
+    start. An observer that failed is examined anew then: what was wrong may be mended where no fingerprint shows it.
 
     Args:
         observer: entered.
@@ -331,8 +335,8 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
         tell: called with the exam as far as it is, after each question.
 
     Raises:
-        FatalObserverError: it failed, with what to change; it could not be ended, with the last failure; or the
-            observer would answer no question at all.
+        FatalObserverError: it failed, with what to change; the observer answered nothing, or fell silent, with the last
+            failure; or it would answer no question at all.
     """
     if getattr(observer, "numeric", False):  # nothing can be asked of it but two pictures: what it judges by is told
         row = store.measurements("calibration").get(observer.name)
@@ -369,7 +373,7 @@ def _refuse(exam: Exam) -> None:
         raise FatalObserverError("exam failed", f"{exam.observer}: {exam.complaint} {advice}")
     if last is not None and not exam.answered:
         raise FatalObserverError(last.outcome, f"{exam.observer} answers nothing: {last.detail or 'no reason given'}")
-    if last is not None and exam.waiting:
+    if last is not None and exam.silenced:
         total = len(exam.waiting) + sum(one.settled for one in exam.asked)
         what = f"the exam of {exam.observer} broke off after {total - len(exam.waiting)} of {total} questions"
         advice = "What was answered is kept, and the same command goes on from there; --no-exam measures all the same."

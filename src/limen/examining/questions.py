@@ -14,7 +14,7 @@ from limen.image import Picture
 from limen.question import Query
 
 MOST = 40
-ENOUGH = 8  # questions without an answer after which no more are put
+ENOUGH = 8  # questions in a row without an answer after which no more are put
 COUNT = "How many images were you given with this message? A collage counts as one image. Answer with one number."
 NAME = (
     "Each of the two images is filled with one colour. Name the colour of the first image, then the colour of the "

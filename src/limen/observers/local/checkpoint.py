@@ -5,7 +5,8 @@ What differs from the checkpoint's own habits, and why:
 - Decoding is plainly greedy: the checkpoint's generation config gives the end, padding and forbidden tokens only.
   A repetition penalty (Qwen2.5-VL ships 1.05) would punish the word *yes* for standing in the question.
 - Models whose processor wants a video processor are loaded without one where torchvision is missing: transformers
-  would refuse them (its issue 48558), though no video is ever shown here.
+  would refuse them (its issue 48558), though no video is ever shown here. So is SmolVLM's processor where num2words
+  is missing, which counts the frames of a video in words.
 - Weights that a checkpoint lacks are an error, where transformers would draw them at random and say so in a log.
 - Only safetensors are read. Code from a repository runs if, and only if, `trust_remote_code` names that repository.
 """
@@ -13,7 +14,9 @@ What differs from the checkpoint's own habits, and why:
 import hashlib
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -147,7 +150,8 @@ def load_processor(source: str, options: Options) -> tuple[Any, Any]:
     trust = bool(options.trust_remote_code)
     config = load_config(source, options)
     _check_kind(transformers, source, config, trust)
-    with explaining(source, "Its processor files are missing or do not fit; fetch the whole repository"):
+    remedy = "Its processor files are missing or do not fit; fetch the whole repository"
+    with explaining(source, remedy), _counting_no_frames(transformers, config):
         processor = _processor(transformers, source, config, trust, _revision(source, options))
     _check_processor(source, processor)
     resize(source, processor.image_processor, options)
@@ -268,6 +272,21 @@ def _processor(transformers: Any, source: str, config: Any, trust: bool, hub: Ma
     settings, _ = kind.get_processor_dict(source, **hub)
     without_video: Any = type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
     return without_video.from_args_and_dict([parts.get(name) for name in names], settings)
+
+
+@contextmanager
+def _counting_no_frames(transformers: Any, config: Any) -> Iterator[None]:
+    """Let a processor be made that asks for num2words at once, and needs it for videos alone."""
+    kind = transformers.PROCESSOR_MAPPING.get(type(config), None)
+    module: Any = sys.modules[kind.__module__] if kind else None
+    missing = getattr(module, "num2words", str) is None
+    if missing:
+        module.num2words = str
+    try:
+        yield
+    finally:
+        if missing:
+            module.num2words = None
 
 
 def _check_processor(source: str, processor: Any) -> None:
