@@ -407,7 +407,7 @@ def test_an_outage_is_waited_out_and_told_once(server: Endpoint, monkeypatch: py
 def test_an_outage_that_lasts_ends_the_run_with_its_last_words(server: Endpoint, failure: Behaviour) -> None:
     server.behaviour = failure
     with pytest.raises(FatalObserverError, match=r"has been away for .* run the same command again"):
-        answer(server, wait_for_server_s=0.02)
+        answer(server, wait_for_server_s=0.2)
     assert len(server.requests) > 1
 
 
