@@ -265,7 +265,7 @@ def test_a_passing_failure_costs_no_log_probabilities(server: Endpoint) -> None:
 def test_one_question_that_fails_with_them_goes_without(server: Endpoint) -> None:
     """Where others were answered with log probabilities, they are asked for again."""
     fails = status(500)
-    server.script(compare, compare, fails, compare, fails)
+    server.script(compare, compare, fails, compare, fails, fails)
     replies = answers(server, 4)
     assert [reply.answer is not None and reply.answer.p_yes is None for reply in replies] == [False, False, True, False]
     assert server.requests[-1].payload["top_logprobs"] == 20

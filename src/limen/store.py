@@ -350,7 +350,7 @@ def names_of(runs: Iterable[Path]) -> dict[Path, str]:
 
 
 def _storable(value: Any) -> Any:
-    """Return a text with U+FFFD for lone surrogates, which no UTF-8 holds and SQLite therefore refuses; else `value`."""
+    """Return a text with U+FFFD for lone surrogates, which SQLite refuses; else `value`."""
     if not isinstance(value, str) or value.isascii():
         return value
     return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
