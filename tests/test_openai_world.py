@@ -300,6 +300,7 @@ def nested(message: str) -> list[tuple[int, object]]:
         ("unknown variant `image_url`, expected `text`", "unsupported", "takes pictures"),
         ("`temperature` is deprecated for this model.", "unsupported", "temperature=none"),
         ("'max_tokens' is not supported. Use 'max_completion_tokens'", "unsupported", "max_completion_tokens."),
+        ("The number of images exceeds the limit of 1", "unsupported", "two pictures"),
         ("max_tokens must be at most 64", "unsupported", "max_tokens=N"),
         ("This model's maximum context length is 160 tokens", "unsupported", "max_tokens=N"),
     ],
@@ -326,6 +327,7 @@ def test_what_refuses_every_question_stops_at_the_first(message: str, kind: str,
         (status(400, "image dimensions exceed max allowed size: 8000 pixels"), "max-side"),
         (status(400, "Unsupported value: this picture"), ""),
         (status(400, "something new"), ""),
+        (status(403, "This request is blocked by our content policy"), "content policy"),
     ],
 )
 def test_what_refuses_one_question_leaves_the_others_alone(server: Endpoint, failure: Behaviour, advice: str) -> None:
@@ -334,6 +336,12 @@ def test_what_refuses_one_question_leaves_the_others_alone(server: Endpoint, fai
     assert (first.answer is None, second.answer is None, third.answer is None) == (False, True, False)
     assert outcomes(second) == ["rejected"]
     assert advice in second.attempts[0].detail
+
+
+def test_a_setting_named_in_a_refusal_is_named_with_what_to_set(server: Endpoint) -> None:
+    server.behaviour = status(400, "Temperature must be 1 for this model")
+    with pytest.raises(FatalObserverError, match="temperature=none"):
+        answer(server)
 
 
 def test_words_we_do_not_know_stop_a_run_after_five_questions(server: Endpoint) -> None:
