@@ -25,6 +25,11 @@ NAMES = [
     "top_logprobs", "logprob", "completion_tokens", "prompt_tokens", "retry_after",
 ]  # fmt: skip
 
+PLACES = [
+    "choices", "message", "finish_reason", "logprobs", "content", "reasoning_content", "model", "error", "usage",
+    "system_fingerprint",
+]  # fmt: skip
+
 scalars = (
     st.none()
     | st.booleans()
@@ -36,10 +41,8 @@ scalars = (
 )
 values = st.recursive(
     scalars,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=6), inner, max_size=5)
-    ),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "x"]), inner, max_size=4),
+    max_leaves=8,
 )
 statuses = st.integers(200, 599) | st.sampled_from([400, 401, 403, 404, 413, 422, 429, 500, 503])
 headers = st.dictionaries(
@@ -63,10 +66,11 @@ def replies(draw: st.DrawFn) -> bytes:
     tokens = [("<", {"<": 1.0}), ("yes", {"yes": 0.6, "no": 0.4})]
     whole = completion("<yes> They differ.", tokens=tokens)
     choice = whole["choices"][0]
+    replaced = draw(st.sets(st.sampled_from(PLACES), max_size=3))
     for place, name in ((whole, "choices"), (choice, "message"), (choice, "finish_reason"), (choice, "logprobs"),
                         (choice["message"], "content"), (choice["message"], "reasoning_content"), (whole, "model"),
                         (whole, "error"), (whole, "usage"), (whole, "system_fingerprint")):  # fmt: skip
-        if draw(st.integers(0, 4)) == 0:
+        if name in replaced:
             place[name] = draw(values)
     data = dumped(whole)
     if kind == "mutated":

@@ -285,7 +285,7 @@ def _refusal(status: int, said: Complaint, asked: Asked, sentence: str) -> Failu
     if _LIMIT.search(whole) or (_CONTEXT.search(whole) and _no_room(whole, asked)):
         what = f"{host} allows no answer of {asked.max_tokens} tokens ({status}): {sentence}"
         what += " Set -O max_tokens=N to less, or start the server with a longer context."
-        return Failure("unsupported", what, "never" if asked.answered else "fatal")
+        return Failure("rejected", what, "never") if asked.answered else Failure("unsupported", what, "fatal")
     if _CONTEXT.search(whole):
         what = f"{host} finds the question too long ({status}): {sentence} Set --max-side or -O max_tokens=N to less,"
         return Failure("rejected", f"{what} or start the server with a longer context.", "never")
