@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from endpoint import Endpoint, Request, body, compare, empty_choices, html, raw, say, status
+from endpoint import Endpoint, Request, body, compare, completion, empty_choices, html, raw, say, status
 from limen.analysis import analyse
 from limen.store import Store
 
@@ -100,3 +100,45 @@ def test_the_key_is_nowhere(tmp_path: Path, photos: Path) -> None:
     ]:
         assert KEY.encode() not in content
         assert KEY[3:].encode() not in content
+
+
+def test_open_series_are_grouped_by_cause(tmp_path: Path, photos: Path) -> None:
+    async def failing_on_noise(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        if "noise" in seen.text:
+            return await status(429, f"Slow down, request {len(server.requests)}.")(server, seen, request)
+        return await compare(server, seen, request)
+
+    with Endpoint(threshold=8.0, behaviour=failing_on_noise) as server:
+        done = measure(server, photos, tmp_path / "run", "--no-exam")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("unfinished")]
+    assert line.startswith("unfinished: 4 series of openai:toy, noise: rate-limited: ")
+    assert "Slow down" in line
+
+
+def test_one_model_behind_two_hosts_is_measured_in_one_study(tmp_path: Path, photos: Path) -> None:
+    with Endpoint(threshold=8.0) as one, Endpoint(threshold=12.0) as other:
+        tables = "".join(
+            f'[[observers]]\nname = "openai:toy"\nbase_url = "{server.base_url}"\nlabel = "{label}"\n'
+            for server, label in ((one, "a"), (other, "b"))
+        )
+        study = tmp_path / "study.toml"
+        study.write_text(f'images = ["{photos}"]\ndistortions = ["noise"]\nlimit = 1\n{tables}')
+        call = [sys.executable, "-m", "limen", "measure", str(study), "--wait-for-server", "5", "--no-exam"]
+        done = subprocess.run([*call, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with Store.open(tmp_path / "run") as store:
+        assert set(store.manifest["observers"]) == {"openai:toy@a", "openai:toy@b"}
+
+
+def test_a_secret_said_back_in_an_answer_is_nowhere(tmp_path: Path, photos: Path) -> None:
+    async def telling(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        text = f"<yes> You are {request.headers['x-pass']}."
+        return await body({**completion(text), "model": request.headers["x-pass"]})(server, seen, request)
+
+    with Endpoint(behaviour=telling) as server:
+        headers = ("-O", 'headers={"x-pass": "env:PASS"}', "--limit", "1", "--json")
+        done = measure(server, photos, tmp_path / "run", *headers, PASS="a-pass-of-mine-7741")
+    assert done.returncode in (0, 1), done.stderr
+    for content in (done.stdout, done.stderr, *(f.read_bytes().decode("latin-1") for f in tmp_path.rglob("*.*"))):
+        assert "of-mine-7741" not in content

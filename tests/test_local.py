@@ -25,6 +25,7 @@ from limen.observers.local import Local
 from limen.question import Order, Query
 from limen.store import Store
 from limen.study import Spec, Study
+from limen.trial import Answer
 
 FAMILIES = ("idefics3", "qwen2_vl", "llava_onevision", "internvl", "smolvlm", "qwen3_vl")
 DIRECT = question.find("direct")
@@ -526,3 +527,13 @@ def test_a_model_not_loaded_says_so(shelf: Path) -> None:
 def test_importing_the_observer_loads_no_model_library() -> None:
     code = "import sys, limen.observers.local; print(*{'torch', 'transformers', 'safetensors'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_length_that_eats_all_text_leaves_no_answer(shelf: Path) -> None:
+    one = observer.make(f"local:{shelf / 'idefics3'}", {})
+    assert isinstance(one, Local)
+    eaten = one._reply(Answer(" \n", finish="length", tokens_out=9), ())
+    assert (eaten.answer, eaten.attempts[-1].outcome) == (None, "cut-off")
+    assert "max_tokens=N" in eaten.attempts[-1].detail
+    for kept in (Answer("", finish="stop"), Answer("<yes> The", finish="length")):
+        assert one._reply(kept, ()).answer == kept

@@ -172,7 +172,7 @@ def test_hundred_queries_sixty_four_abreast_encode_a_reference_once(monkeypatch:
             encoded.clear()
             return await asyncio.gather(*(one.answer(ask(FIRST, level)) for level in levels))
 
-    with Endpoint(latency=0.1) as server:
+    with Endpoint(latency=0.4) as server:
         replies = asyncio.run(run(server))
         assert server.most_in_flight == 64
         assert len(server.requests) == 100

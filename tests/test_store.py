@@ -46,6 +46,14 @@ def test_what_is_added_is_there(tmp_path: Path) -> None:
         assert store.attempts() == {("o", "timeout"): 1, ("o", "ok"): 1}
 
 
+def test_text_that_no_file_holds_is_mended(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, trial(answer=Answer("a\ud83d \U0001f600", model="\udc00")), attempts=(Attempt("ok", "\ud800", 1.0),))
+        kept = store.get("k1")
+        assert kept is not None
+        assert (kept.text, kept.model) == ("a\ufffd \U0001f600", "\ufffd")
+
+
 def test_nothing_is_stored_twice(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run", {}) as store:
         add(store, trial(), trial())

@@ -92,8 +92,8 @@ def apart(observers: Sequence[Observer]) -> None:
     alike = [name for name, count in Counter(one.name for one in observers).items() if count > 1]
     if alike:
         raise InputError(
-            f"Two observers of the study are named {alike[0]}. Name another model, or tell one model behind two hosts "
-            "apart by a label: label = 'a' in the observer's table."
+            f"Two observers of the study have one name, {alike[0]}. Name another model, or tell one model behind two "
+            "hosts apart by a label: label = 'a' in the observer's table."
         )
 
 

@@ -196,14 +196,14 @@ class Store:
         now = time.time()
         statements: list[_Statement] = []
         if trial.answer is not None:
-            row = (trial.key, *astuple(trial.answer), now)
+            row = (trial.key, *map(_storable, astuple(trial.answer)), now)
             statements.append((f"INSERT OR IGNORE INTO answer (key, {_ANSWER}, at) VALUES ({_marks(row)})", row))
         if not ahead and (trial.answer is not None or not trial.key):
             asked = astuple(trial)[:-1]
             statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
         for attempt in attempts:
             about = (attempt.outcome, without_paths(attempt.detail), attempt.seconds)
-            tried = (trial.observer, trial.series, trial.key, *about, now)
+            tried = (trial.observer, trial.series, trial.key, *map(_storable, about), now)
             columns = "observer, series, key, outcome, detail, seconds, at"
             statements.append((f"INSERT INTO attempt ({columns}) VALUES ({_marks(tried)})", tried))
         await asyncio.wrap_future(self._send(statements))
@@ -446,6 +446,13 @@ def names_of(runs: Iterable[Path]) -> dict[Path, str]:
         seen[path.name] += 1
         names[path] = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
     return names
+
+
+def _storable(value: Any) -> Any:
+    """Return a text with U+FFFD for lone surrogates, which SQLite refuses; else `value`."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _marks(row: Sequence[object]) -> str:

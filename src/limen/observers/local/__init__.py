@@ -149,8 +149,7 @@ class Local:
             failed = Attempt(failure.outcome(error), failure.line(error), time.perf_counter() - began)
         else:
             seconds = time.perf_counter() - began
-            attempts = (*past, Attempt("ok", "", seconds))
-            return [Reply(replace(answer, seconds=seconds, model=self._label), attempts) for answer in answers]
+            return [self._reply(replace(answer, seconds=seconds, model=self._label), past) for answer in answers]
         if failed.outcome == "device-lost":
             raise FatalObserverError("device-lost", f"{self.name}: {failed.detail}. Start the run again.")
         held = self._held()
@@ -161,6 +160,13 @@ class Local:
         step = (len(queries) + 1) // 2 if failed.outcome == "out-of-memory" else 1
         parts = [queries[start : start + step] for start in range(0, len(queries), step)]
         return [reply for part in parts for reply in self._ask(part, (failed,))]
+
+    def _reply(self, answer: Answer, past: tuple[Attempt, ...]) -> Reply:
+        """Return a reply; no text because length ended the generation is no answer."""
+        if answer.text.strip() or answer.finish != "length":
+            return Reply(answer, (*past, Attempt("ok", "", answer.seconds)))
+        what = f"{self.name} wrote {answer.tokens_out} tokens and no text before its length limit."
+        return Reply(None, (*past, Attempt("cut-off", f"{what} Set -O max_tokens=N to more.", answer.seconds)))
 
     def _generate(self, queries: Sequence[Query]) -> list[Answer]:
         """Answer queries in one batch."""

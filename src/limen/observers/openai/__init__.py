@@ -51,6 +51,7 @@ HOPS = 3  # redirects followed within one origin
 OUTAGE = 600.0  # seconds that a server which has been met is waited for, unless told otherwise
 POLL = 10.0  # seconds between two looks at most whether it is back
 UNSAID = 1.0  # seconds of an outage about which nothing is said
+CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
 REFUSALS = 5  # before the first answer, after which the run is stopped
 SYSTEM = 80  # characters of a system_fingerprint that are kept
 
@@ -212,12 +213,12 @@ class OpenAI:
     async def _ask_without(self, call: _Call, asked: int, began: float) -> completion.Heard | Failure | None:
         """Find out whether a question fails because log probabilities were asked for, and return what came of it.
 
-        It is asked without them, and once more with them: only where the first is answered and the second fails again
-        are they the reason, and no passing overload is taken for one. Where more questions have failed so than were
-        answered with them, fewer are asked for from then on; else this one alone goes without.
+        It is asked without them, and twice more with them: only where the first is answered and these fail again are
+        they the reason, so that hardly any passing overload is taken for one. Where more questions have failed so than
+        were answered with them, fewer are asked for from then on; else this one alone goes without.
 
         Returns:
-            None where nothing is known: somebody else has just found out, or the second attempt says something else.
+            None where nothing is known: somebody else has just found out that they are not the reason.
         """
         async with self._probing:
             if self._candidates != asked:
@@ -231,16 +232,17 @@ class OpenAI:
                 return plain
             while self._candidates:
                 asked = self._candidates
-                again, second = await self._try(call, asked)
-                if not (isinstance(again, Failure) and again.fate in ("suspect", "free")):
-                    what = "answered without log probabilities, to see whether they are why it failed"
-                    call.attempts += [Attempt("logprobs-probe", what, found.seconds), second]
-                    return again
-                call.attempts.append(replace(second, outcome="logprobs-refused"))
+                for _ in range(CONFIRMED):
+                    again, second = await self._try(call, asked)
+                    if not (isinstance(again, Failure) and again.fate in ("suspect", "free")):
+                        what = "Answered without log probabilities, to see whether they are why it failed."
+                        call.attempts += [Attempt("logprobs-probe", what, found.seconds), second]
+                        return again
+                    call.attempts.append(replace(second, outcome="logprobs-refused"))
                 self._broken += 1
                 if self._broken <= self._worked:
                     break
-                self._ask_for_fewer(asked, again.detail)
+                self._ask_for_fewer(asked, call.attempts[-1].detail)
             call.attempts.append(found)
             return plain
 

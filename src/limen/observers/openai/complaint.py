@@ -112,7 +112,7 @@ _VISION = _any(
     r"(?:not|n't|cannot|unable to|never)\b[^.]{0,60}(?:image|vision|picture|multi-?modal|visual)(?: input"
     r"|s|_url|\b)",
     r"no (?:vision|image|multimodal)", r"mmproj", r"text[- ]only", r"only (?:supports? |accepts? |takes? )?text",
-    r"text (?:input )?only", r"at most [01] image", r"unknown variant `?image_url",
+    r"text (?:input )?only", r"unknown variant `?image_url",
     r"unsupported (?:content|message|part|modalit)", r"content must be a string", r"expected a string",
     r"str type expected", r"valid string", r"image input",
 )  # fmt: skip
@@ -121,8 +121,12 @@ _UNSUPPORTED = _any(
     r"deprecated for", r"(?:not|n't) allowed", r"not permitted",
     r"(?:un(?:known|recogni[sz]ed|expected)|invalid|illegal|extra) (?:request )?(?:parameter|field"
     r"|argument|inputs|property|key)",
-    r"extra_forbidden", r"additional properties", r"only (?:the )?default",
+    r"extra_forbidden", r"additional properties", r"only (?:the )?default", r"不支持",
 )  # fmt: skip
+_OPTION = _any(r"temperature", r"\bseed\b", r"max_(?:completion_)?tokens", r"\bstream\b")  # sent with every question
+_COUNT = _any(
+    r"at most [01] image", r"number of images", r"(?:only|than|exactly) (?:one|1|a single) image", r"multiple images"
+)
 _LIMIT = _any(
     r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?tokens\b[^.]{0,90}(?:at most|less than"
     r"|too (?:large|high|big|long)|exceed|cannot be|must be|should be|greater than|larger than|more than"
@@ -169,7 +173,6 @@ class Complaint:
     whole: str
     code: str = ""
     wait: float | None = None
-    page: bool = False
 
     @property
     def about_logprobs(self) -> bool:
@@ -188,14 +191,13 @@ def read(data: bytes) -> Complaint:
         body = lenient.parse(data)
     except (ValueError, RecursionError):
         text = data[: 4 * MOST].decode(errors="replace")
-        page = text.lstrip()[:1] == "<"
-        if page:
+        if text.lstrip()[:1] == "<":
             text = re.sub(
                 r"<(script|style)\b.{0,20000}?</\1>|<[^<>]{0,2000}>", " ", text, flags=re.DOTALL | re.IGNORECASE
             )
             text = f"HTML instead of JSON: {' '.join(text.split())[:SHARED]}"
         text = text[:MOST].strip() or "no reason given"
-        return Complaint(text, text.lower(), wait=waiting.in_words(text.lower()), page=page)
+        return Complaint(text, text.lower(), wait=waiting.in_words(text.lower()))
     pairs = list(_pairs("", body, 0))
     sentences: list[str] = []
     for name, said in pairs:
@@ -276,24 +278,24 @@ def judge(status: int, headers: Mapping[str, str], said: Complaint, asked: Asked
 def _refusal(status: int, said: Complaint, asked: Asked, sentence: str) -> Failure | None:
     """Return a refusal whose words or status say whom it concerns, None where they do not."""
     whole, host = said.whole, asked.host
-    if (status in (404, 405, 410) and not _VISION.search(whole)) or (
-        _MODEL.search(whole) and not _VISION.search(whole)
-    ):
+    count, vision = _COUNT.search(whole), _VISION.search(whole)
+    if (status in (404, 405, 410) or _MODEL.search(whole)) and not vision and not count:
         what = f"{host} does not know model {asked.model[:60]!r} or this path ({status}): {sentence}"
         return Failure("not-found", f"{what} Check the model's name and base_url.", "fatal")
     if _LIMIT.search(whole) or (_CONTEXT.search(whole) and _no_room(whole, asked)):
         what = f"{host} allows no answer of {asked.max_tokens} tokens ({status}): {sentence}"
         what += " Set -O max_tokens=N to less, or start the server with a longer context."
-        return Failure("unsupported", what, "never" if asked.answered else "fatal")
+        return Failure("rejected", what, "never") if asked.answered else Failure("unsupported", what, "fatal")
     if _CONTEXT.search(whole):
         what = f"{host} finds the question too long ({status}): {sentence} Set --max-side or -O max_tokens=N to less,"
         return Failure("rejected", f"{what} or start the server with a longer context.", "never")
-    if status == 413 or (_LARGE.search(whole) and not _UNSUPPORTED.search(whole)):
+    if status == 413 or (_LARGE.search(whole) and not _UNSUPPORTED.search(whole) and not count):
         what = f"{host} finds the pictures too large ({status}): {sentence}"
         return Failure("rejected", f"{what} Set -O encoding=jpeg:95 (with losses), or --max-side.", "never")
-    if status == 403 and not (asked.answered and said.page):
+    if status == 403 and not asked.answered:
         return Failure("forbidden", f"{host} forbids the request (403): {sentence} Check what the key may do.", "fatal")
-    if not _ABOUT_SIZE.search(whole) and (_VISION.search(whole) or _UNSUPPORTED.search(whole)):
+    shape = vision or _UNSUPPORTED.search(whole) or (status in (400, 422) and _OPTION.search(whole))
+    if count or (shape and not _ABOUT_SIZE.search(whole)):
         what = f"{host} takes no such requests ({status}): {sentence} {_advice(whole, asked)}"
         return Failure("unsupported", what, "fatal") if not asked.answered else Failure("rejected", what, "never")
     return None
@@ -308,12 +310,14 @@ def _no_room(whole: str, asked: Asked) -> bool:
 def _advice(whole: str, asked: Asked) -> str:
     """Return which option to set, going by the words of a refusal."""
     other = "max_tokens" if asked.max_tokens_name == "max_completion_tokens" else "max_completion_tokens"
+    if _ABOUT_SIZE.search(whole):
+        return ""
     for words, what in (
         (r"max_(?:completion_)?tokens", f"Set -O max_tokens_name={other}."),
         (r"temperature", "Set -O temperature=none to leave it out."),
         (r"logprob", "Set -O logprobs=false."),
         (r"\bseed\b", "Leave seed out."),
-        (r"at most [01] image", "Start the server so that it takes two pictures (vLLM: --limit-mm-per-prompt)."),
+        (_COUNT.pattern, "Start the server so that it takes two pictures (vLLM: --limit-mm-per-prompt)."),
         (r"mmproj", "Start llama-server with --mmproj FILE, or name a model that takes pictures."),
         (_VISION.pattern, "Name a model that takes pictures, and start its server with its vision part."),
     ):

@@ -278,11 +278,12 @@ def _any_text(value: object, depth: int) -> bool:
 
 def _flag_mass(logprobs: msgspec.Raw, letters: bool, text: str) -> tuple[float, float] | None:
     """Return p(yes) and p(neither) where the flag comes first and its rivals are told, else None."""
-    try:
-        held = _decode_positions(logprobs)
-        positions = [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    positions = _positions(bytes(logprobs))
+    if positions is None:
+        try:
+            positions = _positions(lenient.repaired(bytes(logprobs))) or []
+        except (ValueError, RecursionError):
+            return None
     place = flagmass.flag_position((one.token for one in positions), text)
     if place is None or len(positions[place].top_logprobs or ()) < 2:
         return None
@@ -291,3 +292,12 @@ def _flag_mass(logprobs: msgspec.Raw, letters: bool, text: str) -> tuple[float, 
         return None
     told = {one.token: one.logprob for one in (flag, *rivals) if one.logprob is not None}
     return flagmass.flag_mass(((token, math.exp(min(0.0, mark))) for token, mark in told.items()), letters=letters)
+
+
+def _positions(data: bytes) -> list[_Position] | None:
+    """Return the first positions of an answer; None where they cannot be read."""
+    try:
+        held = _decode_positions(data)
+        return [_decode_position(one) for one in ((held and held.content) or ())[:MEANT]]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

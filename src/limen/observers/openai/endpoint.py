@@ -67,7 +67,7 @@ def find(base_url: str) -> Place:
     except ValueError:
         raise InputError(f"Observer 'openai': base_url is no URL. {_RIGHT}") from None
     query = sorted(parse_qsl(split.query, keep_blank_values=True))
-    if "@" in split.netloc or split.fragment or secret_place("", split.path) or secret_place("query", dict(query)):
+    if "@" in split.netloc or split.fragment or secret_place("path", split.path) or secret_place("query", dict(query)):
         raise InputError(
             f"Observer 'openai': base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs into "
             "the environment variable that api_key_env names, or into a header: "

@@ -135,7 +135,7 @@ def expect_no_secrets(model: str, options: Options, extra: Mapping[str, Any]) ->
         )
     plain = {"model": model, "revision": options.revision, "label": options.label, "detail": options.detail}
     if (
-        place := secret_place("", plain)
+        place := secret_place("setting", plain)
         or secret_place("", {"api_key_env": [variable]})
         or secret_place("extra", extra)
     ):

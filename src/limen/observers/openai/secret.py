@@ -17,7 +17,7 @@ _KEYLIKE = (
     r"|\b(?:xai|pplx|csk|nvapi|glpat)-[A-Za-z0-9][\w-]{19,}(?<!-)|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
-_LOOKS = re.compile(_KEYLIKE + r"|^\s*(?i:bearer|basic)\s+[\w+/=.~-]{8,}\s*$|//[^/\s@]*:[^/\s@]+@")
+_LOOKS = re.compile(_KEYLIKE + r"|^\s*(?i:bearer|basic)\s+(?=\S*[\d=])[\w+/=.~-]{8,}\s*$|//[^/\s@]*:[^/\s@]+@")
 _NAMED = re.compile(
     r"(?:^|_)(?:api|access|secret|private|subscription|account|auth|service|client|user|app|master)_?key(?:_?id)?$"
     r"|^x?_?key$|(?:^|_)(?:api|access|auth|bearer|hf|id|refresh|session|security|user|csrf|x)_?token$|^token$"
@@ -110,6 +110,7 @@ def _any_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
     forms: set[str] = set()
     for one in secrets:
         forms |= {one, quote(one, ""), quote(one), quote_plus(one), html.escape(one), html.escape(one, quote=False)}
-        forms |= {one.replace("/", "\\/"), base64.b64encode(one.encode()).decode().rstrip("=")}
+        coded = base64.b64encode(one.encode(errors="replace")).decode()
+        forms |= {one.replace("/", "\\/"), coded, coded.rstrip("=")}
     longest_first = sorted(forms, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if forms else None
