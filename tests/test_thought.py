@@ -85,6 +85,7 @@ def test_a_thought_after_the_answer_does_not_turn_it(begin: str, end: str) -> No
     ("<no> They are the same. <think>Hmm, yes, they", "no"),
     ("<no> They are the same. <thin", "no"),
     ("<think/>No, they are the same.", "no"),
+    ("(thinking)(/thinking)No, they are the same.", "no"),
     ("<no_think>No, they are the same.", "no"),
     ('{"thought": "Yes, \\"softer\\".", "answer": "no"} They are the same.', "no"),
     ("<|begin_of_thought|>yes<|end_of_thought|><|begin_of_solution|>No, they are the same.<|end_of_solution|>", "no"),

@@ -1,6 +1,5 @@
 """Any text is read: never an error, always a verdict; a closed thought changes nothing, one cut off says nothing."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,11 +42,10 @@ def test_a_closed_thought_changes_nothing(marks: tuple[str, str], answer: str, m
         assert read(f"{begin}{musing}{end}{answer}", finish) == read(answer, finish)
 
 
-@pytest.mark.parametrize("read", [read_direct, read_choice, read_position])
-@given(
-    st.sampled_from([begin for begin, _ in MARKS if begin not in ONLY_CLOSED]),
-    st.text("abyesno .,!?\n12", max_size=60),
-    FINISHES,
-)
-def test_a_thought_cut_off_says_nothing(read, begin: str, musing: str, finish: str) -> None:  # type: ignore[no-untyped-def]
-    assert read(f"{begin}{musing}", finish) == Verdict(Flag.UNREADABLE, Fault.DEFICIENCY)
+CUT = st.sampled_from([begin for begin, _ in MARKS if begin not in ONLY_CLOSED])
+
+
+@given(CUT, st.text("abyesno .,!?\n12", max_size=60), FINISHES)
+def test_a_thought_cut_off_says_nothing(begin: str, musing: str, finish: str) -> None:
+    for read in (read_direct, read_choice, read_position):
+        assert read(f"{begin}{musing}", finish) == Verdict(Flag.UNREADABLE, Fault.DEFICIENCY)
