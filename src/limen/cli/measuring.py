@@ -199,7 +199,9 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
         more = len(progress.unfinished) - MOST
         remedy = "Run the same command again to finish them."
         if offline:
-            remedy = "The run does not hold the answers they need: run the same command without --offline to ask for them."
+            remedy = (
+                "The run does not hold the answers they need: run the same command without --offline to ask for them."
+            )
         click.echo(f"{f'... and {more} more. ' if more > 0 else ''}{remedy}", err=True)
 
 
