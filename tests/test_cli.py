@@ -161,3 +161,20 @@ def test_fit_and_power(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "else" / "b").rename(tmp_path / "a")
     assert "takes runs as pilots" in limen("power").stderr
     assert "Known" in limen("fit", tmp_path / "a", "--shape", "logistics").stderr
+
+
+def test_offline_on_an_open_run_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["measure", "--images", "demo", "--distortion", "noise", "--observer", "simulated", "--no-exam", "--out"]
+    assert run([*words, str(tmp_path / "run"), "--limit", "1"]) == 0
+    capsys.readouterr()
+    assert run([*words, str(tmp_path / "run"), "--limit", "2", "--offline"]) == 2
+    said = capsys.readouterr().err
+    assert "run the same command without --offline" in said
+    assert "to finish them" not in said
+
+
+def test_show_explains_each_setting_beside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "psi"]) == 0
+    told = capsys.readouterr().out
+    assert "Attributes:" not in told
+    assert "posterior standard deviation, in levels, at which to stop." in " ".join(told.split())

@@ -576,7 +576,7 @@ def test_ignored_logprobs_leave_p_yes_out() -> None:
 def test_p_yes_is_read_at_the_flag(
     server: Endpoint, tokens: list[tuple[str, dict[str, float]]], p_yes: float | None
 ) -> None:
-    server.script(say("as the tokens say", tokens=tokens))
+    server.script(say("".join(token for token, _ in tokens), tokens=tokens))
     reply = answer(server)
     assert reply.answer is not None
     assert reply.answer.p_yes == (None if p_yes is None else pytest.approx(p_yes))

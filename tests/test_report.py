@@ -537,3 +537,22 @@ def test_a_figure_of_very_many_rows_is_a_png_of_bounded_size() -> None:
     axes = {"y": {"field": "n", "type": "quantitative"}}
     found = figures.as_png({"data": {"values": [{"n": 1}]}, "height": 40_000, "mark": "point", "encoding": axes}, 3)
     assert int.from_bytes(found[20:24], "big") <= figures.LARGEST  # the height in the header
+
+
+def test_every_mark_of_a_mean_is_an_area_and_its_looks_are_its_own() -> None:
+    look = figures.identity([str(i) for i in range(42)], columns=2)
+    pairs = list(zip(look["color"]["scale"]["range"], look["shape"]["scale"]["range"], strict=True))
+    assert len(set(pairs)) == len(pairs)
+    for shape in figures.SHAPES:
+        mark = {"type": "point", "filled": True, "shape": shape, "size": 75}
+        drawn = figures.svg({"data": {"values": [{}]}, "mark": mark}, shape)
+        paths = re.findall(r'<path [^>]*d="([^"]+)"[^>]*fill="(?!none)', drawn)
+        assert any("Z" in path or "A" in path for path in paths), shape
+
+
+def test_no_caption_calls_a_colour_dark_that_is_bright_on_a_dark_page() -> None:
+    from limen.report import feature_figures
+
+    for module in (figures, feature_figures):
+        titles = re.findall(r'"([^"\n]*\((?:dark|light|black|white)\)[^"\n]*)"', Path(module.__file__).read_text())
+        assert not titles

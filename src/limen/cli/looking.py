@@ -1,5 +1,7 @@
 """What there is: list, show, render."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +58,11 @@ def show(name: str, as_json: bool) -> None:
             if as_json:
                 print_json({"name": name, "kind": noun, "settings": defaults})
             else:
-                click.echo(f"{noun} {name}\n\n{text}\n")
-                print_table(Table("", ("setting", "if not given"), tuple((k, str(v)) for k, v in defaults.items())))
+                about, meanings = _explained(text)
+                width = min(100, shutil.get_terminal_size((100, 24)).columns)
+                click.echo(f"{noun} {name}\n\n{click.wrap_text(about, width, preserve_paragraphs=True)}\n")
+                rows = tuple((key, str(value), meanings.get(key, "")) for key, value in defaults.items())
+                print_table(Table("", ("setting", "if not given", "what it is"), rows))
             return
     kind = distortion.find(name)
     about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "version": kind.version}
@@ -122,6 +127,15 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
         raise InputError(f"{out} cannot be written ({error.strerror}). Give another --out.") from None
     sheets = "a contact sheet each" if len(found.references) > 1 else sheet.name
     click.echo(f"{len(written)} stimuli of {len(found.references)} references, and {sheets}, in {out}")
+
+
+def _explained(text: str) -> tuple[str, dict[str, str]]:
+    """Take a docstring of settings apart: what it says of the whole, and of each by name."""
+    about, _, entries = text.partition("\nAttributes:\n")
+    meanings: dict[str, str] = {}
+    for names, meaning in re.findall(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", entries, re.MULTILINE):
+        meanings |= dict.fromkeys(names.split(", "), " ".join(meaning.split()))
+    return about.strip(), meanings
 
 
 def _about(noun: str, found: Any, as_json: bool) -> None:

@@ -118,7 +118,7 @@ def energies(rows: Rows, width: int) -> Spec:
             {"map": label, "part": "strongest 1 %", "from": 0.0, "to": top1, "shade": 1.0},
             {"map": label, "part": "next 9 %", "from": top1, "to": top10, "shade": 0.45},
         ]
-    return _bars(values, "share of energy in the strongest 1 % (dark) and 10 % of elements", width, [0, 1])
+    return _bars(values, "share of energy in the strongest 1 % (solid) and 10 % (faint) of elements", width, [0, 1])
 
 
 def densities(rows: Rows, width: int) -> Spec:
