@@ -31,6 +31,7 @@ from limen.statistics.survival import compare
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.testing import photograph
+from limen.threshold import Estimate
 
 YES, NO = "<yes> The second image is clearly changed.", "<no> The two images look the same."
 
@@ -386,3 +387,11 @@ def test_counts_of_series_and_tokens_are_one_number(marred: tuple[Path, Analysis
         of = cells[answers.distortion]
         assert of["questions"] == f"{answers.questions:,}"
         assert (of["tokens in"], of["tokens out"]) == (f"{answers.tokens_in:,}", f"{answers.tokens_out:,}")
+
+
+def test_a_fitted_threshold_in_words() -> None:
+    assert str(Estimate(12.3, 0.5, 9.0, 15.2, 1.5, beyond=0.0, levels=50)) == "12.3 [9.0, 15.2]"
+    assert str(Estimate(25.0, 0.5, 2.0, 48.0, 12.0, beyond=0.02, levels=50)) == "? [2.0, 48.0]"
+    assert str(Estimate(62.0, 1.0, 49.0, 70.0, 5.0, beyond=0.9, levels=50)) == ">50"
+    assert str(Estimate(1.0, 0.1, math.nan, math.nan, math.nan, beyond=0.0, below=True, levels=50)) == "<=1"
+    assert str(Estimate(9.0, 0.1, math.nan, math.nan, 1.0, beyond=0.0, levels=50)) == "9.0"

@@ -87,4 +87,6 @@ class Estimate:
             return f"<={self.level:g}"
         if not self.told:
             return f"? [{self.low:.1f}, {self.high:.1f}]"
-        return f"{self.level:.1f} [{self.low:.1f}, {self.high:.1f}]" if self.reached else f">{self.low:.1f}"
+        if not self.reached:
+            return f">{self.levels or self.level:g}"
+        return f"{self.level:.1f}" + ("" if math.isnan(self.low) else f" [{self.low:.1f}, {self.high:.1f}]")

@@ -227,7 +227,7 @@ class _Book:
         return {
             "status": outcome.status.value,
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
-            "fits": [[_plain(e.level), _plain(e.low), _plain(e.high), e.reached] for e in outcome.estimates],
+            "fits": [str(estimate) for estimate in outcome.estimates],
             "probes": [self._probe(response) for response in outcome.responses],
             "waiting": [] if outcome.status is not Status.UNFINISHED else list(waiting(run, outcome)),
         }

@@ -217,7 +217,7 @@ function ladder(lane, o, talk) {
 
 function result(talk) {
   if (talk.status !== "complete") return talk.status;
-  if (talk.fits.length) return `fitted threshold ${talk.fits[0][3] ? talk.fits[0][0] : "beyond the ladder"} (95 % ${talk.fits[0][1]} to ${talk.fits[0][2]})`;
+  if (talk.fits.length) return `fitted threshold ${talk.fits[0]}${talk.fits[0].includes("[") ? " (95 %)" : ""}`;
   if (!talk.steps.length) return talk.jnds.length ? `no JND up to level ${talk.jnds[0][1]}` : "looked for no JND";
   const shown = talk.steps.slice(0, 12).map((jnd) => `${jnd[1]}${jnd[4] ? "" : "?"}`).join(", ");
   return `JND${talk.steps.length > 1 ? "s" : ""} at ${shown}${talk.steps.length > 12 ? ", …" : ""}`;
