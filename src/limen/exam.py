@@ -206,7 +206,7 @@ async def hold(
     """Examine an observer that has been entered.
 
     The first question is put alone: if it stays without an answer, no other is put. The others are put side by side,
-    as many as the observer takes; those whose failure may pass, once more.
+    as many as the observer takes. One whose failure may pass is put once more.
 
     Args:
         observer: to be examined.
@@ -222,10 +222,10 @@ async def hold(
     if getattr(observer, "numeric", False):
         raise InputError(f"{observer.name} compares two pictures by a number: there is nothing to examine. Measure it.")
     sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell)
-    first = sitting.items[0]
-    if first.name not in sitting.asked:
-        await sitting.put(first)
-    if sitting.asked[first.name].answer is not None:
+    opening = sitting.items[:1]
+    for _ in range(ROUNDS):
+        await sitting.put_all(_waiting(opening, sitting.asked))
+    if sitting.asked[opening[0].name].answer is not None:
         for _ in range(ROUNDS):
             await sitting.put_all(sitting.waiting())
     return sitting.exam()
