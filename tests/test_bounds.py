@@ -146,3 +146,11 @@ def test_an_observer_that_wants_too_much_at_once_is_refused(monkeypatch: pytest.
     monkeypatch.setattr(Simulated, "__init__", greedy)
     with pytest.raises(InputError, match="Give 1 to 4096"):
         Study.plan(Spec(images=("demo",), observers=("simulated",)))
+
+
+@pytest.mark.parametrize("words", [["fit", "\ud800"], ["show", "\ud800"], ["report", "\udcff", "\ud800"]])
+def test_half_of_a_character_is_told_in_a_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(InputError, match="half of a character"):
+        registry.settings("x", {"confirm": "\ud800"}, registry.find("procedure", "skip"))

@@ -91,6 +91,10 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
         made = msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
         raise InputError(_complaint(owner, given, kind, str(error))) from None
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{owner}: {str(error.object)[:40]!a} holds half of a character, which no text can. Write it again."
+        ) from None
     for name in known:
         value = getattr(made, name)
         if isinstance(value, float) and not math.isfinite(value):

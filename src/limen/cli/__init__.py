@@ -54,6 +54,11 @@ def _run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; what is left goes nowhere
         return 1
+    except UnicodeEncodeError as error:
+        click.echo(
+            f"limen: {str(error.object)[:40]!a} holds half of a character, which no text can. Write it again.", err=True
+        )
+        return 1
     except MemoryError:
         click.echo("limen: out of memory. Give smaller pictures, or fewer at once (-O concurrency=2).", err=True)
         return 1
