@@ -85,4 +85,5 @@ def _jpeg(picture: Picture, draw: int, quality: int) -> Image:
     buffer = io.BytesIO()
     Pillow.fromarray(larger).save(buffer, "JPEG", quality=quality)
     with Pillow.open(buffer, formats=["JPEG"]) as stored:
-        return np.asarray(stored.convert("RGB"))[top : top + height, left : left + width]
+        decoded: Image = np.asarray(stored.convert("RGB"))
+    return decoded[top : top + height, left : left + width]
