@@ -74,7 +74,8 @@ def _shift(picture: Picture, draw: int) -> Image:
 
 def _grey(picture: Picture, draw: int) -> Image:
     moved = ident.generator("nuisance", "grey", picture.digest, draw).integers(-1, 2, picture.pixels.shape)
-    return np.clip(picture.pixels + moved, 0, 255).astype(np.uint8)
+    found: Image = np.clip(picture.pixels + moved, 0, 255).astype(np.uint8)
+    return found
 
 
 def _jpeg(picture: Picture, draw: int, quality: int) -> Image:
@@ -85,4 +86,5 @@ def _jpeg(picture: Picture, draw: int, quality: int) -> Image:
     buffer = io.BytesIO()
     Pillow.fromarray(larger).save(buffer, "JPEG", quality=quality)
     with Pillow.open(buffer, formats=["JPEG"]) as stored:
-        return np.asarray(stored.convert("RGB"))[top : top + height, left : left + width]
+        decoded: Image = np.asarray(stored.convert("RGB"))
+    return decoded[top : top + height, left : left + width]
