@@ -148,7 +148,9 @@ def test_an_observer_that_wants_too_much_at_once_is_refused(monkeypatch: pytest.
         Study.plan(Spec(images=("demo",), observers=("simulated",)))
 
 
-@pytest.mark.parametrize("words", [["fit", "\ud800"], ["show", "\ud800"], ["report", "\udcff", "\ud800"]])
+@pytest.mark.parametrize(
+    "words", [["fit", "\ud800"], ["show", "\ud800"], ["report", "\udcff", "\ud800"], ["fit", "\0"]]
+)
 def test_half_of_a_character_is_told_in_a_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 1
     assert capsys.readouterr().err.count("\n") == 1

@@ -65,5 +65,5 @@ def test_what_goes_wrong(
     with pytest.raises(StoreError):
         to_parquet(tmp_path, tmp_path / "out")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"limen\[parquet\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[parquet\]"):
         to_parquet(run, tmp_path / "out")

@@ -209,6 +209,6 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="66 tokens less 3 are no grid"):
         Places.of(torch.zeros(1, 66, 9), (3, 64, 64), 3)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(MissingExtraError, match="Attribution needs captum.*limen\\[feature\\]"):
+    with pytest.raises(MissingExtraError, match="Attribution needs captum.*\\.\\[feature\\]"):
         shares(split, task, network, images(network, mask()), maps)
     assert shares(split, task, network, images(network, mask()), maps, attribution=False)[0].correlation is None

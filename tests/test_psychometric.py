@@ -89,7 +89,7 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 
 def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(MissingExtraError, match=r"limen\[stats\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[stats\]"):
         rise("normal", 1, 1, 1)
 
 

@@ -407,7 +407,7 @@ def test_json_has_every_count_and_interval(tiny: Path) -> None:
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vl_convert" else object())
-    with pytest.raises(MissingExtraError, match=r"vl_convert.*limen\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"vl_convert.*-e .\.\[report\]"):
         build.check_extra()
 
 

@@ -390,7 +390,7 @@ def test_digests_stand_for_pixels() -> None:
 
 def test_without_embree_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embreex.mesh_construction", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'limen\[scene\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[scene\]'"):
         Caster(geometry(cell()), panes=True)
 
 

@@ -109,9 +109,10 @@ def _complaint(owner: str, given: Mapping[str, Any], kind: type[msgspec.Struct],
         missing = _MISSING.search(error)
         return f"{owner} needs {missing[1]}, which was not given." if missing else f"{owner}: {error}."
     name = place[1]
-    (field,) = [field for field in msgspec.inspect.type_info(kind).fields if field.name == name]  # type: ignore[union-attr]
+    fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
+    wanted = next(_wanted(field.type) for field in fields if field.name == name)
     shown = f"{given[name]!s:.60}" if len(f"{given[name]!s:.61}") <= 60 else f"{given[name]!s:.40}..."
-    return f"{owner}: {name} cannot be {shown!r}. Give {_wanted(field.type)}."
+    return f"{owner}: {name} cannot be {shown!r}. Give {wanted}."
 
 
 def _wanted(kind: msgspec.inspect.Type) -> str:

@@ -29,6 +29,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        click.echo("limen: what was given holds a NUL character, which no name can. Write it again.", err=True)
+        return 1
     try:
         code = main.main(list(arguments), prog_name="limen", standalone_mode=False)
         sys.stdout.flush()  # a full disk is known now, not when Python ends

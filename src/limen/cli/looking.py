@@ -58,11 +58,11 @@ def show(name: str, as_json: bool) -> None:
             if as_json:
                 print_json({"name": name, "kind": noun, "settings": defaults})
             else:
-                about, meanings = _explained(text)
+                summary, meanings = _explained(text)
                 width = min(100, shutil.get_terminal_size((100, 24)).columns)
-                click.echo(f"{noun} {name}\n\n{click.wrap_text(about, width, preserve_paragraphs=True)}\n")
-                rows = tuple((key, str(value), meanings.get(key, "")) for key, value in defaults.items())
-                print_table(Table("", ("setting", "if not given", "what it is"), rows))
+                click.echo(f"{noun} {name}\n\n{click.wrap_text(summary, width, preserve_paragraphs=True)}\n")
+                lines = tuple((key, str(value), meanings.get(key, "")) for key, value in defaults.items())
+                print_table(Table("", ("setting", "if not given", "what it is"), lines))
             return
     kind = distortion.find(name)
     about = {"name": kind.name, "word": kind.word, "summary": kind.summary, "version": kind.version}

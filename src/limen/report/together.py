@@ -67,5 +67,5 @@ def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
         tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
         analysis.unneeded,
         tuple(dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins),
-        tuple((names.get(observer, observer), *series) for observer, *series in analysis.mixed),
+        tuple((names.get(observer, observer), kind, name) for observer, kind, name in analysis.mixed),
     )
