@@ -59,7 +59,9 @@ def exams(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
                 rows.append((observer, why, "", "", ""))
                 continue
             unknown = ", ".join(result.check for result in one.having(Status.UNKNOWN))
-            outcome = "passed" if one.fit else f"unfit: {one.complaint}"
+            outcome = f"not finished: {len(one.waiting)} questions open"
+            if one.fit or one.failed:
+                outcome = "passed" if one.fit else f"failed: {one.complaint}"
             rows.append((observer, outcome, "; ".join(one.marks) or "none", unknown or "nothing", str(one.answered)))
     columns = ("observer", "exam", "findings", "not known", "answers")
     notes = (
