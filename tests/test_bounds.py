@@ -13,7 +13,6 @@ from limen.cli import main, run
 from limen.errors import InputError
 from limen.study import Spec
 
-ELSEWHERE = {"openai", "local", "encoder", "vision"}  # their servers and models are tested with them
 Numeric = inspect.IntType | inspect.FloatType
 
 
@@ -24,7 +23,7 @@ def structs() -> dict[str, type[msgspec.Struct]]:
     return found | {
         f"observer {name}": kind.options
         for name, kind in registry.every("observer").items()
-        if name not in ELSEWHERE and kind.options.__module__.startswith("limen.")
+        if kind.options.__module__.startswith("limen.")
     }
 
 
