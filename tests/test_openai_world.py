@@ -147,6 +147,30 @@ def test_thought_beside_the_text_is_not_the_answer(server: Endpoint) -> None:
         assert reply.answer.text == "<no> Alike."
 
 
+TWICE = [("<", {"<": 1.0}), ("yes", {"yes": 0.6, "no": 0.4})]  # may be the thought's tokens as well as the answer's
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning": "<yes>?"},
+        {"reasoning_content": "<yes>?"},
+        {"reasoning_text": "<yes>?"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "<yes>?"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "<yes>?"}]},
+        {"content": [{"type": "thinking", "text": "<yes>?"}, {"type": "text", "text": "<yes> Darker."}]},
+        {"content": [{"type": "text", "text": "<yes>?", "thought": True}, {"type": "text", "text": "<yes> Darker."}]},
+    ],
+)
+def test_beside_a_thought_of_its_own_field_there_is_no_p_yes(server: Endpoint, thought: dict[str, Any]) -> None:
+    server.script(say("<yes> Darker.", tokens=TWICE, **thought), say("<yes> Darker.", tokens=TWICE, reasoning=" "))
+    first, second = (reply.answer for reply in answers(server, 2))
+    assert first is not None
+    assert second is not None
+    assert (first.text, first.p_yes, first.p_neither) == ("<yes> Darker.", None, None)
+    assert second.p_yes == pytest.approx(0.6)
+
+
 def test_five_questions_without_text_stop_a_run_that_has_no_answer(server: Endpoint) -> None:
     server.behaviour = say("", "length")
     with pytest.raises(FatalObserverError, match="5 questions, and none answered.*max_tokens=N"):

@@ -87,7 +87,10 @@ class _Message(msgspec.Struct):
     reasoning: Any = None
     reasoning_content: Any = None
     reasoning_details: Any = None
+    reasoning_text: Any = None
     thinking: Any = None
+    thinking_blocks: Any = None
+    thoughts: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -120,6 +123,7 @@ class _Positions(msgspec.Struct):
     content: list[msgspec.Raw] | None = None
 
 
+_THOUGHT = tuple(name for name in _Message.__struct_fields__ if name not in ("content", "refusal"))
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_positions = msgspec.json.Decoder(_Positions | None).decode
 _decode_position = msgspec.json.Decoder(_Position).decode
@@ -182,7 +186,9 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
         and (missing := _silence(said, thought, finish, told))
     ):
         return missing
-    p_yes, p_neither = _flag_mass(choice.logprobs, letters, said or "") or (None, None)
+    # Beside a thought of its own field, log probabilities may begin with the thought's tokens, which may be the same.
+    mass = None if thought else _flag_mass(choice.logprobs, letters, said or "")
+    p_yes, p_neither = mass or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**53 else None for n in tokens)
@@ -247,10 +253,8 @@ def _unlike(data: bytes, error: Exception) -> str:
 
 def _parts(message: _Message) -> tuple[str | None, bool]:
     """Return a message's text, whole or in parts (None where there is none), and whether there is thought."""
-    content, thought = (
-        message.content,
-        _any_text([message.reasoning, message.reasoning_content, message.reasoning_details, message.thinking], 0),
-    )
+    content = message.content
+    thought = _any_text([getattr(message, name) for name in _THOUGHT], 0)
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
@@ -258,7 +262,7 @@ def _parts(message: _Message) -> tuple[str | None, bool]:
     texts = []
     for part in content:
         kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else ("text", part)
-        if kind in (None, "text", "output_text"):
+        if kind in (None, "text", "output_text") and not (isinstance(part, dict) and part.get("thought") is True):
             texts += [text] if isinstance(text, str) else []
         elif kind == "refusal" and isinstance(part, dict) and isinstance(part.get("refusal"), str):
             texts.append(part["refusal"])
