@@ -22,7 +22,7 @@ from aiohttp import web
 from PIL import Image
 
 from conftest import Toy
-from endpoint import Endpoint, Request, completion, reply, status
+from endpoint import Endpoint, Request, completion, reply, say, status
 from limen import cli, exam, observer
 from limen.errors import FatalObserverError, StoreError
 from limen.exam import Exam, Result, Status
@@ -692,7 +692,7 @@ def test_a_refused_size_marks_the_run() -> None:
     assert "does not answer 3 of 31 questions (rejected)" in held.marks
 
 
-@pytest.mark.parametrize("outcome", ["empty", "unsupported", "out-of-memory"])
+@pytest.mark.parametrize("outcome", ["cut-off", "thought", "unsupported", "out-of-memory"])
 def test_an_observer_that_gives_no_word_fails_with_its_reason(outcome: str) -> None:
     class Mute(Toy):
         async def answer(self, query: Any) -> Reply:
@@ -704,6 +704,20 @@ def test_an_observer_that_gives_no_word_fails_with_its_reason(outcome: str) -> N
     assert held.failed
     assert f"fail for good, as {outcome}: all 64 tokens went into reasoning. " in held.complaint
     assert found(held, "answers").change
+
+
+def test_an_endpoint_whose_text_is_eaten_fails_with_what_to_set() -> None:
+    class Thinker(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if "compare" in seen.text.lower() or "noticeable" in seen.text.lower():
+                return await say("", "length", reasoning_content="The first picture")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    held = examine(Thinker())
+    assert held.failed
+    assert not held.waiting
+    assert "fail for good, as thought: All text went to the reasoning field" in held.complaint
+    assert "max_tokens" in held.complaint
 
 
 def test_answers_that_are_cut_off_in_thought_fail_and_other_unread_ones_do_not() -> None:
