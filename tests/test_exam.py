@@ -22,7 +22,7 @@ from aiohttp import web
 from PIL import Image
 
 from conftest import Toy
-from endpoint import Endpoint, Request, completion, reply, status
+from endpoint import Endpoint, Request, completion, reply, say, status
 from limen import cli, exam, observer
 from limen.errors import FatalObserverError, StoreError
 from limen.exam import Exam, Result, Status
@@ -226,7 +226,14 @@ def colour(one: Pixels) -> str:
 
 def examine(model: Sighted, logprobs: bool = True, **options: Any) -> Exam:
     with Endpoint(behaviour=model, logprobs=logprobs) as server:
-        given = {"base_url": server.base_url, "max_tokens": LIMIT, "backoff_s": 0.01, "retries": 2, **options}
+        given = {
+            "base_url": server.base_url,
+            "max_tokens": LIMIT,
+            "backoff_s": 0.01,
+            "retries": 2,
+            "wait_for_server_s": 0,
+            **options,
+        }
         return exam.examine("openai:toy", given)
 
 
@@ -600,11 +607,12 @@ def test_a_server_that_falls_silent_is_not_asked_on() -> None:
     assert held.answered == 1
     assert exam.ENOUGH <= len(held.asked) - 1 <= exam.ENOUGH + 2
     assert held.failed
-    assert "400: too large" in found(held, "answers").seen
+    assert "(400): too large" in found(held, "answers").seen
     with Endpoint(behaviour=status(400, "too large")) as server:
         held = exam.examine("openai:toy", {"base_url": server.base_url})
         assert len(server.requests) == 1
-    assert held.summary.endswith("not held, nothing was answered. rejected: 400: too large.")
+    assert "not held, nothing was answered. rejected: 127.0.0.1" in held.summary
+    assert held.summary.endswith("(400): too large.")
     assert not held.fit
 
 
@@ -652,7 +660,8 @@ def test_checks_whose_answers_have_not_come_are_open_and_nothing_else() -> None:
     assert not held.failed
     assert "14 answers, 7,010" not in held.summary
     assert "not finished (14 answers" in held.summary
-    assert "overloaded: 503: the model is being unloaded" in held.summary
+    assert held.summary.startswith("exam of openai:toy: not finished (14 answers")
+    assert "fails (503): the model is being unloaded." in held.summary
     status_of = statuses(held)
     assert status_of["order"] is Status.OK, "all it looks at has come"
     assert {status_of[check] for check in ("identical pictures", "wordings", "repeats", "model")} == {Status.OPEN}
@@ -674,7 +683,8 @@ def test_questions_that_fail_for_good_fail_the_exam_with_the_servers_sentence() 
 
     held = examine(Short())
     assert held.failed
-    assert f"rejected: 400: {told}" in held.complaint
+    assert "fail for good, as rejected: 127.0.0.1" in held.complaint
+    assert f"(400): {told}" in held.complaint
     assert "max_tokens" in found(held, "answers").change
     assert not held.having(Status.OPEN)
 
@@ -692,7 +702,7 @@ def test_a_refused_size_marks_the_run() -> None:
     assert "does not answer 3 of 31 questions (rejected)" in held.marks
 
 
-@pytest.mark.parametrize("outcome", ["empty", "unsupported", "out-of-memory"])
+@pytest.mark.parametrize("outcome", ["cut-off", "thought", "unsupported", "out-of-memory"])
 def test_an_observer_that_gives_no_word_fails_with_its_reason(outcome: str) -> None:
     class Mute(Toy):
         async def answer(self, query: Any) -> Reply:
@@ -704,6 +714,20 @@ def test_an_observer_that_gives_no_word_fails_with_its_reason(outcome: str) -> N
     assert held.failed
     assert f"fail for good, as {outcome}: all 64 tokens went into reasoning. " in held.complaint
     assert found(held, "answers").change
+
+
+def test_an_endpoint_whose_text_is_eaten_fails_with_what_to_set() -> None:
+    class Thinker(Sighted):
+        async def __call__(self, server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+            if "compare" in seen.text.lower() or "noticeable" in seen.text.lower():
+                return await say("", "length", reasoning_content="The first picture")(server, seen, request)
+            return await super().__call__(server, seen, request)
+
+    held = examine(Thinker())
+    assert held.failed
+    assert not held.waiting
+    assert "fail for good, as thought: All text went to the reasoning field" in held.complaint
+    assert "max_tokens" in held.complaint
 
 
 def test_answers_that_are_cut_off_in_thought_fail_and_other_unread_ones_do_not() -> None:
@@ -815,10 +839,16 @@ def test_an_observer_that_answers_nothing_stops_the_run_with_its_last_word(tmp_p
 def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: Path, photos: Path) -> None:
     model = outage(14)
     with Endpoint(behaviour=model) as server:
-        given = {"base_url": server.base_url, "max_tokens": LIMIT, "concurrency": 1, "retries": 1}
+        given = {
+            "base_url": server.base_url,
+            "max_tokens": LIMIT,
+            "concurrency": 1,
+            "retries": 1,
+            "wait_for_server_s": 0,
+        }
         made = observer.make("openai:toy", given)
         with pytest.raises(
-            FatalObserverError, match="overloaded: .* broke off after 14 of 36 questions: 503: the model"
+            FatalObserverError, match=r"overloaded: .* broke off after 14 of 36 questions: .* fails \(503\): the model"
         ):
             measured(photos, tmp_path / "run", made)
         with Store.open(tmp_path / "run") as store:

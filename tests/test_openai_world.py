@@ -147,6 +147,30 @@ def test_thought_beside_the_text_is_not_the_answer(server: Endpoint) -> None:
         assert reply.answer.text == "<no> Alike."
 
 
+TWICE = [("<", {"<": 1.0}), ("yes", {"yes": 0.6, "no": 0.4})]  # may be the thought's tokens as well as the answer's
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning": "<yes>?"},
+        {"reasoning_content": "<yes>?"},
+        {"reasoning_text": "<yes>?"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "<yes>?"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "<yes>?"}]},
+        {"content": [{"type": "thinking", "text": "<yes>?"}, {"type": "text", "text": "<yes> Darker."}]},
+        {"content": [{"type": "text", "text": "<yes>?", "thought": True}, {"type": "text", "text": "<yes> Darker."}]},
+    ],
+)
+def test_beside_a_thought_of_its_own_field_there_is_no_p_yes(server: Endpoint, thought: dict[str, Any]) -> None:
+    server.script(say("<yes> Darker.", tokens=TWICE, **thought), say("<yes> Darker.", tokens=TWICE, reasoning=" "))
+    first, second = (reply.answer for reply in answers(server, 2))
+    assert first is not None
+    assert second is not None
+    assert (first.text, first.p_yes, first.p_neither) == ("<yes> Darker.", None, None)
+    assert second.p_yes == pytest.approx(0.6)
+
+
 def test_five_questions_without_text_stop_a_run_that_has_no_answer(server: Endpoint) -> None:
     server.behaviour = say("", "length")
     with pytest.raises(FatalObserverError, match="5 questions, and none answered.*max_tokens=N"):
@@ -158,6 +182,15 @@ def test_the_system_that_answered_is_kept_beside_the_answer(server: Endpoint) ->
     server.script(body({**completion("<yes>"), "system_fingerprint": f"fp_44 {KEY}"}))
     reply = answer(server)
     assert (reply.attempts[-1].outcome, reply.attempts[-1].detail) == ("ok", "fp_44 [key]")
+
+
+@pytest.mark.parametrize("call", [{"tool_calls": [{"function": {"name": "see"}}]}, {"function_call": {"name": "see"}}])
+@pytest.mark.parametrize("text", ["", None])
+def test_a_call_of_a_tool_is_no_answer_though_it_claims_to_have_stopped(
+    server: Endpoint, call: dict[str, Any], text: str | None
+) -> None:
+    server.script(say(text, "stop", **call))
+    assert outcomes(answer(server)) == ["broken-off", "ok"]
 
 
 # JSON as it comes
@@ -287,6 +320,11 @@ def nested(message: str) -> list[tuple[int, object]]:
         (400, {"error": {"message": "Provider returned error", "metadata": {"raw": inside}}}),
         (400, {"error": {"message": inside}}),
         (200, {"error": {"message": message, "code": 400}}),
+        (200, {"error": {"message": message, "code": "422"}}),
+        (200, {"object": "error", "message": message, "code": 40000}),
+        (200, {"detail": message}),
+        (200, [{"error": {"message": message, "code": 400}}]),
+        (200, {"base_resp": {"status_code": 2013, "status_msg": message}, "choices": None}),
     ]
 
 
@@ -301,6 +339,11 @@ def nested(message: str) -> list[tuple[int, object]]:
         ("`temperature` is deprecated for this model.", "unsupported", "temperature=none"),
         ("'max_tokens' is not supported. Use 'max_completion_tokens'", "unsupported", "max_completion_tokens."),
         ("The number of images exceeds the limit of 1", "unsupported", "two pictures"),
+        ("Unknown part type: image_url", "unsupported", "takes pictures"),
+        ("an array of objects with a 'content' field that is a string", "unsupported", "takes pictures"),
+        ("Too many images: 2 > 1", "unsupported", "two pictures"),
+        ("该模型不支持图片", "unsupported", "takes pictures"),
+        ("模型不存在", "not-found", "model's name"),
         ("max_tokens must be at most 64", "unsupported", "max_tokens=N"),
         ("This model's maximum context length is 160 tokens", "unsupported", "max_tokens=N"),
     ],
@@ -326,6 +369,8 @@ def test_what_refuses_every_question_stops_at_the_first(message: str, kind: str,
         (raw(b"<html><title>413 Request Entity Too Large</title></html>", 413, "text/html"), "jpeg:95"),
         (status(400, "image dimensions exceed max allowed size: 8000 pixels"), "max-side"),
         (status(400, "Unsupported value: this picture"), ""),
+        (status(400, "You uploaded an unsupported image"), ""),
+        (status(400, "The image data you provided does not represent a valid image."), ""),
         (status(400, "something new"), ""),
         (status(403, "This request is blocked by our content policy"), "content policy"),
     ],
@@ -386,6 +431,18 @@ def test_a_limit_of_the_day_ends_the_run(server: Endpoint, failure: Behaviour, w
 )
 def test_waits_are_read_where_servers_write_them(headers: dict[str, str], value: object, seconds: float | None) -> None:
     assert waiting.asked(headers, complaint.read(orjson.dumps(value)).wait) == seconds
+
+
+def test_an_error_beside_an_answer_that_says_nothing_is_none(server: Endpoint) -> None:
+    server.script(body(completion("<no> Alike.") | {"error": {"code": 0, "message": ""}}))
+    assert outcomes(answer(server)) == ["ok"]
+
+
+def test_a_picture_that_one_server_cannot_read_does_not_ask_for_another_model() -> None:
+    for words in ("The image data does not represent a valid image", "You uploaded an unsupported image."):
+        asked = complaint.Asked("host", "toy")
+        failure = complaint.judge(400, {}, complaint.read(orjson.dumps({"error": words})), asked)
+        assert (failure.fate, "Name a model" in failure.detail) == ("never", False)
 
 
 # Outages

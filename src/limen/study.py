@@ -167,7 +167,10 @@ class Study:
         mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
         mine |= {"max_side": self.spec.max_side} if self.spec.max_side else {}
         with Store.create(out, mine) as store:
+            steered = store.manifest["reader"]
             store.amend(**manifest.merged(out, store.manifest, mine))
+            if offline:  # nothing is asked, so nothing is steered
+                store.amend(reader=steered)
             progress.notices += [store.notice] if store.notice else []
             if not offline:
                 self._go_on(store, progress)

@@ -21,7 +21,8 @@ SMALLEST_TOWER = 224  # pixels a side: the smallest input of CLIP and SigLIP
 UNROUNDED = (0.001, 0.999)  # outside, a chance may be rounded, and equal for that
 LONGER = "Raise max_tokens, or switch the model's reasoning off (extra.reasoning_effort)"
 REMEDIES = {
-    "empty": LONGER,
+    "cut-off": LONGER,
+    "thought": LONGER,
     "out-of-memory": "Use a smaller model, a larger device, or smaller pictures",
 }
 REMEDY = (

@@ -8,7 +8,9 @@ from typing import Any
 from limen.trial import Answer, Attempt
 
 # Failures that asking the same observer again would not mend; all others pass.
-LASTING = frozenset({"rejected", "unsupported", "empty", "input", "failed", "out-of-memory", "not-recorded"})
+LASTING = frozenset(
+    {"rejected", "unsupported", "cut-off", "thought", "input", "failed", "out-of-memory", "not-recorded"}
+)
 
 
 class Stage(StrEnum):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -185,7 +186,7 @@ def estimates(analysis: Analysis) -> Table:
         "Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye.",
         *_few(row.false_alarms for row in analysis.estimates),
         *([_STAIRS] if analysis.manifest["procedure"]["name"] == "staircase" else []),
-        *_left_out({"unfinished": sum(row.unfinished for row in analysis.estimates)}),
+        *_left_out(Counter(outcome.status for outcome in analysis.outcomes)),
     )
     return table(analysis, "Fitted thresholds", columns, rows, note)
 
@@ -293,8 +294,11 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
     return (text,) if any(0 < share.n < FEW for share in shares) else ()
 
 
-def _left_out(counts: Mapping[str, int]) -> Iterable[str]:
-    return (f"{count} series {what.replace('_', ' ')}, left out." for what, count in counts.items() if count)
+def _left_out(counts: Mapping[Status, int]) -> Iterable[str]:
+    again = " (another reader steered the run: run the study again)"
+    for status in (Status.UNREADABLE, Status.NOT_APPLICABLE, Status.UNFINISHED, Status.UNDETERMINED):
+        if counts.get(status):
+            yield f"{counts[status]} series {status}{again * (status is Status.UNDETERMINED)}, left out."
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:
@@ -307,8 +311,8 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
-    kinds = ("unreadable", "not_applicable", "unfinished", "undetermined")
-    return (*notes, *_left_out({what: sum(getattr(row, what) for row in rows) for what in kinds}))
+    kinds = (Status.UNREADABLE, Status.NOT_APPLICABLE, Status.UNFINISHED, Status.UNDETERMINED)
+    return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in kinds}))
 
 
 def _number(value: float) -> str:

@@ -37,7 +37,7 @@ from limen.observer import Reply, observer
 from limen.observers.openai import complaint, completion, endpoint
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, Options, expect_no_secrets, further_fields, further_headers
-from limen.observers.openai.secret import Key
+from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.question import Query
 from limen.trial import Answer, Attempt
@@ -414,7 +414,7 @@ class OpenAI:
         )  # fmt: skip
         said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
         failure = complaint.judge(status, headers, said, asked)
-        failure = replace(failure, detail=self._key.scrub(failure.detail))
+        failure = replace(failure, detail=self._key.scrub(failure.detail, 2 * LONGEST))
         if failure.kind == "logprobs-refused":
             self._ask_for_fewer(candidates, failure.detail)
         return failure

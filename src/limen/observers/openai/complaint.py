@@ -83,7 +83,7 @@ _KEY = _any(
 _UNPAID = _any(
     r"insufficient[_ ](?:quota|balance|funds|credits?)", r"credit balance", r"billing_(?:hard_limit|not_active)",
     r"arrearage", r"(?:out of|no|exhausted|depleted|not enough|used up) (?:\w+ ){0,3}credits?",
-    r"payment required", r"account is not active",
+    r"payment required", r"account is not active", r"欠费", r"余额不足",
 )  # fmt: skip
 _DAY = _any(
     r"per[ _-]?day", r"daily", r"\b[rt]pd\b", r"perday", r"day'?s (?:limit|quota)", r"per 24", r"24[ -]?hours",
@@ -104,7 +104,7 @@ _MODEL = _any(
     r"not a valid model",
     r"models? [^.]{0,120}(?:does not exist|doesn't exist|(?:was |is |be )?not (?:be )?(?:found|known"
     r"|available|loaded|served)|has been (?:retired|removed|deprecated|shut ?down)|is no longer)",
-    r"no endpoints found",
+    r"no endpoints found", r"not work with the specified model", r"模型不存在",
 )  # fmt: skip
 _VISION = _any(
     r"(?:image|vision|picture|multi-?modal|visual)s?[^.]{0,60}(?:not|n't|only"
@@ -114,7 +114,9 @@ _VISION = _any(
     r"no (?:vision|image|multimodal)", r"mmproj", r"text[- ]only", r"only (?:supports? |accepts? |takes? )?text",
     r"text (?:input )?only", r"unknown variant `?image_url",
     r"unsupported (?:content|message|part|modalit)", r"content must be a string", r"expected a string",
-    r"str type expected", r"valid string", r"image input",
+    r"str type expected", r"valid string", r"image input", r"'content' field that is a string",
+    r"unknown (?:content|message)?[ _]?part type", r"did not match any variant of untagged enum \w*content",
+    r"不支持[^。.]{0,12}(?:图片|图像|视觉|多模态)", r"(?:图片|图像|视觉|多模态)[^。.]{0,12}不支持",
 )  # fmt: skip
 _UNSUPPORTED = _any(
     r"unsupported", r"(?:not|n't)(?: be| currently| yet| longer)? support", r"(?:is|are|was|been) deprecated",
@@ -125,7 +127,13 @@ _UNSUPPORTED = _any(
 )  # fmt: skip
 _OPTION = _any(r"temperature", r"\bseed\b", r"max_(?:completion_)?tokens", r"\bstream\b")  # sent with every question
 _COUNT = _any(
-    r"at most [01] image", r"number of images", r"(?:only|than|exactly) (?:one|1|a single) image", r"multiple images"
+    r"at most [01] image",
+    r"number of images",
+    r"(?:only|than|exactly) (?:one|1|a single) image",
+    r"multiple images",
+    r"too many images",
+    r"single[- ]image input",
+    r"\d images but only \d",
 )
 _LIMIT = _any(
     r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?tokens\b[^.]{0,90}(?:at most|less than"
@@ -148,12 +156,14 @@ _LARGE = _any(
 )  # fmt: skip
 _ABOUT_SIZE = _any(
     r"aspect", r"dimension", r"pixel", r"resolution", r"corrupt", r"decode", r"could not (?:be )?process",
+    r"(?:represent an?|no|not an?|in)[ -]?valid image(?![ _]?(?:input|url))", r"an unsupported image\b(?! input)",
+    r"image data",
 )  # fmt: skip
 _NUMBERS = re.compile(r"json compliant|out of range float|\bnan\b|infinity")
 _SKIPPED = frozenset({"input", "ctx", "url", "request", "messages", "headers", "prompt", "body", "documentation_url"})
 _SENTENCES = (
     "message", "detail", "msg", "error", "error_message", "errormessage", "error_msg", "error_description",
-    "description", "reason", "title", "raw", "errors", "cause", "hint", "text", "",
+    "description", "reason", "title", "raw", "errors", "cause", "hint", "text", "status_msg", "errmsg", "err_msg", "",
 )  # fmt: skip
 _CODES = frozenset({"code", "type", "status", "reason", "error_code", "errorcode", "finish_reason"})
 
@@ -167,12 +177,14 @@ class Complaint:
         whole: all of it, in lower case.
         code: codes, types and states alone, in lower case.
         wait: seconds it asks to wait, where it says so.
+        said: whether it holds a sentence.
     """
 
     message: str
     whole: str
     code: str = ""
     wait: float | None = None
+    said: bool = False
 
     @property
     def about_logprobs(self) -> bool:
@@ -209,7 +221,7 @@ def read(data: bytes) -> Complaint:
     message = ": ".join(sentences[:3]) or code or "no reason given"
     whole = " ".join([*sentences, *told])[:MOST].lower()
     waits = [wait for name, said in pairs if (wait := waiting.named(name, said)) is not None]
-    return Complaint(message, whole, code[:MOST], max(waits) if waits else waiting.in_words(whole))
+    return Complaint(message, whole, code[:MOST], max(waits) if waits else waiting.in_words(whole), bool(sentences))
 
 
 def _pairs(name: str, said: Any, depth: int) -> Iterator[tuple[str, Any]]:
@@ -330,4 +342,4 @@ def _ended(text: str, longest: int) -> str:
     """Return a sentence of others, not too long, with a full stop."""
     text = " ".join(text.split())
     text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return text if text[-1:] in ".!?…" else f"{text}."
+    return text if text[-1:] in ".!?…。" else f"{text}."

@@ -12,7 +12,7 @@ import orjson
 
 from limen import flagmass, image
 from limen.image import Picture
-from limen.observers.openai import lenient
+from limen.observers.openai import complaint, lenient
 from limen.trial import Answer
 
 KEPT_BYTES = 256 * 2**20  # of encoded pictures: the references of 256 series in flight at 512x384
@@ -84,10 +84,15 @@ class Pictures:
 class _Message(msgspec.Struct):
     content: Any = None
     refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
     reasoning: Any = None
     reasoning_content: Any = None
     reasoning_details: Any = None
+    reasoning_text: Any = None
     thinking: Any = None
+    thinking_blocks: Any = None
+    thoughts: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -120,6 +125,8 @@ class _Positions(msgspec.Struct):
     content: list[msgspec.Raw] | None = None
 
 
+_SPOKEN = ("content", "refusal", "tool_calls", "function_call")
+_THOUGHT = tuple(name for name in _Message.__struct_fields__ if name not in _SPOKEN)
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_positions = msgspec.json.Decoder(_Positions | None).decode
 _decode_position = msgspec.json.Decoder(_Position).decode
@@ -161,12 +168,13 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
         try:
             body = _decode_body(lenient.repaired(data))
         except (ValueError, RecursionError):
-            return Trouble("malformed", _unlike(data, error))
+            return _complaint(data) or Trouble("malformed", _unlike(data, error))
     choice = body.choices[0] if body.choices else None
     failed = body.error or (choice and choice.error)
-    if failed:
-        code = failed.get("code") if isinstance(failed, dict) else None
-        return Trouble("server-error", "", code if type(code) is int and 400 <= code < 600 else 500)
+    if any(failed.values()) if isinstance(failed, dict) else failed:
+        return Trouble("server-error", "", _status(failed))
+    if choice is None and (refused := _complaint(data)):
+        return refused
     if choice is None or choice.message is None:
         return Trouble("empty", "The reply holds no choices, or one without a message.")
     said, thought = _parts(choice.message)
@@ -174,6 +182,8 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
     told = "" if choice.finish_reason is None else str(choice.finish_reason)[:60]
     if not said and isinstance(choice.message.refusal, str) and choice.message.refusal:
         said, finish = choice.message.refusal, "content_filter"
+    if finish == "stop" and not said and (choice.message.tool_calls or choice.message.function_call):
+        finish, told = None, "tool_calls"
     if finish is None:
         return _broken_off(told)
     if (
@@ -182,7 +192,9 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
         and (missing := _silence(said, thought, finish, told))
     ):
         return missing
-    p_yes, p_neither = _flag_mass(choice.logprobs, letters, said or "") or (None, None)
+    # Beside a thought of its own field, log probabilities may begin with the thought's tokens, which may be the same.
+    mass = None if thought else _flag_mass(choice.logprobs, letters, said or "")
+    p_yes, p_neither = mass or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**53 else None for n in tokens)
@@ -190,6 +202,29 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
     system = body.system_fingerprint if isinstance(body.system_fingerprint, str) else ""
     finish = finish if told or finish != "stop" else ""
     return Heard(Answer(said or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name), system)
+
+
+def _complaint(data: bytes) -> Trouble | None:
+    """Return what a reply is that says why there is no answer, in another shape than {"error": ...}; else None."""
+    try:
+        value = lenient.parse(data)
+    except (ValueError, RecursionError):
+        return None
+    value = value[0] if isinstance(value, list) and value else value
+    if not isinstance(value, dict) or value.get("choices") or not complaint.read(data).said:
+        return None
+    return Trouble("server-error", "", _status(value))
+
+
+def _status(failed: object) -> int:
+    """Return the HTTP status that an error names, under any of its usual names; else 500."""
+    if isinstance(failed, dict):
+        inner = failed.get("error") if isinstance(failed.get("error"), dict) else {}
+        for value in (one.get(name) for one in (failed, inner) for name in ("code", "status", "status_code")):
+            code = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+            if type(code) is int and 400 <= code < 600:
+                return code
+    return 500
 
 
 def _ending(reason: object) -> str | None:
@@ -247,10 +282,8 @@ def _unlike(data: bytes, error: Exception) -> str:
 
 def _parts(message: _Message) -> tuple[str | None, bool]:
     """Return a message's text, whole or in parts (None where there is none), and whether there is thought."""
-    content, thought = (
-        message.content,
-        _any_text([message.reasoning, message.reasoning_content, message.reasoning_details, message.thinking], 0),
-    )
+    content = message.content
+    thought = _any_text([getattr(message, name) for name in _THOUGHT], 0)
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
@@ -258,7 +291,7 @@ def _parts(message: _Message) -> tuple[str | None, bool]:
     texts = []
     for part in content:
         kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else ("text", part)
-        if kind in (None, "text", "output_text"):
+        if kind in (None, "text", "output_text") and not (isinstance(part, dict) and part.get("thought") is True):
             texts += [text] if isinstance(text, str) else []
         elif kind == "refusal" and isinstance(part, dict) and isinstance(part.get("refusal"), str):
             texts.append(part["refusal"])
