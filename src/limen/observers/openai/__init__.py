@@ -272,9 +272,6 @@ class OpenAI:
         self._out_since = began if self._out_since is None else self._out_since
         away = now - self._out_since
         if away >= patience:
-            if failure.kind == "connection":  # somebody is there; perhaps this question alone breaks the connection
-                self._out_since = None
-                return False
             self._expect_met(failure, self._options.retries)
             kept = "What was answered is kept: run the same command again when it is back."
             why = self._key.scrub(failure.detail, 150)
@@ -366,7 +363,7 @@ class OpenAI:
             return self._fail("malformed", f"{self._host} speaks no HTTP: {error.message}.")
         except (aiohttp.ClientError, OSError) as error:
             what = f"{self._host} broke the connection: {str(error) or type(error).__name__}."
-            return self._fail("connection", what, out=True)
+            return self._fail("connection", what)  # somebody was there: this question may be what breaks it
         except ValueError as error:  # a Location that is no URL, a reply without end
             return self._fail("malformed", f"{self._host}: {error}.")
 
