@@ -923,7 +923,8 @@ def older(entry: dict[str, Any]) -> dict[str, Any]:
     "exams", [[], {"openai:toy": 3}, {"openai:toy": {"version": 1}}, {"openai:toy": {"version": "1", "fit": "yes"}}]
 )
 def test_an_entry_that_no_limen_wrote_is_one_line(tmp_path: Path, exams: Any) -> None:
-    with Store.create(tmp_path / "run", {"exams": exams}) as store:
+    with Store.create(tmp_path / "run", {}) as store:
+        store.amend(exams=exams)
         with pytest.raises(StoreError, match="its entry 'exams' is not one that limen writes .* Restore it"):
             exam.kept(store)
         with pytest.raises(StoreError, match="manifest.json: its entry 'exams'"):
