@@ -219,8 +219,8 @@ def _complaint(data: bytes) -> Trouble | None:
 def _status(failed: object) -> int:
     """Return the HTTP status that an error names, under any of its usual names; else 500."""
     if isinstance(failed, dict):
-        inner = failed.get("error") if isinstance(failed.get("error"), dict) else {}
-        for value in (one.get(name) for one in (failed, inner) for name in ("code", "status", "status_code")):
+        tables = [one for one in (failed, failed.get("error")) if isinstance(one, dict)]
+        for value in (one.get(name) for one in tables for name in ("code", "status", "status_code")):
             code = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
             if type(code) is int and 400 <= code < 600:
                 return code
