@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import math
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -219,9 +220,9 @@ def _complaint(data: bytes) -> Trouble | None:
 def _status(failed: object) -> int:
     """Return the HTTP status that an error names, under any of its usual names; else 500."""
     if isinstance(failed, dict):
-        inner = failed.get("error") if isinstance(failed.get("error"), dict) else {}
-        for value in (one.get(name) for one in (failed, inner) for name in ("code", "status", "status_code")):
-            code = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+        tables = [one for one in (failed, failed.get("error")) if isinstance(one, dict)]
+        for value in (one.get(name) for one in tables for name in ("code", "status", "status_code")):
+            code = int(value) if isinstance(value, str) and re.fullmatch("[45][0-9]{2}", value) else value
             if type(code) is int and 400 <= code < 600:
                 return code
     return 500
