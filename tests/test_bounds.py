@@ -118,7 +118,15 @@ def test_numbers_of_the_command_line_have_two_bounds_or_go_to_a_struct() -> None
             assert None not in (option.type.min, option.type.max), (command, option.name)
 
 
-@pytest.mark.parametrize("words", ["power --sd nan", "power --sd 1 --half-width nan", "simulate --mean nan --slope 1"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "measure --wait-for-server nan --out x",
+        "power --sd nan",
+        "power --sd 1 --half-width nan",
+        "simulate --mean nan --slope 1",
+    ],
+)
 def test_nan_is_no_number_of_the_command_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words.split()) == 1
     assert "'nan' is not a number" in capsys.readouterr().err

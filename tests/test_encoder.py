@@ -390,7 +390,13 @@ def test_answers_of_others_hold_no_number() -> None:
         "pooled distance", 1.5e-5, 2e-6
     )
     assert seen.number("B. JND 0, criterion 1") == seen.Number("JND", 0.0, 1.0)
-    for text in ("<yes> They differ.", "", "yes, distance 3, criterion far", "<no> distance -, criterion -"):
+    for text in (
+        "<yes> They differ.",
+        "",
+        "yes, distance 3, criterion far",
+        "<no> distance -, criterion -",
+        "<yes> at 1.2.3, criterion 4-5",
+    ):
         assert seen.number(text) is None
 
 

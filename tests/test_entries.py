@@ -123,6 +123,12 @@ def test_what_is_no_file(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 FLOOR = """INSERT INTO measurement SELECT 'floor', 'k', CAST('{"observer": "o", "series": "' || id || '", "first": 1,
 "sent_db": [1.0], "seen_db": [null], "size": [8, 8], "pixels": ""}' AS BLOB) FROM series LIMIT 1"""
+EXAM = """INSERT INTO measurement VALUES ('exam', 'k', CAST('{"observer": "o", "at": "2026-01-02T03:04:05+00:00",
+"name": "n", "shown": [], "draw": 0, "attempts": [{"outcome": "ok", "detail": "d", "seconds": 1.0}],
+"answer": {"text": "t"}}' AS BLOB))"""
+CRITERION = (
+    """INSERT INTO measurement VALUES ('calibration', 'o', CAST('{"criterion": 1.0, "declared": false}' AS BLOB))"""
+)
 PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BLOB) FROM query LIMIT 1"
 
 
@@ -131,6 +137,12 @@ PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BL
     [
         ("UPDATE answer SET text = x'ff00'", "a row of answer has text of the type blob"),
         ("UPDATE answer SET p_yes = 2.0", "a row of answer has a number"),
+        ("UPDATE answer SET tokens_in = 9223372036854775807", "a row of answer has a number"),
+        ("UPDATE answer SET tokens_out = -1", "a row of answer has a number"),
+        ("UPDATE answer SET at = 9e14", "a row of answer has a number"),
+        ("UPDATE answer SET at = -1.0", "a row of answer has a number"),
+        ("UPDATE attempt SET at = 9e999", "a row of attempt has a number"),
+        ("UPDATE attempt SET seconds = 9e999", "a row of attempt has a number"),
         ("UPDATE answer SET p_yes = 'often'", "p_yes of the type text"),
         ("UPDATE query SET level = level + 200", "beyond the (50|100) levels"),
         ("UPDATE query SET part = 1", "trial of"),
@@ -143,6 +155,12 @@ PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BL
         ("INSERT INTO measurement VALUES ('floor', 'k', x'5b5d')", "'k' of 'floor' holds no entries"),
         ("""INSERT INTO measurement VALUES ('floor', 'k', '{"first": 1}')""", "content of the type text"),
         ("""INSERT INTO measurement VALUES ('exam', 'k', CAST('{"name": 1}' AS BLOB))""", "in the row 'k' of 'exam'"),
+        (EXAM.replace("2026-01-02T03:04:05+00:00", "noon"), "of 'exam' the entry 'at' is not as limen writes it"),
+        (EXAM.replace("+00:00", ""), "of 'exam' the entry 'at' is not as limen writes it"),
+        (EXAM.replace("2026-01-02", "0001-01-01"), "no exam was held in the year 1"),
+        (EXAM.replace('"outcome": "ok",', ""), r"the entry 'attempts\[0\]\.outcome' is missing"),
+        (EXAM.replace('{"text": "t"}', '{"text": "t", "model": 5}'), "the entry 'answer.model' is not as limen writes"),
+        (CRITERION, "'o' of 'calibration' the entry 'distance' is missing"),
         (PRIOR.format('{"levels": 1}'), "what a wave begins with cannot be read"),
         (PRIOR.format('{"levels": 9, "guess": 0, "series": 8, "cells": []}'), "a prior of 'jpeg', wave 1"),
         (PRIOR.format('{"levels": 100, "guess": 0, "series": 8, "cells": [[999, 1, [1]]]}'), "that fits no ladder"),

@@ -730,6 +730,21 @@ def test_an_endpoint_whose_text_is_eaten_fails_with_what_to_set() -> None:
     assert "max_tokens" in held.complaint
 
 
+def test_no_absolute_path_is_kept_of_what_a_library_said(tmp_path: Path) -> None:
+    class Failing(Toy):
+        async def answer(self, query: Any) -> Reply:
+            if len(query.pictures) < 2:
+                return Reply(Answer("2", finish="stop"), (Attempt("ok"),))
+            return Reply(None, (Attempt("unsupported", f"cannot open '{tmp_path / 'HOME-OF-BOB' / 'w.bin'}'"),))
+
+    with Store.create(tmp_path / "run", {}) as store:
+        with pytest.raises(FatalObserverError, match=r"cannot open 'w\.bin'"):
+            asyncio.run(exam.keep(Failing(lambda query: ""), store))
+        assert "cannot open 'w.bin'" in str(store.measurements("exam"))
+    kept = list((tmp_path / "run").iterdir())
+    assert [file.name for file in kept if b"HOME-OF-BOB" in file.read_bytes()] == []
+
+
 def test_answers_that_are_cut_off_in_thought_fail_and_other_unread_ones_do_not() -> None:
     class Thinking(Toy):
         finish = "length"

@@ -114,7 +114,7 @@ def test_the_name_that_answered_the_exam_counts(tmp_path: Path) -> None:
     row = {"observer": "toy", "at": "2020-01-01T00:00:00+00:00"} | dataclasses.asdict(asked)
     with Store.create(tmp_path / "run", {}) as store:
         store.add_measurements("exam", {"toy pair": row, "an earlier one": row | {"at": "2019-01-01T00:00:00+00:00"}})
-        store.amend(exams={"toy": {"at": row["at"]}})
+        store.amend(exams={"toy": {"at": row["at"], "version": 1, "fingerprint": ""}})
     with Store.open(tmp_path / "run") as store:
         found = [(one.said, one.answers) for one in store.origins()]
         (line,) = origins.warnings(analyse(store))

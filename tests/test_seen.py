@@ -356,6 +356,7 @@ def test_a_criterion_is_fixed_once_from_the_references(tmp_path: Path) -> None:
         seen.calibrate(second, some_series(), store)
         seen.calibrate(observer.make("demo", {}), some_series(), store)
         assert store.measurements("calibration") == {"numeric": {"criterion": 0.5}}
+        assert seen.judged(store.measurements("calibration")["numeric"]) == "yes above 0.5, declared"
         with pytest.raises(InputError, match="not one could be loaded"):
             seen.calibrate(Numeric(), (), Store.create(tmp_path / "other", {}))
     assert first.given == [2], "four series, two references"

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from limen.errors import StoreError
+from limen.errors import StoreError, without_paths
 from limen.store import SCHEMA, SeriesRow, Store
 from limen.trial import Answer, Attempt, Trial
 
@@ -166,3 +166,20 @@ def test_a_run_is_read_where_nothing_may_be_written(tmp_path: Path) -> None:
     with Store.open(tmp_path / "run") as store:
         assert list(store.trials()) == [trial()]
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("file:///home/bob/w.bin is cut short", "w.bin is cut short"),
+        ("no ~/models/w.bin, no ~bob/w.bin", "no w.bin, no w.bin"),
+        (r"\\nas\bob\w.bin: gone", "w.bin: gone"),
+        ("cannot open 'C:/Users/bob b/w.bin'", "cannot open 'w.bin'"),
+        (
+            r"a limit of ~5/min, https://a.b/v1/c, \\n and \\frac{1}{2}",
+            r"a limit of ~5/min, https://a.b/v1/c, \\n and \\frac{1}{2}",
+        ),
+    ],
+)
+def test_a_path_is_known_in_every_spelling(told: str, kept: str) -> None:
+    assert without_paths(told) == kept

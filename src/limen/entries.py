@@ -4,6 +4,7 @@
 reader of them trusts: their presence, their types and bounds, and ladders against their digests.
 """
 
+import datetime
 import json
 import os
 import re
@@ -24,6 +25,7 @@ RESTORE = "Restore it from a copy, or measure again with another --out."
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _Number = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Plain = dict[_Text, Any]
+_Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 _Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
 
 
@@ -113,6 +115,19 @@ class _Criterion(msgspec.Struct):
     """What an observer that answers with a number is judged by."""
 
     criterion: float
+    declared: bool = True
+
+
+class _Calibrated(msgspec.Struct):
+    """Where such a criterion comes from that was not declared (`limen.seen.judged`)."""
+
+    distance: _Text
+    false_alarms: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    pictures: list[_Text]
+    distances: list[float]
+    enough: bool
+    nuisance: _Text = ""
+    interval: tuple[float | None, float | None] = (None, None)
 
 
 class _Answer(msgspec.Struct):
@@ -128,16 +143,28 @@ class _Answer(msgspec.Struct):
     model: _Text = ""
 
 
+class _Attempt(msgspec.Struct):
+    """How a question was tried (`limen.trial.Attempt`)."""
+
+    outcome: _Text
+    detail: _Text
+    seconds: float
+
+
 class _Examined(msgspec.Struct):
     """A question of an exam (`limen.exam.Asked`)."""
 
     observer: _Text
-    at: _Text
+    at: _Moment
     name: _Text
     shown: list[list[_Text]]
     draw: int
-    attempts: list[_Plain]
-    answer: _Answer | None = None
+    attempts: list[_Attempt]
+    answer: _Answer | None
+
+    def __post_init__(self) -> None:
+        if not 1970 <= self.at.year < 9999:
+            raise ValueError(f"no exam was held in the year {self.at.year}")
 
 
 _ROWS: dict[str, type[msgspec.Struct]] = {"floor": _Floor, "calibration": _Criterion, "exam": _Examined}
@@ -210,6 +237,8 @@ def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
         raise StoreError(f"{file}: the row {key[:80]!r} of {stage!r} holds no entries. {RESTORE}")
     if stage in _ROWS:
         fit(file, found, _ROWS[stage], f"in the row {key[:80]!r} of {stage!r} ")
+    if stage == "calibration" and not found.get("declared", True):
+        fit(file, found, _Calibrated, f"in the row {key[:80]!r} of {stage!r} ")
     return found
 
 

@@ -16,9 +16,11 @@ import os
 import re
 from collections.abc import Iterable
 
+# What a path from a root begins with where that is no "/": a drive, another machine's share, an address, a home.
+_ROOT = r"[A-Za-z]:[/\\]|\\\\[\w.$-]+\\|file:/+|~(?:[A-Za-z][\w.-]*)?/"
 _PLACE = re.compile(
-    r"""(?P<quote>['"])(?P<inside>(?:[A-Za-z]:)?[/\\][^'"\n]*)(?P=quote)"""
-    r"""|(?<![\w.:/\\~-])(?P<bare>(?:[A-Za-z]:\\|/)[^\s'"<>|,;:()]*[^\s'"<>|,;:().])"""
+    rf"""(?P<quote>['"])(?P<inside>(?:{_ROOT}|[/\\])[^'"\n]*)(?P=quote)"""
+    rf"""|(?<![\w.:/\\~-])(?P<bare>(?:{_ROOT}|/)[^\s'"<>|,;:()]*[^\s'"<>|,;:().])"""
 )
 
 
@@ -32,7 +34,7 @@ def without_paths(text: str) -> str:
     def name(found: re.Match[str]) -> str:
         path, quote = found["inside"] or found["bare"], found["quote"] or ""
         parts = [part for part in re.split(r"[/\\]", path) if part]
-        there = path[1:2] == ":" or (len(parts) > 1 and os.path.exists(f"/{parts[0]}"))
+        there = re.match(_ROOT, path) or (len(parts) > 1 and os.path.exists(f"/{parts[0]}"))
         return f"{quote}{parts[-1]}{quote}" if there else found[0]
 
     return _PLACE.sub(name, text)

@@ -11,7 +11,7 @@ is read, as verdicts are. How it judges, and why so: `limen.examining`.
 import asyncio
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ import msgspec
 
 from limen import ident, seen
 from limen import observer as observers
-from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
+from limen.errors import FatalObserverError, InputError, ObserverError, StoreError, without_paths
 from limen.examining import arrival, perception, questions, settings
 from limen.examining.evidence import Evidence, Result, Stage, Status, lasts
 from limen.examining.questions import ENOUGH, MOST, Item
@@ -281,7 +281,8 @@ class _Sitting:
         except ObserverError as error:
             reply = Reply(None, (Attempt(error.kind, error.detail),))
         self.silent = self.silent + 1 if reply.answer is None else 0
-        one = Asked(item.name, item.query.shown, item.query.draw, reply.answer, reply.attempts)
+        attempts = tuple(replace(one, detail=without_paths(one.detail)) for one in reply.attempts)
+        one = Asked(item.name, item.query.shown, item.query.draw, reply.answer, attempts)
         self.asked[item.name] = one
         self.note(one)
         self.tell(self.exam())

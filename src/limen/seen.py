@@ -141,7 +141,7 @@ class Number:
     criterion: float
 
 
-_VALUE = r"\d[\d.e+-]*"
+_VALUE = r"\d+(?:\.\d+)?(?:e[+-]\d+)?"
 _NUMBER = re.compile(
     rf"(?:<(?:yes|no)>|[AB]\.) (?P<unit>.+?) (?P<value>{_VALUE}), criterion (?P<criterion>{_VALUE})(?:;|$)"
 )
@@ -156,7 +156,7 @@ def number(text: str) -> Number | None:
 def judged(row: Mapping[str, Any]) -> str:
     """Return where the criterion of a calibration row comes from, in one line."""
     criterion = f"yes above {row['criterion']:.3g}"
-    if row["declared"]:
+    if row.get("declared", True):  # observers of users' own may keep the criterion alone
         return f"{criterion}, declared"
     count, share = len(row["distances"]), 1 - row["false_alarms"]
     nuisance = row.get("nuisance", "rounding")  # the only one before they had names

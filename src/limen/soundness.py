@@ -41,6 +41,8 @@ CREATE TABLE IF NOT EXISTS measurement (
 """
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
 _LONGEST_ANSWER = 1 << 24  # characters
+_MOST_TOKENS = 1 << 40  # of one answer: so sums of them stay numbers that JSON holds
+_LATEST = 253_402_300_799  # seconds since 1970: the end of the year 9999
 _NUMBER = ("integer", "real")
 _TYPES: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # what stands in a column; all else is text
     "picture": {"png": ("blob",)},
@@ -67,7 +69,10 @@ _ALSO = {  # what else is to hold of a row
     "series": "levels BETWEEN 1 AND 10000",
     "query": "reference >= 0 AND level >= 0 AND draw >= 0 AND part >= 0 AND again IN (0, 1)",
     "answer": f"LENGTH(text) <= {_LONGEST_ANSWER} AND COALESCE(p_yes, 0) BETWEEN -.01 AND 1.01 "
-    "AND COALESCE(p_neither, 0) BETWEEN -.01 AND 1.01 AND ABS(seconds) < 1e15 AND ABS(at) < 1e15",
+    "AND COALESCE(p_neither, 0) BETWEEN -.01 AND 1.01 AND ABS(seconds) < 1e15 "
+    f"AND COALESCE(tokens_in, 0) BETWEEN 0 AND {_MOST_TOKENS} AND COALESCE(tokens_out, 0) BETWEEN 0 AND {_MOST_TOKENS} "
+    f"AND at BETWEEN 0 AND {_LATEST}",
+    "attempt": f"ABS(seconds) < 1e15 AND at BETWEEN 0 AND {_LATEST}",
     "wave": "number >= 0",
 }
 

@@ -35,7 +35,7 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
 @click.option(
     "--wait-for-server",
-    type=click.FloatRange(0, 604_800),
+    type=Number(0, 604_800),
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )

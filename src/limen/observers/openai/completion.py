@@ -198,7 +198,7 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
     p_yes, p_neither = mass or (None, None)
     usage = body.usage if isinstance(body.usage, dict) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**53 else None for n in tokens)
+    tokens_in, tokens_out = (n if type(n) is int and 0 <= n < 2**40 else None for n in tokens)
     name = body.model if isinstance(body.model, str) else ""
     system = body.system_fingerprint if isinstance(body.system_fingerprint, str) else ""
     finish = finish if told or finish != "stop" else ""
