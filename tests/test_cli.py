@@ -169,7 +169,7 @@ def test_offline_on_an_open_run_says_what_is_missing(tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert run([*words, str(tmp_path / "run"), "--limit", "2", "--offline"]) == 2
     said = capsys.readouterr().err
-    assert "run the same command without --offline" in said
+    assert "run it without --offline" in said
     assert "to finish them" not in said
 
 

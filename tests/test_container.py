@@ -537,11 +537,13 @@ def test_the_pictures_of_anothers_run_go_through_the_same_door() -> None:
     class Kept:
         """A store of the second wing that keeps one picture."""
 
+        path = Path("run")
+
         def __init__(self, data: bytes) -> None:
             self.data = data
 
         def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
-            return {"a": {"place": 0, "label": "image", "digest": "d"}}
+            return {"a": {"place": 0, "label": "image", "digest": image.digest(np.asarray(PICTURE.crop((0, 0, 7, 5))))}}
 
         def picture(self, digest: str) -> bytes:
             return self.data
@@ -549,5 +551,5 @@ def test_the_pictures_of_anothers_run_go_through_the_same_door() -> None:
     small = saved("PNG", PICTURE.crop((0, 0, 7, 5)))
     (((label, pixels),),) = feature_wing._pictures(Kept(small))  # type: ignore[arg-type]
     assert (label, pixels.shape) == ("image", (5, 7, 3))
-    with pytest.raises(InputError, match="a kept picture: is not an image that limen reads .*, but PostScript"):
+    with pytest.raises(InputError, match="the picture 'image': is not an image that limen reads .*, but PostScript"):
         list(feature_wing._pictures(Kept(STRANGE["PostScript"])))  # type: ignore[arg-type]

@@ -314,6 +314,11 @@ def test_a_run_goes_on_with_its_own_criterion(tmp_path: Path) -> None:
         "declared": False,
         "distance": "pooled",
         "false_alarms": 0.05,
+        "noise": "uniform, at most half a grey level of what the model gets",
+        "pictures": ["a" * 32],
+        "draws": 64,
+        "distances": [7e-7],
+        "enough": True,
     }  # before nuisances had names
     for options in ({}, {"nuisance": "rounding"}):
         found = within(encoder(DEMO, **options), lambda made: resume(made, old))
@@ -340,7 +345,7 @@ def test_a_run_goes_on_with_its_own_criterion(tmp_path: Path) -> None:
      {"max_pixels": 10**19}, {"false_alarms": 1}],
 )  # fmt: skip
 def test_numbers_have_bounds(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=f"Observer 'encoder': Expected .*{next(iter(options))}"):
+    with pytest.raises(InputError, match=f"Observer 'encoder': {next(iter(options))} cannot be .* Give a"):
         encoder(DEMO, **options)
 
 

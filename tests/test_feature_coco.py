@@ -256,7 +256,7 @@ def test_a_checkpoint_and_annotations_from_the_command_line(tmp_path: Path, capf
     fit = ["feature", "fit", *given, "--split", "vit.encoder.layer.0", "--data", str(file), "--out", out, *parts, *maps]
     assert command(fit) == 0, capfd.readouterr().err
     assert "Pr[1-f1 <= 0.2] >= 0.9" in capfd.readouterr().out
-    assert command(["feature", "evaluate", out, "--nrmse", "1", "--json"]) == 0
+    assert command(["feature", "evaluate", out, "--data", str(file), "--nrmse", "1", "--json"]) == 0
     rows = json.loads(capfd.readouterr().out)
     assert {row["map"] for row in rows} == {"clean", "flat", "fisher"}
     assert all(0 <= row["score"] <= 1 and row["n"] == 6 for row in rows)

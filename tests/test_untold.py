@@ -37,7 +37,7 @@ YES, NO = "<yes> The second image is clearly changed.", "<no> The two images loo
 
 
 def coin(query: Query) -> str:
-    return YES if int(query.key("")[8:16], 16) % 2 else NO
+    return YES if int(query.key("")[16:24], 16) % 2 else NO
 
 
 def keen(query: Query) -> str:
@@ -343,7 +343,7 @@ def marred(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
         first, last = (picture.pixels for picture in query.pictures)
         if np.array_equal(first, last):
             return YES if int(first.sum()) % 2 else NO
-        word = int(query.key("")[:8], 16)
+        word = int(query.key("")[16:24], 16)
         if word % 29 == 0:
             return None
         return "%%%" if word % 31 == 0 else keen(query)

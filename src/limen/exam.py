@@ -369,6 +369,8 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
 def _refuse(exam: Exam) -> None:
     """Raise where an exam says that nothing should be measured, or says too little."""
     last = exam.failure
+    if last is not None and last.outcome == "not-recorded":
+        return  # answers that were recorded are replayed, and none of an exam were
     if exam.answered and exam.failed:
         advice = "`limen exam` shows every check; --no-exam measures all the same."
         raise FatalObserverError("exam failed", f"{exam.observer}: {exam.complaint} {advice}")

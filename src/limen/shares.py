@@ -77,8 +77,9 @@ def groups(analysis: Analysis, whole: bool = True) -> dict[Key, list[Outcome]]:
 
 def only_yes(group: Iterable[Outcome]) -> bool:
     """Whether every answer that can be read is a yes, to identical pairs as well: then nothing shows any noticing."""
-    responses = (response for outcome in group for response in outcome.responses if response.asked)
-    return all(response.verdict.yes for response in responses if response.verdict.flag is not Flag.UNREADABLE)
+    verdicts = [response.verdict for outcome in group for response in outcome.responses if response.asked]
+    readable = [verdict for verdict in verdicts if verdict.flag is not Flag.UNREADABLE]
+    return bool(readable) and all(verdict.yes for verdict in readable)
 
 
 def protocol(outcome: Outcome) -> tuple[float, bool]:

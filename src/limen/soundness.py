@@ -114,7 +114,8 @@ def check(
     if {"view", "trigger"} & set(kinds.values()):
         raise StoreError(f"{file} is not as limen writes it (it holds a view or a trigger). Restore it from a copy.")
     advice = "Restore trials.db, and trials.db-wal if there is one, from where the run was made, or give another --out"
-    if begun(manifest) and not ("series" in kinds and reader.execute("SELECT 1 FROM series LIMIT 1").fetchone()):
+    planned = "series" in kinds and reader.execute("SELECT 1 FROM series LIMIT 1").fetchone() is not None
+    if begun(manifest) and not planned and counted != Count():
         raise StoreError(
             f"{path / 'manifest.json'} names observers, but {file} holds nothing of them: it was lost, or replaced by "
             f"an empty one. {advice}. To begin anew here, delete both files."

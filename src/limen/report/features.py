@@ -301,11 +301,14 @@ def _ratio(
     seeds: Iterable[int],
 ) -> str:
     pairs = [(by.get((label, strength, seed)), by.get((other, strength, seed))) for seed in seeds]
-    both = [(mine["discrepancy"], theirs["discrepancy"]) for mine, theirs in pairs if mine and theirs]
+    both = [(mine.get("discrepancy"), theirs.get("discrepancy")) for mine, theirs in pairs if mine and theirs]
     values = [a / b for a, b in both if a is not None and b]
     if not values:
         return NO_NUMBER if both else NOT_RUN
-    found = _geometric(values) if min(values) > 0 else mean(values)
+    try:
+        found = _geometric(values) if min(values) > 0 else mean(values)
+    except OverflowError:  # an interval over ratios hundreds of orders of magnitude apart
+        return NO_NUMBER
     return told(found, ".3g") + _of(len(values), len(pairs))
 
 
