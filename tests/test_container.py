@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from limen import container, image
-from limen.errors import InputError
+from limen.errors import InputError, StoreError
 from limen.report import feature_wing
 from limen.source import collect
 
@@ -551,5 +551,5 @@ def test_the_pictures_of_anothers_run_go_through_the_same_door() -> None:
     small = saved("PNG", PICTURE.crop((0, 0, 7, 5)))
     (((label, pixels),),) = feature_wing._pictures(Kept(small))  # type: ignore[arg-type]
     assert (label, pixels.shape) == ("image", (5, 7, 3))
-    with pytest.raises(InputError, match="the picture 'image': is not an image that limen reads .*, but PostScript"):
+    with pytest.raises(StoreError, match="the picture 'image': is not an image that limen reads .*, but PostScript"):
         list(feature_wing._pictures(Kept(STRANGE["PostScript"])))  # type: ignore[arg-type]
