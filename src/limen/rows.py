@@ -94,6 +94,7 @@ class _Attributed(msgspec.Struct):
     correlation: Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)] | None
     n: Count
     seed: Seed
+    empty: Count = 0
 
 
 class _Drawn(msgspec.Struct):
