@@ -305,10 +305,7 @@ def _ratio(
     values = [a / b for a, b in both if a is not None and b]
     if not values:
         return NO_NUMBER if both else NOT_RUN
-    try:
-        found = _geometric(values) if min(values) > 0 else mean(values)
-    except OverflowError:  # an interval over ratios hundreds of orders of magnitude apart
-        return NO_NUMBER
+    found = _geometric(values) if min(values) > 0 else mean(values)
     return told(found, ".3g") + _of(len(values), len(pairs))
 
 
@@ -317,7 +314,10 @@ def _geometric(values: Sequence[float]) -> Mean:
 
 
 def _mapped(found: Mean, turn: Callable[[float], float]) -> Mean:
-    interval = found.interval and Interval(turn(found.interval.low), turn(found.interval.high))
+    try:
+        interval = found.interval and Interval(turn(found.interval.low), turn(found.interval.high))
+    except OverflowError:  # over ratios hundreds of orders of magnitude apart
+        interval = None
     return Mean(turn(found.value), interval, found.n)
 
 
