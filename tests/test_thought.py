@@ -35,8 +35,18 @@ MARKS = [  # what begins a thought, what ends it
     ('<details type="reasoning" done="true"><summary>Thought for 3 s</summary>', "</details>"),
     ("<details>\n<summary>Thinking</summary>", "</details>"), ("<div class='thinking'>", "</div>"),
     ("```thinking\n", "\n```\n"), ("<!-- thinking: ", " -->"),
+    ("‹think›", "‹/think›"), ("«think»", "«/think»"), ("⟦think⟧", "⟦/think⟧"), ("<plan>", "</plan>"),
+    ("<|planning|>", "<|/planning|>"), ("<|extra_3|>", "<|extra_4|>"),
+    ("<|start_header_id|>thinking<|end_header_id|>\n", "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n"),
+    ("<|im_start|>think\n", "<|im_end|>\n<|im_start|>assistant\n"), ("<start_of_turn>thought\n", "<end_of_turn>\n"),
+    ("<|start_of_role|>thinking<|end_of_role|>", "<|end_of_text|>"), ("<|im_start|>reasoning\n", "<|im_end|>"),
+    ("# Thinking\n", "\n# Answer\n"), ("**Thought process:**\n", "\n**Final answer:** "),
+    ("== Thoughts ==\n", "\n== Verdict ==\n"),
+    ("*thinks* ", " *answers* "), ("*begins thinking* ", " *stops thinking* "), ("*thinks*", "*/thinks*"),
 ]  # fmt: skip
-ONLY_CLOSED = {"(thinking)", "[unused3]", "<|reserved_special_token_7|>"}
+ONLY_CLOSED = {"(thinking)", "# Thinking\n", "**Thought process:**\n", "== Thoughts ==\n"} | {
+    begin for begin, _ in MARKS if begin.startswith("*") and "think" in begin and "<" not in begin
+}
 
 
 @pytest.mark.parametrize(("begin", "end"), MARKS)
@@ -119,6 +129,9 @@ def test_halves_nests_and_repeats(text: str, expected: str) -> None:
     "I started to think there is a reason: yes. The second image is blurrier.",
     "Here is my reasoning: the second image is blurrier. Here is my response: yes.",
     "<|im_start|>assistant\nYes. The second image is blurrier.<|im_end|>", "<div>Yes. The second is blurrier.</div>",
+    "# Thinking\nYes, the second image is blurrier.", "I was *thinking*: yes, the second image is blurrier.",
+    "«Yes» The second image is blurrier.", "The plan (a plan) is to look. Yes: the second image is blurrier.",
+    "**Explanation:** the second image is blurrier.\n**Answer:** yes",
 ])  # fmt: skip
 def test_brackets_and_headings_are_read(text: str) -> None:
     assert read_direct(text, "stop") == Verdict(Flag.YES)
@@ -127,6 +140,7 @@ def test_brackets_and_headings_are_read(text: str) -> None:
 
 PIECES = ["<think>", "</think>", "<think>a", "<think></think>", "[", "<|", "◁", "[reason] a ", '"think":"',
           "<unused9>", "<reason", "[[[think",
+          "<|im_start|>think\n", "# thinking\n", "*thinks*", "<plan>", "<|extra_1|>", "think ",
           "</b>", "<div class=think>", "```think\n", "<|channel|>", "of the ", "&lt;think", "(("]  # fmt: skip
 
 

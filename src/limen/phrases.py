@@ -36,6 +36,7 @@ _VOCABULARY = {
     "HAS": r"(?:has|have|shows?|contains?|exhibits?|displays?|includes?|features?|suffers? from)",
     "LACKS": r"(?:lacks?(?: it)?|(?:do(?:es)? not|doesn't|don't)(?: (?:have|show|contain|exhibit)(?: it| one| any)?)?"
     r"|has none|(?:is|are) free of(?: it)?)",
+    "AND": r"(?:and|but|yet|while|whereas|although)",
     "ABSENT": r"(?:absent|missing|invisible|not (?:present|visible|seen|found|there|noticeable)"
     r"|(?:cannot|can't) be (?:seen|found))",
     "THATONE": r"(?:first|second|other|latter|former|left|right|original|reference|test|image|picture)"
@@ -113,7 +114,7 @@ _APART_MOOT = r"""
     (?:hardly|barely|scarcely)~~ARTEFACT~~OTHER
     ARTEFACT~(?:would|could|might|may|should)
     NOT~~(?:that|which) (?:the )?THATONE LACKS
-    NOT~~(?:that|which) (?:is|are) ABSENT
+    (?<!\n)NOT~~ARTEFACT(?: \w+){0,6},? ABSENT
     NOT~~only (?:in|on) the OTHER
 """
 _NOT_APART = r"""
@@ -129,13 +130,16 @@ _APART = r"""
     ARTEFACT,? which (?:the )?THATONE LACKS
     ARTEFACT~~(?:that|which) (?:(?:is|are) )?ABSENT (?:in|from|on) the OTHER
     ARTEFACT~(?:in|on|of) the THATONE,?(?: is| are)? ABSENT (?:in|from|on) the OTHER
+    THATONE HAS~~ARTEFACT(?:~\w+)?,? (?:AND(?: it| these| they)?(?: is| are) )?ABSENT (?:in|from|on) the OTHER
+    ARTEFACT(?: (?:is|are|appears?))?~(?:in|on) the THATONE,? AND(?: is| are)? ABSENT (?:in|from|on) the OTHER
+    ARTEFACT(?: (?:is|are|appears?))?~(?:in|on) the THATONE[,;]? AND the THATONE (?:LACKS|IS CLEAN)
     ARTEFACT~~only (?:in|on) the OTHER
     ARTEFACT~~(?:in|on) the THATONE only
     only the OTHER~HAS~~ARTEFACT
     ARTEFACT(?:~~\w+)?,? (?:but|and|yet) not (?:in |on )?the OTHER
-    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:(?:and|but|while|whereas) )?the THATONE LACKS(?= ?(?:[.,;!\n]|$))
-    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:(?:and|but|while|whereas) )?the THATONE IS CLEAN
-    THATONE IS CLEAN[,;]? (?:(?:and|but|while|whereas) )?the THATONE HAS~ARTEFACT
+    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:AND )?the THATONE LACKS(?= ?(?:[.,;!\n]|$))
+    THATONE HAS~~ARTEFACT(?:~\w+)?[,;]? (?:AND )?the THATONE IS CLEAN
+    THATONE IS CLEAN[,;]? (?:AND )?the THATONE HAS~ARTEFACT
     NOT the~ARTEFACT~(?:that|which) (?:the )?THATONE HAS
     NOT the~ARTEFACT~(?:that|which)(?: is| are)?~(?:in|on) the OTHER
     ARTEFACT(?:~\w+)?,? unlike~OTHER

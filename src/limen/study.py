@@ -29,6 +29,7 @@ from limen.question import Order, Question
 from limen.session import Progress, Session, Unanswered, Unfinished, Watch
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
+from limen.trial import LASTING
 from limen.waves import Schedule, Turn
 
 __all__ = ["USUAL", "Progress", "Spec", "Study", "Unfinished", "load"]
@@ -272,7 +273,7 @@ class Study:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
                 session.progress.unfinished.append(_left(session, turn, kind, detail))
-                lasting = kind in {"input", "rejected", "cut-off", "thought"}
+                lasting = kind in LASTING
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)

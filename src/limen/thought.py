@@ -2,21 +2,23 @@
 
 There is no list of all markups, so a thought is known by the shape and the name of its marks:
 
-- a tag in angle, square, curly or round brackets, ◁▷, ⟨⟩ or 【】, with or without "|", in whose name one of `STEMS` is
-  a part: <think>, [THINK], <seed:think>, <antThinking>, <|begin_of_thought|>, <think_end>, [end of reasoning]. By
-  this rule alone a tag is recognised that nobody has seen before;
+- a tag in angle, square, curly or round brackets, ◁▷, ⟨⟩, 【】, ‹›, «» or ⟦⟧, with or without "|", in whose name one
+  of `STEMS` is a part: <think>, [THINK], <seed:think>, <antThinking>, <|begin_of_thought|>, <think_end>, [end of
+  reasoning]. By this rule alone a tag is recognised that nobody has seen before;
 - an element with a stem in an attribute or its summary (<details type="reasoning">), a block ```thinking, a comment
   <!-- thinking ... -->, a member "thought": "..." of JSON;
 - a channel that is not the final one (<|channel|>analysis<|message|>, and "analysisWe need ... assistantfinal" where a
-  tokenizer ate the signs);
+  tokenizer ate the signs), a turn of a speaker with a stem (<|start_header_id|>thinking<|end_header_id|>);
 - two tokens without a name (<unused94> ... <unused95>), or one that "thought" follows;
 - words that begin and end one: "Thinking..." and "...done thinking.", "Here is my thought process:" and "Here is my
-  response:", a line BEGIN THOUGHT and a line END THOUGHT.
+  response:", a line BEGIN THOUGHT and a line END THOUGHT, a heading "# Thinking" and a heading "# Answer", *thinks*
+  and *answers*.
 
 A thought without end goes on to the end of the text; an end without start ends one that began with the text; a tag
-cut in two by the end of the text counts as whole. A tag of another name (<answer>, <analysis>, <|begin_of_box|>, [The
-first image]) is none. Neither is a heading: what is open in square or curly brackets, <reason> and a JSON
-"reasoning" are thoughts without end only where nothing was said before, and round brackets never are.
+cut in two by the end of the text counts as whole. A tag of another name (<answer>, <analysis>, <|begin_of_box|>,
+[The first image]) is none. Neither is a heading: what is open in square or curly brackets, <reason>, <plan>, a token
+without a name and a JSON "reasoning" are thoughts without end only where nothing was said before; round brackets,
+headings of Markdown and *thinks* never are.
 
 All patterns are bounded: time is linear in the length.
 """
@@ -29,27 +31,33 @@ from typing import NamedTuple
 
 STEMS = (
     "think", "thought", "reason", "reflect", "scratchpad", "scratch_pad", "monolog", "ponder", "deliberat",
-    "contemplat", "chain_of_", "cot", "rationale", "inner_",
+    "contemplat", "chain_of_", "cot", "rationale", "inner_", "plan",
 )  # fmt: skip
 PAUSE = "\x05"  # stands for a thought between words
 
-_STEM = "(?:" + "|".join(STEMS).replace("cot", "(?<![a-z])cot(?![a-z])") + ")"
+_ALONE = {"cot": "(?<![a-z])cot(?![a-z])", "plan": "(?<![a-z])plan(?:ning)?(?![a-z])"}  # not Scotland, explanation
+_STEM = f"(?:{'|'.join(_ALONE.get(stem, stem) for stem in STEMS)})"
 _NAME = rf"[\w:.▁-]{{0,40}}{_STEM}[\w:.▁-]{{0,40}}"
-_BEFORE = r"(?:(?:begin|start|end|stop|of|the|my|inner|internal|hidden|private|chain|step|by|model|assistant) ){0,4}"
+_BEFORE = (
+    r"(?:(?:begin|start|end|stop|done|of|the|my|inner|internal|hidden|private|chain|step|by|model|assistant) ){0,4}"
+)
 _AFTER = r"(?: (?:process|start|end|begin|stop|steps?|block))?"
 _LINE = rf"(?: of)?(?: the| my| internal)?[ _]{_STEM}\w{{0,10}}(?: process)?[^\w\n]{{0,12}}$"
 _BRACKETED = {
     "channel": r"(?:<\|start\|>\w{0,20}\s?)?<\|channel\|?>\s?(?P<which>\w{0,20})(?:[^<\n]{0,80}<\|message\|>)?",
-    "over": r"<\|(?:end|return|call|start)\|>|(?P<channel_end><channel\|>)",
+    "speaker": rf"<(?:\|[a-z_]{{2,20}}\||start_of_(?:turn|role))>\s?\w{{0,20}}{_STEM}\w{{0,20}}\s{{0,3}}"
+    r"(?:<\|[a-z_]{2,20}\|>|\n|\Z)",
+    "over": r"<\|(?:end|return|call|start|(?:im|header|message)_(?:start|end)|start_(?:header_id|of_role)"
+    r"|eo[tm](?:_id)?|end_of_(?:turn|text|role))\|>|<(?:start|end)_of_turn>|(?P<channel_end><channel\|>)",
     "reply": r"<\|(?:begin|start)_(?:of_)?(?:solution|response|answer)\|>",
     "heading": r"[\[{]{1,2}(?:final )?(?:answer|response|conclusion|verdict|result|output|flag)[\]}]{1,2}",
-    "token": r"[<\[]\|?(?:unused|reserved|special)[a-z_]{0,20}\d{1,5}\|?[>\]]"
+    "token": r"[<\[]\|?(?:unused|reserved|special|extra|placeholder)[a-z_]{0,20}\d{1,5}\|?[>\]]"
     rf"(?P<named>\s{{0,3}}{_STEM})?",
     "element": rf"<(?P<kind>[a-z]\w{{0,20}})(?=\s[^<>]{{0,200}}=\s?[\"']?{_NAME}[\"'\s>]"
     rf"|[^<>]{{0,200}}>\s{{0,20}}<summary>[^<>]{{0,10}}{_STEM})[^<>]{{0,300}}>",
     "comment": rf"<!--\s{{0,3}}\w{{0,20}}{_STEM}",
     "tag": r"<[^<>]{1,300}>{1,2}"
-    r"|(?:\\(?:begin|end))?[\[({◁⟨【]{1,2}[^<>\[\](){}◁▷⟨⟩【】\"\n]{1,80}[\])}▷⟩】]{1,2}(?!\((?!/))",
+    r"|(?:\\(?:begin|end))?[\[({◁⟨【‹«⟦]{1,2}[^<>\[\](){}◁▷⟨⟩【】‹›«»⟦⟧\"\n]{1,80}[\])}▷⟩】›»⟧]{1,2}(?!\((?!/))",
     "block": rf"```[\w-]{{0,20}}{_STEM}\w{{0,20}} {{0,3}}(?=\n|\Z)",
     "close": r"```(?![a-z])|-->",
     "member": rf"\"(?P<key>{_NAME})\"\s?:\s?\"(?:[^\"\\]|\\[\s\S])*+(?P<quote>\")?",
@@ -57,8 +65,13 @@ _BRACKETED = {
 _WORDS = {
     "begin": r"\A\s{0,9}thinking\.\.\. {0,9}(?:\n|\Z)|\A\s{0,9}analysis(?=[^\W\d_]{2})"
     rf"|\bhere(?:'s| is) my thought process ?:|^[^\w\n]{{0,12}}(?:begin|start){_LINE}",
-    "response": r"\bhere(?:'s| is) my response ?:",
-    "end": rf"\.\.\. ?done thinking\.?|assistant(?:commentary)?final|^[^\w\n]{{0,12}}end{_LINE}",
+    "headed": r"^ {0,3}[#*_=]{1,6} ?(?:my |the |inner ){0,2}(?:think|thought)\w{0,10}(?: process)?[ :#*_=]{0,9}$"
+    r"|\*(?:starts? |begins? )?think(?:s|ing)\*",
+    "response": r"\bhere(?:'s| is) my response ?:"
+    r"|^ {0,3}[#*_=]{1,6} ?(?:my |the |final ){0,2}(?:answer|response|reply|conclusion|verdict|result|output|flag)\b"
+    r"[ :#*_=]{0,9}|\*(?:answers?|responds?|repl(?:y|ies)|says?)\*",
+    "end": rf"\.\.\. ?done thinking\.?|assistant(?:commentary)?final|^[^\w\n]{{0,12}}end{_LINE}"
+    r"|\*(?:/|(?:stops?|ends?|done|finish(?:es|ed)) )think(?:s|ing)?\*",
 }
 
 
@@ -66,20 +79,22 @@ def _any(shapes: Mapping[str, str]) -> str:
     return "|".join(f"(?P<{shape}>{pattern})" for shape, pattern in shapes.items())
 
 
-_MARK = re.compile(rf"(?=[<\[({{◁⟨【\\`\"-])(?P<mark>{_any(_BRACKETED)})(?:\s{{0,9}}(?P=mark))*+")
+_MARK = re.compile(rf"(?=[<\[({{◁⟨【‹«⟦\\`\"-])(?P<mark>{_any(_BRACKETED)})(?:\s{{0,9}}(?P=mark))*+")
 _MARK_OR_WORDS = re.compile(rf"(?P<mark>{_any(_WORDS)}|{_any(_BRACKETED)})(?:\s{{0,9}}(?P=mark))*+", re.MULTILINE)
-_LINES = re.compile(rf"^[^\w\n]{{0,12}}(?:begin|start){_LINE}", re.MULTILINE)
+_LINES = re.compile(rf"^[^\w\n]{{0,12}}(?:begin|start){_LINE}|{_WORDS['headed']}", re.MULTILINE)
 _SHAPES = (*_BRACKETED, *_WORDS)
-# What is found faster: no mark between brackets is without the one, no words without one of the others.
+# What is found faster: no mark between brackets is without these two, no words without one of the others.
+_NAMES = (*STEMS, "channel", "unused", "reserved", "special", "extra", "placeholder")
 _SIGN = re.compile(
-    rf"[<\[({{◁⟨【\\`\"][^<>\[\](){{}}◁▷⟨⟩【】`\"]{{0,60}}?(?:{_STEM}|channel|unused|reserved|special)|<summary>"
+    rf"[<\[({{◁⟨【‹«⟦\\`\"][^<>\[\](){{}}◁▷⟨⟩【】‹›«»⟦⟧`\"]{{0,60}}?(?:{'|'.join(_NAMES)})|<summary>"
+    rf"|[|a-z]>\s?\w{{0,20}}{_STEM}"
 )
 _TAG = re.compile(
-    r"(?:\\(?P<latex>begin|end))?(?P<bracket>[<\[({◁⟨【]){1,2}[|!%\\]?\s{0,2}(?P<slash>/?)\s{0,2}"
+    r"(?:\\(?P<latex>begin|end))?(?P<bracket>[<\[({◁⟨【‹«⟦]){1,2}[|!%\\]?\s{0,2}(?P<slash>/?)\s{0,2}"
     rf"(?P<name>{_BEFORE}{_NAME}{_AFTER})(?:\s[^=]{{0,80}}=.{{0,300}}?)?\s{{0,2}}(?P<void>/?)[|%\\]?\W{{1,2}}",
     re.DOTALL,
 )
-_TORN = re.compile(r"[<\[◁{][|!]?\s?(?P<slash>/?)(?P<name>[\w:.▁-]{0,40})\Z")
+_TORN = re.compile(r"[<\[◁{⟨【‹«⟦][|!]?\s?(?P<slash>/?)(?P<name>[\w:.▁-]{0,40})\Z")
 _WHOLE = (
     "thinking",
     "thought",
@@ -94,7 +109,7 @@ _ENDS = frozenset({"end", "stop", "close", "done", "finish", "suffix"})
 _EDGES = _ENDS | {"begin", "start", "open", "prefix", "of", "the", "my"}
 _BETWEEN = re.compile(r"[\W_▁]+")
 _SWITCH = re.compile(r"non?(?:think|reason|cot)")  # <no_think>: it was told not to
-_HEADING = re.compile(r"reasons?|rationales?")
+_HEADING = re.compile(r"reasons?|rationales?|plan(?:ning)?")
 
 
 class _Start(NamedTuple):
@@ -149,9 +164,9 @@ def _find(text: str) -> list[tuple[int, int, str]]:
     words = (
         glued or "thinking..." in text or "done thinking" in text or "my thought process" in text
         or "assistantfinal" in text or "assistantcommentaryfinal" in text
-        or (("begin" in text or "start" in text) and _LINES.search(text))
+        or (("think" in text or "thought" in text or "begin" in text or "start" in text) and _LINES.search(text))
     )  # fmt: skip
-    if words or _SIGN.search(text):
+    if words or (any(map(text.__contains__, _NAMES)) and _SIGN.search(text)):
         found.extend(_between_marks(text, _MARK_OR_WORDS if words else _MARK))
     torn = _TORN.search(text, max(0, len(text) - 48)) if text[-1:].isalnum() else None
     if torn and _is_mark(torn):
@@ -209,12 +224,14 @@ def _role(mark: re.Match[str]) -> tuple[str, str]:
             return _role_of_tag(mark["tag"])
         case "channel":
             return ("end" if mark["which"] == "final" else "thought"), "channel"
+        case "speaker":
+            return "thought", "channel"
         case "over":
             return ("end" if mark["channel_end"] else "end if open"), "channel"
         case "reply":
             return "reply", ""
         case "token":
-            return ("thought" if mark["named"] else "nothing"), "token"
+            return ("thought" if mark["named"] else "heading"), "token"
         case "element":
             return "thought", mark["kind"]
         case "close":
@@ -227,6 +244,8 @@ def _role(mark: re.Match[str]) -> tuple[str, str]:
             return ("heading" if _HEADING.search(mark["key"]) else "thought"), "member"
         case "begin":
             return "thought", "channel" if "analysis" in mark["begin"] else "words"
+        case "headed":
+            return "nothing", "words"
         case "response":
             return "end if open", "words"
         case "end":

@@ -27,6 +27,12 @@ class Answer:
     model: str = ""
 
 
+# Outcomes of an attempt that asking the same observer the same again would not mend; all other failures pass.
+LASTING = frozenset(
+    {"rejected", "unsupported", "cut-off", "thought", "input", "failed", "out-of-memory", "not-recorded"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at one query, successful or not: the store's append-only record of what was paid for.

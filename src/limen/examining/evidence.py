@@ -5,12 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from limen.trial import Answer, Attempt
-
-# Failures that asking the same observer again would not mend; all others pass.
-LASTING = frozenset(
-    {"rejected", "unsupported", "cut-off", "thought", "input", "failed", "out-of-memory", "not-recorded"}
-)
+from limen.trial import LASTING, Answer, Attempt
 
 
 class Stage(StrEnum):
