@@ -3,6 +3,7 @@
 import copy
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,12 @@ VALUES: tuple[Any, ...] = (
 
 @given(data=st.data())
 def test_any_rows(small: Path, data: st.DataObject) -> None:
-    run = small.parent / "rows"
-    if not run.exists():
-        shutil.copytree(small, run)
-    shutil.copyfile(small / "trials.db", run / "trials.db")
+    with tempfile.TemporaryDirectory(dir=small.parent) as folder:  # its own: SQLite keeps a journal of each beside it
+        _change_rows(Path(shutil.copytree(small, folder, dirs_exist_ok=True)), data)
+        read_all(Path(folder))
+
+
+def _change_rows(run: Path, data: st.DataObject) -> None:
     database = sqlite3.connect(run / "trials.db", isolation_level=None)
     database.execute("PRAGMA synchronous=OFF")
     tables = ("series", "query", "answer", "attempt", "wave", "prior", "measurement", "picture")
@@ -127,7 +130,6 @@ def test_any_rows(small: Path, data: st.DataObject) -> None:
         except sqlite3.IntegrityError:
             continue
     database.close()
-    read_all(run)
 
 
 def test_the_page_of_odd_entries(small: Path) -> None:
