@@ -107,12 +107,12 @@ def ours(port: int, encoding: str, abreast: int, questions: int) -> float:
 
 def stored(port: int, encoding: str, abreast: int, questions: int) -> float:
     """Return limen's CPU seconds for the same questions, each answer on disk before the next question."""
-    from limen import ident
+    from limen import digest
     from limen.image import Picture
     from limen.observer import make
     from limen.question import Query
-    from limen.session import Progress, Session
     from limen.store import Store
+    from limen.study.session import Progress, Session
     from limen.trial import Trial
 
     options = {
@@ -124,7 +124,7 @@ def stored(port: int, encoding: str, abreast: int, questions: int) -> float:
 
     async def run(store: Store) -> float:
         async with make("openai:toy", options) as observer:
-            fingerprint = ident.digest(dict(observer.fingerprint()))
+            fingerprint = digest.of(dict(observer.fingerprint()))
             session = Session(observer, fingerprint, store, Progress(), lambda progress: None, False, 0, False)
 
             async def ask(number: int) -> None:

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from limen import distortion, ident, manifest, procedure, question, source
+from limen import digest, distortion, procedure, question, source
 from limen.distortion import Distortion
 from limen.procedure import Method
 from limen.store import SeriesRow, Store
+from limen.study import manifest
 from limen.testing import play
 
 KINDS = ("blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text")
@@ -69,7 +70,7 @@ def _series(
     database: sqlite3.Connection, observer: str, kind: Distortion, reference: int, method: Method, different: int
 ) -> int:
     name, ladder = kind.name, kind.ladder
-    rng = ident.generator("report benchmark", observer, name, reference)
+    rng = digest.generator("report benchmark", observer, name, reference)
     step, slope = float(rng.normal(9, 2)), 1.5
     noise = rng.random((len(ladder) + 1, len(ladder) + 1))
 
@@ -77,8 +78,8 @@ def _series(
         distance = probe.level - probe.reference - step * (len(ladder) / 50)
         return bool(noise[probe.reference, probe.level] < 1 / (1 + math.exp(-max(-50.0, min(50.0, distance / slope)))))
 
-    picture = ident.digest(["picture", reference])
-    series = ident.digest([name, picture])
+    picture = digest.of(["picture", reference])
+    series = digest.of([name, picture])
     row = SeriesRow(series, name, kind.word, f"reference-{reference:04d}.png", picture, f"{picture}/0", len(ladder))
     database.execute(
         "INSERT OR IGNORE INTO series VALUES (?,?,?,?,?,?,?,?,?)",
@@ -88,7 +89,7 @@ def _series(
     probes = [(probe, verdict.yes) for probe, verdict in found.asked.items()]
     probes.append((procedure.Probe(0, 0), False))
     for probe, yes in probes:
-        key = ident.digest([observer, series, probe.reference, probe.level])
+        key = digest.of([observer, series, probe.reference, probe.level])
         database.execute(
             "INSERT OR IGNORE INTO query VALUES (?,?,?,?,?,?,?,?,?)",
             (observer, "direct", series, probe.reference, probe.level, 0, 0, 0, key),

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from limen.image import encode
-from limen.report.sheet import contact_sheet
-from limen.scene import views
+from limen.report.contact_sheet import contact_sheet
+from limen.scenes.scene import find
 
 PICKED = (("room", "angle", 0), ("room", "distance", 33), ("cabin", "angle", 2), ("cabin", "distance", 31))
 
@@ -15,7 +15,7 @@ def main() -> None:
     """Write the picture beside this script."""
     rows = {}
     for scene, factor, number in PICKED:
-        view = views(scene, factor)[number]
+        view = find(scene).views(factor)[number]
         unit = "degrees" if factor == "angle" else "cm"
         rows[view.name] = [(f"{view.motion} {k} {unit}" if k else "", view.at(float(k))) for k in (0, 10, 30)]
     sheet = contact_sheet(rows, cell=300)

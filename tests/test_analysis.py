@@ -10,8 +10,8 @@ from limen import question as questions
 from limen.analysis import Status, _quantile, read, replay
 from limen.curve import Curve, Interval, Share, bootstrap
 from limen.ladder import Ladder
+from limen.parsing.yes_no import READER_VERSION
 from limen.procedure import Probe, make
-from limen.reading import READER_VERSION
 from limen.trial import Answer, Trial
 
 LADDER = Ladder(tuple(float(k) for k in range(1, 51)), "level")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from limen.backbones import Counted, count, count_config
+from limen.analysis.model_size import Counted, count, count_config
 from limen.errors import InputError
 
 DEMO = Path(__file__).resolve().parents[1] / "src" / "limen" / "data" / "demo"

@@ -17,13 +17,14 @@ import numpy as np
 import orjson
 import pytest
 
-import limen.shard
-from limen import building, dataset, source
+import limen.datasets.shard
+from limen import source
 from limen.cli import run as command
-from limen.dataset import Given, Held
+from limen.datasets import build, vpa_jnd
+from limen.datasets.shard import Note
+from limen.datasets.vpa_jnd import Given, Held
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import digest, png
-from limen.shard import Note
 from limen.stimulus import Series
 from limen.testing import photograph
 from test_dataset import of_pairs
@@ -33,11 +34,11 @@ SIZE = 100  # stimuli a shard: two series of 50 levels
 
 
 def survey(photos: Path, parts: tuple[str, ...] = PARTS) -> tuple[Held, ...]:
-    return dataset.survey(dataset.chosen("vpa-jnd", parts), Given({}, (str(photos),)))
+    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", parts), Given({}, (str(photos),)))
 
 
-def planned(photos: Path, format: str = "parquet") -> building.Plan:
-    return building.plan("vpa-jnd", survey(photos), format=format, stimuli=SIZE)
+def planned(photos: Path, format: str = "parquet") -> build.Plan:
+    return build.plan("vpa-jnd", survey(photos), format=format, stimuli=SIZE)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -61,7 +62,7 @@ def check_row(row: dict[str, Any], pixels: Any, series: dict[str, Series]) -> No
 
 @pytest.fixture(scope="module")
 def crops() -> tuple[Held, ...]:
-    return dataset.survey(dataset.chosen("vpa-jnd", ["noise", "jpeg"]), Given({}, ("demo",)), limit=2, seed=3)
+    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["noise", "jpeg"]), Given({}, ("demo",)), limit=2, seed=3)
 
 
 def test_datasets_opens_parquet(crops: tuple[Held, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +70,7 @@ def test_datasets_opens_parquet(crops: tuple[Held, ...], tmp_path: Path, monkeyp
     from datasets import Image, load_dataset
 
     series = {one.id: one for held in crops for one in held.series}
-    building.build(tmp_path / "out", building.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE))
+    build.build(tmp_path / "out", build.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE))
     for part, levels in (("noise", 50), ("jpeg", 100)):
         found = load_dataset(str(tmp_path / "out"), part, cache_dir=str(tmp_path / "cache"))["train"]
         assert isinstance(found.features["image"], Image)
@@ -84,14 +85,14 @@ def test_webdataset_opens_tars(crops: tuple[Held, ...], tmp_path: Path) -> None:
     import webdataset
 
     series = {one.id: one for held in crops for one in held.series}
-    plan = building.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE, format="webdataset")
-    building.build(tmp_path / "out", plan)
+    plan = build.plan("vpa-jnd", crops, limit=2, seed=3, stimuli=SIZE, format="webdataset")
+    build.build(tmp_path / "out", plan)
     files = [str(tmp_path / "out" / shard.name) for shard in plan.shards]
     found = list(webdataset.WebDataset(files, shardshuffle=False).decode("rgb8"))
     assert len(found) == 2 * 51 + 2 * 101
     for sample in found[::7]:
         check_row(sample["json"], sample["png"], series)
-    assert building.verify(tmp_path / "out", deep=True) == ()
+    assert build.verify(tmp_path / "out", deep=True) == ()
 
 
 def test_pairs_keep_their_names_scores_and_licences(tmp_path: Path) -> None:
@@ -101,9 +102,9 @@ def test_pairs_keep_their_names_scores_and_licences(tmp_path: Path) -> None:
         (tmp_path / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
     (tmp_path / "scores.csv").write_text("reference,file,score\na.png,b.png,41.5\n")
     given = Given.parse([f"band2k={tmp_path / 'scores.csv'}", of_pairs(tmp_path / "pairs")])
-    held = dataset.survey(dataset.chosen("vpa-jnd", ["band2k", "spot-the-diff"]), given)
-    plan = building.plan("vpa-jnd", held)
-    building.build(tmp_path / "out", plan)
+    held = vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["band2k", "spot-the-diff"]), given)
+    plan = build.plan("vpa-jnd", held)
+    build.build(tmp_path / "out", plan)
     banded, spotted = (parquet.read_table(tmp_path / "out" / shard.name).to_pylist() for shard in plan.shards)
     assert [(row["level"], row["strength"]) for row in banded] == [(0, None), (1, 41.5)]
     assert [row["reference"] for row in spotted] == ["train/1", "train/1", "train/2", "train/2"]
@@ -129,14 +130,14 @@ def test_a_stimulus_that_equals_its_reference_is_none(
     counted = sorted((note["rows"], note["left_out"]) for note in notes.values())
     assert counted == [(1, 50), (51, 0), (51, 0), (51, 0)]
     for note in notes.values():
-        found = [wanted for wanted, _ in limen.shard.unpack(tmp_path / "one" / note["file"])]
+        found = [wanted for wanted, _ in limen.datasets.shard.unpack(tmp_path / "one" / note["file"])]
         assert len(found) == note["rows"]
         assert found.count(digest(grey)) <= 1
     assert command([*line, str(tmp_path / "two"), "--workers", "2"]) == 0
     for share in ("2/2", "1/2"):
         assert command([*line, str(tmp_path / "jobs"), "--shard", share]) == 0
     assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "jobs")
-    assert building.verify(tmp_path / "one", deep=True) == ()
+    assert build.verify(tmp_path / "one", deep=True) == ()
     capsys.readouterr()
     assert command([*line, str(tmp_path / "one"), "--json"]) == 0
     again = orjson.loads(capsys.readouterr().out)
@@ -150,22 +151,22 @@ def test_neither_workers_nor_jobs_nor_the_order_of_parts_change_a_byte(photos: P
     plan = planned(photos)
     assert len(plan.shards) == 2 * len(PARTS)
     seen: list[tuple[int, int]] = []
-    done = building.build(tmp_path / "one", plan, watch=lambda made, of: seen.append((made, of)))
+    done = build.build(tmp_path / "one", plan, watch=lambda made, of: seen.append((made, of)))
     assert seen == [(k, 600) for k in range(601)]
     assert (done.written, done.kept, done.stimuli) == (6, 0, 600)
     assert done.bytes == sum(len(data) for name, data in content(tmp_path / "one").items() if name.endswith("parquet"))
-    again = building.build(tmp_path / "one", plan)
+    again = build.build(tmp_path / "one", plan)
     assert (again.written, again.kept, again.stimuli) == (0, 6, 0)
     seen.clear()
-    building.build(tmp_path / "two", plan, workers=2, watch=lambda made, of: seen.append((made, of)))
+    build.build(tmp_path / "two", plan, workers=2, watch=lambda made, of: seen.append((made, of)))
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == ((0, 600), (600, 600))
     assert len({made for made, _ in seen}) > 3
-    building.build(tmp_path / "jobs", plan, share=(2, 2))
+    build.build(tmp_path / "jobs", plan, share=(2, 2))
     assert sum(name.endswith(".parquet") for name in content(tmp_path / "jobs")) == 3
-    building.build(tmp_path / "jobs", building.plan("vpa-jnd", survey(photos, PARTS[::-1]), stimuli=SIZE), share=(1, 2))
+    build.build(tmp_path / "jobs", build.plan("vpa-jnd", survey(photos, PARTS[::-1]), stimuli=SIZE), share=(1, 2))
     assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "jobs")
-    assert building.verify(tmp_path / "one", deep=True) == ()
+    assert build.verify(tmp_path / "one", deep=True) == ()
 
 
 def children(process: "subprocess.Popen[bytes]") -> list[str]:
@@ -179,8 +180,8 @@ def test_killed_builds_end_as_an_undisturbed_one(tmp_path: Path) -> None:
     for name in "abcd":
         (photos / f"{name}.png").write_bytes(png(photograph(name, 90, 120)))
     parts = ("brightness", "contrast", "mask")
-    plan = building.plan("vpa-jnd", survey(photos, parts), stimuli=50)
-    building.build(tmp_path / "calm", plan)
+    plan = build.plan("vpa-jnd", survey(photos, parts), stimuli=50)
+    build.build(tmp_path / "calm", plan)
     given = ["--part", ",".join(parts), "--photographs", str(photos), "--shard-stimuli", "50"]
     line = [sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", *given, "--out", str(run)]
     orphans: list[str] = []
@@ -200,7 +201,7 @@ def test_killed_builds_end_as_an_undisturbed_one(tmp_path: Path) -> None:
     while any(map(_alive, orphans)):
         assert time.monotonic() < deadline, "workers outlive the build that started them"
         time.sleep(0.05)
-    left = {fault.file for fault in building.verify(run) if fault.what.startswith("was left by")}
+    left = {fault.file for fault in build.verify(run) if fault.what.startswith("was left by")}
     assert left == {draft.name for draft in run.glob(".*.part")}
     there = len([*run.glob("*.parquet")])
     done = subprocess.run([*line, "--json"], check=True, capture_output=True, text=True)
@@ -225,12 +226,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos").mkdir()
     for name in "abcd":
         (folder / "photos" / f"{name}.png").write_bytes(png(photograph(name, 64, 80)))
-    building.build(folder / "out", planned(folder / "photos"))
+    build.build(folder / "out", planned(folder / "photos"))
     return folder
 
 
 @pytest.fixture
-def built(whole: Path, tmp_path: Path) -> tuple[building.Plan, Path, dict[str, bytes]]:
+def built(whole: Path, tmp_path: Path) -> tuple[build.Plan, Path, dict[str, bytes]]:
     """A plan, a copy of the shards it gave, and their content."""
     shutil.copytree(whole / "out", tmp_path / "out")
     return planned(whole / "photos"), tmp_path / "out", content(tmp_path / "out")
@@ -261,37 +262,35 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_faulty_shard_is_found_and_built_again(
-    kind: str, built: tuple[building.Plan, Path, dict[str, bytes]]
-) -> None:
+def test_a_faulty_shard_is_found_and_built_again(kind: str, built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
     plan, out, before = built
     spoil, said = FAULTS[kind]
     spoil(out / "blur-00001-of-00002.parquet")
-    (fault,) = building.verify(out)
+    (fault,) = build.verify(out)
     assert fault.file == "blur-00001-of-00002.parquet"
     assert said in fault.what
-    done = building.build(out, plan)
+    done = build.build(out, plan)
     assert (done.written, done.kept) == (1, 5)
     assert content(out) == before
 
 
-def test_the_manifest_is_held_to_its_digest(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+def test_the_manifest_is_held_to_its_digest(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
     plan, out, before = built
     manifest = out / "manifest.json"
     about = orjson.loads(manifest.read_bytes())
     about["shards"]["mask-00000-of-00002.parquet"] = "0" * 32
     manifest.write_bytes(orjson.dumps(about))
-    assert [str(fault) for fault in building.verify(out)] == [
+    assert [str(fault) for fault in build.verify(out)] == [
         "manifest.json: does not match its own digest",
         "mask-00000-of-00002.parquet: does not match the manifest",
     ]
-    assert building.build(out, plan).kept == 6
+    assert build.build(out, plan).kept == 6
     assert content(out) == before
     cut(manifest)
     with pytest.raises(StoreError, match="build into it again"):
-        building.verify(out)
+        build.verify(out)
     (out / "README.md").unlink()
-    assert building.build(out, plan).kept == 6
+    assert build.build(out, plan).kept == 6
     assert content(out) == before
 
 
@@ -307,51 +306,51 @@ def test_the_manifest_is_held_to_its_digest(built: tuple[building.Plan, Path, di
     ],
 )
 def test_a_manifest_of_other_types_is_none(
-    built: tuple[building.Plan, Path, dict[str, bytes]], change: Callable[[dict[str, Any]], object]
+    built: tuple[build.Plan, Path, dict[str, bytes]], change: Callable[[dict[str, Any]], object]
 ) -> None:
     file = built[1] / "manifest.json"
     about = orjson.loads(file.read_bytes())
     change(about)
     file.write_bytes(orjson.dumps(about))
     with pytest.raises(StoreError, match="no data set with a readable"):
-        building.verify(built[1])
+        build.verify(built[1])
 
 
-def test_a_shard_that_only_its_note_takes_for_one(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+def test_a_shard_that_only_its_note_takes_for_one(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
     file = next(built[1].glob("*.parquet"))
     file.write_bytes(b"no shard, whatever the note says")
     note = orjson.loads(file.with_suffix(".json").read_bytes())
-    note |= {"bytes": file.stat().st_size, "sha256": limen.shard.sha256_of(file)}
+    note |= {"bytes": file.stat().st_size, "sha256": limen.datasets.shard.sha256_of(file)}
     file.with_suffix(".json").write_bytes(orjson.dumps(note))
-    (found,) = building.verify(built[1], deep=True)
+    (found,) = build.verify(built[1], deep=True)
     assert found.what.startswith("cannot be unpacked after row 0")
 
 
-def test_foreign_files_are_found_and_left_alone(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+def test_foreign_files_are_found_and_left_alone(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
     plan, out, _ = built
     (out / "blur-00002-of-00003.parquet").write_bytes(b"")
-    (fault,) = building.verify(out)
+    (fault,) = build.verify(out)
     assert (fault.file, fault.mends) == ("blur-00002-of-00003.parquet", False)
-    building.build(out, plan)
-    assert building.verify(out) == (fault,)
+    build.build(out, plan)
+    assert build.verify(out) == (fault,)
 
 
 def test_pixels_are_held_to_their_digests(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = itertools.count()
-    monkeypatch.setattr(limen.shard, "png", lambda pixels: png(pixels ^ np.uint8(next(made) == 80)))
-    building.build(tmp_path / "out", planned(photos))
-    assert building.verify(tmp_path / "out", samples=0) == ()
-    (fault,) = building.verify(tmp_path / "out", deep=True)
+    monkeypatch.setattr(limen.datasets.shard, "png", lambda pixels: png(pixels ^ np.uint8(next(made) == 80)))
+    build.build(tmp_path / "out", planned(photos))
+    assert build.verify(tmp_path / "out", samples=0) == ()
+    (fault,) = build.verify(tmp_path / "out", deep=True)
     assert str(fault) == "blur-00000-of-00002.parquet: row 80 shows other pixels than its digest says"
 
 
-def test_rows_are_held_to_the_note(built: tuple[building.Plan, Path, dict[str, bytes]]) -> None:
+def test_rows_are_held_to_the_note(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
     _, out, _ = built
     file = out / "mask-00001-of-00002.json"
     note = orjson.loads(file.read_bytes())
     for entry, said in (("rows", "rows instead of"), ("digest", "other digests")):
         file.write_bytes(orjson.dumps(note | {entry: 7 if entry == "rows" else "0" * 32}))
-        (fault,) = building.verify(out, samples=1)
+        (fault,) = build.verify(out, samples=1)
         assert said in fault.what
     assert set(note) == set(Note.__struct_fields__)
 
@@ -364,7 +363,7 @@ def test_a_full_disk_leaves_no_half_file(
     format: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(photos, format)
-    building.build(tmp_path / "calm", plan)
+    build.build(tmp_path / "calm", plan)
     plain = Path.open
 
     class Full(io.FileIO):
@@ -379,26 +378,26 @@ def test_a_full_disk_leaves_no_half_file(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", opened)
         with pytest.raises(StoreError, match="No space left on device.*Free some space"):
-            building.build(tmp_path / "out", plan)
+            build.build(tmp_path / "out", plan)
     assert set(content(tmp_path / "out")) == {"manifest.json", "README.md"}
-    building.build(tmp_path / "out", plan)
+    build.build(tmp_path / "out", plan)
     assert content(tmp_path / "out") == content(tmp_path / "calm")
 
 
 def test_another_plan_in_the_folder_is_refused_by_name(
-    built: tuple[building.Plan, Path, dict[str, bytes]], photos: Path, monkeypatch: pytest.MonkeyPatch
+    built: tuple[build.Plan, Path, dict[str, bytes]], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, out, before = built
     with pytest.raises(StoreError, match="stimuli_a_shard was 100 there and is 50 now"):
-        building.build(out, building.plan("vpa-jnd", survey(photos), stimuli=50))
+        build.build(out, build.plan("vpa-jnd", survey(photos), stimuli=50))
     with pytest.raises(StoreError, match="parts.jpeg was not there"):
-        building.build(out, building.plan("vpa-jnd", survey(photos, (*PARTS, "jpeg")), stimuli=SIZE))
+        build.build(out, build.plan("vpa-jnd", survey(photos, (*PARTS, "jpeg")), stimuli=SIZE))
     (photos / "a.png").write_bytes(png(photograph("other", 64, 80)))
     with pytest.raises(StoreError, match="shards.blur-00000-of-00002.parquet was"):
-        building.build(out, planned(photos))
-    monkeypatch.setattr(building, "_versions", lambda format: {"pillow": "1"})
+        build.build(out, planned(photos))
+    monkeypatch.setattr(build, "_versions", lambda format: {"pillow": "1"})
     with pytest.raises(StoreError, match="versions.pillow was .* and is 1 now"):
-        building.build(out, planned(photos))
+        build.build(out, planned(photos))
     assert content(out) == before
 
 
@@ -408,26 +407,26 @@ def test_what_cannot_be_built_is_said_in_one_line(
     plan = planned(photos)
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="no folder"):
-        building.build(tmp_path / "file", plan)
+        build.build(tmp_path / "file", plan)
     with pytest.raises(InputError, match="limen dataset plan vpa-jnd"):
-        building.plan("vpa-jnd", dataset.survey(dataset.chosen("vpa-jnd", ["blur"]), Given({})))
+        build.plan("vpa-jnd", vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), Given({})))
     before = (photos / "d.png").read_bytes()
     (photos / "d.png").write_bytes(png(photograph("other", 64, 80)))
     with pytest.raises(InputError, match="d.png: has other pixels than when it was planned"):
-        building.build(tmp_path / "out", plan)
+        build.build(tmp_path / "out", plan)
     (photos / "d.png").write_bytes(before)  # of two workers either might be first to complain
     (photos / "a.png").unlink()
     with pytest.raises(StoreError, match="a.png: cannot be read"):  # from a worker
-        building.build(tmp_path / "workers", plan, workers=2)
+        build.build(tmp_path / "workers", plan, workers=2)
     assert not [file for file in content(tmp_path / "workers") if file.endswith(".part")]
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "README.md").write_text("mine")
     with pytest.raises(InputError):
-        building.build(tmp_path / "page", plan)
+        build.build(tmp_path / "page", plan)
     assert (tmp_path / "page" / "README.md").read_text() == "mine"
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"\.\[parquet\]"):
-        building.build(tmp_path / "none", plan)
+        build.build(tmp_path / "none", plan)
     assert not (tmp_path / "none").exists()
 
 

@@ -7,16 +7,16 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from limen import scene
-from limen.rendering import keeping, light
-from limen.rendering.camera import Camera, Studio
-from limen.rendering.motion import MOTIONS, moved
-from limen.rendering.planning import CLEAR, clear, structure
-from limen.rendering.shading import Lit
-from limen.rendering.street import parked
-from limen.rendering.surface import Patch, box
-from limen.rendering.upholstery import Trim, cord, cushion, facing, mirrored, oval, swept
-from limen.rendering.world import Caster, geometry, paint
+from limen.scenes import scene
+from limen.scenes.rendering import light, light_cache
+from limen.scenes.rendering.camera import Camera, Studio
+from limen.scenes.rendering.car_seats import Trim, cord, cushion, facing, mirrored, oval, swept
+from limen.scenes.rendering.motion import MOTIONS, moved
+from limen.scenes.rendering.shading import Lit
+from limen.scenes.rendering.street import parked
+from limen.scenes.rendering.surface import Patch, box
+from limen.scenes.rendering.view_sampling import CLEAR, clear, structure
+from limen.scenes.rendering.world import Caster, geometry, paint
 
 BENCH = Camera((-1.2, 0.0, 1.12), 0.0, -9.0, 75.0)
 WHEEL = Camera((-0.22, 0.4, 1.12), -2.0, -14.0, 72.0)
@@ -78,7 +78,7 @@ def test_it_is_no_larger_than_can_be_lit_in_two_minutes(studio: Studio) -> None:
 def test_the_light_that_ships_belongs_to_the_world_that_ships(studio: Studio) -> None:
     key = scene.light_key(scene.find("cabin"), studio.world)
     with resources.as_file(resources.files("limen") / "data" / "scenes" / "cabin.npz") as path:
-        codes = keeping.read(path, len(studio.lit.light), key)
+        codes = light_cache.read(path, len(studio.lit.light), key)
         assert codes is not None, "the cabin has changed: raise its version, solve its light and freeze its views again"
         assert path.stat().st_size < 1_000_000
 
@@ -157,7 +157,7 @@ def test_fifty_views_of_each_factor_ship_half_of_them_mirrored(frozen: dict[str,
 
 def test_no_view_comes_near_a_thing_at_any_level(studio: Studio) -> None:
     for factor in MOTIONS:
-        for view in scene.views("cabin", factor, 50):
+        for view in scene.find("cabin").views(factor, 50):
             path = [moved(view.camera, view.motion, float(level), view.pivot).position for level in range(51)]
             assert clear(studio, np.array(path)), view.name
     assert not clear(studio, np.array([[0.55, 0.42, 0.8]]))  # within CLEAR of the steering wheel

@@ -9,8 +9,8 @@ import pytest
 from conftest import Toy
 from limen import question as questions
 from limen.analysis import analyse
-from limen.choosing import read_position
 from limen.image import Picture
+from limen.parsing.forced_choice import read_position
 from limen.question import Query
 from limen.store import Store
 from limen.study import Spec, Study

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from limen import colour, image
-from limen.container import Colour
+from limen import image
 from limen.errors import InputError
+from limen.image import colour
+from limen.image.container import Colour
 
 Pixels = npt.NDArray[np.uint8]
 SRGB_POINTS = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from limen import container, image
+from limen import image
 from limen.errors import InputError, StoreError
+from limen.image import container
 from limen.report import feature_wing
 from limen.source import collect
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from limen import dataset, distortion, registry, source
+from limen import distortion, registry, source
 from limen.cli import run as command
-from limen.dataset import Count, Given
+from limen.datasets import vpa_jnd
+from limen.datasets.vpa_jnd import Count, Given
 from limen.errors import InputError, UnknownNameError
 from limen.image import png
 from limen.source import Reference, Refusal
@@ -29,8 +30,8 @@ def of_pairs(folder: Path) -> str:
 
 
 def test_the_counts_close() -> None:
-    parts = {part.name: part for part in dataset.VPA_JND}
-    assert dataset.total((part.pool, part.paper) for part in parts.values()) == Count(21_598, 489_065)
+    parts = {part.name: part for part in vpa_jnd.VPA_JND}
+    assert vpa_jnd.total((part.pool, part.paper) for part in parts.values()) == Count(21_598, 489_065)
     published = {
         ("blur", "brightness", "saturation", "contrast", "noise"): (1_008, 252_000),
         ("jpeg",): (504, 50_400),
@@ -41,25 +42,25 @@ def test_the_counts_close() -> None:
     }
     assert sorted(name for names in published for name in names) == sorted(parts)
     for names, counts in published.items():
-        assert dataset.total((parts[name].pool, parts[name].paper) for name in names) == Count(*counts), names
+        assert vpa_jnd.total((parts[name].pool, parts[name].paper) for name in names) == Count(*counts), names
     for part in parts.values():
         assert part.gap or part.public == part.paper
         if part.distortion != "spot":  # a session of edits has as many stimuli as it has edits
             assert part.paper.stimuli == part.paper.references * len(distortion.find(part.distortion).ladder)
         assert source.find(part.source).get
-    assert dataset.total((part.pool, part.public) for part in parts.values()) == Count(19_315, 486_264)
+    assert vpa_jnd.total((part.pool, part.public) for part in parts.values()) == Count(19_315, 486_264)
 
 
 def test_a_part_is_measured_by_name_without_files(photos: Path, tmp_path: Path) -> None:
-    assert dataset.places("vpa-jnd:jpeg", ["konjnd=DIR"]) == (("konjnd-jpeg=DIR",), ("jpeg",))
-    assert dataset.places("vpa-jnd:jpeg", ["konjnd=A", "konjnd-jpeg=B"]) == (("konjnd-jpeg=B",), ("jpeg",))
-    assert dataset.places("vpa-jnd:angle", []) == (("scene",), ("angle",))
-    assert dataset.places("vpa-jnd:blur", ["konjnd=DIR"], ["photos"]) == (("konjnd=DIR",), ("blur",))
+    assert vpa_jnd.places("vpa-jnd:jpeg", ["konjnd=DIR"]) == (("konjnd-jpeg=DIR",), ("jpeg",))
+    assert vpa_jnd.places("vpa-jnd:jpeg", ["konjnd=A", "konjnd-jpeg=B"]) == (("konjnd-jpeg=B",), ("jpeg",))
+    assert vpa_jnd.places("vpa-jnd:angle", []) == (("scene",), ("angle",))
+    assert vpa_jnd.places("vpa-jnd:blur", ["konjnd=DIR"], ["photos"]) == (("konjnd=DIR",), ("blur",))
     for name, sources, photographs in (
         ("blur", [], [str(photos)]),
         ("spot-the-diff", [of_pairs(tmp_path / "pairs")], []),
     ):
-        images, distortions = dataset.places(f"vpa-jnd:{name}", sources, photographs)
+        images, distortions = vpa_jnd.places(f"vpa-jnd:{name}", sources, photographs)
         study = Study.plan(Spec(images=images, distortions=distortions, observers=("simulated",)))
         assert len(study.series) == {"blur": 4, "spot-the-diff": 2}[name]
 
@@ -67,8 +68,8 @@ def test_a_part_is_measured_by_name_without_files(photos: Path, tmp_path: Path) 
 @pytest.mark.parametrize(("name", "flag"), [("jpeg", "konjnd"), ("magicbrush", "magicbrush"), ("band2k", "band2k")])
 def test_a_missing_source_is_explained(name: str, flag: str) -> None:
     with pytest.raises(InputError) as raised:
-        dataset.places(f"vpa-jnd:{name}", [])
-    about, line = source.find(dataset.part(f"vpa-jnd:{name}").source), str(raised.value)
+        vpa_jnd.places(f"vpa-jnd:{name}", [])
+    about, line = source.find(vpa_jnd.part(f"vpa-jnd:{name}").source), str(raised.value)
     for what in (about.summary, about.where, about.licence or "none stated", about.get, f"--source {flag}=PATH"):
         assert what in line
     assert ("--photographs" in line) == (flag == "konjnd")
@@ -76,11 +77,11 @@ def test_a_missing_source_is_explained(name: str, flag: str) -> None:
 
 def test_names_that_do_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'vpa-jnd'"):
-        dataset.find("vpa-jdn")
+        vpa_jnd.find("vpa-jdn")
     with pytest.raises(UnknownNameError, match="Did you mean 'blur'"):
-        dataset.part("vpa-jnd:blurr")
+        vpa_jnd.part("vpa-jnd:blurr")
     with pytest.raises(InputError, match="vpa-jnd:jpeg"):
-        dataset.part("jpeg")
+        vpa_jnd.part("jpeg")
     with pytest.raises(UnknownNameError, match="Did you mean 'konjnd'"):
         Given.parse(["konjdn=x"])
     with pytest.raises(InputError, match="NAME=PATH"):
@@ -106,7 +107,7 @@ def test_names_that_do_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_wrong_options_are_refused_before_anything_is_read(
     wrong: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(dataset, "survey")
+    monkeypatch.delattr(vpa_jnd, "survey")
     line = ["dataset", "build", "vpa-jnd", "--part", "blur", "--photographs", "demo", "--out", str(tmp_path / "out")]
     assert command([*line, *wrong]) == 1
     assert told in capsys.readouterr().err
@@ -122,7 +123,7 @@ def test_scenes_without_embreex(
     assert command([*build, "--part", "blur,angle"]) == 1
     assert ".[scene]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(dataset, "DATA_SETS", {"vpa-jnd": dataset.chosen("vpa-jnd", ["blur", "angle", "distance"])})
+    monkeypatch.setattr(vpa_jnd, "DATA_SETS", {"vpa-jnd": vpa_jnd.chosen("vpa-jnd", ["blur", "angle", "distance"])})
     assert command(["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]) == 1  # nothing else to be made
     assert ".[scene]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -149,7 +150,7 @@ def test_a_bad_place_is_the_reason_of_its_row(
     assert parts["blur"]["on_disk"] is None
     assert (parts["spot-the-diff"]["fault"], parts["spot-the-diff"]["on_disk"]["series"]) == ("", 2)
     with pytest.raises(InputError, match="No file or folder '/nope/x'"):
-        dataset.survey(dataset.chosen("vpa-jnd", ["blur"]), Given.parse(["konjnd=/nope/x"]))
+        vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), Given.parse(["konjnd=/nope/x"]))
 
 
 @pytest.fixture
@@ -184,5 +185,5 @@ def test_the_plan_shows_both_columns_gaps_and_licences(
     assert parts["spot-the-diff"]["on_disk"] == {"series": 2, "stimuli": 2}
     assert parts["magicbrush"]["on_disk"] is None
     assert parts["distance"]["on_disk"] == {"series": 1, "stimuli": 50}
-    assert {one["name"] for one in data["sources"]} == {part.source for part in dataset.VPA_JND} | {"folder"}
+    assert {one["name"] for one in data["sources"]} == {part.source for part in vpa_jnd.VPA_JND} | {"folder"}
     assert next(one["licence"] for one in data["sources"] if one["name"] == "folder") == "the photographs' own"

@@ -17,8 +17,8 @@ from limen.errors import FatalObserverError, InputError
 from limen.image import Image, Picture, load
 from limen.observer import make
 from limen.observers import demo
+from limen.parsing.yes_no import Flag
 from limen.question import Query
-from limen.reading import Flag
 from limen.trial import Answer
 
 PHOTOGRAPHS = sorted((demo.FOLDER / "photographs").glob("*.png"))

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from conftest import Toy
-from limen import distortion, drawing, ident, scene
+from limen import digest as digests
+from limen import distortion
 from limen.analysis import Status, analyse
 from limen.errors import InputError, StoreError
 from limen.image import Picture, digest, png
+from limen.scenes import scene
 from limen.source import Reference, collect
 from limen.stimulus import Series
 from limen.store import Store
-from limen.study import Progress, Spec, Study
+from limen.study import Progress, Spec, Study, drawing
 from limen.testing import photograph
 from test_study import noticing, run
 
@@ -72,7 +74,7 @@ def test_other_pixels_are_not_measured(
 def test_either_picture_of_a_pair_counts() -> None:
     first, second = photograph("a", 64, 80), photograph("b", 64, 80)
     there = [first, second]
-    known = ident.digest([digest(first), digest(second)])
+    known = digests.of([digest(first), digest(second)])
     one = Series(Reference("a pair", known, lambda: tuple(there), kind="pair"), distortion.find("spot"))
     assert [one.open()(level).digest for level in (0, 1)] == [digest(first), digest(second)]
     for changed in ([OTHER, second], [first, OTHER], [second, first]):
@@ -82,8 +84,8 @@ def test_either_picture_of_a_pair_counts() -> None:
 
 
 def test_a_view_is_the_one_that_was_planned() -> None:
-    (view,) = scene.views("room", "angle", 1)
-    (other,) = scene.views("room", "distance", 1)
+    (view,) = scene.find("room").views("angle", 1)
+    (other,) = scene.find("room").views("distance", 1)
     Series(Reference(view.name, view.digest, lambda: view, kind="angle"), distortion.find("angle")).open()
     with pytest.raises(InputError, match="other pixels"):
         Series(Reference(view.name, view.digest, lambda: other, kind="angle"), distortion.find("angle")).open()

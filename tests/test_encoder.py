@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen import cli, distortion, observer, question, seen, source
+from limen import cli, distortion, observer, question, source
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observers import _nuisance
 from limen.observers.encoder import Encoder, cosine_distance
+from limen.parsing.yes_no import Flag
+from limen.preflight import model_input
 from limen.question import Query
-from limen.reading import Flag
 from limen.report import distances
 from limen.report.build import Report
 from limen.stimulus import Series
@@ -282,8 +283,8 @@ def test_a_criterion_is_made_of_its_nuisance(nuisance: str) -> None:
     assert row["enough"] is False
     assert (row["draws"], len(row["distances"])) == (8, 16)
     assert 0 < row["interval"][0] <= row["criterion"] <= row["interval"][1]
-    assert "too few pairs for that share" in seen.judged(row)
-    assert f"95% of 16 identical pairs (2 pictures) under {nuisance}" in seen.judged(row)
+    assert "too few pairs for that share" in model_input.judged(row)
+    assert f"95% of 16 identical pairs (2 pictures) under {nuisance}" in model_input.judged(row)
     least, plain = within(encoder(DEMO, pairs=16, nuisance="rounding"), calibrate)
     assert least["criterion"] < row["criterion"]
     assert "nuisance" not in plain, "as it was when there was no other"
@@ -306,7 +307,7 @@ def test_a_run_goes_on_with_its_own_criterion(tmp_path: Path) -> None:
     def resume(made: Encoder, row: dict[str, Any]) -> dict[str, Any]:
         with Store.create(tmp_path / f"run-{len(list(tmp_path.iterdir()))}", {}) as store:
             store.add_measurements("calibration", {made.name: row})
-            seen.calibrate(made, series, store)
+            model_input.calibrate(made, series, store)
             return dict(made.fingerprint())
 
     old = {
@@ -391,10 +392,10 @@ def test_a_first_jnd_at_the_first_level_is_told_as_at_or_below_it(tmp_path: Path
 
 
 def test_answers_of_others_hold_no_number() -> None:
-    assert seen.number("<yes> pooled distance 1.5e-05, criterion 2e-06; patches 0.1") == seen.Number(
+    assert model_input.number("<yes> pooled distance 1.5e-05, criterion 2e-06; patches 0.1") == model_input.Number(
         "pooled distance", 1.5e-5, 2e-6
     )
-    assert seen.number("B. JND 0, criterion 1") == seen.Number("JND", 0.0, 1.0)
+    assert model_input.number("B. JND 0, criterion 1") == model_input.Number("JND", 0.0, 1.0)
     for text in (
         "<yes> They differ.",
         "",
@@ -402,7 +403,7 @@ def test_answers_of_others_hold_no_number() -> None:
         "<no> distance -, criterion -",
         "<yes> at 1.2.3, criterion 4-5",
     ):
-        assert seen.number(text) is None
+        assert model_input.number(text) is None
 
 
 # --- questions and runs ---
@@ -449,8 +450,8 @@ class Prepared:
         found = source.collect(("demo",), 2)
         series = [Series(one, distortion.find("noise")) for one in found.references]
         with Store.create(self._folder / "kept", {}) as store:
-            seen.calibrate(self._made, series, store)
-            seen.keep_floors(self._made, series, store)
+            model_input.calibrate(self._made, series, store)
+            model_input.keep_floors(self._made, series, store)
             row = store.measurements("calibration")[self.name]
             assert row["criterion"] == self._made.fingerprint()["criterion"]
             assert all(one["first"] == 1 for one in store.measurements("floor").values())
@@ -462,6 +463,6 @@ class Prepared:
 
 def test_the_tower_sees_what_the_whole_model_sees() -> None:
     tower, whole = encoder(DEMO), observer.make(f"local:{DEMO}", {})
-    assert isinstance(whole, seen.Seeing)
+    assert isinstance(whole, model_input.Seeing)
     for one, other in zip(tower.see(PAIR), whole.see(PAIR), strict=True):
         assert one.same(other)

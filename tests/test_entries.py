@@ -12,11 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
-from limen import entries
 from limen.analysis import analyse
 from limen.cli import run as command
 from limen.errors import StoreError
-from limen.store import Store
+from limen.store import Store, entries
 from limen.study import Spec, Study
 
 

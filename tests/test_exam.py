@@ -23,12 +23,12 @@ from PIL import Image
 
 from conftest import Toy
 from endpoint import Endpoint, Request, completion, reply, say, status
-from limen import cli, exam, observer
+from limen import cli, observer
 from limen.errors import FatalObserverError, StoreError
-from limen.exam import Exam, Result, Status
-from limen.examining import pictures, questions, replies
 from limen.image import Picture
 from limen.observer import Reply
+from limen.preflight import exam, images, questions, replies
+from limen.preflight.exam import Exam, Result, Status
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer, Attempt
@@ -221,7 +221,7 @@ class Saying(Sighted):
 
 def colour(one: Pixels) -> str:
     mean = one.reshape(-1, 3).mean(0)
-    return min(pictures.COLOURS, key=lambda name: float(np.abs(np.subtract(pictures.COLOURS[name], mean)).sum()))
+    return min(images.COLOURS, key=lambda name: float(np.abs(np.subtract(images.COLOURS[name], mean)).sum()))
 
 
 def examine(model: Sighted, logprobs: bool = True, **options: Any) -> Exam:
@@ -783,7 +783,7 @@ def test_answers_to_the_exam_are_read_only_where_they_are_plain() -> None:
 
 def test_the_finest_checkerboard_scaled_down_is_grey() -> None:
     for shift in range(3):
-        fine, plain = pictures.grid(320, shift).pixels, pictures.grey(320, shift).pixels
+        fine, plain = images.grid(320, shift).pixels, images.grey(320, shift).pixels
         for filter_ in (Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS):
             small = np.array(Image.fromarray(fine).resize((160, 160), filter_)).astype(int)
             inner = small[4:-4, 4:-4]

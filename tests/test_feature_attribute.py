@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from limen.errors import InputError, MissingExtraError
 from limen.feature import task as tasks
-from limen.feature.attribute import Places, integrated_gradients, object_share, shares, spearman
-from limen.feature.data import Example, Part
-from limen.feature.network import Network
-from limen.feature.perturb import Tensors
-from limen.feature.split import Features, SplitPoint
+from limen.feature.attribution import Places, integrated_gradients, object_share, shares, spearman
+from limen.feature.data.parts import Example, Part
+from limen.feature.model.network import Network
+from limen.feature.model.split import Features, SplitPoint
+from limen.feature.perturbation import Tensors
 from limen.testing import photograph
 
 SIDE = 32

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from limen.errors import InputError, UnknownNameError
 from limen.feature import tolerance
-from limen.feature.calibrate import (
+from limen.feature.calibration import (
     Bound,
     Calibration,
     Grid,
@@ -24,10 +24,10 @@ from limen.feature.calibrate import (
     rank,
     resplit,
 )
-from limen.feature.data import Example, Part
-from limen.feature.network import Network
-from limen.feature.perturb import noise
-from limen.feature.split import SplitPoint
+from limen.feature.data.parts import Example, Part
+from limen.feature.model.network import Network
+from limen.feature.model.split import SplitPoint
+from limen.feature.perturbation import noise
 from limen.testing import photograph
 
 

@@ -14,10 +14,12 @@ from torch.nn import functional
 
 from limen.cli import run as command
 from limen.errors import InputError, LimenError
-from limen.feature import coco, data, scenes, task
-from limen.feature.data import Sizes
-from limen.feature.instances import decoded, encoded
-from limen.feature.network import Network
+from limen.feature import task
+from limen.feature.data import coco, synthetic
+from limen.feature.data import parts as data
+from limen.feature.data.instances import decoded, encoded
+from limen.feature.data.parts import Sizes
+from limen.feature.model.network import Network
 
 LABELS = ("disk", "square", "triangle", "star", "cross", "ring")
 IDS = {name: 1 + 7 * number for number, name in enumerate(LABELS)}  # with gaps
@@ -26,7 +28,7 @@ IDS = {name: 1 + 7 * number for number, name in enumerate(LABELS)}  # with gaps
 def write(folder: Path, count: int = 4, side: int = 48, where: str = "images") -> Path:
     """Write scenes as a data set in COCO's format: pixels, polygons, run lengths, one image without objects."""
     (folder / where).mkdir(parents=True)
-    drawn = scenes.draw(scenes.photographs(), "coco", range(count), side, (1, 3), 6)
+    drawn = synthetic.draw(synthetic.photographs(), "coco", range(count), side, (1, 3), 6)
     content: dict[str, Any] = {
         "info": {"year": 2026},
         "images": [
@@ -63,7 +65,7 @@ def changed(file: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 
 def test_objects_are_those_that_were_written(tmp_path: Path) -> None:
-    drawn = scenes.draw(scenes.photographs(), "coco", range(4), 48, (1, 3), 6)
+    drawn = synthetic.draw(synthetic.photographs(), "coco", range(4), 48, (1, 3), 6)
     for one, scene in zip(coco.read(write(tmp_path), LABELS, masks=True), drawn, strict=True):
         found = one.instances()
         assert (one.image() == scene.image).all()

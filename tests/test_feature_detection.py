@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limen.errors import InputError
-from limen.feature import data, measure, queries, task
-from limen.feature.data import Sizes
-from limen.feature.instances import Instances, f1_loss, precision
-from limen.feature.network import Network
+from limen.feature import stages, task
+from limen.feature.data import parts
+from limen.feature.data.instances import Instances, f1_loss, precision
+from limen.feature.data.parts import Sizes
+from limen.feature.model import query_heads
+from limen.feature.model.network import Network
+from limen.feature.model.split import Outputs, SplitPoint
 from limen.feature.run import MAPS, Plan, Run
-from limen.feature.split import Outputs, SplitPoint
 
 CLASSES = 3
 NAMES = ("disk", "square", "triangle")
@@ -236,7 +238,7 @@ def test_answers_are_read_as_transformers_reads_them() -> None:
 def test_evidence_is_the_best_logit_of_each_class_that_was_found() -> None:
     clean = torch.tensor([[[3.0, -3, -3], [-3, 1.0, -3]], [[-3.0, -1, -2], [-4, -4, -4]]])
     other = torch.tensor([[[1.0, 2, 3], [4, -5, 6]], [[7.0, 8, 9], [1, 10, 2]]])
-    assert queries.evidence(other, clean, one_class=False).tolist() == [4 + 2, 10]
+    assert query_heads.evidence(other, clean, one_class=False).tolist() == [4 + 2, 10]
 
 
 def test_heads_and_labels_that_do_not_fit_are_refused() -> None:
@@ -287,8 +289,8 @@ def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path, network
         assert run.store.manifest["split"]["shapes"] == [[8, 4, 4], [4, 2, 2]]
         assert run.store.manifest["measures"]["drop"].startswith("1 - F1")
         run.fitted(0, fit=True)
-        promises = measure.calibrate(run)
-        rows = measure.evaluate(run, (0.2, 1.0))
+        promises = stages.calibrate(run)
+        rows = stages.evaluate(run, (0.2, 1.0))
     assert {row["map"] for row in promises} == {"flat", "fisher", "learned"}
     assert all(row["scale"] > 0 and row["n"] == 10 for row in promises)
     by = {(row["map"], row["nrmse"]): row for row in rows}
@@ -300,7 +302,7 @@ def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path, network
 
 
 def test_scenes_hold_several_objects_with_boxes(network: Network) -> None:
-    found = data.parts("scenes", DETECT, network, 0, Sizes(1, 1, 6)).test
+    found = parts.parts("scenes", DETECT, network, 0, Sizes(1, 1, 6)).test
     examples = [found.example(index) for index in range(6)]
     assert {example.image.shape for example in examples} == {(96, 96, 3)}
     assert len({len(example.target) for example in examples}) > 1
@@ -324,10 +326,10 @@ def test_scenes_hold_several_objects_with_boxes(network: Network) -> None:
 def test_images_that_are_not_seen_whole_are_refused(prepare: Callable[[list[np.ndarray]], Tensor], wrong: bool) -> None:
     made = Network(nn.Identity(), prepare, "cropper", NAMES)
     if not wrong:
-        data.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
+        parts.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
         return
     with pytest.raises(InputError, match="cropper crops or pads images of 96 x 96 px"):
-        data.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
+        parts.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
 
 
 def _floats(image: np.ndarray) -> Tensor:

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError
 from limen.feature import tolerance
-from limen.feature.data import Example, Part
-from limen.feature.estimator import REACH, Estimator
-from limen.feature.fisher import Shape, information, magnitudes, survey
-from limen.feature.network import Network
-from limen.feature.perturb import noise
-from limen.feature.split import Features, SplitPoint
+from limen.feature.data.parts import Example, Part
+from limen.feature.model.network import Network
+from limen.feature.model.split import Features, SplitPoint
+from limen.feature.perturbation import noise
 from limen.feature.task import find
 from limen.feature.tolerance import Scope
+from limen.feature.tolerances.estimator import REACH, Estimator
+from limen.feature.tolerances.information import Shape, information, magnitudes, survey
 
 TASK = find("classification")
 SIDE = 8
@@ -92,12 +92,12 @@ def scope(kind: str, count: int = 24, gain: float = 1.0, **more: Any) -> Scope:
     model = NETS[kind]()
     with torch.no_grad():
         for name, one in model.named_parameters():
-            drawn = ident.generator("net", kind, name).standard_normal(tuple(one.shape))
+            drawn = digest.generator("net", kind, name).standard_normal(tuple(one.shape))
             one.copy_(torch.from_numpy(drawn) * gain / max(1, one[0].numel()) ** 0.5)
     network = Network(model)
 
     def read(index: int) -> Example:
-        rng = ident.generator("image", index)
+        rng = digest.generator("image", index)
         pixels = rng.integers(0, 256, (SIDE, SIDE, 3)) // 2 + int(rng.integers(0, 128))
         return Example(f"image {index}", pixels.astype("uint8"), 0)
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 import transformers
 
-from limen.feature import nets, scenes
-from limen.feature.split import LEAK, SplitPoint
-from limen.feature.splits import sensible
+from limen.feature.data import synthetic
+from limen.feature.model import bundled
+from limen.feature.model.known_splits import sensible
+from limen.feature.model.split import LEAK, SplitPoint
 
 AUTO = {
     "resnet": transformers.AutoModelForImageClassification,
@@ -16,22 +17,22 @@ AUTO = {
     "segmenter": transformers.AutoModelForUniversalSegmentation,
 }
 MEGABYTES = {"resnet": 1.2, "vit": 2.5, "detector": 4.0, "segmenter": 4.0}
-SHIPPED = nets.shipped()
+SHIPPED = bundled.shipped()
 
 
-def fresh(count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10) -> list[scenes.Scene]:
+def fresh(count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10) -> list[synthetic.Scene]:
     """Scenes that neither training nor the card has drawn, over photographs that no net was trained on."""
-    return scenes.draw(scenes.photographs(), "tests of the nets", range(count), side, objects, classes)
+    return synthetic.draw(synthetic.photographs(), "tests of the nets", range(count), side, objects, classes)
 
 
-def pixels(name: str, drawn: list[scenes.Scene]) -> "torch.Tensor":
+def pixels(name: str, drawn: list[synthetic.Scene]) -> "torch.Tensor":
     """What the folder's own image processor makes of the scenes."""
     processor = transformers.AutoImageProcessor.from_pretrained(SHIPPED[name])
     return processor(images=[scene.image for scene in drawn], return_tensors="pt")["pixel_values"]
 
 
 def test_all_four_nets_are_there() -> None:
-    assert set(SHIPPED) == set(nets.NETS)
+    assert set(SHIPPED) == set(bundled.NETS)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -40,7 +41,7 @@ def test_a_net_loads_whole_in_float32_with_nothing_over(name: str) -> None:
     assert not any(report.values())  # no key missing, none unexpected: no head of the training is left
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     count = 6 if name in ("detector", "segmenter") else 10
-    assert [net.config.id2label[n] for n in range(count)] == list(scenes.CLASSES[:count])
+    assert [net.config.id2label[n] for n in range(count)] == list(synthetic.CLASSES[:count])
     size = sum(file.stat().st_size for file in SHIPPED[name].iterdir()) / 1e6
     assert size <= MEGABYTES[name]
 

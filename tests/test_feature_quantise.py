@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.feature import task as tasks
-from limen.feature.coding import _HEADER, _MAGIC, HEADER, Quantiser
-from limen.feature.data import Example, Part
-from limen.feature.network import Network
-from limen.feature.perturb import Tensors
-from limen.feature.quantise import Row, at_equal, compare, fit
-from limen.feature.split import Features, SplitPoint
-from limen.feature.steps import KINDS, Steps, tokens
+from limen.feature.data.parts import Example, Part
+from limen.feature.model.network import Network
+from limen.feature.model.split import Features, SplitPoint
+from limen.feature.perturbation import Tensors
+from limen.feature.quantisation.codec import _HEADER, _MAGIC, HEADER, Quantiser
+from limen.feature.quantisation.fit import Row, at_equal, compare, fit
+from limen.feature.quantisation.step_sizes import KINDS, Steps, tokens
 from limen.testing import photograph
 
 CODERS = ("range", "lzma", "zlib")
@@ -160,7 +160,7 @@ def test_the_code_length_is_the_entropy_of_what_is_coded() -> None:
     """Laplace features of known scales with a fine step D: bits are the mean of log2(2 e b / D)."""
     scales = torch.tensor([0.5, 1.0, 2.0, 4.0])
     names = [f"sample {i}" for i in range(300)]
-    drawn = torch.from_numpy(ident.generator("laplace").laplace(size=(600, 64, 4)).astype(np.float32)) * scales
+    drawn = torch.from_numpy(digest.generator("laplace").laplace(size=(600, 64, 4)).astype(np.float32)) * scales
 
     class Stored(nn.Module):
         def __init__(self) -> None:
@@ -238,7 +238,7 @@ def test_saved_and_loaded_it_is_the_same_in_another_process(fitted: Any, fresh: 
         assert again.steps == quantiser.steps
     (tmp_path / "data").write_bytes(data)
     code = (
-        "import hashlib, sys; from pathlib import Path; from limen.feature.coding import Quantiser\n"
+        "import hashlib, sys; from pathlib import Path; from limen.feature.quantisation.codec import Quantiser\n"
         "q = Quantiser.load(Path(sys.argv[1])); f = q.decode(Path(sys.argv[2]).read_bytes())\n"
         "print(q.encode(f[:3]).hex()); print(*[hashlib.sha256(t.numpy().tobytes()).hexdigest() for t in f.tensors])"
     )

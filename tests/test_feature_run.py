@@ -20,14 +20,15 @@ from torch import nn
 
 from limen.cli import run as command
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
-from limen.feature import data, measure, task, tolerance
-from limen.feature.data import Sizes
-from limen.feature.network import Network, load
-from limen.feature.perturb import energy, noise, nrmse, scaled
+from limen.feature import stages, task, tolerance
+from limen.feature.data import parts
+from limen.feature.data.parts import Sizes
+from limen.feature.model.network import Network, load
+from limen.feature.model.split import Features, SplitPoint
+from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.run import MAPS, Plan, Run
-from limen.feature.split import Features, SplitPoint
-from limen.rows import public
 from limen.store import Store
+from limen.store.rows import public
 
 CLASSIFY = task.find("classification")
 SIZES = Sizes(fit=24, calibrate=20, test=24)
@@ -56,10 +57,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Run.begin(out, plan(), "cpu", network()) as run:
         for seed in range(2):
             run.fitted(seed, fit=True)
-        measure.calibrate(run)
-        measure.evaluate(run, (0.5, 1.0))
-        measure.quantise(run, (0.3, 3.0))
-        measure.attribute(run, 12)
+        stages.calibrate(run)
+        stages.evaluate(run, (0.5, 1.0))
+        stages.quantise(run, (0.3, 3.0))
+        stages.attribute(run, 12)
     return out
 
 
@@ -94,15 +95,15 @@ def test_keeping_clean_features_for_the_next_map_changes_nothing(
     seen: list[int] = []
     encode = SplitPoint.encode
     monkeypatch.setattr(SplitPoint, "encode", lambda split, images: seen.append(len(images)) or encode(split, images))
-    monkeypatch.setattr(measure, "BATCH", 10)
+    monkeypatch.setattr(stages, "BATCH", 10)
 
     def again(name: str, room: int) -> list[dict[str, object]]:
-        monkeypatch.setattr(measure, "CLEAN", room)
+        monkeypatch.setattr(stages, "CLEAN", room)
         with Run.begin(tmp_path / name, plan(), "cpu", network()) as run:
             for seed in range(2):
                 run.fitted(seed, fit=True)
             seen.clear()
-            found = measure.evaluate(run, (0.5, 1.0))
+            found = stages.evaluate(run, (0.5, 1.0))
         return found
 
     kept = again("kept", 2**20)
@@ -161,8 +162,8 @@ def test_attribution_divides_a_flat_map_by_area(measured: Path) -> None:
 def test_a_second_run_measures_nothing_again(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = rows(measured, "evaluate")
     with Run.begin(measured, plan(), "cpu", network()) as run:
-        monkeypatch.setattr(measure, "_measured", pytest.fail)
-        found = measure.evaluate(run, (0.5, 1.0))
+        monkeypatch.setattr(stages, "_measured", pytest.fail)
+        found = stages.evaluate(run, (0.5, 1.0))
     assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, before))
 
 
@@ -170,20 +171,20 @@ def test_more_seeds_may_be_added_and_old_rows_stay(measured: Path, tmp_path: Pat
     short = plan(seeds=1, maps={"flat": SOME["flat"]})
     with Run.begin(tmp_path / "run", short, "cpu", network()) as run:
         run.fitted(0, fit=True)
-        first = measure.evaluate(run, (1.0,))
+        first = stages.evaluate(run, (1.0,))
     with Run.begin(tmp_path / "run", plan(seeds=2, maps={"flat": SOME["flat"]}), "cpu", network()) as run:
         run.fitted(1, fit=True)
-        both = measure.evaluate(run, (1.0,))
+        both = stages.evaluate(run, (1.0,))
     assert [row for row in both if row["seed"] == 0] == first
     assert {row["seed"] for row in both} == {0, 1}
 
 
 def test_results_do_not_depend_on_the_batch(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "BATCH", 7)
+    monkeypatch.setattr(stages, "BATCH", 7)
     with Run.begin(tmp_path / "run", plan(), "cpu", network()) as run:
         for seed in range(2):
             run.fitted(seed, fit=True)
-        found = {(row["map"], row["nrmse"], row["seed"]): row for row in measure.evaluate(run, (0.5,))}
+        found = {(row["map"], row["nrmse"], row["seed"]): row for row in stages.evaluate(run, (0.5,))}
     for row in rows(measured, "evaluate"):
         other = found.get((row["map"], row["nrmse"], row["seed"]))
         if other and row["map"] != "clean":
@@ -246,16 +247,16 @@ def test_folders_of_images_are_read_by_the_networks_own_names(tmp_path: Path) ->
         for number in range(3):
             Pillow.fromarray(np.full((64, 64, 3), 40 * number, np.uint8)).save(tmp_path / label / f"{number}.png")
     net = Network(network().model, name="pets", labels=("dog", "bird", "cat"))
-    found = data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    found = parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
     seen = [example for part in (found.fit, found.calibrate, found.test) for example in map(part.example, range(2))]
     assert len({example.name for example in seen}) == 6
     assert all(example.target == {"cat": 2, "dog": 0}[example.name.split("/")[0]] for example in seen)
-    again = data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    again = parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
     assert [again.fit.example(i).name for i in range(2)] == [found.fit.example(i).name for i in range(2)]
     with pytest.raises(InputError, match="holds 6 images in 2 class folders; 9 are needed"):
-        data.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(3, 3, 3))
+        parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(3, 3, 3))
     with pytest.raises(InputError, match="'cat' is none of their names"):
-        data.parts(str(tmp_path), CLASSIFY, Network(net.model, labels=("a", "b", "c")), 0, Sizes(2, 2, 2))
+        parts.parts(str(tmp_path), CLASSIFY, Network(net.model, labels=("a", "b", "c")), 0, Sizes(2, 2, 2))
 
 
 def test_labels_out_of_range_are_refused() -> None:
@@ -298,7 +299,7 @@ def test_strength_is_joint_over_tensors_and_energy_counts_the_strongest() -> Non
 def test_disarranged_maps_stand_on_one_that_was_fitted() -> None:
     net = network()
     split = SplitPoint(net.model, "1", CLASSIFY.outputs)
-    images = data.parts("scenes", CLASSIFY, net, 0, SIZES).fit
+    images = parts.parts("scenes", CLASSIFY, net, 0, SIZES).fit
     shuffled = tolerance.make("shuffled", {"of": "learned"})
     with pytest.raises(InputError, match="No map 'learned' was fitted before"):
         shuffled.fit(tolerance.Scope(split, CLASSIFY, images))
@@ -377,18 +378,18 @@ def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
     out = tmp_path / "run"
     with Run.begin(out, plan(seeds=1, maps=maps), "cpu", network()) as run:
         run.fitted(0, fit=True)
-        assert {row["map"] for row in measure.calibrate(run)} == {"fisher", "fisher-2", "mine"}
-        kinds = {str(row["steps"]) for row in measure.quantise(run, (0.3, 3.0))}
+        assert {row["map"] for row in stages.calibrate(run)} == {"fisher", "fisher-2", "mine"}
+        kinds = {str(row["steps"]) for row in stages.quantise(run, (0.3, 3.0))}
         assert {f"{kind}:{label}" for kind in ("tolerance", "permuted", "static") for label in list(maps)[1:]} < kinds
         assert not any("gaussian" in kind for kind in kinds)
-        assert {row["map"] for row in measure.attribute(run, 4)} == set(maps)
+        assert {row["map"] for row in stages.attribute(run, 4)} == set(maps)
         assert {row["label"] for row in rows(out, "picture")} == {"image", "fisher", "fisher-2", "mine"}
-        powers = {label: measure.quantiser(run, f"static:{label}", 0.5, 0).key for label in maps}
+        powers = {label: stages.quantiser(run, f"static:{label}", 0.5, 0).key for label in maps}
         assert len(set(powers.values())) == len(maps)  # unlike settings are unlike quantisers
         with pytest.raises(UnknownNameError, match="No map in run named 'mien'. Did you mean 'mine'"):
-            measure.calibrate(run, maps=["mien"])
-        assert {row["map"] for row in measure.calibrate(run, maps=["gaussian"])} == {"gaussian"}
-        measure.evaluate(run, (0.5,))
+            stages.calibrate(run, maps=["mien"])
+        assert {row["map"] for row in stages.calibrate(run, maps=["gaussian"])} == {"gaussian"}
+        stages.evaluate(run, (0.5,))
     assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0, capfd.readouterr().err
     page = (tmp_path / "page.html").read_text()
     assert all(f"static:{label}" in page for label in ("fisher-2", "mine"))
@@ -397,10 +398,10 @@ def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
 def test_budgets_of_earlier_calls_count_at_equal_rate(tmp_path: Path) -> None:
     with Run.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
         run.fitted(0, fit=True)
-        measure.quantise(run, (0.1, 0.3, 1.0, 3.0))
-        first = measure.equal_rates(run)
-        measure.quantise(run, (0.3,))
-        assert measure.equal_rates(run) == first
+        stages.quantise(run, (0.1, 0.3, 1.0, 3.0))
+        first = stages.equal_rates(run)
+        stages.quantise(run, (0.3,))
+        assert stages.equal_rates(run) == first
     assert any(row["bits"] is not None for row in first)
 
 
@@ -473,7 +474,7 @@ def test_a_row_without_an_entry_is_named(measured: Path, tmp_path: Path, capfd: 
     told = capfd.readouterr().err
     assert re.fullmatch(r"limen: \S+trials\.db: the row 'absmax 0\.5 0' of 'evaluate': .*missing.*`seed`.*\n", told)
     with Run.open(other, "cpu", network()) as run, pytest.raises(StoreError, match=r"the row 'absmax 0\.5 0'"):
-        measure.evaluate(run, (0.5,))
+        stages.evaluate(run, (0.5,))
 
 
 def photographs(folder: Path) -> Path:
@@ -493,9 +494,9 @@ def test_a_run_keeps_no_path_and_finds_its_data_again(tmp_path: Path, monkeypatc
     given = plan(seeds=1, data=str(data), sizes=Sizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
     with Run.begin(out, given, "cpu", network()) as run:
         run.fitted(0, fit=True)
-        assert measure.evaluate(run, (1.0,))
-        measure.quantise(run, (0.5,))
-        measure.quantiser(run, "uniform", 0.5, 0).save(out / "exported")
+        assert stages.evaluate(run, (1.0,))
+        stages.quantise(run, (0.5,))
+        stages.quantiser(run, "uniform", 0.5, 0).save(out / "exported")
     assert command(["report", str(out), "--out", str(out / "page.html"), "--tables", str(out / "tables")]) == 0
     written = [file for file in out.rglob("*") if file.is_file()]
     assert len(written) > 8
@@ -507,7 +508,7 @@ def test_a_run_keeps_no_path_and_finds_its_data_again(tmp_path: Path, monkeypatc
     data.rename(tmp_path / "elsewhere" / "val")
     monkeypatch.chdir(tmp_path / "elsewhere")
     with Run.open(out, "cpu", network()) as run:  # it lies in the current directory now
-        assert len(measure.evaluate(run, (1.0,))) == 2
+        assert len(stages.evaluate(run, (1.0,))) == 2
     Pillow.new("RGB", (64, 64)).save(tmp_path / "elsewhere" / "val" / "3" / "3.png")
     with pytest.raises(StoreError, match="another study: data was"):
         Run.open(out, "cpu", network())
@@ -528,7 +529,7 @@ def test_a_run_of_an_older_limen_with_its_paths_goes_on_and_does_not_show_them(t
     (out / "manifest.json").write_text(json.dumps(manifest))
     assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
     with Run.open(out, "cpu", network()) as run:
-        assert measure.evaluate(run, (1.0,))
+        assert stages.evaluate(run, (1.0,))
     assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert "val" in page
@@ -628,11 +629,11 @@ def test_every_entry_works_in_a_running_loop_and_leaves_the_process_as_it_was(tm
                        maps={"mine": ("learned", {"steps": 2, "draws": 1}), "fisher": ("fisher", {"draws": 1})})
                        ) as run:  # fmt: skip
             run.fitted(0, fit=True)
-            measure.calibrate(run)
-            measure.evaluate(run, (1.0,))
-            measure.quantise(run, (1.0,))
-            measure.attribute(run, 2)
-            measure.quantiser(run, "static:mine", 0.5, 0).save(tmp_path / "exported")
+            stages.calibrate(run)
+            stages.evaluate(run, (1.0,))
+            stages.quantise(run, (1.0,))
+            stages.attribute(run, 2)
+            stages.quantiser(run, "static:mine", 0.5, 0).save(tmp_path / "exported")
 
     def state() -> list[object]:
         import transformers
@@ -661,7 +662,7 @@ def test_a_map_is_learnt_where_gradients_are_switched_off(tmp_path: Path) -> Non
 @pytest.mark.parametrize("numbers", [(0.5, float("nan")), (float("inf"),), (0.0,), (), (0.1, 0.1000000001)])
 def test_strengths_and_budgets_are_numbers_that_rows_can_tell_apart(two: Path, numbers: tuple[float, ...]) -> None:
     with Run.open(two, "cpu", network()) as run:
-        for stage in (measure.evaluate, measure.quantise):
+        for stage in (stages.evaluate, stages.quantise):
             with pytest.raises(InputError, match="NRMSE above 0|the same to six digits"):
                 stage(run, numbers)
 
@@ -671,7 +672,7 @@ def test_figures_do_not_depend_on_the_default_number_format(tmp_path: Path) -> N
         maps = {"gaussian": ("gaussian", {}), "mine": ("learned", {"steps": 2, "draws": 1})}
         with Run.begin(tmp_path / name, plan(seeds=1, maps=maps), "cpu", net) as run:
             run.fitted(0, fit=True)
-            return measure.evaluate(run, (0.5,))
+            return stages.evaluate(run, (0.5,))
 
     usual = figures("usual", network())
     other = network()

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError
-from limen.feature import scenes, shapes
-from limen.feature.scenes import CLASSES, Scene, draw
+from limen.feature.data import shapes, synthetic
+from limen.feature.data.synthetic import CLASSES, Scene, draw
 
-PHOTOGRAPHS = scenes.photographs()
+PHOTOGRAPHS = synthetic.photographs()
 
 
 def lens(r: float, distance: float) -> float:
@@ -90,21 +90,21 @@ def test_numbers_of_objects_and_classes_are_all_there(crowd: list[Scene]) -> Non
 
 def test_no_object_is_mostly_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     covers: list[tuple[float, int]] = []
-    cover = scenes._Form.cover
+    cover = synthetic._Form.cover
 
-    def watched(self: scenes._Form, window: tuple[slice, slice]) -> shapes.Field:
+    def watched(self: synthetic._Form, window: tuple[slice, slice]) -> shapes.Field:
         alpha = cover(self, window)
         covers.append((self.centre[0], int((alpha >= 0.5).sum())))
         return alpha
 
-    monkeypatch.setattr(scenes._Form, "cover", watched)
+    monkeypatch.setattr(synthetic._Form, "cover", watched)
     shares = []
     for index in range(60):
         covers.clear()
         (scene,) = draw(PHOTOGRAPHS, "hidden", [index], 96, (4, 5))
         whole = list(dict(covers).values())  # of an object that was made smaller, the last
         shares += [mask.sum() / size for mask, size in zip(scene.masks, whole, strict=True)]
-    assert min(shares) >= scenes.VISIBLE
+    assert min(shares) >= synthetic.VISIBLE
     assert min(shares) < 0.95  # some are hidden in part
     assert max(shares) == 1
 
@@ -122,7 +122,7 @@ def test_a_shape_has_its_area_and_lies_in_the_unit_circle(name: str) -> None:
 
 
 def test_a_cloud_has_its_slope() -> None:
-    power = np.mean([np.abs(np.fft.fft2(shapes.cloud(ident.generator(n), 64, 1.5))) ** 2 for n in range(40)], axis=0)
+    power = np.mean([np.abs(np.fft.fft2(shapes.cloud(digest.generator(n), 64, 1.5))) ** 2 for n in range(40)], axis=0)
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(64), np.fft.fftfreq(64)))
     middle = (f > 0.04) & (f < 0.4)
     assert np.polyfit(np.log(f[middle]), np.log(power[middle]), 1)[0] == pytest.approx(-3.0, abs=0.15)

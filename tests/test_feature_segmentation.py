@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limen.errors import InputError
-from limen.feature import measure, task
-from limen.feature.data import Sizes
-from limen.feature.instances import Instances, decoded, encoded, f1_loss, precision
-from limen.feature.network import Network
+from limen.feature import stages as measure
+from limen.feature import task
+from limen.feature.data.instances import Instances, decoded, encoded, f1_loss, precision
+from limen.feature.data.parts import Sizes
+from limen.feature.model.network import Network
+from limen.feature.model.split import SplitPoint
 from limen.feature.run import MAPS, Plan, Run
-from limen.feature.split import SplitPoint
 
 NAMES = ("disk", "square", "triangle")
 SEGMENT = task.find("segmentation").of(Network(nn.Identity(), labels=NAMES))

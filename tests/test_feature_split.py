@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError
-from limen.feature import splits
-from limen.feature.split import LEAK, STILL, Features, SplitPoint, outputs_of
+from limen.feature.model import known_splits
+from limen.feature.model.split import LEAK, STILL, Features, SplitPoint, outputs_of
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 RESNET = {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1], "layer_type": "basic"}
@@ -155,19 +155,19 @@ def net(name: str) -> nn.Module:
 def drawn(model: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, weights in model.named_parameters():
-            noise = torch.from_numpy(ident.generator("weights", name).standard_normal(weights.shape)).to(weights)
+            noise = torch.from_numpy(digest.generator("weights", name).standard_normal(weights.shape)).to(weights)
             wide = weights.ndim > 1
             weights.copy_(noise / weights[0].numel() ** 0.5 if wide else 0.1 * noise + (not name.endswith("bias")))
     return model.eval()
 
 
 def pictures(count: int = 3, side: int = 64) -> Tensor:
-    noise = ident.generator("pictures").standard_normal((8, 3, side, side))
+    noise = digest.generator("pictures").standard_normal((8, 3, side, side))
     return torch.from_numpy(noise[:count]).float()
 
 
-def listed(name: str) -> list[splits.Split]:
-    return splits.sensible(net(name))
+def listed(name: str) -> list[known_splits.Split]:
+    return known_splits.sensible(net(name))
 
 
 CASES = [(name, number) for name in FAMILIES for number in range({"sam": 1}.get(name, 2))]
@@ -212,7 +212,7 @@ def test_names_of_older_releases_are_offered_where_the_model_has_them() -> None:
             self.config = type("Config", (), {"model_type": "vit"})
             self.vit = nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.ModuleList([nn.Identity()] * 1)})})
 
-    assert [place.path for place in splits.sensible(Old())] == ["vit.encoder.layer.0"]
+    assert [place.path for place in known_splits.sensible(Old())] == ["vit.encoder.layer.0"]
 
 
 def test_names_of_feature_coding_for_machines_stand_where_the_layer_is_the_same() -> None:
@@ -227,7 +227,7 @@ def test_names_of_feature_coding_for_machines_stand_where_the_layer_is_the_same(
 
 
 def test_nothing_is_known_of_other_models() -> None:
-    assert splits.sensible(nn.Linear(3, 3)) == []
+    assert known_splits.sensible(nn.Linear(3, 3)) == []
 
 
 # Leaks.
@@ -338,7 +338,7 @@ def test_gradients_are_those_of_the_whole_network(name: str, number: int) -> Non
         return sum((value * weights(output, value)).sum() for output, value in outputs.items())
 
     def weights(output: str, value: Tensor) -> Tensor:
-        return torch.from_numpy(ident.generator("weights of", output).standard_normal(value.shape)).to(value)
+        return torch.from_numpy(digest.generator("weights of", output).standard_normal(value.shape)).to(value)
 
     features = split.encode(images)
     leaves = tuple(tensor.requires_grad_() for tensor in features.tensors)
@@ -676,7 +676,7 @@ def test_the_model_is_left_frozen_and_without_hooks() -> None:
         split.head(features[:2])
     check(model)
     with pytest.raises(RuntimeError, match="stumbled"):
-        splits.found(model, pictures(2))
+        known_splits.found(model, pictures(2))
     check(model)
 
 
@@ -700,7 +700,7 @@ class Branches(nn.Module):
 
 
 def test_the_search_finds_what_everything_passes_through() -> None:
-    found = splits.found(drawn(Branches()), pictures(side=16))
+    found = known_splits.found(drawn(Branches()), pictures(side=16))
     assert [(place.path, place.kind) for place in found] == [
         ("stem.0", "maps"),
         ("stem", "maps"),
@@ -714,7 +714,7 @@ def test_the_search_finds_what_everything_passes_through() -> None:
 def test_the_search_finds_what_the_list_has(name: str) -> None:
     """Nothing is lost but modules that other ones hide: their tensors are among those found."""
     model, images = net(name), pictures()
-    there = [SplitPoint(model, place.path) for place in splits.found(model, images)]
+    there = [SplitPoint(model, place.path) for place in known_splits.found(model, images)]
     for split in there:
         split.verify(images)
     carried = [split.encode(images).tensors for split in there]
@@ -733,6 +733,6 @@ def test_the_search_finds_what_the_list_has(name: str) -> None:
 
 def test_a_search_without_a_find_says_why() -> None:
     with pytest.raises(InputError, match=r"No block of Skip carries all.* 50\.0% of what the image changes"):
-        splits.found(Skip(0.5), pictures())
+        known_splits.found(Skip(0.5), pictures())
     with pytest.raises(InputError, match=r"No block of Skip carries all.* hardly depend on the image"):
-        splits.found(Skip(0.0), torch.zeros(2, 3, 8, 8))
+        known_splits.found(Skip(0.0), torch.zeros(2, 3, 8, 8))

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.feature.steps import Levels, harmonic, tokens, untokens
-from limen.feature.tables import frequencies, short
+from limen.feature.quantisation.frequency_tables import frequencies, short
+from limen.feature.quantisation.step_sizes import Levels, harmonic, tokens, untokens
 
 
 def test_the_harmonic_step_is_the_cheapest_at_equal_rate() -> None:

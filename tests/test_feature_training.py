@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from limen.errors import InputError, StoreError
-from limen.feature import tolerance, training
-from limen.feature.perturb import energy, noise
-from limen.feature.split import Outputs
+from limen.feature import tolerance
+from limen.feature.model.split import Outputs
+from limen.feature.perturbation import energy, noise
 from limen.feature.tasks.classification import Classification
 from limen.feature.tolerance import Scope
+from limen.feature.tolerances import training
 from test_feature_maps import encoded, scope
 
 QUICK = {"steps": 12, "batch": 8, "draws": 2}

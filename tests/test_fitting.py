@@ -11,13 +11,13 @@ import pytest
 
 from conftest import Toy
 from limen.analysis import Analysis, Outcome, Response, Status, analyse
+from limen.analysis.fitting import FitRow, comparisons, fit, powers
 from limen.errors import UnknownNameError
-from limen.fitting import FitRow, comparisons, fit, powers
 from limen.image import png
 from limen.observer import Reply
+from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe
 from limen.question import Query
-from limen.reading import Flag, Verdict
 from limen.report import fits as tables
 from limen.statistics.population import Population
 from limen.statistics.posterior import Fit, Side

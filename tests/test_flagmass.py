@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from limen.flagmass import bare, flag_mass, flag_position, offers_letters
+from limen.parsing.token_probability import bare, flag_mass, flag_position, offers_letters
 from limen.question import every
 
 

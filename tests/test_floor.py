@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen import ident, registry
+from limen import digest, registry
 from limen.errors import (
     FatalObserverError,
     InputError,
@@ -85,25 +85,25 @@ PLAIN = st.recursive(
 
 
 def test_canonical_json_is_one_form() -> None:
-    assert ident.canonical({"b": 1, "a": [1.5, None, "é"]}) == '{"a":[1.5,null,"é"],"b":1}'.encode()
+    assert digest.canonical({"b": 1, "a": [1.5, None, "é"]}) == '{"a":[1.5,null,"é"],"b":1}'.encode()
 
 
 @given(st.dictionaries(st.text(max_size=6), PLAIN, max_size=6))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
     turned = dict(reversed(list(value.items())))
-    assert ident.digest(value) == ident.digest(turned)
-    assert json.loads(ident.canonical(value)) == value
+    assert digest.of(value) == digest.of(turned)
+    assert json.loads(digest.canonical(value)) == value
 
 
 def test_digests_are_sha_256_cut_to_128_bits() -> None:
-    assert ident.digest(b"limen") == hashlib.sha256(b"limen").hexdigest()[:32]
-    assert ident.digest(["a", 1]) == hashlib.sha256(b'["a",1]').hexdigest()[:32]
-    assert ident.digest(["a", 1]) == "135f17a475a61afdeeaf3759ad2e45ad"
+    assert digest.of(b"limen") == hashlib.sha256(b"limen").hexdigest()[:32]
+    assert digest.of(["a", 1]) == hashlib.sha256(b'["a",1]').hexdigest()[:32]
+    assert digest.of(["a", 1]) == "135f17a475a61afdeeaf3759ad2e45ad"
 
 
 def test_seeds_are_golden() -> None:
-    assert ident.seed("distortion", "noise", "key") == 0xFEE0EC6CD927150B9F0DAEFE5E77DE02
-    assert ident.generator("a", 1).integers(0, 2**63, 3).tolist() == [
+    assert digest.seed("distortion", "noise", "key") == 0xFEE0EC6CD927150B9F0DAEFE5E77DE02
+    assert digest.generator("a", 1).integers(0, 2**63, 3).tolist() == [
         7794169624585822999,
         1720384239099590696,
         5811298945334608283,
@@ -111,36 +111,36 @@ def test_seeds_are_golden() -> None:
 
 
 def test_a_generator_is_philox_keyed_by_names_alone() -> None:
-    ours = ident.generator("distortion", "noise", "key")
+    ours = digest.generator("distortion", "noise", "key")
     peer = np.random.Philox(key=int(hashlib.sha256(b'["distortion","noise","key"]').hexdigest()[:32], 16))
     assert ours.bit_generator.random_raw(8).tolist() == peer.random_raw(8).tolist()
 
 
 @given(st.lists(st.text(max_size=6) | st.integers(0, 10**6), min_size=1, max_size=4))
 def test_seeds_do_not_depend_on_what_was_drawn_before(names: list[str | int]) -> None:
-    first = ident.generator(*names).bit_generator.random_raw(4).tolist()
-    ident.generator("something", "else").random(100)
+    first = digest.generator(*names).bit_generator.random_raw(4).tolist()
+    digest.generator("something", "else").random(100)
     np.random.default_rng().random(3)
-    assert ident.generator(*names).bit_generator.random_raw(4).tolist() == first
+    assert digest.generator(*names).bit_generator.random_raw(4).tolist() == first
 
 
 def test_names_are_not_run_together() -> None:
     seeds = {
-        ident.seed("ab", "c"),
-        ident.seed("a", "bc"),
-        ident.seed("abc"),
-        ident.seed("c", "ab"),
-        ident.seed("a", 1),
-        ident.seed("a", "1"),
-        ident.seed("a1"),
+        digest.seed("ab", "c"),
+        digest.seed("a", "bc"),
+        digest.seed("abc"),
+        digest.seed("c", "ab"),
+        digest.seed("a", 1),
+        digest.seed("a", "1"),
+        digest.seed("a1"),
     }
     assert len(seeds) == 7
 
 
 def test_seeds_are_the_same_in_another_process() -> None:
-    code = "from limen import ident; print(ident.seed('x', 3), ident.digest({'b': 1, 'a': 2}))"
+    code = "from limen import digest; print(digest.seed('x', 3), digest.of({'b': 1, 'a': 2}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == [str(ident.seed("x", 3)), ident.digest({"a": 2, "b": 1})]
+    assert done.stdout.split() == [str(digest.seed("x", 3)), digest.of({"a": 2, "b": 1})]
 
 
 # --- ladders ------------------------------------------------------------------------------------------------

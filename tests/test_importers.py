@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from conftest import Toy
-from limen import distortion, ident, registry
+from limen import digest as digests
+from limen import distortion, registry
 from limen.analysis import Status, analyse
 from limen.errors import InputError, MissingExtraError
 from limen.image import Image, decode, digest, png
@@ -272,7 +273,7 @@ def test_magicbrush_gives_pairs_in_order(tmp_path: Path) -> None:
         image = photograph(reference.name.split("/")[1], 48, 64)
         assert np.array_equal(first, image)
         assert np.array_equal(second, changed(image))
-        assert reference.digest == ident.digest([digest(first), digest(second)])
+        assert reference.digest == digests.of([digest(first), digest(second)])
         assert (reference.kind, reference.strength, reference.source) == ("pair", None, "magicbrush")
     one = collect([f"magicbrush={tmp_path / 'data' / 'dev-00000-of-00001.parquet'}"])
     assert names(one) == ["dev/7-2"]
@@ -323,7 +324,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_a_row_is_read_again_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 200 rows in 20 groups, loading one reads one group of two columns, and keeps none of it."""
     file = tmp_path / "train-0.parquet"
-    noise = [ident.generator("test", number).integers(0, 255, (48, 64, 3), np.uint8) for number in range(200)]
+    noise = [digests.generator("test", number).integers(0, 255, (48, 64, 3), np.uint8) for number in range(200)]
     rows = magicbrush_rows([(str(number), 1) for number in range(200)])
     for row, image in zip(rows, noise, strict=True):
         row["source_img"], row["mask_img"] = cell(image), cell(image)
@@ -388,7 +389,7 @@ def test_the_column_is_named_behind_the_path(tmp_path: Path) -> None:
 def test_cells_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cells, "LARGEST_PICTURE", 40_000)
     svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='64' height='64'/>"
-    large = cell(ident.generator("large").integers(0, 255, (128, 128, 3), np.uint8))
+    large = cell(digests.generator("large").integers(0, 255, (128, 128, 3), np.uint8))
     cells = [cell(photograph("a", 48, 64)), cell(svg), None, cell(None, "/etc/passwd"), large, cell(b"")]
     write_images(tmp_path / "a.parquet", [*cells, cell(photograph("b", 48, 64))])
     assert good(f"parquet={tmp_path}") == ["a.parquet/0", "a.parquet/6"]
@@ -420,7 +421,7 @@ def test_a_row_group_too_large_is_refused_from_its_header(tmp_path: Path, monkey
 
 def test_a_file_that_unpacks_to_much_is_streamed(tmp_path: Path) -> None:
     """A dictionary page makes 120 rows of 1 MB out of one: eight of them are in memory at a time, not all."""
-    image = cell(ident.generator("large").integers(0, 255, (580, 580, 3), np.uint8))
+    image = cell(digests.generator("large").integers(0, 255, (580, 580, 3), np.uint8))
     write_images(tmp_path / "a.parquet", [image] * 120, group=120)
     assert (tmp_path / "a.parquet").stat().st_size < 10_000_000
     most = 0
@@ -471,7 +472,7 @@ def test_spot_the_diff_gives_each_pair_once(tmp_path: Path) -> None:
         first, second = found.references[0].load()
         assert np.array_equal(first, photograph("400", 48, 64))
         assert np.array_equal(second, changed(first))
-        assert found.references[0].digest == ident.digest([digest(first), digest(second)])
+        assert found.references[0].digest == digests.of([digest(first), digest(second)])
         assert {r.kind for r in found.references} == {"pair"}
 
 
@@ -706,7 +707,7 @@ def test_webdataset_refuses_members_and_goes_on(tmp_path: Path, monkeypatch: pyt
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     hard.type, hard.linkname = tarfile.LNKTYPE, "first.png"
     device.type, folder.type = tarfile.CHRTYPE, tarfile.DIRTYPE
-    large = png(ident.generator("large").integers(0, 255, (128, 128, 3), np.uint8))
+    large = png(digests.generator("large").integers(0, 255, (128, 128, 3), np.uint8))
     write_tar(
         tmp_path / "s.tar",
         [("first.png", data), ("../out.png", data), ("/abs.png", data), ("a/../../b.png", data), link, hard, device,
@@ -797,7 +798,7 @@ def test_no_damage_to_a_shard_breaks_its_reader(tmp_path_factory: pytest.TempPat
 
 
 def test_loading_a_member_reads_it_alone(tmp_path: Path) -> None:
-    noise = [ident.generator("tar", number).integers(0, 255, (64, 64, 3), np.uint8) for number in range(200)]
+    noise = [digests.generator("tar", number).integers(0, 255, (64, 64, 3), np.uint8) for number in range(200)]
     write_tar(tmp_path / "s.tar", [(f"{number}.png", png(image)) for number, image in enumerate(noise)])
     reference = collect([f"webdataset={tmp_path}"]).references[150]
     before = bytes_read()

@@ -14,9 +14,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from limen import journal
 from limen.errors import StoreError
-from limen.store import SeriesRow, Store
+from limen.store import SeriesRow, Store, journal
 from limen.trial import Answer, Attempt, Trial
 
 ROW = SeriesRow("s", "blur", "blur", "a.png", "d", "d/0", 50)

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Toy
-from limen import ident, laws
-from limen.analysis import Analysis, Outcome, Status, analyse
+from limen import digest
+from limen.analysis import Analysis, Outcome, Status, analyse, growth
+from limen.analysis.growth import Fitted, Law, LawRow
+from limen.analysis.redundancy import Chain, chain, redundancy
 from limen.errors import InputError
-from limen.laws import Fitted, Law, LawRow
 from limen.question import Query
-from limen.redundancy import Chain, chain, redundancy
-from limen.report import laws as tables
+from limen.report import growth as tables
 from limen.report.figures import svg
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
@@ -45,7 +45,7 @@ def analysis_of(
 
 
 def series(i: int, levels: int) -> SeriesRow:
-    return SeriesRow(f"s{i}", "blur", "blur", f"{i}.png", ident.digest(["picture", i]), "k", levels)
+    return SeriesRow(f"s{i}", "blur", "blur", f"{i}.png", digest.of(["picture", i]), "k", levels)
 
 
 def jnds(*levels: int, none: bool = True, unconfirmed: int = 0, top: int = L) -> tuple[Threshold, ...]:
@@ -69,7 +69,7 @@ GAPS: dict[Law, Gap] = {
 
 def run_of(gap: Gap, name: str, spread: float, noise: float, orders: int = 0) -> tuple[Threshold, ...]:
     """One series of an observer that notices what lies a gap above the reference; the gap is noisy, and scaled."""
-    rng = ident.generator("law", name)
+    rng = digest.generator("law", name)
     scale, errors = math.exp(rng.normal(0, spread)), rng.normal(0, noise, L + 1)
     order: dict[int, int] = {}
 
@@ -82,7 +82,7 @@ def run_of(gap: Gap, name: str, spread: float, noise: float, orders: int = 0) ->
 
 def recovered(law: Law, seed: int, n: int = 20, spread: float = 0.5, noise: float = 1.0, orders: int = 0) -> LawRow:
     chains = [run_of(GAPS[law], f"{law}/{seed}/{i}", spread, noise, orders) for i in range(n)]
-    (row,) = laws.laws(analysis_of(chains, orders))
+    (row,) = growth.laws(analysis_of(chains, orders))
     return row
 
 
@@ -135,7 +135,7 @@ def test_stretches_and_jnds_make_up_the_ladder(noticed: list[bool]) -> None:
 def test_a_run_that_looked_for_the_first_jnd_alone_has_no_rows() -> None:
     first = [jnds(10, none=False), jnds()]
     assert redundancy(analysis_of(first, orders=1)) == ()
-    assert laws.laws(analysis_of(first, orders=1)) == ()
+    assert growth.laws(analysis_of(first, orders=1)) == ()
     assert redundancy(analysis_of(first, orders=None)) == ()
     assert len(redundancy(analysis_of([*first, jnds(5, 9)], orders=None))) == 1  # several runs: seen by the chains
     assert redundancy(analysis_of([jnds()], orders=0))[0].redundancy.value == 1
@@ -180,23 +180,23 @@ def test_references_that_are_all_alike_are_told() -> None:
 
 def test_a_search_that_found_nothing_up_to_the_top_is_scored() -> None:
     """Gaps of 5, 5, and then 35 levels without a JND: a line tells 5 and is 30 wrong, once in two."""
-    (row,) = laws.laws(analysis_of([jnds(5, 10, 15)] * 5))
+    (row,) = growth.laws(analysis_of([jnds(5, 10, 15)] * 5))
     linear = next(score for score in row.scores if score.fitted.law is Law.LINEAR)
     assert row.steps == 15
     assert linear.error == pytest.approx(math.sqrt(30**2 / 2))
-    (row,) = laws.laws(analysis_of([jnds(5, 10, 15, none=False)] * 5, orders=3))
+    (row,) = growth.laws(analysis_of([jnds(5, 10, 15, none=False)] * 5, orders=3))
     linear = next(score for score in row.scores if score.fitted.law is Law.LINEAR)
     assert row.steps == 10
     assert linear.error == pytest.approx(0, abs=1e-9)
 
 
 def test_noise_without_a_law_is_not_told() -> None:
-    rng = ident.generator("no law")
+    rng = digest.generator("no law")
     chains = []
     for _ in range(12):
         levels = np.cumsum(rng.integers(1, 30, 20))
         chains.append(jnds(*(int(k) for k in levels[levels <= L])))
-    (row,) = laws.laws(analysis_of(chains))
+    (row,) = growth.laws(analysis_of(chains))
     assert row.verdict.startswith("cannot tell (")
     assert len(row.laws) > 1
     printed = tables.laws(analysis_of([]), (row,))
@@ -205,11 +205,11 @@ def test_noise_without_a_law_is_not_told() -> None:
 
 
 def test_too_few_say_so_with_their_counts() -> None:
-    (row,) = laws.laws(analysis_of([jnds(7, 14, 21)] * 4 + [jnds(20, 40)] * 6 + [jnds()]))
+    (row,) = growth.laws(analysis_of([jnds(7, 14, 21)] * 4 + [jnds(20, 40)] * 6 + [jnds()]))
     assert row.verdict == "too few to tell: 4 of 11 references with 3 JNDs, 5 needed"
     assert (row.references, row.long, row.scores, row.laws) == (10, 4, (), ())
     assert tables.laws(analysis_of([]), (row,)).rows[0][2:4] == (row.verdict, "-")
-    (row,) = laws.laws(analysis_of([jnds()] * 9))
+    (row,) = growth.laws(analysis_of([jnds()] * 9))
     assert row.verdict == "too few to tell: 0 of 9 references with 3 JNDs, 5 needed"
 
 
@@ -224,7 +224,7 @@ def test_the_order_of_series_changes_nothing() -> None:
     chains = [run_of(GAPS[Law.STAIR], f"order/{i}", 0.5, 1.0) for i in range(9)]
     forwards = analysis_of(chains)
     backwards = dataclasses.replace(forwards, outcomes=forwards.outcomes[::-1])
-    (one,), (other,) = laws.laws(forwards), laws.laws(backwards)
+    (one,), (other,) = growth.laws(forwards), growth.laws(backwards)
     assert [s.fitted for s in one.scores] == [s.fitted for s in other.scores]
     assert [s.error for s in one.scores] == [s.error for s in other.scores]
 
@@ -237,7 +237,7 @@ def test_the_order_of_series_changes_nothing() -> None:
 )  # fmt: skip
 def test_any_chains_get_a_row_that_adds_up(levels: list[list[int]], cut: bool) -> None:
     chains = [jnds(*one, none=not (cut and one) and (not one or one[-1] < L)) for one in levels]
-    (row,) = laws.laws(analysis_of([found or jnds() for found in chains]))
+    (row,) = growth.laws(analysis_of([found or jnds() for found in chains]))
     assert row.references == sum(bool(one) for one in levels)
     assert row.long == sum(len(one) >= 3 for one in levels)
     assert bool(row.scores) == (row.long >= 5)
@@ -264,8 +264,8 @@ def test_equal_steps_give_the_same_law_in_strength() -> None:
     chains = [run_of(GAPS[Law.EXPONENTIAL], f"strength/{i}", 0.3, 1.0) for i in range(10)]
     falling = [round(1 - 0.0175 * k, 4) for k in range(1, L + 1)]
     for strengths, step in (((), 0.5), (falling, 0.0175)):
-        (level,) = laws.laws(analysis_of(chains, strengths=strengths))
-        (row,) = laws.laws(analysis_of(chains, strengths=strengths), "strength")
+        (level,) = growth.laws(analysis_of(chains, strengths=strengths))
+        (row,) = growth.laws(analysis_of(chains, strengths=strengths), "strength")
         assert (row.axis, row.unit) == ("strength", "px")
         assert row.end == pytest.approx(L * step)
         assert row.laws == level.laws
@@ -278,22 +278,22 @@ def test_a_law_in_strength_needs_the_undistorted_one() -> None:
     strengths = [1.1**k for k in range(1, L + 1)]
     chains = [run_of(GAPS[Law.LINEAR], f"factor/{i}", 0.3, 0.3) for i in range(12)]
     given_ = analysis_of(chains, strengths=strengths)
-    (row,) = laws.laws(given_, "strength")
+    (row,) = growth.laws(given_, "strength")
     assert (row.scores, row.verdict) == ((), "the undistorted strength is not known: no law in strength")
-    assert laws.laws(given_)[0].verdict == "linear"
-    (row,) = laws.laws(given_, "strength", {"blur": 0})
+    assert growth.laws(given_)[0].verdict == "linear"
+    (row,) = growth.laws(given_, "strength", {"blur": 0})
     assert row.verdict == "exponential"
     assert row.scores[0].fitted.growth == pytest.approx(1.1**6.5 - 1, rel=0.15)
 
 
 def test_distances() -> None:
-    assert laws.distances([100, 99, 98]) == (0, 1, 2, 3)
-    assert laws.distances([4, 2, 1]) is None
-    assert laws.distances([4, 2, 1], 8) == (0, 4, 6, 7)
-    assert laws.distances([2, 4, 1], 8) is None  # nearer again at level 2
-    assert laws.distances([1.0]) is None
+    assert growth.distances([100, 99, 98]) == (0, 1, 2, 3)
+    assert growth.distances([4, 2, 1]) is None
+    assert growth.distances([4, 2, 1], 8) == (0, 4, 6, 7)
+    assert growth.distances([2, 4, 1], 8) is None  # nearer again at level 2
+    assert growth.distances([1.0]) is None
     with pytest.raises(InputError, match="level, strength"):
-        laws.laws(analysis_of([]), "strengths")  # type: ignore[arg-type]
+        growth.laws(analysis_of([]), "strengths")  # type: ignore[arg-type]
 
 
 # --- from a run to the page ---
@@ -311,7 +311,7 @@ def test_a_run_goes_all_the_way(tmp_path: Path, photos: Path) -> None:
     dataclasses.replace(Study.plan(spec), observers=(toy,)).run(tmp_path / "run")
     with Store.open(tmp_path / "run") as store:
         analysis = analyse(store)
-    rows, found = redundancy(analysis), laws.laws(analysis)
+    rows, found = redundancy(analysis), growth.laws(analysis)
     assert [row.distortion for row in rows] == [row.distortion for row in found] == ["brightness", "contrast"]
     for row, law in zip(rows, found, strict=True):
         mine = [outcome for outcome in analysis.outcomes if outcome.series.distortion == row.distortion]

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limen import exam, observer, question
+from limen import observer, question
 from limen.errors import FatalObserverError, InputError, MissingExtraError
-from limen.examining import questions
 from limen.image import Picture
 from limen.observer import Reply
 from limen.observers.local import Local
+from limen.preflight import exam, questions
 from limen.question import Order, Query
 from limen.store import Store
 from limen.study import Spec, Study

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from limen import exam, loop, testing
+from limen import loop, testing
 from limen.errors import InputError
+from limen.preflight import exam
 from limen.study import Spec, Study
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Toy
 from limen.analysis import Analysis, Status, analyse
-from limen.reading import READER_VERSION
+from limen.parsing.yes_no import READER_VERSION
 from limen.report import tables
 from limen.report.build import Report
 from limen.store import Store

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from conftest import Toy
-from limen import cli, exam
+from limen import cli
 from limen.analysis import analyse
 from limen.observer import Reply
+from limen.preflight import exam
 from limen.question import Query
 from limen.report import origins
 from limen.report.build import Report

@@ -6,8 +6,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from limen import outcome
-from limen.reading import Verdict, read_choice, read_direct
+from limen.analysis import replay
+from limen.parsing.yes_no import Verdict, read_choice, read_direct
 from limen.trial import Answer, Trial
 from test_reading import CHOICE, DIRECT, Row
 
@@ -26,7 +26,7 @@ def test_a_different_answer_is_read_once() -> None:
         read[text, finish] += 1
         return read_direct(text, finish)
 
-    quick = outcome.having_read(reader, ())
+    quick = replay.having_read(reader, ())
     assert [quick(*answer) for answer in (("<no>", ""), ("<no>", ""), ("<no>", "length"))] == [read_direct("<no>")] * 3
     assert set(read.values()) == {1}
     assert len(read) == 2
@@ -34,12 +34,12 @@ def test_a_different_answer_is_read_once() -> None:
 
 @pytest.mark.parametrize(("reader", "table"), [(read_direct, DIRECT), (read_choice, CHOICE)])
 def test_processes_read_what_one_would(
-    reader: outcome.Reader, table: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch
+    reader: replay.Reader, table: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [(row[0], ending) for rows in table.values() for row in rows for ending in ("stop", "length")]
     answers += [("The two images look alike.", ""), ("", "stop"), ("\ud800 <yes>", "stop")]
-    monkeypatch.setattr(outcome, "MANY", 10)
-    quick = outcome.having_read(reader, trials(*answers), processes=2)
+    monkeypatch.setattr(replay, "MANY", 10)
+    quick = replay.having_read(reader, trials(*answers), processes=2)
     assert [quick(*answer) for answer in answers] == [reader(*answer) for answer in answers]
     assert quick("<yes> Never announced.", "") == reader("<yes> Never announced.", "")
 
@@ -51,7 +51,7 @@ def test_where_a_process_goes_away_this_one_reads(monkeypatch: pytest.MonkeyPatc
         yield read_direct(*answers[0])
         raise BrokenProcessPool("it went away")
 
-    monkeypatch.setattr(outcome, "MANY", 1)
-    monkeypatch.setattr(outcome, "_read_in", broken)
-    quick = outcome.having_read(read_direct, trials(*answers), processes=2)
+    monkeypatch.setattr(replay, "MANY", 1)
+    monkeypatch.setattr(replay, "_read_in", broken)
+    quick = replay.having_read(read_direct, trials(*answers), processes=2)
     assert [quick(*answer) for answer in answers] == [read_direct(*answer) for answer in answers]

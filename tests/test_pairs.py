@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from conftest import Toy
-from limen import distortion, fitting, ident, shares
-from limen.analysis import Analysis, Status, analyse
+from limen import digest as digests
+from limen import distortion
+from limen.analysis import Analysis, Status, analyse, fitting, survival
 from limen.image import Image, digest
 from limen.question import Query
-from limen.report import shares as printed
+from limen.report import survival as printed
 from limen.report import tables
 from limen.report.build import Report
 from limen.source import Reference
@@ -39,7 +40,7 @@ def series(count: int, kind: str = "pair", same: int = -1) -> tuple[Series, ...]
         if i != same:
             second[: i + 1] = 0
         load = functools.partial(both, first, second)
-        name = ident.digest([digest(first), digest(second)])
+        name = digests.of([digest(first), digest(second)])
         score = 2.0 * i if kind == "scored pair" else None
         made.append(Reference(f"pair {i}", name, load, kind=kind, strength=score))
     found = distortion.find("spot" if kind == "pair" else "band2k")
@@ -68,7 +69,7 @@ def test_always_yes_does_not_win(tmp_path: Path, photos: Path) -> None:
         ("half", lambda q: YES if rows(q) > 6 else NO, 0.75, 6),
     ):
         analysis = measured(tmp_path / name, says, series(12), photos)
-        (row,) = shares.accuracy(analysis)
+        (row,) = survival.accuracy(analysis)
         assert (row.n, row.noticed.k, row.noticed.n) == (12, noticed, 12)
         assert row.left_alone.k == (0 if name == "yes" else 12)
         assert row.balanced == balanced
@@ -90,7 +91,7 @@ def test_a_pair_without_a_difference_is_not_asked_about(tmp_path: Path, photos: 
     analysis = measured(tmp_path / "run", lambda q: YES, series(6, same=2), photos)
     status = {outcome.series.name: outcome.status for outcome in analysis.outcomes}
     assert status["pair 2"] is Status.NOT_APPLICABLE
-    (row,) = shares.accuracy(analysis)
+    (row,) = survival.accuracy(analysis)
     assert row.n == 5
 
 

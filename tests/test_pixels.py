@@ -17,12 +17,12 @@ from limen import image, source
 from limen.analysis import analyse
 from limen.errors import InputError, StoreError
 from limen.observer import Reply
-from limen.pixels import PixelBudget, announcement
 from limen.question import Query
 from limen.report import tables
 from limen.source import Reference
 from limen.store import Store
 from limen.study import Spec, Study
+from limen.study.pixel_budget import PixelBudget, announcement
 from limen.testing import photograph
 
 

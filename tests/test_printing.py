@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from limen.printing import print_table
+from limen.cli.console import print_table
 from limen.report.table import Table
 
 COLUMNS = ("distortion", *(f"figure {n}" for n in range(12)))

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 from scipy import stats
 
-from limen import published
+from limen.analysis import paper
+from limen.analysis.correlations import Matrix
+from limen.analysis.paper import Published
 from limen.cli import main
 from limen.errors import InputError
-from limen.published import Published
-from limen.relations import Matrix
-from limen.report import relations as tables
+from limen.report import correlations as tables
 
 FOLDER = Path(str(files("limen"))) / "data/published"
 # Reductions in per cent as printed in the prompting figure, in the order of the columns.
@@ -29,7 +29,7 @@ FIGURE = {
 
 @pytest.fixture(scope="module")
 def found() -> Published:
-    return published.analysed()
+    return paper.analysed()
 
 
 def columns(models: set[str] | None = None) -> dict[str, list[float]]:
@@ -110,15 +110,15 @@ def test_every_ladder_with_the_same_weight(found: Published) -> None:
 
 
 def test_people_are_quoted_and_in_no_figure(found: Published) -> None:
-    assert found.table[0].observer == published.HUMAN
+    assert found.table[0].observer == paper.HUMAN
     assert found.table[0].cells["jpeg"] == "52.68"
     assert found.table[0].cells["banding"] == found.table[0].average == ""
     for rows in (found.scores, found.averages, found.ranks, found.recomputed):
-        assert published.HUMAN not in {row.observer for row in rows}
+        assert paper.HUMAN not in {row.observer for row in rows}
 
 
 def test_all_reductions_are_those_of_the_figure(found: Published) -> None:
-    names = list(published.COLUMNS)[:7]
+    names = list(paper.COLUMNS)[:7]
     shown = {(who, name): percent for who, row in FIGURE.items() for name, percent in zip(names, row, strict=True)}
     assert len(found.reductions) == len(shown) == 28
     for row in found.reductions:
@@ -174,18 +174,18 @@ def test_backbones_over_all_models_whose_sizes_are_known(found: Published) -> No
 def test_sizes_from_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text("model,vision_params_m,language_params_b\nmine,400,7\nclosed,,\n", encoding="utf-8")
-    assert {name: of.ratio for name, of in published.parameters(path).items()} == {"mine": 17.5}
+    assert {name: of.ratio for name, of in paper.parameters(path).items()} == {"mine": 17.5}
     path.write_text("model,vision_params_m\nmine,400\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"sizes.csv lacks language_params_b"):
-        published.parameters(path)
+        paper.parameters(path)
     path.write_text("model,vision_params_m,language_params_b\nmine,400M,7\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"mine has '400M'"):
-        published.parameters(path)
+        paper.parameters(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read as CSV"):
-        published.parameters(path)
+        paper.parameters(path)
     with pytest.raises(InputError, match="cannot be read"):
-        published.parameters(tmp_path / "none.csv")
+        paper.parameters(tmp_path / "none.csv")
 
 
 def test_the_command_prints_json_with_everything() -> None:

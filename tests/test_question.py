@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from limen import ident, question
+from limen import digest, question
 from limen.errors import UnknownNameError
 from limen.image import Picture
+from limen.parsing.yes_no import Fault, Flag, Verdict
 from limen.question import Answer, Order, Query
-from limen.reading import Fault, Flag, Verdict
 
 REFERENCE = Picture.of(np.zeros((32, 32, 3), np.uint8))
 STIMULUS = Picture.of(np.full((32, 32, 3), 9, np.uint8))
@@ -148,6 +148,6 @@ def test_the_finish_reason_reaches_the_reader() -> None:
 
 def test_the_coin_of_the_balanced_order_is_named() -> None:
     """The seed's names are part of what is stored: order, word, reference, stimulus."""
-    swap = ident.seed("order", "blur", REFERENCE.digest, STIMULUS.digest) % 2 == 1
+    swap = digest.seed("order", "blur", REFERENCE.digest, STIMULUS.digest) % 2 == 1
     (query,) = question.find("direct", Order.BALANCED).ask("blur", REFERENCE, STIMULUS)
     assert (query.pictures[0] is STIMULUS) is swap

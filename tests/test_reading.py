@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (answers are quoted as they are)
-"""Answers as models write them, grouped by the rule of `limen.reading` that each of them exercises.
+"""Answers as models write them, grouped by the rule of `limen.parsing.yes_no` that each of them exercises.
 
 A row is an answer and what it must be read as: "yes", "no" or "unreadable", and the fault if there is one; a
 third item says why the answer ended.
@@ -13,8 +13,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from limen import phrases, question, reading
-from limen.reading import Fault, Flag, Verdict, read_choice, read_direct
+from limen import question
+from limen.parsing import phrases, yes_no
+from limen.parsing.yes_no import Fault, Flag, Verdict, read_choice, read_direct
 
 Row = tuple[str, str] | tuple[str, str, str]
 
@@ -1177,7 +1178,7 @@ def test_the_end_of_an_endless_answer_is_read() -> None:
 
 def test_a_change_of_the_reader_raises_its_version() -> None:
     """Change a row above, and this line reminds you that stored runs were steered by another reader."""
-    assert reading.READER_VERSION == 2
+    assert yes_no.READER_VERSION == 2
 
 
 APART = [
@@ -1230,12 +1231,12 @@ MENUS = st.lists(st.sampled_from([
 @given(MENUS)
 @settings(max_examples=400)
 def test_what_is_looked_for_first_is_in_every_menu_and_echo(text: str) -> None:
-    if reading._MENU.search(text):
-        assert " or " in text or reading._MAY_BE_MENU.search(text)
-    if reading._ECHO.search(text):
-        assert any(part in text for part in reading._PARTS_OF_ECHOES)
+    if yes_no._MENU.search(text):
+        assert " or " in text or yes_no._MAY_BE_MENU.search(text)
+    if yes_no._ECHO.search(text):
+        assert any(part in text for part in yes_no._PARTS_OF_ECHOES)
 
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_plain_signs_are_plain_already(text: str) -> None:
-    assert reading._plain(f"{text}é") == f"{reading._plain(text)}é"
+    assert yes_no._plain(f"{text}é") == f"{yes_no._plain(text)}é"

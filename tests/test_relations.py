@@ -11,15 +11,15 @@ import pytest
 from scipy import stats
 
 from conftest import Toy
-from limen import relations
 from limen.analysis import Analysis, Outcome, Status, _jnd_rows, analyse
-from limen.backbones import Parameters, backbones, parabola
+from limen.analysis import correlations as relations
+from limen.analysis.correlations import Score, averages, correlations, part_of, ranks, reductions, uncensored
+from limen.analysis.merge import together
+from limen.analysis.model_size import Parameters, backbones, parabola
 from limen.errors import InputError, MissingExtraError
 from limen.image import png
 from limen.question import Query
-from limen.relations import Score, averages, correlations, part_of, ranks, reductions, uncensored
-from limen.report import relations as tables
-from limen.report.together import together
+from limen.report import correlations as tables
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import photograph

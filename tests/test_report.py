@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from limen import ident
+from limen import digest as digests
 from limen.analysis import Outcome, Status, analyse
 from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
@@ -25,7 +25,7 @@ from limen.image import decode, png
 from limen.ladder import Ladder
 from limen.observer import Reply
 from limen.question import Query
-from limen.report import build, figures, names, pictures, published, tables
+from limen.report import build, figures, labels, paper, pictures, tables
 from limen.report.build import Report
 from limen.report.html import clean
 from limen.store import SeriesRow, Store
@@ -55,7 +55,7 @@ class Hostile:
         return {"kind": "evil", "model": "</code><script>alert(2)</script>"}
 
     async def answer(self, query: Query) -> Reply:
-        said = SAYINGS[ident.seed(*(picture.digest for picture in query.pictures)) % len(SAYINGS)]
+        said = SAYINGS[digests.seed(*(picture.digest for picture in query.pictures)) % len(SAYINGS)]
         return Reply(Answer(said, finish="stop", tokens_in=100, tokens_out=7), (Attempt("timeout"), Attempt("ok")))
 
     async def __aenter__(self) -> Self:
@@ -238,7 +238,7 @@ def test_fixtures_are_called_so(tiny: Path, fingerprint: dict[str, Any]) -> None
     with Store.open(tiny) as store:
         analysis = analyse(store)
     analysis = dataclasses.replace(analysis, manifest={"observers": {"toy": fingerprint, "real": {"kind": "openai"}}})
-    assert list(names.fixtures(analysis)) == ["toy"]
+    assert list(labels.fixtures(analysis)) == ["toy"]
 
 
 def test_contents_come_in_their_order(tiny: Path, tiny_page: str) -> None:
@@ -297,15 +297,15 @@ def test_published_rows_stand_apart(tiny_page: str) -> None:
 
 
 def test_published_rows_are_those_of_the_paper() -> None:
-    rows = published.rows()
+    rows = paper.rows()
     assert len(rows) == 21
     assert rows[0]["model"] == "Human"
     assert rows[0]["jpeg"] == "52.68"
-    same, other = published.quoted(["banding", "blur", "jpeg"], {"jpeg": [("mine", "40.00")]})
+    same, other = paper.quoted(["banding", "blur", "jpeg"], {"jpeg": [("mine", "40.00")]})
     assert same.columns == ("observer", "jpeg")
     assert same.rows[0] == ("mine (measured here)", "40.00")
     assert other.columns == ("observer", "blur")  # the paper's banding is another quantity
-    assert published.quoted(["banding"], {}) == []
+    assert paper.quoted(["banding"], {}) == []
 
 
 def test_two_runs_stand_side_by_side(tiny: Path, hostile: Path, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_names_that_are_cut_alike_stay_apart(tiny: Path) -> None:
     long = ["a" * 60, "a" * 61]
     manifest = {**analysis.manifest, "observers": {name: {"kind": "x"} for name in long}}
     both = tuple(dataclasses.replace(o, observer=name) for name in long for o in analysis.outcomes)
-    found = names.Names(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
+    found = labels.Names(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
     assert len(set(found.asked.values())) == 2
 
 

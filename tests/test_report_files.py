@@ -127,9 +127,9 @@ def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, c
 def test_without_scipy_the_page_says_what_is_missing(
     chains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from limen.report import further
+    from limen.report import extended
 
-    monkeypatch.setattr(further.importlib.util, "find_spec", lambda name: None if name == "scipy" else object())
+    monkeypatch.setattr(extended.importlib.util, "find_spec", lambda name: None if name == "scipy" else object())
     with Report.open([chains]) as report:
         report.page(tmp_path / "r.html", embed=0)
     text = (tmp_path / "r.html").read_text()

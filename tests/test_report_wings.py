@@ -95,7 +95,7 @@ def test_a_wing_that_this_limen_does_not_know(deep: Path, tmp_path: Path, monkey
 
 
 def test_everything_is_worked_out_once(seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from limen.report import further, opening
+    from limen.report import extended, runs
 
     counts = dict.fromkeys(("analyse", "work_out"), 0)
 
@@ -108,8 +108,8 @@ def test_everything_is_worked_out_once(seen: Path, tmp_path: Path, monkeypatch: 
 
         monkeypatch.setattr(module, name, wrapped)
 
-    counted(opening, "analyse")
-    counted(further, "work_out")
+    counted(runs, "analyse")
+    counted(extended, "work_out")
     made = ["--tables", str(tmp_path / "t"), "--figures", str(tmp_path / "f"), "--card", str(tmp_path / "c.png")]
     assert command(["report", str(seen), "--out", str(tmp_path / "r.html"), *made]) == 0
     assert counts == {"analyse": 1, "work_out": 1}

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limen import registry, scene
+from limen import registry
 from limen.errors import InputError, LimenError, MissingExtraError, UnknownNameError
 from limen.image import Image, digest
-from limen.rendering import camera, keeping, light, planning, surface, texture
-from limen.rendering.camera import Camera, Studio
-from limen.rendering.motion import MOTIONS, moved
-from limen.rendering.shading import Lit
-from limen.rendering.surface import box, pillow, quad, revolve, sheet, tube, wall
-from limen.rendering.surface import moved as placed
-from limen.rendering.world import Caster, Material, Place, Sky, World, dark, geometry, paint
+from limen.scenes import scene
+from limen.scenes.rendering import camera, light, light_cache, surface, texture, view_sampling
+from limen.scenes.rendering.camera import Camera, Studio
+from limen.scenes.rendering.motion import MOTIONS, moved
+from limen.scenes.rendering.shading import Lit
+from limen.scenes.rendering.surface import box, pillow, quad, revolve, sheet, tube, wall
+from limen.scenes.rendering.surface import moved as placed
+from limen.scenes.rendering.world import Caster, Material, Place, Sky, World, dark, geometry, paint
 
 SIZE = (160, 120)
 QUICK = light.Effort(light=4, sphere=16, bounces=1)
@@ -178,7 +179,7 @@ def test_glass_is_seen_through_and_sky_fills_the_rest(studio: Studio) -> None:
 
 
 def studio_tone(radiance: texture.Floats) -> float:
-    from limen.rendering.shading import tone
+    from limen.scenes.rendering.shading import tone
 
     return float(tone(np.asarray(radiance, dtype=np.float32), 2.0).mean() * 255)
 
@@ -236,7 +237,7 @@ def test_closed_surfaces_face_outwards_and_are_tight(patches: list[surface.Patch
     world = World(tuple(patches), {"m": Material()}, {}, Sky("", (0, 0), (0, 0)), ((0, 0, 0),) * 2, ())  # type: ignore[arg-type]
     shapes = geometry(world)
     centre = np.mean([p.points.reshape(-1, 3).mean(axis=0) for p in patches], axis=0)
-    rays = planning.sphere(500)
+    rays = view_sampling.sphere(500)
     triangle, _, _, _ = Caster(shapes, panes=True).hits(np.tile(centre.astype(np.float32), (500, 1)), rays)
     assert (triangle >= 0).all()
     assert (np.einsum("nk,nk->n", shapes.faces[triangle], rays) > 0).all()
@@ -274,14 +275,14 @@ def test_textures_are_read_between_texels_and_averaged_below() -> None:
 
 def test_light_packs_small_and_comes_back(tmp_path: Path) -> None:
     values = np.random.default_rng(0).gamma(1.0, 1.0, (500, 3)).astype(np.float32)
-    codes = keeping.pack(values)
-    keeping.write(tmp_path / "a" / "l.npz", codes, "key")
-    back = keeping.read(tmp_path / "a" / "l.npz", 500, "key")
+    codes = light_cache.pack(values)
+    light_cache.write(tmp_path / "a" / "l.npz", codes, "key")
+    back = light_cache.read(tmp_path / "a" / "l.npz", 500, "key")
     assert back is not None
     assert (back == codes).all()
-    assert keeping.unpack(codes) == pytest.approx(values, rel=0.003, abs=1e-4)
-    assert keeping.read(tmp_path / "a" / "l.npz", 500, "other") is None
-    assert keeping.read(tmp_path / "a" / "l.npz", 499, "key") is None
+    assert light_cache.unpack(codes) == pytest.approx(values, rel=0.003, abs=1e-4)
+    assert light_cache.read(tmp_path / "a" / "l.npz", 500, "other") is None
+    assert light_cache.read(tmp_path / "a" / "l.npz", 499, "key") is None
     assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "l.npz"]
 
 
@@ -314,65 +315,65 @@ def test_broken_light_is_solved_again(
 def test_the_light_that_ships_belongs_to_the_world_that_ships() -> None:
     world, found = scene.find("room").build(), scene.find("room")
     path = Path(scene.__file__).parent / "data" / "scenes" / "room.npz"
-    codes = keeping.read(path, len(dark(geometry(world))), scene.light_key(found, world))
+    codes = light_cache.read(path, len(dark(geometry(world))), scene.light_key(found, world))
     assert codes is not None, "the room has changed: raise its version, solve its light again, freeze its views again"
     assert path.stat().st_size < 1_500_000
 
 
 def test_frozen_views_are_what_planning_gives(room: Studio) -> None:
     for factor, number in (("angle", 3), ("distance", 11)):
-        view = scene.views("room", factor, 12)[number]
-        found = planning.plan(room, "room", factor, number)
+        view = scene.find("room").views(factor, 12)[number]
+        found = view_sampling.plan(room, "room", factor, number)
         assert (found.camera, found.motion) == (view.camera, view.motion)
 
 
 @pytest.mark.parametrize("factor", MOTIONS)
 def test_views_are_shared_out_and_named(factor: str) -> None:
-    made = scene.views("room", factor)
+    made = scene.find("room").views(factor)
     assert len(made) == len({v.digest for v in made}) == len({v.name for v in made}) == 50
     assert made[7].name == f"room-{factor}-07"
     assert sum(v.camera.mirrored for v in made) == 25
     counts = [sum(v.motion == motion for v in made) for motion in MOTIONS[factor]]
     assert max(counts) - min(counts) <= 2
-    assert made[:5] == scene.views("room", factor, 5)
+    assert made[:5] == scene.find("room").views(factor, 5)
 
 
 def test_frozen_cameras_stay_clear_of_things(room: Studio) -> None:
-    for view in scene.views("room", "distance", 8) + scene.views("room", "angle", 8):
+    for view in scene.find("room").views("distance", 8) + scene.find("room").views("angle", 8):
         path = [moved(view.camera, view.motion, s, view.pivot).position for s in np.linspace(0, 50, 21)]
-        assert planning.clear(room, np.array(path)), view.name
+        assert view_sampling.clear(room, np.array(path)), view.name
 
 
 def test_another_seed_gives_other_views(room: Studio) -> None:
-    first, other = scene.views("room", "distance", 1)[0], scene.views("room", "distance", 1, seed=3)[0]
+    first, other = scene.find("room").views("distance", 1)[0], scene.find("room").views("distance", 1, seed=3)[0]
     assert first.camera != other.camera
     assert other.name == "room-distance-00-3"
 
 
 def test_planning_refuses_walls_things_and_cramped_worlds(studio: Studio) -> None:
-    assert planning.clear(studio, np.array([[0.6, 0.7, 1.5]]))
-    assert not planning.clear(studio, np.array([[0.1, 2.0, 1.5]]))  # at a wall
-    assert not planning.clear(studio, np.array([[1.8, 1.8, 0.35]]))  # in the box
-    assert not planning.clear(studio, np.array([[1.8, 1.8, 0.8]]))  # on the box
-    assert not planning.clear(studio, np.array([[5.0, 2.0, 1.5]]))  # outside
-    assert planning.structure(np.full((96, 128, 3), 90, np.uint8)) == 0
-    assert planning.structure(studio.picture(EYE, (128, 96), 1)) > 0.5
+    assert view_sampling.clear(studio, np.array([[0.6, 0.7, 1.5]]))
+    assert not view_sampling.clear(studio, np.array([[0.1, 2.0, 1.5]]))  # at a wall
+    assert not view_sampling.clear(studio, np.array([[1.8, 1.8, 0.35]]))  # in the box
+    assert not view_sampling.clear(studio, np.array([[1.8, 1.8, 0.8]]))  # on the box
+    assert not view_sampling.clear(studio, np.array([[5.0, 2.0, 1.5]]))  # outside
+    assert view_sampling.structure(np.full((96, 128, 3), 90, np.uint8)) == 0
+    assert view_sampling.structure(studio.picture(EYE, (128, 96), 1)) > 0.5
     cramped = replace(studio.world, places=(Place(*[(1.7, 1.7, 0.3)] * 4),))
     nowhere = replace(studio, world=cramped)
     with pytest.raises(LimenError, match="no room for view 0.*larger places"):
-        planning.plan(nowhere, "cell", "angle", 0)
+        view_sampling.plan(nowhere, "cell", "angle", 0)
 
 
 def test_views_answer_for_what_is_given() -> None:
-    view = scene.views("room", "angle", 1)[0]
+    view = scene.find("room").views("angle", 1)[0]
     with pytest.raises(UnknownNameError, match="No factor named 'angel'. Did you mean 'angle'"):
-        scene.views("room", "angel")
+        scene.find("room").views("angel")
     with pytest.raises(UnknownNameError, match="No scene named 'rom'. Did you mean 'room'"):
-        scene.views("rom", "angle")
+        scene.find("rom").views("angle")
     with pytest.raises(InputError, match="not nan"):
         view.at(math.nan)
     with pytest.raises(InputError, match="at least one view"):
-        scene.views("room", "angle", 0)
+        scene.find("room").views("angle", 0)
 
 
 def test_digests_stand_for_pixels() -> None:
@@ -395,9 +396,9 @@ def test_without_embree_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_room_has_something_to_see(room: Studio) -> None:
-    for view in scene.views("room", "angle", 3, size=(128, 96), samples=1):
-        assert planning.structure(view.at(0)) >= planning.BUSY[0]
-        assert planning.structure(view.at(50)) >= planning.BUSY[1]
+    for view in scene.find("room").views("angle", 3, size=(128, 96), samples=1):
+        assert view_sampling.structure(view.at(0)) >= view_sampling.BUSY[0]
+        assert view_sampling.structure(view.at(50)) >= view_sampling.BUSY[1]
         assert 7 < psnr(view.at(0), view.at(1)) < 40
 
 
@@ -412,7 +413,7 @@ def test_a_report_draws_views_again(tmp_path: Path) -> None:
     from limen.report import pictures
     from limen.store import SeriesRow, Store
 
-    view = scene.views("room", "angle", count=3)[2]
+    view = scene.find("room").views("angle", count=3)[2]
     kind = distortion.find("angle")
     about = {"version": kind.version, "ladder": kind.ladder.digest}
     row = SeriesRow("s", "angle", kind.word, view.name, view.digest, f"{view.digest}/0", len(kind.ladder), "scene")

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from limen import observer
 from limen.image import Image
-from limen.seen import psnr
+from limen.preflight.model_input import psnr
 from limen.testing import photograph
 
 
@@ -25,7 +25,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def limen(*words: str) -> int:
-    import limen.cli.seeing  # noqa: F401
+    import limen.cli.see  # noqa: F401
     from limen.cli import run
 
     return run(words)
@@ -83,13 +83,13 @@ def test_what_cannot_be_seen_is_one_line(photo: Path, capfdbinary: pytest.Captur
 
 
 def test_backbones_are_written_for_reports(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    from limen import published
-    from limen.backbones import count
+    from limen.analysis import paper
+    from limen.analysis.model_size import count
 
     folder = Path(observer.__file__).parent / "data" / "demo"
     assert limen("backbones", str(folder), "--out", str(tmp_path / "sizes.csv"), "--json") == 0
     (told,) = orjson.loads(capfdbinary.readouterr().out)
     found = count(folder)
     assert (told["vision"], told["language"], told["active"]) == (found.vision, found.language, found.active)
-    read = published.parameters(tmp_path / "sizes.csv")["local:demo"]
+    read = paper.parameters(tmp_path / "sizes.csv")["local:demo"]
     assert read.ratio == pytest.approx(found.parameters.ratio, rel=1e-4)

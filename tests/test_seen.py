@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from limen import distortion, observer, seen, source
+from limen import distortion, observer, source
 from limen.errors import InputError
 from limen.image import Image, Picture
-from limen.seen import Floor, Seen, floor, psnr
+from limen.preflight import model_input
+from limen.preflight.model_input import Floor, Seen, floor, psnr
 from limen.stimulus import Series
 from limen.store import Store
 from limen.testing import photograph
@@ -68,7 +69,7 @@ def test_qwen_scales_to_its_patches_and_bounds(
     assert picture.shape == (size[1], size[0], 3)
     assert np.array_equal(picture, resized(wide, *size))
     assert np.array_equal(second.picture(wide[:, ::-1]), resized(np.ascontiguousarray(wide[:, ::-1]), *size))
-    assert seen.scaling(wide, picture) == f"{size[0]}x{size[1]}, bicubic if larger or smaller"
+    assert model_input.scaling(wide, picture) == f"{size[0]}x{size[1]}, bicubic if larger or smaller"
     assert (len(first.values), first.patch) == (1, 14)
 
 
@@ -114,7 +115,7 @@ def test_internvl_tiles_by_the_nearest_aspect_ratio(processors: Any, wide: Image
         size = (64 * columns, 64 * rows)
         assert np.array_equal(first.picture(wide), resized(wide, *size))
         assert np.array_equal(second.picture(255 - wide), resized(255 - wide, *size))
-        assert seen.scaling(wide, first.picture(wide)) == f"{size[0]}x{size[1]}, bicubic if larger or smaller"
+        assert model_input.scaling(wide, first.picture(wide)) == f"{size[0]}x{size[1]}, bicubic if larger or smaller"
     untiled = processors.GotOcr2ImageProcessorPil(size=square, crop_to_patches=False)
     assert np.array_equal(arrived(untiled, wide, wide)[0].picture(wide), resized(wide, 64, 64))
 
@@ -132,7 +133,7 @@ def test_llava_next_puts_the_overview_first(processors: Any, wide: Image) -> Non
 def test_a_square_of_fixed_size(processors: Any, wide: Image, name: str) -> None:
     images = getattr(processors, name)(size={"height": 48, "width": 48})
     found = arrived(images, wide)[0] if name != "Gemma3ImageProcessorPil" else arrived(images, wide, wide)[0]
-    said = seen.scaling(wide, found.picture(wide))
+    said = model_input.scaling(wide, found.picture(wide))
     kind = Pillow.Resampling(images.resample).name.lower()
     assert said == f"48x48, {kind} if larger or smaller"
 
@@ -141,14 +142,14 @@ def test_clip_cuts_the_sides_off_and_says_nothing_about_scaling(processors: Any,
     images = processors.CLIPImageProcessorPil(size={"shortest_edge": 60}, crop_size={"height": 60, "width": 60})
     found = arrived(images, wide)[0].picture(wide)
     assert np.array_equal(found, resized(wide, 100, 60)[:, 20:80])
-    assert seen.scaling(wide, found) == ""
+    assert model_input.scaling(wide, found) == ""
 
 
 def test_siglip2_keeps_the_shape_in_patches(processors: Any, wide: Image) -> None:
     found = arrived(processors.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=60), wide, wide)[0]
     picture = found.picture(wide)
     assert picture.shape == (48, 80, 3)
-    assert seen.scaling(wide, picture) == "80x48, bilinear if larger or smaller"
+    assert model_input.scaling(wide, picture) == "80x48, bilinear if larger or smaller"
 
 
 def test_a_layout_that_is_not_known_is_refused() -> None:
@@ -179,17 +180,17 @@ def test_a_local_model_sees_the_same_with_and_without_its_weights(family: str, t
 
     async def held() -> tuple[Seen, ...]:
         async with observer.make(f"local:{folder}", {}) as made:
-            assert isinstance(made, seen.Seeing)
+            assert isinstance(made, model_input.Seeing)
             return made.see(pair)
 
     bare = observer.make(f"local:{folder}", {})
-    assert isinstance(bare, seen.Seeing)
+    assert isinstance(bare, model_input.Seeing)
     for one, other, picture in zip(asyncio.run(held()), bare.see(pair), pair, strict=True):
         assert one.same(other)
         assert one.tokens == other.tokens
         assert one.tokens
         if family in {"qwen2_vl", "internvl"}:  # the others scale twice, or pad to a square
-            assert seen.scaling(picture.pixels, one.picture(picture.pixels))
+            assert model_input.scaling(picture.pixels, one.picture(picture.pixels))
     assert not one.same(bare.see(pair)[0])
 
 
@@ -203,7 +204,7 @@ def test_a_number_format_hides_single_grey_levels(tmp_path: Path) -> None:
     pair = [Picture.of(blue), Picture.of(more)]
     for dtype, same in (("float32", False), ("bfloat16", True)):
         made = observer.make(f"local:{folder}", {"dtype": dtype})
-        assert isinstance(made, seen.Seeing)
+        assert isinstance(made, model_input.Seeing)
         first, second = made.see(pair)
         assert first.same(second) is same, "CLIP's scaling puts blues .0142 apart; above 2, bfloat16 steps by .0156"
 
@@ -254,7 +255,7 @@ def test_a_change_that_never_arrives_has_no_floor_and_another_size_always_arrive
 
 def test_the_demo_model_hides_blur_of_large_photographs() -> None:
     demo = observer.make("demo", {})
-    assert isinstance(demo, seen.Seeing)
+    assert isinstance(demo, model_input.Seeing)
     large = Picture.of(photograph("large", 384, 512))
     series = distortion.find("noise")
     render = series.render(large.pixels, "key")
@@ -292,15 +293,15 @@ def some_series() -> tuple[Series, ...]:
 def test_floors_are_kept_once_a_series(tmp_path: Path) -> None:
     demo, series = observer.make("demo", {}), some_series()
     with Store.create(tmp_path / "run", {}) as store:
-        assert seen.keep_floors(demo, series[:3], store) == ""
-        first = seen.floor_key("demo", series[0].id)
+        assert model_input.keep_floors(demo, series[:3], store) == ""
+        first = model_input.floor_key("demo", series[0].id)
         kept = store.measurements("floor")[first] | {"first": 49}
         store.add_measurements("floor", {first: kept})
-        assert seen.keep_floors(demo, series, store) == ""
+        assert model_input.keep_floors(demo, series, store) == ""
         rows = store.measurements("floor")
     assert len(rows) == 4
     assert rows[first] == kept
-    row = rows[seen.floor_key("demo", series[3].id)]
+    row = rows[model_input.floor_key("demo", series[3].id)]
     assert (row["observer"], row["series"]) == ("demo", series[3].id)
     assert len(row["seen_db"]) == len(series[3])
     assert row["seen_db"] == row["sent_db"], "the bundled photographs have the model's size"
@@ -314,9 +315,9 @@ def test_an_observer_that_cannot_say_leaves_a_line_and_no_rows(tmp_path: Path) -
             raise InputError("its layout is not known.")
 
     with Store.create(tmp_path / "run", {}) as store:
-        said = seen.keep_floors(Blind(), some_series(), store)
+        said = model_input.keep_floors(Blind(), some_series(), store)
         assert said == "No as-seen floor for blind: its layout is not known."
-        assert seen.keep_floors(observer.make("simulated", {}), some_series(), store) == ""
+        assert model_input.keep_floors(observer.make("simulated", {}), some_series(), store) == ""
         assert store.measurements("floor") == {}
 
 
@@ -334,9 +335,9 @@ def test_one_series_that_cannot_be_seen_does_not_cost_the_others(tmp_path: Path)
 
     series = some_series()
     with Store.create(tmp_path / "run", {}) as store:
-        said = seen.keep_floors(Picky(), series, store)
+        said = model_input.keep_floors(Picky(), series, store)
         assert said == "3 series without an as-seen floor, the first: this one is too wide."
-        assert list(store.measurements("floor")) == [seen.floor_key("picky", series[0].id)]
+        assert list(store.measurements("floor")) == [model_input.floor_key("picky", series[0].id)]
     assert set(calls) == {2}, "always in pairs"
 
 
@@ -344,7 +345,7 @@ def test_what_a_processor_refuses_is_a_line(tmp_path: Path) -> None:
     import tiny
 
     made = observer.make(f"local:{tiny.qwen2_vl(tmp_path / 'qwen')}", {})
-    assert isinstance(made, seen.Seeing)
+    assert isinstance(made, model_input.Seeing)
     with pytest.raises(InputError, match="absolute aspect ratio must be smaller than 200"):
         made.see([Picture.of(np.zeros((8, 2000, 3), np.uint8))] * 2)
 
@@ -352,13 +353,13 @@ def test_what_a_processor_refuses_is_a_line(tmp_path: Path) -> None:
 def test_a_criterion_is_fixed_once_from_the_references(tmp_path: Path) -> None:
     first, second = Numeric(), Numeric()
     with Store.create(tmp_path / "run", {}) as store:
-        seen.calibrate(first, some_series(), store)
-        seen.calibrate(second, some_series(), store)
-        seen.calibrate(observer.make("demo", {}), some_series(), store)
+        model_input.calibrate(first, some_series(), store)
+        model_input.calibrate(second, some_series(), store)
+        model_input.calibrate(observer.make("demo", {}), some_series(), store)
         assert store.measurements("calibration") == {"numeric": {"criterion": 0.5}}
-        assert seen.judged(store.measurements("calibration")["numeric"]) == "yes above 0.5, declared"
+        assert model_input.judged(store.measurements("calibration")["numeric"]) == "yes above 0.5, declared"
         with pytest.raises(InputError, match="not one could be loaded"):
-            seen.calibrate(Numeric(), (), Store.create(tmp_path / "other", {}))
+            model_input.calibrate(Numeric(), (), Store.create(tmp_path / "other", {}))
     assert first.given == [2], "four series, two references"
     assert second.given == [{"criterion": 0.5}]
 

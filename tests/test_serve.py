@@ -18,9 +18,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from limen import exam, observer, question
+from limen import observer, question
 from limen.image import Picture
 from limen.observer import Answer, Query
+from limen.preflight import exam
 from limen.question import Order
 
 pytestmark = pytest.mark.serve

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from conftest import Toy
-from limen import shares
-from limen.analysis import Analysis, analyse
+from limen.analysis import Analysis, analyse, survival
+from limen.analysis.merge import together
 from limen.question import Query
-from limen.report import shares as tables
-from limen.report.together import together
+from limen.report import survival as tables
 from limen.store import Store
 from limen.study import Spec, Study
 
@@ -38,11 +37,11 @@ def test_unnoticed_share_and_sur_count_references_and_observers(tmp_path: Path, 
     found = {
         name: [o.thresholds[0] for o in analysis.outcomes if o.observer == name] for name in ("keen", "dull", "blind")
     }
-    for row in shares.unnoticed(analysis):
+    for row in survival.unnoticed(analysis):
         for level, share in zip(row.curve.levels, row.curve.share, strict=True):
             mine = found[row.observer]
             assert share == pytest.approx(sum(not t.reached or t.level > level for t in mine) / len(mine))
-    rows = shares.satisfied(analysis)
+    rows = survival.satisfied(analysis)
     assert len(rows) == 4
     for row in rows:
         assert row.curve.n == 3
@@ -53,15 +52,15 @@ def test_unnoticed_share_and_sur_count_references_and_observers(tmp_path: Path, 
         assert row.curve.share[levels[0]] == pytest.approx(2 / 3)
         assert row.curve.share[50] == pytest.approx(1 / 3)  # the blind one is satisfied with everything
         assert row.curve.point(0.75) == levels[0] - 1
-    assert shares.points(shares.unnoticed(analysis)[0].curve, (0.5,)) == (None,)  # blind comes first
-    assert ">50" in str(tables.unnoticed(analysis, shares.unnoticed(analysis)).rows)
+    assert survival.points(survival.unnoticed(analysis)[0].curve, (0.5,)) == (None,)  # blind comes first
+    assert ">50" in str(tables.unnoticed(analysis, survival.unnoticed(analysis)).rows)
     assert tables.satisfied(rows).rows[0][2:4] == ("3", "4")
 
 
 def test_one_observer_is_no_ratio_of_users(tmp_path: Path, photos: Path) -> None:
     analysis = analysed(tmp_path / "run", photos, (Toy(lambda q: YES if rms(q) > 6 else NO),))
-    assert shares.satisfied(analysis) == ()
-    assert shares.repeats(analysis) == ()
+    assert survival.satisfied(analysis) == ()
+    assert survival.repeats(analysis) == ()
 
 
 def test_two_runs_together_give_a_ratio(tmp_path: Path, photos: Path) -> None:
@@ -69,7 +68,7 @@ def test_two_runs_together_give_a_ratio(tmp_path: Path, photos: Path) -> None:
         name: analysed(tmp_path / name, photos, (Toy(lambda q, t=t: YES if rms(q) > t else NO, name),))
         for name, t in (("a", 6), ("b", 12))
     }
-    assert {row.curve.n for row in shares.satisfied(together(runs))} == {2}
+    assert {row.curve.n for row in survival.satisfied(together(runs))} == {2}
 
 
 def test_the_order_effect_of_a_greedy_observer(tmp_path: Path, photos: Path) -> None:
@@ -81,7 +80,7 @@ def test_the_order_effect_of_a_greedy_observer(tmp_path: Path, photos: Path) -> 
 
     procedure = {"name": "constant", "levels": [10, 30, 50], "draws": 2}
     analysis = analysed(tmp_path / "run", photos, (Toy(says),), procedure=procedure)
-    (row,) = shares.repeats(analysis)
+    (row,) = survival.repeats(analysis)
     first = [r.verdict.yes for o in analysis.outcomes for r in o.responses if r.probe.level and not r.probe.draw]
     assert any(first)
     assert (row.alike.k, row.alike.n) == (12 - sum(first), 12)

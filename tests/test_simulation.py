@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from limen.simulation import CONTENDERS, OBSERVERS, Contender, Observer, study
+from limen.analysis.simulation import CONTENDERS, OBSERVERS, Contender, Observer, study
 from test_cli import limen
 
 BY_NAME = {observer.name: observer for observer in OBSERVERS}

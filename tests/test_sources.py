@@ -12,8 +12,8 @@ import pytest
 from PIL import Image as Pillow
 
 from limen.errors import InputError
-from limen.folder import walk
 from limen.image import digest, load, png
+from limen.image.folder import walk
 from limen.source import collect
 from limen.testing import photograph
 

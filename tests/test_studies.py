@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from limen import published
+from limen.analysis import paper
 from limen.errors import InputError
 from limen.observers.local.checkpoint import Options
 from limen.study import Spec, Study, load
@@ -56,7 +56,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_lists_the_models_of_the_paper_in_its_order() -> None:
-    assert [row["model"] for row in MODELS] == [row["model"] for row in published.rows("first_jnd")[1:]]
+    assert [row["model"] for row in MODELS] == [row["model"] for row in paper.rows("first_jnd")[1:]]
     assert {row["today"] for row in MODELS} == {"local", "served", "API", "gone"}
 
 
@@ -66,10 +66,10 @@ def test_every_measurable_model_has_a_study_file_and_no_other_has() -> None:
 
 @pytest.mark.parametrize("row", [row for row in MODELS if row["parameters"] != "-"], ids=lambda row: row["model"])
 def test_sizes_are_the_papers(row: dict[str, str]) -> None:
-    printed = next(one for one in published.rows("models") if one["model"] == row["model"])
+    printed = next(one for one in paper.rows("models") if one["model"] == row["model"])
     sizes = f"{printed['vision_params_m']}M + {printed['language_params_b']}B"
     assert row["parameters"].split(",")[0] == sizes
-    assert ("active" in row["parameters"]) == published.parameters()[row["model"]].mixture
+    assert ("active" in row["parameters"]) == paper.parameters()[row["model"]].mixture
     assert row["GB"] == printed["gpu_memory_gb"]
 
 
@@ -86,7 +86,7 @@ def test_a_study_file_is_the_papers_protocol_with_that_model(row: dict[str, str]
         procedure={"name": "skip", "gap": 1, "confirm": 2, "orders": 1},
     )
     assert spec == mine, "whatever else a study can say stays at limen's default, the exam and identical pairs too"
-    columns = {name: name for name in published.COLUMNS.values()} | {"band2k": "banding"}
+    columns = {name: name for name in paper.COLUMNS.values()} | {"band2k": "banding"}
     assert sorted(spec.distortions) == sorted(columns.values()), (
         "the paper's twelve, with limen's own ladder of banding"
     )

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from limen import thought
-from limen.choosing import read_position
-from limen.examining import replies
-from limen.reading import Fault, Flag, Verdict, read_choice, read_direct
+from limen.parsing import thought
+from limen.parsing.forced_choice import read_position
+from limen.parsing.yes_no import Fault, Flag, Verdict, read_choice, read_direct
+from limen.preflight import replies
 
 MUSING = "Yes? The second looks softer. <yes> A. Yes, the first is 3 and red, left."
 MARKS = [  # what begins a thought, what ends it

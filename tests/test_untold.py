@@ -13,15 +13,15 @@ import pytest
 
 from conftest import Toy
 from limen.analysis import Analysis, analyse, false_alarms
+from limen.analysis.fitting import FitRow, comparisons, fit
+from limen.analysis.implicit_explicit import prompting
 from limen.curve import Share
-from limen.fitting import FitRow, comparisons, fit
 from limen.image import png
-from limen.prompting import prompting
 from limen.question import Query
 from limen.report import fits, tables
 from limen.report.build import Report
+from limen.report.correlations import prompted
 from limen.report.files import tables as write
-from limen.report.relations import prompted
 from limen.statistics.inference import choosing, correlate, design_effect, detection
 from limen.statistics.likelihood import clustered
 from limen.statistics.population import population

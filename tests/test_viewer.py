@@ -19,18 +19,19 @@ import pytest
 from PIL import Image as Pillow
 
 import test_pairs
-from limen import distortion, scene
+from limen import distortion
 from limen.analysis import Analysis, Outcome, Status, analyse
+from limen.analysis.merge import together
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.observer import Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import book, gallery, pictures, viewer
+from limen.report import embedded_images, pictures, viewer, viewer_data
 from limen.report.build import Report
-from limen.report.gallery import Gallery
-from limen.report.together import together
+from limen.report.embedded_images import Gallery
+from limen.scenes import scene
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -111,7 +112,7 @@ def told(
         analysis = analyse(store)
         everything = together({"run": analysis})
         names = {(one.observer, one.question): f"{one.observer}, {one.question}" for one in everything.outcomes}
-        found = book.data(book.shown([(store, analysis)], everything), everything, names, kept)
+        found = viewer_data.data(viewer_data.shown([(store, analysis)], everything), everything, names, kept)
         yield json.loads(json.dumps(found, allow_nan=False)), kept, store
 
 
@@ -211,7 +212,7 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
         assert len(found["texts"]) == 3
         by_length = sorted(found["texts"], key=lambda text: len(text[0]))
         assert by_length[0][0] in {"<no> [U+202E]esrever[U+0000][U+001B][31m They look the same.", SAYINGS[0]}
-        assert by_length[2] == [ENDLESS[: book.LONGEST], len(ENDLESS)]
+        assert by_length[2] == [ENDLESS[: viewer_data.LONGEST], len(ENDLESS)]
         assert found["references"] == ["'\".png", "<script>x.png"] or found["references"] == [
             "<script>x.png",
             "'\".png",
@@ -223,14 +224,14 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
 def test_texts_beyond_the_pages_room_are_left_to_the_run(hostile: Path) -> None:
     with Store.open(hostile) as store:
         analysis = analyse(store)
-    gathered = book._Book((), analysis, [], Gallery(0), room=len("one"))
+    gathered = viewer_data._Book((), analysis, [], Gallery(0), room=len("one"))
     assert [gathered._text(text) for text in ("one", "two", "one")] == [0, None, 0]
 
 
 def test_visible() -> None:
-    assert book.visible("a\r\nb\tc\u200b\ufeff") == "a\nb\tc[U+200B][U+FEFF]"
-    assert book.visible("héllo 世界 👁 می‌خواهم") == "héllo 世界 👁 می‌خواهم"
-    assert book.visible("\ud800") == "[U+D800]"
+    assert viewer_data.visible("a\r\nb\tc\u200b\ufeff") == "a\nb\tc[U+200B][U+FEFF]"
+    assert viewer_data.visible("héllo 世界 👁 می‌خواهم") == "héllo 世界 👁 می‌خواهم"
+    assert viewer_data.visible("\ud800") == "[U+D800]"
 
 
 def test_open_questions_of_a_series_and_how_they_failed(tmp_path: Path) -> None:
@@ -315,8 +316,8 @@ def test_large_pictures_are_scaled_and_say_so(tmp_path: Path) -> None:
         (series,) = found["series"]
         assert series["scaled"]
         assert series["size"] == [1500, 40]
-        assert pixels(kept, series["pictures"]["0"]).shape == (32, gallery.LARGEST, 3)
-    assert gallery.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
+        assert pixels(kept, series["pictures"]["0"]).shape == (32, embedded_images.LARGEST, 3)
+    assert embedded_images.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
 
 
 def test_series_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
@@ -349,14 +350,14 @@ def test_both_pictures_of_a_pair_are_there_where_the_run_has_kept_them(tmp_path:
 
 
 def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
-    view = scene.views("room", "angle", count=1)[0]
+    view = scene.find("room").views("angle", count=1)[0]
     kind = distortion.find("angle")
     about = {"version": kind.version, "ladder": kind.ladder.digest, "word": kind.word, "unit": "degrees"}
     rows = [SeriesRow(name, "angle", kind.word, view.name, name, f"{name}/0", len(kind.ladder), "scene")
             for name in (view.digest, "another")]  # fmt: skip
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         kept = Gallery(12e6)
-        gathered = book._Book((), Analysis(store.manifest, (), (), (), ()), [], kept)
+        gathered = viewer_data._Book((), Analysis(store.manifest, (), (), (), ()), [], kept)
         gathered.stores = {row.id: [store] for row in rows}
         drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
     assert drawn["size"] == [640, 480]
@@ -365,14 +366,14 @@ def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
 
 
 def test_as_seen_is_what_the_observers_processor_does() -> None:
-    sees = book.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
+    sees = viewer_data.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
     assert sees is not None
     large = photograph("a", 100, 140)
     assert np.array_equal(pixel_values(sees(large)), pixel_values(large))
     assert sees(photograph("a", 64, 64)) is not None
     assert np.array_equal(sees(photograph("a", 64, 64)), photograph("a", 64, 64))
     for said in ("", "64x64", "as they come", "0x0, bicubic if larger or smaller"):
-        assert book.as_seen({"pixels": said}) is None
+        assert viewer_data.as_seen({"pixels": said}) is None
 
 
 def test_pictures_as_seen_are_in_the_page(hostile: Path) -> None:
@@ -395,14 +396,14 @@ def outcome(distortion: str, name: str, *levels: int) -> Outcome:
 def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:
     found = [outcome("blur", name, level) for name, level in zip("abc", (1, 10, 12), strict=True)]
     found += [outcome("jpeg", name, level) for name, level in zip("ab", (5, 6), strict=True)]
-    assert book.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
-    assert book.in_order([], lambda _: True) == []
+    assert viewer_data.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
+    assert viewer_data.in_order([], lambda _: True) == []
 
 
 def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
     with Store.open(run) as store:
         for one in analyse(store).outcomes:
-            levels = book.wanted([one])
+            levels = viewer_data.wanted([one])
             assert levels[:2] == [0, one.thresholds[0].level]
             assert set(levels) >= {response.probe.level for response in one.responses}
             assert len(set(levels)) == len(levels)

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 
 from conftest import Toy
-from limen import belief, testing
+from limen import testing
 from limen.analysis import Status, analyse
 from limen.errors import InputError, ObserverError
 from limen.image import png
 from limen.ladder import Ladder
 from limen.observers.simulated import Options, Simulated
+from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe, make
-from limen.reading import Flag, Verdict
 from limen.report import tables
+from limen.statistics import observer_model
 from limen.store import Store
 from limen.study import Progress, Spec, Study
+from limen.study.schedule import decode
 from limen.testing import photograph, simulate
-from limen.waves import decode
 
 
 @pytest.fixture
@@ -322,5 +323,5 @@ def test_the_scan_outcome_is_exact_on_small_ladders() -> None:
         for answers in itertools.product([False, True], repeat=levels):
             jnd = simulate("scan", answers, gap=gap, confirm=confirm).levels[0]
             expected[levels if jnd is None else int(jnd) - 1] += np.prod(np.where(answers, p, 1 - p))
-        found = belief.scan_outcome(np.ones((1, 1)), p[None, None], offsets)[0]
+        found = observer_model.scan_outcome(np.ones((1, 1)), p[None, None], offsets)[0]
         assert np.allclose(found, expected)

@@ -23,11 +23,11 @@ from pairs import NAMES
 from pictures import HELD_OUT, crop, photograph
 from words import QUESTIONS
 
-from limen import distortion, ident, question
+from limen import digest, distortion, question
 from limen.image import Image, Picture
 from limen.observer import Observer, make
 from limen.observers import demo
-from limen.reading import Flag
+from limen.parsing.yes_no import Flag
 
 LEVELS = (1, 2, 3, 5, 7, 10, 14, 20, 25, 28, 35, 42, 50, 60, 70, 85, 100)
 EQUAL = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # shares of the ladder that both pictures carry
@@ -77,7 +77,7 @@ class Bench:
     def __init__(self, observer: Observer, pairs: int) -> None:
         self.observer, self.pairs = observer, pairs
         self.images: list[Image] = []
-        crops = [(photograph(name), ident.generator("card", name)) for name in HELD_OUT]
+        crops = [(photograph(name), digest.generator("card", name)) for name in HELD_OUT]
         for _ in range(CROPS):
             self.images.extend(crop(picture, rng, SMALLEST) for picture, rng in crops)
         self.seconds: list[float] = []

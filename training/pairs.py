@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pictures import varied
 from words import PERSPECTIVES, Language
 
-from limen import distortion, ident
+from limen import digest, distortion
 from limen.image import Image
 
 HALF = {  # levels above an undistorted reference at which the annotator says yes half the time
@@ -185,7 +185,7 @@ def _asked(one: Pair, plan: Plan, rng: np.random.Generator) -> list[tuple[bool, 
 
 def batch(images: list[Image], language: Language, plan: Plan, *key: str | int) -> Batch:
     """Make a batch; its content depends on the pool, the plan and `key` and on nothing else."""
-    rng = ident.generator("batch", *key)
+    rng = digest.generator("batch", *key)
     n, q, t = plan.size, plan.questions, plan.length
     pixels = np.zeros((n, 2, 64, 64, 3), np.uint8)
     ids, targets = np.zeros((n, q, t), np.int64), np.full((n, q, t), -1, np.int64)

@@ -15,7 +15,7 @@ import skimage.data
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from limen import ident
+from limen import digest
 from limen.image import Image
 
 SIDE = 64
@@ -132,7 +132,7 @@ def coloured(image: Image, rng: np.random.Generator) -> Image:
 
 def pool(seed: str, photographs: int, procedural: int, names: tuple[str, ...]) -> list[Image]:
     """Return pictures to make pairs of: crops of the named photographs and procedural ones; same seed, same pixels."""
-    rng = ident.generator("pictures", seed)
+    rng = digest.generator("pictures", seed)
     opened = [photograph(name) for name in names]
     share = np.array([_SHARE.get(name, 1.0) for name in names])
     images: list[Image] = []

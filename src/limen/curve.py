@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from limen import ident
+from limen import digest
 
 _NORMAL = NormalDist()
 FEWEST_CLUSTERS = 5  # below this no bootstrap interval is given
@@ -116,7 +116,7 @@ def bootstrap(
     if n < FEWEST_CLUSTERS or np.all(data == data[0]):
         return None
     estimate = float(statistic(data))
-    rng = ident.generator("bootstrap", n)
+    rng = digest.generator("bootstrap", n)
     draws = np.sort(statistic(data[rng.integers(0, n, (resamples, n))]))
     below = np.clip(
         (np.sum(draws < estimate) + np.sum(draws == estimate) / 2) / resamples, 1 / resamples, 1 - 1 / resamples

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from limen import ident, registry
+from limen import digest, registry
 from limen.errors import InputError
 from limen.image import Image, check
 from limen.ladder import Ladder
@@ -58,7 +58,7 @@ class Distortion:
         """
         if self.of == "image":
             reference = check(reference)
-        render = self.prepare(reference, ident.generator("distortion", self.name, key))
+        render = self.prepare(reference, digest.generator("distortion", self.name, key))
 
         def at(level: int) -> Image:
             if not 0 <= level <= len(self.ladder):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from limen import ident
+from limen import digest as digests
 from limen.errors import InputError
 
 
@@ -31,4 +31,4 @@ class Ladder:
     @property
     def digest(self) -> str:
         """The ladder's identity, as manifests carry it."""
-        return ident.digest([list(self.strengths), self.unit, self.version])
+        return digests.of([list(self.strengths), self.unit, self.version])

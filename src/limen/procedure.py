@@ -15,9 +15,9 @@ from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, runtime_checkab
 import msgspec
 
 from limen import registry
-from limen.belief import Prior
 from limen.ladder import Ladder
-from limen.reading import Flag, Verdict
+from limen.parsing.yes_no import Flag, Verdict
+from limen.statistics.observer_model import Prior
 from limen.threshold import Estimate, Threshold
 
 

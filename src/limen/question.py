@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from limen import ident
-from limen.choosing import read_position
+from limen import digest as digests
 from limen.errors import UnknownNameError
 from limen.image import Picture
-from limen.reading import READER_VERSION, Flag, Verdict, read_choice, read_direct
+from limen.parsing.forced_choice import read_position
+from limen.parsing.yes_no import READER_VERSION, Flag, Verdict, read_choice, read_direct
 from limen.trial import Answer
 
 
@@ -47,7 +47,7 @@ class Query:
 
     def key(self, fingerprint: str) -> str:
         """Return the key of the answer: what was shown to whom. Never a document's name, a path or a time."""
-        return ident.digest([fingerprint, self.shown, self.draw])
+        return digests.of([fingerprint, self.shown, self.draw])
 
 
 class Order(StrEnum):
@@ -175,17 +175,17 @@ class Question:
             again.implicit,
             again.perspectives,
         ]
-        return ident.digest([*texts, self.implicit, self.order.value])
+        return digests.of([*texts, self.implicit, self.order.value])
 
     def _swap(self, word: str, reference: Picture, stimulus: Picture, name: str) -> bool:
         if self.forced:
             return self._drawn(name)
         if self.order is Order.BALANCED:
-            return ident.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
+            return digests.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
         return self.order is Order.SWAPPED
 
     def _drawn(self, name: str) -> bool:
-        return ident.seed("forced choice", name) % 2 == 1
+        return digests.seed("forced choice", name) % 2 == 1
 
 
 _CHOOSE = " Please return <first> or <second> with analysis."

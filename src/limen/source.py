@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from limen import ident, registry
+from limen import digest as digests
+from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.image import SUFFIXES, Image, digest, load, scale_down
 
 PICTURES = frozenset({"image", "pair", "scored pair"})  # kinds of reference that are loaded as pixels
+VIEWS = ("angle", "distance")  # kinds that a scene draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ def _smaller(load: Callable[[], Any], side: int) -> Any:
 
 def digest_of(loaded: Image | tuple[Image, ...]) -> str:
     """Return the digest of what the source of an image, or of a pair, loads."""
-    return ident.digest([digest(one) for one in loaded]) if isinstance(loaded, tuple) else digest(loaded)
+    return digests.of([digest(one) for one in loaded]) if isinstance(loaded, tuple) else digest(loaded)
 
 
 def size_of(image: Image) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from limen import ident
+from limen import digest
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture, check
@@ -40,7 +40,7 @@ class Series:
     def id(self) -> str:
         """The series' digest: equal exactly where all stimuli are."""
         kind = self.distortion
-        return ident.digest([kind.name, kind.version, kind.ladder.digest, self.key])
+        return digest.of([kind.name, kind.version, kind.ladder.digest, self.key])
 
     def open(self) -> Callable[[int], Picture]:
         """Load the reference and return a function from level to picture, which keeps what it has made last.
@@ -77,7 +77,7 @@ def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
     elif reference.kind in ("pair", "scored pair"):
         content = tuple(check(one, reference.name) for one in content)
         whole = tuple(map(Picture.of, content))
-        found = ident.digest([one.digest for one in whole])
+        found = digest.of([one.digest for one in whole])
     else:
         found = getattr(content, "digest", reference.digest)  # a view of a scene: all that decides its pixels
     if found != reference.digest:

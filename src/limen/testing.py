@@ -6,19 +6,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from limen import digest
 from limen import distortion as distortions
-from limen import ident
 from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
-from limen.belief import Prior
 from limen.errors import InputError
 from limen.image import Image, Picture
 from limen.ladder import Ladder
 from limen.loop import finish
+from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result
 from limen.question import Query
-from limen.reading import Flag, Verdict
+from limen.statistics.observer_model import Prior
 from limen.threshold import Estimate, Threshold
 from limen.trial import Answer
 
@@ -141,7 +141,7 @@ def _method(procedure: str | Method, protocol: dict[str, Any], settings: dict[st
 
 def photograph(name: str = "a", height: int = 96, width: int = 128) -> Image:
     """Return a small picture with edges, texture and colour, always the same for the same name."""
-    rng = ident.generator("testing.photograph", name)
+    rng = digest.generator("testing.photograph", name)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     layers = [
         127 + 60 * np.sin(2 * np.pi * (rng.uniform(1, 9) * x + rng.uniform(1, 9) * y + rng.uniform())) for _ in range(3)
@@ -187,7 +187,7 @@ def check_procedure(name: str, levels: int = 50) -> None:
     It ends on any answers, asks within the ladder and above the reference, and finds the same on the same answers.
     """
     for share in (0.0, 0.1, 0.5, 0.9, 1.0):
-        rng = ident.generator("contract", name, int(100 * share))
+        rng = digest.generator("contract", name, int(100 * share))
         table = rng.random((levels + 1, levels + 1)) < share
 
         def says(reference: int, level: int, table: Any = table) -> bool:
@@ -210,7 +210,7 @@ def check_observer(name: str, settings: dict[str, Any] | None = None) -> None:
 
     async def talk() -> None:
         async with observers.make(name, settings or {}) as observer:
-            print_ = ident.digest(dict(observer.fingerprint()))
+            print_ = digest.of(dict(observer.fingerprint()))
             text = questions.find("direct").wording.explicit.format(word="blur")
             one, other = Picture.of(photograph("a", 64, 64)), Picture.of(photograph("b", 64, 64))
             query = Query((one, other, text))
@@ -221,7 +221,7 @@ def check_observer(name: str, settings: dict[str, Any] | None = None) -> None:
                 assert (reply.answer is None) == failed, f"{name}: the last attempt and the answer disagree"
             texts = [reply.answer.text if reply.answer else None for reply in replies]
             assert texts[0] == texts[1], f"{name}: answers the same query differently: {texts}"
-            assert ident.digest(dict(observer.fingerprint())) == print_, f"{name}: its fingerprint changes"
+            assert digest.of(dict(observer.fingerprint())) == print_, f"{name}: its fingerprint changes"
             assert observer.concurrency >= 1, f"{name}: concurrency is {observer.concurrency}"
 
     finish(talk())

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from limen.errors import LimenError
-from limen.feature import measure
 from limen.feature import run as running
-from limen.feature.data import Sizes
-from limen.feature.network import Network
+from limen.feature import stages
+from limen.feature.data.parts import Sizes
+from limen.feature.model.network import Network
 from limen.feature.run import Plan, Run
 from limen.report import feature_figures, feature_wing, features
-from limen.rows import STAGES
 from limen.store import Store
+from limen.store.rows import STAGES
 
 VALUES = st.one_of(
     st.just(...),  # the entry is gone
@@ -81,10 +81,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with Run.begin(out, plan, "cpu", NETWORK) as begun:
         for seed in range(2):
             begun.fitted(seed, fit=True)
-        measure.calibrate(begun)
-        measure.evaluate(begun, (0.5, 1.0))
-        measure.quantise(begun, (0.5, 1.0))
-        measure.attribute(begun, 3)
+        stages.calibrate(begun)
+        stages.evaluate(begun, (0.5, 1.0))
+        stages.quantise(begun, (0.5, 1.0))
+        stages.attribute(begun, 3)
     yield out
     monkeypatch.undo()
 
@@ -125,11 +125,11 @@ def gone_on(run: Path) -> None:
     """Open the run and ask for every stage, as the commands do."""
     with Run.open(run, "cpu", NETWORK) as opened:
         about = opened.store.manifest
-        features.calibrations(about, measure.calibrate(opened))
-        features.scores(about, measure.evaluate(opened, (0.5, 1.0)))
-        features.rates(about, measure.quantise(opened, (0.5, 1.0)))
-        features.equal_rates(about, measure.equal_rates(opened))
-        feature_figures.rate(about, measure.quantise(opened, (0.5, 1.0)), 700)
+        features.calibrations(about, stages.calibrate(opened))
+        features.scores(about, stages.evaluate(opened, (0.5, 1.0)))
+        features.rates(about, stages.quantise(opened, (0.5, 1.0)))
+        features.equal_rates(about, stages.equal_rates(opened))
+        feature_figures.rate(about, stages.quantise(opened, (0.5, 1.0)), 700)
 
 
 def complaint(work: Callable[[Path], Any], run: Path) -> str:

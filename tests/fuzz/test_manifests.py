@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen import exam
+from limen.cli.console import tame
 from limen.errors import LimenError
-from limen.printing import tame
+from limen.preflight import exam
 from limen.report.build import Report
 from limen.study import Spec, Study
 

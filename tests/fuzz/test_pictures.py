@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from limen import colour, container, image
-from limen.container import Colour
+from limen import image
 from limen.errors import InputError
+from limen.image import colour, container
+from limen.image.container import Colour
 
 P3 = Colour((0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06))
 STARTS = (

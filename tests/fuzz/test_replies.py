@@ -12,7 +12,7 @@ from limen.observers.openai import complaint, waiting
 from limen.observers.openai import completion as wire
 from limen.observers.openai.complaint import Asked, Failure
 from limen.observers.openai.secret import Key
-from limen.reading import read_direct
+from limen.parsing.yes_no import read_direct
 
 LONG = 2.0  # seconds; all these bodies are small
 WORDS = [

@@ -24,10 +24,10 @@ from transformers import (
 )
 
 from limen.curve import Share
-from limen.feature import scenes
-from limen.feature.data import truth
-from limen.feature.instances import precision
-from limen.feature.nets import shipped
+from limen.feature.data import synthetic
+from limen.feature.data.instances import precision
+from limen.feature.data.parts import truth
+from limen.feature.model.bundled import shipped
 
 CARD = OUT / "MODEL_CARD.md"
 BEGIN, FINISH = "<!-- figures: written by training/features/card.py -->", "<!-- end of figures -->"
@@ -43,13 +43,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def classifier(name: str, folder: Path, count: int) -> list[str]:
     """Return accuracy with its Wilson interval, and the classes named worst."""
     net = AutoModelForImageClassification.from_pretrained(folder).eval()
-    drawn = scenes.draw(scenes.photographs(), "card", range(count), 64)
+    drawn = synthetic.draw(synthetic.photographs(), "card", range(count), 64)
     images = torch.from_numpy(np.stack([scene.image for scene in drawn]))
     labels = np.array([scene.labels[0] for scene in drawn])
     right = scenery.batched(lambda part: net(part).logits, images).argmax(1).numpy() == labels
     within = Share(int(right.sum()), count).interval
     assert within is not None
-    shares = sorted((right[labels == n].mean(), word) for n, word in enumerate(scenes.CLASSES))
+    shares = sorted((right[labels == n].mean(), word) for n, word in enumerate(synthetic.CLASSES))
     worst = ", ".join(f"{word} {share:.2f}" for share, word in shares[:3])
     return [
         name,
@@ -68,7 +68,7 @@ def finder(name: str, folder: Path, count: int) -> list[str]:
     net, find = auto.from_pretrained(folder).eval(), train_detector.find if boxes else train_segmenter.find
     values = []
     for part in np.arange(count).reshape(10, -1):
-        drawn = scenes.draw(scenes.photographs(), "card", map(int, part), 96, (1, 5), 6)
+        drawn = synthetic.draw(synthetic.photographs(), "card", map(int, part), 96, (1, 5), 6)
         found = find(net, torch.from_numpy(np.stack([scene.image for scene in drawn])))
         values.append(precision(found, [*map(truth, drawn)], "boxes" if boxes else "masks").map50)
         say(f"{name} {values[-1]:.3f}")

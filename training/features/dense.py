@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from transformers import RTDetrResNetConfig
 
-from limen import ident
-from limen.feature.scenes import CLASSES, MOST
+from limen import digest
+from limen.feature.data.synthetic import CLASSES, MOST
 
 SIDE, CELL, COUNT = 96, 8, 6  # px, px, classes
 OBJECTS = (1, MOST)
@@ -120,7 +120,7 @@ def pretrain(net: nn.Module, widths: tuple[int, ...], known: Data, name: str, st
     head = Dense(widths)
     parameters = [*net.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0.02)
-    rng = ident.generator("feature training", name, "dense")
+    rng = digest.generator("feature training", name, "dense")
     step = 0
     while step < steps:
         for chosen in scenery.batches(len(known.images), batch, rng)[: steps - step]:

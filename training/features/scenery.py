@@ -24,8 +24,8 @@ import transformers
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from limen import ident
-from limen.feature import scenes
+from limen import digest
+from limen.feature.data import synthetic
 from limen.image import Image
 
 OUT = Path(__file__).resolve().parents[2] / "src" / "limen" / "data" / "feature"
@@ -41,20 +41,20 @@ def backgrounds(name: str, names: Sequence[str], count: int, leaves: int) -> lis
 
 def draw(
     name: str, count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10, leaves: int = 0
-) -> list[scenes.Scene]:
+) -> list[synthetic.Scene]:
     """Draw `count` scenes over training photographs, or over validation photographs if that is the name.
 
     `leaves` procedural pictures full of edges (`pictures.leaves`) stand beside 400 pieces of photographs.
     """
     photographs = VALIDATION if name == "validation" else TRAINING
     known = backgrounds(name, photographs, 400, leaves)
-    return scenes.draw(known, name, range(count), side, objects, classes)
+    return synthetic.draw(known, name, range(count), side, objects, classes)
 
 
 def seed(name: str) -> None:
     """Seed torch by name and use one thread."""
     torch.set_num_threads(1)
-    torch.manual_seed(ident.seed("feature training", name) % 2**63)
+    torch.manual_seed(digest.seed("feature training", name) % 2**63)
 
 
 def batches(count: int, size: int, rng: np.random.Generator) -> "np.typing.NDArray[np.int64]":

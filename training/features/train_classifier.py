@@ -31,9 +31,9 @@ from transformers import (
 )
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from limen import ident
-from limen.feature.nets import shipped
-from limen.feature.scenes import CLASSES
+from limen import digest
+from limen.feature.data.synthetic import CLASSES
+from limen.feature.model.bundled import shipped
 
 SIDE = 64
 NAMES = dict(enumerate(CLASSES))
@@ -212,7 +212,7 @@ def train(name: str, plan: Plan) -> None:
     known, seen = data("training", plan.scenes, plan.leaves), data("validation", 600)
     steppers = optimisers(model, plan)
     say(f"{sum(p.numel() for p in model.net.parameters())} parameters, {time.perf_counter() - start:.0f} s to prepare")
-    rng = ident.generator("feature training", name)
+    rng = digest.generator("feature training", name)
     step, score = 0, 0.0
     while step < plan.steps:
         for chosen in scenery.batches(plan.scenes, plan.batch, rng)[: plan.steps - step]:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from transformers import RTDetrConfig, RTDetrForObjectDetection
 from transformers.models.rt_detr.image_processing_pil_rt_detr import RTDetrImageProcessorPil
 
-from limen import ident
-from limen.feature.data import truth
-from limen.feature.instances import Instances, precision
-from limen.feature.scenes import Scene
+from limen import digest
+from limen.feature.data.instances import Instances, precision
+from limen.feature.data.parts import truth
+from limen.feature.data.synthetic import Scene
 
 RATE, BATCH = 1e-3, 16
 
@@ -103,7 +103,7 @@ def main() -> None:
     dense.pretrain(inner, WIDTHS[1:], known, "detector", arguments.dense)
     average = dense.average(net)
     optimiser = torch.optim.AdamW(groups(net), lr=RATE, weight_decay=1e-4)
-    rng = ident.generator("feature training", "detector")
+    rng = digest.generator("feature training", "detector")
     step, score = 0, 0.0
     while step < arguments.steps:
         for chosen in scenery.batches(arguments.scenes, BATCH, rng)[: arguments.steps - step]:

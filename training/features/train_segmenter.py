@@ -18,11 +18,11 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, RTDetrForObjectDetection
 from transformers.models.mask2former.image_processing_pil_mask2former import Mask2FormerImageProcessorPil
 
-from limen import ident
-from limen.feature.data import truth
-from limen.feature.instances import Instances, encoded, precision
-from limen.feature.nets import shipped
-from limen.feature.scenes import Scene
+from limen import digest
+from limen.feature.data.instances import Instances, encoded, precision
+from limen.feature.data.parts import truth
+from limen.feature.data.synthetic import Scene
+from limen.feature.model.bundled import shipped
 
 RATE, BATCH, QUERIES = 1e-3, 16, 12
 
@@ -104,7 +104,7 @@ def main() -> None:
     rest = [p for p in net.parameters() if id(p) not in slow]
     groups = [{"params": inner.parameters(), "top": 0.4 * RATE}, {"params": rest, "top": RATE}]
     optimiser = torch.optim.AdamW(groups, lr=RATE, weight_decay=1e-4)
-    rng = ident.generator("feature training", "segmenter")
+    rng = digest.generator("feature training", "segmenter")
     step, score = 0, 0.0
     while step < arguments.steps:
         for chosen in scenery.batches(arguments.scenes, BATCH, rng)[: arguments.steps - step]:

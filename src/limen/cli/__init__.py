@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import bug, examining, feature, looking, making, measuring, publishing, reckoning, seeing
+from limen.cli import bug, dataset, exam, feature, list, measure, published, see, stats
+from limen.cli.console import tame
 from limen.cli.group import main
 from limen.errors import LimenError
-from limen.printing import tame
 from limen.stopping import Stopped
 
-__all__ = ["examining", "feature", "looking", "main", "making", "measuring", "publishing", "reckoning", "run", "seeing"]
+__all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "see", "stats"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +33,7 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo("limen: what was given holds a NUL character, which no name can. Write it again.", err=True)
         return 1
     try:
-        code = main.main(list(arguments), prog_name="limen", standalone_mode=False)
+        code = main.main([*arguments], prog_name="limen", standalone_mode=False)
         sys.stdout.flush()  # a full disk is known now, not when Python ends
     except LimenError as error:
         click.echo(f"limen: {tame(str(error))}", err=True)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import limen
-from limen.printing import tame
+from limen.cli.console import tame
 
 BUG = 70  # exit code: sysexits.h's "internal software error"
 HIDDEN = "***"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limen.cli.console import print_json, print_table
 from limen.cli.group import JSON, MANY, Number, main, split, telling
 from limen.errors import InputError, MissingExtraError
-from limen.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from limen.feature.run import Plan, Run
@@ -62,8 +62,8 @@ def feature() -> None:
 @JSON
 def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> None:
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
-    from limen.feature.measure import calibrate
     from limen.feature.run import Run
+    from limen.feature.stages import calibrate
     from limen.report.features import calibrations
 
     with Run.begin(out, _plan(given), device) as run:
@@ -84,7 +84,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 @JSON
 def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
-    from limen.feature.measure import evaluate
+    from limen.feature.stages import evaluate
     from limen.report.features import scores
 
     strengths = _numbers("--nrmse", nrmse)
@@ -103,8 +103,8 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
 @JSON
 def quantise(run: Path, budget: str, labels: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
-    from limen.feature.measure import BUDGETS, equal_rates, quantise
     from limen.feature.run import Run
+    from limen.feature.stages import BUDGETS, equal_rates, quantise
     from limen.report import features
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
@@ -124,7 +124,7 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 @JSON
 def attribute(run: Path, images: int, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
-    from limen.feature.measure import attribute
+    from limen.feature.stages import attribute
     from limen.report.features import attributions
 
     _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
@@ -143,8 +143,8 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 @DEVICE
 def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: str, data: str, device: str) -> None:
     """Write a quantiser: what sender and receiver of features need."""
-    from limen.feature.measure import quantiser
     from limen.feature.run import Run
+    from limen.feature.stages import quantiser
 
     with Run.open(run, device, model=model, data=data) as opened:
         made = quantiser(opened, steps, budget, seed)
@@ -160,9 +160,9 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
-    from limen.feature.data import Sizes
-    from limen.feature.measure import attribute, calibrate, evaluate, quantise
+    from limen.feature.data.parts import Sizes
     from limen.feature.run import MAPS, Plan, Run
+    from limen.feature.stages import attribute, calibrate, evaluate, quantise
     from limen.report import build
 
     build.check_extra()
@@ -192,8 +192,8 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> None:
     """List sensible splits of a network."""
     from limen.feature import task as tasks
-    from limen.feature.network import load
-    from limen.feature.splits import sensible
+    from limen.feature.model.known_splits import sensible
+    from limen.feature.model.network import load
     from limen.report.table import Table
 
     network = load(model, tasks.find(task), device, revision)
@@ -201,7 +201,8 @@ def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> 
     if not found:
         kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
         raise InputError(
-            f"No splits of {kind!r} are known. limen.feature.splits.found searches for them (docs/howto-splits.md)."
+            f"No splits of {kind!r} are known. limen.feature.model.known_splits.found searches for them "
+            "(docs/howto-splits.md)."
         )
     rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
     columns = ("split", "features", "feature coding for machines", "note")
@@ -232,7 +233,7 @@ def _show(rows: Any, table: "Callable[[], Table]", as_json: bool) -> None:
 
 
 def _plan(given: dict[str, Any]) -> "Plan":
-    from limen.feature.data import PARTS, Sizes
+    from limen.feature.data.parts import PARTS, Sizes
     from limen.feature.run import Plan
 
     sizes = Sizes(**{part: given.pop(f"images_{part}") for part in PARTS})

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from limen.printing import tame
+from limen.cli.console import tame
 
 MOST = 20  # lines about single files, references or series
 

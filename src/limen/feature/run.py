@@ -29,17 +29,17 @@ import safetensors.torch
 import torch
 
 import limen
-from limen import manifest, rows
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
-from limen.feature.calibrate import rank
-from limen.feature.data import SCENES, Parts, Sizes, fingerprint, parts
-from limen.feature.network import Network, flops, load
-from limen.feature.split import Features, SplitPoint, Verification
+from limen.feature.calibration import rank
+from limen.feature.data.parts import SCENES, Parts, Sizes, fingerprint, parts
+from limen.feature.model.network import Network, flops, load
+from limen.feature.model.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
 from limen.feature.tolerance import Scope, Survey, Tell, Tolerance, quiet
-from limen.store import Store
+from limen.store import Store, rows
+from limen.study import manifest
 
 WING = "feature"
 MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {

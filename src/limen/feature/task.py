@@ -12,10 +12,10 @@ from torch import Tensor
 
 from limen import registry
 from limen.curve import Interval
-from limen.feature.split import Outputs
+from limen.feature.model.split import Outputs
 
 if TYPE_CHECKING:
-    from limen.feature.network import Network
+    from limen.feature.model.network import Network
 
 
 class Task(Protocol):
@@ -28,7 +28,7 @@ class Task(Protocol):
         drops: names of the per-image losses that `drop` knows, the default first, each with what it is.
         auto_class: the class of transformers that loads a checkpoint with a head for it.
         needs: what data must say of an image: its class, or the boxes or masks of its objects. Targets are class
-            numbers, or `limen.feature.instances.Instances`.
+            numbers, or `limen.feature.data.instances.Instances`.
         compared_at: the discrepancy at which kinds of steps are compared in bits: felt, but not much.
     """
 

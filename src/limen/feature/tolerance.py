@@ -1,8 +1,8 @@
 """A map of how much each feature bears: one class a file in `tolerances/`, registered under its name.
 
 A tolerance is fitted on images that nothing else sees. It then gives magnitudes for any features: absolute ones, in the
-features' own unit, up to one scale for all images (which `limen.feature.calibrate` finds). Where a table compares maps
-at equal NRMSE the scale does not matter at all.
+features' own unit, up to one scale for all images (which `limen.feature.calibration` finds). Where a table compares
+maps at equal NRMSE the scale does not matter at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ import msgspec
 from torch import Tensor
 
 from limen import registry
-from limen.feature.data import Part
-from limen.feature.perturb import Noise, Tensors
-from limen.feature.split import Features, SplitPoint
+from limen.feature.data.parts import Part
+from limen.feature.model.split import Features, SplitPoint
+from limen.feature.perturbation import Noise, Tensors
 from limen.feature.task import Task
 
 Tell = Callable[[int, int, str], None]
@@ -53,7 +53,8 @@ class Scope:
         checkpoint: where a long fit keeps its state, to go on from after a crash; None to keep none.
         tell: called with progress: steps done, steps in all, and how it stands.
         batch: images a step where a tolerance does not say otherwise.
-        surveys: by draws, what `limen.feature.fisher.survey` found in this scope: several maps stand on the same one.
+        surveys: by draws, what `limen.feature.tolerances.information.survey` found in this scope: several maps stand on
+        the same one.
     """
 
     split: SplitPoint

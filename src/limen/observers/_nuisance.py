@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as Pillow
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError
 from limen.image import Image, Picture
 
@@ -73,13 +73,13 @@ def _shift(picture: Picture, draw: int) -> Image:
 
 
 def _grey(picture: Picture, draw: int) -> Image:
-    moved = ident.generator("nuisance", "grey", picture.digest, draw).integers(-1, 2, picture.pixels.shape)
+    moved = digest.generator("nuisance", "grey", picture.digest, draw).integers(-1, 2, picture.pixels.shape)
     found: Image = np.clip(picture.pixels + moved, 0, 255).astype(np.uint8)
     return found
 
 
 def _jpeg(picture: Picture, draw: int, quality: int) -> Image:
-    place = int(ident.generator("nuisance", "jpeg", picture.digest).permutation(BLOCK**2)[draw])
+    place = int(digest.generator("nuisance", "jpeg", picture.digest).permutation(BLOCK**2)[draw])
     top, left = divmod(place, BLOCK)
     height, width = picture.pixels.shape[:2]
     larger = np.pad(picture.pixels, ((top, 0), (left, 0), (0, 0)), mode="edge")

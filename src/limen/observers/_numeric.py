@@ -6,9 +6,9 @@ They say `numeric = True`: an exam of order, wording and tokens has nothing to f
 from collections.abc import Mapping
 
 from limen.errors import FatalObserverError
-from limen.flagmass import offers_letters
 from limen.image import Picture
 from limen.observer import Query
+from limen.parsing.token_probability import offers_letters
 from limen.trial import Answer
 
 

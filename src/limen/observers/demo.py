@@ -23,12 +23,12 @@ import numpy.typing as npt
 import orjson
 from PIL import Image as Pillow
 
-from limen import ident
+from limen import digest
 from limen.errors import FatalObserverError, InputError, MissingExtraError
-from limen.flagmass import flag_mass, offers_letters
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Concurrency, Query, Reply, observer
-from limen.seen import Seen
+from limen.parsing.token_probability import flag_mass, offers_letters
+from limen.preflight.model_input import Seen
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "demo"
 SIDE = 64  # pixels a side that the model sees
@@ -118,7 +118,7 @@ class Demo:
             raise InputError(f"Observer 'demo' has one model, not {model!r}. Use `demo`, or local:FOLDER.")
         self.name, self.concurrency = "demo", options.concurrency
         files = ("vision.onnx", "text.onnx", "tokenizer.json")
-        self._digest = ident.digest([ident.digest((FOLDER / file).read_bytes()) for file in files])
+        self._digest = digest.of([digest.of((FOLDER / file).read_bytes()) for file in files])
         self._label = f"limen-demo-{self._digest[:8]}"
         self._words = Words((FOLDER / "tokenizer.json").read_bytes())
         self._vision, self._text = _session(FOLDER / "vision.onnx"), _session(FOLDER / "text.onnx")

@@ -32,14 +32,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from limen import ident
+from limen import digest
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Attempt, Query, Reply, observer
 from limen.observers import _nuisance, _numeric
 from limen.observers.local import arriving, checkpoint, failure
 from limen.observers.local.checkpoint import Pixels
-from limen.seen import Seen
+from limen.preflight.model_input import Seen
 
 Floats = npt.NDArray[np.float64]
 
@@ -284,7 +284,7 @@ class Encoder:
             images = held.processor.image_processor if held.whole else held.processor
             half = 0.5 / max(abs(gain) for gain in arriving.scale(images)[0])
             shape = tuple(batch["pixel_values"].shape)
-            noise = ident.generator("encoder", "noise", picture.digest, draw).uniform(-half, half, shape)
+            noise = digest.generator("encoder", "noise", picture.digest, draw).uniform(-half, half, shape)
             batch["pixel_values"] = batch["pixel_values"] + torch.from_numpy(noise.astype(np.float32))
         device, dtype = held.model.device, held.model.dtype
         inputs = {name: value.to(device, dtype if value.is_floating_point() else None) for name, value in batch.items()}
@@ -336,7 +336,7 @@ def _place(count: int, false_alarms: float) -> int:
 
 def _interval(found: Sequence[Sequence[float]], false_alarms: float) -> list[float]:
     """Return a 95 % interval of the criterion: pictures, not pairs, are drawn again, because pairs of one are alike."""
-    rng = ident.generator("encoder", "interval", len(found))
+    rng = digest.generator("encoder", "interval", len(found))
     rows = np.array(found)
     drawn = np.sort(rows[rng.integers(0, len(rows), (RESAMPLED, len(rows)))].reshape(RESAMPLED, -1), axis=1)
     low, high = np.quantile(drawn[:, _place(rows.size, false_alarms) - 1], (0.025, 0.975))

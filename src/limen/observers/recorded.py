@@ -6,11 +6,11 @@ from typing import Any, Self
 
 import msgspec
 
-from limen import entries, ident
+from limen import digest
 from limen.errors import InputError
 from limen.observer import Concurrency, Reply, observer
 from limen.question import Query
-from limen.store import Store
+from limen.store import Store, entries
 from limen.trial import Attempt
 
 
@@ -48,7 +48,7 @@ class Recorded:
 
     async def answer(self, query: Query) -> Reply:
         """Return the recorded answer."""
-        found = self._store.get(query.key(ident.digest(self._fingerprint)))
+        found = self._store.get(query.key(digest.of(self._fingerprint)))
         if found is None:
             return Reply(None, (Attempt("not-recorded", f"this pair was never put to {self.name}"),))
         return Reply(found, (Attempt("recorded"),))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import numpy as np
 
-from limen import ident
+from limen import digest
 from limen.observer import Concurrency, Reply, observer
 from limen.question import Query
 from limen.registry import Seed
@@ -73,7 +73,7 @@ class Simulated:
         first, last = query.pictures[0], query.pictures[-1]
         difference = first.pixels.astype(np.float32) - last.pixels
         p_yes = self.probability(float(np.sqrt(np.mean(difference**2))))
-        yes = ident.generator("simulated", self._options.seed, ident.digest(query.shown)).random() < p_yes
+        yes = digest.generator("simulated", self._options.seed, digest.of(query.shown)).random() < p_yes
         if "option's letter" in query.text or "letter A or B" in query.text:
             text = "A" if yes else "B"
         else:

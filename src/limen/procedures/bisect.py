@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 
 from limen.ladder import Ladder
+from limen.parsing.yes_no import Verdict
 from limen.procedure import LONGEST, Found, Gap, Orders, Probe, Procedure, Search, ask, chain, pattern, procedure
-from limen.reading import Verdict
 
 
 @procedure("bisect")

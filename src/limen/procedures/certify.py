@@ -6,9 +6,8 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from limen import belief
-from limen.belief import Belief, Prior, Values
 from limen.ladder import Ladder
+from limen.parsing.yes_no import Verdict
 from limen.procedure import (
     Found,
     Orders,
@@ -23,7 +22,8 @@ from limen.procedure import (
     procedure,
     skip,
 )
-from limen.reading import Verdict
+from limen.statistics import observer_model
+from limen.statistics.observer_model import Belief, Prior, Values
 
 SPAN = 4  # levels of gap and of window: what is reckoned with doubles with every level of either
 TOO_MANY = 0.2  # false alarms from which on `skip`, which is exact, costs less than certainty
@@ -34,11 +34,11 @@ _RIVALS, _CANDIDATES, _BEYOND = 3, 9, 8
 class Certify(msgspec.Struct, frozen=True):
     """Ask until one answer to "what would the scan have found?" has the stated probability (ours).
 
-    The posterior over threshold, slope, false alarms and lapses (`limen.belief`) gives, by dynamic programming, the
-    distribution of the scan's J; the next level asked is the one that lowers its expected entropy most. The prior is
-    learnt from earlier series of the same observer, distortion and question; where it expects false alarms of .2 and
-    more, the series is put through `skip` instead. The probability holds if answers at different levels are
-    independent given the observer's parameters.
+    The posterior over threshold, slope, false alarms and lapses (`limen.statistics.observer_model`) gives, by dynamic
+    programming, the distribution of the scan's J; the next level asked is the one that lowers its expected entropy
+    most. The prior is learnt from earlier series of the same observer, distortion and question; where it expects false
+    alarms of .2 and more, the series is put through `skip` instead. The probability holds if answers at different
+    levels are independent given the observer's parameters.
 
     Attributes:
         gap, confirm, orders: as for `scan`.
@@ -64,7 +64,7 @@ class Certify(msgspec.Struct, frozen=True):
 
     def learn(self, ladder: Ladder, outcomes: Iterable[Verdicts]) -> Prior | None:
         """Return what these series teach about the next ones."""
-        return belief.learn(len(ladder), map(first_answers, outcomes))
+        return observer_model.learn(len(ladder), map(first_answers, outcomes))
 
     def _next(self, reference: int, levels: int, prior: Prior | None) -> Search:
         offsets = tuple(k - 1 for k in pattern(1, self.gap, self.confirm, levels + self.gap + self.confirm))
@@ -132,4 +132,4 @@ def _outcomes(state: Belief, offsets: tuple[int, ...], candidates: list[int]) ->
             shares[1 + 2 * i + said] *= share
             cases[1 + 2 * i + said, :, level - 1] = said
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
-    return belief.scan_outcome(shares, cases, offsets)
+    return observer_model.scan_outcome(shares, cases, offsets)

@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from limen import belief
-from limen.belief import Belief, Prior, Values
 from limen.ladder import Ladder
+from limen.parsing.yes_no import Flag
 from limen.procedure import LONGEST, Ask, Probe, Procedure, Verdicts, first_answers, procedure
-from limen.reading import Flag
+from limen.statistics import observer_model
+from limen.statistics.observer_model import Belief, Prior, Values
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 Width = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
@@ -46,7 +46,7 @@ class Psi(msgspec.Struct, frozen=True):
 
     def learn(self, ladder: Ladder, outcomes: Iterable[Verdicts]) -> Prior | None:
         """Return what these series teach about the next ones."""
-        return belief.learn(len(ladder), map(first_answers, outcomes), self.guess)
+        return observer_model.learn(len(ladder), map(first_answers, outcomes), self.guess)
 
 
 @procedure("questplus")

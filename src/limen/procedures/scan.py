@@ -3,8 +3,8 @@
 import msgspec
 
 from limen.ladder import Ladder
+from limen.parsing.yes_no import Verdict
 from limen.procedure import Found, Gap, Orders, Probe, Procedure, Search, Window, ask, chain, pattern, procedure
-from limen.reading import Verdict
 
 
 @procedure("scan")

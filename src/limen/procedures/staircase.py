@@ -8,8 +8,8 @@ import numpy as np
 
 from limen.errors import InputError
 from limen.ladder import Ladder
+from limen.parsing.yes_no import Verdict
 from limen.procedure import LONGEST, Levels, Probe, Procedure, ask, procedure
-from limen.reading import Verdict
 from limen.threshold import Estimate
 
 Steps = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]

@@ -11,35 +11,34 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen import shares
-from limen.analysis import Analysis, AnswerRow, Status
-from limen.backbones import Parameters
+from limen.analysis import Analysis, AnswerRow, Status, survival
+from limen.analysis.merge import joined, renamed
+from limen.analysis.model_size import Parameters
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
-    book,
     distances,
     examples,
+    extended,
     feature_wing,
     figures,
-    further,
     html,
     origins,
+    paper,
     pictures,
-    published,
-    reached,
+    preflight,
     tables,
     viewer,
+    viewer_data,
 )
-from limen.report import shares as pairs
+from limen.report import survival as pairs
+from limen.report.embedded_images import Gallery
 from limen.report.figures import Spec
-from limen.report.gallery import Gallery
-from limen.report.names import Names, fixtures
-from limen.report.opening import Run, differences, open_runs
+from limen.report.labels import Names, fixtures
+from limen.report.runs import Run, differences, open_runs
 from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
 from limen.report.table import Table, in_order
-from limen.report.together import joined, renamed
-from limen.rows import shown
 from limen.store import Store
+from limen.store.rows import shown
 
 CARD = 700  # px
 WINGS["feature"] = feature_wing.contribution
@@ -59,7 +58,7 @@ class Report:
     Attributes:
         runs: of observers of images.
         others: open runs of another wing, by name.
-        sizes: of the observers' backbones, where they are known (`limen.published.parameters` reads a CSV).
+        sizes: of the observers' backbones, where they are known (`limen.analysis.paper.parameters` reads a CSV).
     """
 
     runs: Sequence[Run]
@@ -76,7 +75,7 @@ class Report:
         Args:
             runs: their folders.
             sizes: see above.
-            processes: that may read the answers (`limen.outcome.outcomes`).
+            processes: that may read the answers (`limen.analysis.replay.outcomes`).
 
         Raises:
             StoreError: a run cannot be read.
@@ -103,9 +102,9 @@ class Report:
         return Names(self.all)
 
     @functools.cached_property
-    def further(self) -> further.Further:
+    def further(self) -> extended.Further:
         """What lies beyond the tables of answers."""
-        return further.work_out(self.all, self.sizes)
+        return extended.work_out(self.all, self.sizes)
 
     @functools.cached_property
     def brought(self) -> Mapping[str, Contribution]:
@@ -115,9 +114,9 @@ class Report:
     @functools.cached_property
     def sections(self) -> Sequence[Section]:
         """The sections that the page does not write by hand: of the further analyses, then of other wings."""
-        own = further.sections(self.all, self.further, self.names.asked) if self.runs else ()
+        own = extended.sections(self.all, self.further, self.names.asked) if self.runs else ()
         return (
-            *reached.sections(self.runs, self.apart),
+            *preflight.sections(self.runs, self.apart),
             *distances.sections(self.runs),
             *own,
             *(section for wing in self.brought.values() for section in wing.sections),
@@ -145,11 +144,11 @@ class Report:
             "runs": [
                 {"run": run.name}
                 | tables.records(run.analysis)
-                | reached.records(run.store)
+                | preflight.records(run.store)
                 | origins.records(run.analysis)
                 for run in self.runs
             ],
-            "together": further.records(self.further) if self.runs else {},
+            "together": extended.records(self.further) if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": wings} if wings else {})
 
@@ -209,7 +208,7 @@ class Report:
     def _asked(self) -> dict[str, Any]:
         """Return what the page shows of observers of images in sections written by hand."""
         found = any(outcome.thresholds for outcome in self.all.outcomes)
-        accurate, grid = shares.accuracy(self.all), self.names.grid
+        accurate, grid = survival.accuracy(self.all), self.names.grid
 
         def warned(table: Table) -> dict[str, Any]:
             return grid(origins.noted(self.all, table))
@@ -246,9 +245,9 @@ class Report:
             "course": grid(tables.course(self.all)),
             "attempts": grid(tables.attempts(self.all)),
             "published": [html.grid(table) for table in _published(self.all, self.names)],
-            "source": published.SOURCE,
+            "source": paper.SOURCE,
             "pixels": pictures.SIDE,
-            "unpublished": [name for name in sorted(self.all.manifest["distortions"]) if name not in published.COLUMNS],
+            "unpublished": [name for name in sorted(self.all.manifest["distortions"]) if name not in paper.COLUMNS],
         }
 
     def _figure(self, name: str) -> dict[str, str] | None:
@@ -258,8 +257,8 @@ class Report:
         return figures.both(draw, label)
 
     def _viewer(self, kept: Gallery) -> dict[str, Any]:
-        shown = book.shown([(run.store, run.analysis) for run in self.runs], self.all)
-        return viewer.section(book.data(shown, self.all, self.names.asked, kept), kept)
+        shown = viewer_data.shown([(run.store, run.analysis) for run in self.runs], self.all)
+        return viewer.section(viewer_data.data(shown, self.all, self.names.asked, kept), kept)
 
 
 def _searched(analysis: Analysis) -> bool:
@@ -321,7 +320,7 @@ def _published(analysis: Analysis, names: Names) -> list[Table]:
                 f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"
             )
             measured.setdefault(row.distortion, []).append((names.asked[row.observer, row.question], mean))
-    return published.quoted(sorted(analysis.manifest["distortions"]), measured)
+    return paper.quoted(sorted(analysis.manifest["distortions"]), measured)
 
 
 def _how(run: Run) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from limen import seen
 from limen.analysis import Analysis
-from limen.report.opening import Run
+from limen.preflight import model_input
+from limen.report.runs import Run
 from limen.report.section import Section
 from limen.report.table import Table
 from limen.store import Store
@@ -32,7 +32,9 @@ def records(store: Store) -> list[dict[str, Any]]:
     for observer in _numeric(store):
         for trial in store.trials(observer):
             number = (
-                seen.number(trial.answer.text) if trial.answer and (trial.reference, trial.draw) == (0, 0) else None
+                model_input.number(trial.answer.text)
+                if trial.answer and (trial.reference, trial.draw) == (0, 0)
+                else None
             )
             if number is None or not trial.level:
                 continue
@@ -63,7 +65,7 @@ def table(store: Store, analysis: Analysis, run: str = "") -> Table:
         cells = (f"{pairs[0][0]['criterion']:.3g} {pairs[0][0]['unit']}", _median(lowest), _median(there))
         rows.append((distortion, observer, *cells, f"{floored} of {len(pairs)}"))
     columns = ("distortion", "observer", "yes above", "at level 1", "at the 1st JND", "1st JND <=1")
-    judged = (f"{name}: {seen.judged(row)}." for name, row in store.measurements("calibration").items())
+    judged = (f"{name}: {model_input.judged(row)}." for name, row in store.measurements("calibration").items())
     notes = (*judged, "Medians over series, with how many of them were asked there.")
     return Table(f"Numbers behind the verdicts{f', {run}' if run else ''}", columns, tuple(rows), notes, heads=2)
 
@@ -73,7 +75,7 @@ def _numeric(store: Store) -> Iterator[str]:
     for observer in store.manifest["observers"]:
         answers = (trial.answer for trial in store.trials(observer) if trial.answer is not None)
         first = next(answers, None)
-        if first is not None and seen.number(first.text) is not None:
+        if first is not None and model_input.number(first.text) is not None:
             yield observer
 
 

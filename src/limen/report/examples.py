@@ -9,10 +9,10 @@ from limen.analysis import Analysis, Outcome, faulty
 from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
-from limen.reading import Fault
+from limen.parsing.yes_no import Fault
 from limen.report import figures, html, pictures
-from limen.report.names import Names
-from limen.report.opening import Run, keeper
+from limen.report.labels import Names
+from limen.report.runs import Run, keeper
 from limen.store import Store
 
 

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from limen import rows as kept_rows
 from limen.errors import InputError, StoreError
 from limen.image import Image, decode, digest
 from limen.report import feature_figures as figures
@@ -12,6 +11,7 @@ from limen.report import features as tables
 from limen.report.section import Contribution, Drawing, Section
 from limen.report.table import Table
 from limen.store import Store
+from limen.store import rows as kept_rows
 
 STAGES = ("calibrate", "evaluate", "quantise", "equal-rate", "attribute")
 

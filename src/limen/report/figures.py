@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
-from limen.reading import Flag
-from limen.shares import UnnoticedRow
+from limen.analysis.survival import UnnoticedRow
+from limen.parsing.yes_no import Flag
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]

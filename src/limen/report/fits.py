@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from limen.analysis import FEW, Analysis, Quantile
+from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow
 from limen.curve import Interval
-from limen.fitting import ComparisonRow, FitRow, PowerRow
 from limen.report.table import Table, heads, in_order, table
 from limen.report.tables import alarmed, brief, plain
 from limen.statistics.posterior import Parameter, Side

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as Pillow
 
-from limen import container, drawing, ident, scene
+from limen import digest as digests
 from limen import distortion as distortions
+from limen import registry
 from limen.analysis import Outcome, Status
 from limen.distortion import Distortion
 from limen.errors import InputError
-from limen.image import Image, decode, digest, png
+from limen.image import Image, container, decode, digest, png
 from limen.ladder import Ladder
 from limen.report.tables import brief
 from limen.store import SeriesRow, Store
+from limen.study import drawing
 
 SIDE = 240  # px: larger pictures are scaled down to it
 SHOWN = 200  # px: the longest side on the page
@@ -109,8 +111,8 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Callable[[int
         )
     kept = decode(data, "the kept reference")
     of = (kept,) if kind.of == "image" else np.array_split(kept, 2)  # a pair is one picture, the second below the first
-    digests = [digest(one) for one in of]
-    if row.picture != (digests[0] if kind.of == "image" else ident.digest(digests)):
+    of_each = [digest(one) for one in of]
+    if row.picture != (of_each[0] if kind.of == "image" else digests.of(of_each)):
         raise InputError("The picture kept in the run is not the one that was measured (its digest differs).")
     return functools.lru_cache(maxsize=max(1, min(16, CACHED // pixels)))(
         kind.render(kept if kind.of == "image" else of, row.key)
@@ -127,7 +129,7 @@ def _view(kind: Distortion, row: SeriesRow, wanted: bool) -> Callable[[int], Ima
     name = row.name.partition("-")[0]
     if not wanted or importlib.util.find_spec("embreex") is None:
         raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={name}.")
-    for view in scene.views(name, kind.of):
+    for view in registry.find("scene", name).views(kind.of):
         if view.digest == row.picture:
             return functools.lru_cache(maxsize=16)(kind.render(view, row.key))
     raise InputError(f"This limen draws the scene {name} in another way than the run did, or has not this view of it.")

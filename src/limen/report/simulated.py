@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from limen.analysis.simulation import Result
 from limen.curve import Share
 from limen.report.table import Table
-from limen.simulation import Result
 
 
 def table(results: Sequence[Result]) -> Table:

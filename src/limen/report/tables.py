@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from limen import shares
-from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Status, false_alarms, sum_of
+from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Status, false_alarms, sum_of, survival
+from limen.analysis.correlations import PARTS, part_of
 from limen.curve import Interval, Share
-from limen.reading import READER_VERSION
-from limen.relations import PARTS, part_of
+from limen.parsing.yes_no import READER_VERSION
 from limen.report.table import Table, heads, in_order, table, who
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
@@ -71,9 +70,9 @@ def faults(analysis: Analysis) -> Table:
     """Return the table of what was wrong with the answers, with Wilson intervals."""
     rows = []
     for row in (*in_order(analysis, analysis.answers), *_by_part(analysis)):
-        shares = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
+        percents = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
         wrong = f"{row.inversions.k} of {row.inversions.n}"
-        rows.append((*heads(analysis, row), f"{row.questions:,}", *shares, wrong))
+        rows.append((*heads(analysis, row), f"{row.questions:,}", *percents, wrong))
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
@@ -199,7 +198,7 @@ def records(analysis: Analysis) -> dict[str, Any]:
         "estimates": [plain(row) for row in analysis.estimates],
         "answers": [plain(row) for row in analysis.answers],
         "curves": [plain(row) for row in analysis.curves],
-        "accuracy": [plain(row) for row in shares.accuracy(analysis)],
+        "accuracy": [plain(row) for row in survival.accuracy(analysis)],
         "series": [
             {
                 "observer": outcome.observer,

@@ -1,6 +1,6 @@
 """The viewer: every answer beside the stimuli it is about, for a page that a person can look around in.
 
-Python gathers facts and draws the pictures (`limen.report.book`); the page's own script shows them.
+Python gathers facts and draws the pictures (`limen.report.viewer_data`); the page's own script shows them.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from limen.report.gallery import Gallery
+from limen.report.embedded_images import Gallery
 
 EMBED = 12.0  # MB of pictures in the page
 SCRIPTS = ("viewer.js", "test.js")
@@ -23,7 +23,7 @@ def section(content: Mapping[str, Any], kept: Gallery) -> dict[str, Any]:
     """Return what the template needs: markup, style, scripts, data, and the policy that allows just these.
 
     Args:
-        content: of `limen.report.book.data`.
+        content: of `limen.report.viewer_data.data`.
         kept: the pictures it counts on.
     """
     from markupsafe import Markup

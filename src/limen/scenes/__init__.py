@@ -1,1 +1,1 @@
-"""The shelf of scenes: one file each, found through the registry, imported by nobody."""
+"""Scenes in three dimensions, the one room for all that is 3D: a file each, found through the registry."""

@@ -5,11 +5,9 @@ x forward, y left, z up from the cabin's floor; the road lies 0.42 m lower.
 
 import numpy as np
 
-from limen.rendering import coachwork, cockpit, painting, street
-from limen.rendering.cockpit import gear_lever, instruments, vent, wheel
-from limen.rendering.furniture import bent
-from limen.rendering.surface import Patch, box, moved, quad, revolve, tube
-from limen.rendering.upholstery import (
+from limen.scenes.rendering import car_body, car_dashboard, painting, street
+from limen.scenes.rendering.car_dashboard import gear_lever, instruments, vent, wheel
+from limen.scenes.rendering.car_seats import (
     Trim,
     cord,
     cushion,
@@ -22,8 +20,10 @@ from limen.rendering.upholstery import (
     strips,
     swept,
 )
-from limen.rendering.world import Material, Place, Sky, Sun, World
-from limen.scene import scene
+from limen.scenes.rendering.furniture import bent
+from limen.scenes.rendering.surface import Patch, box, moved, quad, revolve, tube
+from limen.scenes.rendering.world import Material, Place, Sky, Sun, World
+from limen.scenes.scene import scene
 
 ROAD = -0.42
 DRIVER = 0.42  # y of the driver's seat
@@ -80,17 +80,17 @@ SEAT = Trim("insert", "leather", "piping", "shell", "steel")
 
 
 TEXTURES = {
-    "grain": cockpit.grain,
-    "holes": cockpit.holes,
+    "grain": car_dashboard.grain,
+    "holes": car_dashboard.holes,
     "weave": lambda: painting.cloth("lining", "#ffffff", depth=0.22),
     "walnut": lambda: painting.wood("dash", "#3d2415", "#8a5a33"),
     "carpet": lambda: painting.carpet("car", ["#48484b", "#66645f"]),
     "plaster": lambda: painting.plaster("gable", "#ffffff"),
-    "dials": cockpit.dials,
-    "map": cockpit.chart,
-    "climate": cockpit.climate,
-    "keys": cockpit.keys,
-    "speaker": cockpit.speaker,
+    "dials": car_dashboard.dials,
+    "map": car_dashboard.chart,
+    "climate": car_dashboard.climate,
+    "keys": car_dashboard.keys,
+    "speaker": car_dashboard.speaker,
     "asphalt": lambda: street.asphalt("road"),
     "paving": lambda: street.paving("path"),
     "leaves": lambda: street.foliage("tree", "#3f5a24", "#93ab58"),
@@ -145,7 +145,7 @@ def _dash() -> list[Patch]:
     seam = face - 6
     made += cord(grid[seam] + [0, 0, 0.0005], 0.0022, "piping")
     made += box((1.2, -0.6, 0.852), (1.235, 0.6, 0.864), "black", bevel=0.004)
-    made += moved([coachwork.plate(0.05, "speaker")], (1.08, 0.0, 0.8695))
+    made += moved([car_body.plate(0.05, "speaker")], (1.08, 0.0, 0.8695))
     made += facing(instruments("pad", "dials", "satin"), (0.765, DRIVER, 0.8), pitch=-14)
     made += facing(wheel("pad", "shell", "satin", "keys", "piping"), (0.5, DRIVER, 0.735), pitch=-25)
     for y0 in (0.69, -0.69, -0.27):
@@ -191,7 +191,7 @@ def _stack() -> list[Patch]:
             revolve([(0.046, 0.0), (0.046, 0.008), (0.039, 0.009), (0.038, 0.001), (0.0, 0.001)], (0, 0, 0), "satin"),
             (x, y, 0.336),
         )
-        made += moved([coachwork.plate(0.038, "gloss black")], (x, y, 0.3385))
+        made += moved([car_body.plate(0.038, "gloss black")], (x, y, 0.3385))
     cup = [
         (0.0, 0.0),
         (0.028, 0.0),
@@ -241,8 +241,8 @@ def _seats() -> list[Patch]:
 @scene("cabin")
 def cabin() -> World:
     """The cabin of a people carrier in a street on a bright day, 1.6 x 3.4 x 1.4 m inside."""
-    left = coachwork.pillars() + coachwork.doors()
-    parts = _floor, _dash, _stack, _seats, coachwork.roof, coachwork.windscreen, coachwork.tail, coachwork.bonnet
+    left = car_body.pillars() + car_body.doors()
+    parts = _floor, _dash, _stack, _seats, car_body.roof, car_body.windscreen, car_body.tail, car_body.bonnet
     ahead, back = ((0.75, -0.45, 0.55), (1.7, 0.45, 1.0)), ((-1.6, -0.6, 0.55), (-0.5, 0.6, 1.0))
     return World(
         patches=(*left, *mirrored(left), *(patch for part in parts for patch in part()), *street.lane(ROAD)),

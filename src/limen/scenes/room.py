@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from limen import ident
-from limen.rendering import painting, pictures
-from limen.rendering.furniture import books, chair, cup, curtain, pendant, plant
-from limen.rendering.surface import Patch, box, moved, quad, revolve, sheet, tube, wall
-from limen.rendering.world import Material, Place, Sky, Sun, World
-from limen.scene import scene
+from limen import digest
+from limen.scenes.rendering import painting, wall_pictures
+from limen.scenes.rendering.furniture import books, chair, cup, curtain, pendant, plant
+from limen.scenes.rendering.surface import Patch, box, moved, quad, revolve, sheet, tube, wall
+from limen.scenes.rendering.world import Material, Place, Sky, Sun, World
+from limen.scenes.scene import scene
 
 LONG, DEEP, HIGH = 6.4, 4.6, 2.8
 WINDOW = (0.8, 5.6, 0.85, 2.4)  # left, right, bottom, top
@@ -59,24 +59,24 @@ MATERIALS = {
 
 TEXTURES = {
     "plaster": lambda: painting.plaster("wall", "#ebe6db"),
-    "slats": pictures.slats,
-    "tiles": pictures.tiles,
+    "slats": wall_pictures.slats,
+    "tiles": wall_pictures.tiles,
     "parquet": lambda: painting.parquet("oak", "#94683f", "#d4a873"),
-    "rug": pictures.rug,
+    "rug": wall_pictures.rug,
     "walnut": lambda: painting.wood("walnut", "#4a2f1f", "#8f623c", bent=1.6, rings=7.0),
     "oak": lambda: painting.wood("oak", "#ad8354", "#d9b688", bent=1.4, rings=7.0),
     "blue cloth": lambda: painting.cloth("blue", "#34557a"),
     "linen": lambda: painting.cloth("linen", "#e6dcc6", depth=0.2),
     "carpet": lambda: painting.carpet("corridor", ["#6d6a66", "#8a857d"]),
-    "slide": pictures.slide,
-    "board": pictures.board,
-    "painting": pictures.abstract,
-    "photograph": pictures.photograph,
-    "poster": pictures.poster,
-    "clock": pictures.clock,
-    "page": pictures.page,
-    "desktop": pictures.desktop,
-    "keys": pictures.keys,
+    "slide": wall_pictures.slide,
+    "board": wall_pictures.board,
+    "painting": wall_pictures.abstract,
+    "photograph": wall_pictures.photograph,
+    "poster": wall_pictures.poster,
+    "clock": wall_pictures.clock,
+    "page": wall_pictures.page,
+    "desktop": wall_pictures.desktop,
+    "keys": wall_pictures.keys,
     "leaf": lambda: painting.leaf("rubber", "#1f4a24", "#8fb465"),
     "outside": lambda: painting.outside("town", (1024, 2048), 180.0, (-40.0, 50.0)),
 }
@@ -192,7 +192,7 @@ def _plant(leaves: int, scale: float, name: str) -> list[Patch]:
 
 def _chairs() -> list[Patch]:
     x, y = TABLE
-    rng = ident.generator("chairs")
+    rng = digest.generator("chairs")
     seats = [(x + k * 0.85, y - 0.82, 0.0) for k in (-1, 0, 1)] + [(x + k * 0.85, y + 0.82, 180.0) for k in (-1, 0, 1)]
     seats += [(x - 1.78, y, -90.0), (x + 1.8, y + 0.05, 90.0)]
     made: list[Patch] = []

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limen.container import LARGEST_PICTURE
 from limen.errors import InputError, MissingExtraError
-from limen.folder import Walk, walk
 from limen.image import Image, decode, too_long
+from limen.image.container import LARGEST_PICTURE
+from limen.image.folder import Walk, walk
 from limen.source import Refusal, readable
 from limen.sources._listed import lacking
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from limen.container import LARGEST_PICTURE
 from limen.errors import InputError
 from limen.image import SUFFIXES, Image, load, too_long
+from limen.image.container import LARGEST_PICTURE
 from limen.source import Refusal, find, readable
 
 LARGEST_LIST = 512 << 20  # bytes of a CSV or JSON file

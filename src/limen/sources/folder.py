@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limen.errors import InputError
-from limen.folder import pictures
+from limen.image.folder import pictures
 from limen.source import Reference, Refusal, of_file, readable, source
 
 

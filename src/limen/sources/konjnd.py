@@ -10,8 +10,8 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from limen.errors import InputError
-from limen.folder import walk
 from limen.image import opened
+from limen.image.folder import walk
 from limen.source import Reference, Refusal, of_file, readable, source
 from limen.sources._listed import lacking, there
 

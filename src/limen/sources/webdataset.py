@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from limen.container import LARGEST_PICTURE
 from limen.errors import InputError
-from limen.folder import UNREAD, Walk, grouped, hidden, walk
 from limen.image import SUFFIXES, Image, decode, digest, too_long
+from limen.image.container import LARGEST_PICTURE
+from limen.image.folder import UNREAD, Walk, grouped, hidden, walk
 from limen.source import Reference, Refusal, readable, size_of, source
 from limen.sources._listed import lacking, relative, there
 

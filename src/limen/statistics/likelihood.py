@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from limen import ident
+from limen import digest
 from limen.curve import FEWEST_CLUSTERS, Interval
 from limen.errors import InputError
 from limen.statistics.posterior import Priors, Side, axes_of, told
@@ -110,7 +110,7 @@ def parametric(data: Responses, prior: Priors, shape: str = "logistic", resample
     if len(data) != 1 or not data.whole:
         raise InputError("The parametric bootstrap takes one data set of whole counts. Fit p(yes) with clustered.")
     best = peak(data, prior, shape)
-    rng = ident.generator("parametric", shape, _digest(data))
+    rng = digest.generator("parametric", shape, _digest(data))
     n = np.broadcast_to(data.n, (resamples, data.n.shape[1]))
     drawn = rng.binomial(n.astype(np.int64), best.expected(data.levels)).astype(np.float64)
     again = peak(Responses(data.levels, drawn, n), prior, shape)
@@ -139,7 +139,7 @@ def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples
     whole = float(best.deviance[0]) if data.whole else math.nan
     if clusters < FEWEST_CLUSTERS or (np.all(data.yes == data.yes[0]) and np.all(data.n == data.n[0])):
         return _bootstrap(best, None, prior, math.nan, whole, pooled)
-    rng = ident.generator("clustered", shape, _digest(data))
+    rng = digest.generator("clustered", shape, _digest(data))
     times = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(np.float64)
     drawn = _pooled(data, times)
     usable = (drawn.n * np.isfinite(data.levels)).sum(axis=1) > 0
@@ -156,7 +156,7 @@ def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples
 
 def _digest(data: Responses) -> str:
     """Return what seeds resampling: the data, so that equal data have equal intervals, whosever they are."""
-    return ident.digest(np.concatenate((data.yes, data.n)).tobytes())
+    return digest.of(np.concatenate((data.yes, data.n)).tobytes())
 
 
 def _pooled(data: Responses, times: Array) -> Responses:

@@ -49,7 +49,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """What is assumed before any answer, independently (what series learn from each other is `limen.belief`).
+    """What is assumed before any answer, independently (what series learn from each other is
+    `limen.statistics.observer_model`).
 
     Attributes:
         threshold: uniform between these levels.

@@ -10,8 +10,8 @@ from torch.nn import functional
 from limen import registry
 from limen.curve import Interval, Share
 from limen.errors import InputError
-from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of, shapes_of
+from limen.feature.model.network import Network
+from limen.feature.model.split import Outputs, outputs_of, shapes_of
 
 
 @registry.add("task", "classification")

@@ -14,10 +14,10 @@ from torch import Tensor
 from limen import registry
 from limen.curve import Interval
 from limen.errors import InputError
-from limen.feature import queries
-from limen.feature.instances import FOUND, Instances, f1_loss, precision
-from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of, shapes_of
+from limen.feature.data.instances import FOUND, Instances, f1_loss, precision
+from limen.feature.model import query_heads
+from limen.feature.model.network import Network
+from limen.feature.model.split import Outputs, outputs_of, shapes_of
 
 SPREAD = 0.1  # of a box's side: moved by a third of its width (IoU .5) a box costs 3.6 nats
 FARTHEST = 10.0  # nats that a box costs which lies elsewhere
@@ -57,8 +57,8 @@ class Detection:
 
     def check(self, outputs: Outputs, targets: Sequence[Instances]) -> None:
         """Refuse a head with other classes than the network names, and labels that are none of them."""
-        queries.exclusive(outputs["logits"], self._classes)
-        queries.refuse_unknown(targets, self._classes)
+        query_heads.exclusive(outputs["logits"], self._classes)
+        query_heads.refuse_unknown(targets, self._classes)
 
     def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
         """Return the KL divergence of the perturbed output from the clean one, in nats an image.
@@ -72,20 +72,22 @@ class Detection:
         other, moved = _floats(perturbed)
         with torch.no_grad():
             images = zip(logits, boxes, other, moved, strict=True)
-            order = torch.stack([queries.assigned(self._cost(a[:, None], b[:, None], c, d)) for a, b, c, d in images])
+            order = torch.stack(
+                [query_heads.assigned(self._cost(a[:, None], b[:, None], c, d)) for a, b, c, d in images]
+            )
         other, moved = (value.gather(1, order[..., None].expand(-1, -1, value.shape[2])) for value in (other, moved))
         return self._cost(logits, boxes, other, moved).sum(1)
 
     def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
         """Return the log-likelihood of classes and boxes drawn from the outputs; see `queries.drawn`."""
         logits, boxes = _floats(outputs)
-        likely, there = queries.drawn(logits, self._one_class(logits), source)
+        likely, there = query_heads.drawn(logits, self._one_class(logits), source)
         noise = torch.randn(boxes.shape, generator=source, dtype=torch.float32).to(boxes)
         away = noise + (boxes.detach() - boxes) / _spread(boxes.detach())
         return (likely - there * away.square().sum(-1) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
         pairs = zip(self.answers(clean), self.answers(perturbed), strict=True)
         lost = [f1_loss(one.best(FOUND), other.best(FOUND), "boxes") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean["logits"].device)
@@ -93,12 +95,12 @@ class Detection:
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
         """Return the largest logit of each class found in the clean image, summed: see `queries.evidence`."""
         logits, _ = _floats(outputs)
-        return queries.evidence(logits, clean["logits"].float(), self._one_class(logits))
+        return query_heads.evidence(logits, clean["logits"].float(), self._one_class(logits))
 
     def answers(self, outputs: Outputs) -> list[Instances]:
         """Return what was found, as many as there are queries, whatever the score."""
         logits, boxes = _floats(outputs)
-        scores, labels, chosen = queries.best(logits.detach(), self._one_class(logits))
+        scores, labels, chosen = query_heads.best(logits.detach(), self._one_class(logits))
         taken = boxes.detach().double().gather(1, chosen[..., None].expand(-1, -1, 4))
         centres, sides = taken[..., :2], taken[..., 2:]
         corners = torch.cat([centres - sides / 2, centres + sides / 2], -1)
@@ -115,14 +117,14 @@ class Detection:
         return None
 
     def _one_class(self, logits: Tensor) -> bool:
-        return queries.exclusive(logits, self._classes)
+        return query_heads.exclusive(logits, self._classes)
 
     def _cost(self, logits: Tensor, boxes: Tensor, other: Tensor, moved: Tensor) -> Tensor:
         """Return KL of queries (..., C), (..., 4) from others; the leading dimensions broadcast."""
         one_class = self._one_class(logits)
         apart = ((boxes - moved) / _spread(boxes)).square().sum(-1) / 2
         bounded = apart / (1 + apart / FARTHEST)
-        return queries.divergence(logits, other, one_class) + queries.presence(logits, one_class) * bounded
+        return query_heads.divergence(logits, other, one_class) + query_heads.presence(logits, one_class) * bounded
 
 
 def _floats(outputs: Outputs) -> tuple[Tensor, Tensor]:

@@ -14,10 +14,10 @@ from torch.nn import functional
 from limen import registry
 from limen.curve import Interval
 from limen.errors import InputError
-from limen.feature import queries
-from limen.feature.instances import FOUND, Instances, encoded, f1_loss, precision
-from limen.feature.network import Network
-from limen.feature.split import Outputs, outputs_of, shapes_of
+from limen.feature.data.instances import FOUND, Instances, encoded, f1_loss, precision
+from limen.feature.model import query_heads
+from limen.feature.model.network import Network
+from limen.feature.model.split import Outputs, outputs_of, shapes_of
 
 STRIDE = 4  # px of the image a cell of the mask
 WEIGHT = 10.0  # nats that a wholly wrong mask costs: overlap of one half costs 3.3
@@ -62,12 +62,12 @@ class Segmentation:
 
     def check(self, outputs: Outputs, targets: Sequence[Instances]) -> None:
         """Refuse a head with other classes than the network names, and labels that are none of them."""
-        if not queries.exclusive(outputs[CLASSES], self._classes):
+        if not query_heads.exclusive(outputs[CLASSES], self._classes):
             raise InputError(
                 f"The head gives {self._classes} logits a query for {self._classes} classes: segmentation needs one "
                 "more, for no object. Give Mask2Former, MaskFormer or the like."
             )
-        queries.refuse_unknown(targets, self._classes)
+        query_heads.refuse_unknown(targets, self._classes)
 
     def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
         """Return how far the output moved, in nats an image (ours).
@@ -81,8 +81,8 @@ class Segmentation:
         other, moved = _floats(perturbed)
         p, q = masks.sigmoid(), moved.sigmoid()
         apart = (p - q).square().sum((2, 3)) / (p.square().sum((2, 3)) + q.square().sum((2, 3)) + 1)
-        classes = queries.divergence(logits, other, one_class=True)
-        return (classes + queries.presence(logits, one_class=True) * WEIGHT * apart).sum(1)
+        classes = query_heads.divergence(logits, other, one_class=True)
+        return (classes + query_heads.presence(logits, one_class=True) * WEIGHT * apart).sum(1)
 
     def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
         """Return the log-likelihood of classes and masks drawn from the outputs; see `queries.drawn`.
@@ -91,14 +91,14 @@ class Segmentation:
         changes cost what they cost in `discrepancy`.
         """
         logits, masks = _floats(outputs)
-        likely, there = queries.drawn(logits, True, source)
+        likely, there = query_heads.drawn(logits, True, source)
         p = masks.sigmoid()
         spread = ((p.detach().square().sum((2, 3), keepdim=True) + 0.5) / WEIGHT).sqrt()
         away = torch.randn(p.shape, generator=source, dtype=torch.float32).to(p) + (p.detach() - p) / spread
         return (likely - there * away.square().sum((2, 3)) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
         pairs = zip(_found(clean, FOUND), _found(perturbed, FOUND), strict=True)
         lost = [f1_loss(one, other, "masks") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean[CLASSES].device)
@@ -113,7 +113,7 @@ class Segmentation:
         there = known.softmax(-1)[..., :-1].amax(-1) >= FOUND
         inside = (drawn > 0) & there[..., None, None]
         certain = (masks * inside).sum((2, 3)) / inside.sum((2, 3)).clamp_min(1)
-        return queries.evidence(logits, known, one_class=True) + certain.sum(1)
+        return query_heads.evidence(logits, known, one_class=True) + certain.sum(1)
 
     def answers(self, outputs: Outputs) -> list[Instances]:
         """Return what was found, one of each query whose mask is not empty, whatever the score."""
@@ -137,7 +137,7 @@ def _floats(outputs: Outputs) -> tuple[Tensor, Tensor]:
 def _found(outputs: Outputs, least: float) -> list[Instances]:
     """Return the objects with a score of `least` or more: the class's chance times the mask's mean chance inside."""
     logits, masks = _floats(outputs)
-    chances, labels, chosen = queries.best(logits, one_class=True)
+    chances, labels, chosen = query_heads.best(logits, one_class=True)
     inside = masks > 0
     sure = (masks.sigmoid() * inside).sum((2, 3)) / inside.sum((2, 3)).clamp_min(1)
     scores = chances.double() * sure.gather(1, chosen)

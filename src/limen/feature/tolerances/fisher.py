@@ -6,10 +6,10 @@ from torch import Tensor
 
 from limen import registry
 from limen.errors import InputError
-from limen.feature.fisher import Shape, information, magnitudes, survey
-from limen.feature.perturb import Noise, Tensors
-from limen.feature.split import Features
+from limen.feature.model.split import Features
+from limen.feature.perturbation import Noise, Tensors
 from limen.feature.tolerance import Scope
+from limen.feature.tolerances.information import Shape, information, magnitudes, survey
 
 
 @registry.add("tolerance", "fisher")

@@ -6,15 +6,15 @@ import msgspec
 import torch
 from torch import Tensor
 
-from limen import ident, registry
+from limen import digest, registry
 from limen.errors import InputError
-from limen.feature.estimator import Estimator
-from limen.feature.fisher import magnitudes, shared, survey
-from limen.feature.network import Network
-from limen.feature.perturb import Noise, Tensors
-from limen.feature.split import Features
+from limen.feature.model.network import Network
+from limen.feature.model.split import Features
+from limen.feature.perturbation import Noise, Tensors
 from limen.feature.tolerance import Scope
-from limen.feature.training import Trainer, Training, perturbation, resume
+from limen.feature.tolerances.estimator import Estimator
+from limen.feature.tolerances.information import magnitudes, shared, survey
+from limen.feature.tolerances.training import Trainer, Training, perturbation, resume
 
 LEAST = 0.01  # of the mean, added to the static information that a prediction starts from
 
@@ -23,7 +23,7 @@ LEAST = 0.01  # of the mean, added to the static information that a prediction s
 class Learned:
     """FeatJND's estimator (Zhao et al. 2026, arXiv:2601.21933): a magnitude that holds for random signs.
 
-    What is the paper's and what is ours: `limen.feature.training`.
+    What is the paper's and what is ours: `limen.feature.tolerances.training`.
     """
 
     Settings: type[Training] = Training
@@ -77,7 +77,7 @@ class Learned:
         images = scope.images
         network = [Network(scope.split.model).digest, scope.split.path]
         seen = [len(images), scope.batch, scope.seed, *images.batch([0, len(images) - 1]).names]
-        return ident.digest([self._signed, msgspec.to_builtins(self.settings), network, seen])
+        return digest.of([self._signed, msgspec.to_builtins(self.settings), network, seen])
 
     def _started(self, scope: Scope) -> Estimator:
         chosen = self.settings

@@ -9,12 +9,12 @@ import msgspec
 import torch
 from torch import Tensor
 
-from limen import ident, registry
+from limen import digest, registry
 from limen.errors import InputError
-from limen.feature.fisher import channels
-from limen.feature.perturb import Noise, Tensors
-from limen.feature.split import Features
+from limen.feature.model.split import Features
+from limen.feature.perturbation import Noise, Tensors
 from limen.feature.tolerance import Scope, Tolerance
+from limen.feature.tolerances.information import channels
 
 
 class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,7 +159,7 @@ class Shuffled(_Disarranged):
         return tuple(shuffled)
 
     def _order(self, name: str, place: int, count: int) -> Tensor:
-        return torch.from_numpy(ident.generator("shuffled", name, place, self._seed).permutation(count))
+        return torch.from_numpy(digest.generator("shuffled", name, place, self._seed).permutation(count))
 
 
 @registry.add("tolerance", "other-image")
@@ -178,7 +178,7 @@ class OtherImage(_Disarranged):
     def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
         """Return the map of a fitting image for each."""
         count = len(self._maps[0])
-        drawn = [int(ident.generator("other image", name, self._seed).integers(count)) for name in names]
+        drawn = [int(digest.generator("other image", name, self._seed).integers(count)) for name in names]
         return tuple(kept[drawn].to(tensor) for kept, tensor in zip(self._maps, features.tensors, strict=True))
 
 

@@ -6,7 +6,7 @@ is its own, and its class and settings are in the fingerprint. How a checkpoint 
 its decoding: `limen.checkpoint`.
 
 p(yes) is read from the raw softmax, before any temperature, at the first token of the answer that carries a word:
-further back the probabilities depend on what has been said (`limen.flagmass`).
+further back the probabilities depend on what has been said (`limen.parsing.token_probability`).
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from limen import ident, thought
+from limen import digest
 from limen.errors import FatalObserverError, InputError
-from limen.flagmass import flag_mass, flag_position, offers_letters
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Query, Reply, observer
 from limen.observers.local import arriving, checkpoint, failure
 from limen.observers.local.checkpoint import Checkpoint, Options
-from limen.seen import Seen
+from limen.parsing import thought
+from limen.parsing.token_probability import flag_mass, flag_position, offers_letters
+from limen.preflight.model_input import Seen
 
 CANDIDATES = 20  # tokens whose probabilities are read at the flag; servers give as many
 GATHER = 0.002  # seconds a batch waits for queries that are asked at the same moment
@@ -207,7 +208,7 @@ class Local:
         torch, kind = self._held().torch, self._held().model.device.type
         count = 0 if kind == "cpu" else torch.get_device_module(kind).device_count()
         with torch.random.fork_rng(range(count), device_type=kind if count else "cuda"):
-            torch.manual_seed(ident.seed("local", query.draw, ident.digest(query.shown)) % 2**63)
+            torch.manual_seed(digest.seed("local", query.draw, digest.of(query.shown)) % 2**63)
             yield
 
     def _read(self, query: Query, length: int, tokens: list[int], logits: Sequence[Any]) -> Answer:

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from limen.errors import InputError
 from limen.image import Picture
-from limen.seen import Seen
+from limen.preflight.model_input import Seen
 
 Values = npt.NDArray[np.float32]
 CHANNELS = 3

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
-from limen import ident
+from limen import digest
 from limen.errors import InputError
 from limen.observers.local.failure import explaining, libraries
 
@@ -379,9 +379,9 @@ def identity(source: str, model: Any, processor: Any, config: Any) -> dict[str, 
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
         "attention": getattr(model.config, "_attn_implementation", None) or "",
-        "decoding": ident.digest(orjson.loads(decoding.to_json_string())) if decoding else "",
+        "decoding": digest.of(orjson.loads(decoding.to_json_string())) if decoding else "",
         "processor": list(dict.fromkeys(type(one).__name__ for one in (processor, images))),
-        "preprocessing": ident.digest(settings),
+        "preprocessing": digest.of(settings),
         "transformers": _minor(transformers.__version__),
         "torch": _minor(torch.__version__),
     }

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import orjson
 
-from limen import flagmass, ident
+from limen import digest
 from limen import image as images
 from limen.errors import FatalObserverError, InputError
 from limen.observer import Reply, observer
@@ -39,6 +39,7 @@ from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, Options, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
+from limen.parsing import token_probability
 from limen.question import Query
 from limen.trial import Answer, Attempt
 
@@ -164,7 +165,7 @@ class OpenAI:
         Raises:
             FatalObserverError: no other query would be answered either.
         """
-        call = _Call(query, await self._encode(query), flagmass.offers_letters(query.text))
+        call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text))
         counted, probed = 0, False
         while True:
             began = time.monotonic()
@@ -442,7 +443,7 @@ class OpenAI:
 
     def _jitter(self, query: Query, counted: int) -> float:
         """Return a number in 0..1 that depends on names alone."""
-        return ident.seed("back-off", self._model, query.key(""), counted) / 2**128
+        return digest.seed("back-off", self._model, query.key(""), counted) / 2**128
 
     def _find_key(self) -> Key:
         """Return key and secret headers, as the environment has them now.

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import orjson
 
-from limen import flagmass, image
+from limen import image
 from limen.image import Picture
 from limen.observers.openai import complaint, lenient
+from limen.parsing import token_probability
 from limen.trial import Answer
 
 KEPT_BYTES = 256 * 2**20  # of encoded pictures: the references of 256 series in flight at 512x384
@@ -318,14 +319,16 @@ def _flag_mass(logprobs: msgspec.Raw, letters: bool, text: str) -> tuple[float, 
             positions = _positions(lenient.repaired(bytes(logprobs))) or []
         except (ValueError, RecursionError):
             return None
-    place = flagmass.flag_position((one.token for one in positions), text)
+    place = token_probability.flag_position((one.token for one in positions), text)
     if place is None or len(positions[place].top_logprobs or ()) < 2:
         return None
     flag, rivals = positions[place], positions[place].top_logprobs or []
-    if flagmass.flag_mass([(flag.token, 1.0)], letters=letters) is None:
+    if token_probability.flag_mass([(flag.token, 1.0)], letters=letters) is None:
         return None
     told = {one.token: one.logprob for one in (flag, *rivals) if one.logprob is not None}
-    return flagmass.flag_mass(((token, math.exp(min(0.0, mark))) for token, mark in told.items()), letters=letters)
+    return token_probability.flag_mass(
+        ((token, math.exp(min(0.0, mark))) for token, mark in told.items()), letters=letters
+    )
 
 
 def _positions(data: bytes) -> list[_Position] | None:

@@ -1,0 +1,98 @@
+"""Before a run: exam."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limen.cli.console import print_json, print_table, tame
+from limen.cli.group import JSON, main, telling
+from limen.errors import InputError
+
+if TYPE_CHECKING:
+    from limen.preflight.exam import Exam
+
+FAILED = 1
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
+@click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
+@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@JSON
+def exam(
+    study: Path | None, observer: tuple[str, ...], base_url: str | None, options: tuple[str, ...], as_json: bool
+) -> int:
+    """Find out, in at most 40 questions, whether an observer sees two pictures, in order, in their size.
+
+    Examines the observers given, or those of a study file. Sends no photograph. Exit code 1 if one of them fails, or
+    its exam did not come to its end.
+    """
+    held: list[Exam] = []
+    try:
+        for name, settings in _observers(study, observer, base_url, options):
+            _examine(name, settings, held, as_json)
+    finally:
+        if as_json and held:
+            print_json([_plain(one) for one in held])
+    return 0 if all(one.fit for one in held) else FAILED
+
+
+def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: bool) -> None:
+    """Examine one observer and print what was found: also of an exam that is broken off, as far as it was."""
+    from limen.preflight import exam as exams
+
+    so_far: list[Exam] = []
+
+    def watch(one: "Exam") -> None:
+        so_far[:] = [one]
+        settled = sum(asked.settled for asked in one.asked)
+        tell(settled, settled + len(one.waiting), "questions")
+
+    try:
+        with telling(f"examining {tame(name)}") as tell:
+            exams.examine(name, settings, watch)
+    finally:
+        held += so_far
+        for one in so_far:
+            if not as_json:
+                _print(one)
+            for line in one.summary.splitlines():
+                click.echo(tame(line), err=as_json)
+
+
+def _observers(
+    study: Path | None, names: tuple[str, ...], base_url: str | None, options: tuple[str, ...]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the observers to examine with their settings."""
+    from limen.study import load
+
+    settings: dict[str, Any] = {"base_url": base_url} if base_url else {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"-O takes KEY=VALUE, not {option!r}: -O temperature=0")
+        settings[key.strip()] = value.strip()
+    if names:
+        return [(name, settings) for name in names]
+    if study is None or settings:
+        raise InputError("exam needs --observer (to which --base-url and -O belong), or a study file.")
+    entries = [{"name": entry} if isinstance(entry, str) else dict(entry) for entry in load(study).observers]
+    return [(str(entry.pop("name", "")), entry) for entry in entries]
+
+
+def _print(one: "Exam") -> None:
+    """Print an exam as a table, with what to change where it failed."""
+    from limen.report.table import Table
+
+    rows = tuple((str(r.stage), r.check, str(r.status), r.seen) for r in one.results)
+    notes = tuple(f"{result.check}: {result.change}." for result in one.results if result.change)
+    print_table(Table(one.observer, ("stage", "check", "result", "what was seen"), rows, notes))
+
+
+def _plain(one: "Exam") -> dict[str, Any]:
+    import msgspec
+
+    fields = {name: getattr(one, name) for name in (*one.__dataclass_fields__, "results", "fit", "marks", "answered")}
+    return {name: msgspec.to_builtins(value) for name, value in fields.items()}

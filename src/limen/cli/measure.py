@@ -1,0 +1,310 @@
+"""Runs: measure, demo, report, export."""
+
+import contextlib
+import functools
+import gc
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from limen.cli.console import print_json, print_table, tame
+from limen.cli.group import JSON, MANY, Number, left_out, main, split
+from limen.errors import InputError
+
+if TYPE_CHECKING:
+    from limen.study import Progress, Spec, Unfinished
+
+UNFINISHED = 2
+MOST_CAUSES = 8  # lines about why series stay open
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.option("--images", multiple=True, help="File or folder of images, demo, scene, or KIND=PATH; may be repeated.")
+@click.option("--part", help="Of a data set, e.g. vpa-jnd:jpeg, instead of --images and --distortion.")
+@click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a --part's source lies.")
+@click.option("--photographs", multiple=True, metavar="PLACE", help="Other photographs for a --part of KonJND-1k's.")
+@click.option("--distortion", help="Comma-separated; all that fit the references if not given.")
+@click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
+@click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
+@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@click.option(
+    "--wait-for-server",
+    type=Number(0, 604_800),
+    metavar="SECONDS",
+    help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
+)
+@click.option(
+    "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
+)
+@click.option("--order", help="reference-first (default), swapped, balanced (by seeded hash) or ref-question-test.")
+@click.option("--procedure", help="skip (default), or another of `limen list procedures`.")
+@click.option(
+    "-P", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the procedure (`limen show psi`)."
+)
+@click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
+@click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
+@click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
+@click.option("--limit", type=int, help="At most so many references of each kind, in order (0: all).")
+@click.option(
+    "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
+)
+@click.option("--megapixels-in-flight", type=float, help="Of all series under way, which bounds memory (48).")
+@click.option("--seed", type=int, help="Of the random draws of stimuli.")
+@click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
+@click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
+@click.option(
+    "--look-ahead",
+    type=int,
+    help="Ask 1 to 4 steps early, whatever the answers will be: sooner done, more questions (0).",
+)
+@click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
+@click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
+@click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
+@JSON
+def measure(
+    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None, **given: Any
+) -> int:
+    """Measure JNDs: a study file, or flags (which replace the file's entries)."""
+    from limen import registry
+    from limen.study import Spec, load
+
+    changes = _changes(given)
+    if study is not None and study.suffix != ".toml":
+        raise InputError(
+            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
+        )
+    if study is not None:
+        spec = load(study, changes)
+    else:
+        for entry, flag in (("images", "--images"), ("observers", "--observer")):
+            if entry not in changes:
+                raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
+        spec = registry.settings("measure", changes, Spec)
+    if wait_for_server is not None:
+        spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    return _measure(spec, out, offline, as_json)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option("--embed", type=Number(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
+@click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
+@click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
+@click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
+@click.option("--card", type=click.Path(path_type=Path), help="One PNG with the result and the sentence to quote.")
+@click.option(
+    "--backbones",
+    type=click.Path(path_type=Path),
+    help="CSV of backbone sizes: model, vision_params_m, language_params_b.",
+)
+@JSON
+def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
+    """Make one self-contained HTML page from runs; with --json print every number instead."""
+    from limen.analysis import paper
+    from limen.report import build, files, viewer
+
+    sizes = paper.parameters(wanted["backbones"]) if wanted["backbones"] else None
+    if not as_json:
+        build.check_extra()
+    with _in_haste(), build.Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
+        if as_json:
+            print_json(made.data())
+            return
+        made.page(out, viewer.EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+        click.echo(str(out))
+        for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
+            if folder is not None:
+                click.echo(f"{folder}: {len(write(made, folder))} files")
+        if wanted["card"] is not None:
+            click.echo(str(files.card(made, wanted["card"])))
+
+
+@contextlib.contextmanager
+def _in_haste() -> Iterator[None]:
+    """Look for no cycles of garbage: a report makes millions of objects and hardly any, and takes a quarter longer."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@main.command()
+@click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--parquet", type=click.Path(path_type=Path), required=True, help="Folder for one file a table.")
+def export(run_directory: Path, parquet: Path) -> None:
+    """Export a run's raw tables to Parquet."""
+    from limen.report.export import to_parquet
+
+    for file in to_parquet(run_directory, parquet):
+        click.echo(str(file))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many of the bundled crops.")
+@click.option("--report", "page", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@JSON
+def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
+    """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""
+    from limen.report import build
+    from limen.study import Spec
+
+    build.check_extra()
+    spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
+    code = _measure(spec, out, offline=False, as_json=as_json)
+    with build.Report.open((out,)) as made:
+        made.page(page)
+    click.echo(f"Report: {page} (open it in a browser)", err=as_json)
+    return code
+
+
+def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
+    """Run a study with progress on stderr, print its first table, return the exit code."""
+    from limen.analysis import analyse, survival
+    from limen.cli.progress import watching
+    from limen.preflight import exam
+    from limen.report import distances, origins, tables
+    from limen.report import survival as pairs
+    from limen.store import Store
+    from limen.study import Study
+
+    with watching() as watch:
+        plan = Study.plan(spec, watch.reading)
+        examine = functools.partial(exam.keep, tell=watch.examining)
+        progress = plan.run(out, watch, offline, examine if spec.exam else None)
+    with Store.open(out) as store:
+        analysis = analyse(store)
+        numbers = distances.table(store, analysis)
+        told = {"distances": distances.records(store)} if as_json and numbers.rows else {}
+    if as_json:
+        unfinished = {"unfinished": tables.plain(progress.unfinished)}
+        print_json(tables.records(analysis) | origins.records(analysis) | unfinished | told)
+    else:
+        accuracy = survival.accuracy(analysis)
+        if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
+            print_table(tables.main_table(analysis))
+        if numbers.rows:
+            print_table(numbers)
+        if accuracy:
+            print_table(pairs.accuracy(analysis, accuracy))
+        click.echo(tame(tables.sentence(analysis)))
+    for line in origins.warnings(analysis):
+        click.echo(f"warning: {tame(line)}", err=True)
+    _account(progress, out, offline)
+    return UNFINISHED if progress.unfinished else 0
+
+
+def _account(progress: "Progress", out: Path, offline: bool) -> None:
+    """Say on stderr what it cost and what is left."""
+    left_out(progress.refused)
+    tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
+    early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
+    click.echo(
+        f"{progress.done:,} series: {progress.asked:,} questions asked{early}, {progress.replayed:,} answers replayed, "
+        f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
+        err=True,
+    )
+    groups = _causes(progress.unfinished)
+    for line in groups[:MOST_CAUSES]:
+        click.echo(tame(f"unfinished: {line}"), err=True)
+    if groups:
+        more = len(groups) - MOST_CAUSES
+        remedy = "Run the same command again to finish them."
+        if offline:
+            remedy = "The run does not hold the answers they need: run it without --offline to ask for them."
+        click.echo(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
+
+
+def _causes(unfinished: "Sequence[Unfinished]") -> list[str]:
+    """Return one line for each cause, the commonest first; causes that differ in figures alone are one."""
+    groups: dict[tuple[str, str, str], list[Unfinished]] = {}
+    for left in unfinished:
+        groups.setdefault((left.observer, left.kind, re.sub(r"\d+", "0", left.detail)), []).append(left)
+    lines = []
+    for (observer, kind, _), series in sorted(groups.items(), key=lambda group: -len(group[1])):
+        where = "/".join(sorted({left.distortion for left in series}))
+        first = f"{observer} {where} {series[0].reference}"
+        what = first if len(series) == 1 else f"{len(series):,} series of {observer}, {where}"
+        lines.append(f"{what}: {kind}: {series[0].detail}")
+    return lines
+
+
+def _changes(given: dict[str, Any]) -> dict[str, Any]:
+    """Turn flags into entries of a study; those not given are left out."""
+    settings = dict(_pair(option) for option in given["options"])
+    if given["base_url"]:
+        settings["base_url"] = given["base_url"]
+    changes: dict[str, Any] = {
+        "images": list(given["images"]),
+        "distortions": _named("--distortion", given["distortion"]),
+        "questions": _named("--question", given["question"]),
+        "observers": [{"name": name, **settings} for name in given["observer"]],
+        "order": given["order"],
+        "limit": given["limit"],
+        "seed": given["seed"],
+        "max_side": given["max_side"],
+        "megapixels_in_flight": given["megapixels_in_flight"],
+        "look_ahead": given["look_ahead"],
+        "identical_pairs": False if given["no_identical_pairs"] else None,
+        "keep_megabytes": 0 if given["no_keep_references"] else None,
+        "exam": False if given["no_exam"] else None,
+        "floor": False if given["no_floor"] else None,
+    }
+    protocol: dict[str, Any] = dict(_pair(setting) for setting in given["settings"])
+    protocol |= {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
+    if given["procedure"] or protocol:
+        changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
+    if settings and not given["observer"]:
+        raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
+    return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
+
+
+def _waiting(entries: Sequence[str | dict[str, Any]], seconds: float) -> tuple[str | dict[str, Any], ...]:
+    """Tell observers that have a server how long to wait for it."""
+    from limen import registry
+
+    changed: list[str | dict[str, Any]] = []
+    for entry in entries:
+        table = {"name": entry} if isinstance(entry, str) else entry
+        kind = registry.find("observer", str(table.get("name", "")).partition(":")[0])
+        waits = "wait_for_server_s" in kind.options.__struct_fields__
+        changed.append(table | {"wait_for_server_s": seconds} if waits else entry)
+    return tuple(changed)
+
+
+def _part(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the images and the distortion of a data set's part."""
+    if not given["part"]:
+        if given["sources"] or given["photographs"]:
+            raise InputError("--source and --photographs belong to a --part: --part vpa-jnd:jpeg --source konjnd=DIR.")
+        return {}
+    if given["images"] or given["distortion"]:
+        raise InputError("--part says which images and which distortion: leave out --images and --distortion.")
+    from limen.datasets import vpa_jnd
+
+    images, distortions = vpa_jnd.places(given["part"], given["sources"], given["photographs"])
+    return {"images": list(images), "distortions": list(distortions)}
+
+
+def _named(flag: str, names: str | None) -> list[str]:
+    if names is None:
+        return []
+    if not split(names):
+        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
+    return split(names)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise InputError(f"-O and -P take KEY=VALUE, not {option!r}: -O temperature=0, -P orders=2")
+    return key.strip(), value.strip()

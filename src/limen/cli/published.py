@@ -1,0 +1,19 @@
+"""The paper's own numbers, and what a careful reader adds to them."""
+
+from limen.cli.console import print_json, print_table
+from limen.cli.group import JSON, main
+
+
+@main.command()
+@JSON
+def published(as_json: bool) -> None:
+    """Analyse the paper's published JNDs as a run is: averages, ranks, correlations, prompting, backbones."""
+    from limen.analysis.paper import analysed
+    from limen.report import correlations
+
+    found = analysed()
+    if as_json:
+        print_json(correlations.published_records(found))
+        return
+    for table in correlations.published(found):
+        print_table(table)

@@ -1,0 +1,168 @@
+"""Statistics: fit, power, simulate."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limen.cli.console import print_json, print_table
+from limen.cli.group import JSON, SEED, Number, main, split
+from limen.errors import InputError
+
+if TYPE_CHECKING:
+    from limen.analysis import Analysis
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--shape", default="logistic", show_default=True, help="logistic, normal, weibull, gumbel, rgumbel.")
+@JSON
+def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
+    """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
+    from limen.analysis import fitting, survival
+    from limen.report import fits, origins
+    from limen.report import survival as tables
+    from limen.report.tables import plain
+
+    analysis = _together(runs)
+    rows = fitting.fit(analysis, shape)
+    compared = fitting.comparisons(analysis, shape, rows)
+    scored = fitting.scored(analysis, shape)
+    unnoticed, satisfied, repeats = (
+        survival.unnoticed(analysis),
+        survival.satisfied(analysis),
+        survival.repeats(analysis),
+    )
+    if as_json:
+        tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
+        told = {"warnings": origins.warnings(analysis)}
+        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()} | told)
+        return
+    accuracy = survival.accuracy(analysis)
+    if not (rows or accuracy):
+        raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
+    if rows:
+        print_table(origins.noted(analysis, fits.fits(analysis, rows)))
+    if accuracy:
+        print_table(tables.accuracy(analysis, accuracy))
+    if scored:
+        print_table(tables.scored(analysis, scored))
+    if unnoticed:
+        print_table(tables.unnoticed(analysis, unnoticed))
+    if repeats:
+        print_table(tables.repeats(analysis, repeats))
+    if compared:
+        print_table(fits.compared(compared))
+    if satisfied:
+        print_table(tables.satisfied(satisfied))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--half-width",
+    type=Number(0, 1e6, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Wanted, of the 95 % interval, in levels.",
+)
+@click.option("--sd", type=Number(0, 1e6), help="Spread of J over references, where there is no run yet.")
+@JSON
+def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
+    """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
+    from limen.analysis import fitting
+    from limen.report import fits
+    from limen.statistics.inference import references_needed
+
+    if bool(runs) == (sd is not None):
+        raise InputError("power takes runs as pilots, or --sd where there are none: limen power --sd 8 --half-width 1")
+    if sd is not None:
+        needed = references_needed(sd, half_width)
+        if as_json:
+            print_json({"sd": sd, "half_width": half_width, "references": needed})
+        else:
+            click.echo(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
+        return
+    analysis = _together(runs)
+    rows = fitting.powers(analysis, half_width)
+    if not rows:
+        raise InputError(
+            "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
+        )
+    if as_json:
+        print_json(fits.records((), (), rows))
+    else:
+        print_table(fits.powers(analysis, rows))
+
+
+@main.command()
+@click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
+@click.option("--slope", type=Number(0, 1e6), help="Of an observer of your own, in levels (0: a step).")
+@click.option("--false-alarms", type=Number(0, 1), default=0.0, help="Its share of yes to no difference.")
+@click.option("--lapses", type=Number(0, 1), default=0.0, help="Its share of no to plain differences.")
+@click.option(
+    "--correlation",
+    type=Number(0, 1, max_open=True),
+    default=0.0,
+    help="Between its answers at neighbouring levels.",
+)
+@click.option(
+    "--mean", type=Number(-1e6, 1e6), default=20.0, show_default=True, help="Of the thresholds over images, in levels."
+)
+@click.option("--spread", type=Number(0, 1e6), default=6.0, show_default=True, help="Their sd.")
+@click.option(
+    "--images", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="About a minute for 100."
+)
+@click.option("--levels", type=click.IntRange(10, 1_000), default=50, show_default=True)
+@click.option(
+    "--orders", type=click.IntRange(0, 1_000), default=1, show_default=True, help="JNDs to look for; 0 for all."
+)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@JSON
+def simulate(labels: str, as_json: bool, **given: Any) -> None:
+    """Show which procedure suits which observer, on simulated answers whose truth is known."""
+    from limen.analysis import simulation
+    from limen.errors import UnknownNameError
+    from limen.report import simulated, tables
+
+    known = {contender.label: contender for contender in simulation.CONTENDERS}
+    chosen = split(labels) or list(known)
+    for name in chosen:
+        if name not in known:
+            raise UnknownNameError("contender", name, known)
+    if given["slope"] is None and (given["false_alarms"] or given["lapses"] or given["correlation"]):
+        raise InputError(
+            "--false-alarms, --lapses and --correlation belong to an observer of your own: give its --slope too."
+        )
+    if given["false_alarms"] + given["lapses"] >= 1:
+        raise InputError("False alarms and lapses add up to 1 or more: nothing is left to notice.")
+    seen = list(simulation.OBSERVERS)
+    if given["slope"] is not None:
+        own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
+        seen = [simulation.Observer(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
+    seen = [replace(observer, mean=given["mean"], spread=given["spread"]) for observer in seen]
+    results = []
+    for observer in seen:
+        for name in chosen:
+            click.echo(f"{observer.name}: {name}", err=True)
+            size = (given["images"], given["levels"], given["seed"], given["orders"])
+            results.append(simulation.study(observer, known[name], *size))
+    if as_json:
+        print_json(tables.plain(results))
+    else:
+        print_table(simulated.table(results))
+
+
+def _together(runs: Sequence[Path]) -> "Analysis":
+    """Analyse runs and put them together."""
+    from contextlib import ExitStack
+
+    from limen.analysis import analyse
+    from limen.analysis.merge import together
+    from limen.store import Store, names_of
+
+    with ExitStack() as stack:
+        named = names_of(runs)
+        return together({name: analyse(stack.enter_context(Store.open(path))) for path, name in named.items()})

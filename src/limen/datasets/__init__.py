@@ -1,0 +1,1 @@
+"""Data sets of stimuli: planned, drawn in shards, verified."""

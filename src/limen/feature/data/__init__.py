@@ -1,0 +1,1 @@
+"""Pictures with what is in them: real, counted by COCO, or drawn."""

@@ -1,0 +1,300 @@
+"""Images with targets, in three parts that share no image: to fit on, to calibrate on, to test on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from limen import digest
+from limen.errors import InputError
+from limen.feature.data import coco, synthetic
+from limen.feature.data.instances import Instances, decoded, encoded
+from limen.feature.model.network import Network
+from limen.feature.task import Task
+from limen.image import SUFFIXES, Image
+from limen.image import load as load_image
+from limen.image.folder import hidden, walk
+
+KEPT = 2**30  # bytes of prepared images that a part keeps in memory
+PARTS = ("fit", "calibrate", "test")
+SCENES = "scenes"
+ONE_SIZE = (
+    'Bring all to one in its preprocessor_config.json: "size": {"height": 640, "width": 640}, "do_pad": false, '
+    '"do_center_crop": false.'
+)
+_SCENES: dict[str, tuple[int, tuple[int, int], int]] = {
+    "class": (64, (1, 1), 10),
+    "boxes": (96, (1, 5), 6),
+    "masks": (96, (1, 5), 6),
+}  # what a task needs -> side in px, objects, classes: what limen's own nets were trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image.
+
+    Attributes:
+        name: what its noise belongs to; unique in its data.
+        image: uint8 RGB (H, W, 3).
+        target: what the task compares answers with: a class, or `Instances`.
+        masks: bool (M, H, W), where the objects are; None where nobody says.
+    """
+
+    name: str
+    image: Image
+    target: Any
+    masks: npt.NDArray[np.bool_] | None = None
+
+
+Reader: TypeAlias = Callable[[int], Example]
+"""Returns the example with a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some examples made ready: `images` is float (N, C, H, W) on the network's device."""
+
+    names: tuple[str, ...]
+    images: Tensor
+    targets: tuple[Any, ...]
+
+
+class Part:
+    """Examples that serve one purpose. The same indices always give the same batch.
+
+    Args:
+        count: how many there are.
+        read: returns the example at an index.
+        network: makes images ready.
+    """
+
+    def __init__(self, count: int, read: Reader, network: Network) -> None:
+        self._count, self._read, self._network = count, read, network
+        self._kept: dict[int, tuple[str, Tensor, Any]] = {}
+        self._room = KEPT
+
+    def __len__(self) -> int:
+        return self._count
+
+    def first(self, count: int) -> "Part":
+        """Return the first of them as a part of their own."""
+        return Part(min(count, self._count), self._read, self._network)
+
+    def example(self, index: int) -> Example:
+        """Return one as it is."""
+        return self._read(index)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Return the examples at these indices, made ready."""
+        names, images, targets = zip(*(self._ready(index) for index in indices), strict=True)
+        shapes = {tuple(image.shape) for image in images}
+        if len(shapes) > 1:
+            raise InputError(
+                f"Images come out of the image processor of {self._network.name} in different sizes, such as "
+                f"{' and '.join(f'{shape[2]} x {shape[1]} px' for shape in sorted(shapes)[:2])}. {ONE_SIZE}"
+            )
+        return Batch(names, torch.stack(images).to(self._network.device), targets)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield all of them in order."""
+        for start in range(0, self._count, size):
+            yield self.batch(range(start, min(start + size, self._count)))
+
+    def _ready(self, index: int) -> tuple[str, Tensor, Any]:
+        if index in self._kept:
+            return self._kept[index]
+        example = self._read(index)
+        pixels = self._network.prepare([example.image])[0]
+        ready = (example.name, pixels, example.target)
+        self._room -= pixels.numel() * pixels.element_size()
+        if self._room >= 0:
+            self._kept[index] = ready
+        return ready
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many images each part takes."""
+
+    fit: int = 400
+    calibrate: int = 500
+    test: int = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Three sets that share no image. What is fitted sees `fit` alone."""
+
+    fit: Part
+    calibrate: Part
+    test: Part
+
+
+def parts(where: str, task: Task, network: Network, seed: int, sizes: Sizes) -> Parts:
+    """Return the three parts of data, which belong to `seed`.
+
+    Args:
+        where: "scenes" (limen's own, drawn as needed); a folder with one folder of images for each class; or, for
+            tasks that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`).
+        task: decides what the targets are.
+        network: makes images ready; its labels say which folder or category is which class.
+        seed: of the division; for scenes, of the scenes themselves.
+        sizes: of the parts; the data must hold so many.
+
+    Raises:
+        InputError: no such data, or not of what the task needs, no images in it, classes that the network does not
+            know, or too few images.
+    """
+    wanted = [getattr(sizes, name) for name in PARTS]
+    if min(wanted) < 1:
+        raise InputError(f"Each part needs an image at least, not {wanted} ({', '.join(PARTS)}).")
+    if where == SCENES:
+        readers = _scenes(task, network, seed)
+    elif where.endswith(".json"):
+        readers = _annotated(Path(where), task, network, seed, wanted)
+    else:
+        readers = _folder(Path(where), task, network, seed, wanted)
+    return Parts(*(Part(count, read, network) for count, read in zip(wanted, readers, strict=True)))
+
+
+def fingerprint(where: str) -> str:
+    """Return a digest that stands for data: of names and sizes of the files in a folder, or of a file's content.
+
+    "" for scenes, which are drawn by name.
+    """
+    place = Path(where)
+    if where == SCENES:
+        return ""
+    if place.is_dir():
+        return digest.of([[file.relative_to(place).as_posix(), file.stat().st_size] for file in _images(place)])
+    return digest.of(place.read_bytes())
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the images below a folder, in order of names; hidden files and folders hold none."""
+    return [file for file in walk(folder).files if file.suffix.lower() in SUFFIXES]
+
+
+def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
+    backgrounds = synthetic.photographs()
+    side, objects, classes = _SCENES[task.needs]
+    if task.needs != "class":
+        _see_whole(network, (side, side))
+
+    def reader(part: str) -> Reader:
+        def read(index: int) -> Example:
+            (scene,) = synthetic.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
+            target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
+            return Example(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
+
+        return read
+
+    return [reader(part) for part in PARTS]
+
+
+def truth(scene: synthetic.Scene) -> Instances:
+    """Return what there is in a scene."""
+    side = len(scene.image)
+    ones, none = np.ones(len(scene.labels)), np.zeros(len(scene.labels), np.bool_)
+    boxes = scene.boxes.astype(np.float64) / side
+    return Instances(scene.labels, ones, boxes, encoded(scene.masks), none, (side, side))
+
+
+def _annotated(file: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[Reader]:
+    if task.needs == "class":
+        raise InputError(f"{task.name} is of one class an image: give a folder with a folder of images for each class.")
+    images = coco.read(file, network.labels, task.needs == "masks")
+    seen: set[tuple[int, int]] = set()
+
+    def read(number: int) -> Example:
+        one = images[number]
+        if one.size not in seen:
+            _see_whole(network, one.size)
+            seen.add(one.size)
+        objects = one.instances()
+        masks = None if objects.masks is None else decoded(objects.masks, one.size)
+        return Example(one.name, one.image(), objects, masks)
+
+    return _divided(str(file), len(images), read, seed, wanted)
+
+
+def _see_whole(network: Network, size: tuple[int, int]) -> None:
+    """Refuse a network whose images are not made ready by resizing alone: boxes would lie elsewhere.
+
+    Two ramps between black and white say where each place of the image comes to lie.
+    """
+    ramps = [(np.arange(length) + 0.5) / length for length in size]
+    down, across = np.meshgrid(*ramps, indexing="ij")
+    pictures = [
+        np.stack([np.rint(255 * ramp).astype(np.uint8)] * 3, -1) for ramp in (down, across, 0 * down, 0 * down + 1)
+    ]
+    *seen, dark, bright = network.prepare(pictures).double().mean(1).cpu()
+    span = bright - dark
+    for axis, one in enumerate(seen):
+        length = one.shape[axis]
+        place = (torch.arange(length, dtype=torch.float64) + 0.5).div(length).view(-1, *[1] * (1 - axis))
+        away = ((one - dark) / span - place).abs().max() if bool((span != 0).all()) else torch.inf
+        if not away < 0.02 + 1 / min(size):
+            raise InputError(
+                f"The image processor of {network.name} crops or pads images of {size[1]} x {size[0]} px, so that "
+                f"boxes and masks would not fit. {ONE_SIZE}"
+            )
+
+
+def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[Reader]:
+    if task.needs != "class":
+        raise InputError(
+            f"{task.name} needs the {task.needs} of objects, and {str(folder)!r} is no file of them. Give the JSON "
+            "file of a data set in COCO's format, or scenes."
+        )
+    if not folder.is_dir():
+        raise InputError(f"No folder {str(folder)!r}. Give one with a folder of images for each class, or scenes.")
+    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not hidden(item.name))
+    numbers = _numbers(folder, classes, network)
+    files = [(file, numbers[name]) for name in classes for file in _images(folder / name)]
+
+    def read(number: int) -> Example:
+        file, label = files[number]
+        return Example(file.relative_to(folder).as_posix(), load_image(file), label)
+
+    return _divided(str(folder), len(files), read, seed, wanted, f" in {len(classes)} class folders")
+
+
+def _divided(where: str, count: int, read: Reader, seed: int, wanted: Sequence[int], note: str = "") -> list[Reader]:
+    """Divide `count` images among the parts at random; each part reads its own."""
+    if count < sum(wanted):
+        asked = ", ".join(f"{count} to {name}" for name, count in zip(PARTS, wanted, strict=True))
+        raise InputError(
+            f"{where} holds {count} images{note}; {sum(wanted)} are needed ({asked}). "
+            "Give more images, or ask for fewer with --images-fit, --images-calibrate, --images-test."
+        )
+    order = digest.generator("parts", seed).permutation(count)
+    bounds = np.cumsum([0, *wanted])
+
+    def reader(part: int) -> Reader:
+        mine = order[bounds[part] : bounds[part + 1]]
+        return lambda index: read(int(mine[index]))
+
+    return [reader(part) for part in range(len(PARTS))]
+
+
+def _numbers(folder: Path, classes: Sequence[str], network: Network) -> dict[str, int]:
+    """Return which class each folder is: by the network's own names, or in order where there are as many."""
+    if not classes:
+        raise InputError(f"{folder} has no folders in it. Put the images of each class into a folder of its own.")
+    known = {label: number for number, label in enumerate(network.labels)}
+    if set(classes) <= known.keys():
+        return {name: known[name] for name in classes}
+    if len(classes) == len(known) or not known:
+        return {name: number for number, name in enumerate(classes)}
+    strange = next(name for name in classes if name not in known)
+    raise InputError(
+        f"{folder} has {len(classes)} class folders, {network.name} knows {len(known)}, and {strange!r} is none of "
+        f"their names ({', '.join(list(known)[:3])}, ...). Name the folders as the network's config.json names its "
+        "classes, or give all of them, in its order."
+    )

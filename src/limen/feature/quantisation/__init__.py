@@ -1,0 +1,1 @@
+"""Step sizes for features, and what they cost to send."""

@@ -1,0 +1,443 @@
+"""What a run measures, stage by stage: each function fills in what the run does not hold yet, and returns its rows.
+
+Rows are numbers by name, of one seed each; means and intervals over seeds are the report's.
+"""
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from limen.errors import InputError, UnknownNameError
+from limen.feature import calibration as conformal
+from limen.feature.attribution import shares
+from limen.feature.data.parts import Batch, Part
+from limen.feature.heatmaps import pictures
+from limen.feature.model.split import Features, Outputs
+from limen.feature.perturbation import energy, noise, nrmse, scaled
+from limen.feature.quantisation import fit as quantising
+from limen.feature.quantisation.codec import Quantiser
+from limen.feature.quantisation.step_sizes import Kind, Steps
+from limen.feature.run import MAPS, Run
+from limen.feature.task import Task
+from limen.feature.tolerance import Tell, Tolerance, quiet
+from limen.feature.tolerances.training import CLEAN
+from limen.image import digest as image_digest
+from limen.image import png
+from limen.loop import finish
+from limen.store.rows import measured
+
+COMPARED = (
+    *("gaussian", "channel", "absmax", "cls-spared", "fisher-channel", "fisher-token"),
+    *("image-fisher", "shuffled", "other-image", "signed", "signed-magnitude"),
+)
+"""Maps of `limen.feature.run.MAPS` that are there to be compared with at equal strength. They are calibrated and
+quantised only where they are asked for, or a run has no others."""
+UNQUANTISED = (*COMPARED, "flat", "learned")  # flat steps are "uniform-image"; `learned` is no rate's
+STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
+RESPLITS = 50
+BATCH = 64
+BUDGETS = quantising.BUDGETS
+PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
+PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
+SHOWN = 4  # images that maps are drawn over, and maps that are drawn
+
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One piece of a stage: its rows are written at once, and not worked out again."""
+
+    keys: tuple[str, ...]
+    note: str
+    rows: Callable[[], dict[str, Row]]
+
+
+def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) -> list[Row]:
+    """Do the pieces that the run does not hold, and return the rows of all."""
+    there, wanted = measured(run.store, stage), []
+    for done, work in enumerate(works):
+        tell(done, total, work.note)
+        if not set(work.keys) <= there.keys():
+            rows = work.rows()
+            run.store.add_measurements(stage, rows)
+            there |= rows
+        wanted += [key for key in work.keys if key in there]
+    tell(total, total, "done")
+    return [there[key] for key in dict.fromkeys(wanted)]
+
+
+def _refuse(what: str, numbers: Sequence[float]) -> None:
+    """Refuse what is no NRMSE above 0, and two that rows could not tell apart."""
+    bad = [number for number in numbers if not 0 < number < math.inf]
+    if bad or not numbers:
+        raise InputError(f"A {what} is an NRMSE above 0, not {bad[0] if bad else 'none'}. Give numbers such as 0.5.")
+    if len({f"{number:g}" for number in numbers}) < len(set(numbers)):
+        raise InputError(f"Two of the {what}s {list(numbers)} are the same to six digits. Leave one out.")
+
+
+# --- the promise ---
+
+
+def calibrate(run: Run, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
+    """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether it is kept.
+
+    Args:
+        run: with its maps fitted.
+        tell: called with progress.
+        maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
+
+    Returns:
+        Rows of map, seed, scale, rank, n_calibrate, censored, kept of n test images, band_low and band_high (where
+        the coverage of one seed lies with 95 %), resplits_mean and resplits_inside (of `RESPLITS` divisions of the
+        same images), nrmse (median over test images at the scale), log2_magnitude, grid.
+    """
+    plan = run.plan
+    labels = _chosen(run, maps, COMPARED)
+    conformal.rank(plan.sizes.calibrate, plan.rho)
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            fitted = run.fitted(seed)
+            for label in labels:
+                key = f"{label} {seed}"
+                yield _Work(
+                    (key,), f"{label}, seed {seed}",
+                    functools.partial(_calibrated, run, seed, label, fitted[label]),
+                )  # fmt: skip
+
+    return _fill(run, "calibrate", works(), plan.seeds * len(labels), tell)
+
+
+def _chosen(run: Run, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
+    """Return the labels asked for; if none were, those of the run's maps that are not `MAPS` to be spared, or all."""
+    for label in asked:
+        if label not in run.plan.maps:
+            raise UnknownNameError(f"map in {run.store.path.name}", label, run.plan.maps)
+    maps = run.plan.maps.items()
+    own = [label for label, (name, _) in maps if label not in spared or name != MAPS[label][0]]
+    return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
+
+
+def _calibrated(run: Run, seed: int, label: str, one: Tolerance) -> dict[str, Row]:
+    plan, images = run.plan, run.parts(seed)
+    search = conformal.Search(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed, BATCH)
+    grid = search.locate(images.fit)
+    calibration, fresh = search.tolerated(images.calibrate, grid), search.tolerated(images.test, grid)
+    found = conformal.calibrate(calibration, plan.rho, search, grid)
+    n, m = len(calibration), len(fresh)
+    low, high = conformal.band(n, m, plan.rho)
+    mixed = conformal.resplit(np.concatenate([calibration, fresh]), n, plan.rho, RESPLITS, seed)
+    row = {
+        "map": label,
+        "seed": seed,
+        "scale": found.scale,
+        "rank": found.rank,
+        "n_calibrate": n,
+        "censored": found.censored,
+        "untolerated": found.untolerated,
+        "kept": int((fresh >= found.scale).sum()),
+        "n": m,
+        "band_low": low,
+        "band_high": high,
+        "resplits": RESPLITS,
+        "resplits_mean": mixed.mean,
+        "resplits_inside": mixed.inside,
+        "nrmse": _strength(run, one, images.test, found.scale),
+        "log2_magnitude": _finite(conformal.mean_log2(run.split, one, images.test, found.scale)),
+        "grid": found.as_dict()["grid"],
+    }
+    return {f"{label} {seed}": row}
+
+
+@torch.no_grad()
+def _strength(run: Run, one: Tolerance, images: Part, scale: float) -> float:
+    """Return the median NRMSE of the images at a scale."""
+    found: list[float] = []
+    for batch in images.batches(BATCH):
+        features = run.split.encode(batch.images)
+        found += (scale * nrmse(features, one.map(features, batch.names))).tolist()
+    return statistics.median(found)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# --- equal strength ---
+
+
+def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quiet) -> list[Row]:
+    """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
+
+    The test images' features are disturbed by the map's magnitudes times random signs (Gaussian numbers for
+    `gaussian`), scaled so that each image has that NRMSE. Beside score P_t and discrepancy D_t stands how much of the
+    energy the strongest 1 % and 10 % of elements hold: matched NRMSE rewards a map that pours everything into elements
+    that do not count.
+
+    Args:
+        run: with its maps fitted.
+        strengths: NRMSE.
+        tell: called with progress.
+
+    Returns:
+        Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
+        energy_tensors, seed, n; map "clean" has the undisturbed score. Intervals and standard errors are over images.
+    """
+    plan = run.plan
+    _refuse("strength", strengths)
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            maps, clean = run.fitted(seed), _Clean(run, seed)
+            yield _Work(
+                (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
+            )
+            for label, one in maps.items():
+                yield _Work(
+                    tuple(f"{label} {strength:g} {seed}" for strength in strengths), f"{label}, seed {seed}",
+                    functools.partial(_measured, run, seed, label, one, strengths, clean),
+                )  # fmt: skip
+
+    return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), tell)
+
+
+class _Clean:
+    """Batches of a seed's test images, encoded, with their undisturbed outputs; kept for all maps where they fit."""
+
+    def __init__(self, run: Run, seed: int) -> None:
+        self._run, self._test = run, run.parts(seed).test
+        self._kept: list[tuple[Batch, Features, Outputs]] = []
+        self._room = CLEAN
+
+    def __iter__(self) -> Iterator[tuple[Batch, Features, Outputs]]:
+        for place, start in enumerate(range(0, len(self._test), BATCH)):
+            if place >= len(self._kept):
+                one = self._of(self._test.batch(range(start, min(start + BATCH, len(self._test)))))
+                self._room -= sum(tensor.nbytes for tensor in (*one[1].tensors, *one[2].values()))
+                if self._room < 0:
+                    yield one
+                    continue
+                self._kept.append(one)
+            yield self._kept[place]
+
+    @torch.no_grad()
+    def _of(self, batch: Batch) -> tuple[Batch, Features, Outputs]:
+        features = self._run.split.encode(batch.images)
+        outputs = self._run.split.head(features)
+        self._run.task.check(outputs, batch.targets)
+        return batch, features, outputs
+
+
+def _undisturbed(run: Run, seed: int, clean: _Clean) -> dict[str, Row]:
+    answers: list[Any] = []
+    targets: list[Any] = []
+    for batch, _, outputs in clean:
+        answers += run.task.answers(outputs)
+        targets += batch.targets
+    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
+
+
+@torch.no_grad()
+def _measured(
+    run: Run, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: _Clean
+) -> dict[str, Row]:
+    task = run.task
+    targets: list[Any] = []
+    answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
+    moved: dict[float, list[float]] = {strength: [] for strength in strengths}
+    spread: list[tuple[int, Any]] = []
+    for batch, features, outputs in clean:
+        targets += batch.targets
+        delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
+        spread.append((len(features), energy(delta)))
+        for strength in strengths:
+            perturbed = run.split.head(features.plus(scaled(features, delta, strength)))
+            answers[strength] += task.answers(perturbed)
+            moved[strength] += task.discrepancy(outputs, perturbed).tolist()
+    n = len(targets)
+    energies = {
+        "energy_top1": sum(count * one.top1 for count, one in spread) / n,
+        "energy_top10": sum(count * one.top10 for count, one in spread) / n,
+        "energy_tensors": [
+            sum(count * one.tensors[place] for count, one in spread) / n for place in range(len(spread[0][1].tensors))
+        ],
+    }
+    return {
+        f"{label} {strength:g} {seed}": {"map": label, "nrmse": strength, "seed": seed}
+        | _scored(task, answers[strength], targets)
+        | {
+            "discrepancy": statistics.fmean(moved[strength]),
+            "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
+        }
+        | energies
+        for strength in strengths
+    }
+
+
+def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Row:
+    interval = task.interval(answers, targets)
+    return {
+        "n": len(targets),
+        "score_low": interval.low if interval else None,
+        "score_high": interval.high if interval else None,
+    } | dict(task.scores(answers, targets))
+
+
+# --- quantisation ---
+
+
+def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
+    """Quantise the test images' features token by token, with steps of each kind at each noise budget.
+
+    Steps in proportion to a map, beside the same steps permuted, uniform, per-token absmax, and static per-position
+    ones. What each kind costs at equal discrepancy is kept as stage "equal-rate" (see `equal_rates`).
+
+    Args:
+        run: with its maps fitted.
+        budgets: nominal NRMSE, mean over the fitting images.
+        tell: called with progress.
+        maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
+
+    Returns:
+        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
+    """
+    plan = run.plan
+    _refuse("noise budget", budgets)
+    labels = _chosen(run, maps, UNQUANTISED)
+    keys = [f"{steps} {budget:g}" for steps in _rules(labels, 0, {}) for budget in budgets]
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            mine = tuple(f"{key} {seed}" for key in keys)
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, tell))
+
+    rows = _fill(run, "quantise", works(), plan.seeds, tell)
+    every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
+    run.store.add_measurements(
+        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
+    )
+    return rows
+
+
+def equal_rates(run: Run) -> list[Row]:
+    """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
+
+    Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
+    an image), same_bits_discrepancy, same_bits_score, censored, limit, why (see
+    `limen.feature.quantisation.fit.Equal`), seed, n.
+    """
+    return list(measured(run.store, "equal-rate").values())
+
+
+def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
+    """Return one quantiser, fitted on a seed's fitting images.
+
+    Args:
+        run: with its maps fitted.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`; MAP is any of the run's.
+        budget: nominal NRMSE.
+        seed: whose map and images.
+
+    Raises:
+        UnknownNameError: no such steps in this run.
+    """
+    rules = _rules(run.plan.maps, seed, run.fitted(seed))
+    if steps not in rules:
+        raise UnknownNameError("steps", steps, rules)
+    (made,) = quantising.fit(
+        run.split, run.parts(seed).fit, [(rules[steps], budget)], BATCH, network=run.network.digest
+    )
+    return made
+
+
+def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, Steps]:
+    """Return the steps to compare, by name."""
+    rules = [Steps("uniform"), Steps("uniform-image"), Steps("absmax")]
+    kinds: tuple[Kind, ...] = ("tolerance", "permuted", "static")
+    rules += [Steps(kind, label, maps.get(label), seed) for label in labels for kind in kinds]
+    return {rule.name: rule for rule in rules}
+
+
+def _quantised(run: Run, seed: int, budgets: Sequence[float], labels: Sequence[str], tell: Tell) -> dict[str, Row]:
+    images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
+    wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
+    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, tell=tell)
+    found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, tell)
+    return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
+
+
+def _equal(rows: Sequence[Row], at: float) -> list[Row]:
+    made: list[Row] = []
+    for seed in sorted({row["seed"] for row in rows}):
+        mine = [_stored(row) for row in rows if row["seed"] == seed]
+        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
+        more = {"seed": seed, "n": mine[0].n}
+        made += [
+            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, at)
+        ]
+    return made
+
+
+def _stored(row: Row) -> quantising.Row:
+    """Return a row as it was before it was stored: JSON has no number for what is none."""
+    names = [field.name for field in fields(quantising.Row) if field.name in row]
+    known: Row = {name: math.nan if row[name] is None else row[name] for name in names}
+    return quantising.Row(**known)
+
+
+# --- attribution ---
+
+
+def attribute(run: Run, images: int = 100, tell: Tell = quiet) -> list[Row]:
+    """Measure where maps put their energy: inside objects or outside, against what the head looks at.
+
+    Args:
+        run: with its maps fitted; its data must know where objects are.
+        images: test images of each seed to look at.
+        tell: called with progress.
+
+    Returns:
+        Rows of map, inside, area, density, prefix, correlation, n (images with objects), seed.
+
+    Raises:
+        InputError: the data have no masks.
+        MissingExtraError: captum is not installed.
+    """
+    plan = run.plan
+
+    def works() -> Iterable[_Work]:
+        for seed in range(plan.seeds):
+            keys = tuple(f"{label} {images} {seed}" for label in plan.maps)
+            yield _Work(keys, f"seed {seed}", functools.partial(_attributed, run, seed, images))
+
+    rows = _fill(run, "attribute", works(), plan.seeds, tell)
+    _draw(run)
+    return rows
+
+
+def _attributed(run: Run, seed: int, images: int) -> dict[str, Row]:
+    test = run.parts(seed).test.first(images)
+    found = shares(run.split, run.task, run.network, test, run.fitted(seed))
+    return {f"{row.map} {images} {seed}": asdict(row) | {"seed": seed} for row in found}
+
+
+def _draw(run: Run) -> None:
+    """Keep pictures of some maps over some test images, for the report."""
+    fitted = run.fitted(0)
+    others = [label for label in fitted if label not in PICTURED and run.plan.maps[label][0] not in PLAIN]
+    maps = {label: fitted[label] for label in [*(one for one in PICTURED if one in fitted), *others][:SHOWN]}
+    test = run.parts(0).test
+    drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
+    rows = {}
+    for place, (label, image) in enumerate(drawn):
+        digest = image_digest(image)
+        finish(run.store.keep(digest, png(image)))
+        rows[f"{place:03}"] = {"place": place, "label": label, "digest": digest}
+    run.store.add_measurements("picture", rows)

@@ -1,0 +1,468 @@
+"""A run directory: `manifest.json` (what was measured, with what) and `trials.db` (facts, append-only).
+
+The database is SQLite with synchronous=FULL (`limen.store.journal`: its journal, its lock). One thread writes; it
+commits whatever has gathered in one transaction, and a caller goes on only when its row is on disk. A crash therefore
+loses at most the calls in flight. Verdicts and thresholds are not stored: they are recomputed (`limen.analysis`). What
+a run directory says is checked when it is read, because it may come from anybody: its rows here, its manifest in
+`limen.store.entries`.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from limen.errors import StoreError, without_paths
+from limen.store import entries, journal, soundness
+from limen.store.entries import SCHEMA
+from limen.store.journal import Count
+from limen.store.soundness import COLUMNS, UNCLOSED
+from limen.trial import Answer, Attempt, Trial
+
+_ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
+_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part", journal.OWNER, journal.COUNT})
+_LARGEST_PICTURE = 1 << 28  # bytes
+_Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One series as the store keeps it.
+
+    Attributes:
+        id: the series' digest.
+        distortion, word: its name, and what the question calls it.
+        name: of the reference, as the user knows it (a file name, never an absolute path).
+        picture: digest of the reference's pixels.
+        key: names the random draw.
+        levels: length of the ladder.
+        source: the registered name of where the reference comes from.
+        strength: of the one level of a scored pair (an opinion score); None elsewhere.
+    """
+
+    id: str
+    distortion: str
+    word: str
+    name: str
+    picture: str
+    key: str
+    levels: int
+    source: str = "folder"
+    strength: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom the answers of one observer of a run came from, by what they say themselves.
+
+    Attributes:
+        observer: of the run.
+        what: "model", the model's own name; or "fingerprint", of the system that served it.
+        said: the name or the fingerprint.
+        answers: how many say so, those of the observer's exam among them.
+        first: when the first of them came, in seconds since 1970.
+    """
+
+    observer: str
+    what: str
+    said: str
+    answers: int
+    first: float
+
+
+class Store:
+    """A run directory, open for reading, or by one process at a time for writing. A context manager."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any], connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.manifest = dict(manifest)
+        self.notice = ""
+        self._reader = connection
+        self._sound: set[str] = set()
+        self._inbox: queue.SimpleQueue[tuple[list[_Statement], Future[None]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._held = contextlib.ExitStack()
+
+    # --- open and close ---
+
+    @classmethod
+    def open(cls, path: Path, dotfile: bool = False) -> Self:
+        """Open an existing run for reading.
+
+        Args:
+            path: the run directory.
+            dotfile: whether SQLite's own locks do not work there, where that is known (`limen.store.journal`).
+
+        Raises:
+            StoreError: it is not a run, a newer limen made it, or what was answered is not all there.
+        """
+        manifest = entries.read(path)
+        file = path / "trials.db"
+        counted, bare = Count.read(path), not file.with_name("trials.db-wal").exists()
+        unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
+        with contextlib.ExitStack() as held:
+            try:
+                if journal.cut(file):
+                    raise StoreError(f"{file} cannot be read (it is cut short). Restore it from a copy.")
+                reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
+                soundness.check(path, manifest, reader, counted, unclosed)
+            except (sqlite3.Error, OSError) as error:
+                cause = error.strerror if isinstance(error, OSError) else None
+                raise StoreError(f"{file} cannot be read ({cause or error}). Restore it from a copy.") from None
+            held.pop_all()
+        return cls(path, manifest, reader)
+
+    @classmethod
+    def create(cls, path: Path, manifest: Mapping[str, Any]) -> Self:
+        """Open a run for writing, making it if it is not there; an existing manifest is kept.
+
+        Raises:
+            StoreError: the directory cannot be written, another process is writing to it, or what was answered is not
+                all there any more.
+        """
+        file = path / "trials.db"
+        with contextlib.ExitStack() as stack:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                strangers = [item for item in path.iterdir() if item.name not in _SIDE_FILES]
+                if strangers and not (path / "manifest.json").exists():
+                    raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
+                held = journal.hold(path)
+                stack.callback(held.lock.close)
+                if not (path / "manifest.json").exists():
+                    _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
+                elif file.exists() or soundness.begun(entries.read(path)) or Count.read(path):
+                    cls.open(path, held.dotfile).close()
+                connection, held = journal.writing(file, held)
+                stack.enter_context(contextlib.closing(connection))
+                connection.executescript(soundness.TABLES)
+                counter = stack.enter_context(contextlib.closing(journal.Counter(path)))
+                count = Count.of(connection)
+                counter.write(count)
+                store = cls.open(path, held.dotfile)
+            except (OSError, sqlite3.Error) as error:
+                cause = error.strerror if isinstance(error, OSError) else None
+                raise StoreError(f"{path} cannot be written ({cause or error}). Give another --out.") from None
+            store._held = stack.pop_all()
+        store.notice = held.notice
+        given = (connection, counter, count)
+        store._thread = threading.Thread(target=store._write_until_closed, args=given, name="limen-store", daemon=True)
+        store._thread.start()
+        try:
+            store.amend()
+        except StoreError:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Commit what is waiting and close the files; the writer last, so that it folds the log into one file."""
+        self._reader.close()
+        if self._thread:
+            self._inbox.put(None)
+            self._thread.join()
+            self._thread = None
+            with contextlib.suppress(OSError):  # then it says that it was not closed, and more is looked at next time
+                _write_atomically(self.path / "manifest.json", self.manifest)
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- write ---
+
+    async def add(self, trial: Trial, attempts: Iterable[Attempt] = (), ahead: bool = False) -> None:
+        """Write a trial, its answer where it has one, and what was tried; return when it is on disk.
+
+        A trial without an answer leaves only its attempts, unless it is one of a stimulus equal to the reference
+        (`key` ""), which is a fact by itself. One asked ahead leaves only its answer: it becomes a trial when a
+        procedure needs it.
+        """
+        now = time.time()
+        statements: list[_Statement] = []
+        if trial.answer is not None:
+            row = (trial.key, *map(_storable, astuple(trial.answer)), now)
+            statements.append((f"INSERT OR IGNORE INTO answer (key, {_ANSWER}, at) VALUES ({_marks(row)})", row))
+        if not ahead and (trial.answer is not None or not trial.key):
+            asked = astuple(trial)[:-1]
+            statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
+        for attempt in attempts:
+            about = (attempt.outcome, without_paths(attempt.detail), attempt.seconds)
+            tried = (trial.observer, trial.series, trial.key, *map(_storable, about), now)
+            columns = "observer, series, key, outcome, detail, seconds, at"
+            statements.append((f"INSERT INTO attempt ({columns}) VALUES ({_marks(tried)})", tried))
+        await asyncio.wrap_future(self._send(statements))
+
+    async def keep(self, digest: str, png: bytes) -> None:
+        """Keep a picture by the digest of its pixels."""
+        await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO picture VALUES (?, ?)", (digest, png))]))
+
+    def add_series(self, rows: Iterable[SeriesRow]) -> None:
+        """Write which series the run has."""
+        marks = _marks(fields(SeriesRow))
+        self._send([(f"INSERT OR IGNORE INTO series VALUES ({marks})", astuple(row)) for row in rows]).result()
+
+    def add_waves(self, rows: Iterable[tuple[str, str, str, str, int]]) -> None:
+        """Write to which wave series belong: (observer, question, series, distortion, number)."""
+        self._send([("INSERT OR IGNORE INTO wave VALUES (?,?,?,?,?)", row) for row in rows]).result()
+
+    async def add_prior(self, observer: str, question: str, distortion: str, wave: int, content: bytes) -> None:
+        """Write what a wave begins with; the first one written stays."""
+        row = (observer, question, distortion, wave, content)
+        await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO prior VALUES (?,?,?,?,?)", row)]))
+
+    def add_measurements(self, stage: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write rows of numbers by key, for instruments that ask no questions; one that is there is replaced."""
+        statement = "INSERT OR REPLACE INTO measurement VALUES (?,?,?)"
+        self._send([(statement, (stage, key, orjson.dumps(row))) for key, row in rows.items()]).result()
+
+    def amend(self, **changes: Any) -> None:
+        """Write changed entries of the manifest."""
+        self.manifest |= changes
+        try:
+            _write_atomically(self.path / "manifest.json", self.manifest | {UNCLOSED: True})
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
+
+    def _send(self, statements: list[_Statement]) -> Future[None]:
+        if self._thread is None:
+            raise StoreError(f"{self.path} is open for reading only. Open it with Store.create to write.")
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # a caller may stop waiting; what was paid for is written all the same
+        self._inbox.put((statements, future))
+        return future
+
+    def _write_until_closed(self, connection: sqlite3.Connection, counter: journal.Counter, count: Count) -> None:
+        closing = False
+        while not closing:
+            jobs = [self._inbox.get()]
+            while not self._inbox.empty():
+                jobs.append(self._inbox.get())
+            closing = None in jobs
+            work = [job for job in jobs if job is not None]
+            try:
+                with connection:
+                    done = [statement for statements, _ in work for statement in statements]
+                    for statement, row in done:
+                        connection.execute(statement, row)
+                count = count.after(connection, any(" measurement " in statement for statement, _ in done))
+            except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
+                advice = "End what holds it" if "locked" in str(error) else "Free the disk"
+                failure = StoreError(f"{self.path} cannot be written ({error}). {advice}, then run again.")
+                for _, future in work:
+                    future.set_exception(failure)
+            else:
+                counter.write(count)
+                for _, future in work:
+                    future.set_result(None)
+        connection.close()
+
+    # --- read ---
+
+    def _rows(self, statement: str, given: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            # an iterator that has no `close`: one left unread at Ctrl-C would close its cursor after its connection
+            yield from map(tuple, self._reader.execute(statement, given))
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path / 'trials.db'} cannot be read ({error}). Restore it from a copy.") from None
+
+    def _check(self, *tables: str) -> None:
+        """Raise `StoreError` unless every row of these tables is of the types and bounds that limen writes; once."""
+        for table in tables:
+            if table in self._sound:
+                continue
+            for (what,) in self._rows(soundness.fault(table)):
+                raise StoreError(f"{self.path / 'trials.db'}: a row of {table} has {what}. Restore it from a copy.")
+            self._sound.add(table)
+
+    def get(self, key: str) -> Answer | None:
+        """Return the answer to what was shown under this key, or None."""
+        self._check("answer")
+        row = next(self._rows(f"SELECT {_ANSWER} FROM answer WHERE key = ?", (key,)), None)
+        return Answer(*row) if row else None
+
+    def series(self) -> tuple[SeriesRow, ...]:
+        """Return the run's series, by distortion and name."""
+        self._check("series")
+        rows = self._rows(f"SELECT {COLUMNS['series']} FROM series ORDER BY distortion, name, id")
+        return tuple(SeriesRow(*row) for row in rows)
+
+    def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
+        """Yield trials with their answers, by observer, question and series; all, or those of the given ones."""
+        self._check("query", "answer")
+        wanted = {"observer": observer, "question": question, "series": series}
+        given = [value for value in wanted.values() if value]
+        condition = " AND ".join([f"q.{column} = ?" for column, value in wanted.items() if value] or ["1"])
+        answer = ", ".join(f"a.{field.name}" for field in fields(Answer))
+        rows = self._rows(
+            f"SELECT q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part, q.key, {answer} "
+            f"FROM query q LEFT JOIN answer a USING (key) WHERE {condition} "
+            "ORDER BY q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part",
+            given,
+        )
+        for row in rows:
+            observer, question, series, reference, level, draw, again, part, key = row[:9]
+            found = Answer(*row[9:]) if row[9] is not None else None
+            yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
+
+    def unneeded(self) -> int:
+        """Return how many answers were asked ahead and never needed."""
+        ((count,),) = self._rows("SELECT COUNT(*) FROM answer WHERE key NOT IN (SELECT key FROM query)")
+        return int(count)
+
+    def asked(self, observer: str) -> frozenset[str]:
+        """Return which questions were put to an observer."""
+        return frozenset(
+            row[0] for row in self._rows("SELECT DISTINCT question FROM query WHERE observer = ?", (observer,))
+        )
+
+    def lanes(self) -> frozenset[tuple[str, str]]:
+        """Return which observers were asked which questions, or ("") tried to."""
+        self._check("query", "attempt")
+        asked = self._rows("SELECT DISTINCT observer, question FROM query")
+        tried = self._rows("SELECT DISTINCT observer, '' FROM attempt")
+        return frozenset((observer, question) for rows in (asked, tried) for observer, question in rows)
+
+    def waves(self, observer: str, question: str) -> dict[str, int]:
+        """Return to which wave each series belongs, for procedures that learn in waves."""
+        self._check("wave")
+        rows = self._rows("SELECT series, number FROM wave WHERE observer = ? AND question = ?", (observer, question))
+        return {str(series): int(number) for series, number in rows}
+
+    def priors(self, observer: str, question: str) -> dict[tuple[str, int], bytes]:
+        """Return what each wave began with, by distortion and number."""
+        self._check("prior")
+        statement = "SELECT distortion, wave, content FROM prior WHERE observer = ? AND question = ?"
+        rows = self._rows(statement, (observer, question))
+        return {(distortion, wave): content for distortion, wave, content in rows}
+
+    def picture(self, digest: str) -> bytes | None:
+        """Return a kept picture as PNG bytes, or None."""
+        statement = "SELECT png FROM picture WHERE digest = ? AND typeof(png) = 'blob' AND LENGTH(png) <= ?"
+        row = next(self._rows(statement, (digest, _LARGEST_PICTURE)), None)
+        return bytes(row[0]) if row else None
+
+    def kept_bytes(self) -> int:
+        """Return how many bytes the kept pictures take."""
+        ((total,),) = self._rows("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture")
+        return int(total)
+
+    def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
+        """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
+        if not self._has_measurements():
+            return {}
+        self._check("measurement")
+        rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
+        found = {key: entries.row(self.path / "trials.db", stage, key, content) for key, content in rows}
+        levels = {row.id: row.levels for row in self.series()} if stage == "floor" else {}
+        for key, row in found.items():
+            of = levels.get(row["series"]) if levels else None
+            if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
+                raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
+        return found
+
+    def _has_measurements(self) -> bool:
+        return next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None) is not None
+
+    def origins(self) -> tuple[Origin, ...]:
+        """Return which models, and which fingerprints of their servers, answered; by observer, the earliest first."""
+        rows = [
+            *self._rows(
+                "SELECT q.observer, 'model', a.model, COUNT(DISTINCT q.key), MIN(a.at) FROM query q "
+                "JOIN answer a USING (key) WHERE a.model != '' GROUP BY 1, 3"
+            ),
+            *self._rows(
+                "SELECT observer, 'fingerprint', detail, COUNT(*), MIN(at) FROM attempt "
+                "WHERE outcome = 'ok' AND detail != '' GROUP BY 1, 3"
+            ),
+            *self._examined(),
+        ]
+        found: dict[tuple[str, str, str], Origin] = {}
+        for observer, what, said, answers, first in rows:
+            known = found.get((observer, what, said), Origin(observer, what, said, 0, first))
+            both = (known.answers + answers, min(known.first, first))
+            found[observer, what, said] = Origin(observer, what, said, *both)
+        return tuple(sorted(found.values(), key=lambda one: (one.observer, one.what != "model", one.first, one.said)))
+
+    def _examined(self) -> Iterator[tuple[str, str, str, int, float]]:
+        """Yield what each answer of the last exam of each observer says of whom it came from."""
+        exams = self.manifest.get("exams", {})
+        for row in self.measurements("exam").values():
+            if row["at"] == exams.get(row["observer"], {}).get("at") and row["answer"] is not None:
+                at = datetime.datetime.fromisoformat(row["at"]).timestamp()
+                if row["answer"].get("model"):
+                    yield row["observer"], "model", row["answer"]["model"], 1, at
+                for attempt in row["attempts"]:
+                    if attempt["outcome"] == "ok" and attempt["detail"]:
+                        yield row["observer"], "fingerprint", attempt["detail"], 1, at
+
+    def mixed(self) -> tuple[tuple[str, str, str], ...]:
+        """Return the series in which an observer's answers name more than one model: (observer, distortion, name)."""
+        rows = self._rows(
+            "SELECT q.observer, s.distortion, s.name FROM query q JOIN answer a USING (key) "
+            "JOIN series s ON s.id = q.series WHERE a.model != '' GROUP BY q.observer, q.question, q.series "
+            "HAVING MIN(a.model) != MAX(a.model)"
+        )
+        return tuple(sorted({(observer, distortion, name) for observer, distortion, name in rows}))
+
+    def attempts(self) -> Mapping[tuple[str, str], int]:
+        """Return how many attempts ended how, by (observer, outcome)."""
+        self._check("attempt")
+        rows = self._rows("SELECT observer, outcome, COUNT(*) FROM attempt GROUP BY 1, 2")
+        return {(observer, outcome): count for observer, outcome, count in rows}
+
+    def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return a whole table's column names and rows, for export."""
+        names = COLUMNS[table].split(", ")
+        if table == "measurement" and not self._has_measurements():
+            return names, []
+        self._check(table)
+        return names, list(self._rows(f"SELECT {COLUMNS[table]} FROM {table}"))
+
+
+TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement")
+
+
+def names_of(runs: Iterable[Path]) -> dict[Path, str]:
+    """Return a name for each run, each run once: its folder's, never its path, numbered where two are alike."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for path in dict.fromkeys(run.resolve() for run in runs):
+        seen[path.name] += 1
+        names[path] = path.name if seen[path.name] == 1 else f"{path.name} #{seen[path.name]}"
+    return names
+
+
+def _storable(value: Any) -> Any:
+    """Return a text with U+FFFD for lone surrogates, which SQLite refuses; else `value`."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _marks(row: Sequence[object]) -> str:
+    return ",".join("?" * len(row))
+
+
+def _write_atomically(file: Path, content: Mapping[str, Any]) -> None:
+    draft = file.with_suffix(".part")
+    with draft.open("wb") as stream:
+        stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)

@@ -1,0 +1,274 @@
+"""What a manifest says, checked once: a run directory may come from anybody, and be cut, edited or mixed up.
+
+`read` gives the entries of a manifest.json; `check` holds those of a run of observers of images against what every
+reader of them trusts: their presence, their types and bounds, and ladders against their digests.
+"""
+
+import datetime
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+
+from limen.errors import StoreError
+from limen.ladder import Ladder
+
+SCHEMA = 2
+LARGEST = 64 << 20  # bytes of a manifest
+VERSIONS = 50  # of a ladder, to look for the one its digest names
+RESTORE = "Restore it from a copy, or measure again with another --out."
+_Text = Annotated[str, msgspec.Meta(max_length=100_000)]
+_Number = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Plain = dict[_Text, Any]
+_Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+_Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
+
+
+class _Kind(msgspec.Struct):
+    """A distortion as it was asked about."""
+
+    version: _Number
+    word: _Text
+    unit: _Text
+    ladder: _Text
+    strengths: Annotated[list[float], msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class _Asked(msgspec.Struct):
+    """A question in its words."""
+
+    digest: _Text
+    order: Literal["reference-first", "swapped", "balanced", "ref-question-test"]
+    text: _Text
+
+
+class _Source(msgspec.Struct):
+    """Where references come from."""
+
+    licence: _Text
+    where: _Text
+
+
+class _Procedure(msgspec.Struct):
+    """A procedure by name; its settings stand beside it."""
+
+    name: _Text
+
+
+class _Exam(msgspec.Struct):
+    """The last exam of an observer; one without `fit` was broken off."""
+
+    at: _Text
+    version: int
+    fingerprint: _Text
+    fit: bool | msgspec.UnsetType = msgspec.UNSET
+    about: _Plain | msgspec.UnsetType = msgspec.UNSET
+    sampled: bool | msgspec.UnsetType = msgspec.UNSET
+    marks: list[_Text] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Session(msgspec.Struct):
+    """A later session whose libraries differ from those before it."""
+
+    at: _Text
+    limen: _Text
+    versions: dict[_Text, _Text]
+
+
+class _Images(msgspec.Struct):
+    """The manifest of a run of observers of images."""
+
+    limen: _Text
+    created: _Text
+    versions: dict[_Text, _Text]
+    reader: _Number
+    procedure: _Procedure
+    seed: int
+    distortions: dict[_Text, _Kind]
+    questions: dict[_Text, _Asked]
+    observers: dict[_Text, _Plain]
+    git: _Text | None
+    sources: dict[_Text, _Source]
+    exams: dict[_Text, _Exam] = {}
+    sessions: list[_Session] = []
+    probes: dict[_Text, _Text] = {}
+
+
+class _Floor(msgspec.Struct):
+    """What of a series reaches a model (`limen.preflight.model_input.Floor.row`)."""
+
+    observer: _Text
+    series: _Text
+    first: _Number | None
+    sent_db: Annotated[list[float | None], msgspec.Meta(min_length=1, max_length=10_000)]
+    seen_db: Annotated[list[float | None], msgspec.Meta(min_length=1, max_length=10_000)]
+    size: tuple[int, int]
+    pixels: _Text
+
+
+class _Criterion(msgspec.Struct):
+    """What an observer that answers with a number is judged by."""
+
+    criterion: float
+    declared: bool = True
+
+
+class _Calibrated(msgspec.Struct):
+    """Where such a criterion comes from that was not declared (`limen.preflight.model_input.judged`)."""
+
+    distance: _Text
+    false_alarms: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    pictures: list[_Text]
+    distances: list[float]
+    enough: bool
+    nuisance: _Text = ""
+    interval: tuple[float | None, float | None] = (None, None)
+
+
+class _Answer(msgspec.Struct):
+    """An answer (`limen.trial.Answer`)."""
+
+    text: _Text
+    p_yes: _Probability | None = None
+    p_neither: _Probability | None = None
+    finish: _Text = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    seconds: float = 0.0
+    model: _Text = ""
+
+
+class _Attempt(msgspec.Struct):
+    """How a question was tried (`limen.trial.Attempt`)."""
+
+    outcome: _Text
+    detail: _Text
+    seconds: float
+
+
+class _Examined(msgspec.Struct):
+    """A question of an exam (`limen.preflight.exam.Asked`)."""
+
+    observer: _Text
+    at: _Moment
+    name: _Text
+    shown: list[list[_Text]]
+    draw: int
+    attempts: list[_Attempt]
+    answer: _Answer | None
+
+    def __post_init__(self) -> None:
+        if not 1970 <= self.at.year < 9999:
+            raise ValueError(f"no exam was held in the year {self.at.year}")
+
+
+_ROWS: dict[str, type[msgspec.Struct]] = {"floor": _Floor, "calibration": _Criterion, "exam": _Examined}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a run directory's manifest.json says.
+
+    Raises:
+        StoreError: there is none, or it is none: no file, too large, no JSON object, an entry given twice, or of
+            another schema.
+    """
+    file = path / "manifest.json"
+    try:
+        about = os.stat(file)
+        if not stat.S_ISREG(about.st_mode):
+            raise StoreError(f"{file} is no file. {RESTORE}")
+        if about.st_size > LARGEST:
+            raise StoreError(
+                f"{file} has {about.st_size >> 20:,} MB; a manifest has less than {LARGEST >> 20}. {RESTORE}"
+            )
+        data = file.read_bytes()
+        content = orjson.loads(data)
+        json.loads(data, object_pairs_hook=_once)  # orjson takes the last of two entries of one name without a word
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{path} is not a run directory: it has no manifest.json. Give the --out of a `limen measure`."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read ({error.strerror or error}). {RESTORE}") from None
+    except (orjson.JSONDecodeError, ValueError, RecursionError) as error:
+        raise StoreError(f"{file} cannot be read ({error}). {RESTORE}") from None
+    if not isinstance(content, dict):
+        raise StoreError(
+            f"{file} holds {_named(content)}, not the entries of a run (this limen reads schema {SCHEMA}). {RESTORE}"
+        )
+    if content.get("schema") != SCHEMA:
+        raise StoreError(
+            f"{path} has schema {str(content.get('schema'))[:40]}; this limen reads schema {SCHEMA}. "
+            "Install the limen that made it (see 'versions' in its manifest.json), or a newer one."
+        )
+    return content
+
+
+def check(path: Path, manifest: dict[str, Any]) -> None:
+    """Raise `StoreError` unless a manifest is that of a run of observers of images, whole and sound."""
+    file = path / "manifest.json"
+    if "wing" in manifest:
+        raise StoreError(f"{path} is a run of another kind ({str(manifest['wing'])[:40]!r}). Give another directory.")
+    fit(file, manifest, _Images)
+    for name, kind in manifest["distortions"].items():
+        if not any(_ladder(kind, version).digest == kind["ladder"] for version in range(1, VERSIONS)):
+            raise StoreError(
+                f"{file}: the strengths of {name!r} are not those of the ladder whose digest stands beside them "
+                f"({kind['ladder'][:8]}): they were changed. {RESTORE}"
+            )
+    for name, exam in manifest.get("exams", {}).items():
+        lacking = [entry for entry in ("about", "sampled", "marks") if "fit" in exam and entry not in exam]
+        if lacking:
+            raise StoreError(f"{file}: the exam of {name!r} has a result but no {lacking[0]!r}. {RESTORE}")
+
+
+def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
+    """Return a row of numbers as `Store.measurements` keeps it; raise `StoreError` where it is none."""
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise StoreError(f"{file}: the row {key[:80]!r} of {stage!r} holds no entries. {RESTORE}")
+    if stage in _ROWS:
+        fit(file, found, _ROWS[stage], f"in the row {key[:80]!r} of {stage!r} ")
+    if stage == "calibration" and not found.get("declared", True):
+        fit(file, found, _Calibrated, f"in the row {key[:80]!r} of {stage!r} ")
+    return found
+
+
+def fit(file: Path, content: Any, kind: type[msgspec.Struct], where: str = "") -> None:
+    """Raise `StoreError`, naming file and entry, unless content fits a struct."""
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        entry = place.removeprefix(".").rstrip("`")
+        if lacking := re.fullmatch(r"Object missing required field `(\w+)`", what):
+            entry, what = f"{entry}.{lacking[1]}".removeprefix("."), "is missing"
+        else:
+            what = f"is not as limen writes it ({what.replace('`', '')})"
+        raise StoreError(f"{file}: {where}the entry {entry!r} {what}. {RESTORE}") from None
+
+
+def _ladder(kind: dict[str, Any], version: int) -> Ladder:
+    return Ladder(tuple(kind["strengths"]), kind["unit"], version)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the entry {name[:60]!r} is given twice")
+        found[name] = value
+    return found
+
+
+def _named(content: Any) -> str:
+    names = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(content), "nothing")

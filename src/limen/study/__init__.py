@@ -1,0 +1,329 @@
+"""What a study is: observers x questions x series under a procedure. The only room where all three meet.
+
+Procedures decide, observers answer, the store records. Running a study again in the same directory resumes it:
+what was answered is not asked again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from limen import digest, registry
+from limen import distortion as distortions
+from limen import observer as observers
+from limen import procedure as procedures
+from limen import question as questions
+from limen import source as sources
+from limen.errors import InputError, StoreError
+from limen.image import SMALLEST
+from limen.loop import finish
+from limen.observer import Observer
+from limen.preflight import model_input
+from limen.procedure import Method
+from limen.question import Order, Question
+from limen.stimulus import Series
+from limen.store import SeriesRow, Store
+from limen.study import drawing, manifest
+from limen.study.pixel_budget import PixelBudget, announcement
+from limen.study.schedule import Schedule, Turn
+from limen.study.session import Progress, Session, Unanswered, Unfinished, Watch
+from limen.trial import LASTING
+
+__all__ = ["USUAL", "Progress", "Spec", "Study", "Unfinished", "load"]
+
+FLOORS = 64  # series whose as-seen floor is written at a time
+USUAL = (
+    "blur", "brightness", "saturation", "contrast", "noise", "jpeg", "banding", "mask", "qr", "text", "angle",
+    "distance", "spot", "band2k",
+)  # fmt: skip
+
+Examine = Callable[[Observer, Store], Awaitable[str]]  # before an observer's first question; what to tell a person
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to measure, as a study file (TOML) says it.
+
+    Attributes:
+        images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
+            "KIND=PATH" for a data set (`limen list sources`).
+        distortions: by name; if none is given, all of the paper's that these references can undergo.
+        observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
+        questions: "direct", "direct-implicit", "choice", "choice-implicit".
+        order: of reference, stimulus and question.
+        procedure: a table with `name` and its settings.
+        limit: at most so many references of each kind, in the order of `images`; a larger one later appends.
+        seed: of the random draws of stimuli.
+        identical_pairs: also show each reference with itself, for the false-alarm rate.
+        look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
+            for more questions. Where calls are paid, leave it at 0.
+        max_side: photographs are scaled down to at most so many px on the longer side before anything is done to them;
+            0 leaves them as they are. What is shown is another picture then, with digests and answers of its own.
+        megapixels_in_flight: of all series under way together; the next one waits. Each takes up to 50 MB of memory. A
+            photograph that is larger goes alone.
+        keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
+        exam: whether the command line examines each observer before its first question (`limen exam`); from Python
+            give `run` what examines (`examine=limen.preflight.exam.keep`).
+        floor: whether to write down, for each series, from which level on the observer's input differs at all, where
+            it can say what arrives (`local`, `demo`); costs a rendering of every level.
+    """
+
+    images: tuple[str, ...]
+    observers: tuple[str | dict[str, Any], ...]
+    distortions: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ("direct",)
+    order: Order = Order.REFERENCE_FIRST
+    procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
+    limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    seed: registry.Seed = 0
+    identical_pairs: bool = True
+    look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
+    max_side: Annotated[int, msgspec.Meta(ge=0, le=2**16)] = 0
+    megapixels_in_flight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 48.0
+    keep_megabytes: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 200.0
+    exam: bool = True
+    floor: bool = True
+
+
+@dataclass(frozen=True)
+class Study:
+    """Observers x questions x series under a procedure, ready to run.
+
+    Attributes:
+        spec: what was asked for.
+        observers: made, not yet entered.
+        questions, series: all of them.
+        method: the procedure with its settings.
+        refused: one line for each file that could not be used.
+    """
+
+    spec: Spec
+    observers: tuple[Observer, ...]
+    questions: tuple[Question, ...]
+    series: tuple[Series, ...]
+    method: Method
+    refused: tuple[str, ...] = ()
+
+    @classmethod
+    def plan(cls, spec: Spec, progress: Callable[[str], None] = lambda name: None) -> "Study":
+        """Check every name and setting, find the references, and make the series."""
+        if not spec.observers or not spec.questions:
+            raise InputError("A study needs at least one observer and one question.")
+        kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions or USUAL)]
+        asked = tuple(questions.find(name, spec.order) for name in dict.fromkeys(spec.questions))
+        settings = dict(spec.procedure)
+        method = procedures.make(str(settings.pop("name", "skip")), settings)
+        if any(question.forced for question in asked) and getattr(method, "guess", 0.5) != 0.5:
+            raise InputError("A forced choice is right half the time by chance: give the procedure guess = 0.5.")
+        for kind in kinds:
+            if len(kind.ladder) > 1 and (spec.distortions or kind.of == "image"):
+                next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
+        made = [_make_observer(entry) for entry in spec.observers]
+        for observer in made:
+            if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
+                raise InputError(
+                    f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
+                )
+        observers.apart(made)
+        if 0 < spec.max_side < SMALLEST:
+            raise InputError(
+                f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
+            )
+        found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds}, spec.max_side)
+        series = tuple(
+            Series(reference, kind, spec.seed)
+            for reference in found.references
+            for kind in kinds
+            if kind.of == reference.kind
+        )
+        unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
+        if spec.distortions and unused:
+            needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
+            told = "; ".join(f"{name} needs {what}" for name, what in sorted(needs.items()))
+            raise InputError(f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(needs)}: {told}.")
+        return cls(spec, tuple(made), asked, series, method, found.refused)
+
+    def run(
+        self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None
+    ) -> Progress:
+        """Measure into the run directory `out`, resuming what is there.
+
+        Args:
+            out: the run directory.
+            watch: called while it runs.
+            offline: only replay; asks no observer.
+            examine: called with each observer before its first question, unless offline (`limen.preflight.exam.keep`).
+
+        Raises:
+            StoreError: `out` cannot be written, or holds another study.
+            FatalObserverError: an observer would answer no question; what was answered is kept.
+        """
+        progress = Progress(len(self.series) * len(self.questions) * len(self.observers), refused=self.refused)
+        progress.notices += self._announced()
+        kinds = {series.distortion.name: series.distortion for series in self.series}.values()
+        name = str(self.spec.procedure.get("name", "skip"))
+        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
+        mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
+        mine |= {"max_side": self.spec.max_side} if self.spec.max_side else {}
+        with Store.create(out, mine) as store:
+            steered = store.manifest["reader"]
+            store.amend(**manifest.merged(out, store.manifest, mine))
+            if offline:  # nothing is asked, so nothing is steered
+                store.amend(reader=steered)
+            progress.notices += [store.notice] if store.notice else []
+            if not offline:
+                self._go_on(store, progress)
+            store.add_series(_row(series) for series in self.series)
+            finish(self._run(store, progress, watch, None if offline else examine, offline))
+        return progress
+
+    def _pixels(self) -> PixelBudget:
+        return PixelBudget(max(1, round(self.spec.megapixels_in_flight * 1e6)))
+
+    def _announced(self) -> list[str]:
+        """Return what a person should know of the photographs' sizes."""
+        sizes = {one.reference.digest: one.reference.size for one in self.series}.values()
+        told = announcement(sizes, self.spec.megapixels_in_flight, self.spec.max_side)
+        return [told] if told else []
+
+    def _go_on(self, store: Store, progress: Progress) -> None:
+        """See to it that a run goes on with the pixels it was begun with."""
+        added, lines = drawing.went_on(store.path, store.manifest, self.series)
+        kept = ((row.source, row.name, row.picture) for row in store.series())
+        line = drawing.same_references(store.path, kept, self.series, told="sessions" in added)
+        progress.notices += [*lines, *([line] if line else [])]
+        store.amend(**added)
+
+    async def _run(
+        self, store: Store, progress: Progress, watch: Watch, examine: Examine | None, offline: bool
+    ) -> None:
+        budget = self.spec.keep_megabytes * 1e6 - store.kept_bytes()
+
+        def tell(line: str) -> None:
+            progress.notices.append(line)
+            watch(progress)
+
+        for observer in self.observers:
+            if isinstance(observer, observers.Telling):
+                observer.tell = tell
+            async with contextlib.AsyncExitStack() as stack:
+                known = store.manifest["observers"]
+                if offline and observer.name not in known:
+                    raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
+                if not offline:
+                    await stack.enter_async_context(observer)
+                    await asyncio.to_thread(model_input.calibrate, observer, self.series, store)
+                fingerprint = dict(known[observer.name] if offline else observer.fingerprint())
+                there = known.get(observer.name, fingerprint)
+                manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
+                watch(progress)
+                if examine is not None:
+                    told = await examine(observer, store)
+                    progress.notices += [told] if told else []
+                known.setdefault(observer.name, fingerprint)
+                loaded = manifest.versions("torch", "transformers", "onnxruntime")
+                store.amend(observers=known, versions=store.manifest["versions"] | loaded)
+                notice = getattr(observer, "notice", "")
+                if notice and not offline:
+                    progress.notices.append(notice)
+                if self.spec.floor and not offline:
+                    await self._look(observer, store, progress, watch)
+                watch(progress)
+                session = Session(
+                    observer, digest.of(fingerprint), store, progress, watch, offline, budget,
+                    self.spec.identical_pairs, self.spec.look_ahead, self._pixels(),
+                )  # fmt: skip
+                await self._observe(session)
+                budget = session.budget
+
+    async def _look(self, observer: Observer, store: Store, progress: Progress, watch: Watch) -> None:
+        """Write down the as-seen floor of every series, some at a time."""
+        for start in range(0, len(self.series), FLOORS):
+            some = self.series[start : start + FLOORS]
+            blind = await asyncio.to_thread(model_input.keep_floors, observer, some, store)
+            progress.notices += [blind] if blind and blind not in progress.notices else []
+            progress.floors += len(some)
+            watch(progress)
+
+    async def _observe(self, session: Session) -> None:
+        schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)
+        workers = [asyncio.create_task(self._work(session, schedule)) for _ in range(session.observer.concurrency)]
+        try:
+            ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:
+                worker.result()
+        except asyncio.CancelledError:
+            await session.land()
+            raise
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        why = "its wave begins when the open series of earlier ones are finished"
+        session.progress.unfinished += [_left(session, turn, "waiting", why) for turn in schedule.waiting()]
+
+    async def _work(self, session: Session, schedule: Schedule) -> None:
+        while not session.stopping and (turn := await schedule.take()) is not None:
+            verdicts, lasting = None, False
+            try:
+                verdicts = await session.series(turn, self.method)
+            except (Unanswered, InputError) as error:
+                kind = error.kind if isinstance(error, Unanswered) else "input"
+                detail = error.detail if isinstance(error, Unanswered) else str(error)
+                session.progress.unfinished.append(_left(session, turn, kind, detail))
+                lasting = kind in LASTING
+            session.progress.done += 1
+            session.watch(session.progress)
+            await schedule.done(turn, verdicts, lasting)
+
+
+def _left(session: Session, turn: Turn, kind: str, detail: str) -> Unfinished:
+    return Unfinished(session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail)
+
+
+def _make_observer(entry: str | dict[str, Any]) -> Observer:
+    if isinstance(entry, str):
+        return observers.make(entry, {})
+    settings = dict(entry)
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError("An observer needs a name: [[observers]] name = 'openai:gpt-4o'.")
+    return observers.make(name, settings)
+
+
+def _row(series: Series) -> SeriesRow:
+    kind, reference = series.distortion, series.reference
+    row = (series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
+    return SeriesRow(*row, source=reference.source, strength=reference.strength)
+
+
+def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
+    """Read a study file (TOML); paths in it are relative to the file.
+
+    Args:
+        path: the file.
+        changes: entries that replace the file's.
+
+    Raises:
+        InputError: it cannot be read, or has an unknown key (the nearest known one is named).
+    """
+    try:
+        content = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Check the path.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not TOML ({error}).") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not a table of settings.")
+    places = content.get("images")
+    if isinstance(places, list):
+        content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    changes = dict(changes or {})
+    mine, there = changes.get("procedure"), content.get("procedure")
+    if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):
+        changes["procedure"] = there | mine  # --orders 2 changes the file's procedure, it does not replace it
+    return registry.settings(str(path), content | changes, Spec)

@@ -1,0 +1,108 @@
+"""What a run's manifest says: with what it was measured, so that two studies are never mixed in one directory."""
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+import limen
+from limen import digest
+from limen.distortion import Distortion
+from limen.errors import StoreError
+from limen.parsing.yes_no import READER_VERSION
+from limen.procedure import Method
+from limen.question import Question
+from limen.source import Source
+from limen.store import entries
+from limen.study import drawing
+from limen.study.drawing import versions
+
+__all__ = ["describe", "git_revision", "merged", "same", "versions"]
+
+
+def describe(
+    procedure: str,
+    method: Method,
+    seed: int,
+    kinds: Iterable[Distortion],
+    questions: Iterable[Question],
+    sources: Iterable[Source] = (),
+) -> dict[str, Any]:
+    """Return the manifest of a new run; observers enter theirs when they begin."""
+    kinds = list(kinds)
+    settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
+    return {
+        "limen": limen.__version__,
+        "git": git_revision(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | drawing.libraries(kinds),
+        "reader": READER_VERSION,
+        "procedure": {"name": procedure, **settings},
+        "seed": seed,
+        "distortions": {kind.name: _ladder(kind) for kind in sorted(kinds, key=lambda kind: kind.name)},
+        "questions": {question.name: _wording(question) for question in questions},
+        "sources": {source.name: {"licence": source.licence, "where": source.where} for source in sources},
+        "observers": {},
+    }
+
+
+def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of the manifest `there` with the distortions, questions and sources that `mine` adds.
+
+    The reader becomes that of `mine`: every answer is read again, and it steers what is still to be asked.
+
+    Raises:
+        StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
+            limen writes it.
+    """
+    entries.check(path, dict(there))
+    for entry in ("procedure", "seed"):
+        same(path, entry, there[entry], mine[entry])
+    same(path, "max_side", there.get("max_side", 0), mine.get("max_side", 0))
+    changed = {"reader": mine["reader"]}
+    for entry in ("distortions", "questions", "sources"):
+        changed[entry] = dict(there[entry])
+        for name, content in mine[entry].items():
+            same(path, f"{entry[:-1]} {name}", changed[entry].setdefault(name, content), content)
+    return changed
+
+
+def same(path: Path, what: str, there: object, given: object) -> None:
+    """Raise `StoreError` unless what the run was begun with is what is given now."""
+    if there != given:
+        raise StoreError(
+            f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "
+            "Give another --out."
+        )
+
+
+def _ladder(kind: Distortion) -> dict[str, Any]:
+    ladder = kind.ladder
+    about = {"version": kind.version, "word": kind.word, "unit": ladder.unit, "ladder": ladder.digest}
+    return about | {"strengths": list(ladder.strengths)}
+
+
+def _wording(question: Question) -> dict[str, Any]:
+    return {"digest": question.digest, "order": question.order.value, "text": question.text}
+
+
+def git_revision() -> str | None:
+    """Return the commit limen runs from, where this very file is tracked by one."""
+    here = Path(__file__)
+    try:
+        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
+            call = ["git", "-C", str(here.parent), *command]
+            result = subprocess.run(call, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def _short(content: object) -> str:
+    text = digest.canonical(content).decode()
+    return text if len(text) <= 200 else f"{text[:80]}... (digest {digest.of(content)[:8]})"

@@ -1,0 +1,403 @@
+"""One observer being questioned: from a procedure's probes to pictures, answers, and verdicts, with a store between."""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from limen.errors import FatalObserverError, InputError, ObserverError
+from limen.image import Picture, png
+from limen.observer import Observer, Reply
+from limen.parsing.yes_no import Flag, Verdict
+from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
+from limen.question import Query, Question
+from limen.stimulus import Series
+from limen.stopping import GRACE
+from limen.store import Store
+from limen.study.pixel_budget import PixelBudget
+from limen.study.schedule import Turn
+from limen.trial import Answer, Attempt, Trial, pair
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A series that stays open, and why."""
+
+    observer: str
+    distortion: str
+    reference: str
+    kind: str
+    detail: str
+
+
+@dataclass
+class Progress:
+    """How far a study is; counted up while it runs.
+
+    Attributes:
+        total, done: series, over all observers and questions.
+        asked: queries answered by an observer in this session.
+        replayed: queries whose answer was in the store.
+        ahead: of those asked, how many were asked before they were needed; all the same, some never are.
+        failures: attempts that failed.
+        tokens_in, tokens_out: spent in this session, where the observer says.
+        unfinished: series left open.
+        refused: one line for each file that could not be used.
+        notices: what a person should know before it starts (where photographs are sent).
+        floors: series whose as-seen floor has been looked for.
+    """
+
+    total: int = 0
+    done: int = 0
+    asked: int = 0
+    replayed: int = 0
+    ahead: int = 0
+    failures: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    unfinished: list[Unfinished] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
+    notices: list[str] = field(default_factory=list)
+    floors: int = 0
+
+    def count(self, answer: Answer) -> None:
+        """Add one answer's cost."""
+        self.asked += 1
+        self.tokens_in += answer.tokens_in or 0
+        self.tokens_out += answer.tokens_out or 0
+
+
+Watch = Callable[[Progress], None]
+UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not say its size
+GREEDY_DRAWS = 1  # draws of one pair after the first that differ though the model is greedy: the pair swapped
+
+
+class Unanswered(Exception):
+    """A query that stays without an answer for now."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(f"{kind}: {detail}")
+
+
+@dataclass
+class Session:
+    """One observer being questioned: the part of a study that does I/O.
+
+    Attributes:
+        observer: entered.
+        fingerprint: digest of its fingerprint, part of every key.
+        store: open for writing.
+        progress, watch: counted up, and told.
+        offline: ask nobody.
+        budget: bytes left for keeping references.
+        identical_pairs: whether to show references with themselves.
+        look_ahead: how many asks to foresee and put while the one that is needed is under way.
+        room: what series under way share of pixels in flight.
+    """
+
+    observer: Observer
+    fingerprint: str
+    store: Store
+    progress: Progress
+    watch: Watch
+    offline: bool
+    budget: float
+    identical_pairs: bool
+    look_ahead: int = 0
+    room: PixelBudget = field(default_factory=lambda: PixelBudget(sys.maxsize))
+    flying: dict[str, asyncio.Future[Answer | None]] = field(default_factory=dict)
+    silent: int = 0  # queries since the last answer
+    kept: set[str] = field(default_factory=set)
+    stopping: bool = False  # nothing more is asked
+
+    def __post_init__(self) -> None:
+        name = self.observer.name
+        known = [one for one in self.store.origins() if (one.observer, one.what) == (name, "model")]
+        self.models = [one.said for one in sorted(known, key=lambda one: one.first)]
+        self.gate = asyncio.Semaphore(self.observer.concurrency)
+
+    async def series(self, turn: Turn, method: Method) -> Verdicts:
+        """Run the procedure on one series, then show the identical pairs.
+
+        Returns:
+            The verdicts on what was asked: pairs of equal pixels were not, and teach nothing.
+        """
+        talk = _Talk(self, turn.question, turn.series)
+        try:
+            return await self._through(talk, turn, method)
+        finally:
+            talk.close()
+
+    async def _through(self, talk: "_Talk", turn: Turn, method: Method) -> Verdicts:
+        course = begin(method, turn.series.distortion.ladder, turn.prior)
+        known: dict[Probe, Verdict] = {}
+        found: Result
+        so_far = functools.partial(foresee, method, turn.series.distortion.ladder, turn.prior)
+        async with _Early(talk) as early:
+            try:
+                ask = next(course)
+                while True:
+                    if self.look_ahead and not self.offline:
+                        early.begin(functools.partial(so_far, dict(known), self.look_ahead))
+                    answers = await talk.verdicts(ask.needed)
+                    known |= answers
+                    ask = course.send(answers)
+            except StopIteration as stop:
+                found = stop.value
+        if self.identical_pairs and not turn.question.forced:
+            references = {0} | {one.reference for one in found}
+            await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
+        return {probe: verdict for probe, verdict in known.items() if probe not in talk.floor}
+
+    async def answer(self, query: Query, trial: Trial, early: "_Early | None" = None) -> Answer:
+        """Return the answer to a query from the store, from a request under way, or from the observer.
+
+        One that is asked early is kept, and becomes a trial when it is needed.
+        """
+        found = self.store.get(trial.key)
+        while found is None and trial.key in self.flying:
+            found = await asyncio.shield(self.flying[trial.key]) or self.store.get(trial.key)
+        if found is not None:
+            if early is None:
+                await self.store.add(dataclasses.replace(trial, answer=found))
+                self.progress.replayed += 1
+            return found
+        if self.offline:
+            raise Unanswered("not-recorded", "the run holds no answer to this, and --offline asks nobody")
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self.flying[trial.key] = future
+        try:
+            async with self.gate:
+                if self.stopping:
+                    raise Unanswered("stopped", "the run was stopped before it was asked")
+                if early is not None and early.over:
+                    raise Unanswered("not-needed", "the series ended without it")
+                reply = await self._reply(query)
+            ahead = early is not None
+            await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts, ahead)
+            self.progress.ahead += ahead and reply.answer is not None
+            self._count(reply.answer, reply.attempts)
+            future.set_result(reply.answer)
+        finally:
+            del self.flying[trial.key]
+            if not future.done():
+                future.set_result(None)
+        if reply.answer is None:
+            last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
+            raise Unanswered(last.outcome, last.detail)
+        return reply.answer
+
+    async def land(self) -> None:
+        """Ask nothing more, and give what is under way, and is paid for, a moment to come in and be kept."""
+        self.stopping = True
+        if self.flying:
+            await asyncio.wait(list(self.flying.values()), timeout=GRACE)
+
+    async def _reply(self, query: Query) -> Reply:
+        """Ask; an observer may also raise its failure, unless that is fatal."""
+        try:
+            return await self.observer.answer(query)
+        except FatalObserverError:
+            raise
+        except ObserverError as error:
+            return Reply(None, (Attempt(error.kind, error.detail),))
+
+    def _count(self, answer: Answer | None, attempts: tuple[Attempt, ...]) -> None:
+        self.progress.failures += len(attempts) - (answer is not None)
+        if answer is None and not (attempts and attempts[-1].outcome == "not-recorded"):
+            self.silent += 1
+            if self.silent >= max(20, 3 * self.observer.concurrency):
+                last = attempts[-1] if attempts else Attempt("failed", "It gave no reason.")
+                raise FatalObserverError(
+                    last.outcome,
+                    f"{self.silent} questions in a row got no answer from {self.observer.name}. The last: {last.detail}"
+                    " What was answered is kept: run the same command again when that is mended.",
+                )
+        elif answer is not None:
+            self.silent = 0
+            self.progress.count(answer)
+            self._hear(answer.model)
+        self.watch(self.progress)
+
+    def _hear(self, model: str) -> None:
+        """Tell, once for each, that a model answers which has not answered before; the store's answers count."""
+        if not model or model in self.models:
+            return
+        if self.models:
+            self.progress.notices.append(
+                f"{self.observer.name}: answers now come from {model}, before from {self.models[-1]}: thresholds of "
+                "this run mix models. The report says which series."
+            )
+        self.models.append(model)
+
+    async def keep(self, picture: Picture) -> None:
+        """Keep a reference's pixels while the budget lasts."""
+        if picture.digest in self.kept or self.budget <= 0:
+            return
+        self.kept.add(picture.digest)
+        if self.store.picture(picture.digest) is not None:
+            return
+        data = await asyncio.to_thread(png, picture.pixels)
+        self.budget -= len(data)
+        await self.store.keep(picture.digest, data)
+
+
+class _Early:
+    """What is asked of one series before it is needed; open while the procedure runs."""
+
+    def __init__(self, talk: "_Talk") -> None:
+        self._talk, self._tasks, self._seen = talk, list[asyncio.Task[None]](), set[Probe]()
+        self.over = False
+
+    def begin(self, foreseen: Callable[[], tuple[Probe, ...]]) -> None:
+        """Ask what is foreseen, once each, beside what is needed."""
+        self._tasks.append(asyncio.create_task(self._fetch_all(foreseen)))
+
+    async def __aenter__(self) -> "_Early":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.over = True  # nothing more is asked; what is under way is paid for, so its answer is waited for and kept
+        for task in self._tasks if kind is not None else ():
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _fetch_all(self, foreseen: Callable[[], tuple[Probe, ...]]) -> None:
+        fresh = [probe for probe in await asyncio.to_thread(foreseen) if probe not in self._seen]
+        self._seen.update(fresh)
+        await asyncio.gather(*map(self._fetch, fresh))
+
+    async def _fetch(self, probe: Probe) -> None:
+        # A failure is written down as an attempt; where the answer is needed it is asked again, and then counts.
+        with contextlib.suppress(Unanswered, ObserverError, InputError):
+            await self._talk.fetch(probe, self)
+
+
+class _Talk:
+    """One series being put to one observer."""
+
+    def __init__(self, session: Session, question: Question, series: Series) -> None:
+        self._session, self._question, self._series = session, question, series
+        self._stimuli: Callable[[int], Picture] | None = None
+        self._opening = threading.Lock()
+        self._entering = asyncio.Lock()
+        self._room = 0  # taken of the session's
+        self.floor: set[Probe] = set()
+        self._known: dict[tuple[Probe, bool, int], Trial] = {
+            (Probe(t.reference, t.level, t.draw), t.again, t.part): t
+            for t in session.store.trials(session.observer.name, question.name, series.id)
+        }
+
+    def close(self) -> None:
+        """Let go of the pixels, so that the next series may load its own."""
+        self._stimuli = None
+        self._session.room.give_back(self._room)
+        self._room = 0
+
+    async def verdicts(self, probes: tuple[Probe, ...]) -> dict[Probe, Verdict]:
+        if len(probes) == 1:
+            return {probes[0]: await self._verdict(probes[0])}
+        found = await asyncio.gather(*map(self._verdict, probes), return_exceptions=True)
+        for one in sorted((e for e in found if isinstance(e, BaseException)), key=lambda e: isinstance(e, Unanswered)):
+            raise one  # the others are through: what was paid for is stored, and a fatal error goes first
+        return {probe: one for probe, one in zip(probes, found, strict=True) if isinstance(one, Verdict)}
+
+    async def fetch(self, probe: Probe, early: _Early) -> None:
+        """Get the answers to one ask into the store, without making it a trial."""
+        if self._recorded(probe, again=False) is not None:
+            return
+        reference, stimulus = await self._pictures(probe)
+        if probe.level != probe.reference and reference.digest == stimulus.digest:
+            return
+        for part, query in enumerate(self._queries(probe, False, reference, stimulus)):
+            trial = self._trial(probe, False, part, query.key(self._session.fingerprint))
+            await self._session.answer(query, trial, early)
+
+    async def _verdict(self, probe: Probe) -> Verdict:
+        first = await self._answers(probe, again=False)
+        if not first:
+            self.floor.add(probe)
+            return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
+        name, swapped = self._name(probe), probe.draw % 2 == 1
+        verdict = self._question.read(first, (), swapped, name)
+        if verdict.flag is Flag.UNREADABLE:
+            verdict = self._question.read(first, await self._answers(probe, again=True), swapped, name)
+        return verdict
+
+    def _name(self, probe: Probe) -> str:
+        return pair(self._series.id, probe.reference, probe.level)
+
+    async def _answers(self, probe: Probe, again: bool) -> tuple[Answer, ...]:
+        """Return the answers to one ask, or () where both stimuli are the same picture and nothing is asked."""
+        known = self._recorded(probe, again)
+        if known is not None:
+            return known
+        reference, stimulus = await self._pictures(probe)
+        if probe.level != probe.reference and reference.digest == stimulus.digest:
+            await self._session.store.add(self._trial(probe, again, 0, ""))
+            return ()
+        if probe.reference == 0:
+            await self._session.keep(await asyncio.to_thread(self._whole, reference))
+        answers = []
+        for part, query in enumerate(self._queries(probe, again, reference, stimulus)):
+            trial = self._trial(probe, again, part, query.key(self._session.fingerprint))
+            answers.append(await self._session.answer(query, trial))
+        return tuple(answers)
+
+    def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
+        """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
+        shown, name = (self._series.distortion.word, reference, stimulus), self._name(probe)
+        swapped = probe.draw % 2 == 1
+        if getattr(self._session.observer, "sampled", False):
+            queries = self._question.ask(*shown, again, swapped and self._question.forced, name)
+            return tuple(Query(query.parts, probe.draw) for query in queries)
+        if probe.draw > GREEDY_DRAWS:
+            raise InputError(
+                f"{self._session.observer.name} is greedy: a pair has two different draws (as asked, and swapped), not "
+                f"{probe.draw + 1}; the paraphrase is kept for answers that cannot be read. Set draws to 2 or 1."
+            )
+        return self._question.ask(*shown, again, swapped, name)
+
+    def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
+        """Return what the store has, without drawing a pixel; None where something is missing."""
+        answers: list[Answer] = []
+        while (trial := self._known.get((probe, again, len(answers)))) is not None:
+            if not trial.key:
+                return ()
+            if trial.answer is None:
+                return None
+            answers.append(trial.answer)
+            self._session.progress.replayed += 1
+        return tuple(answers) or None
+
+    async def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
+        """Return both pictures of a probe, drawn in a thread, when there is room for the series."""
+        async with self._entering:
+            if not self._room:
+                width, height = self._series.reference.size
+                self._room = await self._session.room.take(width * height or UNKNOWN)
+        return await asyncio.to_thread(self._drawn, probe)
+
+    def _drawn(self, probe: Probe) -> tuple[Picture, Picture]:
+        with self._opening:
+            if self._stimuli is None:
+                self._stimuli = self._series.open()
+        return self._stimuli(probe.reference), self._stimuli(probe.level)
+
+    def _whole(self, reference: Picture) -> Picture:
+        """Return what is kept of the reference: of a pair both pictures as one, the second below the first."""
+        if self._stimuli is None or self._series.distortion.of not in ("pair", "scored pair"):
+            return reference
+        both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
+        return Picture(both, self._series.reference.digest)
+
+    def _trial(self, probe: Probe, again: bool, part: int, key: str) -> Trial:
+        names = (self._session.observer.name, self._question.name, self._series.id)
+        return Trial(*names, probe.reference, probe.level, probe.draw, again, part, key)
