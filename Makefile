@@ -60,7 +60,7 @@ check: .venv/.made
 	$(DEV)/lint-imports
 
 test-serve: .venv-serve/.made
-	.venv-serve/bin/python -m pytest -m serve tests/test_serve.py
+	.venv-serve/bin/python -m pytest -m serve tests/observers/test_serve.py
 
 test-oracle: .venv-oracle/.made
 	.venv-oracle/bin/python -m pytest -m oracle tests/oracle

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from endpoint import Endpoint
 from limen import loop, stopping
 from limen.image import png
 from limen.testing import photograph
+from tests.support.endpoint import Endpoint
 
 
 def begin(server: Endpoint, tmp_path: Path, *more: str) -> subprocess.Popen[str]:

@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 
 from limen.curve import Share
 from limen.study import Study
-from test_viewer import Scripted, images, spec, write
+from tests.report.test_viewer import Scripted, images, spec, write
 
 pytestmark = pytest.mark.browser
 

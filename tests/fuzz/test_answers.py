@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from limen.parsing.forced_choice import read_position
 from limen.parsing.yes_no import Fault, Flag, Verdict, read_choice, read_direct
 from limen.preflight import replies
-from test_thought import MARKS, MUSING, ONLY_CLOSED
+from tests.parsing.test_thought import MARKS, MUSING, ONLY_CLOSED
 
 PIECES = [*(mark for pair in MARKS for mark in pair), "<yes>", "<no>", "A", "B.", "yes", "no", "the first", "second",
           "lacks", "blocking", "that", "neither", "visible", "only", "in", "[", "]", "<", ">", "|", "/", "\n",

@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endpoint import completion
 from limen.observers.openai import complaint, waiting
 from limen.observers.openai import completion as wire
 from limen.observers.openai.complaint import Asked, Failure
 from limen.observers.openai.secret import Key
 from limen.parsing.yes_no import read_direct
+from tests.support.endpoint import completion
 
 LONG = 2.0  # seconds; all these bodies are small
 WORDS = [

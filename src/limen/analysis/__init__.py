@@ -14,7 +14,7 @@ import numpy as np
 
 from limen import digest
 from limen import question as questions
-from limen.analysis.replay import Outcome, Response, Status, read, replay
+from limen.analysis.replay import Outcome, Response, Status
 from limen.analysis.replay import outcomes as every
 from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean
 from limen.parsing.yes_no import Fault, Flag
@@ -25,7 +25,7 @@ from limen.trial import Trial
 
 __all__ = [
     "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response", "Status",
-    "analyse", "false_alarms", "read", "replay", "sum_of",
+    "analyse", "false_alarms", "sum_of",
 ]  # fmt: skip
 
 FEW = 50  # identical pairs below which a false-alarm rate is called too few to tell

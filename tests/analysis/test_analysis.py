@@ -1,0 +1,129 @@
+"""Tables from facts: censoring, intervals, false alarms, faults; and that another reader changes nothing quietly."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from limen import question as questions
+from limen.analysis import Status, _quantile
+from limen.analysis.replay import read, replay
+from limen.curve import Curve, Interval, Share, bootstrap
+from limen.ladder import Ladder
+from limen.parsing.yes_no import READER_VERSION
+from limen.procedure import Probe, make
+from limen.trial import Answer, Trial
+
+LADDER = Ladder(tuple(float(k) for k in range(1, 51)), "level")
+YES, NO = "<yes> The second image is blurrier.", "<no> The two images look the same."
+
+
+def trials(says: dict[tuple[int, int], str], again: dict[tuple[int, int], str] | None = None) -> list[Trial]:
+    rows = [
+        Trial("o", "direct", "s", r, k, 0, False, 0, f"{r}-{k}" if text else "", Answer(text) if text else None)
+        for (r, k), text in says.items()
+    ]
+    rows += [Trial("o", "direct", "s", r, k, 0, True, 0, f"{r}-{k}b", Answer(t)) for (r, k), t in (again or {}).items()]
+    return rows
+
+
+def replayed(
+    says: dict[tuple[int, int], str], reader: int = READER_VERSION, **settings: Any
+) -> tuple[Status, list[str]]:
+    responses = read(questions.find("direct"), trials(says))
+    status, thresholds = replay(make("scan", settings), LADDER, responses, reader)
+    return status, [str(t) for t in thresholds]
+
+
+def test_replay_finds_the_thresholds_of_the_answers() -> None:
+    says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
+    assert replayed(says) == (Status.COMPLETE, ["12"])
+    assert replayed({(0, k): NO for k in range(1, 51)}) == (Status.COMPLETE, [">50"])
+    assert replayed({(0, k): YES if k == 50 else NO for k in range(1, 51)}) == (Status.COMPLETE, ["50?"])
+
+
+def test_an_open_question_is_unfinished_never_a_guess() -> None:
+    says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
+    del says[0, 13]
+    assert replayed(says) == (Status.UNFINISHED, [])
+
+
+def test_a_path_another_reader_would_not_have_taken_is_undetermined() -> None:
+    says = {(0, k): NO for k in range(1, 12)} | {(0, k): YES for k in (12, 13)}
+    assert replayed(says, reader=READER_VERSION - 1) == (Status.UNDETERMINED, [])
+
+
+def test_equal_stimuli_are_a_floor_and_none_left_is_not_applicable() -> None:
+    says = {(0, k): "" if k <= 4 else (YES if k >= 12 else NO) for k in range(1, 51)}
+    responses = read(questions.find("direct"), trials(says))
+    assert [k for k in range(1, 51) if not responses[Probe(0, k)].asked] == [1, 2, 3, 4]
+    assert replayed(says) == (Status.COMPLETE, ["12"])
+    assert replayed({(0, k): "" for k in range(1, 51)}) == (Status.NOT_APPLICABLE, [])
+
+
+def test_the_paraphrase_counts_where_the_first_answer_says_nothing() -> None:
+    responses = read(
+        questions.find("direct"),
+        trials({(0, 1): "#### %%", (0, 2): "#### %%", (0, 3): NO, (0, 4): "%% ##"}, {(0, 1): YES, (0, 2): "%%"}),
+    )
+    assert [responses[Probe(0, k)].verdict.flag.value for k in (1, 2, 3)] == ["yes", "unreadable", "no"]
+    assert Probe(0, 4) not in responses  # its paraphrase has still to be asked
+
+
+def test_quantiles_of_censored_values() -> None:
+    values = [3.0, 5.0, 8.0, math.inf, math.inf]
+    assert [str(_quantile(values, q, 50)) for q in (0.25, 0.5, 0.75)] == ["5", "8", ">50"]
+    assert str(_quantile([math.inf] * 3, 0.5, 100)) == ">100"
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    # Newcombe (1998), Statistics in Medicine 17:857, table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_against_published_values(k: int, n: int, low: float, high: float) -> None:
+    interval = Share(k, n).interval
+    assert interval is not None
+    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+    assert Share(n, n).interval.high == 1.0
+    assert Share(0, 0).interval is None
+
+
+def mean(x: np.ndarray) -> np.ndarray:
+    return np.mean(x, axis=-1)
+
+
+def test_bootstrap_covers() -> None:
+    rng = np.random.default_rng(7)
+    covered = 0
+    for _ in range(200):
+        interval = bootstrap(list(rng.exponential(10, 40)), mean, resamples=600)
+        assert interval is not None
+        covered += interval.low <= 10 <= interval.high
+    assert 178 <= covered <= 199  # nominal 190 of 200; skewed data cost a little
+
+
+def test_bootstrap_agrees_with_scipy() -> None:
+    from scipy.stats import bootstrap as reference
+
+    values = list(np.random.default_rng(3).gamma(2, 5, 60))
+    ours = bootstrap(values, mean, resamples=9999)
+    theirs = reference((values,), np.mean, method="BCa", rng=1, n_resamples=9999).confidence_interval
+    assert ours is not None
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.15)
+
+
+def test_bootstrap_claims_nothing_from_few_or_equal_values() -> None:
+    assert bootstrap([1, 2, 3, 4], mean) is None
+    assert bootstrap([50.0] * 20, mean) is None
+    assert bootstrap([1, 2, 3, 4, 5], mean) == bootstrap([1, 2, 3, 4, 5], mean)
+    assert isinstance(bootstrap([1, 2, 3, 4, 5], mean), Interval)
+
+
+def test_the_crossing_of_a_curve() -> None:
+    assert Curve((1, 2, 3, 4), (0, 2, 8, 10), (10,) * 4).crossing() == pytest.approx(2.5)
+    assert Curve((1, 2, 3), (0, 0, 1), (10,) * 3).crossing() is None
+    # 0.6 then 0.4 pool to 0.5: the first level of the block is where it is reached.
+    assert Curve((1, 2, 3), (6, 4, 10), (10,) * 3).crossing() == pytest.approx(1.0)
+    assert Curve((), (), ()).crossing() is None

@@ -1,0 +1,409 @@
+"""The viewer: its data, its pictures and their budget, and a policy that lets nothing else run."""
+
+import asyncio
+import base64
+import dataclasses
+import gzip
+import hashlib
+import html
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from limen import distortion
+from limen.analysis import Analysis, Outcome, Status, analyse
+from limen.analysis.merge import together
+from limen.errors import InputError
+from limen.image import Image, decode, png
+from limen.observer import Reply
+from limen.observers.demo import pixel_values
+from limen.procedure import Probe
+from limen.question import Query
+from limen.report import embedded_images, pictures, viewer, viewer_data
+from limen.report.build import Report
+from limen.report.embedded_images import Gallery
+from limen.scenes import scene
+from limen.store import SeriesRow, Store
+from limen.study import Spec, Study
+from limen.testing import photograph
+from limen.threshold import Threshold
+from limen.trial import Answer, Attempt
+from tests.study import test_pairs
+
+ENDLESS = "<yes> The two images differ. " * 40_000
+SAYINGS = (
+    "</script><script>alert(1)</script> <yes> They differ.",
+    "<no> \u202eesrever\x00\x1b[31m They look the same.",
+    ENDLESS,
+)
+
+
+class Scripted:
+    """Answers in its texts, one after the other by level of nothing: by what it is shown; may fall silent."""
+
+    concurrency = 4
+
+    def __init__(self, name: str = '<img src=x onerror="alert(2)">', silent: bool = False) -> None:
+        self.name, self.silent = name, silent
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {"kind": "scripted", "pixels": "20x10, bicubic if larger or smaller"}
+
+    async def answer(self, query: Query) -> Reply:
+        number = int(query.key("")[:8], 16)
+        if self.silent and number % 3 == 0:
+            return Reply(None, (Attempt("timeout", "<b>"), Attempt("timeout", "")))
+        return Reply(Answer(SAYINGS[number % 3], 0.25, 0.5, "stop", 100, 7, 1.23456, "me"), (Attempt("ok"),))
+
+    async def __aenter__(self) -> "Scripted":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+def images(folder: Path, *names: str, height: int = 36, width: int = 48) -> Path:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(png(photograph(name, height, width)))
+    return folder
+
+
+def spec(folder: Path, **changes: Any) -> Spec:
+    observers = ({"name": "simulated", "threshold": 12.0, "slope": 0.02},)
+    given = {"distortions": ("blur", "contrast"), "procedure": {"name": "skip", "orders": 2}, "observers": observers}
+    return Spec(images=(str(folder),), **{**given, **changes})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("viewer")
+    Study.plan(spec(images(folder / "in", "a.png", "b.png", "c.png"))).run(folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    plan = Study.plan(spec(images(folder / "in", "<script>x.png", "\u202e'\".png"), distortions=("contrast",)))
+    dataclasses.replace(plan, observers=(Scripted(),)).run(folder / "run")
+    return folder / "run"
+
+
+def write(run: Path, out: Path, **how: Any) -> None:
+    with Report.open([run]) as report:
+        report.page(out, **how)
+
+
+@contextmanager
+def told(
+    run: Path, budget: float = 12e6, folder: Path | None = None
+) -> Iterator[tuple[dict[str, Any], Gallery, Store]]:
+    kept = Gallery(budget, folder)
+    with Store.open(run) as store:
+        analysis = analyse(store)
+        everything = together({"run": analysis})
+        names = {(one.observer, one.question): f"{one.observer}, {one.question}" for one in everything.outcomes}
+        found = viewer_data.data(viewer_data.shown([(store, analysis)], everything), everything, names, kept)
+        yield json.loads(json.dumps(found, allow_nan=False)), kept, store
+
+
+def pixels(kept: Gallery, number: int) -> Image:
+    return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(kept.sources[number]))))
+
+
+# --- the page ---
+
+
+def scripts(content: str) -> list[tuple[str, str]]:
+    return re.findall(r"<script([^>]*)>(.*?)</script>", content, re.DOTALL)
+
+
+@pytest.mark.parametrize("which", ["run", "hostile"])
+def test_policy_allows_the_pages_own_scripts_by_digest_and_no_others(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    write(request.getfixturevalue(which), tmp_path / "report.html")
+    content = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (given,) = re.findall('Content-Security-Policy" content="([^"]*)"', content)
+    policy = html.unescape(given)
+    running = [text for attributes, text in scripts(content) if "type=" not in attributes]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in running]
+    assert len(digests) == 2
+    assert f"script-src {' '.join(f'{chr(39)}sha256-{digest}{chr(39)}' for digest in digests)};" in policy
+    assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert policy.count("unsafe-inline") == 1  # of styles
+    assert "<script" not in "".join(text for _, text in scripts(content))
+    assert len(re.findall("<script", content)) == 4
+    assert "needs scripts, which are switched off" in content
+
+
+def test_data_of_a_page_can_be_read_again(run: Path, tmp_path: Path) -> None:
+    write(run, tmp_path / "report.html")
+    data, shown, *_ = (text for _, text in scripts((tmp_path / "report.html").read_text()))
+    with told(run) as (found, kept, _):
+        again = json.loads(gzip.decompress(base64.b64decode(data)))
+        assert [talk["probes"] for talk in again["talks"]] == [talk["probes"] for talk in found["talks"]]
+        assert shown.split("\n") == kept.sources
+
+
+@pytest.mark.parametrize("name", viewer.SCRIPTS)
+def test_scripts_make_no_markup_from_text_and_ask_nobody(name: str) -> None:
+    text = (Path(viewer.__file__).parent / name).read_text()
+    sinks = "innerHTML outerHTML insertAdjacent document.write eval( Function( srcdoc <script"
+    senders = "fetch( XMLHttpRequest WebSocket EventSource sendBeacon import( localStorage document.cookie"
+    for word in f"{sinks} {senders}".split():
+        assert word not in text, word
+
+
+# --- what the viewer is told ---
+
+
+def test_every_answer_is_there_with_its_verdict(run: Path) -> None:
+    with told(run) as (found, _, store):
+        outcomes = {(o.series.distortion, o.series.name): o for o in analyse(store).outcomes}
+        assert len(found["talks"]) == len(outcomes) == 6
+        for talk in found["talks"]:
+            series = found["series"][talk["s"]]
+            place = found["distortions"][series["d"]]["name"], found["references"][series["r"]]
+            outcome = outcomes[place]
+            assert talk["status"] == outcome.status.value
+            assert [jnd[:2] for jnd in talk["jnds"]] == [[t.order, t.level] for t in outcome.thresholds]
+            for probe, response in zip(talk["probes"], outcome.responses, strict=True):
+                assert Probe(*probe[:3]) == response.probe
+                assert probe[3] == (response.verdict.flag.value if response.asked else "same")
+                said = [found["texts"][trial[1]][0] for trial in probe[5]]
+                assert said == [trial.answer.text for trial in response.trials if trial.answer]
+
+
+def test_wordings_are_those_that_were_asked(run: Path) -> None:
+    with told(run) as (found, _, _store):
+        (lane,) = found["lanes"]
+        words = [kind["word"] for kind in found["distortions"]]
+        assert [f'"{word}"' in wording for word, wording in zip(words, lane["wordings"], strict=True)] == [True, True]
+        assert not lane["forced"]
+
+
+def test_two_observers_and_two_questions_are_four_lanes(tmp_path: Path) -> None:
+    plan = Study.plan(
+        spec(images(tmp_path / "in", "a.png"), distortions=("blur",), questions=("direct", "choice-implicit"))
+    )
+    dataclasses.replace(plan, observers=(Scripted("x"), Scripted("y"))).run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, _, _store):
+        assert [lane["name"] for lane in found["lanes"]] == [
+            "x, choice-implicit", "y, choice-implicit", "x, direct", "y, direct",
+        ]  # fmt: skip
+        assert sorted(talk["o"] for talk in found["talks"]) == [0, 1, 2, 3]
+        assert {talk["s"] for talk in found["talks"]} == {0}
+        assert found["lanes"][0]["wordings"] != found["lanes"][2]["wordings"]
+
+
+def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
+    with told(hostile) as (found, _, _store):
+        assert len(found["texts"]) == 3
+        by_length = sorted(found["texts"], key=lambda text: len(text[0]))
+        assert by_length[0][0] in {"<no> [U+202E]esrever[U+0000][U+001B][31m They look the same.", SAYINGS[0]}
+        assert by_length[2] == [ENDLESS[: viewer_data.LONGEST], len(ENDLESS)]
+        assert found["references"] == ["'\".png", "<script>x.png"] or found["references"] == [
+            "<script>x.png",
+            "'\".png",
+        ]
+        first = next(probe[5][0] for talk in found["talks"] for probe in talk["probes"] if probe[5])
+        assert [*first[:1], *first[2:]] == [0, 0.25, 0.5, "stop", 100, 7, 1.23, "me"]
+
+
+def test_texts_beyond_the_pages_room_are_left_to_the_run(hostile: Path) -> None:
+    with Store.open(hostile) as store:
+        analysis = analyse(store)
+    gathered = viewer_data._Book((), analysis, [], Gallery(0), room=len("one"))
+    assert [gathered._text(text) for text in ("one", "two", "one")] == [0, None, 0]
+
+
+def test_visible() -> None:
+    assert viewer_data.visible("a\r\nb\tc\u200b\ufeff") == "a\nb\tc[U+200B][U+FEFF]"
+    assert viewer_data.visible("héllo 世界 👁 می‌خواهم") == "héllo 世界 👁 می‌خواهم"
+    assert viewer_data.visible("\ud800") == "[U+D800]"
+
+
+def test_open_questions_of_a_series_and_how_they_failed(tmp_path: Path) -> None:
+    plan = Study.plan(spec(images(tmp_path / "in", "a.png", "b.png"), distortions=("contrast",)))
+    dataclasses.replace(plan, observers=(Scripted("quiet", silent=True),)).run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, _, store):
+        statuses = [outcome.status for outcome in analyse(store).outcomes]
+        assert Status.UNFINISHED in statuses
+        for talk in found["talks"]:
+            assert bool(talk["waiting"]) == (talk["status"] == "unfinished")
+            for reference, level, _, failures in talk["waiting"]:
+                assert [reference, level] not in [probe[:2] for probe in talk["probes"] if not probe[5][0][0]] or level
+                assert failures.startswith("timeout (")
+
+
+# --- pictures ---
+
+
+def test_pictures_are_those_that_were_sent(run: Path) -> None:
+    with told(run) as (found, kept, store):
+        rows = {(row.distortion, row.name): row for row in store.series()}
+        levels = 0
+        for series in found["series"]:
+            row = rows[found["distortions"][series["d"]]["name"], found["references"][series["r"]]]
+            draw = pictures.renderer(store, row)
+            for level, number in series["pictures"].items():
+                assert np.array_equal(pixels(kept, number), draw(int(level)))
+                levels += 1
+            assert series["size"] == [48, 36]
+            assert not series["few"]
+        assert levels > 60
+        originals = {tuple(series["pictures"]["0"] for series in found["series"] if series["r"] == r) for r in range(3)}
+        assert all(len(set(one)) == 1 for one in originals)  # one picture, whatever is done to it later
+        asked = {probe[1] for talk in found["talks"] if talk["s"] == 0 for probe in talk["probes"]}
+        assert asked <= {int(level) for level in found["series"][0]["pictures"]}
+
+
+@pytest.mark.parametrize("budget", [0, 30_000, 60_000])
+def test_pictures_keep_to_the_budget_and_leave_no_distortion_without(run: Path, budget: int) -> None:
+    with told(run, budget) as (found, kept, _):
+        assert sum(len(source) + 1 for source in kept.sources) <= budget
+        with_pictures = {series["d"] for series in found["series"] if len(series.get("pictures", {})) > 1}
+        assert with_pictures == ({0, 1} if budget else set())
+        for talk in found["talks"]:
+            shown = {int(level) for level in found["series"][talk["s"]].get("pictures", {})}
+            if len(shown) > 1 and talk["jnds"]:
+                assert {0, talk["jnds"][0][1]} <= shown  # the most telling first
+        assert budget == 0 or any(series.get("few") for series in found["series"]) or len(with_pictures) == 2
+
+
+def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
+    write(run, tmp_path / "report.html", embed=0, beside=True)
+    content = (tmp_path / "report.html").read_text()
+    named = scripts(content)[1][1].split("\n")
+    files = sorted(f"report_stimuli/{file.name}" for file in (tmp_path / "report_stimuli").iterdir())
+    assert sorted(named) == files
+    assert len(files) > 40
+    assert "img-src data: &#39;self&#39; file:;" in content
+    with told(run) as (_, kept, _store):
+        assert [decode((tmp_path / name).read_bytes()).tolist() for name in named[:5]] == [
+            pixels(kept, number).tolist() for number in range(5)
+        ]
+
+
+def test_page_without_stimuli_is_small_and_has_its_answers(run: Path, tmp_path: Path) -> None:
+    write(run, tmp_path / "with.html")
+    write(run, tmp_path / "without.html", embed=0)
+    assert scripts((tmp_path / "without.html").read_text())[1][1] == ""
+    assert (tmp_path / "without.html").stat().st_size < (tmp_path / "with.html").stat().st_size - 100_000
+
+
+def test_folder_that_cannot_be_made(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "report_stimuli").write_text("")
+    with pytest.raises(InputError, match="Give another --out"):
+        write(run, tmp_path / "report.html", beside=True)
+
+
+def test_large_pictures_are_scaled_and_say_so(tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", "wide.png", height=40, width=1500)
+    Study.plan(spec(folder, distortions=("contrast",))).run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, kept, _):
+        (series,) = found["series"]
+        assert series["scaled"]
+        assert series["size"] == [1500, 40]
+        assert pixels(kept, series["pictures"]["0"]).shape == (32, embedded_images.LARGEST, 3)
+    assert embedded_images.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
+
+
+def test_series_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
+    Study.plan(spec(images(tmp_path / "in", "a.png"), keep_megabytes=0.0)).run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, kept, _):
+        assert {series["why"] for series in found["series"]} == {
+            "The reference was not kept in the run, so its stimuli cannot be drawn again."
+        }
+        assert kept.sources == []
+        assert all(talk["probes"] for talk in found["talks"])
+
+
+def test_both_pictures_of_a_pair_are_there_where_the_run_has_kept_them(tmp_path: Path, photos: Path) -> None:
+    pairs = test_pairs.series(2)
+    test_pairs.measured(tmp_path / "run", lambda _: test_pairs.YES, pairs, photos, keep_megabytes=0.0)
+    with told(tmp_path / "run") as (found, kept, _):
+        assert {series["why"][:54] for series in found["series"]} == {
+            "The two pictures of this pair were not kept in the run"
+        }
+        assert kept.sources == []
+    first = pairs[0].reference
+    with Store.create(tmp_path / "run", {}) as store:
+        asyncio.run(store.keep(first.digest, png(np.concatenate(first.load()))))
+    with told(tmp_path / "run") as (found, kept, _):
+        shown = {found["references"][series["r"]]: series for series in found["series"]}
+        assert sorted(shown["pair 0"]["pictures"]) == ["0", "1"]
+        for level, picture in enumerate(first.load()):
+            assert np.array_equal(pixels(kept, shown["pair 0"]["pictures"][str(level)]), picture)
+        assert "why" in shown["pair 1"]
+
+
+def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
+    view = scene.find("room").views("angle", count=1)[0]
+    kind = distortion.find("angle")
+    about = {"version": kind.version, "ladder": kind.ladder.digest, "word": kind.word, "unit": "degrees"}
+    rows = [SeriesRow(name, "angle", kind.word, view.name, name, f"{name}/0", len(kind.ladder), "scene")
+            for name in (view.digest, "another")]  # fmt: skip
+    with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
+        kept = Gallery(12e6)
+        gathered = viewer_data._Book((), Analysis(store.manifest, (), (), (), ()), [], kept)
+        gathered.stores = {row.id: [store] for row in rows}
+        drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
+    assert drawn["size"] == [640, 480]
+    assert np.array_equal(pixels(kept, drawn["pictures"][3]), view.at(3.0))
+    assert "in another way" in other["why"]
+
+
+def test_as_seen_is_what_the_observers_processor_does() -> None:
+    sees = viewer_data.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
+    assert sees is not None
+    large = photograph("a", 100, 140)
+    assert np.array_equal(pixel_values(sees(large)), pixel_values(large))
+    assert sees(photograph("a", 64, 64)) is not None
+    assert np.array_equal(sees(photograph("a", 64, 64)), photograph("a", 64, 64))
+    for said in ("", "64x64", "as they come", "0x0, bicubic if larger or smaller"):
+        assert viewer_data.as_seen({"pixels": said}) is None
+
+
+def test_pictures_as_seen_are_in_the_page(hostile: Path) -> None:
+    with told(hostile) as (found, kept, _):
+        for series in found["series"]:
+            assert series["seen"]["0"].keys() == series["pictures"].keys()
+            sent, seen = pixels(kept, series["pictures"]["0"]), pixels(kept, series["seen"]["0"]["0"])
+            assert np.array_equal(seen, np.asarray(Pillow.fromarray(sent).resize((20, 10), Pillow.Resampling.BICUBIC)))
+
+
+# --- which first ---
+
+
+def outcome(distortion: str, name: str, *levels: int) -> Outcome:
+    row = SeriesRow(f"{distortion} {name}", distortion, distortion, name, f"picture {name}", name, 50)
+    found = tuple(Threshold(i + 1, level, 0.0) for i, level in enumerate(levels))
+    return Outcome("o", "direct", row, Status.COMPLETE, found, ())
+
+
+def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:
+    found = [outcome("blur", name, level) for name, level in zip("abc", (1, 10, 12), strict=True)]
+    found += [outcome("jpeg", name, level) for name, level in zip("ab", (5, 6), strict=True)]
+    assert viewer_data.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
+    assert viewer_data.in_order([], lambda _: True) == []
+
+
+def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
+    with Store.open(run) as store:
+        for one in analyse(store).outcomes:
+            levels = viewer_data.wanted([one])
+            assert levels[:2] == [0, one.thresholds[0].level]
+            assert set(levels) >= {response.probe.level for response in one.responses}
+            assert len(set(levels)) == len(levels)
