@@ -1,31 +1,50 @@
 """What an observer is: something that answers a query, or raises a typed error.
 
-To add one, put a file into `observers/`:
+To add one that is a function of two pictures, in a file of your own (`--plugin FILE`) or in `observers/`:
+
+    @observer("rms")
+    def rms(first, second):
+        \"\"\"Notices a difference of 5 grey levels rms.\"\"\"
+        return bool(np.sqrt(np.mean((first - second.astype(float)) ** 2)) > 5)
+
+To add one with settings, or one that is asked in words:
 
     class Options(msgspec.Struct, forbid_unknown_fields=True):
         bias: float = 0.5
 
     @observer("coin", Options)
-    class Coin:
+    class Coin(Observer):
         def __init__(self, model: str, options: Options) -> None: ...
 
 An observer's failure is never a verdict: it raises `ObserverError`, the series stays open and resumes.
 """
 
+import asyncio
+import inspect
+import math
+import numbers
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Annotated, Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, overload, runtime_checkable
 
 import msgspec
+import numpy as np
 
-from limen import registry
-from limen.errors import InputError
+from limen import digest, registry
+from limen.errors import FatalObserverError, InputError
+from limen.image import Picture
+from limen.parsing.token_probability import offers_letters
 from limen.question import Query
 from limen.trial import Answer, Attempt
 
-__all__ = ["Answer", "Attempt", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "make", "observer"]
+__all__ = [
+    "Answer", "Attempt", "FunctionObserver", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "make",
+    "numeric_answer", "observer", "two_pictures",
+]  # fmt: skip
 
 MOST_AT_ONCE = 4096  # series advanced side by side
 Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
@@ -39,19 +58,29 @@ class Reply:
     attempts: tuple[Attempt, ...]
 
 
+@runtime_checkable
 class Observer(Protocol):
-    """Answers queries.
+    """Answers queries. Derive yours from this class: what it does not say has the values given here.
 
     Attributes:
         name: as tables show it ("openai:Qwen/Qwen2.5-VL-7B-Instruct").
         concurrency: how many series may be advanced side by side.
-
-    An observer whose answers to one query differ from draw to draw says so with an attribute `sampled = True`;
-    without it a second draw of a pair is asked in swapped order or other words.
+        sampled: whether its answers to one query differ from draw to draw; where they do not, a second draw of a pair
+            is asked in swapped order or other words.
+        numeric: whether it judges two pictures by a number: an exam of order, wording and tokens finds nothing in it.
+        label: tells one model behind two hosts apart; "" where that is not needed.
     """
 
     name: str
-    concurrency: int
+    concurrency: int = 1
+    sampled: bool = False
+    numeric: bool = False
+    label: str = ""
+
+    @property
+    def notice(self) -> str:
+        """What a person should know before the first question; "" for nothing."""
+        return ""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what decides the answers: model, revision, decoding parameters, preprocessing. Part of every key."""
@@ -61,11 +90,13 @@ class Observer(Protocol):
         """Answer one query. Raises `FatalObserverError` if no other query would be answered either."""
         ...
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        return None
 
 
 @runtime_checkable
@@ -87,8 +118,8 @@ def apart(observers: Sequence[Observer]) -> None:
     """
     often = Counter(one.name for one in observers)
     for one in observers:
-        if often[one.name] > 1 and (label := getattr(one, "label", "")):
-            one.name = f"{one.name}@{label}"
+        if often[one.name] > 1 and one.label:
+            one.name = f"{one.name}@{one.label}"
     alike = [name for name, count in Counter(one.name for one in observers).items() if count > 1]
     if alike:
         raise InputError(
@@ -110,13 +141,47 @@ class Kind:
     summary: str
 
 
-def observer(name: str, options: type[msgspec.Struct]) -> Callable[[T], T]:
-    """Register a class or function `(model, options) -> Observer` as the kind `name`."""
+class _NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to set."""
 
-    def keep(make: T) -> T:
-        summary = (make.__doc__ or "").strip().split("\n")[0]
-        registry.add("observer", name)(Kind(make, options, summary))
-        return make
+
+Function = Callable[..., Any]
+Returns = Literal["probability"]
+F = TypeVar("F", bound=Function)
+
+
+@overload
+def observer(name: str, options: type[msgspec.Struct]) -> Callable[[T], T]: ...
+@overload
+def observer(
+    name: str, options: None = None, *, version: str = "", returns: Returns | None = None,
+    threshold: float | None = None, concurrency: int = 1,
+) -> Callable[[F], F]: ...  # fmt: skip
+def observer(name: str, options: type[msgspec.Struct] | None = None, **about: Any) -> Callable[[Any], Any]:
+    """Register a kind of observer under a name.
+
+    With `options`, what is decorated makes one: a class or function `(model, options) -> Observer`. Without, it is a
+    function of two pictures that is the observer itself.
+
+    Args:
+        name: of the kind, as `--observer` takes it.
+        options: the settings it takes, a msgspec struct.
+        about: what a function's answers are: see `FunctionObserver`.
+    """
+
+    def keep(made: Any) -> Any:
+        summary = (made.__doc__ or "").strip().split("\n")[0]
+        if options is not None:
+            registry.add("observer", name)(Kind(made, options, summary))
+            return made
+
+        def make(model: str, options: msgspec.Struct) -> Observer:
+            if model:
+                raise InputError(f"Observer {name!r} is a function and takes no model: {name}, not {name}:{model}.")
+            return FunctionObserver(made, name=name, **about)
+
+        registry.add("observer", name)(Kind(make, _NoOptions, summary))
+        return made
 
     return keep
 
@@ -132,3 +197,184 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     kind = registry.find("observer", kind_name)
     assert isinstance(kind, Kind)
     return kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options))
+
+
+# --- numbers and functions as answers ---
+
+
+def two_pictures(query: Query) -> tuple[Picture, Picture]:
+    """Return the two pictures of a question that has a yes and a no.
+
+    Raises:
+        FatalObserverError: it shows other than two, or asks which of them shows more, which a distance cannot tell.
+    """
+    if len(query.pictures) != 2:
+        raise FatalObserverError("pictures", f"a distance is between two pictures, not {len(query.pictures)}")
+    if "<first>" in query.text:
+        raise FatalObserverError(
+            "question",
+            "a distance cannot tell which of two pictures shows more: ask direct or choice, not a forced choice",
+        )
+    return query.pictures[0], query.pictures[1]
+
+
+def _flagged(query: Query, yes: bool, analysis: str) -> str:
+    """Return a yes or a no as the question wants it, a letter or a flag, with what it is based on."""
+    flags = ("B.", "A.") if offers_letters(query.text) else ("<no>", "<yes>")
+    return f"{flags[yes]} {analysis}"
+
+
+def numeric_answer(
+    query: Query, number: float, criterion: float, unit: str, others: Mapping[str, float], model: str
+) -> Answer:
+    """Return yes where the number is above the criterion, as an answer that holds both.
+
+    Args:
+        query: what was asked; says whether the answer is a letter or a flag.
+        number, criterion: in the unit.
+        unit: what the number is.
+        others: further numbers, written down and not judged.
+        model: the observer's own name for what answered.
+    """
+    rest = "".join(f"; {name} {value:.6g}" for name, value in others.items())
+    analysis = f"{unit} {number:.6g}, criterion {criterion:.6g}{rest}"
+    return Answer(_flagged(query, number > criterion, analysis), finish="stop", model=model)
+
+
+class FunctionObserver(Observer):
+    """A function of two pictures (and, if it takes it, the question's text) as an observer.
+
+    The pictures are uint8 RGB arrays (H, W, 3) in the order in which the question shows them; they are copies. What
+    the function returns is an answer:
+
+    - bool: whether it notices a difference;
+    - str: an answer in words, read as a model's is;
+    - float: with `returns="probability"`, of noticing; with `threshold`, a difference that is noticed above it.
+
+    Anything else ends the run with a line that says what came. So does an exception of the function, which stays
+    attached (`__cause__`).
+
+    Args:
+        function: called with two arrays, or with two arrays and a text. It may be a coroutine function.
+        name: of the observer; the function's own if not given.
+        version: of the function, part of the key of every answer. If not given, the digest of what it does stands for
+            it (`limen.digest.of_function`).
+        returns: what a float is, where it is a probability in 0..1.
+        threshold: the criterion, in the unit of the floats it returns.
+        concurrency: calls at a time, each in a thread of its own.
+
+    Raises:
+        InputError: it takes other than two or three arguments; or has no version, and what it does cannot be told.
+    """
+
+    numeric = True  # an exam in words would find nothing in a function
+
+    def __init__(
+        self, function: Function, *, name: str = "", version: str = "", returns: Returns | None = None,
+        threshold: float | None = None, concurrency: int = 1,
+    ) -> None:  # fmt: skip
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        if returns is not None and threshold is not None:
+            raise InputError(f"{self.name}: give returns='probability' or threshold=, not both.")
+        if returns not in (None, "probability"):
+            raise InputError(f"{self.name}: returns is {returns!r}. Give 'probability', or leave it out.")
+        if threshold is not None and not math.isfinite(threshold):
+            raise InputError(f"{self.name}: threshold is {threshold}. Give a finite number.")
+        self.concurrency = concurrency
+        self._function, self._returns, self._threshold = function, returns, threshold
+        self._takes_text = _takes_text(function, self.name)
+        self._version = version or digest.of_function(function)
+        self._threads: ThreadPoolExecutor | None = None
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what decides the answers: the function's version, or the digest of what it does."""
+        about = {"kind": "function", "name": self.name, "version": self._version}
+        return about | {"returns": self._returns, "threshold": self._threshold}
+
+    async def __aenter__(self) -> Self:
+        self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="limen-observer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(self, query: Query) -> Reply:
+        """Call the function with the pictures of a query."""
+        if len(query.pictures) != 2:
+            raise FatalObserverError("pictures", f"{self.name} takes two pictures, not {len(query.pictures)}")
+        given: list[Any] = [picture.pixels.copy() for picture in query.pictures]
+        given += [query.text] if self._takes_text else []
+        began = time.perf_counter()
+        try:
+            if inspect.iscoroutinefunction(self._function):
+                result = await self._function(*given)
+            else:
+                result = await asyncio.get_running_loop().run_in_executor(self._threads, self._function, *given)
+        except Exception as error:
+            raise FatalObserverError("raised", f"{self.name} raised {type(error).__name__}: {error}") from error
+        seconds = time.perf_counter() - began
+        return Reply(replace(self._answer(query, result), seconds=seconds), (Attempt("ok", "", seconds),))
+
+    def _answer(self, query: Query, result: Any) -> Answer:
+        if isinstance(result, str):
+            return Answer(result, finish="stop")
+        if "<first>" in query.text:
+            raise FatalObserverError(
+                "question", f"{self.name} must answer a forced choice in words, '<first>' or '<second>', not {result!r}"
+            )
+        if isinstance(result, bool | np.bool_):
+            does = "a" if result else "no"
+            return Answer(_flagged(query, bool(result), f"It notices {does} difference."), finish="stop")
+        number = _number(result)
+        if number is not None and self._threshold is not None:
+            return numeric_answer(query, number, self._threshold, "difference", {}, "")
+        if number is not None and self._returns == "probability" and 0 <= number <= 1:
+            flag = _flagged(query, number > 0.5, f"It notices a difference with probability {number:.6g}.")
+            return Answer(flag, finish="stop", p_yes=number, p_neither=0.0)
+        raise FatalObserverError("returned", f"{self.name} returned {_shown(result)}. {self._wanted}")
+
+    @property
+    def _wanted(self) -> str:
+        if self._threshold is not None:
+            return "With threshold=, return a finite number, the difference of the two pictures."
+        if self._returns == "probability":
+            return "With returns='probability', return a number from 0 to 1."
+        return (
+            "Return True or False (it notices a difference), or an answer in words; for a number say what it is: "
+            "returns='probability', or threshold= for a difference that is noticed above it."
+        )
+
+
+def _takes_text(function: Function, name: str) -> bool:
+    """Say whether a function must be given a third argument."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # compiled, and says nothing of itself
+        return False
+    for count in (2, 3):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count == 3
+    raise InputError(f"{name}{signature} cannot be called with two pictures, or with two pictures and a text.")
+
+
+def _number(result: Any) -> float | None:
+    """Return a finite number as a float, an array of one element included; None for anything else."""
+    if isinstance(result, np.ndarray | np.generic) and result.size == 1:
+        result = result.item()
+    if isinstance(result, bool) or not isinstance(result, numbers.Real):
+        return None
+    return float(result) if math.isfinite(result) else None
+
+
+def _shown(result: Any) -> str:
+    """Return what a function returned, in few words."""
+    kind = type(result).__name__
+    if isinstance(result, np.ndarray):
+        return f"an array of {result.dtype} and shape {result.shape}"
+    return "nothing (None)" if result is None else f"{result!r:.60} ({kind})"

@@ -23,7 +23,7 @@ from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, png
 from limen.ladder import Ladder
-from limen.observer import Reply
+from limen.observer import Observer, Reply
 from limen.question import Query
 from limen.report import build, figures, labels, paper, pictures, tables
 from limen.report.build import Report
@@ -45,7 +45,7 @@ SAYINGS = (
 )
 
 
-class Hostile:
+class Hostile(Observer):
     """Says what a page must survive."""
 
     name = 'evil:<i>"model"</i>/\u202e&lt;' + "x" * 90

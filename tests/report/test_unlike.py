@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from limen.cli import run as command
-from limen.observer import Reply
+from limen.observer import Observer, Reply
 from limen.preflight import exam
 from limen.question import Order, Query
 from limen.report import files, preflight
@@ -18,7 +18,7 @@ from limen.study import Spec, Study
 from limen.trial import Attempt
 
 
-class Mute:
+class Mute(Observer):
     """Answers nothing."""
 
     name, concurrency = "mute", 4

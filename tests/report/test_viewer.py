@@ -23,7 +23,7 @@ from limen.analysis import Analysis, Outcome, Status, analyse
 from limen.analysis.merge import together
 from limen.errors import InputError
 from limen.image import Image, decode, png
-from limen.observer import Reply
+from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
 from limen.question import Query
@@ -46,7 +46,7 @@ SAYINGS = (
 )
 
 
-class Scripted:
+class Scripted(Observer):
     """Answers in its texts, one after the other by level of nothing: by what it is shown; may fall silent."""
 
     concurrency = 4

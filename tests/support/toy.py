@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from limen.observer import Reply
+from limen.observer import Observer, Reply
 from limen.question import Query
 from limen.trial import Answer, Attempt
 
 
-class Toy:
+class Toy(Observer):
     """An observer made of a function from query to answer text (None fails); counts what it was asked."""
 
     def __init__(self, says: Callable[[Query], str | None], name: str = "toy", concurrency: int = 4) -> None:

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from PIL import Image as Pillow
 from limen import digest
 from limen.errors import FatalObserverError, InputError, MissingExtraError
 from limen.image import Picture
-from limen.observer import Answer, Attempt, Concurrency, Query, Reply, observer
+from limen.observer import Answer, Attempt, Concurrency, Observer, Query, Reply, observer
 from limen.parsing.token_probability import flag_mass, offers_letters
 from limen.preflight.model_input import Seen
 
@@ -110,7 +110,7 @@ def _session(path: Path) -> Any:
 
 
 @observer("demo", Options)
-class Demo:
+class Demo(Observer):
     """The demo model that ships with limen: 64 px, one million parameters, a fixture (no measurement of any LMM)"""
 
     def __init__(self, model: str, options: Options) -> None:
@@ -126,9 +126,6 @@ class Demo:
         self._seen: OrderedDict[str, Floats] = OrderedDict()
         self._drafts: dict[tuple[str, int], list[int]] = {}
         self._lock = threading.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

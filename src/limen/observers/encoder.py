@@ -35,8 +35,8 @@ import numpy.typing as npt
 from limen import digest
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
-from limen.observer import Attempt, Query, Reply, observer
-from limen.observers import _nuisance, _numeric
+from limen.observer import Attempt, Observer, Query, Reply, numeric_answer, observer, two_pictures
+from limen.observers import _nuisance
 from limen.observers.local import arriving, checkpoint, failure
 from limen.observers.local.checkpoint import Pixels
 from limen.preflight.model_input import Seen
@@ -110,7 +110,7 @@ class Tower:
 
 
 @observer("encoder", Options)
-class Encoder:
+class Encoder(Observer):
     """A vision encoder alone, of an LMM or any vision model: the distance of two embeddings against a criterion"""
 
     def __init__(self, model: str, options: Options) -> None:
@@ -234,7 +234,7 @@ class Encoder:
     async def answer(self, query: Query) -> Reply:
         """Answer with the distance of the two pictures, and yes where it is above the criterion."""
         self._held()
-        pair = _numeric.pair(query)
+        pair = two_pictures(query)
         criterion = self._judged()
         began = time.perf_counter()
         try:
@@ -247,7 +247,7 @@ class Encoder:
         seconds = time.perf_counter() - began
         mine = self._options.distance
         others = {name: value for name, value in found.items() if name != mine}
-        answer = _numeric.answer(query, found[mine], criterion, f"{mine} distance", others, self._label)
+        answer = numeric_answer(query, found[mine], criterion, f"{mine} distance", others, self._label)
         return Reply(replace(answer, seconds=seconds), (Attempt("ok", "", seconds),))
 
     # --- embeddings ---

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from limen import digest
 from limen.errors import InputError
-from limen.observer import Concurrency, Reply, observer
+from limen.observer import Concurrency, Observer, Reply, observer
 from limen.question import Query
 from limen.store import Store, entries
 from limen.trial import Attempt
@@ -27,7 +27,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @observer("recorded", Options)
-class Recorded:
+class Recorded(Observer):
     """Repeats the answers of an earlier run (`recorded:RUN`); what was never asked there is a failure."""
 
     def __init__(self, model: str, options: Options) -> None:
@@ -52,9 +52,6 @@ class Recorded:
         if found is None:
             return Reply(None, (Attempt("not-recorded", f"this pair was never put to {self.name}"),))
         return Reply(found, (Attempt("recorded"),))
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

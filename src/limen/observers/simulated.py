@@ -1,13 +1,12 @@
 """An observer of known threshold."""
 
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from limen import digest
-from limen.observer import Concurrency, Reply, observer
+from limen.observer import Concurrency, Observer, Reply, observer
 from limen.question import Query
 from limen.registry import Seed
 from limen.trial import Answer, Attempt
@@ -38,7 +37,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @observer("simulated", Options)
-class Simulated:
+class Simulated(Observer):
     """Says yes with a logistic probability of the rms difference of the two pictures; frozen, as a greedy model is.
 
     p(yes | d) = g + (1 - g - l) F((d - threshold) / slope), F scaled so that F(0) = 0; the same pictures and
@@ -79,11 +78,3 @@ class Simulated:
         else:
             text = "<yes> The two images differ." if yes else "<no> The two images look the same."
         return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None

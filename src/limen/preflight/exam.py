@@ -219,7 +219,7 @@ async def hold(
         FatalObserverError: it would answer no question at all.
         InputError: it answers with numbers, so that no question can be put to it.
     """
-    if getattr(observer, "numeric", False):
+    if observer.numeric:
         raise InputError(f"{observer.name} compares two pictures by a number: there is nothing to examine. Measure it.")
     sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell)
     opening = sitting.items[:1]
@@ -236,7 +236,7 @@ class _Sitting:
 
     def __init__(self, observer: Observer, at: str, known: dict[str, Asked], note: Note, tell: Tell) -> None:
         self.observer, self.at, self.asked, self.note, self.tell = observer, at, known, note, tell
-        self.fingerprint, self.sampled = dict(observer.fingerprint()), bool(getattr(observer, "sampled", False))
+        self.fingerprint, self.sampled = dict(observer.fingerprint()), observer.sampled
         self.items = questions.plan(self.fingerprint, self.sampled)
         self.silent = 0
 
@@ -339,7 +339,7 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
         FatalObserverError: it failed, with what to change; the observer answered nothing, or fell silent, with the last
             failure; or it would answer no question at all.
     """
-    if getattr(observer, "numeric", False):  # nothing can be asked of it but two pictures: what it judges by is told
+    if observer.numeric:  # nothing can be asked of it but two pictures: what it judges by is told
         row = store.measurements("calibration").get(observer.name)
         return f"{observer.name}: {model_input.judged(row)}." if row else ""
     name, digest = observer.name, digests.of(dict(observer.fingerprint()))

@@ -227,9 +227,8 @@ class Study:
                 known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
-                notice = getattr(observer, "notice", "")
-                if notice and not offline:
-                    progress.notices.append(notice)
+                if observer.notice and not offline:
+                    progress.notices.append(observer.notice)
                 if self.spec.floor and not offline:
                     await self._look(observer, store, progress, watch)
                 watch(progress)

@@ -355,7 +355,7 @@ class _Talk:
         """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
         shown, name = (self._series.distortion.word, reference, stimulus), self._name(probe)
         swapped = probe.draw % 2 == 1
-        if getattr(self._session.observer, "sampled", False):
+        if self._session.observer.sampled:
             queries = self._question.ask(*shown, again, swapped and self._question.forced, name)
             return tuple(Query(query.parts, probe.draw) for query in queries)
         if probe.draw > GREEDY_DRAWS:

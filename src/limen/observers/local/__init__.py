@@ -21,7 +21,7 @@ from typing import Any, Self
 from limen import digest
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
-from limen.observer import Answer, Attempt, Query, Reply, observer
+from limen.observer import Answer, Attempt, Observer, Query, Reply, observer
 from limen.observers.local import arriving, checkpoint, failure
 from limen.observers.local.checkpoint import Checkpoint, Options
 from limen.parsing import thought
@@ -41,7 +41,7 @@ class _Ticket:
 
 
 @observer("local", Options)
-class Local:
+class Local(Observer):
     """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL"""
 
     def __init__(self, model: str, options: Options) -> None:

@@ -33,7 +33,7 @@ import orjson
 from limen import digest
 from limen import image as images
 from limen.errors import FatalObserverError, InputError
-from limen.observer import Reply, observer
+from limen.observer import Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, Options, expect_no_secrets, further_fields, further_headers
@@ -75,7 +75,7 @@ class _Call:
 
 
 @observer("openai", Options)
-class OpenAI:
+class OpenAI(Observer):
     """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's."""
 
     def __init__(self, model: str, options: Options) -> None:

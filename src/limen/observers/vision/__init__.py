@@ -11,15 +11,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 
 from limen.errors import InputError, UnknownNameError
 from limen.image import Image
-from limen.observer import Attempt, Query, Reply, observer
-from limen.observers import _numeric
+from limen.observer import Attempt, Observer, Query, Reply, numeric_answer, observer, two_pictures
 from limen.observers.vision import colorvideovdp, watson
 
 FHD = 37.8  # pixels per degree: a 24-inch screen of 1920x1080 pixels at 0.6 m, ColorVideoVDP's `standard_fhd`
@@ -66,7 +64,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 @observer("vision", Options)
-class Vision:
+class Vision(Observer):
     """A model of human vision, not human data: vision:watson, or vision:cvvdp where its packages are installed"""
 
     def __init__(self, model: str, options: Options) -> None:
@@ -80,14 +78,6 @@ class Vision:
         self._compare = self._measure.start(options.pixels_per_degree, *given)
         self.name, self._label = f"vision:{model}", model
         self.concurrency, self.numeric = 1, True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what decides the answers."""
@@ -105,11 +95,11 @@ class Vision:
 
     async def answer(self, query: Query) -> Reply:
         """Answer with the number, and yes where it is above the threshold. The first picture is the reference."""
-        first, second = _numeric.pair(query)
+        first, second = two_pictures(query)
         began = time.perf_counter()
         if first.pixels.shape != second.pixels.shape:
             return Reply(None, (Attempt("input", "the two pictures have different sizes"),))
         number = await asyncio.to_thread(self._compare, first.pixels, second.pixels)
         seconds = time.perf_counter() - began
-        answer = _numeric.answer(query, number, self._options.threshold, self._measure.unit, {}, self._label)
+        answer = numeric_answer(query, number, self._options.threshold, self._measure.unit, {}, self._label)
         return Reply(replace(answer, seconds=seconds), (Attempt("ok", "", seconds),))
