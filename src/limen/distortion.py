@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from limen import digest, registry
+from limen import digest, function_digest, registry
 from limen.errors import InputError
 from limen.image import Image, check
 from limen.ladder import Ladder
@@ -81,6 +81,45 @@ def distortion(
         return prepare
 
     return keep
+
+
+def of_function(
+    function: Callable[[Image, float], Image], ladder: Ladder, name: str = "", version: int = 0
+) -> Distortion:
+    """Return a distortion that is a function of an image and a strength.
+
+    Args:
+        function: takes a uint8 RGB array (H, W, 3), a copy, and a strength; returns one of the same shape, the same
+            for the same two.
+        ladder: strengths of levels 1..n.
+        name: of the distortion; the function's own if not given. It is also the word in the question.
+        version: raised whenever pixels change; if not given, made of the digest of what the function does.
+
+    Raises:
+        InputError: without a version, where what the function does cannot be told (`limen.function_digest`).
+    """
+    name = name or getattr(function, "__name__", type(function).__name__)
+
+    def prepare(image: Image, rng: np.random.Generator) -> Render:
+        def render(strength: float) -> Image:
+            result = function(image.copy(), strength)
+            if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape != image.shape:
+                array = isinstance(result, np.ndarray)
+                returned = f"{result.dtype} {result.shape}" if array else type(result).__name__
+                raise InputError(
+                    f"Distortion {name!r} returned {returned} at strength {strength:g} for an image of uint8 "
+                    f"{image.shape}. Return an array of uint8 and of the same shape: "
+                    "np.clip(np.rint(x), 0, 255).astype(np.uint8)."
+                )
+            return np.ascontiguousarray(result)
+
+        return render
+
+    summary = (function.__doc__ or "").strip().split("\n")[0]
+    # A manifest's versions go up to a million. Keys of answers hold the pixels, so that two edits of one number never
+    # share an answer either.
+    number = version or 1 + int(function_digest.of_function(function), 16) % 10**6
+    return Distortion(name, name.replace("_", " "), ladder, prepare, number, summary)
 
 
 def find(name: str) -> Distortion:

@@ -1,5 +1,6 @@
 """What a ladder is: ordered strengths of one distortion, with their unit and a version."""
 
+import math
 from dataclasses import dataclass
 
 from limen import digest as digests
@@ -19,6 +20,12 @@ class Ladder:
     strengths: tuple[float, ...]
     unit: str
     version: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.strengths or not all(map(math.isfinite, self.strengths)):
+            raise InputError(
+                f"A ladder has one finite number a level and at least one level, not {self.strengths!r:.60}."
+            )
 
     def __len__(self) -> int:
         return len(self.strengths)

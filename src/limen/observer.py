@@ -34,7 +34,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, overload, r
 import msgspec
 import numpy as np
 
-from limen import digest, registry
+from limen import function_digest, registry
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.parsing.token_probability import offers_letters
@@ -258,7 +258,7 @@ class FunctionObserver(Observer):
         function: called with two arrays, or with two arrays and a text. It may be a coroutine function.
         name: of the observer; the function's own if not given.
         version: of the function, part of the key of every answer. If not given, the digest of what it does stands for
-            it (`limen.digest.of_function`).
+            it (`limen.function_digest`).
         returns: what a float is, where it is a probability in 0..1.
         threshold: the criterion, in the unit of the floats it returns.
         concurrency: calls at a time, each in a thread of its own.
@@ -283,7 +283,7 @@ class FunctionObserver(Observer):
         self.concurrency = concurrency
         self._function, self._returns, self._threshold = function, returns, threshold
         self._takes_text = _takes_text(function, self.name)
-        self._version = version or digest.of_function(function)
+        self._version = version or function_digest.of_function(function)
         self._threads: ThreadPoolExecutor | None = None
 
     def fingerprint(self) -> Mapping[str, Any]:

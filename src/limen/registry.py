@@ -2,23 +2,29 @@
 
 A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`, `feature.tasks`,
 `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with an entry point
-in the group `limen.<shelf>`. Nothing imports a plug-in by name.
+in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in by name.
 """
 
 import difflib
 import importlib
 import inspect
+import linecache
 import math
 import pkgutil
 import re
+import sys
 import threading
+import traceback
+import types
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from limen.errors import InputError, UnknownNameError
+from limen import digest
+from limen.errors import InputError, LimenError, UnknownNameError
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -71,6 +77,86 @@ def every(noun: str) -> dict[str, Any]:
                 point.load()
             _loaded.add(noun)
     return dict(sorted(_known[noun].items()))
+
+
+def names(noun: str) -> tuple[str, ...]:
+    """Return the names there are of a kind of thing.
+
+    Args:
+        noun: "distortion", "observer", "procedure", "question", "scene" or "source"; of features "task", "tolerance".
+
+    Raises:
+        UnknownNameError: no such kind.
+
+    Example:
+        >>> import limen
+        >>> "blur" in limen.names("distortion")
+        True
+    """
+    if noun == "question":
+        return tuple(question.name for question in importlib.import_module("limen.question").every())
+    if noun not in SHELVES:
+        raise UnknownNameError("kind of thing", noun, (*SHELVES, "question"))
+    return tuple(every(noun))
+
+
+def plugin(path: str | Path) -> None:
+    """Run a Python file that registers distortions, observers, procedures, scenes or sources; once a process.
+
+    Args:
+        path: of the file. Nothing is searched for, and no other file is run.
+
+    Raises:
+        InputError: it is missing, raises, registers nothing, or a name that is taken; one line with file and cause.
+
+    Example:
+        >>> import limen, pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.py"
+        >>> _ = file.write_text(
+        ...     "from limen.observer import observer\\n"
+        ...     "@observer('never')\\n"
+        ...     "def never(first, second): return False\\n"
+        ... )
+        >>> limen.plugin(file)
+        >>> "never" in limen.names("observer")
+        True
+    """
+    file = Path(path).expanduser()
+    try:
+        file = file.resolve(strict=True)
+        code = compile(file.read_bytes(), str(file), "exec")
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"Plug-in {path}: cannot be read ({why}). Give the path of a Python file.") from None
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"Plug-in {path}: is no Python: {error}.") from None
+    name = f"limen_plugin_{digest.of(str(file))[:12]}"
+    with _loading:
+        if name in sys.modules:
+            return
+        for noun in SHELVES:  # limen's own names are taken first, so that a double is the plug-in's fault
+            if not noun.startswith(("task", "tolerance")):
+                every(noun)
+        before = {noun: dict(shelf) for noun, shelf in _known.items()}
+        module = types.ModuleType(name)
+        module.__file__ = str(file)
+        sys.modules[name] = module
+        linecache.checkcache(str(file))
+        try:
+            exec(code, module.__dict__)  # noqa: S102 (a file that its user named; nothing is run that was found)
+            if before == _known:
+                raise InputError("it registers nothing. Use @observer, @distortion, @procedure, @source or @scene.")
+        except Exception as error:
+            del sys.modules[name]
+            _known.update(before)
+            what = str(error) if isinstance(error, LimenError) else f"{type(error).__name__}: {error}"
+            raise InputError(f"Plug-in {path}: {_line_in(error, str(file))}{what}") from error
+
+
+def _line_in(error: BaseException, file: str) -> str:
+    """Return "line N: " for where in a file an error came about."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"line {lines[-1]}: " if lines else ""
 
 
 def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:

@@ -126,6 +126,7 @@ def collect(
     progress: Callable[[str], None] = lambda name: None,
     kinds: Collection[str] | None = None,
     max_side: int = 0,
+    further: Iterable[Reference] = (),
 ) -> Found:
     """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
 
@@ -139,6 +140,7 @@ def collect(
         kinds: of references wanted; None for all.
         max_side: photographs are scaled down to that many px on the longer side; 0 leaves them as they are. Views of
             scenes are drawn at a size of their own.
+        further: references that are there already, looked at first.
 
     Raises:
         InputError: a place does not exist, or nothing usable is left.
@@ -148,7 +150,7 @@ def collect(
     count: Counter[str] = Counter()
     other: Counter[tuple[str, str]] = Counter()
     places = list(places)
-    for item in itertools.chain.from_iterable(map(read, places)):
+    for item in itertools.chain(further, itertools.chain.from_iterable(map(read, places))):
         if isinstance(item, Refusal):
             refused.append(item.line)
             continue

@@ -6,8 +6,8 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +19,16 @@ from limen import observer as observers
 from limen import procedure as procedures
 from limen import question as questions
 from limen import source as sources
-from limen.errors import InputError, StoreError
+from limen.distortion import Distortion
+from limen.errors import InputError, StoreError, UnknownNameError
 from limen.image import SMALLEST
+from limen.ladder import Ladder
 from limen.loop import finish
 from limen.observer import Observer
 from limen.preflight import model_input
 from limen.procedure import Method
 from limen.question import Order, Question
+from limen.source import Reference
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
 from limen.study import drawing, manifest
@@ -52,6 +55,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
             "KIND=PATH" for a data set (`limen list sources`).
         distortions: by name; if none is given, all of the paper's that these references can undergo.
+        ladders: strengths of your own by distortion, from the weakest to the strongest, in its unit.
+        plugins: Python files that register further distortions, observers and so on; run before anything is looked up.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: "direct", "direct-implicit", "choice", "choice-implicit".
         order: of reference, stimulus and question.
@@ -75,6 +80,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: tuple[str, ...]
     observers: tuple[str | dict[str, Any], ...]
     distortions: tuple[str, ...] = ()
+    ladders: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
     questions: tuple[str, ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
@@ -111,9 +118,38 @@ class Study:
     @classmethod
     def plan(cls, spec: Spec, progress: Callable[[str], None] = lambda name: None) -> "Study":
         """Check every name and setting, find the references, and make the series."""
-        if not spec.observers or not spec.questions:
-            raise InputError("A study needs at least one observer and one question.")
+        for path in spec.plugins:
+            registry.plugin(path)
         kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions or USUAL)]
+        made = [_make_observer(entry) for entry in spec.observers]
+        return cls.of(spec, made, kinds, progress)
+
+    @classmethod
+    def of(
+        cls,
+        spec: Spec,
+        made: Sequence[Observer],
+        kinds: Sequence[Distortion],
+        progress: Callable[[str], None] = lambda name: None,
+        references: Sequence[Reference] = (),
+    ) -> "Study":
+        """Plan a study of observers, distortions and references that are there already.
+
+        Args:
+            spec: what else is asked for; its observers and distortions are not looked at.
+            made: the observers.
+            kinds: the distortions; their ladders may be replaced by the spec's.
+            progress: called with the name of each reference that is read from `spec.images`.
+            references: further ones.
+
+        Raises:
+            InputError: something does not fit, named in one line.
+        """
+        if not made or not spec.questions:
+            raise InputError("A study needs at least one observer and one question.")
+        kinds = [_with_ladder(kind, spec.ladders) for kind in kinds]
+        if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
+            raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
         asked = tuple(questions.find(name, spec.order) for name in dict.fromkeys(spec.questions))
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
@@ -122,7 +158,6 @@ class Study:
         for kind in kinds:
             if len(kind.ladder) > 1 and (spec.distortions or kind.of == "image"):
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
-        made = [_make_observer(entry) for entry in spec.observers]
         for observer in made:
             if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
                 raise InputError(
@@ -133,7 +168,8 @@ class Study:
             raise InputError(
                 f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
             )
-        found = sources.collect(spec.images, spec.limit, progress, {kind.of for kind in kinds}, spec.max_side)
+        wanted = {kind.of for kind in kinds}
+        found = sources.collect(spec.images, spec.limit, progress, wanted, spec.max_side, references)
         series = tuple(
             Series(reference, kind, spec.seed)
             for reference in found.references
@@ -294,6 +330,14 @@ def _make_observer(entry: str | dict[str, Any]) -> Observer:
     return observers.make(name, settings)
 
 
+def _with_ladder(kind: Distortion, ladders: Mapping[str, Sequence[float]]) -> Distortion:
+    """Return a distortion with the strengths that a study gives it, if any."""
+    if kind.name not in ladders:
+        return kind
+    strengths = tuple(float(strength) for strength in ladders[kind.name])
+    return replace(kind, ladder=Ladder(strengths, kind.ladder.unit))
+
+
 def _row(series: Series) -> SeriesRow:
     kind, reference = series.distortion, series.reference
     row = (series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
@@ -321,6 +365,9 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    files = content.get("plugins")
+    if isinstance(files, list):
+        content["plugins"] = [str(path.parent / str(file)) for file in files]
     changes = dict(changes or {})
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):

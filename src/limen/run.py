@@ -1,0 +1,444 @@
+"""The front door: measure from Python, open what was measured, and take the results from there."""
+
+import contextlib
+import html
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from limen import distortion as distortions
+from limen import function_digest, image, registry
+from limen import observer as observers
+from limen import question as questions
+from limen.analysis import Analysis, EstimateRow, JndRow, analyse
+from limen.analysis.merge import together
+from limen.distortion import Distortion
+from limen.errors import InputError, MissingExtraError
+from limen.ladder import Ladder
+from limen.observer import FunctionObserver, Observer, Returns
+from limen.source import Reference, size_of
+from limen.store import Store, names_of
+from limen.study import USUAL, Spec, Study
+from limen.trial import pair
+
+if TYPE_CHECKING:
+    from limen.analysis.fitting import FitRow
+
+__all__ = ["Run", "TrialRow", "measure", "open"]
+
+Pixels: TypeAlias = np.ndarray[Any, Any]
+Pictures: TypeAlias = str | Path | Pixels | Sequence[str | Path | Pixels] | Mapping[str, Pixels]
+Looks: TypeAlias = str | Mapping[str, Any] | Observer | Callable[..., Any]
+Changes: TypeAlias = str | Distortion | Callable[..., Any]
+_SHOWN = 20  # rows that a run shows of itself
+_OF_SPEC = frozenset(Spec.__struct_fields__) - {
+    "images", "observers", "distortions", "ladders", "plugins", "questions", "procedure",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One question put to an observer, and what its answer says.
+
+    Attributes:
+        observer, question, distortion, reference: by name.
+        reference_level, level: which two stimuli were compared; 0 is the reference itself.
+        strength, unit: of the level, on the distortion's ladder; None at level 0.
+        repeat: 0, or the number of a repeated question about the same two.
+        paraphrase: whether it was put in other words, because the first answer could not be read.
+        verdict: "yes", "no" or "unreadable"; "same" where the two are one picture and nothing was asked.
+        fault: "antilogy", "gibberish", "deficiency" or "".
+        text: the answer as it came.
+        p_yes: probability of a yes, None where the observer gives none.
+        seconds: that the answer took.
+        key: of the answer in the run's store.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    reference: str
+    reference_level: int
+    level: int
+    strength: float | None
+    unit: str
+    repeat: int
+    paraphrase: bool
+    verdict: str
+    fault: str
+    text: str
+    p_yes: float | None
+    seconds: float
+    key: str
+
+
+class Run:
+    """What was measured: JNDs, every trial with its verdict, fits, a report. Shows itself as a table.
+
+    Attributes:
+        paths: run directories, one or several that are read as one.
+        notices: what a person should know of how it was measured.
+        refused: one line for each picture that could not be used.
+        unfinished: one line for each series that has no result.
+
+    Example:
+        >>> import limen
+        >>> run = limen.measure("demo", "simulated", "blur", limit=1)
+        >>> run.jnds[0].levels
+        50
+        >>> run.trials()[0].distortion
+        'blur'
+        >>> run.to_dicts()[0]["observer"]
+        'simulated'
+    """
+
+    def __init__(
+        self, paths: Sequence[str | Path], *, notices: Sequence[str] = (), refused: Sequence[str] = (),
+        unfinished: Sequence[str] = (), folder: "tempfile.TemporaryDirectory[str] | None" = None,
+    ) -> None:  # fmt: skip
+        self.paths = tuple(map(Path, paths))
+        self.notices, self.refused, self.unfinished = tuple(notices), tuple(refused), tuple(unfinished)
+        self._folder = folder  # of a run without a directory of its own: it goes when this object goes
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """All tables; the answers are read on first use."""
+        named = names_of(self.paths)
+        analyses = {}
+        for path, name in named.items():
+            with Store.open(path) as store:
+                analyses[name] = analyse(store)
+        return together(analyses)
+
+    @property
+    def jnds(self) -> tuple[JndRow, ...]:
+        """The n-th JND of each observer, question and distortion over references."""
+        return self.analysis.jnds
+
+    @property
+    def estimates(self) -> tuple[EstimateRow, ...]:
+        """Fitted thresholds, of a procedure that fits."""
+        return self.analysis.estimates
+
+    def trials(self) -> tuple[TrialRow, ...]:
+        """Return every question that was put, in the order of its series, with the verdict on its answer."""
+        return tuple(self._trials())
+
+    def _trials(self) -> Iterator[TrialRow]:
+        for outcome in self.analysis.outcomes:
+            row = outcome.series
+            about = self.analysis.manifest["distortions"][row.distortion]
+            asked = questions.find(outcome.question)
+            for response in outcome.responses:
+                probe = response.probe
+                level = about["strengths"][probe.level - 1] if probe.level else None
+                at = (probe.reference, probe.level, level, about["unit"], probe.draw)
+                start = (outcome.observer, outcome.question, row.distortion, row.name, *at)
+                if not response.trials:
+                    yield TrialRow(*start, False, "same", "", "", None, 0.0, "")
+                for trial in response.trials:
+                    if trial.answer is None:
+                        continue
+                    name = pair(trial.series, trial.reference, trial.level)
+                    verdict = asked.read((trial.answer,), (), trial.draw % 2 == 1, name)
+                    said = (verdict.flag.value, verdict.fault.value if verdict.fault else "", trial.answer.text)
+                    yield TrialRow(*start, trial.again, *said, trial.answer.p_yes, trial.answer.seconds, trial.key)
+
+    def fit(self, shape: str = "logistic") -> "tuple[FitRow, ...]":
+        """Fit thresholds with false alarms and lapses apart (`limen.analysis.fitting.fit`).
+
+        Args:
+            shape: of the psychometric function: logistic, normal, weibull, gumbel or rgumbel.
+        """
+        from limen.analysis import fitting
+
+        return fitting.fit(self.analysis, shape)
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write one page of tables, figures and stimuli, and return its path.
+
+        Args:
+            path: of the HTML file.
+
+        Raises:
+            MissingExtraError: the extra `report` is not installed.
+        """
+        from limen.report import build
+
+        build.check_extra()
+        with build.Report.open(self.paths) as made:
+            made.page(Path(path))
+        return Path(path)
+
+    def to_dicts(self, rows: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return rows as plain data: numbers, texts, None, and nested ones flat ("censored_k").
+
+        Args:
+            rows: of this run; `jnds` (or `estimates`, where the procedure fits) if not given.
+        """
+        return [dict(_flat(row)) for row in (self._rows if rows is None else rows)]
+
+    def to_frame(self, rows: Sequence[Any] | None = None) -> Any:
+        """Return rows as a data frame: of pandas, or of polars where pandas is not installed.
+
+        Args:
+            rows: of this run; `jnds` (or `estimates`, where the procedure fits) if not given.
+
+        Raises:
+            MissingExtraError: neither is installed; `to_dicts` needs neither.
+        """
+        data = self.to_dicts(rows)
+        for library in ("pandas", "polars"):
+            with contextlib.suppress(ImportError):
+                return __import__(library).DataFrame(data)
+        raise MissingExtraError("a data frame", "pandas or polars", "parquet")
+
+    @property
+    def _rows(self) -> Sequence[Any]:
+        return self.jnds or self.estimates
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """Return a row of names, then rows of cells."""
+        table: list[tuple[str, ...]] = []
+        if self.jnds:
+            table.append(
+                ("observer", "question", "distortion", "JND", "n", "median", "quartiles", "mean", "none found")
+            )
+            table += [
+                (row.observer, row.question, row.distortion, f"{row.order}", f"{row.n}", f"{row.median}",
+                 f"{row.q1} - {row.q3}", f"{row.mean:.1f}", f"{row.censored.k} of {row.censored.n}")
+                for row in self.jnds
+            ]  # fmt: skip
+            return table
+        table.append(("observer", "question", "distortion", "n", "median T50", "quartiles"))
+        table += [
+            (row.observer, row.question, row.distortion, f"{row.n}", f"{row.median}", f"{row.q1} - {row.q3}")
+            for row in self.estimates
+        ]
+        return table
+
+    def __repr__(self) -> str:
+        head, *rows = self._table()
+        where = ", ".join(path.name for path in self.paths) if self._folder is None else "in memory"
+        shown = [head, *rows[:_SHOWN]]
+        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
+        return "\n".join([f"Run {where}", *lines, *self._remarks(len(rows))])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows[:_SHOWN]]
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+        remarks = "".join(f"<br>{html.escape(line)}" for line in self._remarks(len(rows)))
+        return f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table><small>{remarks[4:]}</small>"
+
+    def _remarks(self, rows: int) -> Iterator[str]:
+        if rows > _SHOWN:
+            yield f"... and {rows - _SHOWN} rows more"
+        if rows:
+            yield "Levels; > where they lie among references without a JND; mean with those counted as the last level."
+        else:
+            yield "No result."
+        for lines, what in ((self.unfinished, "series without a result"), (self.refused, "pictures refused")):
+            if lines:
+                yield f"{len(lines)} {what}. First: {lines[0]}"
+
+
+def measure(
+    images: Pictures,
+    observer: Looks | Sequence[Looks],
+    distortions: Changes | Sequence[Changes] = (),
+    *,
+    ladders: Mapping[str, Sequence[float]] | None = None,
+    questions: str | Sequence[str] = "direct",
+    procedure: str | Mapping[str, Any] = "skip",
+    jnds: int | None = None,
+    out: str | Path | None = None,
+    name: str = "",
+    version: str = "",
+    returns: Returns | None = None,
+    threshold: float | None = None,
+    concurrency: int = 1,
+    plugins: str | Path | Sequence[str | Path] = (),
+    progress: Callable[[Any], None] | None = None,
+    **settings: Any,
+) -> Run:
+    """Measure just noticeable differences, and return what was found.
+
+    Args:
+        images: a picture or several: a uint8 RGB array (H, W, 3), a file, a folder, or what `--images` takes ("demo",
+            "KIND=PATH"); a mapping gives arrays their names.
+        observer: who looks, or several of them: the name of one ("openai:MODEL"), a mapping of its `name` and its
+            settings, an object derived from `limen.Observer`, or a function of two arrays and, if it takes it, the
+            question's text. A function returns True where it notices a difference, or an answer in words, or a number
+            (then give `returns` or `threshold`).
+        distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
+            strength, which need a ladder; all of the paper's if not given.
+        ladders: strengths by distortion, from the weakest to the strongest, in its unit.
+        questions: one or several of `limen.names("question")`.
+        procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
+        jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
+        out: run directory, kept and resumed by the same call. If not given, the run lies in a temporary directory that
+            goes with the object returned.
+        name: of an observer that is a function; the function's own if not given.
+        version: of an observer that is a function: answers of one version are never used for another. If not given,
+            the digest of what it does stands for it.
+        returns: "probability" where a function's number, 0 to 1, is the probability that it notices.
+        threshold: criterion where a function's number is a difference: it notices what is above.
+        concurrency: calls of a function at a time.
+        plugins: Python files that register further names.
+        progress: called with `limen.study.Progress` while it runs.
+        settings: any other setting of a study by name: `seed`, `limit`, `order`, `max_side`, `look_ahead`, ...
+            (`limen.Spec` says which there are).
+
+    Raises:
+        InputError: something given cannot be used, in one line that says what would be right.
+        FatalObserverError: an observer can answer no question; what a function raised is its `__cause__`.
+
+    Example:
+        >>> import limen, numpy as np
+        >>> photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        >>> def looks(first, second):
+        ...     return bool(np.abs(first.astype(int) - second).mean() > 4)
+        >>> run = limen.measure(photograph, looks, "noise", ladders={"noise": [1, 2, 4, 8, 16]})
+        >>> str(run.jnds[0].median)
+        '4'
+    """
+    for plugin in _several(plugins):
+        registry.plugin(plugin)
+    if unknown := sorted(settings.keys() - _OF_SPEC):
+        raise InputError(f"measure has no setting {unknown[0]!r}. Further ones: {', '.join(sorted(_OF_SPEC))}.")
+    course: dict[str, Any] = {"name": procedure} if isinstance(procedure, str) else dict(procedure)
+    if jnds is not None:
+        course["orders"] = jnds
+    places, references = _pictures(images)
+    kinds = [_distortion(one, ladders or {}) for one in _several(distortions)]
+    given = {
+        "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds),
+        "questions": tuple(_several(questions)), "procedure": course,
+        "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
+    }  # fmt: skip
+    spec = registry.settings("measure", given | settings, Spec)
+    about = {"name": name, "version": version, "returns": returns, "threshold": threshold, "concurrency": concurrency}
+    made = [_observer(one, about, out is not None) for one in _several(observer)]
+    study = Study.of(spec, made, kinds or [distortion_of(name) for name in USUAL], references=references)
+    folder = tempfile.TemporaryDirectory(prefix="limen-", ignore_cleanup_errors=True) if out is None else None
+    path = Path(folder.name) / "run" if folder else Path(str(out)).expanduser()
+    done = study.run(path, progress or (lambda _: None))
+    unfinished = [f"{one.observer}, {one.distortion}, {one.reference}: {one.detail}" for one in done.unfinished]
+    return Run([path], notices=done.notices, refused=done.refused, unfinished=unfinished, folder=folder)
+
+
+def open(*runs: str | Path) -> Run:
+    """Open what was measured: one run directory, or several that are read as one.
+
+    Args:
+        runs: run directories, of the command line or of `measure`.
+
+    Raises:
+        StoreError: one of them is none, or has been damaged.
+
+    Example:
+        >>> import limen, tempfile
+        >>> folder = tempfile.mkdtemp() + "/run"
+        >>> _ = limen.measure("demo", "simulated", "noise", limit=1, out=folder)
+        >>> limen.open(folder).jnds[0].observer
+        'simulated'
+    """
+    if not runs:
+        raise InputError("open needs a run directory: limen.open('runs/a').")
+    run = Run([Path(one).expanduser() for one in runs])
+    for path in run.paths:
+        Store.open(path).close()  # what is none is known now
+    return run
+
+
+distortion_of = distortions.find
+
+
+def _several(given: Any) -> list[Any]:
+    """Return what was given as a list: a single text, path, mapping, object or function is one of it."""
+    return list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+
+
+def _pictures(given: Pictures) -> tuple[tuple[str, ...], list[Reference]]:
+    """Return places to look for pictures, and references made of arrays."""
+    named = given.items() if isinstance(given, Mapping) else ((("", one)) for one in _several(given))
+    places, references = list[str](), list[Reference]()
+    for number, (name, one) in enumerate(named, start=1):
+        if isinstance(one, str | Path):
+            places.append(str(one))
+            continue
+        if not isinstance(one, np.ndarray) and hasattr(one, "__array_interface__"):  # a picture of Pillow's
+            one = np.asarray(one)
+        name = name or f"array-{number}"
+        pixels = image.check(one, name).copy()
+        if min(pixels.shape[:2]) < image.SMALLEST:
+            size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+            raise InputError(f"{name}: is {size} px. Give {image.SMALLEST} px a side or more.")
+        loaded = _Loaded(pixels)
+        references.append(Reference(name, image.digest(pixels), loaded, source="array", size=size_of(pixels)))
+    return tuple(places), references
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Gives an array whenever it is called."""
+
+    pixels: image.Image
+
+    def __call__(self) -> image.Image:
+        return self.pixels
+
+
+def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Distortion:
+    if isinstance(given, str):
+        return distortions.find(given)
+    if isinstance(given, Distortion):
+        return given
+    if not callable(given):
+        raise InputError(f"distortions: {given!r:.60} is no name, limen.Distortion or function of image and strength.")
+    name = getattr(given, "__name__", type(given).__name__)
+    if name not in ladders:
+        raise InputError(f"Distortion {name!r} is a function and needs strengths: ladders={{{name!r}: [1, 2, 4, 8]}}.")
+    return distortions.of_function(given, Ladder(tuple(map(float, ladders[name])), "strength"))
+
+
+def _observer(given: Looks, about: Mapping[str, Any], kept: bool) -> Observer:
+    if isinstance(given, str):
+        return observers.make(given, {})
+    if isinstance(given, Mapping):
+        settings = dict(given)
+        return observers.make(str(settings.pop("name", "")), settings)
+    if isinstance(given, Observer):
+        return given
+    if hasattr(given, "answer"):
+        kind = type(given).__name__
+        raise InputError(f"observer: a {kind} is not derived from limen.Observer: class {kind}(limen.Observer).")
+    if not callable(given):
+        raise InputError(f"observer: {given!r:.60} is no name, limen.Observer or function of two arrays.")
+    if not kept and not about["version"]:  # nothing is kept, so nothing can be mistaken for another version's
+        try:
+            function_digest.of_function(given)
+        except InputError:
+            about = {**about, "version": "of a run that is not kept"}
+    return FunctionObserver(given, **about)
+
+
+def _flat(row: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a row, those of the rows within it under longer names."""
+    for entry in fields(row):
+        value, name = getattr(row, entry.name), f"{prefix}{entry.name}"
+        if is_dataclass(value) and type(value).__str__ is not object.__str__ and "__str__" in vars(type(value)):
+            yield name, str(value)
+        elif is_dataclass(value):
+            yield from _flat(value, f"{name}_")
+        else:
+            yield name, value.value if isinstance(value, StrEnum) else value
