@@ -1,6 +1,14 @@
 """What a trial is: a fact. What was shown, asked and answered, by whom, at what cost; no opinion about it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AnswerForm(StrEnum):
+    """In what form a question wants its answer."""
+
+    YES_NO = "yes-no"
+    FORCED_CHOICE = "forced choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class Trial:
         part: which of the queries of one ask.
         key: digest of what was shown to whom; "" where the two stimuli are the same picture and nothing was asked.
         answer: None where none has come.
+        wording: the text that was asked; "" where nothing was asked, and in runs that did not keep it (schema 2).
+        form: the `AnswerForm` that was wanted; "" as for `wording`.
     """
 
     observer: str
@@ -73,6 +83,29 @@ class Trial:
     part: int
     key: str
     answer: Answer | None = None
+    wording: str = ""
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """One time that a query was shown to a person.
+
+    Attributes:
+        key: of the answer that it led to, as `Trial.key`.
+        session: names the sitting; a person may have several.
+        shown_at: seconds since 1970.
+        ms_shown: how long the pictures were visible, in milliseconds.
+        reaction_time_ms: from their appearance to the answer, in milliseconds; None where none was given.
+        confidence: of the answer, 0 to 1; None where it was not asked for.
+    """
+
+    key: str
+    session: str
+    shown_at: float
+    ms_shown: float
+    reaction_time_ms: float | None = None
+    confidence: float | None = None
 
 
 def pair(series: str, reference: int, level: int) -> str:

@@ -1,17 +1,19 @@
 """The run directory: what is written is there, what cannot be read or written is said in one line."""
 
 import asyncio
+import dataclasses
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from limen.errors import StoreError, without_paths
 from limen.store import SCHEMA, SeriesRow, Store
-from limen.trial import Answer, Attempt, Trial
+from limen.trial import Answer, Attempt, Presentation, Trial
 
 ANSWER = Answer("Yes.", 0.9, 0.01, "stop", 812, 4, 1.5, "m-2")
 
@@ -44,6 +46,36 @@ def test_what_is_added_is_there(tmp_path: Path) -> None:
         assert store.picture("d") == b"png"
         assert store.picture("e") is None
         assert store.attempts() == {("o", "timeout"): 1, ("o", "ok"): 1}
+
+
+def test_wording_and_form_come_back(tmp_path: Path) -> None:
+    asked = dataclasses.replace(trial(), wording="Which shows more?", form="forced choice")
+    with Store.create(tmp_path / "run", {}) as store:
+        add(store, asked)
+        assert list(store.trials()) == [asked]
+
+
+SHOWN = Presentation("k1", "monday", 1.7e9, 2500.0, 812.5, 0.75)
+
+
+def test_presentations_come_back_by_session_and_time(tmp_path: Path) -> None:
+    later = Presentation("k2", "monday", 1.7e9 + 3, 2500.0)
+    other = Presentation("k1", "friday", 1.8e9, 100.0)
+    with Store.create(tmp_path / "run", {}) as store:
+        asyncio.run(store.add_presentations([later, SHOWN, other]))
+        asyncio.run(store.add_presentations([dataclasses.replace(SHOWN, confidence=0.1)]))
+    with Store.open(tmp_path / "run") as store:
+        assert store.presentations() == (other, SHOWN, later)
+        assert store.presentations("monday") == (SHOWN, later)
+        assert store.presentations("sunday") == ()
+
+
+@pytest.mark.parametrize("wrong", [{"confidence": 1.5}, {"ms_shown": -1.0}, {"reaction_time_ms": "fast"}])
+def test_a_presentation_that_cannot_be_is_refused_when_it_is_read(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        asyncio.run(store.add_presentations([dataclasses.replace(SHOWN, **wrong)]))
+        with pytest.raises(StoreError, match="a row of presentation has"):
+            store.presentations()
 
 
 def test_text_that_no_file_holds_is_mended(tmp_path: Path) -> None:
@@ -124,7 +156,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b'{"schema": 99}', b"{}", b"[]"])
 def test_another_schema_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(StoreError, match="this limen reads schema 2"):
+    with pytest.raises(StoreError, match="this limen reads schema 2 and 3"):
         Store.open(tmp_path)
 
 

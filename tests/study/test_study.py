@@ -236,7 +236,7 @@ def test_the_manifest_says_what_was_measured(tmp_path: Path, photos: Path) -> No
     run(tmp_path / "run", Toy(noticing(5.0)), photos)
     with Store.open(tmp_path / "run") as store:
         manifest = store.manifest
-    assert manifest["schema"] == 2
+    assert manifest["schema"] == 3
     assert manifest["procedure"] == {"name": "skip", "gap": 1, "confirm": 2, "orders": 1}
     assert manifest["distortions"]["blur"]["strengths"][:2] == [0.5, 1.0]
     assert manifest["observers"] == {"toy": {"kind": "toy", "name": "toy"}}

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import io
 import itertools
-import os
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ import msgspec
 import orjson
 
 from limen import digest as digests
-from limen import distortion, source
+from limen import distortion, files, source
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, digest, png
 from limen.source import Reference
@@ -259,26 +258,10 @@ def sha256_of(file: Path) -> str:
 
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream whose content becomes `file` at once, on disk, when the block ends well; else nothing is left.
-
-    Raises:
-        StoreError: the disk is full, or the folder cannot be written.
-    """
-    draft = file.with_name(f".{file.name}.{os.getpid()}.part")
+    """Yield a stream as `limen.files.replacing` does; raise `StoreError` where it raises `OSError`."""
     try:
-        try:
-            with draft.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)  # of a block that ended well it is the file itself by now
-        entry = os.open(file.parent, os.O_RDONLY)  # a new name is on disk when its folder is
-        try:
-            os.fsync(entry)
-        finally:
-            os.close(entry)
+        with files.replacing(file) as stream:
+            yield stream
     except OSError as error:
         raise StoreError(
             f"{file} cannot be written ({error.strerror or error}). Free some space or check the folder, and run the "
@@ -288,7 +271,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
 
 def drafts(file: Path) -> list[Path]:
     """Return what builds that were stopped left of a shard and its note."""
-    return [draft for name in (file.name, note_of(file).name) for draft in file.parent.glob(f".{name}.*.part")]
+    return [draft for written in (file, note_of(file)) for draft in files.drafts(written)]
 
 
 def _parquet(stream: IO[bytes], content: Iterator[dict[str, Any]]) -> None:

@@ -29,6 +29,7 @@ import safetensors.torch
 import torch
 
 import limen
+from limen import files
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
@@ -374,9 +375,7 @@ def _near(file: Path) -> str:
 
 
 def _write(file: Path, content: bytes) -> None:
-    draft = file.with_name(f"{file.name}.part")
     try:
-        draft.write_bytes(content)
-        draft.replace(file)
+        files.write(file, content)
     except OSError as error:
         raise StoreError(f"{file} cannot be written ({error}). Free the disk, then run again.") from None

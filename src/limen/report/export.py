@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from limen.errors import InputError, MissingExtraError
+from limen.files import replacing
 from limen.store import TABLES, Store
 
 _INTEGERS = frozenset(
     {"id", "levels", "reference", "level", "draw", "again", "part", "number", "wave", "tokens_in", "tokens_out"}
 )
-_REALS = frozenset({"p_yes", "p_neither", "seconds", "at", "strength"})
+_REALS = frozenset(
+    {"p_yes", "p_neither", "seconds", "at", "strength", "shown_at", "ms_shown", "reaction_time_ms", "confidence"}
+)
 
 
 def to_parquet(run: Path, folder: Path) -> list[Path]:
@@ -42,11 +45,10 @@ def to_parquet(run: Path, folder: Path) -> list[Path]:
             kinds = [_kind(pyarrow, table, name) for name in names]
             content = pyarrow.table([pyarrow.array(*pair) for pair in zip(columns, kinds, strict=True)], names=names)
             file = folder / f"{table}.parquet"
-            draft = file.with_suffix(".part")
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                parquet.write_table(content, draft)
-                draft.replace(file)
+                with replacing(file) as stream:
+                    parquet.write_table(content, stream)
             except OSError as error:
                 raise InputError(f"{file} cannot be written ({error}). Give another folder.") from None
             files.append(file)

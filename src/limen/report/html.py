@@ -1,14 +1,14 @@
 """What turns tables and texts into a page: laid out, cleaned, escaped, written."""
 
-import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from limen import files
 from limen.errors import InputError
 from limen.report.table import Table
 
@@ -71,19 +71,15 @@ def render(view: Mapping[str, Any]) -> str:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters["drawing"] = Markup  # of figures.svg, which escapes
-    template = files("limen").joinpath("report/page.html.jinja").read_text(encoding="utf-8")
+    template = resources.files("limen").joinpath("report/page.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(view) + "\n"
 
 
 def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") -> Path:
     """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
-    draft = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
-        draft.replace(out)
+        files.write(out, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise InputError(f"{out} cannot be written ({error.strerror}). {remedy}") from None
     return out

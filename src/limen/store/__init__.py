@@ -10,7 +10,6 @@ a run directory says is checked when it is read, because it may come from anybod
 import asyncio
 import contextlib
 import datetime
-import os
 import queue
 import sqlite3
 import threading
@@ -24,15 +23,16 @@ from typing import Any, Self
 
 import orjson
 
+from limen import files
 from limen.errors import StoreError, without_paths
 from limen.store import entries, journal, soundness
 from limen.store.entries import SCHEMA
 from limen.store.journal import Count
 from limen.store.soundness import COLUMNS, UNCLOSED
-from limen.trial import Answer, Attempt, Trial
+from limen.trial import Answer, Attempt, Presentation, Trial
 
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
-_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", "manifest.part", journal.OWNER, journal.COUNT})
+_SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", journal.OWNER, journal.COUNT})
 _LARGEST_PICTURE = 1 << 28  # bytes
 _Statement = tuple[str, Sequence[Any]]
 
@@ -136,18 +136,25 @@ class Store:
         with contextlib.ExitStack() as stack:
             try:
                 path.mkdir(parents=True, exist_ok=True)
-                strangers = [item for item in path.iterdir() if item.name not in _SIDE_FILES]
+                strangers = [item for item in path.iterdir() if item.name not in _SIDE_FILES and item.suffix != ".part"]
                 if strangers and not (path / "manifest.json").exists():
                     raise StoreError(f"{path} is not empty and not a run directory. Give another --out.")
                 held = journal.hold(path)
                 stack.callback(held.lock.close)
+                for draft in [path / "manifest.part", *files.drafts(path / "manifest.json")]:  # of what was killed
+                    draft.unlink(missing_ok=True)
                 if not (path / "manifest.json").exists():
-                    _write_atomically(path / "manifest.json", {"schema": SCHEMA, **manifest})
-                elif file.exists() or soundness.begun(entries.read(path)) or Count.read(path):
-                    cls.open(path, held.dotfile).close()
+                    _write_manifest(path, {"schema": SCHEMA, **manifest})
+                else:
+                    there = entries.read(path)
+                    if file.exists() or soundness.begun(there) or Count.read(path):
+                        cls.open(path, held.dotfile).close()
+                    if there["schema"] != SCHEMA:  # first: no older limen may write into what has the new columns
+                        _write_manifest(path, there | {"schema": SCHEMA})
                 connection, held = journal.writing(file, held)
                 stack.enter_context(contextlib.closing(connection))
                 connection.executescript(soundness.TABLES)
+                soundness.migrate(connection)
                 counter = stack.enter_context(contextlib.closing(journal.Counter(path)))
                 count = Count.of(connection)
                 counter.write(count)
@@ -175,7 +182,7 @@ class Store:
             self._thread.join()
             self._thread = None
             with contextlib.suppress(OSError):  # then it says that it was not closed, and more is looked at next time
-                _write_atomically(self.path / "manifest.json", self.manifest)
+                _write_manifest(self.path, self.manifest)
         self._held.close()
 
     def __enter__(self) -> Self:
@@ -199,8 +206,8 @@ class Store:
             row = (trial.key, *map(_storable, astuple(trial.answer)), now)
             statements.append((f"INSERT OR IGNORE INTO answer (key, {_ANSWER}, at) VALUES ({_marks(row)})", row))
         if not ahead and (trial.answer is not None or not trial.key):
-            asked = astuple(trial)[:-1]
-            statements.append((f"INSERT OR IGNORE INTO query VALUES ({_marks(asked)})", asked))
+            asked = tuple(_storable(getattr(trial, column)) for column in COLUMNS["query"].split(", "))
+            statements.append((f"INSERT OR IGNORE INTO query ({COLUMNS['query']}) VALUES ({_marks(asked)})", asked))
         for attempt in attempts:
             about = (attempt.outcome, without_paths(attempt.detail), attempt.seconds)
             tried = (trial.observer, trial.series, trial.key, *map(_storable, about), now)
@@ -231,11 +238,17 @@ class Store:
         statement = "INSERT OR REPLACE INTO measurement VALUES (?,?,?)"
         self._send([(statement, (stage, key, orjson.dumps(row))) for key, row in rows.items()]).result()
 
+    async def add_presentations(self, rows: Iterable[Presentation]) -> None:
+        """Write when and how queries were shown to a person; the first of one key, session and moment stays."""
+        marks = _marks(fields(Presentation))
+        statement = f"INSERT OR IGNORE INTO presentation VALUES ({marks})"
+        await asyncio.wrap_future(self._send([(statement, tuple(map(_storable, astuple(row)))) for row in rows]))
+
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
         self.manifest |= changes
         try:
-            _write_atomically(self.path / "manifest.json", self.manifest | {UNCLOSED: True})
+            _write_manifest(self.path, self.manifest | {UNCLOSED: True})
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
 
@@ -286,7 +299,8 @@ class Store:
         for table in tables:
             if table in self._sound:
                 continue
-            for (what,) in self._rows(soundness.fault(table)):
+            columns = [name for name in COLUMNS[table].split(", ") if name not in self._lacking(table)]
+            for (what,) in self._rows(soundness.fault(table, columns)):
                 raise StoreError(f"{self.path / 'trials.db'}: a row of {table} has {what}. Restore it from a copy.")
             self._sound.add(table)
 
@@ -310,15 +324,28 @@ class Store:
         condition = " AND ".join([f"q.{column} = ?" for column, value in wanted.items() if value] or ["1"])
         answer = ", ".join(f"a.{field.name}" for field in fields(Answer))
         rows = self._rows(
-            f"SELECT q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part, q.key, {answer} "
-            f"FROM query q LEFT JOIN answer a USING (key) WHERE {condition} "
+            f"SELECT {self._columns('query', 'q.')}, {answer} FROM query q LEFT JOIN answer a USING (key) "
+            f"WHERE {condition} "
             "ORDER BY q.observer, q.question, q.series, q.reference, q.level, q.draw, q.again, q.part",
             given,
         )
         for row in rows:
-            observer, question, series, reference, level, draw, again, part, key = row[:9]
-            found = Answer(*row[9:]) if row[9] is not None else None
-            yield Trial(observer, question, series, reference, level, draw, bool(again), part, key, found)
+            observer, question, series, reference, level, draw, again, part, key, wording, form = row[:11]
+            found = Answer(*row[11:]) if row[11] is not None else None
+            which = (observer, question, series, reference, level, draw, bool(again), part, key)
+            yield Trial(*which, found, wording, form)
+
+    def presentations(self, session: str = "") -> tuple[Presentation, ...]:
+        """Return when and how queries were shown to people, by session and time; of one session, if it is named."""
+        if not self._has("presentation"):
+            return ()
+        self._check("presentation")
+        condition, given = ("session = ?", (session,)) if session else ("1", ())
+        rows = self._rows(
+            f"SELECT {COLUMNS['presentation']} FROM presentation WHERE {condition} ORDER BY session, shown_at, key",
+            given,
+        )
+        return tuple(Presentation(*row) for row in rows)
 
     def unneeded(self) -> int:
         """Return how many answers were asked ahead and never needed."""
@@ -364,7 +391,7 @@ class Store:
 
     def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
         """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
-        if not self._has_measurements():
+        if not self._has("measurement"):
             return {}
         self._check("measurement")
         rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
@@ -376,8 +403,19 @@ class Store:
                 raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
         return found
 
-    def _has_measurements(self) -> bool:
-        return next(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'measurement'"), None) is not None
+    def _has(self, table: str) -> bool:
+        return next(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)), None) is not None
+
+    def _lacking(self, table: str) -> frozenset[str]:
+        """Return which columns a table lacks because an older limen made the run."""
+        if table != "query":
+            return frozenset()
+        return frozenset(soundness.SINCE_3) - {row[1] for row in self._rows("PRAGMA table_info(query)")}
+
+    def _columns(self, table: str, prefix: str = "") -> str:
+        """Return a table's columns for a SELECT; what an older run lacks is ''."""
+        lacking = self._lacking(table)
+        return ", ".join(f"'' AS {name}" if name in lacking else prefix + name for name in COLUMNS[table].split(", "))
 
     def origins(self) -> tuple[Origin, ...]:
         """Return which models, and which fingerprints of their servers, answered; by observer, the earliest first."""
@@ -429,13 +467,13 @@ class Store:
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
         names = COLUMNS[table].split(", ")
-        if table == "measurement" and not self._has_measurements():
+        if table in ("measurement", "presentation") and not self._has(table):
             return names, []
         self._check(table)
-        return names, list(self._rows(f"SELECT {COLUMNS[table]} FROM {table}"))
+        return names, list(self._rows(f"SELECT {self._columns(table)} FROM {table}"))
 
 
-TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement")
+TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement", "presentation")
 
 
 def names_of(runs: Iterable[Path]) -> dict[Path, str]:
@@ -459,10 +497,5 @@ def _marks(row: Sequence[object]) -> str:
     return ",".join("?" * len(row))
 
 
-def _write_atomically(file: Path, content: Mapping[str, Any]) -> None:
-    draft = file.with_suffix(".part")
-    with draft.open("wb") as stream:
-        stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+def _write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    files.write(path / "manifest.json", orjson.dumps(content, option=orjson.OPT_INDENT_2))

@@ -18,8 +18,10 @@ import orjson
 from limen.errors import StoreError
 from limen.ladder import Ladder
 
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, SCHEMA)
 LARGEST = 64 << 20  # bytes of a manifest
+_SCHEMAS = " and ".join(map(str, READABLE))
 VERSIONS = 50  # of a ladder, to look for the one its digest names
 RESTORE = "Restore it from a copy, or measure again with another --out."
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
@@ -199,11 +201,11 @@ def read(path: Path) -> dict[str, Any]:
         raise StoreError(f"{file} cannot be read ({error}). {RESTORE}") from None
     if not isinstance(content, dict):
         raise StoreError(
-            f"{file} holds {_named(content)}, not the entries of a run (this limen reads schema {SCHEMA}). {RESTORE}"
+            f"{file} holds {_named(content)}, not the entries of a run (this limen reads schema {_SCHEMAS}). {RESTORE}"
         )
-    if content.get("schema") != SCHEMA:
+    if content.get("schema") not in READABLE:
         raise StoreError(
-            f"{path} has schema {str(content.get('schema'))[:40]}; this limen reads schema {SCHEMA}. "
+            f"{path} has schema {str(content.get('schema'))[:40]}; this limen reads schema {_SCHEMAS}. "
             "Install the limen that made it (see 'versions' in its manifest.json), or a newer one."
         )
     return content

@@ -5,7 +5,7 @@ table, in one pass inside SQLite, before a row of it is believed.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS series (
 CREATE TABLE IF NOT EXISTS query (
     observer TEXT NOT NULL, question TEXT NOT NULL, series TEXT NOT NULL, reference INTEGER NOT NULL,
     level INTEGER NOT NULL, draw INTEGER NOT NULL, again INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
+    wording TEXT NOT NULL DEFAULT '', form TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (observer, question, series, reference, level, draw, again, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answer (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, p_yes REAL, p_neither REAL, finish TEXT NOT NULL, tokens_in INTEGER,
@@ -38,7 +39,11 @@ CREATE TABLE IF NOT EXISTS attempt (
     detail TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS measurement (
     stage TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (stage, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS presentation (
+    key TEXT NOT NULL, session TEXT NOT NULL, shown_at REAL NOT NULL, ms_shown REAL NOT NULL, reaction_time_ms REAL,
+    confidence REAL, PRIMARY KEY (key, session, shown_at)) WITHOUT ROWID;
 """
+SINCE_3 = ("wording", "form")  # columns of `query` that schema 2 lacks; its tables lack `presentation`, too
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
 _LONGEST_ANSWER = 1 << 24  # characters
 _MOST_TOKENS = 1 << 40  # of one answer: so sums of them stay numbers that JSON holds
@@ -56,14 +61,19 @@ _TYPES: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # what stands in a colu
     "prior": {"wave": ("integer",), "content": ("blob",)},
     "attempt": {"id": ("integer",), "seconds": _NUMBER, "at": _NUMBER},
     "measurement": {"content": ("blob",)},
+    "presentation": {
+        **dict.fromkeys(("shown_at", "ms_shown"), _NUMBER),
+        **dict.fromkeys(("reaction_time_ms", "confidence"), (*_NUMBER, "null")),
+    },
 }  # fmt: skip
 _SERIES = "id, distortion, word, name, picture, key, levels, source, strength"
 COLUMNS = {
     "picture": "digest, png", "series": _SERIES, "answer": f"key, {_ANSWER}, at",
-    "query": "observer, question, series, reference, level, draw, again, part, key",
+    "query": "observer, question, series, reference, level, draw, again, part, key, wording, form",
     "wave": "observer, question, series, distortion, number",
     "prior": "observer, question, distortion, wave, content",
     "attempt": "id, observer, series, key, outcome, detail, seconds, at", "measurement": "stage, key, content",
+    "presentation": "key, session, shown_at, ms_shown, reaction_time_ms, confidence",
 }  # fmt: skip
 _ALSO = {  # what else is to hold of a row
     "series": "levels BETWEEN 1 AND 10000",
@@ -74,16 +84,36 @@ _ALSO = {  # what else is to hold of a row
     f"AND at BETWEEN 0 AND {_LATEST}",
     "attempt": f"ABS(seconds) < 1e15 AND at BETWEEN 0 AND {_LATEST}",
     "wave": "number >= 0",
+    "presentation": f"shown_at BETWEEN 0 AND {_LATEST} AND ms_shown BETWEEN 0 AND 1e15 "
+    "AND COALESCE(reaction_time_ms, 0) BETWEEN 0 AND 1e15 AND COALESCE(confidence, 0) BETWEEN 0 AND 1",
 }
 
 
-def fault(table: str) -> str:
-    """Return a statement that finds what is wrong with a row of a table: no row where nothing is."""
+def migrate(connection: sqlite3.Connection) -> None:
+    """Give the database of an older run the columns that it lacks, all in one transaction; its rows stay as they are.
+
+    The manifest must say the new schema before that, so that no older limen writes into it.
+    """
+    there = {row[1] for row in connection.execute("PRAGMA table_info(query)")}
+    if lacking := [column for column in SINCE_3 if column not in there]:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for column in lacking:
+                connection.execute(f"ALTER TABLE query ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+
+
+def fault(table: str, columns: Iterable[str]) -> str:
+    """Return a statement that finds what is wrong with a row of a table: no row where nothing is.
+
+    Args:
+        table: its name.
+        columns: names of those to look at.
+    """
     kinds, text = _TYPES[table], ("text",)
     wrong = [
         f"WHEN typeof({column}) NOT IN ({', '.join(map(repr, kinds.get(column, text)))}, '') "
         f"THEN '{column} of the type ' || typeof({column})"
-        for column in COLUMNS[table].split(", ")
+        for column in columns
     ]
     wrong += [f"WHEN NOT ({_ALSO[table]}) THEN 'a number or a length that cannot be'"] if table in _ALSO else []
     return f"SELECT CASE {' '.join(wrong)} END AS wrong FROM {table} WHERE wrong IS NOT NULL LIMIT 1"

@@ -22,7 +22,7 @@ from limen.stopping import GRACE
 from limen.store import Store
 from limen.study.pixel_budget import PixelBudget
 from limen.study.schedule import Turn
-from limen.trial import Answer, Attempt, Trial, pair
+from limen.trial import Answer, AnswerForm, Attempt, Trial, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ class _Talk:
         if probe.level != probe.reference and reference.digest == stimulus.digest:
             return
         for part, query in enumerate(self._queries(probe, False, reference, stimulus)):
-            trial = self._trial(probe, False, part, query.key(self._session.fingerprint))
+            trial = self._trial(probe, False, part, query)
             await self._session.answer(query, trial, early)
 
     async def _verdict(self, probe: Probe) -> Verdict:
@@ -341,13 +341,13 @@ class _Talk:
             return known
         reference, stimulus = await self._pictures(probe)
         if probe.level != probe.reference and reference.digest == stimulus.digest:
-            await self._session.store.add(self._trial(probe, again, 0, ""))
+            await self._session.store.add(self._trial(probe, again, 0, None))
             return ()
         if probe.reference == 0:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
         answers = []
         for part, query in enumerate(self._queries(probe, again, reference, stimulus)):
-            trial = self._trial(probe, again, part, query.key(self._session.fingerprint))
+            trial = self._trial(probe, again, part, query)
             answers.append(await self._session.answer(query, trial))
         return tuple(answers)
 
@@ -398,6 +398,11 @@ class _Talk:
         both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
         return Picture(both, self._series.reference.digest)
 
-    def _trial(self, probe: Probe, again: bool, part: int, key: str) -> Trial:
+    def _trial(self, probe: Probe, again: bool, part: int, query: Query | None) -> Trial:
+        """Return a trial without its answer; `query` is None where both stimuli are one picture."""
         names = (self._session.observer.name, self._question.name, self._series.id)
-        return Trial(*names, probe.reference, probe.level, probe.draw, again, part, key)
+        of = (*names, probe.reference, probe.level, probe.draw, again, part)
+        if query is None:
+            return Trial(*of, key="")
+        form = AnswerForm.FORCED_CHOICE if self._question.forced else AnswerForm.YES_NO
+        return Trial(*of, query.key(self._session.fingerprint), wording=query.text, form=form)

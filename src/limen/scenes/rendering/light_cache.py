@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limen.errors import InputError
+from limen.files import replacing
 from limen.scenes.rendering.texture import Singles
 
 _TOP, _STEPS, _BEND = 64.0, 4095, 200.0
@@ -44,9 +44,8 @@ def write(path: Path, codes: Codes, key: str) -> None:
     steps = np.diff(planes, axis=1, prepend=0).astype(np.int16)
     zigzag = ((steps.astype(np.int32) << 1) ^ (steps.astype(np.int32) >> 15)).astype(np.uint16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+    with replacing(path) as file:
         np.savez_compressed(file, key=key, low=(zigzag & 255).astype(np.uint8), high=(zigzag >> 8).astype(np.uint8))
-    Path(file.name).replace(path)
 
 
 def read(path: Path, count: int, key: str) -> Codes | None:

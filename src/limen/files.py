@@ -1,0 +1,45 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+@contextlib.contextmanager
+def replacing(file: Path) -> Iterator[IO[bytes]]:
+    """Yield a binary stream whose content becomes `file` at once, on disk, when the block ends without an error.
+
+    Until then, and where the block fails, whatever was there stays. Its folder must exist.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    draft = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(file)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()  # after success it is the file itself by now
+    if os.name == "posix":  # a new name is on disk when its folder is
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises `OSError` as `replacing` does."""
+    with replacing(file) as stream:
+        stream.write(content)
+
+
+def drafts(file: Path) -> list[Path]:
+    """Return what processes that were killed while they wrote `file` left beside it."""
+    return list(file.parent.glob(f".{file.name}.*.part"))
