@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from limen.errors import InputError, MissingExtraError
 from limen.feature import task as tasks
-from limen.feature.attribution import Places, integrated_gradients, object_share, shares, spearman
-from limen.feature.data.parts import Example, Part
+from limen.feature.attribution import TokenGrid, integrated_gradients, object_share, shares, spearman
+from limen.feature.data.parts import Example, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
@@ -55,8 +55,8 @@ def mask() -> npt.NDArray[np.bool_]:
     return masks
 
 
-def images(network: Network, masks: npt.NDArray[np.bool_] | None) -> Part:
-    return Part(5, lambda i: Example(f"image {i}", photograph(f"image {i}", SIDE, SIDE), 0, masks), network)
+def images(network: Network, masks: npt.NDArray[np.bool_] | None) -> Subset:
+    return Subset(5, lambda i: Example(f"image {i}", photograph(f"image {i}", SIDE, SIDE), 0, masks), network)
 
 
 def of_grid(grid: Tensor, prefix: float) -> Given:
@@ -176,18 +176,18 @@ def test_a_processor_of_transformers_resizes_masks_like_images() -> None:
 @pytest.mark.parametrize(
     ("shape", "size", "prefix", "expected"),
     [
-        ((1, 65, 9), (3, 64, 64), None, Places(1, 8, 8)),
-        ((1, 64, 9), (3, 64, 64), None, Places(0, 8, 8)),
-        ((1, 201, 9), (3, 224, 224), None, Places(5, 14, 14)),  # four register tokens
-        ((1, 33, 9), (3, 32, 64), None, Places(1, 4, 8)),
-        ((1, 33, 9), (3, 64, 32), None, Places(1, 8, 4)),
-        ((1, 9, 9), (3, 64, 64), 5, Places(5, 2, 2)),
-        ((1, 7, 4, 6), (3, 64, 96), None, Places(0, 4, 6)),
-        ((1, 7), (3, 64, 64), None, Places(1, 0, 0)),
+        ((1, 65, 9), (3, 64, 64), None, TokenGrid(1, 8, 8)),
+        ((1, 64, 9), (3, 64, 64), None, TokenGrid(0, 8, 8)),
+        ((1, 201, 9), (3, 224, 224), None, TokenGrid(5, 14, 14)),  # four register tokens
+        ((1, 33, 9), (3, 32, 64), None, TokenGrid(1, 4, 8)),
+        ((1, 33, 9), (3, 64, 32), None, TokenGrid(1, 8, 4)),
+        ((1, 9, 9), (3, 64, 64), 5, TokenGrid(5, 2, 2)),
+        ((1, 7, 4, 6), (3, 64, 96), None, TokenGrid(0, 4, 6)),
+        ((1, 7), (3, 64, 64), None, TokenGrid(1, 0, 0)),
     ],
 )
-def test_tokens_have_their_places(shape: Any, size: Any, prefix: Any, expected: Places) -> None:
-    assert Places.of(torch.zeros(shape), size, prefix) == expected
+def test_tokens_have_their_places(shape: Any, size: Any, prefix: Any, expected: TokenGrid) -> None:
+    assert TokenGrid.of(torch.zeros(shape), size, prefix) == expected
 
 
 def test_spearman_is_a_correlation_of_ranks() -> None:
@@ -207,7 +207,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="No image has object masks"):
         shares(split, task, network, images(network, None), maps)
     with pytest.raises(InputError, match="66 tokens less 3 are no grid"):
-        Places.of(torch.zeros(1, 66, 9), (3, 64, 64), 3)
+        TokenGrid.of(torch.zeros(1, 66, 9), (3, 64, 64), 3)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match="Attribution needs captum.*\\.\\[feature\\]"):
         shares(split, task, network, images(network, mask()), maps)

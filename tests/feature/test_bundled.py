@@ -20,12 +20,14 @@ MEGABYTES = {"resnet": 1.2, "vit": 2.5, "detector": 4.0, "segmenter": 4.0}
 SHIPPED = bundled.shipped()
 
 
-def fresh(count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10) -> list[synthetic.Scene]:
+def fresh(
+    count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10
+) -> list[synthetic.SyntheticScene]:
     """Scenes that neither training nor the card has drawn, over photographs that no net was trained on."""
     return synthetic.draw(synthetic.photographs(), "tests of the nets", range(count), side, objects, classes)
 
 
-def pixels(name: str, drawn: list[synthetic.Scene]) -> "torch.Tensor":
+def pixels(name: str, drawn: list[synthetic.SyntheticScene]) -> "torch.Tensor":
     """What the folder's own image processor makes of the scenes."""
     processor = transformers.AutoImageProcessor.from_pretrained(SHIPPED[name])
     return processor(images=[scene.image for scene in drawn], return_tensors="pt")["pixel_values"]

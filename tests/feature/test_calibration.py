@@ -1,4 +1,4 @@
-"""Calibration: tolerated scales against arithmetic, coverage against its law, the promise against fresh images."""
+"""Calibration: tolerated scales against arithmetic, coverage against its law, the guarantee against fresh images."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from limen.feature import tolerance
 from limen.feature.calibration import (
     Bound,
     Calibration,
-    Grid,
-    Search,
+    ScaleGrid,
+    ScaleSearch,
     band,
     calibrate,
     coverage,
@@ -24,7 +24,7 @@ from limen.feature.calibration import (
     rank,
     resplit,
 )
-from limen.feature.data.parts import Example, Part
+from limen.feature.data.parts import Example, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import SplitPoint
 from limen.feature.perturbation import noise
@@ -60,16 +60,16 @@ def net() -> Net:
     return Net()
 
 
-def part(net: Net, count: int, named: str = "image", order: Callable[[int], int] = lambda i: i) -> Part:
+def part(net: Net, count: int, named: str = "image", order: Callable[[int], int] = lambda i: i) -> Subset:
     def read(index: int) -> Example:
         name = f"{named} {order(index)}"
         return Example(name, photograph(name, 16, 16), 0)
 
-    return Part(count, read, Network(net))
+    return Subset(count, read, Network(net))
 
 
-def search(net: Net, bound: Bound, **more: Any) -> Search:
-    return Search(SplitPoint(net, "body"), Moved(), tolerance.make("flat"), bound, **more)  # type: ignore[arg-type]
+def search(net: Net, bound: Bound, **more: Any) -> ScaleSearch:
+    return ScaleSearch(SplitPoint(net, "body"), Moved(), tolerance.make("flat"), bound, **more)  # type: ignore[arg-type]
 
 
 def test_a_tolerated_scale_is_what_arithmetic_says(net: Net) -> None:
@@ -90,14 +90,14 @@ def test_a_tolerated_scale_is_what_arithmetic_says(net: Net) -> None:
 
 def test_every_smaller_scale_must_be_tolerated_too(net: Net) -> None:
     one = search(net, Bound("window", 0.0))  # a drop of 0 is within 0
-    grid = Grid(1.0, 0.01, 100.0, 200)
+    grid = ScaleGrid(1.0, 0.01, 100.0, 200)
     found = one.tolerated(part(net, 6), grid)
     strict = search(net, Bound("distance", 1.0)).tolerated(part(net, 6), grid)
     assert found.tolist() == strict.tolist()  # far beyond the window all is well again, and does not count
 
 
 def test_batches_and_order_change_nothing(net: Net) -> None:
-    bound, grid = Bound("distance", 0.5), Grid(0.3, 0.05, 20.0)
+    bound, grid = Bound("distance", 0.5), ScaleGrid(0.3, 0.05, 20.0)
     at_once = search(net, bound, batch=10).tolerated(part(net, 10), grid)
     assert search(net, bound, batch=3).tolerated(part(net, 10), grid).tolist() == at_once.tolist()
     backwards = search(net, bound, batch=4).tolerated(part(net, 10, order=lambda i: 9 - i), grid)
@@ -134,7 +134,7 @@ def test_the_band_is_the_beta_binomial_one() -> None:
     assert (drawn > high).mean() <= 0.025
 
 
-def test_coverage_keeps_the_promise_over_resplits() -> None:
+def test_coverage_keeps_the_guarantee_over_resplits() -> None:
     tolerated = np.random.default_rng(2).lognormal(size=1200)
     for rho in (0.05, 0.1, 0.2):
         found = resplit(tolerated, 500, rho, splits=200)
@@ -152,7 +152,7 @@ def test_a_wrong_rank_would_leave_the_band() -> None:
     assert coverage(tolerated[500:], float(np.sort(tolerated[:500])[2 * rank(500, 0.1)])) < low
 
 
-def test_the_promise_holds_on_fresh_images(net: Net) -> None:
+def test_the_guarantee_holds_on_fresh_images(net: Net) -> None:
     one = search(net, Bound("distance", 0.5))
     grid = one.locate(part(net, 30, "fitting"))
     tolerated = one.tolerated(part(net, 99), grid)
@@ -179,6 +179,6 @@ def test_bad_bounds_and_maps_are_refused(net: Net) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'distance'"):
         search(net, Bound("distanse", 0.5)).locate(images)
     with pytest.raises(InputError, match="0 or more, not nan"):
-        search(net, Bound("distance", math.nan)).tolerated(images, Grid(1, 0.1, 1))
+        search(net, Bound("distance", math.nan)).tolerated(images, ScaleGrid(1, 0.1, 1))
     with pytest.raises(InputError, match="Allow a larger eps"):
         search(net, Bound("distance", 1e-12)).locate(images)

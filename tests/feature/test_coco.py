@@ -18,7 +18,7 @@ from limen.feature import task
 from limen.feature.data import coco, synthetic
 from limen.feature.data import parts as data
 from limen.feature.data.instances import decoded, encoded
-from limen.feature.data.parts import Sizes
+from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 
 LABELS = ("disk", "square", "triangle", "star", "cross", "ring")
@@ -187,7 +187,7 @@ def test_parts_share_no_image_and_tasks_ask_for_what_they_need(tmp_path: Path) -
     file = str(write(tmp_path, 9))
     detect, classify = task.find("detection"), task.find("classification")
     net = Network(nn.Identity(), _resized, "net", LABELS)
-    found = data.parts(file, detect, net, 0, Sizes(3, 3, 3))
+    found = data.parts(file, detect, net, 0, SubsetSizes(3, 3, 3))
     names = [part.example(i).name for part in (found.fit, found.calibrate, found.test) for i in range(3)]
     assert len(set(names)) == 9
     batch = found.test.batch(range(3))
@@ -197,11 +197,11 @@ def test_parts_share_no_image_and_tasks_ask_for_what_they_need(tmp_path: Path) -
     assert example.masks is not None
     assert example.masks.shape == (len(example.target), 48, 48)
     with pytest.raises(InputError, match=r"holds 9 images; 12 are needed \(4 to fit"):
-        data.parts(file, detect, net, 0, Sizes(4, 4, 4))
+        data.parts(file, detect, net, 0, SubsetSizes(4, 4, 4))
     with pytest.raises(InputError, match="classification is of one class an image"):
-        data.parts(file, classify, net, 0, Sizes(3, 3, 3))
+        data.parts(file, classify, net, 0, SubsetSizes(3, 3, 3))
     with pytest.raises(InputError, match="detection needs the boxes of objects"):
-        data.parts(str(tmp_path), detect, net, 0, Sizes(3, 3, 3))
+        data.parts(str(tmp_path), detect, net, 0, SubsetSizes(3, 3, 3))
 
 
 def test_images_of_several_sizes_need_a_processor_that_makes_them_one(tmp_path: Path) -> None:
@@ -216,19 +216,19 @@ def test_images_of_several_sizes_need_a_processor_that_makes_them_one(tmp_path: 
 
     changed(file, change)
     detect = task.find("detection")
-    fine = data.parts(str(file), detect, Network(nn.Identity(), _resized, "net", LABELS), 0, Sizes(4, 1, 1))
+    fine = data.parts(str(file), detect, Network(nn.Identity(), _resized, "net", LABELS), 0, SubsetSizes(4, 1, 1))
     assert len(fine.fit.batch(range(4)).images) == 4
     plain = Network(nn.Identity(), lambda images: torch.stack([_floats(i) for i in images]), "plain", LABELS)
     with pytest.raises(InputError, match="processor of plain in different sizes, such as 40 x 32 px and"):
-        data.parts(str(file), detect, plain, 0, Sizes(4, 1, 1)).fit.batch(range(4))
+        data.parts(str(file), detect, plain, 0, SubsetSizes(4, 1, 1)).fit.batch(range(4))
 
     def padded(images: list[np.ndarray]) -> torch.Tensor:
         return torch.stack([functional.pad(_floats(i), (0, 60 - i.shape[1], 0, 60 - i.shape[0])) for i in images])
 
     with pytest.raises(InputError, match="padder crops or pads images of"):
-        data.parts(str(file), detect, Network(nn.Identity(), padded, "padder", LABELS), 0, Sizes(4, 1, 1)).fit.batch(
-            [0]
-        )
+        data.parts(
+            str(file), detect, Network(nn.Identity(), padded, "padder", LABELS), 0, SubsetSizes(4, 1, 1)
+        ).fit.batch([0])
 
 
 def test_a_checkpoint_and_annotations_from_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

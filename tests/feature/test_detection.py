@@ -17,11 +17,11 @@ from limen.errors import InputError
 from limen.feature import stages, task
 from limen.feature.data import parts
 from limen.feature.data.instances import Instances, f1_loss, precision
-from limen.feature.data.parts import Sizes
+from limen.feature.data.parts import SubsetSizes
 from limen.feature.model import query_heads
 from limen.feature.model.network import Network
 from limen.feature.model.split import Outputs, SplitPoint
-from limen.feature.run import MAPS, Plan, Run
+from limen.feature.run import MAPS, FeaturePlan, FeatureRun
 
 CLASSES = 3
 NAMES = ("disk", "square", "triangle")
@@ -252,7 +252,7 @@ def test_heads_and_labels_that_do_not_fit_are_refused() -> None:
         task.find("detection").check({"logits": torch.zeros(1, 2, 3)}, [])
 
 
-class Grid(nn.Module):
+class ScaleGrid(nn.Module):
     """A detector with a query for each of 16 places, sorted by their surest class as RT-DETR sorts them."""
 
     def __init__(self) -> None:
@@ -278,21 +278,21 @@ class Grid(nn.Module):
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return Network(Grid().eval(), name="grid", labels=tuple("abcdef"))
+    return Network(ScaleGrid().eval(), name="grid", labels=tuple("abcdef"))
 
 
 def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path, network: Network) -> None:
     maps = {label: MAPS[label] for label in ("gaussian", "flat", "fisher")}
     maps["learned"] = ("learned", {"steps": 3, "batch": 4, "draws": 1})
-    plan = Plan("grid", "levels", "detection", seeds=1, sizes=Sizes(12, 9, 10), maps=maps, eps=0.2)
-    with Run.begin(tmp_path / "run", plan, "cpu", network) as run:
+    plan = FeaturePlan("grid", "levels", "detection", seeds=1, sizes=SubsetSizes(12, 9, 10), maps=maps, eps=0.2)
+    with FeatureRun.begin(tmp_path / "run", plan, "cpu", network) as run:
         assert run.store.manifest["split"]["shapes"] == [[8, 4, 4], [4, 2, 2]]
         assert run.store.manifest["measures"]["drop"].startswith("1 - F1")
         run.fitted(0, fit=True)
-        promises = stages.calibrate(run)
+        calibrations = stages.calibrate(run)
         rows = stages.evaluate(run, (0.2, 1.0))
-    assert {row["map"] for row in promises} == {"flat", "fisher", "learned"}
-    assert all(row["scale"] > 0 and row["n"] == 10 for row in promises)
+    assert {row["map"] for row in calibrations} == {"flat", "fisher", "learned"}
+    assert all(row["scale"] > 0 and row["n"] == 10 for row in calibrations)
     by = {(row["map"], row["nrmse"]): row for row in rows}
     assert 0 <= by["clean", 0.0]["score"] <= 1
     assert by["flat", 1.0]["discrepancy"] > by["flat", 0.2]["discrepancy"] > 0
@@ -302,7 +302,7 @@ def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path, network
 
 
 def test_scenes_hold_several_objects_with_boxes(network: Network) -> None:
-    found = parts.parts("scenes", DETECT, network, 0, Sizes(1, 1, 6)).test
+    found = parts.parts("scenes", DETECT, network, 0, SubsetSizes(1, 1, 6)).test
     examples = [found.example(index) for index in range(6)]
     assert {example.image.shape for example in examples} == {(96, 96, 3)}
     assert len({len(example.target) for example in examples}) > 1
@@ -326,10 +326,10 @@ def test_scenes_hold_several_objects_with_boxes(network: Network) -> None:
 def test_images_that_are_not_seen_whole_are_refused(prepare: Callable[[list[np.ndarray]], Tensor], wrong: bool) -> None:
     made = Network(nn.Identity(), prepare, "cropper", NAMES)
     if not wrong:
-        parts.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
+        parts.parts("scenes", DETECT, made, 0, SubsetSizes(1, 1, 1))
         return
     with pytest.raises(InputError, match="cropper crops or pads images of 96 x 96 px"):
-        parts.parts("scenes", DETECT, made, 0, Sizes(1, 1, 1))
+        parts.parts("scenes", DETECT, made, 0, SubsetSizes(1, 1, 1))
 
 
 def _floats(image: np.ndarray) -> Tensor:

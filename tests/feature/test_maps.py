@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from limen import digest
 from limen.errors import InputError
 from limen.feature import tolerance
-from limen.feature.data.parts import Example, Part
+from limen.feature.data.parts import Example, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import noise
 from limen.feature.task import find
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances.estimator import REACH, Estimator
-from limen.feature.tolerances.information import Shape, information, magnitudes, survey
+from limen.feature.tolerances.information import FisherSettings, information, magnitudes, survey
 
 TASK = find("classification")
 SIDE = 8
@@ -62,7 +62,7 @@ class Vector(nn.Module):
         return self.last(self.stem(images.flatten(1)))
 
 
-class Levels(nn.Module):
+class StepGrid(nn.Module):
     """Two maps of unequal size out of one module, as a pyramid has them."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Two(nn.Module):
         return [self.fine(images).tanh(), self.coarse(images).tanh()]
 
 
-NETS: dict[str, type[nn.Module]] = {"maps": Maps, "tokens": Tokens, "vector": Vector, "levels": Levels}
+NETS: dict[str, type[nn.Module]] = {"maps": Maps, "tokens": Tokens, "vector": Vector, "levels": StepGrid}
 
 
 def scope(kind: str, count: int = 24, gain: float = 1.0, **more: Any) -> Scope:
@@ -101,7 +101,7 @@ def scope(kind: str, count: int = 24, gain: float = 1.0, **more: Any) -> Scope:
         pixels = rng.integers(0, 256, (SIDE, SIDE, 3)) // 2 + int(rng.integers(0, 128))
         return Example(f"image {index}", pixels.astype("uint8"), 0)
 
-    return Scope(SplitPoint(model, "stem"), more.pop("task", TASK), Part(count, read, network), **more)
+    return Scope(SplitPoint(model, "stem"), more.pop("task", TASK), Subset(count, read, network), **more)
 
 
 def encoded(given: Scope, indices: Sequence[int]) -> tuple[Features, tuple[str, ...]]:
@@ -195,13 +195,13 @@ def test_maps_of_one_scope_share_the_look_at_the_images(monkeypatch: pytest.Monk
 
 def test_powers_and_dampings_by_hand() -> None:
     found = torch.tensor([[1.0, 4.0, 10.0]])  # mean 5
-    (half,) = magnitudes([found], Shape())
+    (half,) = magnitudes([found], FisherSettings())
     assert half[0].tolist() == pytest.approx([1.5**-0.5, 4.5**-0.5, 10.5**-0.5])
-    (steep,) = magnitudes([found], Shape(power=-2, damping=0.005, relative=False))
+    (steep,) = magnitudes([found], FisherSettings(power=-2, damping=0.005, relative=False))
     assert (steep / steep[:, :1])[0].tolist() == pytest.approx([1, (1.005 / 4.005) ** 2, (1.005 / 10.005) ** 2])
-    (unit,) = magnitudes([found * 16], Shape(power=-2))
-    assert torch.allclose(unit * 4, magnitudes([found], Shape(power=-2))[0])  # in the features' unit
-    (certain,) = magnitudes([torch.zeros(1, 3)], Shape())
+    (unit,) = magnitudes([found * 16], FisherSettings(power=-2))
+    assert torch.allclose(unit * 4, magnitudes([found], FisherSettings(power=-2))[0])  # in the features' unit
+    (certain,) = magnitudes([torch.zeros(1, 3)], FisherSettings())
     assert bool(certain.isfinite().all())
 
 
@@ -266,7 +266,7 @@ def test_what_cannot_be_fitted_or_mapped_is_refused() -> None:
 def test_the_estimator_starts_as_the_static_map_and_stays_within_reach(kind: str) -> None:
     given = scope(kind)
     seen = survey(given, 2)
-    static = [one.log() for one in magnitudes(seen.information, Shape())]
+    static = [one.log() for one in magnitudes(seen.information, FisherSettings())]
     made = Estimator(static, seen.mean, seen.deviation)
     features, _ = encoded(given, range(5))
     logarithms, directions = made(features)

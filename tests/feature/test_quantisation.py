@@ -1,4 +1,4 @@
-"""Quantisation: errors against the promised bound, bytes against the ideal code length, steps against arithmetic."""
+"""Quantisation: errors against the guaranteed bound, bytes against the ideal code length, steps against arithmetic."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from limen import digest
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.feature import task as tasks
-from limen.feature.data.parts import Example, Part
+from limen.feature.data.parts import Example, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
 from limen.feature.quantisation.codec import _HEADER, _MAGIC, HEADER, Quantiser
-from limen.feature.quantisation.fit import Row, at_equal, compare, fit
-from limen.feature.quantisation.step_sizes import KINDS, Steps, tokens
+from limen.feature.quantisation.fit import QuantisationRow, at_equal, compare, fit
+from limen.feature.quantisation.step_sizes import KINDS, StepRule, tokens
 from limen.testing import photograph
 
 CODERS = ("range", "lzma", "zlib")
@@ -72,21 +72,21 @@ class Uneven:
 NET = Net()
 SPLIT = SplitPoint(NET, "body")
 RULES = {
-    "tolerance:uneven": Steps("tolerance", "uneven", Uneven()),  # type: ignore[arg-type]
-    "permuted:uneven": Steps("permuted", "uneven", Uneven()),  # type: ignore[arg-type]
-    "static:uneven": Steps("static", "uneven", Uneven()),  # type: ignore[arg-type]
-    "absmax": Steps("absmax"),
-    "uniform-image": Steps("uniform-image"),
-    "uniform": Steps("uniform"),
+    "tolerance:uneven": StepRule("tolerance", "uneven", Uneven()),  # type: ignore[arg-type]
+    "permuted:uneven": StepRule("permuted", "uneven", Uneven()),  # type: ignore[arg-type]
+    "static:uneven": StepRule("static", "uneven", Uneven()),  # type: ignore[arg-type]
+    "absmax": StepRule("absmax"),
+    "uniform-image": StepRule("uniform-image"),
+    "uniform": StepRule("uniform"),
 }
 
 
-def part(count: int, named: str) -> Part:
+def part(count: int, named: str) -> Subset:
     def read(index: int) -> Example:
         name = f"{named} {index}"
         return Example(name, photograph(name, 16, 16), index % 5)
 
-    return Part(count, read, Network(NET))
+    return Subset(count, read, Network(NET))
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +173,12 @@ def test_the_code_length_is_the_entropy_of_what_is_coded() -> None:
     split = SplitPoint(Stored(), "body")
     network = Network(split.model, lambda images: torch.stack([drawn[int(image[0, 0, 0])] for image in images]))
 
-    class Numbered(Part):
+    class Numbered(Subset):
         def batch(self, indices: Any) -> Any:
             return type("Batch", (), {"names": [names[i] for i in indices], "images": drawn[list(indices)]})
 
     images = Numbered(300, lambda i: Example(names[i], photograph("a", 8, 8), 0), network)
-    (quantiser,) = fit(split, images, [(Steps("uniform"), 0.03)])
+    (quantiser,) = fit(split, images, [(StepRule("uniform"), 0.03)])
     quantised = quantiser.quantise(Features((drawn[300:],), (64, 4)), names)
     step = quantiser.tables[0].steps[0]
     exact = float(np.mean(np.log2(2 * math.e * scales.numpy() / step)))
@@ -312,10 +312,10 @@ def test_what_cannot_be_quantised_is_refused(fitted: Any, fresh: Any, tmp_path: 
     with pytest.raises(UnknownNameError, match="Did you mean 'range'"):
         quantiser.encode(features, names, "rang")
     with pytest.raises(UnknownNameError, match="Did you mean 'absmax'"):
-        Steps("absmx")  # type: ignore[arg-type]
+        StepRule("absmx")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="above 0, not -1"):
-        fit(SPLIT, part(4, "fit"), [(Steps("uniform"), -1.0)])
-    other = Steps("tolerance", "uneven", Uneven())  # type: ignore[arg-type]
+        fit(SPLIT, part(4, "fit"), [(StepRule("uniform"), -1.0)])
+    other = StepRule("tolerance", "uneven", Uneven())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="Two kinds of steps are called 'tolerance:uneven'"):
         fit(SPLIT, part(4, "fit"), [(RULES["tolerance:uneven"], 0.1), (other, 0.1)])
 
@@ -356,8 +356,10 @@ def test_rows_say_what_was_measured(fitted: Any) -> None:
 
 
 def test_bits_at_equal_discrepancy_are_interpolated() -> None:
-    def row(steps: str, budget: float, bits: float, side: float, discrepancy: float, score: float = 0.9) -> Row:
-        return Row(steps, budget, budget, bits, side, score, discrepancy, 0, 10)
+    def row(
+        steps: str, budget: float, bits: float, side: float, discrepancy: float, score: float = 0.9
+    ) -> QuantisationRow:
+        return QuantisationRow(steps, budget, budget, bits, side, score, discrepancy, 0, 10)
 
     rows = [row("uniform", 0.3, 2.0, 0, 0.01), row("uniform", 1.0, 1.0, 0, 1.0)]
     rows += [row("map", 0.3, 1.5, 0.2, 0.01, 0.8), row("map", 1.0, 0.9, 0.2, 0.1, 0.4), row("map", 2.0, 0.5, 0.2, 0.3)]
@@ -375,8 +377,8 @@ def test_bits_at_equal_discrepancy_are_interpolated() -> None:
 
 
 def test_a_rate_that_is_not_reached_is_censored_and_says_up_to_where_it_was_tried() -> None:
-    def row(steps: str, budget: float, bits: float, discrepancy: float) -> Row:
-        return Row(steps, budget, budget, bits, 0.1, 0.9, discrepancy, 0, 10)
+    def row(steps: str, budget: float, bits: float, discrepancy: float) -> QuantisationRow:
+        return QuantisationRow(steps, budget, budget, bits, 0.1, 0.9, discrepancy, 0, 10)
 
     known = [row("uniform", 0.3, 2.0, 0.01), row("uniform", 1.0, 1.0, 1.0)]
     rows = [*known, row("robust", 3.0, 0.6, 0.04), row("robust", 1.0, 0.9, 0.02), row("weak", 0.3, 3.0, 0.2),
@@ -400,7 +402,7 @@ def test_a_rate_that_is_not_reached_is_censored_and_says_up_to_where_it_was_trie
 
 
 def test_a_quantiser_whose_files_are_not_of_one_another_is_refused(tmp_path: Path) -> None:
-    (made,) = fit(SPLIT, part(4, "fit"), [(Steps("uniform"), 0.3)])
+    (made,) = fit(SPLIT, part(4, "fit"), [(StepRule("uniform"), 0.3)])
     made.save(tmp_path)
     file = tmp_path / "quantiser.json"
     there = json.loads(file.read_text())

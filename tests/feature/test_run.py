@@ -22,16 +22,16 @@ from limen.cli import run as command
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.feature import stages, task, tolerance
 from limen.feature.data import parts
-from limen.feature.data.parts import Sizes
+from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network, load
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import energy, noise, nrmse, scaled
-from limen.feature.run import MAPS, Plan, Run
+from limen.feature.run import MAPS, FeaturePlan, FeatureRun
 from limen.store import Store
 from limen.store.rows import public
 
 CLASSIFY = task.find("classification")
-SIZES = Sizes(fit=24, calibrate=20, test=24)
+SIZES = SubsetSizes(fit=24, calibrate=20, test=24)
 LABELS = ("gaussian", "flat", "absmax", "fisher", "shuffled")
 SOME = {label: (name, {"of": "fisher"} if label == "shuffled" else given) for label, (name, given) in MAPS.items()
         if label in LABELS}  # fmt: skip
@@ -46,15 +46,15 @@ def network() -> Network:
     return Network(made, name="small")
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: object) -> FeaturePlan:
     given = {"model": "small", "split": "1", "seeds": 2, "sizes": SIZES, "maps": SOME, "rho": 0.2} | changes
-    return Plan(**given)  # type: ignore[arg-type]
+    return FeaturePlan(**given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("feature") / "run"
-    with Run.begin(out, plan(), "cpu", network()) as run:
+    with FeatureRun.begin(out, plan(), "cpu", network()) as run:
         for seed in range(2):
             run.fitted(seed, fit=True)
         stages.calibrate(run)
@@ -99,7 +99,7 @@ def test_keeping_clean_features_for_the_next_map_changes_nothing(
 
     def again(name: str, room: int) -> list[dict[str, object]]:
         monkeypatch.setattr(stages, "CLEAN", room)
-        with Run.begin(tmp_path / name, plan(), "cpu", network()) as run:
+        with FeatureRun.begin(tmp_path / name, plan(), "cpu", network()) as run:
             for seed in range(2):
                 run.fitted(seed, fit=True)
             seen.clear()
@@ -123,7 +123,7 @@ def test_the_energy_of_a_shuffled_map_is_that_of_the_map(measured: Path) -> None
     assert by["flat", 0.5, 0]["energy_top10"] == pytest.approx(0.1, abs=0.003)
 
 
-def test_calibration_says_what_it_promises_and_what_came_of_it(measured: Path) -> None:
+def test_calibration_says_what_it_guarantees_and_what_came_of_it(measured: Path) -> None:
     found = rows(measured, "calibrate")
     assert {(row["map"], row["seed"]) for row in found} == {
         (label, seed) for label in ("flat", "fisher") for seed in (0, 1)
@@ -139,7 +139,7 @@ def test_calibration_says_what_it_promises_and_what_came_of_it(measured: Path) -
     assert log2["fisher"] > log2["flat"]
 
 
-def test_quantising_gives_the_columns_that_were_promised(measured: Path) -> None:
+def test_quantising_gives_the_columns_of_its_rows(measured: Path) -> None:
     found = rows(measured, "quantise")
     wanted = {"steps", "budget", "actual_noise", "bits", "side_bits", "score", "discrepancy", "seed"}
     assert all(wanted <= row.keys() for row in found)
@@ -161,7 +161,7 @@ def test_attribution_divides_a_flat_map_by_area(measured: Path) -> None:
 
 def test_a_second_run_measures_nothing_again(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = rows(measured, "evaluate")
-    with Run.begin(measured, plan(), "cpu", network()) as run:
+    with FeatureRun.begin(measured, plan(), "cpu", network()) as run:
         monkeypatch.setattr(stages, "_measured", pytest.fail)
         found = stages.evaluate(run, (0.5, 1.0))
     assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, before))
@@ -169,10 +169,10 @@ def test_a_second_run_measures_nothing_again(measured: Path, monkeypatch: pytest
 
 def test_more_seeds_may_be_added_and_old_rows_stay(measured: Path, tmp_path: Path) -> None:
     short = plan(seeds=1, maps={"flat": SOME["flat"]})
-    with Run.begin(tmp_path / "run", short, "cpu", network()) as run:
+    with FeatureRun.begin(tmp_path / "run", short, "cpu", network()) as run:
         run.fitted(0, fit=True)
         first = stages.evaluate(run, (1.0,))
-    with Run.begin(tmp_path / "run", plan(seeds=2, maps={"flat": SOME["flat"]}), "cpu", network()) as run:
+    with FeatureRun.begin(tmp_path / "run", plan(seeds=2, maps={"flat": SOME["flat"]}), "cpu", network()) as run:
         run.fitted(1, fit=True)
         both = stages.evaluate(run, (1.0,))
     assert [row for row in both if row["seed"] == 0] == first
@@ -181,7 +181,7 @@ def test_more_seeds_may_be_added_and_old_rows_stay(measured: Path, tmp_path: Pat
 
 def test_results_do_not_depend_on_the_batch(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "BATCH", 7)
-    with Run.begin(tmp_path / "run", plan(), "cpu", network()) as run:
+    with FeatureRun.begin(tmp_path / "run", plan(), "cpu", network()) as run:
         for seed in range(2):
             run.fitted(seed, fit=True)
         found = {(row["map"], row["nrmse"], row["seed"]): row for row in stages.evaluate(run, (0.5,))}
@@ -196,9 +196,9 @@ def test_another_network_or_plan_is_another_study(measured: Path) -> None:
     other = network()
     other.model[0].weight.data += 1
     with pytest.raises(StoreError, match="another study"):
-        Run.begin(measured, plan(), "cpu", other)
+        FeatureRun.begin(measured, plan(), "cpu", other)
     with pytest.raises(StoreError, match="another study"):
-        Run.begin(measured, plan(eps=0.2), "cpu", network())
+        FeatureRun.begin(measured, plan(eps=0.2), "cpu", network())
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_another_network_or_plan_is_another_study(measured: Path) -> None:
         ({"seeds": 0}, "one seed at least"),
         ({"rho": 1.5}, "rho is a probability between 0 and 1"),
         ({"data": "nowhere"}, "No folder 'nowhere'"),
-        ({"sizes": Sizes(0, 20, 1)}, "an image at least"),
+        ({"sizes": SubsetSizes(0, 20, 1)}, "an image at least"),
         ({"rho": 0.01}, "it takes 99 at least"),
         ({"eps": -1.0}, "0 or more"),
         ({"maps": {"mine": ("fishr", {})}}, "Did you mean 'fisher'"),
@@ -221,7 +221,7 @@ def test_another_network_or_plan_is_another_study(measured: Path) -> None:
 )
 def test_mistakes_are_one_line_and_nothing_is_written(changes: dict[str, object], said: str, tmp_path: Path) -> None:
     with pytest.raises(LimenError, match=re.escape(said)) as caught:
-        Run.begin(tmp_path / "run", plan(**changes), "cpu", network())
+        FeatureRun.begin(tmp_path / "run", plan(**changes), "cpu", network())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -238,7 +238,7 @@ def test_a_network_that_leaks_says_how_much(tmp_path: Path) -> None:
     made = Leaking()
     made(torch.zeros(1, 3, 64, 64))
     with pytest.raises(InputError, match=r"'inner' does not carry all the information: \d+\.\d% of what"):
-        Run.begin(tmp_path / "run", plan(split="inner"), "cpu", Network(made))
+        FeatureRun.begin(tmp_path / "run", plan(split="inner"), "cpu", Network(made))
 
 
 def test_folders_of_images_are_read_by_the_networks_own_names(tmp_path: Path) -> None:
@@ -247,16 +247,16 @@ def test_folders_of_images_are_read_by_the_networks_own_names(tmp_path: Path) ->
         for number in range(3):
             Pillow.fromarray(np.full((64, 64, 3), 40 * number, np.uint8)).save(tmp_path / label / f"{number}.png")
     net = Network(network().model, name="pets", labels=("dog", "bird", "cat"))
-    found = parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    found = parts.parts(str(tmp_path), CLASSIFY, net, 0, SubsetSizes(2, 2, 2))
     seen = [example for part in (found.fit, found.calibrate, found.test) for example in map(part.example, range(2))]
     assert len({example.name for example in seen}) == 6
     assert all(example.target == {"cat": 2, "dog": 0}[example.name.split("/")[0]] for example in seen)
-    again = parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(2, 2, 2))
+    again = parts.parts(str(tmp_path), CLASSIFY, net, 0, SubsetSizes(2, 2, 2))
     assert [again.fit.example(i).name for i in range(2)] == [found.fit.example(i).name for i in range(2)]
     with pytest.raises(InputError, match="holds 6 images in 2 class folders; 9 are needed"):
-        parts.parts(str(tmp_path), CLASSIFY, net, 0, Sizes(3, 3, 3))
+        parts.parts(str(tmp_path), CLASSIFY, net, 0, SubsetSizes(3, 3, 3))
     with pytest.raises(InputError, match="'cat' is none of their names"):
-        parts.parts(str(tmp_path), CLASSIFY, Network(net.model, labels=("a", "b", "c")), 0, Sizes(2, 2, 2))
+        parts.parts(str(tmp_path), CLASSIFY, Network(net.model, labels=("a", "b", "c")), 0, SubsetSizes(2, 2, 2))
 
 
 def test_labels_out_of_range_are_refused() -> None:
@@ -376,7 +376,7 @@ def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
         "mine": ("fisher", {"over": "token", "draws": 2}),
     }
     out = tmp_path / "run"
-    with Run.begin(out, plan(seeds=1, maps=maps), "cpu", network()) as run:
+    with FeatureRun.begin(out, plan(seeds=1, maps=maps), "cpu", network()) as run:
         run.fitted(0, fit=True)
         assert {row["map"] for row in stages.calibrate(run)} == {"fisher", "fisher-2", "mine"}
         kinds = {str(row["steps"]) for row in stages.quantise(run, (0.3, 3.0))}
@@ -396,7 +396,7 @@ def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
 
 
 def test_budgets_of_earlier_calls_count_at_equal_rate(tmp_path: Path) -> None:
-    with Run.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
+    with FeatureRun.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
         run.fitted(0, fit=True)
         stages.quantise(run, (0.1, 0.3, 1.0, 3.0))
         first = stages.equal_rates(run)
@@ -408,7 +408,7 @@ def test_budgets_of_earlier_calls_count_at_equal_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", ["clean", "../up", "a/b", ".hidden", "", "x\n", "l" * 99])
 def test_labels_that_cannot_be_files_or_rows_are_refused(label: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="A map cannot be called"):
-        Run.begin(tmp_path / "run", plan(maps={label: ("flat", {})}), "cpu", network())
+        FeatureRun.begin(tmp_path / "run", plan(maps={label: ("flat", {})}), "cpu", network())
 
 
 def test_two_maps_of_one_label_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -424,7 +424,7 @@ def test_two_maps_of_one_label_are_refused(tmp_path: Path, capfd: pytest.Capture
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
     out = tmp_path / "run"
-    with Run.begin(out, plan(seeds=1, maps={"fisher": ("fisher", {"draws": 1})}), "cpu", network()) as run:
+    with FeatureRun.begin(out, plan(seeds=1, maps={"fisher": ("fisher", {"draws": 1})}), "cpu", network()) as run:
         run.fitted(0, fit=True)
     return out
 
@@ -432,7 +432,7 @@ def two(tmp_path: Path) -> Path:
 def test_a_map_that_was_changed_cut_off_or_lost_is_named(two: Path) -> None:
     file = two / "seed-0" / "fisher.safetensors"
     there = file.read_bytes()
-    with Run.open(two, "cpu", network()) as run:
+    with FeatureRun.open(two, "cpu", network()) as run:
         for content in (there[:-1], there[:-4] + b"\0\0\0\1", b""):
             file.write_bytes(content)
             with pytest.raises(StoreError, match=r"seed-0/fisher\.safetensors is not the map that was fitted"):
@@ -452,7 +452,7 @@ def test_a_map_that_was_changed_cut_off_or_lost_is_named(two: Path) -> None:
 def test_maps_from_before_there_were_digests_are_read_and_tried(two: Path) -> None:
     file = two / "seed-0" / "fisher.safetensors"
     there = file.read_bytes()
-    with Run.open(two, "cpu", network()) as run:
+    with FeatureRun.open(two, "cpu", network()) as run:
         old = {key: value for key, value in rows(two, "fit")[0].items() if key != "digest"}
         run.store.add_measurements("fit", {"fisher 0": old})
         run.fitted(0)
@@ -473,7 +473,7 @@ def test_a_row_without_an_entry_is_named(measured: Path, tmp_path: Path, capfd: 
     assert command(["report", str(other), "--out", str(tmp_path / "page.html")]) == 1
     told = capfd.readouterr().err
     assert re.fullmatch(r"limen: \S+trials\.db: the row 'absmax 0\.5 0' of 'evaluate': .*missing.*`seed`.*\n", told)
-    with Run.open(other, "cpu", network()) as run, pytest.raises(StoreError, match=r"the row 'absmax 0\.5 0'"):
+    with FeatureRun.open(other, "cpu", network()) as run, pytest.raises(StoreError, match=r"the row 'absmax 0\.5 0'"):
         stages.evaluate(run, (0.5,))
 
 
@@ -491,8 +491,8 @@ def photographs(folder: Path) -> Path:
 def test_a_run_keeps_no_path_and_finds_its_data_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = photographs(tmp_path / "PRIVATE" / "val")
     out = tmp_path / "somewhere" / "run"
-    given = plan(seeds=1, data=str(data), sizes=Sizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
-    with Run.begin(out, given, "cpu", network()) as run:
+    given = plan(seeds=1, data=str(data), sizes=SubsetSizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
+    with FeatureRun.begin(out, given, "cpu", network()) as run:
         run.fitted(0, fit=True)
         assert stages.evaluate(run, (1.0,))
         stages.quantise(run, (0.5,))
@@ -502,23 +502,23 @@ def test_a_run_keeps_no_path_and_finds_its_data_again(tmp_path: Path, monkeypatc
     assert len(written) > 8
     assert not [file.name for file in written if b"PRIVATE" in file.read_bytes() or b"somewhere" in file.read_bytes()]
     with pytest.raises(StoreError, match=r"the data 'val', which is neither beside it nor here.*--data PATH"):
-        Run.open(out, "cpu", network())
-    Run.open(out, "cpu", network(), data=str(data)).store.close()
+        FeatureRun.open(out, "cpu", network())
+    FeatureRun.open(out, "cpu", network(), data=str(data)).store.close()
     (tmp_path / "elsewhere").mkdir()
     data.rename(tmp_path / "elsewhere" / "val")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with Run.open(out, "cpu", network()) as run:  # it lies in the current directory now
+    with FeatureRun.open(out, "cpu", network()) as run:  # it lies in the current directory now
         assert len(stages.evaluate(run, (1.0,))) == 2
     Pillow.new("RGB", (64, 64)).save(tmp_path / "elsewhere" / "val" / "3" / "3.png")
     with pytest.raises(StoreError, match="another study: data was"):
-        Run.open(out, "cpu", network())
+        FeatureRun.open(out, "cpu", network())
 
 
 def test_a_run_of_an_older_limen_with_its_paths_goes_on_and_does_not_show_them(tmp_path: Path) -> None:
     data = photographs(tmp_path / "PRIVATE" / "val")
     out = tmp_path / "run"
-    given = plan(seeds=1, data=str(data), sizes=Sizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
-    with Run.begin(out, given, "cpu", network()) as run:
+    given = plan(seeds=1, data=str(data), sizes=SubsetSizes(20, 20, 20), maps={"flat": ("flat", {})}, eps=5.0)
+    with FeatureRun.begin(out, given, "cpu", network()) as run:
         run.fitted(0, fit=True)
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["plan"] |= {"data": str(data), "model": str(tmp_path / "PRIVATE" / "net")}
@@ -528,7 +528,7 @@ def test_a_run_of_an_older_limen_with_its_paths_goes_on_and_does_not_show_them(t
     manifest.pop("data")
     (out / "manifest.json").write_text(json.dumps(manifest))
     assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
-    with Run.open(out, "cpu", network()) as run:
+    with FeatureRun.open(out, "cpu", network()) as run:
         assert stages.evaluate(run, (1.0,))
     assert command(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
@@ -625,9 +625,10 @@ def test_weights_of_another_shape_are_no_trained_head(tmp_path: Path) -> None:
 
 def test_every_entry_works_in_a_running_loop_and_leaves_the_process_as_it_was(tmp_path: Path) -> None:
     async def cell() -> None:
-        with Run.begin(tmp_path / "run", Plan("demo:resnet", "resnet.encoder.stages.1", seeds=1, sizes=Sizes(8, 9, 4),
-                       maps={"mine": ("learned", {"steps": 2, "draws": 1}), "fisher": ("fisher", {"draws": 1})})
-                       ) as run:  # fmt: skip
+        maps = {"mine": ("learned", {"steps": 2, "draws": 1}), "fisher": ("fisher", {"draws": 1})}
+        sizes = SubsetSizes(8, 9, 4)
+        given = FeaturePlan("demo:resnet", "resnet.encoder.stages.1", seeds=1, sizes=sizes, maps=maps)
+        with FeatureRun.begin(tmp_path / "run", given) as run:
             run.fitted(0, fit=True)
             stages.calibrate(run)
             stages.evaluate(run, (1.0,))
@@ -654,14 +655,14 @@ def test_every_entry_works_in_a_running_loop_and_leaves_the_process_as_it_was(tm
 
 def test_a_map_is_learnt_where_gradients_are_switched_off(tmp_path: Path) -> None:
     maps = {"mine": ("learned", {"steps": 2, "draws": 1})}
-    with torch.no_grad(), Run.begin(tmp_path / "run", plan(seeds=1, maps=maps), "cpu", network()) as run:
+    with torch.no_grad(), FeatureRun.begin(tmp_path / "run", plan(seeds=1, maps=maps), "cpu", network()) as run:
         run.fitted(0, fit=True)
         assert not torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize("numbers", [(0.5, float("nan")), (float("inf"),), (0.0,), (), (0.1, 0.1000000001)])
 def test_strengths_and_budgets_are_numbers_that_rows_can_tell_apart(two: Path, numbers: tuple[float, ...]) -> None:
-    with Run.open(two, "cpu", network()) as run:
+    with FeatureRun.open(two, "cpu", network()) as run:
         for stage in (stages.evaluate, stages.quantise):
             with pytest.raises(InputError, match="NRMSE above 0|the same to six digits"):
                 stage(run, numbers)
@@ -670,7 +671,7 @@ def test_strengths_and_budgets_are_numbers_that_rows_can_tell_apart(two: Path, n
 def test_figures_do_not_depend_on_the_default_number_format(tmp_path: Path) -> None:
     def figures(name: str, net: Network) -> list[dict[str, object]]:
         maps = {"gaussian": ("gaussian", {}), "mine": ("learned", {"steps": 2, "draws": 1})}
-        with Run.begin(tmp_path / name, plan(seeds=1, maps=maps), "cpu", net) as run:
+        with FeatureRun.begin(tmp_path / name, plan(seeds=1, maps=maps), "cpu", net) as run:
             run.fitted(0, fit=True)
             return stages.evaluate(run, (0.5,))
 

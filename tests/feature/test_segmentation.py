@@ -18,10 +18,10 @@ from limen.errors import InputError
 from limen.feature import stages as measure
 from limen.feature import task
 from limen.feature.data.instances import Instances, decoded, encoded, f1_loss, precision
-from limen.feature.data.parts import Sizes
+from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.model.split import SplitPoint
-from limen.feature.run import MAPS, Plan, Run
+from limen.feature.run import MAPS, FeaturePlan, FeatureRun
 
 NAMES = ("disk", "square", "triangle")
 SEGMENT = task.find("segmentation").of(Network(nn.Identity(), labels=NAMES))
@@ -194,15 +194,15 @@ class Patches(nn.Module):
 def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path) -> None:
     maps = {label: MAPS[label] for label in ("gaussian", "flat", "fisher")}
     maps["learned"] = ("learned", {"steps": 3, "batch": 4, "draws": 1})
-    plan = Plan("patches", "levels", "segmentation", seeds=1, sizes=Sizes(10, 9, 8), maps=maps, eps=0.3)
+    plan = FeaturePlan("patches", "levels", "segmentation", seeds=1, sizes=SubsetSizes(10, 9, 8), maps=maps, eps=0.3)
     with pytest.raises(InputError, match="labels out of range"):  # scenes hold six classes
-        Run.begin(tmp_path / "run", plan, "cpu", Network(Patches(3).eval(), labels=NAMES))
+        FeatureRun.begin(tmp_path / "run", plan, "cpu", Network(Patches(3).eval(), labels=NAMES))
     network = Network(Patches(6).eval(), name="patches", labels=tuple("abcdef"))
-    with Run.begin(tmp_path / "run", plan, "cpu", network) as run:
+    with FeatureRun.begin(tmp_path / "run", plan, "cpu", network) as run:
         run.fitted(0, fit=True)
-        promises = measure.calibrate(run)
+        calibrations = measure.calibrate(run)
         rows = measure.evaluate(run, (0.2, 1.0))
-    assert {row["map"] for row in promises} == {"flat", "fisher", "learned"}
+    assert {row["map"] for row in calibrations} == {"flat", "fisher", "learned"}
     by = {(row["map"], row["nrmse"]): row for row in rows}
     assert 0 <= by["clean", 0.0]["score"] <= 1
     assert by["flat", 1.0]["discrepancy"] > by["flat", 0.2]["discrepancy"] > 0

@@ -676,7 +676,7 @@ def test_the_model_is_left_frozen_and_without_hooks() -> None:
         split.head(features[:2])
     check(model)
     with pytest.raises(RuntimeError, match="stumbled"):
-        known_splits.found(model, pictures(2))
+        known_splits.search(model, pictures(2))
     check(model)
 
 
@@ -700,7 +700,7 @@ class Branches(nn.Module):
 
 
 def test_the_search_finds_what_everything_passes_through() -> None:
-    found = known_splits.found(drawn(Branches()), pictures(side=16))
+    found = known_splits.search(drawn(Branches()), pictures(side=16))
     assert [(place.path, place.kind) for place in found] == [
         ("stem.0", "maps"),
         ("stem", "maps"),
@@ -714,7 +714,7 @@ def test_the_search_finds_what_everything_passes_through() -> None:
 def test_the_search_finds_what_the_list_has(name: str) -> None:
     """Nothing is lost but modules that other ones hide: their tensors are among those found."""
     model, images = net(name), pictures()
-    there = [SplitPoint(model, place.path) for place in known_splits.found(model, images)]
+    there = [SplitPoint(model, place.path) for place in known_splits.search(model, images)]
     for split in there:
         split.verify(images)
     carried = [split.encode(images).tensors for split in there]
@@ -733,6 +733,6 @@ def test_the_search_finds_what_the_list_has(name: str) -> None:
 
 def test_a_search_without_a_find_says_why() -> None:
     with pytest.raises(InputError, match=r"No block of Skip carries all.* 50\.0% of what the image changes"):
-        known_splits.found(Skip(0.5), pictures())
+        known_splits.search(Skip(0.5), pictures())
     with pytest.raises(InputError, match=r"No block of Skip carries all.* hardly depend on the image"):
-        known_splits.found(Skip(0.0), torch.zeros(2, 3, 8, 8))
+        known_splits.search(Skip(0.0), torch.zeros(2, 3, 8, 8))

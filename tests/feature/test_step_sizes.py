@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.feature.quantisation.frequency_tables import frequencies, short
-from limen.feature.quantisation.step_sizes import Levels, harmonic, tokens, untokens
+from limen.feature.quantisation.step_sizes import StepGrid, harmonic, tokens, untokens
 
 
 def test_the_harmonic_step_is_the_cheapest_at_equal_rate() -> None:
-    """Steps with the same product: any others cost more noise weighted by what elements bear."""
+    """Steps with the same product: any others cost more noise weighted by what elements tolerate."""
     rng = np.random.default_rng(3)
     sizes = rng.normal(size=(32, 20))  # log2 m, channels first
     ours = harmonic(sizes)
@@ -27,7 +27,7 @@ def test_the_harmonic_step_is_the_cheapest_at_equal_rate() -> None:
 
 def test_levels_hold_all_but_the_wildest() -> None:
     sizes = np.concatenate([np.linspace(-3, 2, 200), [-500.0]])
-    levels = Levels.over([sizes], 2)
+    levels = StepGrid.over([sizes], 2)
     assert np.abs(levels.nearest(sizes[:-1]) / 2 + levels.first / 2 - sizes[:-1]).max() <= 0.25
     assert levels.nearest(sizes[-1:])[0] == 0
     assert levels.count <= 50

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from limen import digest
 from limen.errors import InputError
 from limen.feature.data import shapes, synthetic
-from limen.feature.data.synthetic import CLASSES, Scene, draw
+from limen.feature.data.synthetic import CLASSES, SyntheticScene, draw
 
 PHOTOGRAPHS = synthetic.photographs()
 
@@ -36,20 +36,20 @@ AREAS = {
 }
 
 
-def same(one: Scene, other: Scene) -> bool:
+def same(one: SyntheticScene, other: SyntheticScene) -> bool:
     """Say whether two scenes are equal byte for byte."""
     pairs = ((one.image, other.image), (one.labels, other.labels), (one.boxes, other.boxes), (one.masks, other.masks))
     return all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 @pytest.fixture(scope="module")
-def crowd() -> list[Scene]:
+def crowd() -> list[SyntheticScene]:
     return draw(PHOTOGRAPHS, "crowd", range(60), 96, (1, 5), 6)
 
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 59), min_size=1, max_size=6))
-def test_a_scene_does_not_depend_on_the_others_or_their_order(crowd: list[Scene], indices: list[int]) -> None:
+def test_a_scene_does_not_depend_on_the_others_or_their_order(crowd: list[SyntheticScene], indices: list[int]) -> None:
     for index, scene in zip(indices, draw(PHOTOGRAPHS, "crowd", indices, 96, (1, 5), 6), strict=True):
         assert same(scene, crowd[index])
 
@@ -70,7 +70,7 @@ def test_a_scene_depends_on_seed_index_settings_and_photographs() -> None:
     assert sum(not same(a, b) for a, b in zip(*over_photographs, strict=True)) > 10
 
 
-def test_boxes_and_masks_fit_each_other(crowd: list[Scene]) -> None:
+def test_boxes_and_masks_fit_each_other(crowd: list[SyntheticScene]) -> None:
     for scene in crowd:
         assert scene.image.shape == (96, 96, 3)
         assert scene.image.dtype == np.uint8
@@ -80,7 +80,7 @@ def test_boxes_and_masks_fit_each_other(crowd: list[Scene]) -> None:
             assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def test_numbers_of_objects_and_classes_are_all_there(crowd: list[Scene]) -> None:
+def test_numbers_of_objects_and_classes_are_all_there(crowd: list[SyntheticScene]) -> None:
     assert {len(scene.labels) for scene in crowd} == {1, 2, 3, 4, 5}
     assert set(np.concatenate([scene.labels for scene in crowd]).tolist()) == set(range(6))
     single = draw(PHOTOGRAPHS, "all", range(120), 64)

@@ -16,7 +16,7 @@ from limen.errors import InputError, StoreError
 from limen.feature import tolerance
 from limen.feature.model.split import Outputs
 from limen.feature.perturbation import energy, noise
-from limen.feature.tasks.classification import Classification
+from limen.feature.tasks.classification import ClassificationTask
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances import training
 from tests.feature.test_maps import encoded, scope
@@ -69,7 +69,7 @@ def test_the_noise_goes_where_the_head_does_not_look() -> None:
 
 def test_the_constraint_holds_from_the_first_step_and_the_multiplier_follows_it() -> None:
     told: list[str] = []
-    given = replace(half_read(), tell=lambda done, total, note: told.append(note))
+    given = replace(half_read(), progress=lambda done, total, note: told.append(note))
     fitted("learned", given, objective="log_magnitude", steps=60)
     lines = [note.split() for note in told if note.startswith("M ")]
     violations = [float(line[5]) for line in lines]
@@ -178,7 +178,7 @@ for moment in ("early", "late", "writing"):
     if not child:
         torch.save = half if moment == "writing" else save
         tell = at({"early": 3, "late": 27, "writing": 99}[moment])
-        fitted("learned", scope("maps", checkpoint=Path(sys.argv[1]) / moment, tell=tell), steps=30)
+        fitted("learned", scope("maps", checkpoint=Path(sys.argv[1]) / moment, progress=tell), steps=30)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 """
@@ -192,7 +192,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -> Non
     whole = fitted("learned", scope("maps"), steps=30).state()
     for moment, first in (("early", 1), ("late", 21), ("writing", 11)):
         told: list[tuple[int, str]] = []
-        given = scope("maps", checkpoint=tmp_path / moment, tell=lambda *now: told.append((now[0], now[2])))  # noqa: B023
+        given = scope("maps", checkpoint=tmp_path / moment, progress=lambda *now: told.append((now[0], now[2])))  # noqa: B023
         resumed = fitted("learned", given, steps=30)
         assert [step for step, note in told if note.startswith("M ")] == list(range(first, 31))
         assert same(resumed.state(), whole)
@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_fit_is_left_and_a_damaged_one_refused(tmp_path:
         fitted("learned", scope("maps", checkpoint=tmp_path / "no folder" / "fit"))
 
 
-class Breaking(Classification):
+class Breaking(ClassificationTask):
     """A task whose discrepancy is not a number from one step on."""
 
     calls = 0

@@ -20,9 +20,9 @@ from torch import nn
 from limen.errors import LimenError
 from limen.feature import run as running
 from limen.feature import stages
-from limen.feature.data.parts import Sizes
+from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
-from limen.feature.run import Plan, Run
+from limen.feature.run import FeaturePlan, FeatureRun
 from limen.report import feature_figures, feature_wing, features
 from limen.store import Store
 from limen.store.rows import STAGES
@@ -77,8 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(running, "parts", functools.cache(running.parts))  # the same scenes need not be drawn again
     out = tmp_path_factory.mktemp("fuzz") / "run"
-    plan = Plan("tiny", "stem", seeds=2, sizes=Sizes(4, 4, 3), maps=MAPS, rho=0.3, eps=5.0)
-    with Run.begin(out, plan, "cpu", NETWORK) as begun:
+    plan = FeaturePlan("tiny", "stem", seeds=2, sizes=SubsetSizes(4, 4, 3), maps=MAPS, rho=0.3, eps=5.0)
+    with FeatureRun.begin(out, plan, "cpu", NETWORK) as begun:
         for seed in range(2):
             begun.fitted(seed, fit=True)
         stages.calibrate(begun)
@@ -123,7 +123,7 @@ def reported(run: Path) -> None:
 
 def gone_on(run: Path) -> None:
     """Open the run and ask for every stage, as the commands do."""
-    with Run.open(run, "cpu", NETWORK) as opened:
+    with FeatureRun.open(run, "cpu", NETWORK) as opened:
         about = opened.store.manifest
         features.calibrations(about, stages.calibrate(opened))
         features.scores(about, stages.evaluate(opened, (0.5, 1.0)))
@@ -145,7 +145,7 @@ def complaint(work: Callable[[Path], Any], run: Path) -> str:
 
 
 def opened(run: Path) -> None:
-    Run.open(run, "cpu", NETWORK).store.close()
+    FeatureRun.open(run, "cpu", NETWORK).store.close()
 
 
 def stored(run: Path) -> list[tuple[str, str, Any]]:
@@ -187,15 +187,15 @@ def test_a_changed_row_is_one_line_or_does_no_harm(run: Path, data: st.DataObjec
 
 
 @pytest.fixture(scope="module")
-def copied(run: Path) -> Iterator[Run]:
+def copied(run: Path) -> Iterator[FeatureRun]:
     other = run.with_name("copied")
     shutil.copytree(run, other)
-    with Run.open(other, "cpu", NETWORK) as made:
+    with FeatureRun.open(other, "cpu", NETWORK) as made:
         yield made
 
 
 @given(data=st.data())
-def test_a_changed_map_is_one_line(copied: Run, data: st.DataObject) -> None:
+def test_a_changed_map_is_one_line(copied: FeatureRun, data: st.DataObject) -> None:
     seed = data.draw(st.sampled_from((0, 1)))
     file = copied.store.path / f"seed-{seed}" / "fisher-2.safetensors"
     there = file.read_bytes()

@@ -41,7 +41,7 @@ def backgrounds(name: str, names: Sequence[str], count: int, leaves: int) -> lis
 
 def draw(
     name: str, count: int, side: int, objects: tuple[int, int] = (1, 1), classes: int = 10, leaves: int = 0
-) -> list[synthetic.Scene]:
+) -> list[synthetic.SyntheticScene]:
     """Draw `count` scenes over training photographs, or over validation photographs if that is the name.
 
     `leaves` procedural pictures full of edges (`pictures.leaves`) stand beside 400 pieces of photographs.

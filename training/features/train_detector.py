@@ -20,7 +20,7 @@ from transformers.models.rt_detr.image_processing_pil_rt_detr import RTDetrImage
 from limen import digest
 from limen.feature.data.instances import Instances, precision
 from limen.feature.data.parts import truth
-from limen.feature.data.synthetic import Scene
+from limen.feature.data.synthetic import SyntheticScene
 
 RATE, BATCH = 1e-3, 16
 
@@ -72,7 +72,7 @@ def find(net: RTDetrForObjectDetection, images: Tensor) -> list[Instances]:
     return found
 
 
-def validate(net: RTDetrForObjectDetection, seen: list[Scene]) -> float:
+def validate(net: RTDetrForObjectDetection, seen: list[SyntheticScene]) -> float:
     """Return box mAP50 on scenes over validation photographs."""
     images = torch.from_numpy(np.stack([scene.image for scene in seen]))
     return precision(find(net, images), [*map(truth, seen)], "boxes").map50

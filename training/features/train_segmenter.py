@@ -21,7 +21,7 @@ from transformers.models.mask2former.image_processing_pil_mask2former import Mas
 from limen import digest
 from limen.feature.data.instances import Instances, encoded, precision
 from limen.feature.data.parts import truth
-from limen.feature.data.synthetic import Scene
+from limen.feature.data.synthetic import SyntheticScene
 from limen.feature.model.bundled import shipped
 
 RATE, BATCH, QUERIES = 1e-3, 16, 12
@@ -68,7 +68,7 @@ def find(net: Mask2FormerForUniversalSegmentation, images: Tensor) -> list[Insta
     return found
 
 
-def validate(net: Mask2FormerForUniversalSegmentation, seen: list[Scene]) -> float:
+def validate(net: Mask2FormerForUniversalSegmentation, seen: list[SyntheticScene]) -> float:
     """Return mask mAP50 on scenes over validation photographs."""
     images = torch.from_numpy(np.stack([scene.image for scene in seen]))
     return precision(find(net, images), [*map(truth, seen)], "masks").map50

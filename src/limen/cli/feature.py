@@ -13,7 +13,7 @@ from limen.cli.group import JSON, MANY, Number, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from limen.feature.run import Plan, Run
+    from limen.feature.run import FeaturePlan, FeatureRun
     from limen.report.table import Table
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
@@ -62,11 +62,11 @@ def feature() -> None:
 @JSON
 def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> None:
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
-    from limen.feature.run import Run
+    from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
     from limen.report.features import calibrations
 
-    with Run.begin(out, _plan(given), device) as run:
+    with FeatureRun.begin(out, _plan(given), device) as run:
         with telling("fitting") as tell:
             for seed in range(run.plan.seeds):
                 run.fitted(seed, tell, fit=True)
@@ -103,12 +103,12 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
 @JSON
 def quantise(run: Path, budget: str, labels: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
-    from limen.feature.run import Run
+    from limen.feature.run import FeatureRun
     from limen.feature.stages import BUDGETS, equal_rates, quantise
     from limen.report import features
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
-    with Run.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
+    with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
     _show(rows, lambda: features.rates(opened.store.manifest, rows), as_json)
     if not as_json:
@@ -143,10 +143,10 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 @DEVICE
 def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: str, data: str, device: str) -> None:
     """Write a quantiser: what sender and receiver of features need."""
-    from limen.feature.run import Run
+    from limen.feature.run import FeatureRun
     from limen.feature.stages import quantiser
 
-    with Run.open(run, device, model=model, data=data) as opened:
+    with FeatureRun.open(run, device, model=model, data=data) as opened:
         made = quantiser(opened, steps, budget, seed)
     made.save(out)
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
@@ -160,8 +160,8 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
-    from limen.feature.data.parts import Sizes
-    from limen.feature.run import MAPS, Plan, Run
+    from limen.feature.data.parts import SubsetSizes
+    from limen.feature.run import MAPS, FeaturePlan, FeatureRun
     from limen.feature.stages import attribute, calibrate, evaluate, quantise
     from limen.report import build
 
@@ -169,8 +169,8 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     maps = {label: MAPS[label] for label in DEMO_MAPS}
     runs = []
     for name, path in DEMO.items():
-        plan = Plan(f"demo:{name}", path, seeds=seeds, sizes=Sizes(200, 99, 150), maps=maps)
-        with Run.begin(out / name, plan, device) as run, telling(name) as tell:
+        plan = FeaturePlan(f"demo:{name}", path, seeds=seeds, sizes=SubsetSizes(200, 99, 150), maps=maps)
+        with FeatureRun.begin(out / name, plan, device) as run, telling(name) as tell:
             for seed in range(seeds):
                 run.fitted(seed, tell, fit=True)
             calibrate(run, tell)
@@ -201,7 +201,7 @@ def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> 
     if not found:
         kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
         raise InputError(
-            f"No splits of {kind!r} are known. limen.feature.model.known_splits.found searches for them "
+            f"No splits of {kind!r} are known. limen.feature.model.known_splits.search searches for them "
             "(docs/howto-splits.md)."
         )
     rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
@@ -215,12 +215,12 @@ def _stage(
     data: str,
     device: str,
     as_json: bool,
-    measure: "Callable[[Run, Callable[[int, int, str], None]], list[dict[str, Any]]]",
+    measure: "Callable[[FeatureRun, Callable[[int, int, str], None]], list[dict[str, Any]]]",
     table: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Table]",
 ) -> None:
-    from limen.feature.run import Run
+    from limen.feature.run import FeatureRun
 
-    with Run.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
+    with FeatureRun.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
         rows = measure(run, tell)
     _show(rows, lambda: table(run.store.manifest, rows), as_json)
 
@@ -232,11 +232,11 @@ def _show(rows: Any, table: "Callable[[], Table]", as_json: bool) -> None:
         print_table(table())
 
 
-def _plan(given: dict[str, Any]) -> "Plan":
-    from limen.feature.data.parts import PARTS, Sizes
-    from limen.feature.run import Plan
+def _plan(given: dict[str, Any]) -> "FeaturePlan":
+    from limen.feature.data.parts import PARTS, SubsetSizes
+    from limen.feature.run import FeaturePlan
 
-    sizes = Sizes(**{part: given.pop(f"images_{part}") for part in PARTS})
+    sizes = SubsetSizes(**{part: given.pop(f"images_{part}") for part in PARTS})
     maps: dict[str, tuple[str, dict[str, str]]] = {}
     for text in given.pop("maps"):
         label, what = _map(text)
@@ -245,7 +245,7 @@ def _plan(given: dict[str, Any]) -> "Plan":
                 f"Two maps are called {label!r}. Give one of them a label of its own: --map mine={what[0]},..."
             )
         maps[label] = what
-    return Plan(**given, sizes=sizes, maps=maps)
+    return FeaturePlan(**given, sizes=sizes, maps=maps)
 
 
 def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:

@@ -1,1 +1,1 @@
-"""Deep features: how much each of them bears."""
+"""Deep features: how much noise each of them tolerates."""

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from limen.errors import InputError, MissingExtraError
-from limen.feature.data.parts import Part
+from limen.feature.data.instances import Mask
+from limen.feature.data.parts import Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.quantisation.step_sizes import tokens
@@ -26,11 +27,10 @@ from limen.feature.tolerance import Tolerance
 from limen.statistics.psychometric import library
 
 INTEGRATED = 32  # points of the path that gradients are integrated over
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttributionRow:
     """How a map divides its energy, means over images.
 
     Attributes:
@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class TokenGrid:
     """Where the tokens of a tensor lie in the image.
 
     Attributes:
@@ -69,7 +69,7 @@ class Places:
     columns: int
 
     @classmethod
-    def of(cls, tensor: Tensor, size: Sequence[int], prefix: int | None = None) -> "Places":
+    def of(cls, tensor: Tensor, size: Sequence[int], prefix: int | None = None) -> "TokenGrid":
         """Return the grid of a tensor of features.
 
         Args:
@@ -100,12 +100,12 @@ def shares(
     split: SplitPoint,
     task: Task,
     network: Network,
-    images: Part,
+    images: Subset,
     maps: Mapping[str, Tolerance],
     attribution: bool = True,
     prefix: int | None = None,
     batch: int = 20,
-) -> list[Row]:
+) -> list[AttributionRow]:
     """Return how each map divides its energy over images whose object masks are known.
 
     Args:
@@ -113,7 +113,7 @@ def shares(
         images: test images; those without masks, or whose masks cover nothing or all, are left out.
         maps: fitted, by label.
         attribution: whether to correlate with integrated gradients, which needs captum.
-        prefix: tokens that are no positions, where known; see `Places`.
+        prefix: tokens that are no positions, where known; see `TokenGrid`.
         batch: images at once.
 
     Raises:
@@ -122,7 +122,7 @@ def shares(
     """
     found: dict[str, list[tuple[float, ...]]] = {label: [] for label in maps}
     for names, features, masks in _masked(split, network, images, batch):
-        grids = [Places.of(tensor, features.size, prefix) for tensor in features.tensors]
+        grids = [TokenGrid.of(tensor, features.size, prefix) for tensor in features.tensors]
         looked = integrated_gradients(split, task, features) if attribution else None
         for label, tolerance in maps.items():
             with torch.no_grad():
@@ -191,7 +191,7 @@ def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 
 def _masked(
-    split: SplitPoint, network: Network, images: Part, size: int
+    split: SplitPoint, network: Network, images: Subset, size: int
 ) -> Iterator[tuple[list[str], Features, Tensor]]:
     """Yield names, features and object shares (N, H, W) of the images with objects, some at a time."""
     for start in range(0, len(images), size):
@@ -214,7 +214,7 @@ def _masked(
 
 
 def _measures(
-    energies: Sequence[Tensor], looked: Sequence[Tensor] | None, grids: Sequence[Places], masks: Tensor
+    energies: Sequence[Tensor], looked: Sequence[Tensor] | None, grids: Sequence[TokenGrid], masks: Tensor
 ) -> list[tuple[float, ...]]:
     """Return, for each image: energy inside, outside and before; area; rank correlation."""
     inside, outside, before = (torch.zeros(len(masks), dtype=torch.float64) for _ in range(3))
@@ -241,16 +241,16 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def _row(label: str, values: Sequence[tuple[float, ...]], attribution: bool) -> Row:
+def _row(label: str, values: Sequence[tuple[float, ...]], attribution: bool) -> AttributionRow:
     every = np.array(values)
     inside, outside, before, area, correlation = every[every[:, 0] + every[:, 1] > 0].T
     if not len(inside):
-        return Row(label, math.nan, float(every[:, 3].mean()), math.nan, math.nan, None, 0, len(every))
+        return AttributionRow(label, math.nan, float(every[:, 3].mean()), math.nan, math.nan, None, 0, len(every))
     total = inside + outside
     with np.errstate(divide="ignore"):
         density = np.exp(np.mean(np.log(inside / area) - np.log(outside / (1 - area))))
     known = correlation[np.isfinite(correlation)]
-    return Row(
+    return AttributionRow(
         map=label,
         inside=float(np.mean(inside / total)),
         area=float(area.mean()),

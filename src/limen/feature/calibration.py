@@ -1,7 +1,7 @@
-"""Turn a map of magnitudes into a promise: the one scale at which it is tolerated with a stated probability.
+"""Turn a map of magnitudes into a guarantee: the one scale at which it is tolerated with a stated probability.
 
 The paper (Zhao et al. 2026, arXiv:2601.21933) asks for Pr[drop <= eps] >= 1 - rho and then relaxes it to a mean hinge
-loss, which bounds no probability. Here the promise itself is kept, by split conformal prediction (Vovk, Gammerman and
+loss, which bounds no probability. Here the guarantee itself is kept, by split conformal prediction (Vovk, Gammerman and
 Shafer 2005; Papadopoulos et al. 2002), over fresh pairs of an image and a draw of its noise:
 
 - each calibration image has the largest scale of a fixed grid at which its drop is at most eps, there and at every
@@ -9,7 +9,7 @@ Shafer 2005; Papadopoulos et al. 2002), over fresh pairs of an image and a draw 
 - the scale of all is the floor(rho (n + 1))-th smallest of these.
 
 The grid belongs to the fitting images alone, so calibration images and fresh ones stay exchangeable, and the scale
-stands on the grid, so it is one that every calibration image was tried at. Ties on the grid make the promise safer
+stands on the grid, so it is one that every calibration image was tried at. Ties on the grid make the guarantee safer
 than it need be; a grid laid where the fitting images fail keeps them few.
 """
 
@@ -24,11 +24,11 @@ import torch
 
 from limen import digest
 from limen.errors import InputError, UnknownNameError
-from limen.feature.data.parts import Batch, Part
+from limen.feature.data.parts import Batch, Subset
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors, noise, nrmse
 from limen.feature.task import Task
-from limen.feature.tolerance import Tell, Tolerance, quiet
+from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
 
 Scales = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ScaleGrid:
     """The scales that every image is tried at.
 
     Attributes:
@@ -80,14 +80,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A promise: with the map at `scale`, a fresh image's drop is at most eps with probability 1 - rho at least.
+    """A guarantee: with the map at `scale`, a fresh image's drop is at most eps with probability 1 - rho at least.
 
     Attributes:
         bound: the drop that is bounded.
         rho: the largest probability of more than that.
         n: calibration images.
         rank: which of their tolerated scales, from the smallest, is the scale.
-        scale: multiplies the tolerance's own magnitudes; 0 where no perturbation can be promised.
+        scale: multiplies the tolerance's own magnitudes; 0 where no perturbation can be guaranteed.
         censored: calibration images that tolerate the grid's last scale, and perhaps more.
         untolerated: calibration images that do not tolerate its first one.
         grid: the scales tried.
@@ -101,7 +101,7 @@ class Calibration:
     scale: float
     censored: int
     untolerated: int
-    grid: Grid
+    grid: ScaleGrid
     seed: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,11 +111,11 @@ class Calibration:
     @classmethod
     def of_dict(cls, given: Mapping[str, Any]) -> Self:
         """Take what `as_dict` gave."""
-        return cls(**{**given, "bound": Bound(**given["bound"]), "grid": Grid(**given["grid"])})
+        return cls(**{**given, "bound": Bound(**given["bound"]), "grid": ScaleGrid(**given["grid"])})
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class ScaleSearch:
     """What is tried on each image: a map's noise at rising scales, until it costs more than is allowed.
 
     Attributes:
@@ -133,11 +133,11 @@ class Search:
     seed: int = 0
     batch: int = 40
 
-    def locate(self, images: Part) -> Grid:
+    def locate(self, images: Subset) -> ScaleGrid:
         """Lay the grid where the first `PILOT` of these images fail, which must be fitting images.
 
         It reaches from a quarter of what the most sensitive 2 % tolerate to twice what half of them tolerate: a
-        calibrated scale for rho <= 0.5 lies inside, and images that bear more are not tried any further.
+        calibrated scale for rho <= 0.5 lies inside, and images that tolerate more are not tried any further.
 
         Raises:
             InputError: the map is zero everywhere, or half of the images tolerate nothing.
@@ -146,7 +146,7 @@ class Search:
         size = np.concatenate([self._size(batch) for batch in _first(images, PILOT, self.batch)])
         if not np.median(size) > 0:
             raise InputError("The map is zero for most images, so no scale makes a perturbation of it. Fit another.")
-        coarse = Grid(1 / float(np.median(size)), *COARSE)
+        coarse = ScaleGrid(1 / float(np.median(size)), *COARSE)
         failed = np.concatenate([self._tried(batch, coarse) for batch in _first(images, PILOT, self.batch)])
         middle = float(np.median(failed)) / coarse.unit
         if middle == 0:
@@ -155,15 +155,15 @@ class Search:
                 f"{self.bound.eps}, so nothing can be calibrated. Allow a larger eps."
             )
         lowest = max(float(np.quantile(failed, 0.02)) / coarse.unit, middle / 64)
-        return Grid(coarse.unit, lowest / 4, min(2 * middle, coarse.high))
+        return ScaleGrid(coarse.unit, lowest / 4, min(2 * middle, coarse.high))
 
-    def tolerated(self, images: Part, grid: Grid, tell: Tell = quiet) -> Scales:
+    def tolerated(self, images: Subset, grid: ScaleGrid, progress: ProgressCallback = quiet) -> Scales:
         """Return, for each image, the largest scale of the grid tolerated there and at all smaller ones; 0 for none.
 
         Args:
             images: that nothing was fitted on.
             grid: from `locate`.
-            tell: called with images done, images in all, and a note.
+            progress: called with images done, images in all, and a note.
         """
         self.bound.check(self.task)
         found: list[Scales] = []
@@ -171,7 +171,7 @@ class Search:
         for batch in images.batches(self.batch):
             found.append(self._tried(batch, grid))
             done += len(batch.names)
-            tell(done, len(images), f"largest scale tolerated, {self.bound.drop} <= {self.bound.eps}")
+            progress(done, len(images), f"largest scale tolerated, {self.bound.drop} <= {self.bound.eps}")
         return np.concatenate(found)
 
     @torch.no_grad()
@@ -183,7 +183,7 @@ class Search:
         return noise(self.tolerance.map(features, names), names, self.seed, self.tolerance.noise)
 
     @torch.no_grad()
-    def _tried(self, batch: Batch, grid: Grid) -> Scales:
+    def _tried(self, batch: Batch, grid: ScaleGrid) -> Scales:
         features = self.split.encode(batch.images)
         delta = self._delta(features, batch.names)
         clean = self.split.head(features)
@@ -199,11 +199,11 @@ class Search:
         return best
 
 
-def calibrate(tolerated: Scales, rho: float, search: Search, grid: Grid) -> Calibration:
-    """Return the promise that calibration images carry.
+def calibrate(tolerated: Scales, rho: float, search: ScaleSearch, grid: ScaleGrid) -> Calibration:
+    """Return the guarantee that calibration images give.
 
     Args:
-        tolerated: of the calibration images, from `Search.tolerated`.
+        tolerated: of the calibration images, from `ScaleSearch.tolerated`.
         rho: the probability of a larger drop that is allowed, between 0 and 1.
         search, grid: what gave them.
 
@@ -228,7 +228,7 @@ def rank(n: int, rho: float) -> int:
     """Return floor(rho (n + 1)): which of n tolerated scales, from the smallest, is the conformal one.
 
     Raises:
-        InputError: that is below 1, so that no scale could be promised.
+        InputError: that is below 1, so that no scale could be guaranteed.
     """
     if not 0 < rho < 1:
         raise InputError(f"rho is a probability between 0 and 1, not {rho}. Give a number such as 0.1.")
@@ -236,7 +236,7 @@ def rank(n: int, rho: float) -> int:
     if found < 1:
         needed = math.ceil(1 / rho - 1e-9) - 1
         raise InputError(
-            f"{n} calibration images are too few to promise Pr[drop <= eps] >= {1 - rho:g}: it takes {needed} at "
+            f"{n} calibration images are too few to guarantee Pr[drop <= eps] >= {1 - rho:g}: it takes {needed} at "
             "least. Give more images, or a larger rho."
         )
     return found
@@ -269,7 +269,7 @@ def coverage(tolerated: Scales, scale: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Resplits:
+class ResplitCoverage:
     """Coverage of fresh images when the same images are divided anew into calibration and test, again and again.
 
     Attributes:
@@ -284,7 +284,7 @@ class Resplits:
 
     @property
     def mean(self) -> float:
-        """The mean coverage; 1 - rho at least is promised."""
+        """The mean coverage; at least 1 - rho is guaranteed."""
         return float(np.mean(self.coverages))
 
     @property
@@ -296,7 +296,7 @@ class Resplits:
 
 def resplit(
     tolerated: Scales, n: int, rho: float, splits: int = 20, seed: int = 0, confidence: float = 0.95
-) -> Resplits:
+) -> ResplitCoverage:
     """Divide images into n for calibration and the rest for test, many times, and look at the coverage.
 
     Args:
@@ -316,14 +316,14 @@ def resplit(
     for split in range(splits):
         mixed = tolerated[digest.generator("resplit", seed, split).permutation(len(tolerated))]
         found.append(coverage(mixed[n:], float(np.sort(mixed[:n])[place - 1])))
-    return Resplits(tuple(found), band(n, len(tolerated) - n, rho, confidence), confidence)
+    return ResplitCoverage(tuple(found), band(n, len(tolerated) - n, rho, confidence), confidence)
 
 
 @torch.no_grad()
-def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Part, scale: float, batch: int = 40) -> float:
+def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Subset, scale: float, batch: int = 40) -> float:
     """Return the mean over images and elements of log2(scale m): what a map is worth to a quantiser, in bits.
 
-    At the same promise, one more is one bit an element less. It is minus infinity where a magnitude or the scale is 0.
+    At the same guarantee, one more is one bit an element less. Minus infinity where a magnitude or the scale is 0.
     """
     total, count = 0.0, 0
     for part in images.batches(batch):
@@ -333,7 +333,7 @@ def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Part, scale: floa
     return total / count + (math.log2(scale) if scale > 0 else -math.inf)
 
 
-def _first(images: Part, count: int, size: int) -> list[Batch]:
+def _first(images: Subset, count: int, size: int) -> list[Batch]:
     count = min(count, len(images))
     return [images.batch(range(start, min(start + size, count))) for start in range(0, count, size)]
 

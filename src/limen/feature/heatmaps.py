@@ -1,4 +1,4 @@
-"""Maps as pictures over the image: where a network's features bear much, and where little."""
+"""Maps as pictures over the image: where a network's features tolerate much, and where little."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,8 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from limen.feature.attribution import Places
-from limen.feature.data.parts import Part
+from limen.feature.attribution import TokenGrid
+from limen.feature.data.parts import Subset
 from limen.feature.model.split import SplitPoint
 from limen.feature.quantisation.step_sizes import tokens
 from limen.feature.tolerance import Tolerance
@@ -19,9 +19,9 @@ _DARK, _BRIGHT = np.array([12, 7, 60], np.float64), np.array([255, 236, 140], np
 
 
 def pictures(
-    split: SplitPoint, images: Part, maps: Mapping[str, Tolerance], indices: Sequence[int]
+    split: SplitPoint, images: Subset, maps: Mapping[str, Tolerance], indices: Sequence[int]
 ) -> list[tuple[str, Image]]:
-    """Return, for each image, itself and every map over it: bright where a position bears much.
+    """Return, for each image, itself and every map over it: bright where a position tolerates much.
 
     A position's brightness is the logarithm of its energy (the sum of m^2 over channels, over the tensors on their own
     grids), from the least to the most of that image.
@@ -39,13 +39,13 @@ def pictures(
     for label, one in maps.items():
         with torch.no_grad():
             magnitudes = one.map(features, batch.names)
-        grids = [_grid(part, Places.of(part, features.size)) for part in magnitudes]
+        grids = [_grid(part, TokenGrid.of(part, features.size)) for part in magnitudes]
         for place, row in enumerate(drawn):
             row.append((label, _heat(sum(grid[place] for grid in grids if grid.numel()))))
     return [picture for row in drawn for picture in row]
 
 
-def _grid(magnitudes: Tensor, places: Places) -> Tensor:
+def _grid(magnitudes: Tensor, places: TokenGrid) -> Tensor:
     """Return the energy of positions, brought to `SIDE` px: (N, SIDE, SIDE)."""
     energy = tokens(magnitudes.double().pow(2)).sum(2)[:, places.prefix :].cpu()
     if not places.rows:

@@ -7,7 +7,7 @@ A seed stands for everything random: the division of the data (for scenes, the s
 Claims are made over several.
 
 A run directory can be given away: of paths that say where data and checkpoint lie on a machine it keeps the last part
-alone, with digests of both. Who goes on with a run whose data lie elsewhere says where (`Run.open`).
+alone, with digests of both. Who goes on with a run whose data lie elsewhere says where (`FeatureRun.open`).
 """
 
 import contextlib
@@ -34,11 +34,11 @@ from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibration import rank
-from limen.feature.data.parts import SCENES, Parts, Sizes, fingerprint, parts
+from limen.feature.data.parts import SCENES, Partition, SubsetSizes, fingerprint, parts
 from limen.feature.model.network import Network, flops, load
 from limen.feature.model.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
-from limen.feature.tolerance import Scope, Survey, Tell, Tolerance, quiet
+from limen.feature.tolerance import FisherSurvey, ProgressCallback, Scope, Tolerance, quiet
 from limen.store import Store, rows
 from limen.study import manifest
 
@@ -69,7 +69,7 @@ RESERVED = ("clean",)  # what undisturbed features are called
 
 
 @dataclass(frozen=True)
-class Plan:
+class FeaturePlan:
     """What a run is made of; two plans are never mixed in one directory.
 
     Attributes:
@@ -77,7 +77,7 @@ class Plan:
         revision: of a model from the hub; "" for its main branch.
         seeds: 0 to seeds - 1 are run.
         sizes: images in each part.
-        eps, rho, drop: the promise Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
+        eps, rho, drop: the guarantee Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
         maps: label -> (tolerance, settings); where none are given, those of `MAPS` that fit the split.
     """
 
@@ -86,7 +86,7 @@ class Plan:
     task: str = "classification"
     data: str = "scenes"
     seeds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
-    sizes: Sizes = field(default_factory=Sizes)
+    sizes: SubsetSizes = field(default_factory=SubsetSizes)
     eps: float = 0.05
     rho: float = 0.1
     drop: str = ""
@@ -108,7 +108,7 @@ class Plan:
         return made | {name: rows.public(made[name]) for name in ("model", "data")}
 
 
-class Run:
+class FeatureRun:
     """A run directory with its network loaded; a context manager.
 
     Attributes:
@@ -117,13 +117,19 @@ class Run:
     """
 
     def __init__(
-        self, store: Store, plan: Plan, network: Network, task: Task, split: SplitPoint, tried: tuple[Features, str]
+        self,
+        store: Store,
+        plan: FeaturePlan,
+        network: Network,
+        task: Task,
+        split: SplitPoint,
+        tried: tuple[Features, str],
     ) -> None:
         self.store, self.plan, self.network, self.task, self.split = store, plan, network, task, split
         self._tried = tried  # an image's features and its name: maps from files are tried on them
 
     @classmethod
-    def begin(cls, out: Path, plan: Plan, device: str = "auto", network: Network | None = None) -> Self:
+    def begin(cls, out: Path, plan: FeaturePlan, device: str = "auto", network: Network | None = None) -> Self:
         """Make a run, or go on with it; everything a user can get wrong is refused before anything is written.
 
         Args:
@@ -165,8 +171,8 @@ class Run:
             path: the run directory.
             device: of the network.
             network: one made in Python, where the run was begun with such a one.
-            model, data: where checkpoint and data lie now; "" where they lie as the run was told, beside the run, or in
-                the current directory.
+            model, data: where checkpoint and data lie now; "" where they lie as the run's plan says, beside the run,
+                or in the current directory.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.
@@ -174,7 +180,7 @@ class Run:
         with Store.open(path) as store:
             if store.manifest.get("wing") != WING:
                 raise StoreError(f"{path} is no run of deep features. Give the --out of a `limen feature fit`.")
-            plan = Plan.of(store)
+            plan = FeaturePlan.of(store)
             folder = bool(store.manifest["network"].get("folder", os.path.isabs(plan.model)))
         if network is None:
             model = model or _found(path, "checkpoint", "--model", plan.model, folder)
@@ -188,30 +194,30 @@ class Run:
         self.store.close()
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 - one seed's images at a time, and runs are few
-    def parts(self, seed: int) -> Parts:
+    def parts(self, seed: int) -> Partition:
         """Return the images of a seed."""
         return parts(self.plan.data, self.task, self.network, seed, self.plan.sizes)
 
-    def fitted(self, seed: int, tell: Tell = quiet, fit: bool = False) -> dict[str, Tolerance]:
+    def fitted(self, seed: int, progress: ProgressCallback = quiet, fit: bool = False) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.
 
         Args:
             seed: which.
-            tell: called with progress.
+            progress: called with progress.
             fit: whether to fit those that have no file yet.
 
         Raises:
             StoreError: a map is not fitted and `fit` is false, or its file cannot be read.
         """
         found: dict[str, Tolerance] = {}
-        surveys: dict[int, Survey] = {}
+        surveys: dict[int, FisherSurvey] = {}
         folder = self.store.path / f"seed-{seed}"
         for label, (name, settings) in self.plan.maps.items():
             one = tolerance.make(name, settings)
             file = folder / f"{label}.safetensors"
             scope = Scope(
                 self.split, self.task, self.parts(seed).fit, seed, found, folder / f"{label}.checkpoint",
-                functools.partial(_noted, tell, f"{label}, seed {seed}"), surveys=surveys,
+                functools.partial(_noted, progress, f"{label}, seed {seed}"), surveys=surveys,
             )  # fmt: skip
             kept = self._kept(label, seed)
             if file.exists():
@@ -263,8 +269,8 @@ class Run:
             raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {again}")
 
 
-def _noted(tell: Tell, what: str, done: int, total: int, note: str) -> None:
-    tell(done, total, f"{what}{f': {note}' if note else ''}")
+def _noted(progress: ProgressCallback, what: str, done: int, total: int, note: str) -> None:
+    progress(done, total, f"{what}{f': {note}' if note else ''}")
 
 
 def _found(run: Path, what: str, option: str, named: str, lies: bool) -> str:
@@ -278,11 +284,11 @@ def _found(run: Path, what: str, option: str, named: str, lies: bool) -> str:
     return place
 
 
-def _same(store: Store, plan: Plan, described: Mapping[str, Any]) -> None:
+def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None:
     """Refuse to go on with another study; note what may be added: seeds, and digests that an older limen left out."""
     path, there = store.path, store.manifest
     manifest.same(path, "wing", there.get("wing"), WING)
-    known = Plan.of(store)
+    known = FeaturePlan.of(store)
     free = {"seeds": 0, "model": "", "data": ""}  # more seeds may be added, and things may lie elsewhere
     manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
     for entry, names in (("network", ("name", "digest", "parameters")), ("split", ("shapes",))):
@@ -299,13 +305,13 @@ def _same(store: Store, plan: Plan, described: Mapping[str, Any]) -> None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])
 
 
-def _check(plan: Plan, task: Task) -> None:
+def _check(plan: FeaturePlan, task: Task) -> None:
     if not 1 <= plan.seeds <= 10_000:
         raise InputError(f"A run takes one seed at least, not {plan.seeds}; three show how sure a figure is.")
     if plan.drop and plan.drop not in task.drops:
         raise UnknownNameError(f"drop of {task.name}", plan.drop, task.drops)
     if not 0 <= plan.eps < float("inf"):
-        raise InputError(f"eps is the drop that is borne, 0 or more, not {plan.eps:g}.")
+        raise InputError(f"eps is the drop that is tolerated, 0 or more, not {plan.eps:g}.")
     rank(plan.sizes.calibrate, plan.rho)
     for label in plan.maps:
         if label in RESERVED or not LABEL.fullmatch(label):
@@ -329,7 +335,7 @@ def _suited(
 
 
 def _described(
-    plan: Plan, network: Network, task: Task, split: SplitPoint, verification: Verification, features: Features
+    plan: FeaturePlan, network: Network, task: Task, split: SplitPoint, verification: Verification, features: Features
 ) -> dict[str, Any]:
     image = torch.zeros((1, *features.size), device=network.device, dtype=features.tensors[0].dtype)
     return {

@@ -16,16 +16,16 @@ import torch
 from limen.errors import InputError, UnknownNameError
 from limen.feature import calibration as conformal
 from limen.feature.attribution import shares
-from limen.feature.data.parts import Batch, Part
+from limen.feature.data.parts import Batch, Subset
 from limen.feature.heatmaps import pictures
 from limen.feature.model.split import Features, Outputs
 from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.quantisation import fit as quantising
 from limen.feature.quantisation.codec import Quantiser
-from limen.feature.quantisation.step_sizes import Kind, Steps
-from limen.feature.run import MAPS, Run
+from limen.feature.quantisation.step_sizes import StepKind, StepRule
+from limen.feature.run import MAPS, FeatureRun
 from limen.feature.task import Task
-from limen.feature.tolerance import Tell, Tolerance, quiet
+from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
 from limen.feature.tolerances.training import CLEAN
 from limen.image import digest as image_digest
 from limen.image import png
@@ -47,7 +47,7 @@ PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn
 PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
 
-Row: TypeAlias = dict[str, Any]
+StoredRow: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +56,22 @@ class _Work:
 
     keys: tuple[str, ...]
     note: str
-    rows: Callable[[], dict[str, Row]]
+    rows: Callable[[], dict[str, StoredRow]]
 
 
-def _fill(run: Run, stage: str, works: Iterable[_Work], total: int, tell: Tell) -> list[Row]:
+def _fill(
+    run: FeatureRun, stage: str, works: Iterable[_Work], total: int, progress: ProgressCallback
+) -> list[StoredRow]:
     """Do the pieces that the run does not hold, and return the rows of all."""
     there, wanted = measured(run.store, stage), []
     for done, work in enumerate(works):
-        tell(done, total, work.note)
+        progress(done, total, work.note)
         if not set(work.keys) <= there.keys():
             rows = work.rows()
             run.store.add_measurements(stage, rows)
             there |= rows
         wanted += [key for key in work.keys if key in there]
-    tell(total, total, "done")
+    progress(total, total, "done")
     return [there[key] for key in dict.fromkeys(wanted)]
 
 
@@ -82,15 +84,15 @@ def _refuse(what: str, numbers: Sequence[float]) -> None:
         raise InputError(f"Two of the {what}s {list(numbers)} are the same to six digits. Leave one out.")
 
 
-# --- the promise ---
+# --- the guarantee ---
 
 
-def calibrate(run: Run, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
-    """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether it is kept.
+def calibrate(run: FeatureRun, progress: ProgressCallback = quiet, maps: Sequence[str] = ()) -> list[StoredRow]:
+    """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether that holds.
 
     Args:
         run: with its maps fitted.
-        tell: called with progress.
+        progress: called with progress.
         maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
 
     Returns:
@@ -112,10 +114,10 @@ def calibrate(run: Run, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Ro
                     functools.partial(_calibrated, run, seed, label, fitted[label]),
                 )  # fmt: skip
 
-    return _fill(run, "calibrate", works(), plan.seeds * len(labels), tell)
+    return _fill(run, "calibrate", works(), plan.seeds * len(labels), progress)
 
 
-def _chosen(run: Run, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
+def _chosen(run: FeatureRun, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
     """Return the labels asked for; if none were, those of the run's maps that are not `MAPS` to be spared, or all."""
     for label in asked:
         if label not in run.plan.maps:
@@ -125,9 +127,9 @@ def _chosen(run: Run, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
 
 
-def _calibrated(run: Run, seed: int, label: str, one: Tolerance) -> dict[str, Row]:
+def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[str, StoredRow]:
     plan, images = run.plan, run.parts(seed)
-    search = conformal.Search(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed, BATCH)
+    search = conformal.ScaleSearch(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed, BATCH)
     grid = search.locate(images.fit)
     calibration, fresh = search.tolerated(images.calibrate, grid), search.tolerated(images.test, grid)
     found = conformal.calibrate(calibration, plan.rho, search, grid)
@@ -157,7 +159,7 @@ def _calibrated(run: Run, seed: int, label: str, one: Tolerance) -> dict[str, Ro
 
 
 @torch.no_grad()
-def _strength(run: Run, one: Tolerance, images: Part, scale: float) -> float:
+def _strength(run: FeatureRun, one: Tolerance, images: Subset, scale: float) -> float:
     """Return the median NRMSE of the images at a scale."""
     found: list[float] = []
     for batch in images.batches(BATCH):
@@ -173,7 +175,9 @@ def _finite(value: float) -> float | None:
 # --- equal strength ---
 
 
-def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quiet) -> list[Row]:
+def evaluate(
+    run: FeatureRun, strengths: Sequence[float] = STRENGTHS, progress: ProgressCallback = quiet
+) -> list[StoredRow]:
     """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
 
     The test images' features are disturbed by the map's magnitudes times random signs (Gaussian numbers for
@@ -184,7 +188,7 @@ def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quie
     Args:
         run: with its maps fitted.
         strengths: NRMSE.
-        tell: called with progress.
+        progress: called with progress.
 
     Returns:
         Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
@@ -195,7 +199,7 @@ def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quie
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            maps, clean = run.fitted(seed), _Clean(run, seed)
+            maps, clean = run.fitted(seed), _CleanBatches(run, seed)
             yield _Work(
                 (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
             )
@@ -205,13 +209,13 @@ def evaluate(run: Run, strengths: Sequence[float] = STRENGTHS, tell: Tell = quie
                     functools.partial(_measured, run, seed, label, one, strengths, clean),
                 )  # fmt: skip
 
-    return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), tell)
+    return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), progress)
 
 
-class _Clean:
+class _CleanBatches:
     """Batches of a seed's test images, encoded, with their undisturbed outputs; kept for all maps where they fit."""
 
-    def __init__(self, run: Run, seed: int) -> None:
+    def __init__(self, run: FeatureRun, seed: int) -> None:
         self._run, self._test = run, run.parts(seed).test
         self._kept: list[tuple[Batch, Features, Outputs]] = []
         self._room = CLEAN
@@ -235,7 +239,7 @@ class _Clean:
         return batch, features, outputs
 
 
-def _undisturbed(run: Run, seed: int, clean: _Clean) -> dict[str, Row]:
+def _undisturbed(run: FeatureRun, seed: int, clean: _CleanBatches) -> dict[str, StoredRow]:
     answers: list[Any] = []
     targets: list[Any] = []
     for batch, _, outputs in clean:
@@ -246,8 +250,8 @@ def _undisturbed(run: Run, seed: int, clean: _Clean) -> dict[str, Row]:
 
 @torch.no_grad()
 def _measured(
-    run: Run, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: _Clean
-) -> dict[str, Row]:
+    run: FeatureRun, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: _CleanBatches
+) -> dict[str, StoredRow]:
     task = run.task
     targets: list[Any] = []
     answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
@@ -281,7 +285,7 @@ def _measured(
     }
 
 
-def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Row:
+def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
     interval = task.interval(answers, targets)
     return {
         "n": len(targets),
@@ -293,7 +297,9 @@ def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Row:
 # --- quantisation ---
 
 
-def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, maps: Sequence[str] = ()) -> list[Row]:
+def quantise(
+    run: FeatureRun, budgets: Sequence[float] = BUDGETS, progress: ProgressCallback = quiet, maps: Sequence[str] = ()
+) -> list[StoredRow]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
     Steps in proportion to a map, beside the same steps permuted, uniform, per-token absmax, and static per-position
@@ -302,7 +308,7 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, m
     Args:
         run: with its maps fitted.
         budgets: nominal NRMSE, mean over the fitting images.
-        tell: called with progress.
+        progress: called with progress.
         maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
 
     Returns:
@@ -316,9 +322,9 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, m
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
             mine = tuple(f"{key} {seed}" for key in keys)
-            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, tell))
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, progress))
 
-    rows = _fill(run, "quantise", works(), plan.seeds, tell)
+    rows = _fill(run, "quantise", works(), plan.seeds, progress)
     every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
     run.store.add_measurements(
         "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
@@ -326,17 +332,17 @@ def quantise(run: Run, budgets: Sequence[float] = BUDGETS, tell: Tell = quiet, m
     return rows
 
 
-def equal_rates(run: Run) -> list[Row]:
+def equal_rates(run: FeatureRun) -> list[StoredRow]:
     """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
 
     Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
     an image), same_bits_discrepancy, same_bits_score, censored, limit, why (see
-    `limen.feature.quantisation.fit.Equal`), seed, n.
+    `limen.feature.quantisation.fit.EqualRateRow`), seed, n.
     """
     return list(measured(run.store, "equal-rate").values())
 
 
-def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
+def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantiser:
     """Return one quantiser, fitted on a seed's fitting images.
 
     Args:
@@ -357,24 +363,26 @@ def quantiser(run: Run, steps: str, budget: float, seed: int) -> Quantiser:
     return made
 
 
-def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, Steps]:
+def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, StepRule]:
     """Return the steps to compare, by name."""
-    rules = [Steps("uniform"), Steps("uniform-image"), Steps("absmax")]
-    kinds: tuple[Kind, ...] = ("tolerance", "permuted", "static")
-    rules += [Steps(kind, label, maps.get(label), seed) for label in labels for kind in kinds]
+    rules = [StepRule("uniform"), StepRule("uniform-image"), StepRule("absmax")]
+    kinds: tuple[StepKind, ...] = ("tolerance", "permuted", "static")
+    rules += [StepRule(kind, label, maps.get(label), seed) for label in labels for kind in kinds]
     return {rule.name: rule for rule in rules}
 
 
-def _quantised(run: Run, seed: int, budgets: Sequence[float], labels: Sequence[str], tell: Tell) -> dict[str, Row]:
+def _quantised(
+    run: FeatureRun, seed: int, budgets: Sequence[float], labels: Sequence[str], progress: ProgressCallback
+) -> dict[str, StoredRow]:
     images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
     wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
-    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, tell=tell)
-    found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, tell)
+    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, progress=progress)
+    found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, progress)
     return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
 
 
-def _equal(rows: Sequence[Row], at: float) -> list[Row]:
-    made: list[Row] = []
+def _equal(rows: Sequence[StoredRow], at: float) -> list[StoredRow]:
+    made: list[StoredRow] = []
     for seed in sorted({row["seed"] for row in rows}):
         mine = [_stored(row) for row in rows if row["seed"] == seed]
         levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
@@ -385,23 +393,23 @@ def _equal(rows: Sequence[Row], at: float) -> list[Row]:
     return made
 
 
-def _stored(row: Row) -> quantising.Row:
+def _stored(row: StoredRow) -> quantising.QuantisationRow:
     """Return a row as it was before it was stored: JSON has no number for what is none."""
-    names = [field.name for field in fields(quantising.Row) if field.name in row]
-    known: Row = {name: math.nan if row[name] is None else row[name] for name in names}
-    return quantising.Row(**known)
+    names = [field.name for field in fields(quantising.QuantisationRow) if field.name in row]
+    known: StoredRow = {name: math.nan if row[name] is None else row[name] for name in names}
+    return quantising.QuantisationRow(**known)
 
 
 # --- attribution ---
 
 
-def attribute(run: Run, images: int = 100, tell: Tell = quiet) -> list[Row]:
+def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = quiet) -> list[StoredRow]:
     """Measure where maps put their energy: inside objects or outside, against what the head looks at.
 
     Args:
         run: with its maps fitted; its data must know where objects are.
         images: test images of each seed to look at.
-        tell: called with progress.
+        progress: called with progress.
 
     Returns:
         Rows of map, inside, area, density, prefix, correlation, n (images with objects), seed.
@@ -417,18 +425,18 @@ def attribute(run: Run, images: int = 100, tell: Tell = quiet) -> list[Row]:
             keys = tuple(f"{label} {images} {seed}" for label in plan.maps)
             yield _Work(keys, f"seed {seed}", functools.partial(_attributed, run, seed, images))
 
-    rows = _fill(run, "attribute", works(), plan.seeds, tell)
+    rows = _fill(run, "attribute", works(), plan.seeds, progress)
     _draw(run)
     return rows
 
 
-def _attributed(run: Run, seed: int, images: int) -> dict[str, Row]:
+def _attributed(run: FeatureRun, seed: int, images: int) -> dict[str, StoredRow]:
     test = run.parts(seed).test.first(images)
     found = shares(run.split, run.task, run.network, test, run.fitted(seed))
     return {f"{row.map} {images} {seed}": asdict(row) | {"seed": seed} for row in found}
 
 
-def _draw(run: Run) -> None:
+def _draw(run: FeatureRun) -> None:
     """Keep pictures of some maps over some test images, for the report."""
     fitted = run.fitted(0)
     others = [label for label in fitted if label not in PICTURED and run.plan.maps[label][0] not in PLAIN]

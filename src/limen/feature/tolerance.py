@@ -1,4 +1,4 @@
-"""A map of how much each feature bears: one class a file in `tolerances/`, registered under its name.
+"""A map of how much each feature tolerates: one class a file in `tolerances/`, registered under its name.
 
 A tolerance is fitted on images that nothing else sees. It then gives magnitudes for any features: absolute ones, in the
 features' own unit, up to one scale for all images (which `limen.feature.calibration` finds). Where a table compares
@@ -14,21 +14,21 @@ import msgspec
 from torch import Tensor
 
 from limen import registry
-from limen.feature.data.parts import Part
+from limen.feature.data.parts import Subset
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Noise, Tensors
 from limen.feature.task import Task
 
-Tell = Callable[[int, int, str], None]
+ProgressCallback = Callable[[int, int, str], None]
 """What a long thing calls with its progress: steps done, steps in all, and how it stands."""
 
 
 def quiet(done: int, total: int, note: str) -> None:
-    """Tell nobody."""
+    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class FisherSurvey:
     """What one pass over the fitting images shows, a tensor for each of the split's.
 
     Attributes:
@@ -51,7 +51,7 @@ class Scope:
         seed: of everything random.
         fitted: tolerances fitted before this one in the same scope, by label, for those that stand on another.
         checkpoint: where a long fit keeps its state, to go on from after a crash; None to keep none.
-        tell: called with progress: steps done, steps in all, and how it stands.
+        progress: called with progress: steps done, steps in all, and how it stands.
         batch: images a step where a tolerance does not say otherwise.
         surveys: by draws, what `limen.feature.tolerances.information.survey` found in this scope: several maps stand on
         the same one.
@@ -59,13 +59,13 @@ class Scope:
 
     split: SplitPoint
     task: Task
-    images: Part
+    images: Subset
     seed: int = 0
     fitted: Mapping[str, "Tolerance"] = field(default_factory=dict)
     checkpoint: Path | None = None
-    tell: Tell = quiet
+    progress: ProgressCallback = quiet
     batch: int = 40
-    surveys: dict[int, Survey] = field(default_factory=dict)
+    surveys: dict[int, FisherSurvey] = field(default_factory=dict)
 
 
 class Tolerance(Protocol):

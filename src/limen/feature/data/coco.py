@@ -55,7 +55,7 @@ class _Annotation(msgspec.Struct):
     segmentation: list[list[float]] | _Runs | None = None
 
 
-class _File(msgspec.Struct):
+class _CocoFile(msgspec.Struct):
     images: list[_Image]
     categories: list[_Category]
     annotations: list[_Annotation]
@@ -125,7 +125,7 @@ def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]
         InputError: one line on what cannot be used; see the module.
     """
     try:
-        content = msgspec.json.decode(file.read_bytes(), type=_File)
+        content = msgspec.json.decode(file.read_bytes(), type=_CocoFile)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(
             f"{file} is no annotation file of COCO's ({error}). Give a JSON file with images, categories and "
@@ -151,7 +151,7 @@ def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]
     ]
 
 
-def _check(file: Path, content: _File, masks: bool) -> None:
+def _check(file: Path, content: _CocoFile, masks: bool) -> None:
     """Refuse what no image could be read with."""
     for what, names in (
         ("images", [one.id for one in content.images]),
@@ -183,7 +183,7 @@ def _refuse(file: Path, what: str, wrong: Sequence[object], remedy: str) -> None
         raise InputError(f"{file}: {len(wrong)} {what}, the first is {wrong[0]!r}. {remedy}")
 
 
-def _numbers(file: Path, content: _File, labels: Sequence[str]) -> dict[int, int]:
+def _numbers(file: Path, content: _CocoFile, labels: Sequence[str]) -> dict[int, int]:
     """Return the network's class of each category that is used."""
     known = {_plain(label): number for number, label in enumerate(labels)}
     used = {one.category_id for one in content.annotations}

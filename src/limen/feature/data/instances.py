@@ -15,13 +15,13 @@ from scipy.optimize import linear_sum_assignment
 
 from limen.errors import InputError, MissingExtraError
 
-Kind = Literal["boxes", "masks"]
+RegionKind = Literal["boxes", "masks"]
 Mask = npt.NDArray[np.bool_]
 RunLengths = Mapping[str, Any]
 """A mask as COCO has it: {"size": [height, width], "counts": bytes}."""
 OVERLAP = 0.5  # intersection over union from which on two are the same object
 FOUND = 0.5  # score from which on an object counts as found
-_IOU_TYPES: Mapping[Kind, str] = {"boxes": "bbox", "masks": "segm"}
+_IOU_TYPES: Mapping[RegionKind, str] = {"boxes": "bbox", "masks": "segm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Precision:
     map50_95: float
 
 
-def f1_loss(clean: Instances, other: Instances, kind: Kind) -> float:
+def f1_loss(clean: Instances, other: Instances, kind: RegionKind) -> float:
     """Return 1 - F1 of what was found against what was found in the clean image; 0 where there is none in either.
 
     Two are the same object if their classes are equal and their overlap is `OVERLAP` or more. As many pairs are formed
@@ -88,7 +88,7 @@ def f1_loss(clean: Instances, other: Instances, kind: Kind) -> float:
     return 1 - 2 * pairs / both
 
 
-def overlaps(some: Instances, others: Instances, kind: Kind) -> npt.NDArray[np.float64]:
+def overlaps(some: Instances, others: Instances, kind: RegionKind) -> npt.NDArray[np.float64]:
     """Return the intersection over union of each with each, (len(some), len(others))."""
     if not len(some) or not len(others):
         return np.zeros((len(some), len(others)))
@@ -102,7 +102,7 @@ def overlaps(some: Instances, others: Instances, kind: Kind) -> npt.NDArray[np.f
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float64)
 
 
-def precision(found: Sequence[Instances], truth: Sequence[Instances], kind: Kind) -> Precision:
+def precision(found: Sequence[Instances], truth: Sequence[Instances], kind: RegionKind) -> Precision:
     """Return the mean average precision over images; classes of which there is no object do not count.
 
     A mask that was found at another size than the image's is brought to it (nearest pixel).
@@ -166,7 +166,7 @@ def compressed(counts: Sequence[int], size: Sequence[int]) -> RunLengths:
     return made
 
 
-def _annotations(image: int, one: Instances, size: tuple[int, int], kind: Kind) -> list[dict[str, Any]]:
+def _annotations(image: int, one: Instances, size: tuple[int, int], kind: RegionKind) -> list[dict[str, Any]]:
     crowd = np.zeros(len(one), np.bool_) if one.crowd is None else one.crowd
     return [
         {"image_id": image, "category_id": int(label), "iscrowd": int(many)} | place
@@ -174,14 +174,14 @@ def _annotations(image: int, one: Instances, size: tuple[int, int], kind: Kind) 
     ]
 
 
-def _results(image: int, one: Instances, size: tuple[int, int], kind: Kind) -> list[dict[str, Any]]:
+def _results(image: int, one: Instances, size: tuple[int, int], kind: RegionKind) -> list[dict[str, Any]]:
     return [
         {"image_id": image, "category_id": int(label), "score": float(score)} | place
         for label, score, place in zip(one.labels, one.scores, _places(one, size, kind), strict=True)
     ]
 
 
-def _places(one: Instances, size: tuple[int, int], kind: Kind) -> list[dict[str, Any]]:
+def _places(one: Instances, size: tuple[int, int], kind: RegionKind) -> list[dict[str, Any]]:
     """Return where each object is and how large, in px of the image."""
     if kind == "masks":
         masks = _resized(one.masks or (), size)

@@ -51,7 +51,7 @@ class Example:
     masks: npt.NDArray[np.bool_] | None = None
 
 
-Reader: TypeAlias = Callable[[int], Example]
+ExampleReader: TypeAlias = Callable[[int], Example]
 """Returns the example with a number."""
 
 
@@ -64,7 +64,7 @@ class Batch:
     targets: tuple[Any, ...]
 
 
-class Part:
+class Subset:
     """Examples that serve one purpose. The same indices always give the same batch.
 
     Args:
@@ -73,7 +73,7 @@ class Part:
         network: makes images ready.
     """
 
-    def __init__(self, count: int, read: Reader, network: Network) -> None:
+    def __init__(self, count: int, read: ExampleReader, network: Network) -> None:
         self._count, self._read, self._network = count, read, network
         self._kept: dict[int, tuple[str, Tensor, Any]] = {}
         self._room = KEPT
@@ -81,9 +81,9 @@ class Part:
     def __len__(self) -> int:
         return self._count
 
-    def first(self, count: int) -> "Part":
+    def first(self, count: int) -> "Subset":
         """Return the first of them as a part of their own."""
-        return Part(min(count, self._count), self._read, self._network)
+        return Subset(min(count, self._count), self._read, self._network)
 
     def example(self, index: int) -> Example:
         """Return one as it is."""
@@ -118,7 +118,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class SubsetSizes:
     """How many images each part takes."""
 
     fit: int = 400
@@ -127,15 +127,15 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Partition:
     """Three sets that share no image. What is fitted sees `fit` alone."""
 
-    fit: Part
-    calibrate: Part
-    test: Part
+    fit: Subset
+    calibrate: Subset
+    test: Subset
 
 
-def parts(where: str, task: Task, network: Network, seed: int, sizes: Sizes) -> Parts:
+def parts(where: str, task: Task, network: Network, seed: int, sizes: SubsetSizes) -> Partition:
     """Return the three parts of data, which belong to `seed`.
 
     Args:
@@ -159,7 +159,7 @@ def parts(where: str, task: Task, network: Network, seed: int, sizes: Sizes) -> 
         readers = _annotated(Path(where), task, network, seed, wanted)
     else:
         readers = _folder(Path(where), task, network, seed, wanted)
-    return Parts(*(Part(count, read, network) for count, read in zip(wanted, readers, strict=True)))
+    return Partition(*(Subset(count, read, network) for count, read in zip(wanted, readers, strict=True)))
 
 
 def fingerprint(where: str) -> str:
@@ -180,13 +180,13 @@ def _images(folder: Path) -> list[Path]:
     return [file for file in walk(folder).files if file.suffix.lower() in SUFFIXES]
 
 
-def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
+def _scenes(task: Task, network: Network, seed: int) -> list[ExampleReader]:
     backgrounds = synthetic.photographs()
     side, objects, classes = _SCENES[task.needs]
     if task.needs != "class":
         _see_whole(network, (side, side))
 
-    def reader(part: str) -> Reader:
+    def reader(part: str) -> ExampleReader:
         def read(index: int) -> Example:
             (scene,) = synthetic.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
             target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
@@ -197,7 +197,7 @@ def _scenes(task: Task, network: Network, seed: int) -> list[Reader]:
     return [reader(part) for part in PARTS]
 
 
-def truth(scene: synthetic.Scene) -> Instances:
+def truth(scene: synthetic.SyntheticScene) -> Instances:
     """Return what there is in a scene."""
     side = len(scene.image)
     ones, none = np.ones(len(scene.labels)), np.zeros(len(scene.labels), np.bool_)
@@ -205,7 +205,7 @@ def truth(scene: synthetic.Scene) -> Instances:
     return Instances(scene.labels, ones, boxes, encoded(scene.masks), none, (side, side))
 
 
-def _annotated(file: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[Reader]:
+def _annotated(file: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
     if task.needs == "class":
         raise InputError(f"{task.name} is of one class an image: give a folder with a folder of images for each class.")
     images = coco.read(file, network.labels, task.needs == "masks")
@@ -246,7 +246,7 @@ def _see_whole(network: Network, size: tuple[int, int]) -> None:
             )
 
 
-def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[Reader]:
+def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
     if task.needs != "class":
         raise InputError(
             f"{task.name} needs the {task.needs} of objects, and {str(folder)!r} is no file of them. Give the JSON "
@@ -265,7 +265,9 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
     return _divided(str(folder), len(files), read, seed, wanted, f" in {len(classes)} class folders")
 
 
-def _divided(where: str, count: int, read: Reader, seed: int, wanted: Sequence[int], note: str = "") -> list[Reader]:
+def _divided(
+    where: str, count: int, read: ExampleReader, seed: int, wanted: Sequence[int], note: str = ""
+) -> list[ExampleReader]:
     """Divide `count` images among the parts at random; each part reads its own."""
     if count < sum(wanted):
         asked = ", ".join(f"{count} to {name}" for name, count in zip(PARTS, wanted, strict=True))
@@ -276,7 +278,7 @@ def _divided(where: str, count: int, read: Reader, seed: int, wanted: Sequence[i
     order = digest.generator("parts", seed).permutation(count)
     bounds = np.cumsum([0, *wanted])
 
-    def reader(part: int) -> Reader:
+    def reader(part: int) -> ExampleReader:
         mine = order[bounds[part] : bounds[part + 1]]
         return lambda index: read(int(mine[index]))
 

@@ -27,7 +27,7 @@ _TRIES = 24  # places looked at for an object
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SyntheticScene:
     """An image and what is in it; objects are in the order of painting, the last is in front.
 
     Attributes:
@@ -56,7 +56,7 @@ def draw(
     side: int,
     objects: tuple[int, int] = (1, 1),
     classes: int = 10,
-) -> list[Scene]:
+) -> list[SyntheticScene]:
     """Draw the scenes with these indices.
 
     Each has a photograph (70 %) or a coloured 1/f cloud behind it. Objects are turned and stretched at random, lie
@@ -119,7 +119,7 @@ class _Form:
 
 def _scene(
     backgrounds: list[Image], rng: np.random.Generator, side: int, objects: tuple[int, int], classes: int
-) -> Scene:
+) -> SyntheticScene:
     """Draw one scene; an object that would hide too much of those behind it is made smaller."""
     field = cloud(rng, side, float(rng.uniform(1.0, 1.8)))
     canvas = _background(backgrounds, rng, field)
@@ -145,7 +145,7 @@ def _scene(
         below = canvas[window]
         canvas[window] = below + alpha[..., None] * (_fill(backgrounds, rng, form, window, field, below) - below)
     image = np.rint(clipped(canvas, 255)).astype(np.uint8)
-    return Scene(image, labels.astype(np.int64), boxes_of(masks), masks)
+    return SyntheticScene(image, labels.astype(np.int64), boxes_of(masks), masks)
 
 
 def _background(backgrounds: list[Image], rng: np.random.Generator, field: Field) -> Field:

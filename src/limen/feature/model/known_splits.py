@@ -1,13 +1,13 @@
 """Where a network can sensibly be split: a list for the known families, a search for the others.
 
 The paths are those of transformers, by `model.config.model_type`. Every path of the list was run through
-`SplitPoint.verify` on small nets of random weights under transformers 5.23 (tests/test_feature_split.py) and 4.57: what
+`SplitPoint.verify` on small nets of random weights under transformers 5.23 (tests/feature/test_split.py) and 4.57: what
 is written here was tried, not remembered. A path is offered only where the model at hand has it.
 
 The names of MPEG feature coding for machines (FCM) are those of CompressAI-Vision's `model_wrappers` (InterDigital),
 where for Faster and Mask R-CNN "fpn" is the outputs p2..p5 of the feature pyramid, "c2" the outputs c2..c5 of its
 lateral convolutions, before they are added up, and "r2" the output of the backbone's first residual stage (res2); for
-SAM "imgenc" is the output of the image encoder; for YOLOX "l13" and "l37" lie in its Darknet-53. A split bears such a
+SAM "imgenc" is the output of the image encoder; for YOLOX "l13" and "l37" lie in its Darknet-53. A split has such a
 name only where it is that very layer of the same kind of network; otherwise the note says which comes nearest.
 """
 
@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 from limen.errors import InputError
 from limen.feature.model.split import Features, Outputs, SplitPoint, outputs_of
 
-Kind = Literal["maps", "tokens", "levels", "vectors"]
+FeatureKind = Literal["maps", "tokens", "levels", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Split:
     """
 
     path: str
-    kind: Kind
+    kind: FeatureKind
     note: str
     fcm: str | None = None
 
@@ -105,7 +105,7 @@ def sensible(model: nn.Module) -> list[Split]:
     """Return the sensible splits of a network of a known family, from the image to the outputs.
 
     Families: ResNet, ConvNeXt, ViT, DeiT, DINOv2 (with and without registers), Swin, DETR, RT-DETR and its second
-    version, YOLOS, Mask2Former, MaskFormer, SAM; of others nothing is known, see `found`. The model is not run:
+    version, YOLOS, Mask2Former, MaskFormer, SAM; of others nothing is known, see `search`. The model is not run:
     `SplitPoint.verify` has the last word.
 
     Args:
@@ -116,7 +116,7 @@ def sensible(model: nn.Module) -> list[Split]:
     return [replace(split, path=path) for split in known for path in _paths(split.path, names)]
 
 
-def found(
+def search(
     model: nn.Module,
     images: Tensor,
     read: Callable[[Any], Outputs] | None = None,
@@ -210,7 +210,7 @@ def _equal(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
     return len(some) == len(others) and all(map(torch.equal, some, others))
 
 
-def _kind(features: Features) -> Kind:
+def _kind(features: Features) -> FeatureKind:
     if len(features.tensors) > 1:
         return "levels"
     (tensor,) = features.tensors

@@ -36,7 +36,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ModuleOutput:
     """A float tensor (N, ...) as it was when its module put it out.
 
     Attributes:
@@ -56,7 +56,7 @@ class Seen:
     module: int
 
     @classmethod
-    def of(cls, tensor: Tensor, module: int) -> "Seen":
+    def of(cls, tensor: Tensor, module: int) -> "ModuleOutput":
         """Keep a tensor."""
         shape = tuple(tensor.shape[1:])
         for dimension in range(1, tensor.ndim):
@@ -72,7 +72,7 @@ class Seen:
         return self.tensor[:1].numel()
 
 
-def leaves(seen: Sequence[Seen], path: str) -> list[Leaf]:
+def leaves(seen: Sequence[ModuleOutput], path: str) -> list[Leaf]:
     """Return what each tensor is made of: itself, or a larger one that it is a view of.
 
     Args:
@@ -107,7 +107,7 @@ def made_of(whole: Tensor, leaf: Leaf) -> Tensor:
 
 
 def _holders(
-    part: Tensor, others: Sequence[int], seen: Sequence[Seen], path: str
+    part: Tensor, others: Sequence[int], seen: Sequence[ModuleOutput], path: str
 ) -> Iterator[tuple[int, Tensor | None]]:
     """Yield which of the others hold a tensor's numbers, and where."""
     for other in others:

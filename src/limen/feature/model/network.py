@@ -99,7 +99,7 @@ def load(name: str, task: Task, device: str = "auto", revision: str = "") -> Net
     try:
         with _quietly(), torch.random.fork_rng([]):  # weights are drawn before they are read
             kind = getattr(transformers, task.auto_class)
-            model, told = kind.from_pretrained(
+            model, report = kind.from_pretrained(
                 source, output_loading_info=True, dtype=torch.float32, use_safetensors=True, weights_only=True,
                 **_SAFELY, **pinned,
             )  # fmt: skip
@@ -111,7 +111,7 @@ def load(name: str, task: Task, device: str = "auto", revision: str = "") -> Net
         raise InputError(
             f"No network for {task.name} could be loaded from {name!r} ({cause}). {_remedy(source)}"
         ) from None
-    absent = sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]]))
+    absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if absent:
         raise InputError(
             f"{name!r} holds no trained head for {task.name}: {len(absent)} weights are missing or do not fit "

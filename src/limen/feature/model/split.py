@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree  # public only from torch 2.9 on; tran
 
 from limen import digest
 from limen.errors import InputError
-from limen.feature.model.leaves import Leaf, Seen, leaves, made_of
+from limen.feature.model.leaves import Leaf, ModuleOutput, leaves, made_of
 
 LEAK = 1e-3  # largest share of what the image changes that may go round a split
 STILL = 1e-6  # a network whose outputs change less than this, relative to their size, does not look at its image
@@ -142,16 +142,16 @@ class SplitPoint:
                 numbers that are not finite, or tensors that share some of their numbers. (That it is called once is
                 for `verify` to see.)
         """
-        seen: dict[int, list[Seen]] = {}
+        seen: dict[int, list[ModuleOutput]] = {}
 
         def keep(place: int, output: Any) -> None:
             tensors = [leaf for leaf in pytree.tree_leaves(output) if _floats(leaf)]
             self._check(tensors, len(images))
-            seen[place] = [Seen.of(tensor, place) for tensor in tensors]
+            seen[place] = [ModuleOutput.of(tensor, place) for tensor in tensors]
             if len(seen) == len(self.modules):
-                raise _Reached
+                raise _FeaturesComplete
 
-        with contextlib.suppress(_Reached), self._hooks(keep):
+        with contextlib.suppress(_FeaturesComplete), self._hooks(keep):
             self.model(images, **self._options)
         if len(seen) < len(self.modules):
             raise InputError(
@@ -360,7 +360,7 @@ def outputs_of(returned: Any) -> dict[str, Tensor]:
     )
 
 
-class _Reached(Exception):
+class _FeaturesComplete(Exception):
     """All features are there: the rest of the network need not run."""
 
 

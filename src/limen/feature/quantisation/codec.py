@@ -29,9 +29,9 @@ from limen import digest
 from limen.errors import InputError
 from limen.feature.model.split import Features
 from limen.feature.quantisation.entropy_coder import CODERS, reader, usual, writer
-from limen.feature.quantisation.frequency_tables import Floats, Integers, Rows, Table, by_level
-from limen.feature.quantisation.side_information import Side
-from limen.feature.quantisation.step_sizes import Kind, Levels, Steps, tokens, untokens
+from limen.feature.quantisation.frequency_tables import Doubles, FrequencyTable, TokenRows, Wholes, by_level
+from limen.feature.quantisation.side_information import SideInformation
+from limen.feature.quantisation.step_sizes import StepGrid, StepKind, StepRule, tokens, untokens
 from limen.feature.tolerance import Tolerance
 
 VERSION = 1
@@ -58,11 +58,11 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     version: int
-    kind: Kind
+    kind: StepKind
     label: str
     seed: int
     budget: float
-    levels: Levels
+    levels: StepGrid
     shapes: tuple[tuple[int, ...], ...]
     size: tuple[int, ...]
     network: str
@@ -70,7 +70,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Quantised:
+class QuantisedFeatures:
     """Features after quantisation.
 
     Attributes:
@@ -82,9 +82,9 @@ class Quantised:
     """
 
     features: Features
-    levels: Sequence[Integers]
-    bits: Floats
-    side_bits: Floats
+    levels: Sequence[Wholes]
+    bits: Doubles
+    side_bits: Doubles
     escapes: int
 
 
@@ -104,17 +104,17 @@ class Quantiser:
         network: digest of the network's weights, "" where not known.
     """
 
-    steps: Steps
-    levels: Levels
-    tables: tuple[Table, ...]
-    side: Side | None
-    fixed: tuple[Integers, ...]
+    steps: StepRule
+    levels: StepGrid
+    tables: tuple[FrequencyTable, ...]
+    side: SideInformation | None
+    fixed: tuple[Wholes, ...]
     shapes: tuple[tuple[int, ...], ...]
     size: tuple[int, ...]
     budget: float
     network: str = ""
 
-    def choose(self, features: Features, names: Sequence[str] = ()) -> Sequence[Integers]:
+    def choose(self, features: Features, names: Sequence[str] = ()) -> Sequence[Wholes]:
         """Return the number of each token's step, (N, T) a tensor.
 
         Args:
@@ -126,7 +126,7 @@ class Quantiser:
             return self._fixed(len(features))
         return [self.levels.nearest(size) for size in self.steps.sizes(features, names)]
 
-    def quantise(self, features: Features, names: Sequence[str] = ()) -> Quantised:
+    def quantise(self, features: Features, names: Sequence[str] = ()) -> QuantisedFeatures:
         """Return features as the receiver will have them, with the ideal code length.
 
         They have the dtype of those given; what `decode` returns is float32, for which the bound is exact.
@@ -145,9 +145,9 @@ class Quantiser:
                 escapes += int(lost.sum())
             decoded.append(untokens(torch.from_numpy(values.reshape(rows.shape)), tensor.shape[1:]).to(tensor))
         side_bits = self.side.bits(levels) if self.side else np.zeros(len(features))
-        return Quantised(Features(tuple(decoded), features.size), levels, bits, side_bits, escapes)
+        return QuantisedFeatures(Features(tuple(decoded), features.size), levels, bits, side_bits, escapes)
 
-    def bound(self, levels: Sequence[Integers]) -> tuple[Floats, ...]:
+    def bound(self, levels: Sequence[Wholes]) -> tuple[Doubles, ...]:
         """Return half of each token's step (N, T): no element of the token is further off."""
         return tuple(0.5 * table.steps[chosen] for table, chosen in zip(self.tables, levels, strict=True))
 
@@ -163,7 +163,7 @@ class Quantiser:
             coder: one of `CODERS`; the range coder, or lzma where constriction is not installed, if not given.
         """
         name = coder or usual()
-        stream, escaped = writer(name), list[Rows]()
+        stream, escaped = writer(name), list[TokenRows]()
         if not 1 <= len(features) <= MOST:
             raise InputError(f"One piece holds 1 to {MOST} samples, not {len(features)}. Encode them in parts.")
         levels = self.choose(features, names)
@@ -254,17 +254,17 @@ class Quantiser:
     def _of(cls, described: Description, numbers: Mapping[str, npt.NDArray[Any]], tolerance: Tolerance | None) -> Self:
         places = range(len(described.shapes))
         return cls(
-            steps=Steps(described.kind, described.label, tolerance, described.seed),
+            steps=StepRule(described.kind, described.label, tolerance, described.seed),
             levels=described.levels,
             tables=tuple(
-                Table(
+                FrequencyTable(
                     numbers[f"{place}.steps"],
                     numbers[f"{place}.low"],
                     tuple(numbers[f"{place}.counts.{level}"] for level in range(described.levels.count)),
                 )
                 for place in places
             ),
-            side=Side(numbers["side"], tuple(numbers[f"{place}.side"] for place in places))
+            side=SideInformation(numbers["side"], tuple(numbers[f"{place}.side"] for place in places))
             if "side" in numbers
             else None,
             fixed=tuple(numbers[f"{place}.fixed"] for place in places if f"{place}.fixed" in numbers),
@@ -274,7 +274,7 @@ class Quantiser:
             network=described.network,
         )
 
-    def _fixed(self, count: int) -> Sequence[Integers]:
+    def _fixed(self, count: int) -> Sequence[Wholes]:
         return [np.broadcast_to(row, (count, len(row))) for row in self.fixed]
 
     def _check(self, features: Features) -> None:
@@ -287,7 +287,7 @@ class Quantiser:
         if not all(bool(tensor.isfinite().all()) for tensor in features.tensors):
             raise InputError("Features that are not finite cannot be quantised. Check the images and the weights.")
 
-    def _opened(self, data: bytes) -> tuple[str, int, bytes, Rows]:
+    def _opened(self, data: bytes) -> tuple[str, int, bytes, TokenRows]:
         if len(data) < HEADER or not data.startswith(_MAGIC):
             raise InputError(
                 f"{len(data)} bytes that do not begin as encoded features do. Give what `encode` returned."
@@ -322,7 +322,7 @@ class Quantiser:
         return {name: np.ascontiguousarray(value) for name, value in numbers.items()}
 
 
-def _rows(tensor: Tensor) -> Rows:
+def _rows(tensor: Tensor) -> TokenRows:
     return tokens(tensor.detach()).float().cpu().numpy()
 
 

@@ -21,7 +21,7 @@ CODERS = ("range", "lzma", "zlib")  # their places number them in a header: add 
 _DAMAGED = "The bytes do not decode with this quantiser. They are damaged, or another version wrote them."
 
 
-class Writer(Protocol):
+class SymbolWriter(Protocol):
     """Takes symbols."""
 
     def put(self, symbols: Symbols, counts: Frequencies) -> None:
@@ -33,7 +33,7 @@ class Writer(Protocol):
         ...
 
 
-class Reader(Protocol):
+class SymbolReader(Protocol):
     """Gives symbols back."""
 
     def take(self, count: int, counts: Frequencies) -> Symbols:
@@ -50,14 +50,14 @@ def usual() -> str:
     return "range"
 
 
-def writer(coder: str) -> Writer:
+def writer(coder: str) -> SymbolWriter:
     """Return an empty stream."""
     if coder not in CODERS:
         raise UnknownNameError("coder", coder, CODERS)
     return _RangeWriter() if coder == "range" else _PlainWriter(coder)
 
 
-def reader(coder: str, data: bytes, most: int) -> Reader:
+def reader(coder: str, data: bytes, most: int) -> SymbolReader:
     """Return a stream of these bytes, which stand for `most` symbols at most."""
     return _RangeReader(data) if coder == "range" else _PlainReader(coder, data, 2 * most)
 

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from limen.errors import InputError
-from limen.feature.data.parts import Part
+from limen.feature.data.parts import Subset
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import nrmse
 from limen.feature.quantisation.codec import Quantiser
-from limen.feature.quantisation.frequency_tables import Integers, Rows, Tally, by_level, short
-from limen.feature.quantisation.side_information import Side
-from limen.feature.quantisation.step_sizes import Levels, Sizes, Steps, harmonic, tokens
+from limen.feature.quantisation.frequency_tables import Tally, TokenRows, Wholes, by_level, short
+from limen.feature.quantisation.side_information import SideInformation
+from limen.feature.quantisation.step_sizes import LogSizes, StepGrid, StepRule, harmonic, tokens
 from limen.feature.task import Task
-from limen.feature.tolerance import Tell, quiet
+from limen.feature.tolerance import ProgressCallback, quiet
 
 BUDGETS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.0, 3.0)
 OCTAVE = 2  # steps in a factor of two: the grid's noise costs 2 %, a finer one another bit a token
@@ -32,7 +32,7 @@ SAMPLE = 4096  # tokens of each tensor that priors are made of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QuantisationRow:
     """What one kind of steps does at one budget, means over the test images.
 
     Attributes:
@@ -60,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Equal:
+class EqualRateRow:
     """One kind of steps at one discrepancy and at one rate, linear between budgets in bits and log discrepancy.
 
     Attributes:
@@ -90,7 +90,7 @@ class Equal:
 
 
 @dataclass(frozen=True)
-class Survey:
+class FittingStatistics:
     """What the fitting images say that does not depend on the budget.
 
     Attributes:
@@ -102,23 +102,23 @@ class Survey:
         size: of the images.
     """
 
-    norm: Sizes
-    sizes: Mapping[str, list[Sizes]]
-    least: list[Sizes]
-    most: list[Sizes]
-    sample: list[Rows]
+    norm: LogSizes
+    sizes: Mapping[str, list[LogSizes]]
+    least: list[LogSizes]
+    most: list[LogSizes]
+    sample: list[TokenRows]
     shapes: tuple[tuple[int, ...], ...]
     size: tuple[int, ...]
 
 
 def fit(
     split: SplitPoint,
-    images: Part,
-    wanted: Sequence[tuple[Steps, float]],
+    images: Subset,
+    wanted: Sequence[tuple[StepRule, float]],
     batch: int = 40,
     octave: int = OCTAVE,
     network: str = "",
-    tell: Tell = quiet,
+    progress: ProgressCallback = quiet,
 ) -> list[Quantiser]:
     """Fit quantisers on fitting images, in two passes for all of them together.
 
@@ -129,7 +129,7 @@ def fit(
         batch: images at once.
         octave: steps of the grid in a factor of two.
         network: digest of the weights, to be kept with the quantiser.
-        tell: called with images done, images in all, and a note.
+        progress: called with images done, images in all, and a note.
 
     Raises:
         InputError: a budget that is no positive number, or two rules of one name.
@@ -137,7 +137,7 @@ def fit(
     bad = [budget for _, budget in wanted if not (math.isfinite(budget) and budget > 0)]
     if bad:
         raise InputError(f"A noise budget is an NRMSE above 0, not {bad[0]}. Give numbers such as 0.3.")
-    rules: dict[str, Steps] = {}
+    rules: dict[str, StepRule] = {}
     for steps, _ in wanted:
         if rules.setdefault(steps.name, steps) != steps:
             raise InputError(f"Two kinds of steps are called {steps.name!r}. Give their maps different labels.")
@@ -149,18 +149,18 @@ def fit(
         for draft in drafts:
             draft.add(features, done)
         done += len(features)
-        tell(done, len(images), "quantisers fitted")
+        progress(done, len(images), "quantisers fitted")
     return [draft.finish(seen, network) for draft in drafts]
 
 
 @torch.no_grad()
-def survey(split: SplitPoint, images: Part, rules: Sequence[Steps], batch: int = 40) -> Survey:
+def survey(split: SplitPoint, images: Subset, rules: Sequence[StepRule], batch: int = 40) -> FittingStatistics:
     """Look at the fitting images once, for all rules and budgets."""
-    sizes: dict[str, list[list[Sizes]]] = {steps.name: [] for steps in rules}
-    norms: list[Sizes] = []
-    least: list[Sizes] = []
-    most: list[Sizes] = []
-    samples: list[list[Rows]] = []
+    sizes: dict[str, list[list[LogSizes]]] = {steps.name: [] for steps in rules}
+    norms: list[LogSizes] = []
+    least: list[LogSizes] = []
+    most: list[LogSizes] = []
+    samples: list[list[TokenRows]] = []
     for part in images.batches(batch):
         features = split.encode(part.images)
         rows = [tokens(tensor).float().cpu().numpy() for tensor in features.tensors]
@@ -175,19 +175,19 @@ def survey(split: SplitPoint, images: Part, rules: Sequence[Steps], batch: int =
     joined = {name: [np.concatenate(parts) for parts in zip(*found, strict=True)] for name, found in sizes.items()}
     shapes = tuple(tuple(tensor.shape[1:]) for tensor in features.tensors)
     sample = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
-    return Survey(np.concatenate(norms), joined, least, most, sample, shapes, features.size)
+    return FittingStatistics(np.concatenate(norms), joined, least, most, sample, shapes, features.size)
 
 
 @torch.no_grad()
 def compare(
     split: SplitPoint,
     task: Task,
-    images: Part,
+    images: Subset,
     quantisers: Sequence[Quantiser],
     seed: int = 0,
     batch: int = 40,
-    tell: Tell = quiet,
-) -> list[Row]:
+    progress: ProgressCallback = quiet,
+) -> list[QuantisationRow]:
     """Quantise the features of test images with each quantiser, and see what it costs.
 
     Args:
@@ -196,7 +196,7 @@ def compare(
         quantisers: from `fit`.
         seed: of the run, for the table.
         batch: images at once; results do not depend on it but for float32 sums.
-        tell: called with images done, images in all, and a note.
+        progress: called with images done, images in all, and a note.
     """
     sums = [_Sum() for _ in quantisers]
     done = 0
@@ -216,11 +216,11 @@ def compare(
             total.side_bits.append(quantised.side_bits / features.elements)
             total.escapes.append(quantised.escapes / features.elements)
         done += len(features)
-        tell(done, len(images), "test images quantised")
+        progress(done, len(images), "test images quantised")
     return [total.row(quantiser, task, seed) for quantiser, total in zip(quantisers, sums, strict=True)]
 
 
-def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform") -> list[Equal]:
+def at_equal(rows: Sequence[QuantisationRow], discrepancy: float = 0.1, to: str = "uniform") -> list[EqualRateRow]:
     """Return what each kind of steps costs at one discrepancy, and what it does for the bits of the steps named `to`.
 
     Args:
@@ -228,7 +228,7 @@ def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform")
         discrepancy: at which to compare, above 0.
         to: the name of the steps whose bits the others are compared at.
     """
-    curves: dict[str, list[Row]] = {row.steps: [] for row in rows}
+    curves: dict[str, list[QuantisationRow]] = {row.steps: [] for row in rows}
     for row in sorted(rows, key=lambda row: row.budget):
         if all(map(math.isfinite, (row.bits, row.side_bits, row.discrepancy))):
             curves[row.steps].append(row)
@@ -243,7 +243,7 @@ def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform")
         if reference and not same:
             reasons.append(f"no budget tried takes the {reference[0]:.3f} bits of {to} steps")
         made.append(
-            Equal(
+            EqualRateRow(
                 name,
                 discrepancy,
                 bits=total and total[0],
@@ -259,7 +259,9 @@ def at_equal(rows: Sequence[Row], discrepancy: float = 0.1, to: str = "uniform")
     return made
 
 
-def _missed(curve: Sequence[Row], discrepancy: float) -> tuple[Literal["", "fewer", "more"], float | None, str]:
+def _missed(
+    curve: Sequence[QuantisationRow], discrepancy: float
+) -> tuple[Literal["", "fewer", "more"], float | None, str]:
     """Say of a curve that does not pass a discrepancy on which side of it it lies, and up to how many bits."""
     if not curve:
         return "", None, "no budget tried gives a finite discrepancy"
@@ -272,7 +274,7 @@ def _missed(curve: Sequence[Row], discrepancy: float) -> tuple[Literal["", "fewe
     return side, limit, f"{moved} ({nearest.discrepancy:.3g} there): {side} than {limit:.3f} bits"
 
 
-def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] | None:
+def _crossing(curve: Sequence[QuantisationRow], discrepancy: float) -> tuple[float, float] | None:
     """Return bits in all and side bits where a curve first passes a discrepancy, the budget rising."""
     for before, after in itertools.pairwise(curve):
         if before.discrepancy <= discrepancy < after.discrepancy:
@@ -283,7 +285,7 @@ def _crossing(curve: Sequence[Row], discrepancy: float) -> tuple[float, float] |
     return None
 
 
-def _at_bits(curve: Sequence[Row], bits: float) -> tuple[float, float] | None:
+def _at_bits(curve: Sequence[QuantisationRow], bits: float) -> tuple[float, float] | None:
     """Return discrepancy and score where a curve first needs no more than these bits in all, the budget rising."""
     for before, after in itertools.pairwise(curve):
         most, least = (row.bits + row.side_bits for row in (before, after))
@@ -306,9 +308,9 @@ class _Sum:
     side_bits: list[Any] = field(default_factory=list)
     escapes: list[float] = field(default_factory=list)
 
-    def row(self, quantiser: Quantiser, task: Task, seed: int) -> Row:
+    def row(self, quantiser: Quantiser, task: Task, seed: int) -> QuantisationRow:
         mean = [float(np.concatenate(x).mean()) for x in (self.noise, self.bits, self.side_bits, self.discrepancy)]
-        return Row(
+        return QuantisationRow(
             steps=quantiser.steps.name,
             budget=quantiser.budget,
             actual_noise=mean[0],
@@ -326,18 +328,18 @@ class _Sum:
 class _Draft:
     """A quantiser whose tables are being counted."""
 
-    steps: Steps
-    levels: Levels
+    steps: StepRule
+    levels: StepGrid
     budget: float
-    chosen: list[Integers]  # (N, T) a tensor, of all fitting images
+    chosen: list[Wholes]  # (N, T) a tensor, of all fitting images
     tallies: list[Tally]
 
     @classmethod
-    def of(cls, seen: Survey, steps: Steps, budget: float, octave: int) -> "_Draft":
+    def of(cls, seen: FittingStatistics, steps: StepRule, budget: float, octave: int) -> "_Draft":
         sizes = seen.sizes[steps.name]
         if steps.kind == "static":
             sizes = [np.broadcast_to(harmonic(size), size.shape) for size in sizes]
-        levels = Levels.over(sizes, octave)
+        levels = StepGrid.over(sizes, octave)
         chosen = [levels.nearest(size) for size in sizes]
         relative = levels.relative()
         power = sum((relative[numbers] ** 2).sum(1) * len(low) for numbers, low in zip(chosen, seen.least, strict=True))
@@ -354,13 +356,13 @@ class _Draft:
             for level, places in by_level(chosen[start : start + len(rows)].ravel()):
                 tally.add(flat[places], level)
 
-    def finish(self, seen: Survey, network: str) -> Quantiser:
+    def finish(self, seen: FittingStatistics, network: str) -> Quantiser:
         dynamic = self.steps.dynamic
         return Quantiser(
             steps=self.steps,
             levels=self.levels,
             tables=tuple(tally.table() for tally in self.tallies),
-            side=Side.of(self.chosen, self.levels.count) if dynamic else None,
+            side=SideInformation.of(self.chosen, self.levels.count) if dynamic else None,
             fixed=() if dynamic else tuple(np.array(chosen[0]) for chosen in self.chosen),
             shapes=seen.shapes,
             size=seen.size,
@@ -369,7 +371,7 @@ class _Draft:
         )
 
 
-def _some(rows: Rows, images: int) -> Rows:
+def _some(rows: TokenRows, images: int) -> TokenRows:
     """Return tokens of each image (N, T, C), evenly spaced: about `SAMPLE` of all images together."""
     flat = rows.reshape(-1, rows.shape[2])
     step = max(1, images * rows.shape[1] // SAMPLE)

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from limen.feature.quantisation.entropy_coder import Frequencies
+
 PRECISION = 16  # bits of a frequency
 WIDEST = 512  # values in a table; further ones escape
 PRIOR = 32.0
@@ -21,13 +23,12 @@ ESCAPE = 32  # bits of an element as it is
 EXACT = 2**14  # |q| below this times a step of `MANTISSA` bits is a float32 without rounding
 MANTISSA = 10
 
-Rows = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Frequencies = npt.NDArray[np.uint16]
+TokenRows = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Wholes = npt.NDArray[np.int64]
 
 
-def short(steps: Floats) -> Floats:
+def short(steps: Doubles) -> Doubles:
     """Return steps rounded to `MANTISSA` significant bits, so that a multiple of one is a float32 without rounding.
 
     Then |f - decoded| <= step / 2 holds exactly, and not only up to float32.
@@ -37,7 +38,7 @@ def short(steps: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Table:
+class FrequencyTable:
     """The code of one tensor's elements.
 
     Attributes:
@@ -46,34 +47,34 @@ class Table:
         counts: for each step (C, W + 1) frequencies, which sum to 2^16; the last one is the escape's.
     """
 
-    steps: Floats
-    low: Integers
+    steps: Doubles
+    low: Wholes
     counts: tuple[Frequencies, ...]
 
     @cached_property
-    def lengths(self) -> tuple[Floats, ...]:
+    def lengths(self) -> tuple[Doubles, ...]:
         """Bits of each symbol, an escape with the bits that follow it."""
         lengths = [PRECISION - np.log2(counts.astype(np.float64)) for counts in self.counts]
         for length in lengths:
             length[:, -1] += ESCAPE
         return tuple(lengths)
 
-    def symbols(self, rows: Rows, level: int) -> Integers:
+    def symbols(self, rows: TokenRows, level: int) -> Wholes:
         """Return the symbols (R, C) of elements (R, C) that have one step."""
         return _symbols(rows, self.steps[level], self.low[level], self.counts[level].shape[1] - 1)
 
-    def bits(self, symbols: Integers, level: int) -> Floats:
+    def bits(self, symbols: Wholes, level: int) -> Doubles:
         """Return the ideal code length of each row (R,)."""
         channels = np.arange(symbols.shape[1])
         return np.asarray(self.lengths[level][channels, symbols].sum(1), np.float64)
 
-    def values(self, symbols: Integers, level: int, escaped: Rows) -> Rows:
+    def values(self, symbols: Wholes, level: int, escaped: TokenRows) -> TokenRows:
         """Return the elements (R, C) that symbols stand for; `escaped` are those of the escapes, in order."""
-        values: Rows = ((symbols + self.low[level]) * self.steps[level]).astype(np.float32)
+        values: TokenRows = ((symbols + self.low[level]) * self.steps[level]).astype(np.float32)
         values[self.escapes(symbols, level)] = escaped
         return values
 
-    def escapes(self, symbols: Integers, level: int) -> npt.NDArray[np.bool_]:
+    def escapes(self, symbols: Wholes, level: int) -> npt.NDArray[np.bool_]:
         """Return which symbols are escapes."""
         return np.asarray(symbols == self.counts[level].shape[1] - 1)
 
@@ -88,13 +89,13 @@ class Tally:
         sample: (R, C) some of their tokens, for the prior.
     """
 
-    steps: Floats
-    least: Floats
-    most: Floats
-    sample: Rows
-    low: Integers = field(init=False)
-    _counts: list[Floats] = field(init=False)
-    _prior: list[Floats] = field(init=False)
+    steps: Doubles
+    least: Doubles
+    most: Doubles
+    sample: TokenRows
+    low: Wholes = field(init=False)
+    _counts: list[Doubles] = field(init=False)
+    _prior: list[Doubles] = field(init=False)
 
     def __post_init__(self) -> None:
         first = np.rint(self.least / self.steps[:, None]).astype(np.int64)
@@ -108,26 +109,26 @@ class Tally:
         for level in range(len(self.steps)):
             self._count(self._prior[level], self.sample, level)
 
-    def add(self, rows: Rows, level: int) -> None:
+    def add(self, rows: TokenRows, level: int) -> None:
         """Count tokens (R, C) that have one step."""
         self._count(self._counts[level], rows, level)
 
-    def table(self) -> Table:
+    def table(self) -> FrequencyTable:
         """Return what was counted as frequencies."""
         made = []
         for counts, prior in zip(self._counts, self._prior, strict=True):
             spread = (prior + 1 / prior.shape[1]) / (prior.sum(1, keepdims=True) + 1)
             made.append(frequencies(counts + PRIOR * spread))
-        return Table(self.steps, self.low, tuple(made))
+        return FrequencyTable(self.steps, self.low, tuple(made))
 
-    def _count(self, counts: Floats, rows: Rows, level: int) -> None:
+    def _count(self, counts: Doubles, rows: TokenRows, level: int) -> None:
         channels, width = counts.shape
         symbols = _symbols(rows, self.steps[level], self.low[level], width - 1)
         places = symbols + width * np.arange(channels)
         counts += np.bincount(places.ravel(), minlength=channels * width).reshape(channels, width)
 
 
-def frequencies(weights: Floats) -> Frequencies:
+def frequencies(weights: Doubles) -> Frequencies:
     """Return weights (..., W) as integers of at least 1 that sum to 2^16 along the last axis, W from 2 on."""
     room = 2**PRECISION - weights.shape[-1]
     shares = weights / weights.sum(-1, keepdims=True)
@@ -143,13 +144,13 @@ def frequencies(weights: Floats) -> Frequencies:
     return made
 
 
-def by_level(levels: Sequence[int] | Integers) -> list[tuple[int, Integers]]:
+def by_level(levels: Sequence[int] | Wholes) -> list[tuple[int, Wholes]]:
     """Return each level that occurs, rising, with the places where it does, in order."""
     numbers = np.asarray(levels)
     return [(int(level), np.flatnonzero(numbers == level)) for level in np.unique(numbers)]
 
 
-def _symbols(rows: Rows, step: float, low: Integers, width: int) -> Integers:
+def _symbols(rows: TokenRows, step: float, low: Wholes, width: int) -> Wholes:
     values = np.rint(rows.astype(np.float64) / step)
     shifted = values - low
     inside = (shifted >= 0) & (shifted < width) & (np.abs(values) < EXACT)

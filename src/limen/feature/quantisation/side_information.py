@@ -1,7 +1,7 @@
 """Side information: which step each token has, coded with frequencies that the fitting images fixed.
 
 An image's mean step comes first, then each token's distance from it, with frequencies of its position: so an image that
-bears more than others as a whole pays for that once.
+tolerates more than others as a whole pays for that once.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from limen.errors import InputError
-from limen.feature.quantisation.entropy_coder import Reader, Writer
-from limen.feature.quantisation.frequency_tables import PRECISION, Floats, Frequencies, Integers, frequencies
+from limen.feature.quantisation.entropy_coder import Frequencies, SymbolReader, SymbolWriter
+from limen.feature.quantisation.frequency_tables import PRECISION, Doubles, Wholes, frequencies
 
 POSITION = 8.0  # counts of all positions together, in the frequencies at one
 
 
 @dataclass(frozen=True)
-class Side:
+class SideInformation:
     """The code of an image's steps.
 
     Attributes:
@@ -29,7 +29,7 @@ class Side:
     offsets: tuple[Frequencies, ...]
 
     @classmethod
-    def of(cls, levels: Sequence[Integers], count: int) -> "Side":
+    def of(cls, levels: Sequence[Wholes], count: int) -> "SideInformation":
         """Return the code for steps like these.
 
         Args:
@@ -46,7 +46,7 @@ class Side:
             tables.append(frequencies(here + POSITION * anywhere))
         return cls(frequencies(base), tuple(tables))
 
-    def bits(self, levels: Sequence[Integers]) -> Floats:
+    def bits(self, levels: Sequence[Wholes]) -> Doubles:
         """Return the ideal code length of each image's steps (N,)."""
         mean, offsets = _divided(levels, len(self.base) - 1)
         bits = _lengths(self.base)[mean]
@@ -54,7 +54,7 @@ class Side:
             bits += _lengths(table)[np.arange(len(table)), shifted].sum(1)
         return bits
 
-    def put(self, stream: Writer, levels: Sequence[Integers]) -> None:
+    def put(self, stream: SymbolWriter, levels: Sequence[Wholes]) -> None:
         """Write the steps of some images."""
         mean, offsets = _divided(levels, len(self.base) - 1)
         stream.put(mean, self.base)
@@ -62,7 +62,7 @@ class Side:
             for position, counts in enumerate(table):
                 stream.put(shifted[:, position], counts)
 
-    def take(self, stream: Reader, images: int) -> list[Integers]:
+    def take(self, stream: SymbolReader, images: int) -> list[Wholes]:
         """Read the steps of some images.
 
         Raises:
@@ -79,11 +79,11 @@ class Side:
         return levels
 
 
-def _divided(levels: Sequence[Integers], count: int) -> tuple[Integers, list[Integers]]:
+def _divided(levels: Sequence[Wholes], count: int) -> tuple[Wholes, list[Wholes]]:
     """Return the mean step (N,), and each step's distance from it, from -count on, which is 0."""
     mean = np.rint(np.concatenate(levels, 1).mean(1)).astype(np.int64)
     return mean, [level - mean[:, None] + count for level in levels]
 
 
-def _lengths(counts: Frequencies) -> Floats:
+def _lengths(counts: Frequencies) -> Doubles:
     return PRECISION - np.log2(counts.astype(np.float64))

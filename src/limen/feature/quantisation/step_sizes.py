@@ -1,15 +1,15 @@
-"""How long the steps of a quantiser are: one for each token, in proportion to what the token bears.
+"""How long the steps of a quantiser are: one for each token, in proportion to what the token tolerates.
 
 A token is a row of (N, T, C), a position of (N, C, H, W), or a sample of (N, C). A uniform step D makes noise of
-variance D^2 / 12 in every element of its token, whatever the element bears. A map says that the element bears the
-variance m^2, so the token's noise costs the sum over channels of D^2 / m^2: tokens cost alike where D^2 is in
+variance D^2 / 12 in every element of its token, whatever the element tolerates. A map says that the element tolerates
+the variance m^2, so the token's noise costs the sum over channels of D^2 / m^2: tokens cost alike where D^2 is in
 proportion to the **harmonic** mean of m^2 over channels. With m^2 = 1 / Fisher this is the step that spends the fewest
 bits at a given KL to second order (reverse water-filling with one step a token). Ours; the paper (Zhao et al. 2026)
 says only that steps are proportional to FeatJND.
 
 Steps from a map have the same nominal NRMSE in every image: how the noise of one image compares with that of another is
 left out. A map's scale differs by orders of magnitude from image to image (an image that the network is certain of
-bears nearly anything), and a few images would take the whole budget, where their noise saturates. Part of what such
+tolerates nearly anything), and a few images would take the whole budget, where their noise saturates. Part of what such
 steps gain over one step for all images is the image's size alone, so one step for each image ("uniform-image") is a
 kind of its own, and the fairer one to compare with.
 """
@@ -28,31 +28,31 @@ from limen.errors import InputError, UnknownNameError
 from limen.feature.model.split import Features
 from limen.feature.tolerance import Tolerance
 
-Kind = Literal["tolerance", "permuted", "static", "absmax", "uniform-image", "uniform"]
+StepKind = Literal["tolerance", "permuted", "static", "absmax", "uniform-image", "uniform"]
 """Where a token's step comes from: a map of the image; the same steps in another order; the mean over the fitting
 images at each position; the token's largest magnitude (per-token absmax, as int8 quantisation has it); one for all
 tokens of an image, in proportion to the image's |f|; one for all images."""
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[str, ...] = get_args(StepKind)
 DYNAMIC = ("tolerance", "permuted", "absmax", "uniform-image")
 """Kinds whose steps travel with the features, as side information."""
 
-Sizes = npt.NDArray[np.float64]
+LogSizes = npt.NDArray[np.float64]
 _LEAST, _MOST = 2.0**-60, 2.0**60  # of a magnitude: a map that gives 0, or no number, means a step as fine as can be
 _REACH = 20  # octaves that a step may lie from the median one
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepRule:
     """A rule for the steps of an image's tokens, up to one factor for all images.
 
     Attributes:
-        kind: see `Kind`.
+        kind: see `StepKind`.
         label: what tables call the map ("" without one).
         tolerance: the map, fitted; needed by the kinds tolerance, permuted and static.
         seed: of the order of permuted steps.
     """
 
-    kind: Kind
+    kind: StepKind
     label: str = ""
     tolerance: Tolerance | None = None
     seed: int = 0
@@ -71,7 +71,7 @@ class Steps:
         """Whether steps are an image's own and travel with it."""
         return self.kind in DYNAMIC
 
-    def sizes(self, features: Features, names: Sequence[str]) -> list[Sizes]:
+    def sizes(self, features: Features, names: Sequence[str]) -> list[LogSizes]:
         """Return log2 of the steps (N, T) for each tensor, up to one constant; of static steps, before their mean.
 
         Raises:
@@ -103,7 +103,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class StepGrid:
     """The steps there are: a logarithmic grid, numbered from the finest.
 
     Attributes:
@@ -117,23 +117,23 @@ class Levels:
     octave: int
 
     @classmethod
-    def over(cls, sizes: Sequence[Sizes], octave: int) -> "Levels":
+    def over(cls, sizes: Sequence[LogSizes], octave: int) -> "StepGrid":
         """Return the grid that these sizes (log2) need, at most `_REACH` octaves from the median."""
         places = np.rint(octave * np.concatenate([size.ravel() for size in sizes])).astype(np.int64)
         middle, reach = int(np.median(places)), octave * _REACH
         first, last = max(int(places.min()), middle - reach), min(int(places.max()), middle + reach)
         return cls(first, last - first + 1, octave)
 
-    def nearest(self, sizes: Sizes) -> npt.NDArray[np.int64]:
+    def nearest(self, sizes: LogSizes) -> npt.NDArray[np.int64]:
         """Return the number of the nearest step for each size (log2), the last one for what lies beyond."""
         return np.clip(np.rint(self.octave * sizes).astype(np.int64) - self.first, 0, self.count - 1)
 
-    def relative(self) -> Sizes:
+    def relative(self) -> LogSizes:
         """Return the steps, up to the one factor for all images."""
         return np.asarray(2.0 ** ((self.first + np.arange(self.count)) / self.octave), np.float64)
 
 
-def harmonic(sizes: Sizes) -> Sizes:
+def harmonic(sizes: LogSizes) -> LogSizes:
     """Return log2 of the root harmonic mean square over the first axis, of sizes in log2: as over channels."""
     least = sizes.min(0)
     return np.asarray(least - 0.5 * np.log2(np.mean(4.0 ** (least - sizes), 0)), np.float64)
@@ -153,13 +153,13 @@ def untokens(rows: Tensor, shape: Sequence[int]) -> Tensor:
     return rows.transpose(1, 2).reshape(len(rows), *shape)
 
 
-def _harmonic(magnitudes: Tensor) -> Sizes:
+def _harmonic(magnitudes: Tensor) -> LogSizes:
     known = magnitudes.abs().double().nan_to_num(nan=0.0, posinf=_MOST)
     logarithms = known.clamp(_LEAST, _MOST).log2()
     return harmonic(logarithms.movedim(2, 0).cpu().numpy())
 
 
-def _levelled(sizes: Sequence[Sizes], features: Features) -> list[Sizes]:
+def _levelled(sizes: Sequence[LogSizes], features: Features) -> list[LogSizes]:
     """Return sizes (N, T) with the nominal noise of every image in the same proportion to its features."""
     with_noise = [4.0**size * part.shape[2] for size, part in zip(sizes, map(tokens, features.tensors), strict=True)]
     noise = sum((power.sum(1) for power in with_noise), np.zeros(len(features)))
@@ -169,7 +169,7 @@ def _levelled(sizes: Sequence[Sizes], features: Features) -> list[Sizes]:
     return [size - offset[:, None] for size in sizes]
 
 
-def _absmax(rows: Tensor) -> Sizes:
+def _absmax(rows: Tensor) -> LogSizes:
     """Return log2 of each token's largest magnitude; a token of zeros, which any step keeps, has its image's."""
     largest = rows.abs().amax(2).double()
     whole = largest.amax(1, keepdim=True)

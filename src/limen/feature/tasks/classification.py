@@ -15,7 +15,7 @@ from limen.feature.model.split import Outputs, outputs_of, shapes_of
 
 
 @registry.add("task", "classification")
-class Classification:
+class ClassificationTask:
     """Top-1 accuracy; Kullback-Leibler divergence from the clean class distribution."""
 
     name = "classification"

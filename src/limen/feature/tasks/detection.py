@@ -25,7 +25,7 @@ SMALLEST = 0.01  # share of the image that a box's side counts as, if it is less
 
 
 @registry.add("task", "detection")
-class Detection:
+class DetectionTask:
     """Mean average precision at IoU .5; Kullback-Leibler divergence of classes and boxes, queries matched."""
 
     name = "detection"
@@ -63,10 +63,10 @@ class Detection:
     def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
         """Return the KL divergence of the perturbed output from the clean one, in nats an image.
 
-        Over queries, KL of the classes, plus `queries.presence` times KL of the boxes, D, bounded as D / (1 + D / 10):
-        where a box lies elsewhere, it is not worse for being farther away. Detectors order their queries anew under
-        noise (RT-DETR picks the best places of its maps), so perturbed queries are assigned to clean ones in the way
-        that makes the sum smallest, on costs without gradient. All of this is ours.
+        Over queries, KL of the classes, plus `query_heads.presence` times KL of the boxes, D, bounded as
+        D / (1 + D / 10): a box that lies elsewhere is no worse for being farther away. Detectors order their queries
+        anew under noise (RT-DETR picks the best places of its maps), so perturbed queries are assigned to clean ones in
+        the way that makes the sum smallest, on costs without gradient. All of this is ours.
         """
         logits, boxes = _floats(clean)
         other, moved = _floats(perturbed)
@@ -79,7 +79,7 @@ class Detection:
         return self._cost(logits, boxes, other, moved).sum(1)
 
     def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
-        """Return the log-likelihood of classes and boxes drawn from the outputs; see `queries.drawn`."""
+        """Return the log-likelihood of classes and boxes drawn from the outputs; see `query_heads.drawn`."""
         logits, boxes = _floats(outputs)
         likely, there = query_heads.drawn(logits, self._one_class(logits), source)
         noise = torch.randn(boxes.shape, generator=source, dtype=torch.float32).to(boxes)
@@ -93,7 +93,7 @@ class Detection:
         return torch.tensor(lost, dtype=torch.float32, device=clean["logits"].device)
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
-        """Return the largest logit of each class found in the clean image, summed: see `queries.evidence`."""
+        """Return the largest logit of each class found in the clean image, summed: see `query_heads.evidence`."""
         logits, _ = _floats(outputs)
         return query_heads.evidence(logits, clean["logits"].float(), self._one_class(logits))
 

@@ -26,7 +26,7 @@ CLASSES, MASKS = "class_queries_logits", "masks_queries_logits"
 
 
 @registry.add("task", "segmentation")
-class Segmentation:
+class SegmentationTask:
     """Mean average precision of masks at IoU .5; divergence of classes, and dice of masks, query by query."""
 
     name = "segmentation"
@@ -72,8 +72,8 @@ class Segmentation:
     def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
         """Return how far the output moved, in nats an image (ours).
 
-        Over queries, KL of the classes, plus `queries.presence` times `WEIGHT` times the dice distance of the masks in
-        its squared form (Milletari et al. 2016), sum (p - q)^2 / (sum p^2 + sum q^2 + 1), which is 0 for equal soft
+        Over queries, KL of the classes, plus `query_heads.presence` times `WEIGHT` times the dice distance of the masks
+        in its squared form (Milletari et al. 2016), sum (p - q)^2 / (sum p^2 + sum q^2 + 1), which is 0 for equal soft
         masks.
         The queries of these networks are parameters, so each is compared with itself.
         """
@@ -85,7 +85,7 @@ class Segmentation:
         return (classes + query_heads.presence(logits, one_class=True) * WEIGHT * apart).sum(1)
 
     def sampled(self, outputs: Outputs, source: torch.Generator) -> Tensor:
-        """Return the log-likelihood of classes and masks drawn from the outputs; see `queries.drawn`.
+        """Return the log-likelihood of classes and masks drawn from the outputs; see `query_heads.drawn`.
 
         A mask is drawn normally about the one predicted, with the variance (sum p^2 + 1/2) / `WEIGHT` at which small
         changes cost what they cost in `discrepancy`.
@@ -104,7 +104,7 @@ class Segmentation:
         return torch.tensor(lost, dtype=torch.float32, device=clean[CLASSES].device)
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:
-        """Return the logits of the classes found in the clean image (`queries.evidence`) and of the masks found there.
+        """Return the logits of classes (`query_heads.evidence`) and masks found in the clean image.
 
         A query whose best class has a chance of `FOUND` or more counts with its mean mask logit inside its clean mask.
         """

@@ -1,1 +1,1 @@
-"""The shelf of tolerances: maps of how much each feature bears."""
+"""The shelf of tolerances: maps of how much each feature tolerates."""

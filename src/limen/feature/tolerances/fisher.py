@@ -9,20 +9,20 @@ from limen.errors import InputError
 from limen.feature.model.split import Features
 from limen.feature.perturbation import Noise, Tensors
 from limen.feature.tolerance import Scope
-from limen.feature.tolerances.information import Shape, information, magnitudes, survey
+from limen.feature.tolerances.information import FisherSettings, information, magnitudes, survey
 
 
 @registry.add("tolerance", "fisher")
-class Fisher:
+class FisherTolerance:
     """Static Fisher^power: the same map for every image, from the mean information over the fitting images.
 
     It needs no training and is the map that a learned one has to beat.
     """
 
-    Settings = Shape
+    Settings = FisherSettings
     noise: Noise = "signs"
 
-    def __init__(self, settings: Shape) -> None:
+    def __init__(self, settings: FisherSettings) -> None:
         self.settings = settings
         self._found: Tensors = ()
 
@@ -55,13 +55,13 @@ class Fisher:
 
 
 @registry.add("tolerance", "image-fisher")
-class ImageFisher:
+class ImageFisherTolerance:
     """Fisher^power of the very image: an oracle, for it runs the head on the clean features to make its map."""
 
-    Settings = Shape
+    Settings = FisherSettings
     noise: Noise = "signs"
 
-    def __init__(self, settings: Shape) -> None:
+    def __init__(self, settings: FisherSettings) -> None:
         self.settings = settings
 
     def fit(self, scope: Scope) -> None:

@@ -2,7 +2,7 @@
 
 For a perturbation `delta` whose elements have independent random signs and magnitudes `m`, the cross terms vanish on
 average, and to second order the expected KL divergence of the outputs is `1/2 sum F m^2`, where F is the diagonal of
-the Fisher information of the outputs with respect to the features. So F says what an element bears: with
+the Fisher information of the outputs with respect to the features. So F says what an element tolerates: with
 `m = F^(-1/2)` each costs half a nat (Cramer 1946; Amari 1998 for the metric; its use for deep features is ours).
 """
 
@@ -18,13 +18,13 @@ from limen.errors import InputError
 from limen.feature.model.split import Features, Outputs, SplitPoint
 from limen.feature.perturbation import Tensors
 from limen.feature.task import Task
-from limen.feature.tolerance import Scope, Survey
+from limen.feature.tolerance import FisherSurvey, Scope
 
 Over = Literal["element", "channel", "token"]
 _LEAST = 1e-20  # of damped information: an image of which the network is wholly certain has none
 
 
-class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FisherSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How Fisher information becomes a map.
 
     Attributes:
@@ -66,7 +66,7 @@ def information(
     return tuple(part / draws for part in total)
 
 
-def survey(scope: Scope, draws: int) -> Survey:
+def survey(scope: Scope, draws: int) -> FisherSurvey:
     """Look at all fitting images, or return what was found there before: once a scope and number of draws.
 
     Raises:
@@ -77,7 +77,7 @@ def survey(scope: Scope, draws: int) -> Survey:
     return scope.surveys[draws]
 
 
-def _surveyed(scope: Scope, draws: int) -> Survey:
+def _surveyed(scope: Scope, draws: int) -> FisherSurvey:
     count = len(scope.images)
     sums: list[Tensor] = []
     done = 0
@@ -89,7 +89,7 @@ def _surveyed(scope: Scope, draws: int) -> Survey:
             parts += [_channel_mean(tensor.double().pow(power)) for tensor in features.tensors]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
         done += len(batch.names)
-        scope.tell(done, count, "Fisher information")
+        scope.progress(done, count, "Fisher information")
     each = len(sums) // 3
     found, mean, square = ([part / count for part in sums[at : at + each]] for at in (0, each, 2 * each))
     for place, one in enumerate(found):
@@ -100,10 +100,10 @@ def _surveyed(scope: Scope, draws: int) -> Survey:
                 "images that the network is not wholly certain of, or a split on which its outputs depend."
             )
     deviations = [(s - m.square()).clamp_min(0).sqrt().clamp_min(1e-6) for s, m in zip(square, mean, strict=True)]
-    return Survey(tuple(one[None].float() for one in found), _floats(mean), _floats(deviations))
+    return FisherSurvey(tuple(one[None].float() for one in found), _floats(mean), _floats(deviations))
 
 
-def magnitudes(found: Sequence[Tensor], shape: Shape) -> Tensors:
+def magnitudes(found: Sequence[Tensor], shape: FisherSettings) -> Tensors:
     """Turn information (N, ...) into magnitudes in the features' own unit, tensor by tensor.
 
     `m = (F + d)^(-1/2)` at power -1/2. At other powers p it is `mean^(-1/2) ((F + d) / mean)^p`, in the same unit.
@@ -126,7 +126,7 @@ def channels(tensor: Tensor) -> int:
     return 1 if tensor.ndim > 3 else tensor.ndim - 1
 
 
-def _magnitude(found: Tensor, shape: Shape) -> Tensor:
+def _magnitude(found: Tensor, shape: FisherSettings) -> Tensor:
     mean = found.mean(tuple(range(1, found.ndim)), keepdim=True).clamp_min(_LEAST)
     damped = (found + (shape.damping * mean if shape.relative else shape.damping)).clamp_min(_LEAST)
     return mean.rsqrt() * (damped / mean).pow(shape.power)

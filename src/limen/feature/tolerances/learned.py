@@ -14,23 +14,23 @@ from limen.feature.perturbation import Noise, Tensors
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances.estimator import Estimator
 from limen.feature.tolerances.information import magnitudes, shared, survey
-from limen.feature.tolerances.training import Trainer, Training, perturbation, resume
+from limen.feature.tolerances.training import Trainer, TrainingSettings, perturbation, resume
 
 LEAST = 0.01  # of the mean, added to the static information that a prediction starts from
 
 
 @registry.add("tolerance", "learned")
-class Learned:
+class LearnedTolerance:
     """FeatJND's estimator (Zhao et al. 2026, arXiv:2601.21933): a magnitude that holds for random signs.
 
     What is the paper's and what is ours: `limen.feature.tolerances.training`.
     """
 
-    Settings: type[Training] = Training
+    Settings: type[TrainingSettings] = TrainingSettings
     noise: Noise = "signs"
     _signed = False
 
-    def __init__(self, settings: Training) -> None:
+    def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
 
     def fit(self, scope: Scope) -> None:
@@ -93,7 +93,7 @@ class Learned:
         )
 
 
-class WithDirection(Training, frozen=True, kw_only=True):
+class SignedSettings(TrainingSettings, frozen=True, kw_only=True):
     """How the signed estimator is trained and used.
 
     Attributes:
@@ -104,16 +104,16 @@ class WithDirection(Training, frozen=True, kw_only=True):
 
 
 @registry.add("tolerance", "signed")
-class Signed(Learned):
+class SignedTolerance(LearnedTolerance):
     """A named comparison: delta itself is predicted, with its signs, and trained as it is.
 
     Errors of quantisation do not follow a chosen sign, so this is no tolerance; it shows what the signs are worth.
     """
 
-    Settings = WithDirection
+    Settings = SignedSettings
     _signed = True
 
-    def __init__(self, settings: WithDirection) -> None:
+    def __init__(self, settings: SignedSettings) -> None:
         if settings.objective == "information":
             raise InputError("Information has no sign, so 'signed' takes log_nrmse or log_magnitude as its objective.")
         super().__init__(settings)

@@ -17,14 +17,14 @@ from limen.feature.tolerance import Scope, Tolerance
 from limen.feature.tolerances.information import channels
 
 
-class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing to choose."""
 
 
-class _Unlearnt:
+class _UnfittedTolerance:
     """A map that learns nothing."""
 
-    Settings: type[msgspec.Struct] = _Nothing
+    Settings: type[msgspec.Struct] = _NoSettings
     noise: Noise = "signs"
 
     def __init__(self, settings: msgspec.Struct) -> None:
@@ -42,7 +42,7 @@ class _Unlearnt:
 
 
 @registry.add("tolerance", "flat")
-class Flat(_Unlearnt):
+class FlatTolerance(_UnfittedTolerance):
     """The same everywhere, with random signs."""
 
     def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
@@ -51,14 +51,14 @@ class Flat(_Unlearnt):
 
 
 @registry.add("tolerance", "gaussian")
-class Gaussian(Flat):
+class GaussianTolerance(FlatTolerance):
     """The same everywhere, with Gaussian noise: what the paper compares with (Zhao et al. 2026, arXiv:2601.21933)."""
 
     noise: Noise = "gaussian"
 
 
 @registry.add("tolerance", "absmax")
-class Absmax(_Unlearnt):
+class AbsmaxTolerance(_UnfittedTolerance):
     """In proportion to the largest magnitude of each token: the step of per-token absmax quantisation.
 
     A token is a row of (T, C), or a position of (C, H, W).
@@ -70,7 +70,7 @@ class Absmax(_Unlearnt):
 
 
 @registry.add("tolerance", "cls-spared")
-class ClsSpared(_Unlearnt):
+class ClsSparingTolerance(_UnfittedTolerance):
     """The same everywhere but for the first token, which is left alone.
 
     On a ViT most of what a Fisher map gains is gained by sparing the class token: a baseline of its own.
@@ -85,7 +85,7 @@ class ClsSpared(_Unlearnt):
 
 
 @registry.add("tolerance", "channel")
-class Channel(_Unlearnt):
+class ChannelTolerance(_UnfittedTolerance):
     """In proportion to the root mean square of each channel over the fitting images."""
 
     def __init__(self, settings: msgspec.Struct) -> None:
@@ -114,7 +114,7 @@ class Channel(_Unlearnt):
         self._sizes = tuple(state[f"size.{place}"] for place in range(len(state)))
 
 
-class Of(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RearrangementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which map is disarranged.
 
     Attributes:
@@ -126,10 +126,10 @@ class Of(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: registry.Seed = 0
 
 
-class _Disarranged(_Unlearnt):
-    Settings = Of
+class _Rearrangement(_UnfittedTolerance):
+    Settings = RearrangementSettings
 
-    def __init__(self, settings: Of) -> None:
+    def __init__(self, settings: RearrangementSettings) -> None:
         super().__init__(settings)
         self._of, self._seed = settings.of, settings.seed
 
@@ -145,7 +145,7 @@ class _Disarranged(_Unlearnt):
 
 
 @registry.add("tolerance", "shuffled")
-class Shuffled(_Disarranged):
+class ShuffledTolerance(_Rearrangement):
     """Another map with the elements of each image and tensor in random order: as unequal, in the wrong places."""
 
     def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
@@ -163,7 +163,7 @@ class Shuffled(_Disarranged):
 
 
 @registry.add("tolerance", "other-image")
-class OtherImage(_Disarranged):
+class OtherImageTolerance(_Rearrangement):
     """The map of another image: how much of a map is the image's own, and how much is the network's.
 
     The other image is the one fitting image that the name draws, so that batches do not matter.

@@ -34,7 +34,7 @@ from limen.feature.model.split import Features, Outputs
 from limen.feature.perturbation import Tensors, noise, norms, nrmse
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances.estimator import Estimator
-from limen.feature.tolerances.information import Shape, information
+from limen.feature.tolerances.information import FisherSettings, information
 from limen.files import drafts, replacing
 
 CLEAN = 2**29  # bytes of clean features that are kept instead of being worked out at each step
@@ -46,7 +46,7 @@ CLIP = 1.0  # of the gradient's norm
 OFFSET_PACE = 10.0  # the offset that all elements share learns faster than the weights by this factor
 
 
-class Training(Shape, frozen=True, kw_only=True):
+class TrainingSettings(FisherSettings, frozen=True, kw_only=True):
     """How the estimator is trained.
 
     Attributes:
@@ -57,8 +57,8 @@ class Training(Shape, frozen=True, kw_only=True):
         tau: mean violation that is tolerated, in units of eps.
         steps, batch, learning_rate: of Adam, the rate falling to zero as a cosine.
         bias: the static map it starts from: static Fisher, or the same everywhere.
-        over, power, damping, relative, draws: of the static Fisher, as in `Shape`; a step of "information" takes one
-            fresh draw.
+        over, power, damping, relative, draws: of the static Fisher map, as in `FisherSettings`; a step of
+            "information" takes one fresh draw.
         width: hidden units of the estimator; None for its own choice.
         mixed_precision: bfloat16 where the network is on a CUDA device; nowhere else.
     """
@@ -84,14 +84,14 @@ class Trainer:
         key: what the run is; a checkpoint of another run is not continued.
     """
 
-    def __init__(self, estimator: Estimator, scope: Scope, settings: Training, key: str) -> None:
+    def __init__(self, estimator: Estimator, scope: Scope, settings: TrainingSettings, key: str) -> None:
         self.estimator = estimator.to(scope.split.device)
         self._scope, self._settings, self._key = scope, settings, key
         weights = [one for name, one in estimator.named_parameters() if name != "offset"]
         self._optimiser = torch.optim.Adam([{"params": weights}, {"params": [estimator.offset]}])
         self._parameters = [*weights, estimator.offset]
         self._step, self._log_multiplier = 0, 0.0
-        self._clean = _Clean(scope)
+        self._clean = _CleanFeatures(scope)
 
     def run(self, saved: Mapping[str, Any] | None = None) -> None:
         """Train to the last step, from the first or from a checkpoint.
@@ -109,7 +109,7 @@ class Trainer:
         while self._step < total:
             with torch.enable_grad():  # also for a caller who has switched gradients off
                 note = self._advance()
-            self._scope.tell(self._step, total, note)
+            self._scope.progress(self._step, total, note)
             late = self._step - written >= SAVED_STEPS or time.monotonic() - since > SAVED_SECONDS
             if late or self._step == total:
                 self._save()
@@ -279,7 +279,7 @@ def perturbation(logarithms: Tensors, directions: Tensors) -> Tensors:
     return tuple(a * b for a, b in zip(sizes, directions, strict=True)) if directions else sizes
 
 
-class _Clean:
+class _CleanFeatures:
     """Clean features and outputs of the fitting images; kept where they fit, so that a step runs the head alone.
 
     They are worked out in the same batches whatever happened before, because rounding depends on the batch.
