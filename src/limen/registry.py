@@ -1,7 +1,7 @@
 """One decorator to add a plug-in, one call to find it.
 
-A shelf is a package of limen (`distortions`, `observers`, `procedures`, `scenes`, `sources`, `feature.tasks`,
-`feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with an entry point
+A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `scenes`, `sources`,
+`feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with an entry point
 in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in by name.
 """
 
@@ -35,6 +35,7 @@ _MISSING = re.compile(r"missing required field `(\w+)`$")
 
 SHELVES = {
     "distortion": "distortions",
+    "export": "exports",
     "observer": "observers",
     "procedure": "procedures",
     "scene": "scenes",

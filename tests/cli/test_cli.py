@@ -90,7 +90,7 @@ def test_an_unknown_flag_is_exit_code_1() -> None:
 
 def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> None:
     arguments = ("measure", "--images", photos, "--observer", "simulated", "--distortion", "noise, jpeg", "--limit", 2,
-                 "--orders", 2, "--out", tmp_path / "run")  # fmt: skip
+                 "--jnds", 2, "--out", tmp_path / "run")  # fmt: skip
     done = limen(*arguments)
     assert done.returncode == 0, done.stderr
     assert "1st just noticeable difference" in done.stdout

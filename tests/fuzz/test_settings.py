@@ -85,7 +85,8 @@ WORDS = some.one_of(
 COMMANDS: dict[str, tuple[str, ...]] = {
     # without one of their needs, so that nothing is measured or written
     "measure": ("--images", "--distortion", "--observer", "-O", "--question", "--order", "--procedure", "-P", "--gap",
-                "--confirm", "--orders", "--limit", "--seed", "--look-ahead", "--part", "--source", "--offline"),
+                "--confirm", "--jnds", "--orders", "--limit", "--seed", "--look-ahead", "--part", "--source",
+                "--offline"),
     "fit": ("--shape", "--json"),
     "power": ("--sd", "--half-width", "--json"),
     "simulate": ("--procedure", "--false-alarms", "--lapses", "--correlation", "--levels", "--seed", "--mean"),

@@ -186,7 +186,7 @@ def test_later_waves_wait_for_open_series_and_end_where_a_calm_run_does(tmp_path
 def test_a_learning_run_is_exported_whole(tmp_path: Path, many: Path) -> None:
     from pyarrow import parquet
 
-    from limen.report.export import to_parquet
+    from limen.exports.parquet import to_parquet
 
     run(tmp_path / "run", many)
     files = {file.stem: parquet.read_table(file) for file in to_parquet(tmp_path / "run", tmp_path / "tables")}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table, tame
-from limen.cli.group import JSON, main, telling
+from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, main, telling
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,12 +17,16 @@ FAILED = 1
 
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path), required=False)
-@click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
-@click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
-@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@OBSERVER
+@BASE_URL
+@OPTIONS
 @JSON
 def exam(
-    study: Path | None, observer: tuple[str, ...], base_url: str | None, options: tuple[str, ...], as_json: bool
+    study: Path | None,
+    observer: tuple[str, ...],
+    base_url: str | None,
+    options: tuple[tuple[str, str], ...],
+    as_json: bool,
 ) -> int:
     """Find out, in at most 40 questions, whether an observer sees two pictures, in order, in their size.
 
@@ -63,17 +67,12 @@ def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: b
 
 
 def _observers(
-    study: Path | None, names: tuple[str, ...], base_url: str | None, options: tuple[str, ...]
+    study: Path | None, names: tuple[str, ...], base_url: str | None, options: tuple[tuple[str, str], ...]
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the observers to examine with their settings."""
     from limen.study import load
 
-    settings: dict[str, Any] = {"base_url": base_url} if base_url else {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise InputError(f"-O takes KEY=VALUE, not {option!r}: -O temperature=0")
-        settings[key.strip()] = value.strip()
+    settings = ({"base_url": base_url} if base_url else {}) | dict(options)
     if names:
         return [(name, settings) for name in names]
     if study is None or settings:

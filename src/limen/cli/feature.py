@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, MANY, Number, main, split, telling
+from limen.cli.group import JSON, MANY, FiniteRange, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def feature() -> None:
 @click.option("--images-fit", type=COUNT, default=400, show_default=True, help="Images to fit on.")
 @click.option("--images-calibrate", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
 @click.option("--images-test", type=COUNT, default=700, show_default=True, help="Images to measure on.")
-@click.option("--eps", type=Number(0, 1e6), default=0.05, show_default=True, help="Drop of the task that is borne.")
-@click.option("--rho", type=Number(0, 1), default=0.1, show_default=True, help="How often it may be more.")
+@click.option(
+    "--eps", type=FiniteRange(0, 1e6), default=0.05, show_default=True, help="Drop of the task that is borne."
+)
+@click.option("--rho", type=FiniteRange(0, 1), default=0.1, show_default=True, help="How often it may be more.")
 @click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Labels of the maps to calibrate, with commas between.")
@@ -134,7 +136,7 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 @RUN
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder that both ends need.")
 @click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
-@click.option("--budget", type=Number(0, 1e6), default=0.45, show_default=True, help="Noise budget, as NRMSE.")
+@click.option("--budget", type=FiniteRange(0, 1e6), default=0.45, show_default=True, help="Noise budget, as NRMSE.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Whose map and fitting images."
 )

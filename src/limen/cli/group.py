@@ -1,6 +1,7 @@
 """The group that commands join, and what several of them share."""
 
 import contextlib
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import click
 
 from limen.cli.console import tame
+from limen.errors import InputError
 
 MOST = 20  # lines about single files, references or series
 
@@ -24,8 +26,8 @@ def main() -> None:
     """
 
 
-class Number(click.FloatRange):
-    """A number of the command line between two bounds; NaN, which lies between any, is none."""
+class FiniteRange(click.FloatRange):
+    """A number between two bounds; NaN, which compares with neither, is refused."""
 
     name = "number"
 
@@ -33,15 +35,49 @@ class Number(click.FloatRange):
         super().__init__(low, high, **open_ends)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        if math.isnan(found):
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
+        return number
+
+
+class KeyValue(click.ParamType):
+    """KEY=VALUE, read as a pair of texts without the space around them; anything else is an `InputError`."""
+
+    name = "KEY=VALUE"
+
+    def __init__(self, example: str) -> None:
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals:
+            option = param.opts[0] if param else self.example.partition(" ")[0]
+            raise InputError(f"{option} takes KEY=VALUE, not {value!r}: {self.example}")
+        return key.strip(), text.strip()
+
+
+class RenamedOption(click.Option):
+    """An option whose first name is the one that help shows; its older names still work."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        shown = copy.copy(self)
+        shown.opts = self.opts[:1]
+        return click.Option.get_help_record(shown, ctx)
 
 
 MANY = 10**9  # of anything that is counted
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 
+OBSERVER = click.option(
+    "--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated."
+)
+BASE_URL = click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
+OPTIONS = click.option(
+    "-O", "--option", "options", multiple=True, type=KeyValue("-O temperature=0"), help="A setting of the observers."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

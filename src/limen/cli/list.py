@@ -14,14 +14,14 @@ from limen.errors import InputError
 if TYPE_CHECKING:
     from limen.image import Image
 
-SHELVES = ("distortions", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
+SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
 
 
 @main.command("list")
 @click.argument("shelf", type=click.Choice(SHELVES), required=False)
 @JSON
 def list_(shelf: str | None, as_json: bool) -> None:
-    """List distortions, observers, procedures, questions, scenes and sources; tasks and tolerances where asked for."""
+    """List distortions, exports, observers, procedures, questions, scenes and sources; tasks and tolerances on request."""
     from limen import question, registry
     from limen.report.table import Table
 

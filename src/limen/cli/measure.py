@@ -13,7 +13,19 @@ import click
 import msgspec
 
 from limen.cli.console import print_json, print_table, tame
-from limen.cli.group import JSON, MANY, Number, left_out, main, split
+from limen.cli.group import (
+    BASE_URL,
+    JSON,
+    MANY,
+    OBSERVER,
+    OPTIONS,
+    FiniteRange,
+    KeyValue,
+    RenamedOption,
+    left_out,
+    main,
+    split,
+)
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,27 +42,46 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a --part's source lies.")
 @click.option("--photographs", multiple=True, metavar="PLACE", help="Other photographs for a --part of KonJND-1k's.")
 @click.option("--distortion", help="Comma-separated; all that fit the references if not given.")
-@click.option("--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated.")
-@click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
-@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observers.")
+@OBSERVER
+@BASE_URL
+@OPTIONS
 @click.option(
     "--wait-for-server",
-    type=Number(0, 604_800),
+    type=FiniteRange(0, 604_800),
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )
 @click.option(
     "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
 )
-@click.option("--order", help="reference-first (default), swapped, balanced (by seeded hash) or ref-question-test.")
+@click.option(
+    "--order",
+    help="In which order a pair is shown: reference-first (default), swapped, balanced (by seeded hash) or "
+    "ref-question-test. How many JNDs: --jnds.",
+)
 @click.option("--procedure", help="skip (default), or another of `limen list procedures`.")
 @click.option(
-    "-P", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the procedure (`limen show psi`)."
+    "-P",
+    "settings",
+    multiple=True,
+    type=KeyValue("-P orders=2"),
+    help="A setting of the procedure (`limen show psi`).",
 )
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")
 @click.option("--confirm", type=int, help="Levels of the confirmation window (2).")
-@click.option("--orders", type=int, help="How many JNDs to look for; 0 for all (1).")
-@click.option("--limit", type=int, help="At most so many references of each kind, in order (0: all).")
+@click.option(
+    "--jnds",
+    "--orders",
+    "orders",
+    cls=RenamedOption,
+    type=int,
+    help="How many JNDs to look for in each series; 0 for all (1).",
+)
+@click.option(
+    "--limit",
+    type=int,
+    help="At most so many references of each kind, in order (0: all). How many JNDs of each: --jnds.",
+)
 @click.option(
     "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
 )
@@ -95,7 +126,7 @@ def measure(
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--embed", type=Number(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
+@click.option("--embed", type=FiniteRange(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
 @click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Folder for every figure as SVG and PNG.")
@@ -139,12 +170,22 @@ def _in_haste() -> Iterator[None]:
 
 @main.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--parquet", type=click.Path(path_type=Path), required=True, help="Folder for one file a table.")
-def export(run_directory: Path, parquet: Path) -> None:
-    """Export a run's raw tables to Parquet."""
-    from limen.report.export import to_parquet
+@click.option("--to", "kind", metavar="KIND", help="What to write: see `limen list exports`.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where to write; for parquet a folder of one file a table."
+)
+@click.option("--parquet", type=click.Path(path_type=Path), hidden=True, help="The same as --to parquet --out.")
+def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Path | None) -> None:
+    """Export a run's raw tables to other formats."""
+    from limen import registry
 
-    for file in to_parquet(run_directory, parquet):
+    if parquet is not None and kind is None and out is None:
+        kind, out, parquet = "parquet", parquet, None
+    if kind is None or out is None or parquet is not None:
+        raise InputError(
+            "export takes a kind and a place: limen export RUN --to KIND --out PATH. See limen list exports."
+        )
+    for file in registry.find("export", kind)(run_directory, out):
         click.echo(str(file))
 
 
@@ -240,7 +281,7 @@ def _causes(unfinished: "Sequence[Unfinished]") -> list[str]:
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Turn flags into entries of a study; those not given are left out."""
-    settings = dict(_pair(option) for option in given["options"])
+    settings = dict(given["options"])
     if given["base_url"]:
         settings["base_url"] = given["base_url"]
     changes: dict[str, Any] = {
@@ -259,7 +300,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "exam": False if given["no_exam"] else None,
         "floor": False if given["no_floor"] else None,
     }
-    protocol: dict[str, Any] = dict(_pair(setting) for setting in given["settings"])
+    protocol: dict[str, Any] = dict(given["settings"])
     protocol |= {key: given[key] for key in ("gap", "confirm", "orders") if given[key] is not None}
     if given["procedure"] or protocol:
         changes["procedure"] = ({"name": given["procedure"]} if given["procedure"] else {}) | protocol
@@ -301,10 +342,3 @@ def _named(flag: str, names: str | None) -> list[str]:
     if not split(names):
         raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
     return split(names)
-
-
-def _pair(option: str) -> tuple[str, str]:
-    key, equals, value = option.partition("=")
-    if not equals:
-        raise InputError(f"-O and -P take KEY=VALUE, not {option!r}: -O temperature=0, -P orders=2")
-    return key.strip(), value.strip()

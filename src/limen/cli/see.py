@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, main
+from limen.cli.group import JSON, OPTIONS, main
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 @main.command()
 @click.argument("model")
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-O", "--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the observer.")
+@OPTIONS
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of what the model gets; tiles apart, overview below.")
 @JSON
-def see(model: str, photo: Path, options: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def see(model: str, photo: Path, options: tuple[tuple[str, str], ...], out: Path | None, as_json: bool) -> None:
     """Show what arrives at a model of a photograph that is shown twice: size, tiles, tokens, and what is lost.
 
     MODEL is the folder or hub id of a checkpoint (only its processor is loaded), or an observer such as demo.
@@ -87,15 +87,12 @@ def backbones(models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
         click.echo(str(out))
 
 
-def _observer(model: str, options: tuple[str, ...]) -> "Seeing":
+def _observer(model: str, options: tuple[tuple[str, str], ...]) -> "Seeing":
     from limen import observer, registry
     from limen.preflight.model_input import Seeing
 
     name = model if model.partition(":")[0] in registry.every("observer") else f"local:{model}"
-    pairs = [option.partition("=") for option in options]
-    if any(not equals for _, equals, _ in pairs):
-        raise InputError("-O takes KEY=VALUE: -O max_pixels=200704")
-    made = observer.make(name, {key.strip(): value.strip() for key, _, value in pairs})
+    made = observer.make(name, dict(options))
     if not isinstance(made, Seeing):
         raise InputError(f"{made.name} cannot say what arrives at it. Give local:FOLDER, encoder:FOLDER or demo.")
     return made

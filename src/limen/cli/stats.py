@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, SEED, Number, main, split
+from limen.cli.group import JSON, SEED, FiniteRange, RenamedOption, main, split
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--half-width",
-    type=Number(0, 1e6, min_open=True),
+    type=FiniteRange(0, 1e6, min_open=True),
     default=1.0,
     show_default=True,
     help="Wanted, of the 95 % interval, in levels.",
 )
-@click.option("--sd", type=Number(0, 1e6), help="Spread of J over references, where there is no run yet.")
+@click.option("--sd", type=FiniteRange(0, 1e6), help="Spread of J over references, where there is no run yet.")
 @JSON
 def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
     """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
@@ -99,25 +99,36 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 
 @main.command()
 @click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
-@click.option("--slope", type=Number(0, 1e6), help="Of an observer of your own, in levels (0: a step).")
-@click.option("--false-alarms", type=Number(0, 1), default=0.0, help="Its share of yes to no difference.")
-@click.option("--lapses", type=Number(0, 1), default=0.0, help="Its share of no to plain differences.")
+@click.option("--slope", type=FiniteRange(0, 1e6), help="Of an observer of your own, in levels (0: a step).")
+@click.option("--false-alarms", type=FiniteRange(0, 1), default=0.0, help="Its share of yes to no difference.")
+@click.option("--lapses", type=FiniteRange(0, 1), default=0.0, help="Its share of no to plain differences.")
 @click.option(
     "--correlation",
-    type=Number(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.0,
     help="Between its answers at neighbouring levels.",
 )
 @click.option(
-    "--mean", type=Number(-1e6, 1e6), default=20.0, show_default=True, help="Of the thresholds over images, in levels."
+    "--mean",
+    type=FiniteRange(-1e6, 1e6),
+    default=20.0,
+    show_default=True,
+    help="Of the thresholds over images, in levels.",
 )
-@click.option("--spread", type=Number(0, 1e6), default=6.0, show_default=True, help="Their sd.")
+@click.option("--spread", type=FiniteRange(0, 1e6), default=6.0, show_default=True, help="Their sd.")
 @click.option(
     "--images", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="About a minute for 100."
 )
 @click.option("--levels", type=click.IntRange(10, 1_000), default=50, show_default=True)
 @click.option(
-    "--orders", type=click.IntRange(0, 1_000), default=1, show_default=True, help="JNDs to look for; 0 for all."
+    "--jnds",
+    "--orders",
+    "orders",
+    cls=RenamedOption,
+    type=click.IntRange(0, 1_000),
+    default=1,
+    show_default=True,
+    help="JNDs to look for; 0 for all.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @JSON

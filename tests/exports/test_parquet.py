@@ -7,8 +7,8 @@ import pytest
 
 from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
+from limen.exports.parquet import to_parquet
 from limen.image import png
-from limen.report.export import to_parquet
 from limen.store import TABLES, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -60,10 +60,23 @@ def test_what_goes_wrong(
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         to_parquet(run, tmp_path / "file")
-    assert command(["export", str(tmp_path), "--parquet", str(tmp_path / "out")]) == 1
+    assert command(["export", str(tmp_path), "--to", "parquet", "--out", str(tmp_path / "out")]) == 1
     assert "not a run directory" in capsys.readouterr().err
+    for arguments in (["--to", "parquet"], ["--out", "o"], ["--to", "parquet", "--out", "o", "--parquet", "p"]):
+        assert command(["export", str(run), *arguments]) == 1
+        assert "limen export RUN --to KIND --out PATH" in capsys.readouterr().err
+    assert command(["export", str(run), "--to", "parkett", "--out", str(tmp_path / "out")]) == 1
+    assert "Did you mean 'parquet'?" in capsys.readouterr().err
     with pytest.raises(StoreError):
         to_parquet(tmp_path, tmp_path / "out")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"\.\[parquet\]"):
         to_parquet(run, tmp_path / "out")
+
+
+def test_the_old_option_writes_the_same_files(run: Path, tmp_path: Path) -> None:
+    for name, arguments in (("new", ["--to", "parquet", "--out"]), ("old", ["--parquet"])):
+        assert command(["export", str(run), *arguments, str(tmp_path / name)]) == 0
+    new, old = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("new", "old"))
+    assert new == old
+    assert len(new) == len(TABLES)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from limen import registry
 from limen.errors import InputError, MissingExtraError
 from limen.files import replacing
 from limen.store import TABLES, Store
@@ -15,8 +16,9 @@ _REALS = frozenset(
 )
 
 
+@registry.add("export", "parquet")
 def to_parquet(run: Path, folder: Path) -> list[Path]:
-    """Write one file for each of the store's tables; kept pictures stay in the run.
+    """One Parquet file for each of the store's tables; kept pictures stay in the run.
 
     A measurement's content (the exam, the as-seen floor, a calibration, deep features) is JSON.
 
