@@ -1,8 +1,9 @@
 """One decorator to add a plug-in, one call to find it.
 
 A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `scenes`, `sources`,
-`feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with an entry point
-in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in by name.
+`feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with
+an entry point in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in
+by name.
 """
 
 import difflib

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table, tame
-from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, main, telling
+from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, main, telling
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ FAILED = 1
 @BASE_URL
 @OPTIONS
 @JSON
+@PLUGIN
 def exam(
     study: Path | None,
     observer: tuple[str, ...],

@@ -4,10 +4,12 @@ import contextlib
 import copy
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from limen import registry
 from limen.cli.console import tame
 from limen.errors import InputError
 
@@ -41,7 +43,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class KeyValue(click.ParamType):
+class KeyValue(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5, which is not asked for
     """KEY=VALUE, read as a pair of texts without the space around them; anything else is an `InputError`."""
 
     name = "KEY=VALUE"
@@ -78,6 +80,17 @@ BASE_URL = click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
 OPTIONS = click.option(
     "-O", "--option", "options", multiple=True, type=KeyValue("-O temperature=0"), help="A setting of the observers."
 )
+
+
+def _load(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:
+    for file in files:
+        registry.plugin(file)
+
+
+PLUGIN = click.option(
+    "--plugin", multiple=True, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_load,
+    help="Python file that adds distortions, observers, ... of yours; may be repeated.",
+)  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, MANY, SEED, main, split
+from limen.cli.group import JSON, MANY, PLUGIN, SEED, main, split
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "sc
 @main.command("list")
 @click.argument("shelf", type=click.Choice(SHELVES), required=False)
 @JSON
+@PLUGIN
 def list_(shelf: str | None, as_json: bool) -> None:
-    """List distortions, exports, observers, procedures, questions, scenes and sources; tasks and tolerances on request."""
+    """List distortions, exports, observers, procedures, questions, scenes, sources; tasks and tolerances on request."""
     from limen import question, registry
     from limen.report.table import Table
 
@@ -42,6 +43,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("name")
 @JSON
+@PLUGIN
 def show(name: str, as_json: bool) -> None:
     """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
     from limen import distortion, registry
@@ -91,6 +93,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files and the contact sheets."
 )
+@PLUGIN
 def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path) -> None:
     """Write the stimuli of a file, a folder or a source (scene=room) as PNG, with a contact sheet to look at."""
     from limen import distortion, registry, source

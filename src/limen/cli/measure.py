@@ -19,6 +19,7 @@ from limen.cli.group import (
     MANY,
     OBSERVER,
     OPTIONS,
+    PLUGIN,
     FiniteRange,
     KeyValue,
     RenamedOption,
@@ -99,6 +100,7 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @JSON
+@PLUGIN
 def measure(
     study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None, **given: Any
 ) -> int:
@@ -137,6 +139,7 @@ def measure(
     help="CSV of backbone sizes: model, vision_params_m, language_params_b.",
 )
 @JSON
+@PLUGIN
 def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
     """Make one self-contained HTML page from runs; with --json print every number instead."""
     from limen.analysis import paper

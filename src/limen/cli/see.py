@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, OPTIONS, main
+from limen.cli.group import JSON, OPTIONS, PLUGIN, main
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @OPTIONS
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of what the model gets; tiles apart, overview below.")
 @JSON
+@PLUGIN
 def see(model: str, photo: Path, options: tuple[tuple[str, str], ...], out: Path | None, as_json: bool) -> None:
     """Show what arrives at a model of a photograph that is shown twice: size, tiles, tokens, and what is lost.
 

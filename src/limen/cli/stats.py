@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, SEED, FiniteRange, RenamedOption, main, split
+from limen.cli.group import JSON, PLUGIN, SEED, FiniteRange, RenamedOption, main, split
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @JSON
+@PLUGIN
 def simulate(labels: str, as_json: bool, **given: Any) -> None:
     """Show which procedure suits which observer, on simulated answers whose truth is known."""
     from limen.analysis import simulation
