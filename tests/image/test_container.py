@@ -22,7 +22,7 @@ from limen.image import container
 from limen.report import feature_wing
 from limen.source import collect
 
-HOUSE = Path(image.__file__).parent
+HOUSE = Path(image.__file__).parents[1]
 WIDE, HIGH = 64, 48
 SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)

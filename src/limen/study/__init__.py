@@ -310,7 +310,8 @@ class Study:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
                 session.progress.unfinished.append(_left(session, turn, kind, detail))
-                lasting = kind in LASTING
+                # What was not recorded may still be asked, and an exception may pass; what is learnt is written once.
+                lasting = kind in LASTING - {"not-recorded", "failed"}
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)
