@@ -42,8 +42,8 @@ from limen.question import Query
 from limen.trial import Answer, Attempt
 
 __all__ = [
-    "Answer", "Attempt", "FunctionObserver", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "make",
-    "numeric_answer", "observer", "two_pictures",
+    "Answer", "Attempt", "FunctionObserver", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "completed",
+    "make", "numeric_answer", "observer", "two_pictures",
 ]  # fmt: skip
 
 MOST_AT_ONCE = 4096  # series advanced side by side
@@ -128,6 +128,16 @@ def apart(observers: Sequence[Observer]) -> None:
         )
 
 
+def completed(observer: Observer) -> Observer:
+    """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
+    for ability in ("sampled", "numeric", "label"):
+        if not hasattr(observer, ability):
+            setattr(observer, ability, getattr(Observer, ability))
+    if not hasattr(observer, "notice"):
+        observer.notice = ""  # type: ignore[misc]  # a property only in those that are derived
+    return observer
+
+
 Make = Callable[[str, Any], Observer]
 T = TypeVar("T", bound=Make)
 
@@ -196,7 +206,7 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     kind_name, _, model = name.partition(":")
     kind = registry.find("observer", kind_name)
     assert isinstance(kind, Kind)
-    return kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options))
+    return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options)))
 
 
 # --- numbers and functions as answers ---

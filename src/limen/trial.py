@@ -35,10 +35,8 @@ class Answer:
     model: str = ""
 
 
-# Outcomes of an attempt that asking the same observer the same again would not mend; all other failures pass.
-LASTING = frozenset(
-    {"rejected", "unsupported", "cut-off", "thought", "input", "failed", "out-of-memory", "not-recorded"}
-)
+# Outcomes of an attempt that asking the same observer the same again would not mend; all other failures may pass.
+LASTING = frozenset({"rejected", "unsupported", "cut-off", "thought", "input", "out-of-memory"})
 
 
 @dataclass(frozen=True, slots=True)

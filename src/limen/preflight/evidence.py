@@ -7,6 +7,9 @@ from typing import Any
 
 from limen.trial import LASTING, Answer, Attempt
 
+# An exam does not ask again either what an observer raised an exception over, or what a recording does not hold.
+SETTLED = LASTING | {"failed", "not-recorded"}
+
 
 class Stage(StrEnum):
     """What a check is about: what carries the questions, or who answers them."""
@@ -98,4 +101,4 @@ class Evidence:
 
 def lasts(attempts: Sequence[Attempt]) -> bool:
     """Say whether a question that stayed without an answer failed for good."""
-    return not attempts or attempts[-1].outcome in LASTING
+    return not attempts or attempts[-1].outcome in SETTLED

@@ -115,6 +115,10 @@ class Study:
     method: Method
     refused: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for observer in self.observers:
+            observers.completed(observer)
+
     @classmethod
     def plan(cls, spec: Spec, progress: Callable[[str], None] = lambda name: None) -> "Study":
         """Check every name and setting, find the references, and make the series."""
@@ -310,8 +314,7 @@ class Study:
                 kind = error.kind if isinstance(error, Unanswered) else "input"
                 detail = error.detail if isinstance(error, Unanswered) else str(error)
                 session.progress.unfinished.append(_left(session, turn, kind, detail))
-                # What was not recorded may still be asked, and an exception may pass; what is learnt is written once.
-                lasting = kind in LASTING - {"not-recorded", "failed"}
+                lasting = kind in LASTING
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)
