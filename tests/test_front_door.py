@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image as Pillow
 
@@ -259,8 +261,18 @@ def test_it_shows_itself_on_a_screen_and_as_a_table(tmp_path: Path) -> None:
     assert rows[0]["censored_n"] == 2
     assert json.loads(json.dumps(rows)) == rows
     assert len(run.to_dicts(run.trials())) == len(run.trials())
-    frame = pytest.importorskip("pandas").DataFrame(rows)
-    assert run.to_frame().equals(frame)
+
+
+def test_rows_become_a_frame_of_the_library_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(looks)
+    assert run.to_frame().equals(pandas.DataFrame(run.to_dicts()))
+    assert list(run.to_frame(run.trials())["verdict"]) == [trial.verdict for trial in run.trials()]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "polars", SimpleNamespace(DataFrame=tuple))
+    assert run.to_frame() == tuple(run.to_dicts())
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(limen.InputError, match=r"pandas or polars.*to_dicts\(\) needs neither"):
+        run.to_frame()
 
 
 def test_several_runs_are_read_as_one(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from limen.errors import StoreError
+
 
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[IO[bytes]]:
@@ -32,6 +34,23 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def saving(file: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream as `replacing` does, for work that goes on where it was stopped.
+
+    Raises:
+        StoreError: where `replacing` raises `OSError`.
+    """
+    try:
+        with replacing(file) as stream:
+            yield stream
+    except OSError as error:
+        raise StoreError(
+            f"{file} cannot be written ({error.strerror or error}). Free some space or check the folder, and run the "
+            "same command again: what is finished is kept."
+        ) from None
 
 
 def write(file: Path, content: bytes) -> None:

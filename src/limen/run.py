@@ -19,7 +19,7 @@ from limen import question as questions
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
 from limen.analysis.merge import together
 from limen.distortion import Distortion
-from limen.errors import InputError, MissingExtraError
+from limen.errors import InputError
 from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
 from limen.source import Reference, size_of
@@ -191,13 +191,13 @@ class Run:
             rows: of this run; `jnds` (or `estimates`, where the procedure fits) if not given.
 
         Raises:
-            MissingExtraError: neither is installed; `to_dicts` needs neither.
+            InputError: neither is installed; `to_dicts` needs neither.
         """
         data = self.to_dicts(rows)
         for library in ("pandas", "polars"):
             with contextlib.suppress(ImportError):
                 return __import__(library).DataFrame(data)
-        raise MissingExtraError("a data frame", "pandas or polars", "parquet")
+        raise InputError("A data frame needs pandas or polars: pip install pandas. to_dicts() needs neither.")
 
     @property
     def _rows(self) -> Sequence[Any]:
@@ -319,16 +319,17 @@ def measure(
     if jnds is not None:
         course["orders"] = jnds
     places, references = _pictures(images)
-    kinds = [_distortion(one, ladders or {}) for one in _several(distortions)]
+    chosen = _several(distortions)
+    kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
     given = {
-        "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds),
+        "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),
         "questions": tuple(_several(questions)), "procedure": course,
         "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
     }  # fmt: skip
     spec = registry.settings("measure", given | settings, Spec)
-    about = {"name": name, "version": version, "returns": returns, "threshold": threshold, "concurrency": concurrency}
-    made = [_observer(one, about, out is not None) for one in _several(observer)]
-    study = Study.of(spec, made, kinds or [distortion_of(name) for name in USUAL], references=references)
+    about = {"name": name, "returns": returns, "threshold": threshold, "concurrency": concurrency}
+    made = [_observer(one, about, version, out is not None) for one in _several(observer)]
+    study = Study.of(spec, made, kinds, references=references)
     folder = tempfile.TemporaryDirectory(prefix="limen-", ignore_cleanup_errors=True) if out is None else None
     path = Path(folder.name) / "run" if folder else Path(str(out)).expanduser()
     done = study.run(path, progress or (lambda _: None))
@@ -360,9 +361,6 @@ def open(*runs: str | Path) -> Run:
     return run
 
 
-distortion_of = distortions.find
-
-
 def _several(given: Any) -> list[Any]:
     """Return what was given as a list: a single text, path, mapping, object or function is one of it."""
     return list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
@@ -370,7 +368,7 @@ def _several(given: Any) -> list[Any]:
 
 def _pictures(given: Pictures) -> tuple[tuple[str, ...], list[Reference]]:
     """Return places to look for pictures, and references made of arrays."""
-    named = given.items() if isinstance(given, Mapping) else ((("", one)) for one in _several(given))
+    named = given.items() if isinstance(given, Mapping) else [("", one) for one in _several(given)]
     places, references = list[str](), list[Reference]()
     for number, (name, one) in enumerate(named, start=1):
         if isinstance(one, str | Path):
@@ -411,7 +409,7 @@ def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Disto
     return distortions.of_function(given, Ladder(tuple(map(float, ladders[name])), "strength"))
 
 
-def _observer(given: Looks, about: Mapping[str, Any], kept: bool) -> Observer:
+def _observer(given: Looks, about: Mapping[str, Any], version: str, kept: bool) -> Observer:
     if isinstance(given, str):
         return observers.make(given, {})
     if isinstance(given, Mapping):
@@ -424,19 +422,24 @@ def _observer(given: Looks, about: Mapping[str, Any], kept: bool) -> Observer:
         raise InputError(f"observer: a {kind} is not derived from limen.Observer: class {kind}(limen.Observer).")
     if not callable(given):
         raise InputError(f"observer: {given!r:.60} is no name, limen.Observer or function of two arrays.")
-    if not kept and not about["version"]:  # nothing is kept, so nothing can be mistaken for another version's
-        try:
-            function_digest.of_function(given)
-        except InputError:
-            about = {**about, "version": "of a run that is not kept"}
-    return FunctionObserver(given, **about)
+    return FunctionObserver(given, **about, version=version or _version(given, kept))
+
+
+def _version(function: Callable[..., Any], kept: bool) -> str:
+    """Return what a function is known by; where nothing is kept, nothing can be mistaken for another version's."""
+    try:
+        return function_digest.of_function(function)
+    except InputError:
+        if kept:
+            raise
+        return "of a run that is not kept"
 
 
 def _flat(row: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the fields of a row, those of the rows within it under longer names."""
     for entry in fields(row):
         value, name = getattr(row, entry.name), f"{prefix}{entry.name}"
-        if is_dataclass(value) and type(value).__str__ is not object.__str__ and "__str__" in vars(type(value)):
+        if is_dataclass(value) and "__str__" in vars(type(value)):  # it says itself in a word: a quantile, "> 50"
             yield name, str(value)
         elif is_dataclass(value):
             yield from _flat(value, f"{name}_")

@@ -26,7 +26,7 @@ def exam(
     study: Path | None,
     observer: tuple[str, ...],
     base_url: str | None,
-    options: tuple[tuple[str, str], ...],
+    options: dict[str, str],
     as_json: bool,
 ) -> int:
     """Find out, in at most 40 questions, whether an observer sees two pictures, in order, in their size.
@@ -68,12 +68,12 @@ def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: b
 
 
 def _observers(
-    study: Path | None, names: tuple[str, ...], base_url: str | None, options: tuple[tuple[str, str], ...]
+    study: Path | None, names: tuple[str, ...], base_url: str | None, options: dict[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the observers to examine with their settings."""
     from limen.study import load
 
-    settings = ({"base_url": base_url} if base_url else {}) | dict(options)
+    settings = ({"base_url": base_url} if base_url else {}) | options
     if names:
         return [(name, settings) for name in names]
     if study is None or settings:

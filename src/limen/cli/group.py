@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +43,21 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class KeyValue(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5, which is not asked for
-    """KEY=VALUE, read as a pair of texts without the space around them; anything else is an `InputError`."""
+def key_values(example: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    """Return what reads a repeated KEY=VALUE into a table of texts without the space around them.
 
-    name = "KEY=VALUE"
+    Args:
+        example: one that is right, for the `InputError` over what is not.
+    """
 
-    def __init__(self, example: str) -> None:
-        self.example = example
+    def read(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+        pairs = [value.partition("=") for value in values]
+        for value, (_, equals, _) in zip(values, pairs, strict=True):
+            if not equals:
+                raise InputError(f"{param.opts[0]} takes KEY=VALUE, not {value!r}: {example}")
+        return {key.strip(): text.strip() for key, _, text in pairs}
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = value.partition("=")
-        if not equals:
-            option = param.opts[0] if param else self.example.partition(" ")[0]
-            raise InputError(f"{option} takes KEY=VALUE, not {value!r}: {self.example}")
-        return key.strip(), text.strip()
+    return read
 
 
 class RenamedOption(click.Option):
@@ -78,7 +77,13 @@ OBSERVER = click.option(
 )
 BASE_URL = click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
 OPTIONS = click.option(
-    "-O", "--option", "options", multiple=True, type=KeyValue("-O temperature=0"), help="A setting of the observers."
+    "-O",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values("-O temperature=0"),
+    help="A setting of the observers.",
 )
 
 

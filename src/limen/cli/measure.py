@@ -21,8 +21,8 @@ from limen.cli.group import (
     OPTIONS,
     PLUGIN,
     FiniteRange,
-    KeyValue,
     RenamedOption,
+    key_values,
     left_out,
     main,
     split,
@@ -65,7 +65,8 @@ MOST_CAUSES = 8  # lines about why series stay open
     "-P",
     "settings",
     multiple=True,
-    type=KeyValue("-P orders=2"),
+    metavar="KEY=VALUE",
+    callback=key_values("-P orders=2"),
     help="A setting of the procedure (`limen show psi`).",
 )
 @click.option("--gap", type=int, help="Where the confirmation window begins, above the candidate (1).")

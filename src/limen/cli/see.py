@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of what the model gets; tiles apart, overview below.")
 @JSON
 @PLUGIN
-def see(model: str, photo: Path, options: tuple[tuple[str, str], ...], out: Path | None, as_json: bool) -> None:
+def see(model: str, photo: Path, options: dict[str, str], out: Path | None, as_json: bool) -> None:
     """Show what arrives at a model of a photograph that is shown twice: size, tiles, tokens, and what is lost.
 
     MODEL is the folder or hub id of a checkpoint (only its processor is loaded), or an observer such as demo.
@@ -88,12 +88,12 @@ def backbones(models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
         click.echo(str(out))
 
 
-def _observer(model: str, options: tuple[tuple[str, str], ...]) -> "Seeing":
+def _observer(model: str, options: dict[str, str]) -> "Seeing":
     from limen import observer, registry
     from limen.preflight.model_input import Seeing
 
     name = model if model.partition(":")[0] in registry.every("observer") else f"local:{model}"
-    made = observer.make(name, dict(options))
+    made = observer.make(name, options)
     if not isinstance(made, Seeing):
         raise InputError(f"{made.name} cannot say what arrives at it. Give local:FOLDER, encoder:FOLDER or demo.")
     return made

@@ -36,11 +36,11 @@ from limen.datasets.shard import (
     note_of,
     pixel_fault,
     pyarrow,
-    replacing,
     write,
 )
 from limen.datasets.vpa_jnd import Held, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
+from limen.files import saving
 from limen.loop import mortal, sheltered
 from limen.study import manifest
 
@@ -281,10 +281,10 @@ def _claim(out: Path, mine: dict[str, Any]) -> None:
             "flags and versions it was built with."
         )
     if not (out / "README.md").exists():  # never over a page that somebody wrote
-        with replacing(out / "README.md") as stream:
+        with saving(out / "README.md") as stream:
             stream.write(card(mine).encode())
     if there != mine:
-        with replacing(out / "manifest.json") as stream:
+        with saving(out / "manifest.json") as stream:
             stream.write(orjson.dumps(mine, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

@@ -5,7 +5,6 @@ its name only when it is whole; beside it lies a note with its digests. A stimul
 none: it gets no row, and the note counts it.
 """
 
-import contextlib
 import hashlib
 import io
 import itertools
@@ -21,7 +20,7 @@ import orjson
 
 from limen import digest as digests
 from limen import distortion, files, source
-from limen.errors import InputError, MissingExtraError, StoreError
+from limen.errors import InputError, MissingExtraError
 from limen.image import decode, digest, png
 from limen.source import Reference
 from limen.stimulus import Series
@@ -185,13 +184,13 @@ def write(shard: Shard, folder: Path, watch: Callable[[], None] = lambda: None) 
             yield row
 
     file = folder / shard.name
-    with replacing(file) as stream:
+    with files.saving(file) as stream:
         _PACK[shard.format](stream, listed())
     size, sha256 = file.stat().st_size, sha256_of(file)
     stimuli = len(row_digests) - len(shard.references)
     equal = shard.stimuli - stimuli
     note = Note(shard.name, shard.plan, len(row_digests), equal, size, sha256, digests.of(row_digests))
-    with replacing(note_of(file)) as stream:
+    with files.saving(note_of(file)) as stream:
         stream.write(digests.canonical(msgspec.to_builtins(note)) + b"\n")
     return Written(stimuli, size, time.process_time() - began)
 
@@ -254,19 +253,6 @@ def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def replacing(file: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream as `limen.files.replacing` does; raise `StoreError` where it raises `OSError`."""
-    try:
-        with files.replacing(file) as stream:
-            yield stream
-    except OSError as error:
-        raise StoreError(
-            f"{file} cannot be written ({error.strerror or error}). Free some space or check the folder, and run the "
-            "same command again: what is finished is kept."
-        ) from None
 
 
 def drafts(file: Path) -> list[Path]:

@@ -29,13 +29,13 @@ import torch
 from torch import Tensor, nn
 
 from limen import digest
-from limen.errors import InputError, StoreError
+from limen.errors import InputError
 from limen.feature.model.split import Features, Outputs
 from limen.feature.perturbation import Tensors, noise, norms, nrmse
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances.estimator import Estimator
 from limen.feature.tolerances.information import FisherSettings, information
-from limen.files import drafts, replacing
+from limen.files import drafts, saving
 
 CLEAN = 2**29  # bytes of clean features that are kept instead of being worked out at each step
 SAVED_STEPS, SAVED_SECONDS = 10, 20.0  # a checkpoint is written after so many, whichever comes first
@@ -237,14 +237,8 @@ class Trainer:
             "estimator": self.estimator.state_dict(),
             "optimiser": self._optimiser.state_dict(),
         }
-        try:
-            with replacing(self._scope.checkpoint) as stream:
-                torch.save(state, stream)
-        except OSError as error:
-            raise StoreError(
-                f"{self._scope.checkpoint} cannot be written ({error.strerror or error}). Free some space, and run the "
-                "same command again: what is finished is kept."
-            ) from None
+        with saving(self._scope.checkpoint) as stream:
+            torch.save(state, stream)
 
 
 def resume(file: Path | None, key: str) -> Mapping[str, Any] | None:
