@@ -6,7 +6,7 @@ import pytest
 
 from limen.parsing import thought
 from limen.parsing.forced_choice import read_position
-from limen.parsing.yes_no import Fault, Flag, Verdict, read_choice, read_direct
+from limen.parsing.yes_no import Fault, Flag, Verdict, read_choice, read_direct, spoken
 from limen.preflight import replies
 
 MUSING = "Yes? The second looks softer. <yes> A. Yes, the first is 3 and red, left."
@@ -63,6 +63,23 @@ def test_a_closed_thought_leaves_the_answer(begin: str, end: str) -> None:
     assert replies.number(f"{begin}{MUSING}{end}5") == 5
     assert replies.colours(f"{begin}{MUSING}{end}green, then blue") == ("green", "blue")
     assert replies.choice(f"{begin}{MUSING}{end}right", ("left", "right")) == "right"
+
+
+SPEAKERS = ["<|start_header_id|>assistant<|end_header_id|>\n\n", "<|im_start|>assistant\n", "<start_of_turn>model\n",
+            "<|start_of_role|>assistant<|end_of_role|>", "<|assistant|>\n", "[|assistant|]", "<|turn>model\n",
+            "assistant\n\n", "ASSISTANT: ", "<｜Assistant｜>"]  # fmt: skip
+
+
+@pytest.mark.parametrize("speaker", [*SPEAKERS, *(f"<think>{MUSING}</think>\n{speaker}" for speaker in SPEAKERS)])
+def test_the_name_of_the_speaker_is_no_part_of_the_answer(speaker: str) -> None:
+    for answer in ("B", "B. No", "A. Yes", "Yes", "<no>", "second", "First", "The second is blurrier."):
+        for read in (read_direct, read_choice, read_position):
+            assert read(speaker + answer) == read(answer), (read, answer)
+
+
+@pytest.mark.parametrize("answer", ["Model A: yes", "Assistant, no", "Models differ: no", "model"])
+def test_a_speaker_is_known_by_what_follows(answer: str) -> None:
+    assert spoken(answer) == answer.casefold()
 
 
 @pytest.mark.parametrize(("begin", "end"), [pair for pair in MARKS if pair[0] not in ONLY_CLOSED])

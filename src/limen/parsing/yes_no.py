@@ -116,6 +116,10 @@ _LONGEST = 40_000  # characters read, half from each end; ten times the longest 
 _LATEX = re.compile(r"\\(?:boxed|text[a-z]{0,9}|math[a-z]{0,9}) ?(?=\{)")
 _STYLE = re.compile(r"</?(?:b|strong|i|em|u|span|code|font|mark)(?: [^<>\n]{0,200})?>")
 _TAG = re.compile(r"<[/|!]?[a-z][^<>\n]{0,200}>")
+_SPEAKER = re.compile(  # of a chat template: <|im_start|>assistant, <start_of_turn>model, [|assistant|], Assistant:
+    rf"(?:\A|(?<={thought.PAUSE}\n))\s{{0,9}}(?:[<\[]\|?[a-z_]{{2,20}}\|?[>\]]\s{{0,3}}|[<\[]\|(?:[a-z]{{2,9}}>)?)?"
+    r"(?:assistant|model)(?:\|[>\]]|\s{0,3}<\|end_[a-z_]{2,20}\|>|\s{0,3}[:\n])\s{0,9}"
+)
 _ECHO = re.compile(
     r"(?:please )?return ?\?(?: with analysis)?|compare the first image with the second"
     r"|answer with the option's letter from the given choices directly"
@@ -166,8 +170,10 @@ def _plain(text: str) -> str:
 
 
 def _spoken(text: str) -> tuple[str, bool]:
-    """Drop thoughts and the middle of endless texts; say whether the last thought was cut off."""
+    """Drop thoughts, the name of the speaker and the middle of endless texts; say whether a thought was cut off."""
     text, cut = thought.drop(text)
+    if "assistant" in text or "model" in text:
+        text = _SPEAKER.sub("", text)
     return (text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"), cut
 
 
