@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from limen import question as questions
-from limen.analysis import Status, _quantile
+from limen.analysis import SeriesStatus
 from limen.analysis.replay import read, replay
+from limen.analysis.tables import _quantile
 from limen.curve import Curve, Interval, Share, bootstrap
 from limen.ladder import Ladder
 from limen.parsing.yes_no import READER_VERSION
@@ -30,7 +31,7 @@ def trials(says: dict[tuple[int, int], str], again: dict[tuple[int, int], str] |
 
 def replayed(
     says: dict[tuple[int, int], str], reader: int = READER_VERSION, **settings: Any
-) -> tuple[Status, list[str]]:
+) -> tuple[SeriesStatus, list[str]]:
     responses = read(questions.find("direct"), trials(says))
     status, thresholds = replay(make("scan", settings), LADDER, responses, reader)
     return status, [str(t) for t in thresholds]
@@ -38,28 +39,28 @@ def replayed(
 
 def test_replay_finds_the_thresholds_of_the_answers() -> None:
     says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
-    assert replayed(says) == (Status.COMPLETE, ["12"])
-    assert replayed({(0, k): NO for k in range(1, 51)}) == (Status.COMPLETE, [">50"])
-    assert replayed({(0, k): YES if k == 50 else NO for k in range(1, 51)}) == (Status.COMPLETE, ["50?"])
+    assert replayed(says) == (SeriesStatus.COMPLETE, ["12"])
+    assert replayed({(0, k): NO for k in range(1, 51)}) == (SeriesStatus.COMPLETE, [">50"])
+    assert replayed({(0, k): YES if k == 50 else NO for k in range(1, 51)}) == (SeriesStatus.COMPLETE, ["50?"])
 
 
 def test_an_open_question_is_unfinished_never_a_guess() -> None:
     says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
     del says[0, 13]
-    assert replayed(says) == (Status.UNFINISHED, [])
+    assert replayed(says) == (SeriesStatus.UNFINISHED, [])
 
 
 def test_a_path_another_reader_would_not_have_taken_is_undetermined() -> None:
     says = {(0, k): NO for k in range(1, 12)} | {(0, k): YES for k in (12, 13)}
-    assert replayed(says, reader=READER_VERSION - 1) == (Status.UNDETERMINED, [])
+    assert replayed(says, reader=READER_VERSION - 1) == (SeriesStatus.UNDETERMINED, [])
 
 
 def test_equal_stimuli_are_a_floor_and_none_left_is_not_applicable() -> None:
     says = {(0, k): "" if k <= 4 else (YES if k >= 12 else NO) for k in range(1, 51)}
     responses = read(questions.find("direct"), trials(says))
     assert [k for k in range(1, 51) if not responses[Probe(0, k)].asked] == [1, 2, 3, 4]
-    assert replayed(says) == (Status.COMPLETE, ["12"])
-    assert replayed({(0, k): "" for k in range(1, 51)}) == (Status.NOT_APPLICABLE, [])
+    assert replayed(says) == (SeriesStatus.COMPLETE, ["12"])
+    assert replayed({(0, k): "" for k in range(1, 51)}) == (SeriesStatus.NOT_APPLICABLE, [])
 
 
 def test_the_paraphrase_counts_where_the_first_answer_says_nothing() -> None:

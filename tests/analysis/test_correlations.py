@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from limen.analysis import Analysis, Outcome, Status, _jnd_rows, analyse
+from limen.analysis import Analysis, Outcome, SeriesStatus, _jnd_rows, analyse
 from limen.analysis import correlations as relations
 from limen.analysis.correlations import Score, averages, correlations, part_of, ranks, reductions, uncensored
 from limen.analysis.merge import together
@@ -43,7 +43,7 @@ def analysis(found: Mapping[tuple[str, str, str], Sequence[int | str]]) -> Analy
             digits = "".join(c for c in str(level) if c.isdigit())
             at = Threshold(1, int(digits or top), 0.0, censored=level == ">", confirmed="?" not in str(level))
             key = (observer, question, distortion)
-            outcomes[key].append(Outcome(observer, question, row, Status.COMPLETE, (at,), ()))
+            outcomes[key].append(Outcome(observer, question, row, SeriesStatus.COMPLETE, (at,), ()))
     kinds = {name: {"strengths": [1.0] * LEVELS.get(name, 50), "unit": "", "word": WORDS.get(name, name)}
              for _, _, name in found}  # fmt: skip
     manifest = {

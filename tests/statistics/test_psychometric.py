@@ -12,7 +12,7 @@ import pytest
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.statistics.likelihood import clustered, parametric, peak
 from limen.statistics.population import population
-from limen.statistics.posterior import Fit, Parameter, Priors, Side, posterior
+from limen.statistics.posterior import Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import IDENTICAL, SHAPES, Array, Responses, inverse, psi, rise
 
 LEVELS = np.arange(1, 51, dtype=float)
@@ -113,7 +113,7 @@ def test_credible_intervals_cover() -> None:
     for name, truth in (("threshold", threshold), ("t75", t75), ("width", width), ("guess", guess)):
         share = np.mean([covers(getattr(f, name), v) for f, v in zip(fits, truth, strict=True)])
         assert share >= 0.9, f"{name}: {share}"
-    inside = np.array([f.side is Side.WITHIN for f in fits])
+    inside = np.array([f.side is Placement.WITHIN for f in fits])
     error = np.array([f.threshold.median for f in fits]) - threshold
     assert np.median(np.abs(error[inside])) < 1.2
     assert abs(np.mean(error[inside])) < 0.6
@@ -171,7 +171,7 @@ def one(yes: Any, alarms: int | None = None, identical: int | None = None) -> Fi
 
 def test_all_no_is_beyond_the_ladder() -> None:
     for found in (one(np.zeros(50)), one(np.zeros(50), 0, 20)):
-        assert found.side is Side.ABOVE
+        assert found.side is Placement.ABOVE
         assert found.threshold.median > 60
         assert found.threshold.interval.low > 45
         assert found.threshold.interval.high == math.inf
@@ -180,7 +180,7 @@ def test_all_no_is_beyond_the_ladder() -> None:
 
 def test_all_yes_is_below_the_first_level() -> None:
     found = one(np.ones(50), 0, 20)
-    assert found.side is Side.BELOW
+    assert found.side is Placement.BELOW
     assert found.threshold.interval.high < 4
     assert found.guess.interval.high < 0.2
 
@@ -258,9 +258,9 @@ def test_a_wrong_shape_does_not_fit() -> None:
 def test_no_threshold_no_interval() -> None:
     nothing = Responses.of(list(LEVELS), np.zeros((8, 50)), np.ones((8, 50)))
     found = clustered(nothing, LADDER, resamples=50)
-    assert (found.side, found.intervals) == (Side.ABOVE, {})
+    assert (found.side, found.intervals) == (Placement.ABOVE, {})
     everything = Responses.of(list(LEVELS), np.ones((8, 50)), np.ones((8, 50)), 0, 5)
-    assert clustered(everything, LADDER, resamples=50).side is Side.BELOW
+    assert clustered(everything, LADDER, resamples=50).side is Placement.BELOW
 
 
 def frozen(seed: int, references: int, guess: float = 0.1) -> tuple[Array, np.random.Generator]:
@@ -326,11 +326,11 @@ def test_the_population_of_an_adaptive_run_is_covered(guess: float, lapse: float
 def test_a_population_beyond_the_ladder_is_censored() -> None:
     none = Responses.of(list(LEVELS), np.zeros((10, 50)), np.ones((10, 50)))
     found = population(none, LADDER, alarms=0, identical=20)
-    assert found.side is Side.ABOVE
+    assert found.side is Placement.ABOVE
     assert found.threshold.interval.high == math.inf
     assert found.threshold.interval.low > 45
     every = population(Responses.of(list(LEVELS), np.ones((10, 50)), np.ones((10, 50))), LADDER, alarms=0, identical=20)
-    assert every.side is Side.BELOW
+    assert every.side is Placement.BELOW
     some = np.zeros((10, 50))
     some[:4, 20:] = 1
     partly = population(Responses.of(list(LEVELS), some, np.ones((10, 50))), LADDER, alarms=0, identical=20)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limen import testing
-from limen.analysis import Status, analyse
+from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, ObserverError
 from limen.image import png
 from limen.ladder import Ladder
@@ -58,7 +58,7 @@ def test_the_same_at_any_concurrency(tmp_path: Path, many: Path, procedure: str)
         run(tmp_path / str(concurrency), many, observer, procedure)
     assert facts(tmp_path / "1") == facts(tmp_path / "7") == facts(tmp_path / "64")
     outcomes, _, (priors,) = facts(tmp_path / "1")
-    assert {status for _, status, _, _ in outcomes} == {Status.COMPLETE}
+    assert {status for _, status, _, _ in outcomes} == {SeriesStatus.COMPLETE}
     assert sorted(priors) == [("contrast", 1), ("noise", 1)]
 
 
@@ -205,7 +205,7 @@ def test_looking_offline_changes_nothing(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many)
     run(tmp_path / "other", many, limit=3)
     run(tmp_path / "other", many)
-    mine = [outcome for outcome in facts(tmp_path / "run")[0] if outcome[1] is Status.COMPLETE]
+    mine = [outcome for outcome in facts(tmp_path / "run")[0] if outcome[1] is SeriesStatus.COMPLETE]
     assert mine == facts(tmp_path / "other")[0]
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from limen.analysis import Analysis, Outcome, Status, false_alarms, sum_of
+from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
 from limen.curve import Interval, Share, bootstrap_mean
 from limen.parsing.yes_no import Flag
 from limen.procedure import Probe
@@ -70,7 +70,7 @@ def groups(analysis: Analysis, whole: bool = True) -> dict[Key, list[Outcome]]:
     """Return the series of each observer, question and distortion: those that are complete, or all."""
     found: dict[Key, list[Outcome]] = defaultdict(list)
     for outcome in analysis.outcomes:
-        if outcome.status is Status.COMPLETE or not whole:
+        if outcome.status is SeriesStatus.COMPLETE or not whole:
             found[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     return found
 
