@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from limen import question as questions
-from limen.analysis import SeriesStatus
+from limen.analysis import Analysis, SeriesStatus
 from limen.analysis.replay import read, replay
 from limen.analysis.tables import _quantile
 from limen.curve import Curve, Interval, Share, bootstrap
@@ -113,6 +113,22 @@ def test_bootstrap_agrees_with_scipy() -> None:
     theirs = reference((values,), np.mean, method="BCa", rng=1, n_resamples=9999).confidence_interval
     assert ours is not None
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.15)
+
+
+def test_resamples_that_equal_the_estimate_count_half() -> None:
+    """J are whole numbers: many of these means are the estimate itself, and belong to neither side of it."""
+    from scipy.stats import bootstrap as reference
+
+    for values in ([0.0] * 2 + [1.0] * 6 + [2.0] * 2, [1.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 4.0, 4.0, 5.0]):
+        ours = bootstrap(values, mean)
+        theirs = reference((values,), np.mean, method="BCa", rng=1, n_resamples=2000).confidence_interval
+        assert ours is not None
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+
+
+def test_an_analysis_shows_itself_in_a_line() -> None:
+    shown = repr(Analysis({"observers": {"a": {}}}, (), (), (), ()))
+    assert shown == "<Analysis of a: 0 outcomes, 0 jnds, 0 answers, 0 curves, 0 estimates>"
 
 
 def test_bootstrap_claims_nothing_from_few_or_equal_values() -> None:

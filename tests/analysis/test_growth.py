@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limen import digest
@@ -229,6 +229,7 @@ def test_the_order_of_series_changes_nothing() -> None:
     assert [s.error for s in one.scores] == [s.error for s in other.scores]
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.lists(st.integers(1, L), min_size=0, max_size=12, unique=True).map(sorted), min_size=5, max_size=12

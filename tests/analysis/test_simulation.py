@@ -37,7 +37,7 @@ def test_correlated_answers_keep_their_rate_and_run_together() -> None:
 
 @pytest.mark.parametrize("name", ["step", "s=3, g=l=.1", "erratic (s=2, g=l=.3)"])
 def test_skip_is_the_scan_with_fewer_questions(name: str) -> None:
-    scan, skip = (study(BY_NAME[name], BY_LABEL[label], images=150, orders=2) for label in ("scan", "skip"))
+    scan, skip = (study(BY_NAME[name], BY_LABEL[label], images=60, orders=2) for label in ("scan", "skip"))
     assert skip.exact is not None
     assert skip.exact.value == 1.0
     assert skip.questions < 0.75 * scan.questions
@@ -45,14 +45,14 @@ def test_skip_is_the_scan_with_fewer_questions(name: str) -> None:
 
 def test_the_chain_of_all_jnds_takes_about_half_of_the_scan() -> None:
     observer = SimulatedObserver("chain", slope=1.0, mean=9, spread=2)
-    scan, skip = (study(observer, BY_LABEL[label], images=100, orders=0) for label in ("scan", "skip"))
+    scan, skip = (study(observer, BY_LABEL[label], images=40, orders=0) for label in ("scan", "skip"))
     assert skip.exact is not None
     assert skip.exact.value == 1.0
     assert skip.questions < 0.65 * scan.questions
 
 
 def test_certify_is_as_sure_as_it_says() -> None:
-    result = study(BY_NAME["s=3, g=l=.1"], BY_LABEL["certify"], images=120)
+    result = study(BY_NAME["s=3, g=l=.1"], BY_LABEL["certify"], images=60)
     assert result.exact is not None
     assert result.stated is not None
     assert result.exact.interval is not None
@@ -64,7 +64,7 @@ def test_certify_is_as_sure_as_it_says() -> None:
 
 def test_psi_estimates_and_its_intervals_cover() -> None:
     for label, goal in (("psi (20 samples)", 0.75), ("psi (20 levels)", 1.3)):
-        result = study(BY_NAME["s=1"], BY_LABEL[label], images=150)
+        result = study(BY_NAME["s=1"], BY_LABEL[label], images=80)
         assert result.rmse is not None
         assert result.covered is not None
         assert result.rmse <= goal
@@ -73,7 +73,7 @@ def test_psi_estimates_and_its_intervals_cover() -> None:
 
 def test_results_are_the_same_again_and_differ_with_the_seed() -> None:
     contender = Contender("auto", "auto")
-    first, second, other = (study(BY_NAME["s=2"], contender, images=30, seed=seed) for seed in (0, 0, 1))
+    first, second, other = (study(BY_NAME["s=2"], contender, images=14, seed=seed) for seed in (0, 0, 1))
     assert first == second
     assert first != other
 

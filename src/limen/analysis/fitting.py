@@ -20,7 +20,6 @@ from limen import question as questions
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
-from limen.parsing.yes_no import Flag
 from limen.statistics.inference import (
     ChoiceSensitivity,
     Power,
@@ -292,7 +291,7 @@ def _fit_row(
         detection=_detection(group, levels, alarms) if fixed and not forced else None,
         by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
         choosing=_choosing(group, levels) if fixed and forced else None,
-        pooled=_pooled(group, levels, prior, shape) if fixed else None,
+        pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
         p_yes=_fractional(group, levels, prior, shape) if fixed and not forced else None,
         adaptive=adaptive,
         forced=forced,
@@ -372,7 +371,7 @@ def _readable(group: Iterable[Outcome]) -> Iterable[tuple[int, Response]]:
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe = response.probe
-            if response.asked and probe.reference == 0 < probe.level and response.verdict.flag is not Flag.UNREADABLE:
+            if response.readable and probe.reference == 0 < probe.level:
                 yield i, response
 
 
@@ -425,11 +424,6 @@ def _choosing(group: Sequence[Outcome], levels: int) -> ChoiceSensitivity | None
     return choosing(right, depend) if right.n else None
 
 
-def _pooled(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap:
-    yes, n = _counts(group, levels)
-    return _bootstrap(group, yes, n, prior, shape)
-
-
 def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:
     """Return the fit of p(yes); None unless every readable answer has one."""
     yes, n = np.zeros((len(group), levels)), np.zeros((len(group), levels))
@@ -456,8 +450,8 @@ def _bootstrap(
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
-            same = response.asked and probe.reference == probe.level and prior.guess is None
-            if same and sure is not None and response.verdict.flag is not Flag.UNREADABLE:
+            same = response.readable and probe.reference == probe.level and prior.guess is None
+            if same and sure is not None:
                 if response.trials[0].key in counted:
                     continue
                 counted.add(response.trials[0].key)

@@ -50,6 +50,11 @@ class Response:
         """Whether the observer was asked at all."""
         return bool(self.trials)
 
+    @property
+    def readable(self) -> bool:
+        """Whether the observer was asked, and its answer could be read."""
+        return self.asked and self.verdict.flag is not Flag.UNREADABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -261,11 +266,7 @@ def replay(
     except StopIteration as stop:
         if wanted and not any(responses[probe].asked for probe in wanted):
             return SeriesStatus.NOT_APPLICABLE, ()
-        if wanted and not any(_readable(responses[probe]) for probe in wanted):
+        if wanted and not any(responses[probe].readable for probe in wanted):
             return SeriesStatus.UNREADABLE, ()
         return SeriesStatus.COMPLETE, stop.value
     return (SeriesStatus.UNFINISHED if reader == READER_VERSION else SeriesStatus.UNDETERMINED), ()
-
-
-def _readable(response: Response) -> bool:
-    return response.asked and response.verdict.flag is not Flag.UNREADABLE

@@ -338,8 +338,8 @@ def sum_of(*shares: Share) -> Share:
 
 
 def _yes(responses: Iterable[Response]) -> Share:
-    readable = [r.verdict.yes for r in responses if r.verdict.flag is not Flag.UNREADABLE]
-    return Share(sum(readable), len(readable))
+    said = [response.verdict.yes for response in responses if response.readable]
+    return Share(sum(said), len(said))
 
 
 def _inversions(group: Iterable[Outcome]) -> Share:
@@ -361,11 +361,7 @@ def _inversions(group: Iterable[Outcome]) -> Share:
 
 def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
     said = [
-        [
-            (r.probe.level, r.verdict.yes)
-            for r in outcome.responses
-            if r.asked and r.probe.reference == 0 and r.verdict.flag is not Flag.UNREADABLE
-        ]
+        [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.readable and r.probe.reference == 0]
         for outcome in group
     ]
     yes = Counter(level for one in said for level, noticed in one if noticed)

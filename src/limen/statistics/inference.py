@@ -1,6 +1,6 @@
 """Statistics of detection, agreement and planning: d', correlations, Holm, the window, how many references.
 
-Ranks, roots and quantiles are SciPy's. statsmodels has Holm's procedure and power functions too, but brings pandas for
+Ranks and Student's t are SciPy's. statsmodels has Holm's procedure and power functions too, but brings pandas for
 six lines each. Survival and paired comparisons are in `survival`, fits in `posterior`, `likelihood` and
 `population`.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from limen.curve import FEWEST_CLUSTERS, Interval, Mean, Share, bootstrap, wilson
 from limen.errors import InputError, UnknownNameError
@@ -157,11 +157,12 @@ def d_differencing(hit: float, alarm: float) -> float:
     if hit <= alarm or not 0.0 < hit < 1.0:
         _z(hit)
         return 0.0
-
-    def missed(d: float) -> float:
-        return _NORMAL.cdf((d - k) / root) + _NORMAL.cdf((-d - k) / root) - hit
-
-    return float(optimize.brentq(missed, 0.0, k + root * 12.0, xtol=1e-14))
+    low, high = 0.0, k + root * 12.0
+    for _ in range(80):
+        middle = (low + high) / 2.0
+        rate = _NORMAL.cdf((middle - k) / root) + _NORMAL.cdf((-middle - k) / root)
+        low, high = (middle, high) if rate < hit else (low, middle)
+    return (low + high) / 2.0
 
 
 def d_forced_choice(correct: float) -> float:

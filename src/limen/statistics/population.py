@@ -41,6 +41,7 @@ from limen.statistics.posterior import (
     rate,
     scale,
     side,
+    too_coarse,
 )
 from limen.statistics.psychometric import IDENTICAL, TINY, Array, Responses, rise
 
@@ -106,7 +107,7 @@ def population(
     whole = axes = _axes(prior)
     mass = model.mass(axes)
     for _ in range(3):
-        if all(axis.cells == 1 or _sd(margin) >= 1.2 for axis, margin in zip(axes, margins(mass), strict=True)):
+        if not too_coarse(axes, mass):
             break
         axes = tuple(
             axis.around(margin, cells, full)
@@ -126,11 +127,6 @@ def _axes(prior: Priors) -> tuple[Axis, ...]:
         rate(prior.guess, 0.98, g),
         rate(prior.lapse, 0.5, low),
     )
-
-
-def _sd(margin: Array) -> float:
-    place = np.arange(len(margin))
-    return math.sqrt(float(margin @ (place - float(margin @ place)) ** 2))
 
 
 class _Model:

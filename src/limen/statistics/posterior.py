@@ -250,7 +250,7 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
         own: Sequence[Axis] = axes
         share = mass
         for _ in range(7 if refine else 0):
-            if not _too_coarse(own, share):
+            if not too_coarse(own, share):
                 break
             own = tuple(
                 axis.around(margin, cells, whole)
@@ -296,14 +296,12 @@ def margins(mass: Array) -> list[Array]:
     return [mass.sum(axis=tuple(other for other in every if other != axis)) for axis in every]
 
 
-def _too_coarse(axes: Sequence[Axis], mass: Array) -> bool:
+def too_coarse(axes: Sequence[Axis], mass: Array) -> bool:
     """Whether some parameter's posterior is about as narrow as its cells."""
     for axis, margin in zip(axes, margins(mass), strict=True):
-        if axis.cells > 1:
-            place = np.arange(axis.cells)
-            centre = float(margin @ place)
-            if float(margin @ (place - centre) ** 2) < 1.2**2:
-                return True
+        place = np.arange(axis.cells)
+        if axis.cells > 1 and float(margin @ (place - float(margin @ place)) ** 2) < 1.2**2:
+            return True
     return False
 
 
