@@ -24,6 +24,15 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of n values, with its 95 % interval (None for too few, or where all are alike)."""
+
+    value: float
+    interval: Interval | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """k of n, with its Wilson (1927) score interval."""
 
@@ -73,25 +82,19 @@ class Curve:
 
         Pool-adjacent-violators (Ayer et al. 1955), then linear between levels; None where it never gets there.
         """
-        fitted = _monotone(np.array([s.value for s in self.shares]), np.array(self.n, dtype=float))
-        above = np.nonzero(fitted >= criterion)[0]
+        from scipy.optimize import isotonic_regression  # a study starts without SciPy
+
+        if not self.levels:
+            return None
+        fitted = isotonic_regression([s.value for s in self.shares], weights=self.n).x
+        above = np.nonzero(fitted >= criterion - 1e-12)[0]  # a pooled mean may miss its own value by rounding
         if not len(above):
             return None
         i = int(above[0])
         if i == 0 or fitted[i] == fitted[i - 1]:
             return float(self.levels[i])
-        step = (criterion - fitted[i - 1]) / (fitted[i] - fitted[i - 1])
+        step = min(1.0, (criterion - fitted[i - 1]) / (fitted[i] - fitted[i - 1]))
         return float(self.levels[i - 1] + step * (self.levels[i] - self.levels[i - 1]))
-
-
-def _monotone(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append((float(value), float(weight), 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (v2, w2, n2), (v1, w1, n1) = blocks.pop(), blocks.pop()
-            blocks.append(((v1 * w1 + v2 * w2) / (w1 + w2), w1 + w2, n1 + n2))
-    return np.concatenate([np.full(n, v) for v, _, n in blocks]) if blocks else np.array([])
 
 
 def bootstrap(

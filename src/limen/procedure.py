@@ -38,7 +38,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search for the next JND ends with: a level (None: there is none up to the end), and how sure that is."""
 
     level: int | None
@@ -48,7 +48,7 @@ class Found:
 Verdicts: TypeAlias = Mapping[Probe, Verdict]
 Result: TypeAlias = tuple[Threshold, ...] | tuple[Estimate, ...]
 Procedure: TypeAlias = Generator[Ask, Verdicts, Result]
-Search: TypeAlias = Generator[Ask, Verdicts, Found]
+Search: TypeAlias = Generator[Ask, Verdicts, SearchResult]
 
 
 class Method(Protocol):
@@ -207,8 +207,8 @@ def skip(reference: int, levels: int, gap: int, confirm: int) -> Search:
             if not known[probe].yes:
                 break
         else:
-            return Found(k)
-    return Found(None)
+            return SearchResult(k)
+    return SearchResult(None)
 
 
 def first_answers(outcome: Verdicts) -> tuple[tuple[int, bool], ...]:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from limen import question as questions
-from limen.analysis import Status, _quantile
+from limen.analysis import Analysis, SeriesStatus
 from limen.analysis.replay import read, replay
+from limen.analysis.tables import _quantile
 from limen.curve import Curve, Interval, Share, bootstrap
 from limen.ladder import Ladder
 from limen.parsing.yes_no import READER_VERSION
@@ -30,7 +31,7 @@ def trials(says: dict[tuple[int, int], str], again: dict[tuple[int, int], str] |
 
 def replayed(
     says: dict[tuple[int, int], str], reader: int = READER_VERSION, **settings: Any
-) -> tuple[Status, list[str]]:
+) -> tuple[SeriesStatus, list[str]]:
     responses = read(questions.find("direct"), trials(says))
     status, thresholds = replay(make("scan", settings), LADDER, responses, reader)
     return status, [str(t) for t in thresholds]
@@ -38,28 +39,28 @@ def replayed(
 
 def test_replay_finds_the_thresholds_of_the_answers() -> None:
     says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
-    assert replayed(says) == (Status.COMPLETE, ["12"])
-    assert replayed({(0, k): NO for k in range(1, 51)}) == (Status.COMPLETE, [">50"])
-    assert replayed({(0, k): YES if k == 50 else NO for k in range(1, 51)}) == (Status.COMPLETE, ["50?"])
+    assert replayed(says) == (SeriesStatus.COMPLETE, ["12"])
+    assert replayed({(0, k): NO for k in range(1, 51)}) == (SeriesStatus.COMPLETE, [">50"])
+    assert replayed({(0, k): YES if k == 50 else NO for k in range(1, 51)}) == (SeriesStatus.COMPLETE, ["50?"])
 
 
 def test_an_open_question_is_unfinished_never_a_guess() -> None:
     says = {(0, k): YES if k >= 12 else NO for k in range(1, 51)}
     del says[0, 13]
-    assert replayed(says) == (Status.UNFINISHED, [])
+    assert replayed(says) == (SeriesStatus.UNFINISHED, [])
 
 
 def test_a_path_another_reader_would_not_have_taken_is_undetermined() -> None:
     says = {(0, k): NO for k in range(1, 12)} | {(0, k): YES for k in (12, 13)}
-    assert replayed(says, reader=READER_VERSION - 1) == (Status.UNDETERMINED, [])
+    assert replayed(says, reader=READER_VERSION - 1) == (SeriesStatus.UNDETERMINED, [])
 
 
 def test_equal_stimuli_are_a_floor_and_none_left_is_not_applicable() -> None:
     says = {(0, k): "" if k <= 4 else (YES if k >= 12 else NO) for k in range(1, 51)}
     responses = read(questions.find("direct"), trials(says))
     assert [k for k in range(1, 51) if not responses[Probe(0, k)].asked] == [1, 2, 3, 4]
-    assert replayed(says) == (Status.COMPLETE, ["12"])
-    assert replayed({(0, k): "" for k in range(1, 51)}) == (Status.NOT_APPLICABLE, [])
+    assert replayed(says) == (SeriesStatus.COMPLETE, ["12"])
+    assert replayed({(0, k): "" for k in range(1, 51)}) == (SeriesStatus.NOT_APPLICABLE, [])
 
 
 def test_the_paraphrase_counts_where_the_first_answer_says_nothing() -> None:
@@ -114,6 +115,22 @@ def test_bootstrap_agrees_with_scipy() -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.15)
 
 
+def test_resamples_that_equal_the_estimate_count_half() -> None:
+    """J are whole numbers: many of these means are the estimate itself, and belong to neither side of it."""
+    from scipy.stats import bootstrap as reference
+
+    for values in ([0.0] * 2 + [1.0] * 6 + [2.0] * 2, [1.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 4.0, 4.0, 5.0]):
+        ours = bootstrap(values, mean)
+        theirs = reference((values,), np.mean, method="BCa", rng=1, n_resamples=2000).confidence_interval
+        assert ours is not None
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+
+
+def test_an_analysis_shows_itself_in_a_line() -> None:
+    shown = repr(Analysis({"observers": {"a": {}}}, (), (), (), ()))
+    assert shown == "<Analysis of a: 0 outcomes, 0 jnds, 0 answers, 0 curves, 0 estimates>"
+
+
 def test_bootstrap_claims_nothing_from_few_or_equal_values() -> None:
     assert bootstrap([1, 2, 3, 4], mean) is None
     assert bootstrap([50.0] * 20, mean) is None
@@ -127,3 +144,5 @@ def test_the_crossing_of_a_curve() -> None:
     # 0.6 then 0.4 pool to 0.5: the first level of the block is where it is reached.
     assert Curve((1, 2, 3), (6, 4, 10), (10,) * 3).crossing() == pytest.approx(1.0)
     assert Curve((), (), ()).crossing() is None
+    whole = Curve(tuple(range(1, 9)), (6, 2, 3, 0, 2, 3, 0, 3), (7, 2, 3, 3, 8, 6, 3, 3))
+    assert whole.crossing() == pytest.approx(1.0)  # seven levels pooled are one half, but for rounding

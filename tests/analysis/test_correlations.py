@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from limen.analysis import Analysis, Outcome, Status, _jnd_rows, analyse
+from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis import correlations as relations
 from limen.analysis.correlations import Score, averages, correlations, part_of, ranks, reductions, uncensored
 from limen.analysis.merge import together
 from limen.analysis.model_size import Parameters, backbones, parabola
-from limen.errors import InputError, MissingExtraError
+from limen.analysis.tables import jnd_rows
+from limen.errors import InputError
 from limen.image import png
 from limen.question import Query
 from limen.report import correlations as tables
@@ -43,14 +44,14 @@ def analysis(found: Mapping[tuple[str, str, str], Sequence[int | str]]) -> Analy
             digits = "".join(c for c in str(level) if c.isdigit())
             at = Threshold(1, int(digits or top), 0.0, censored=level == ">", confirmed="?" not in str(level))
             key = (observer, question, distortion)
-            outcomes[key].append(Outcome(observer, question, row, Status.COMPLETE, (at,), ()))
+            outcomes[key].append(Outcome(observer, question, row, SeriesStatus.COMPLETE, (at,), ()))
     kinds = {name: {"strengths": [1.0] * LEVELS.get(name, 50), "unit": "", "word": WORDS.get(name, name)}
              for _, _, name in found}  # fmt: skip
     manifest = {
         "observers": {key[0]: {} for key in found}, "questions": {key[1]: {} for key in found}, "distortions": kinds,
         "procedure": {"name": "scan"},
     }  # fmt: skip
-    jnds = tuple(row for key, group in outcomes.items() for row in _jnd_rows(key, group, manifest))
+    jnds = tuple(row for key, group in outcomes.items() for row in jnd_rows(key, group, manifest))
     return Analysis(manifest, tuple(o for group in outcomes.values() for o in group), jnds, (), ())
 
 
@@ -73,7 +74,7 @@ def test_scores_are_restricted_means_and_say_when_they_are_only_bounds() -> None
 def test_scores_are_of_the_first_jnd_alone() -> None:
     run = analysis({("o", "direct", "blur"): [2, 4]})
     second = [replace(o, thresholds=(*o.thresholds, Threshold(2, 30, 0.0))) for o in run.outcomes]
-    jnds = tuple(_jnd_rows(("o", "direct", "blur"), second, run.manifest))
+    jnds = tuple(jnd_rows(("o", "direct", "blur"), second, run.manifest))
     assert [row.order for row in jnds] == [1, 2]
     assert [s.mean for s in relations.scores(replace(run, jnds=jnds), "direct")] == [3.0]
 
@@ -353,33 +354,6 @@ def test_tables_say_what_is_missing() -> None:
     grid = tables.matrix(board.pearson, board.spearman)
     assert grid.rows == ()
     assert "not 2" in grid.notes[0]
-
-
-def test_without_scipy_the_rest_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = np.random.default_rng(1)
-    run = analysis(
-        {
-            (observer, question, name): [int(level) for level in draws.integers(1, 50, 6)]
-            for observer in "abcd"
-            for question in ("direct", "direct-implicit")
-            for name in ("blur", "noise", "qr")
-        }
-    )
-    assert len(relations.measured(run).within) == 4 * 2 * 3
-
-    def missing(name: str) -> None:
-        raise MissingExtraError("this statistic", name, "stats")
-
-    monkeypatch.setattr("limen.statistics.inference.library", missing)
-    found = relations.measured(run)
-    assert "pip install -e '.[stats]'" in found.missing
-    assert found.within == ()
-    assert "pip install -e '.[stats]'" in found.boards[0].spearman.reason
-    assert len(found.boards[0].pearson.pairs) == 3
-    assert len(found.prompting) == 12
-    grid = tables.matrix(found.boards[0].pearson, found.boards[0].spearman)
-    assert grid.rows[0][2] == "-"
-    assert any("pip install -e '.[stats]'" in note for note in grid.notes)
 
 
 def test_a_folder_of_one_is_no_trouble(tmp_path: Path) -> None:

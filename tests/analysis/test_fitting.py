@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limen.analysis import Analysis, Outcome, Response, Status, analyse
+from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse
 from limen.analysis.fitting import FitRow, comparisons, fit, powers
 from limen.errors import UnknownNameError
 from limen.image import png
@@ -19,7 +19,7 @@ from limen.procedure import Probe
 from limen.question import Query
 from limen.report import fits as tables
 from limen.statistics.population import Population
-from limen.statistics.posterior import Fit, Side
+from limen.statistics.posterior import Fit, Placement
 from limen.statistics.psychometric import psi
 from limen.store import Store
 from limen.study import Spec, Study
@@ -123,7 +123,7 @@ def test_fixed_designs_also_give_what_needs_the_pooled_curve(constant: Analysis)
 def test_an_observer_that_sees_nothing_has_no_ordinary_threshold(constant: Analysis) -> None:
     blind = by_observer(fit(constant))["blind"]
     assert blind.fit is not None
-    assert blind.fit.side is Side.ABOVE
+    assert blind.fit.side is Placement.ABOVE
     assert blind.fit.threshold.interval.high == math.inf
     assert blind.strength is None
     assert blind.pooled is not None
@@ -134,7 +134,7 @@ def test_one_reference_is_a_fit_of_its_own(folder: Path, tmp_path: Path) -> None
     analysis = ran(tmp_path / "one", folder, seeing(8, "keen"), limit=1)
     (row,) = fit(analysis)
     assert isinstance(row.fit, Fit)
-    assert row.fit.side is Side.WITHIN
+    assert row.fit.side is Placement.WITHIN
     assert tables.fits(analysis, (row,)).rows[0][1] == "1"
     with pytest.raises(UnknownNameError, match="psychometric function"):
         fit(analysis, "cubic")
@@ -197,7 +197,7 @@ def made_up(
             for probe, yes in pairs.items()
         )  # fmt: skip
         found = Threshold(1, j or 50, 0.0, censored=j is None, confirmed=j is not None)
-        outcomes.append(Outcome("o", question, row, Status.COMPLETE, (found,), responses))
+        outcomes.append(Outcome("o", question, row, SeriesStatus.COMPLETE, (found,), responses))
     row = dataclasses.replace(like.jnds[0], observer="o", question=question, levels=50)
     levels = sorted(o.thresholds[0].level for o in outcomes)
     row = dataclasses.replace(row, median=dataclasses.replace(row.median, level=levels[len(levels) // 2]))
@@ -243,7 +243,7 @@ def test_a_window_too_short_for_the_false_alarms_is_said(skipped: Analysis) -> N
 
 
 def test_series_that_are_not_complete_are_left_out(skipped: Analysis) -> None:
-    open_ = tuple(dataclasses.replace(o, status=Status.UNFINISHED, thresholds=()) for o in skipped.outcomes)
+    open_ = tuple(dataclasses.replace(o, status=SeriesStatus.UNFINISHED, thresholds=()) for o in skipped.outcomes)
     analysis = dataclasses.replace(skipped, outcomes=open_)
     for row in fit(analysis):
         assert row.fit is None

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limen import digest
-from limen.analysis import Analysis, Outcome, Status, analyse, growth
-from limen.analysis.growth import Fitted, Law, LawRow
+from limen.analysis import Analysis, Outcome, SeriesStatus, analyse, growth
+from limen.analysis.growth import GrowthRow, Law, LawFit
 from limen.analysis.redundancy import Chain, chain, redundancy
 from limen.errors import InputError
 from limen.question import Query
@@ -35,7 +35,7 @@ def analysis_of(
     """An analysis with one series for each chain of thresholds."""
     strengths = list(strengths) or [0.5 * k for k in range(1, L + 1)]
     outcomes = [
-        Outcome("o", "direct", series(i, len(strengths)), Status.COMPLETE, tuple(found), ())
+        Outcome("o", "direct", series(i, len(strengths)), SeriesStatus.COMPLETE, tuple(found), ())
         for i, found in enumerate(chains)
     ]
     procedure = {"name": "several"} if orders is None else {"name": "skip", "orders": orders}
@@ -80,7 +80,7 @@ def run_of(gap: Gap, name: str, spread: float, noise: float, orders: int = 0) ->
     return simulate("skip", says, L, orders=orders).thresholds
 
 
-def recovered(law: Law, seed: int, n: int = 20, spread: float = 0.5, noise: float = 1.0, orders: int = 0) -> LawRow:
+def recovered(law: Law, seed: int, n: int = 20, spread: float = 0.5, noise: float = 1.0, orders: int = 0) -> GrowthRow:
     chains = [run_of(GAPS[law], f"{law}/{seed}/{i}", spread, noise, orders) for i in range(n)]
     (row,) = growth.laws(analysis_of(chains, orders))
     return row
@@ -114,7 +114,7 @@ def test_a_chain_that_orders_ended_says_at_least() -> None:
 
 
 def test_a_jnd_at_the_top_ends_a_chain_whole() -> None:
-    outcome = Outcome("o", "direct", series(0, L), Status.COMPLETE, jnds(20, 50, none=False), ())
+    outcome = Outcome("o", "direct", series(0, L), SeriesStatus.COMPLETE, jnds(20, 50, none=False), ())
     assert chain(outcome) == Chain(outcome.series.picture, (20, 50), 50, cut=False)
     assert chain(dataclasses.replace(outcome, thresholds=jnds(20, none=False))).cut
 
@@ -123,7 +123,7 @@ def test_a_jnd_at_the_top_ends_a_chain_whole() -> None:
 def test_stretches_and_jnds_make_up_the_ladder(noticed: list[bool]) -> None:
     """With a window of one, each level that is noticed is a JND; the rest is what redundancy counts."""
     found = simulate("scan", noticed, confirm=0, orders=0).thresholds
-    outcome = Outcome("o", "direct", series(0, len(noticed)), Status.COMPLETE, found, ())
+    outcome = Outcome("o", "direct", series(0, len(noticed)), SeriesStatus.COMPLETE, found, ())
     one = chain(outcome)
     assert len(one.levels) == sum(noticed)
     assert one.unnoticed == pytest.approx(noticed.count(False) / len(noticed))
@@ -161,7 +161,7 @@ def test_chains_that_orders_ended_do_not_mislead(law: Law) -> None:
 
 
 def test_numbers_of_a_law_are_recovered() -> None:
-    for law, wanted in ((Law.LINEAR, Fitted(Law.LINEAR, 6)), (Law.EXPONENTIAL, Fitted(Law.EXPONENTIAL, 2, 0.25))):
+    for law, wanted in ((Law.LINEAR, LawFit(Law.LINEAR, 6)), (Law.EXPONENTIAL, LawFit(Law.EXPONENTIAL, 2, 0.25))):
         best = recovered(law, 0, n=40, spread=0, noise=0).scores[0].fitted
         for r in (0, 20, 40):  # levels are whole: gaps are rounded up
             assert wanted.gap(2, r) - 0.3 < best.gap(2, r) < wanted.gap(2, r) + 1.3
@@ -229,6 +229,7 @@ def test_the_order_of_series_changes_nothing() -> None:
     assert [s.error for s in one.scores] == [s.error for s in other.scores]
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.lists(st.integers(1, L), min_size=0, max_size=12, unique=True).map(sorted), min_size=5, max_size=12
@@ -345,8 +346,8 @@ def test_the_figure_has_means_and_every_law() -> None:
 
 
 def test_formulas() -> None:
-    assert tables.formula(Fitted(Law.LINEAR, 6.04)) == "6.04"
-    assert tables.formula(Fitted(Law.EXPONENTIAL, 2, 0.25)) == "2 + 0.25 r"
-    assert tables.formula(Fitted(Law.SATURATING, 12, -0.2)) == "12 - 0.2 r"
-    assert tables.formula(Fitted(Law.STAIR, 3, riser=9, period=3, phase=1)) == "3, but 9 once in 3"
-    assert Fitted(Law.STAIR, 3, riser=9, period=3, phase=1).course(9, 6, 26) == (9, 12, 15, 24, 26, 26)
+    assert tables.formula(LawFit(Law.LINEAR, 6.04)) == "6.04"
+    assert tables.formula(LawFit(Law.EXPONENTIAL, 2, 0.25)) == "2 + 0.25 r"
+    assert tables.formula(LawFit(Law.SATURATING, 12, -0.2)) == "12 - 0.2 r"
+    assert tables.formula(LawFit(Law.STAIR, 3, riser=9, period=3, phase=1)) == "3, but 9 once in 3"
+    assert LawFit(Law.STAIR, 3, riser=9, period=3, phase=1).course(9, 6, 26) == (9, 12, 15, 24, 26, 26)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from limen.analysis.model_size import Counted, count, count_config
+from limen.analysis.model_size import ParameterCounts, count, count_config
 from limen.errors import InputError
 
 DEMO = Path(__file__).resolve().parents[2] / "src" / "limen" / "data" / "demo"
@@ -98,4 +98,4 @@ def test_what_has_no_two_backbones_is_refused(transformers: Any, tmp_path: Path)
         count(tiny.llama(tmp_path / "llama"))
     with pytest.raises(InputError, match="has no configuration that can be used"):
         count(tmp_path)
-    assert Counted(10, 1, 20, 5).parameters.mixture
+    assert ParameterCounts(10, 1, 20, 5).parameters.mixture

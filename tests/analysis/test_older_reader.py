@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limen.analysis import Analysis, Status, analyse
+from limen.analysis import Analysis, SeriesStatus, analyse
 from limen.parsing.yes_no import READER_VERSION
 from limen.report import tables
 from limen.report.build import Report
@@ -45,7 +45,7 @@ def analysed(out: Path) -> Analysis:
 
 def test_its_series_are_undetermined_and_the_words_say_what_to_do(older: Path, tmp_path: Path) -> None:
     analysis = analysed(older)
-    assert {one.status for one in analysis.outcomes} == {Status.UNDETERMINED}
+    assert {one.status for one in analysis.outcomes} == {SeriesStatus.UNDETERMINED}
     assert {one.thresholds for one in analysis.outcomes} == {()}
     (row,) = (row for row in analysis.jnds if row.order == 1)
     assert (row.n, row.unfinished, row.undetermined) == (0, 0, len(analysis.outcomes))
@@ -79,7 +79,7 @@ def test_it_is_resumed_with_the_questions_this_reader_needs(older: Path, photos:
     assert [one for one in trials(older) if one in before] == before  # nothing was asked twice, nothing lost
     assert {one[3] for one in trials(older) if one not in before} == {True}  # the paraphrase, where thought was cut
     analysis = analysed(older)
-    assert {one.status for one in analysis.outcomes} == {Status.COMPLETE}
+    assert {one.status for one in analysis.outcomes} == {SeriesStatus.COMPLETE}
     assert f"reader v{READER_VERSION};" in tables.sentence(analysis)
 
 
@@ -87,4 +87,4 @@ def test_offline_nothing_is_asked_so_the_older_reader_still_steered_it(older: Pa
     progress = run(older, Toy(noticing(5.0)), photos, distortions=("blur",), offline=True)
     assert progress.asked == 0
     assert {one.kind for one in progress.unfinished} == {"not-recorded"}
-    assert {one.status for one in analysed(older).outcomes} == {Status.UNDETERMINED}
+    assert {one.status for one in analysed(older).outcomes} == {SeriesStatus.UNDETERMINED}

@@ -12,7 +12,7 @@ from scipy import stats
 
 from limen.analysis import paper
 from limen.analysis.correlations import Matrix
-from limen.analysis.paper import Published
+from limen.analysis.paper import PaperAnalysis
 from limen.cli import main
 from limen.errors import InputError
 from limen.report import correlations as tables
@@ -28,7 +28,7 @@ FIGURE = {
 
 
 @pytest.fixture(scope="module")
-def found() -> Published:
+def found() -> PaperAnalysis:
     return paper.analysed()
 
 
@@ -45,7 +45,7 @@ def value(matrix: Matrix, first: str, second: str) -> float:
     return matrix.values()[first][second]
 
 
-def test_pearson_is_the_printed_matrix_in_every_cell(found: Published) -> None:
+def test_pearson_is_the_printed_matrix_in_every_cell(found: PaperAnalysis) -> None:
     ours = found.pearson.values()
     cells = 0
     with (FOLDER / "vpa_jnd_correlation.csv").open(encoding="utf-8") as file:
@@ -58,7 +58,7 @@ def test_pearson_is_the_printed_matrix_in_every_cell(found: Published) -> None:
     assert found.matrix["blur"]["jpeg"] == 0.425
 
 
-def test_spearman_is_scipys_over_all_and_without_the_censored(found: Published) -> None:
+def test_spearman_is_scipys_over_all_and_without_the_censored(found: PaperAnalysis) -> None:
     blind = {"DeepSeek-VL2-Tiny", "LLaVA-OneVision-7B", "LLaVA-OneVision-0.5B"}
     assert {score.observer for score in found.scores if score.censored} == blind
     seeing = {score.observer for score in found.scores} - blind
@@ -74,7 +74,7 @@ def test_spearman_is_scipys_over_all_and_without_the_censored(found: Published) 
         assert {pair.correlation.n for matrix in matrices for pair in matrix.pairs} == {20 if kept is None else 17}
 
 
-def test_a_careful_reader_sees_other_correlations(found: Published) -> None:
+def test_a_careful_reader_sees_other_correlations(found: PaperAnalysis) -> None:
     for first, second, pearson, spearman in (
         ("blur", "jpeg", 0.42, 0.81), ("banding", "angle", 0.91, 0.36), ("blur", "banding", 0.78, 0.12),
     ):  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_careful_reader_sees_other_correlations(found: Published) -> None:
             assert -1 <= pair.correlation.interval.low < pair.correlation.interval.high <= 1
 
 
-def test_averages_and_ranks_again(found: Published) -> None:
+def test_averages_and_ranks_again(found: PaperAnalysis) -> None:
     assert len(found.recomputed) == 20
     assert [(r.observer, r.printed, round(r.average, 4)) for r in found.recomputed if not r.agrees] == [
         ("Qwen-VL-Max (2024-11-19)", "25.07", 25.09)
@@ -98,7 +98,7 @@ def test_averages_and_ranks_again(found: Published) -> None:
     assert [row.average for row in found.recomputed] == pytest.approx(list(means))
 
 
-def test_every_ladder_with_the_same_weight(found: Published) -> None:
+def test_every_ladder_with_the_same_weight(found: PaperAnalysis) -> None:
     assert {score.distortion for score in found.scores if score.levels == 100} == {"jpeg", "banding"}
     assert {score.levels for score in found.scores} == {50, 100}
     assert {score.levels for score in found.scores if score.censored} == {50, 100}
@@ -109,7 +109,7 @@ def test_every_ladder_with_the_same_weight(found: Published) -> None:
     assert ours == pytest.approx(list(np.mean(shares, axis=0)))
 
 
-def test_people_are_quoted_and_in_no_figure(found: Published) -> None:
+def test_people_are_quoted_and_in_no_figure(found: PaperAnalysis) -> None:
     assert found.table[0].observer == paper.HUMAN
     assert found.table[0].cells["jpeg"] == "52.68"
     assert found.table[0].cells["banding"] == found.table[0].average == ""
@@ -117,7 +117,7 @@ def test_people_are_quoted_and_in_no_figure(found: Published) -> None:
         assert paper.HUMAN not in {row.observer for row in rows}
 
 
-def test_all_reductions_are_those_of_the_figure(found: Published) -> None:
+def test_all_reductions_are_those_of_the_figure(found: PaperAnalysis) -> None:
     names = list(paper.COLUMNS)[:7]
     shown = {(who, name): percent for who, row in FIGURE.items() for name, percent in zip(names, row, strict=True)}
     assert len(found.reductions) == len(shown) == 28
@@ -128,7 +128,7 @@ def test_all_reductions_are_those_of_the_figure(found: Published) -> None:
     assert all(row.explicit == explicit[row.observer, row.distortion] for row in found.reductions)
 
 
-def test_the_curve_is_a_quadratic_through_four_models(found: Published) -> None:
+def test_the_curve_is_a_quadratic_through_four_models(found: PaperAnalysis) -> None:
     drawn = {(row.parabola.part, row.without): row for row in found.curves}
     for part, left, top, right in (
         ("low-level", 18.1, 29.6, 27.2), ("3D", 14.3, 18.3, 15.9), ("all", 18.9, 25.3, 24.0),
@@ -146,7 +146,7 @@ def test_the_curve_is_a_quadratic_through_four_models(found: Published) -> None:
     assert len(drawn) == 5  # no other three fit it
 
 
-def test_backbones_over_all_models_whose_sizes_are_known(found: Published) -> None:
+def test_backbones_over_all_models_whose_sizes_are_known(found: PaperAnalysis) -> None:
     rows = {(row.kept, row.part, row.size): row.correlation for row in found.backbones}
     table = np.array(list(columns().values()))
     with (FOLDER / "vpa_jnd_models.csv").open(encoding="utf-8") as file:
@@ -207,7 +207,7 @@ def test_the_command_prints_json_with_everything() -> None:
     assert {(row["points"], row["parameters"]) for row in content["backbones"]["curves"]} == {(4, 3), (3, 3)}
 
 
-def test_the_command_prints_tables_that_say_what_they_are(found: Published) -> None:
+def test_the_command_prints_tables_that_say_what_they_are(found: PaperAnalysis) -> None:
     done = CliRunner().invoke(main, ["published"])
     assert done.exit_code == 0, done.output
     for words in ("25.090 !", "4 points, 3 parameters", "restricted at L", ">58.1 (20)", "does not fit", "active"):

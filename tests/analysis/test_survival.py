@@ -2,17 +2,21 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from limen.analysis import Analysis, analyse, survival
+from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse, survival
 from limen.analysis.merge import together
+from limen.parsing.yes_no import Flag, Verdict
+from limen.procedure import Probe
 from limen.question import Query
 from limen.report import survival as tables
 from limen.store import Store
 from limen.study import Spec, Study
+from limen.trial import Answer, Trial
 from tests.support.toy import Toy
 
 YES, NO = "Yes, there is a noticeable difference.", "No, there is no noticeable difference."
@@ -86,3 +90,21 @@ def test_the_order_effect_of_a_greedy_observer(tmp_path: Path, photos: Path) -> 
     assert (row.alike.k, row.alike.n) == (12 - sum(first), 12)
     assert row.change == pytest.approx(-sum(first) / 12)
     assert tables.repeats(analysis, (row,)).rows[0][1] == "12"
+
+
+def test_accuracy_is_of_first_draws() -> None:
+    """Second draws say the opposite of the first, and count nowhere."""
+    said = {(0, 0): False, (1, 0): True, (0, 1): True, (1, 1): False}
+    responses = tuple(
+        Response(
+            Probe(0, level, draw),
+            Verdict(Flag.YES if yes else Flag.NO),
+            (Trial("o", "direct", "s", 0, level, draw, False, 0, f"{level}/{draw}", Answer(YES if yes else NO)),),
+        )
+        for (level, draw), yes in said.items()
+    )
+    series: Any = SimpleNamespace(levels=1, distortion="pairs")
+    outcome = Outcome("o", "direct", series, SeriesStatus.COMPLETE, (), responses)
+    (row,) = survival.accuracy(Analysis({}, (outcome,), (), (), ()))
+    assert (row.noticed.k, row.noticed.n) == (1, 1)
+    assert row.balanced == 1.0

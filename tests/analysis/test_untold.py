@@ -24,7 +24,7 @@ from limen.report.files import tables as write
 from limen.statistics.inference import choosing, correlate, design_effect, detection
 from limen.statistics.likelihood import clustered
 from limen.statistics.population import population
-from limen.statistics.posterior import Priors, Side, posterior
+from limen.statistics.posterior import Placement, Priors, posterior
 from limen.statistics.psychometric import Responses
 from limen.statistics.survival import compare
 from limen.store import Store
@@ -112,7 +112,7 @@ def test_yes_to_everything_is_at_or_below_the_first_level(
     row = fitted[procedure]["yes"]
     assert (str(row.t50), str(row.t75), row.strength, row.undetermined) == ("<=1", "<=1", None, True)
     assert row.fit is not None
-    assert row.fit.side is Side.BELOW
+    assert row.fit.side is Placement.BELOW
     assert math.isnan(row.fit.threshold.median)
     assert row.fit.threshold.interval.low == -math.inf
     assert math.isnan(row.fit.width.median), "no slope either"
@@ -231,9 +231,15 @@ def scattered(share: float) -> Any:
 
 @pytest.mark.parametrize(
     ("share", "alarms", "side"),
-    [(1.0, 20, Side.BELOW), (1.0, 0, Side.BELOW), (0.98, 20, Side.BELOW), (0.0, 0, Side.ABOVE), (0.1, 2, Side.ABOVE)],
+    [
+        (1.0, 20, Placement.BELOW),
+        (1.0, 0, Placement.BELOW),
+        (0.98, 20, Placement.BELOW),
+        (0.0, 0, Placement.ABOVE),
+        (0.1, 2, Placement.ABOVE),
+    ],
 )
-def test_flat_answers(share: float, alarms: int, side: Side) -> None:
+def test_flat_answers(share: float, alarms: int, side: Placement) -> None:
     yes = scattered(share)
     data = Responses.of(LEVELS, yes, np.ones((10, 50)))
     assert population(data, LADDER, alarms=alarms, identical=20).side is side
@@ -248,13 +254,14 @@ def test_answers_without_any_relation_to_the_level(share: float) -> None:
     yes = scattered(share)
     alarms = round(20 * share)
     assert (
-        population(Responses.of(LEVELS, yes, np.ones((10, 50))), LADDER, alarms=alarms, identical=20).side is Side.OPEN
+        population(Responses.of(LEVELS, yes, np.ones((10, 50))), LADDER, alarms=alarms, identical=20).side
+        is Placement.OPEN
     )
     pooled = Responses.of(LEVELS, yes.sum(axis=0), np.full(50, 10.0), alarms, 20)
-    assert posterior(pooled, LADDER)[0].side is Side.OPEN
+    assert posterior(pooled, LADDER)[0].side is Placement.OPEN
     own = Responses.of(LEVELS, yes, np.ones((10, 50)), np.full(10, alarms / 10), np.full(10, 2))
     found = clustered(own, LADDER, resamples=50)
-    assert (found.side, found.intervals) == (Side.OPEN, {})
+    assert (found.side, found.intervals) == (Placement.OPEN, {})
     assert math.isnan(found.threshold)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from limen.statistics.inference import holm
 from limen.statistics.likelihood import peak
-from limen.statistics.posterior import Priors, Side, posterior
+from limen.statistics.posterior import Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses, psi
 from limen.statistics.survival import unnoticed_share
 
@@ -92,7 +92,7 @@ def test_all_no_is_where_we_differ() -> None:
     result = theirs(LEVELS, yes, n, "logistic", "yes/no")
     (found,) = posterior(Responses.of(list(LEVELS), yes, n), Priors.ladder(50))
     print(f"all no: psignifit {result.parameter_estimate} {result.confidence_intervals['threshold']}; ours {found}")
-    assert found.side is Side.ABOVE
+    assert found.side is Placement.ABOVE
     assert found.threshold.interval.high == math.inf
 
 

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import gc
-import html
 import io
 import json
 from pathlib import Path
@@ -122,19 +121,6 @@ def test_the_command_writes_them_beside_the_page(chains: Path, tmp_path: Path, c
     for title in ("Compared on the same references", "Perceptual redundancy", "Fitted thresholds, false alarms apart"):
         assert title in text
     assert "Implicit against explicit" in text
-
-
-def test_without_scipy_the_page_says_what_is_missing(
-    chains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from limen.report import extended
-
-    monkeypatch.setattr(extended.importlib.util, "find_spec", lambda name: None if name == "scipy" else object())
-    with Report.open([chains]) as report:
-        report.page(tmp_path / "r.html", embed=0)
-    text = (tmp_path / "r.html").read_text()
-    assert "pip install -e '.[stats]'" in html.unescape(text)
-    assert "Fitted thresholds, false alarms apart" not in text
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(chains: Path, tmp_path: Path, capsys: Any) -> None:

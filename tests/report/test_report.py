@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from limen import digest as digests
-from limen.analysis import Outcome, Status, analyse
+from limen.analysis import Outcome, SeriesStatus, analyse
 from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, png
@@ -433,7 +433,7 @@ def test_no_run(tmp_path: Path) -> None:
 
 def outcome(*thresholds: Threshold, name: str = "a", observer: str = "o") -> Outcome:
     row = SeriesRow(name, "blur", "blur", name, f"picture {name}", name, 50)
-    return Outcome(observer, "direct", row, Status.COMPLETE, thresholds, ())
+    return Outcome(observer, "direct", row, SeriesStatus.COMPLETE, thresholds, ())
 
 
 def test_typical_is_near_the_median_and_prefers_pictures_not_shown() -> None:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image as Pillow
 
 from limen import distortion
-from limen.analysis import Analysis, Outcome, Status, analyse
+from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
 from limen.errors import InputError
 from limen.image import Image, decode, png
@@ -239,7 +239,7 @@ def test_open_questions_of_a_series_and_how_they_failed(tmp_path: Path) -> None:
     dataclasses.replace(plan, observers=(Scripted("quiet", silent=True),)).run(tmp_path / "run")
     with told(tmp_path / "run") as (found, _, store):
         statuses = [outcome.status for outcome in analyse(store).outcomes]
-        assert Status.UNFINISHED in statuses
+        assert SeriesStatus.UNFINISHED in statuses
         for talk in found["talks"]:
             assert bool(talk["waiting"]) == (talk["status"] == "unfinished")
             for reference, level, _, failures in talk["waiting"]:
@@ -390,7 +390,7 @@ def test_pictures_as_seen_are_in_the_page(hostile: Path) -> None:
 def outcome(distortion: str, name: str, *levels: int) -> Outcome:
     row = SeriesRow(f"{distortion} {name}", distortion, distortion, name, f"picture {name}", name, 50)
     found = tuple(Threshold(i + 1, level, 0.0) for i, level in enumerate(levels))
-    return Outcome("o", "direct", row, Status.COMPLETE, found, ())
+    return Outcome("o", "direct", row, SeriesStatus.COMPLETE, found, ())
 
 
 def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:

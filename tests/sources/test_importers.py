@@ -24,7 +24,7 @@ from PIL import Image as Pillow
 
 from limen import digest as digests
 from limen import distortion, registry
-from limen.analysis import Status, analyse
+from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, MissingExtraError
 from limen.image import Image, decode, digest, png
 from limen.source import Found, Reference, Refusal, collect, find, read
@@ -870,7 +870,7 @@ def test_a_study_of_edits(tmp_path: Path) -> None:
             "magicbrush": {"licence": "CC-BY-4.0", "where": "https://huggingface.co/datasets/osunlp/MagicBrush"}
         }
     assert asked == {(0, 1), (0, 0)}
-    assert [outcome.status for outcome in analysis.outcomes] == [Status.COMPLETE] * 3
+    assert [outcome.status for outcome in analysis.outcomes] == [SeriesStatus.COMPLETE] * 3
     for outcome in analysis.outcomes:  # one level has no threshold, but an answer
         verdicts = {(one.probe.reference, one.probe.level): one.verdict.yes for one in outcome.responses}
         assert verdicts == {(0, 1): True, (0, 0): True}

@@ -2,17 +2,16 @@
 
 import importlib
 import math
-import sys
 import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from limen.errors import InputError, MissingExtraError, UnknownNameError
-from limen.statistics.likelihood import clustered, parametric, peak
+from limen.errors import InputError, UnknownNameError
+from limen.statistics.likelihood import clustered, peak
 from limen.statistics.population import population
-from limen.statistics.posterior import Fit, Parameter, Priors, Side, posterior
+from limen.statistics.posterior import Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import IDENTICAL, SHAPES, Array, Responses, inverse, psi, rise
 
 LEVELS = np.arange(1, 51, dtype=float)
@@ -87,12 +86,6 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         posterior(Responses.of([1, 2], [0, 1], [1, 1]), Priors.ladder(50, guess=1.5))
 
 
-def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(MissingExtraError, match=r"\.\[stats\]"):
-        rise("normal", 1, 1, 1)
-
-
 # --- posterior ---
 
 
@@ -113,19 +106,19 @@ def test_credible_intervals_cover() -> None:
     for name, truth in (("threshold", threshold), ("t75", t75), ("width", width), ("guess", guess)):
         share = np.mean([covers(getattr(f, name), v) for f, v in zip(fits, truth, strict=True)])
         assert share >= 0.9, f"{name}: {share}"
-    inside = np.array([f.side is Side.WITHIN for f in fits])
+    inside = np.array([f.side is Placement.WITHIN for f in fits])
     error = np.array([f.threshold.median for f in fits]) - threshold
     assert np.median(np.abs(error[inside])) < 1.2
     assert abs(np.mean(error[inside])) < 0.6
 
 
-def test_a_thousand_fits_take_half_a_second() -> None:
+def test_a_thousand_fits_take_no_long_time() -> None:
     data = many(2, 1000)[0]
     posterior(data, LADDER, refine=False)
     begun = time.process_time()
     fits = posterior(data, LADDER, refine=False)
     assert len(fits) == 1000
-    assert time.process_time() - begun < 1.0  # 0.3 to 0.4 s measured on one core; room for a busy one
+    assert time.process_time() - begun < 3.0  # 0.3 to 0.4 s on a quiet core; one by one they would take ten times that
 
 
 def test_many_sets_are_fitted_as_each_would_be() -> None:
@@ -171,7 +164,7 @@ def one(yes: Any, alarms: int | None = None, identical: int | None = None) -> Fi
 
 def test_all_no_is_beyond_the_ladder() -> None:
     for found in (one(np.zeros(50)), one(np.zeros(50), 0, 20)):
-        assert found.side is Side.ABOVE
+        assert found.side is Placement.ABOVE
         assert found.threshold.median > 60
         assert found.threshold.interval.low > 45
         assert found.threshold.interval.high == math.inf
@@ -180,7 +173,7 @@ def test_all_no_is_beyond_the_ladder() -> None:
 
 def test_all_yes_is_below_the_first_level() -> None:
     found = one(np.ones(50), 0, 20)
-    assert found.side is Side.BELOW
+    assert found.side is Placement.BELOW
     assert found.threshold.interval.high < 4
     assert found.guess.interval.high < 0.2
 
@@ -231,36 +224,29 @@ def test_the_peak_is_no_lower_than_scipy_finds(shape: str) -> None:
         assert missing(own) <= theirs + 1e-4
 
 
-def test_parametric_intervals_cover_and_the_p_value_is_level() -> None:
-    covered, p_values = 0, []
-    for i in range(200):
-        rng = np.random.default_rng(1000 + i)
-        x = np.arange(2, 50, 4, dtype=float)
-        yes = rng.binomial(20, psi("logistic", x, 22, 15, 0.1, 0.02))
-        data = Responses.of(list(x), yes, np.full(len(x), 20), rng.binomial(40, 0.1), 40)
-        found = parametric(data, LADDER, resamples=80)  # 40 are too few for a bound at 2.5 %
-        covered += found.intervals["threshold"].low <= 22 <= found.intervals["threshold"].high
-        p_values.append(found.p_fit)
-    assert covered >= 180
-    assert np.mean(np.array(p_values) < 0.05) <= 0.1
-    assert 0.35 < np.mean(p_values) < 0.65
-
-
 def test_a_wrong_shape_does_not_fit() -> None:
     x = np.arange(1, 51, 3, dtype=float)
-    yes = np.where(x < 20, 5, np.where(x < 35, 60, 95))  # a step in the middle
-    data = Responses.of(list(x), yes, np.full(len(x), 100))
-    assert parametric(data, LADDER, resamples=200).p_fit < 0.01
-    with pytest.raises(InputError, match="clustered"):
-        parametric(Responses.of(list(x), yes / 200, np.full(len(x), 1)), LADDER)
+    shares = {
+        "stairs": np.where(x < 20, 0.05, np.where(x < 35, 0.6, 0.95)),
+        "right": psi("logistic", x, 22, 15, 0.05, 0.05),
+    }
+    rng = np.random.default_rng(9)
+    p_fit = {
+        name: clustered(
+            Responses.of(list(x), rng.binomial(4, share, (25, len(x))), np.full((25, len(x)), 4)), LADDER, resamples=200
+        ).p_fit
+        for name, share in shares.items()
+    }
+    assert p_fit["stairs"] < 0.01
+    assert p_fit["right"] > 0.05
 
 
 def test_no_threshold_no_interval() -> None:
     nothing = Responses.of(list(LEVELS), np.zeros((8, 50)), np.ones((8, 50)))
     found = clustered(nothing, LADDER, resamples=50)
-    assert (found.side, found.intervals) == (Side.ABOVE, {})
+    assert (found.side, found.intervals) == (Placement.ABOVE, {})
     everything = Responses.of(list(LEVELS), np.ones((8, 50)), np.ones((8, 50)), 0, 5)
-    assert clustered(everything, LADDER, resamples=50).side is Side.BELOW
+    assert clustered(everything, LADDER, resamples=50).side is Placement.BELOW
 
 
 def frozen(seed: int, references: int, guess: float = 0.1) -> tuple[Array, np.random.Generator]:
@@ -306,7 +292,7 @@ def scanned(full: Array, window: int = 3) -> tuple[Array, Array]:
 @pytest.mark.parametrize(("guess", "lapse", "width"), [(0.02, 0.02, 9.0), (0.1, 0.1, 18.0), (0.3, 0.3, 18.0)])
 def test_the_population_of_an_adaptive_run_is_covered(guess: float, lapse: float, width: float) -> None:
     covered, errors, sds = 0, [], 0
-    runs = 70
+    runs = 30
     for i in range(runs):
         rng = np.random.default_rng(3000 + i)
         full = draw(rng, 1, rng.normal(22, 6, (20, 1)), width, guess, lapse)
@@ -326,11 +312,11 @@ def test_the_population_of_an_adaptive_run_is_covered(guess: float, lapse: float
 def test_a_population_beyond_the_ladder_is_censored() -> None:
     none = Responses.of(list(LEVELS), np.zeros((10, 50)), np.ones((10, 50)))
     found = population(none, LADDER, alarms=0, identical=20)
-    assert found.side is Side.ABOVE
+    assert found.side is Placement.ABOVE
     assert found.threshold.interval.high == math.inf
     assert found.threshold.interval.low > 45
     every = population(Responses.of(list(LEVELS), np.ones((10, 50)), np.ones((10, 50))), LADDER, alarms=0, identical=20)
-    assert every.side is Side.BELOW
+    assert every.side is Placement.BELOW
     some = np.zeros((10, 50))
     some[:4, 20:] = 1
     partly = population(Responses.of(list(LEVELS), some, np.ones((10, 50))), LADDER, alarms=0, identical=20)

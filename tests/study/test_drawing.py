@@ -11,7 +11,7 @@ import pytest
 
 from limen import digest as digests
 from limen import distortion
-from limen.analysis import Status, analyse
+from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, StoreError
 from limen.image import Picture, digest, png
 from limen.scenes import scene
@@ -122,8 +122,8 @@ def test_a_series_whose_photograph_changed_stays_open_and_others_go_on(tmp_path:
     with Store.open(tmp_path / "run") as store:
         done = {o.series.name: o.status for o in analyse(store).outcomes}
         assert store.picture(digest(OTHER)) is None
-    assert done["b.png"] is Status.UNFINISHED
-    assert done["a.png"] is Status.COMPLETE
+    assert done["b.png"] is SeriesStatus.UNFINISHED
+    assert done["a.png"] is SeriesStatus.COMPLETE
     (photos / "b.png").write_bytes(before)
     assert not study.run(tmp_path / "run").unfinished
 

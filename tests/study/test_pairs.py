@@ -11,7 +11,7 @@ import pytest
 
 from limen import digest as digests
 from limen import distortion
-from limen.analysis import Analysis, Status, analyse, fitting, survival
+from limen.analysis import Analysis, SeriesStatus, analyse, fitting, survival
 from limen.image import Image, digest
 from limen.question import Query
 from limen.report import survival as printed
@@ -80,7 +80,7 @@ def test_always_yes_does_not_win(tmp_path: Path, photos: Path) -> None:
 @pytest.mark.parametrize("procedure", ["skip", "certify", "psi", "constant"])
 def test_one_level_is_one_question_under_any_procedure(tmp_path: Path, photos: Path, procedure: str) -> None:
     analysis = measured(tmp_path / "run", lambda q: YES, series(9), photos, procedure={"name": procedure})
-    assert {outcome.status for outcome in analysis.outcomes} == {Status.COMPLETE}
+    assert {outcome.status for outcome in analysis.outcomes} == {SeriesStatus.COMPLETE}
     assert not analysis.jnds
     assert not analysis.estimates
     assert {r.probe.level for o in analysis.outcomes for r in o.responses} == {0, 1}
@@ -90,7 +90,7 @@ def test_one_level_is_one_question_under_any_procedure(tmp_path: Path, photos: P
 def test_a_pair_without_a_difference_is_not_asked_about(tmp_path: Path, photos: Path) -> None:
     analysis = measured(tmp_path / "run", lambda q: YES, series(6, same=2), photos)
     status = {outcome.series.name: outcome.status for outcome in analysis.outcomes}
-    assert status["pair 2"] is Status.NOT_APPLICABLE
+    assert status["pair 2"] is SeriesStatus.NOT_APPLICABLE
     (row,) = survival.accuracy(analysis)
     assert row.n == 5
 

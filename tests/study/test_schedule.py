@@ -3,13 +3,15 @@
 import asyncio
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from limen import question as questions
 from limen import testing
-from limen.analysis import Status, analyse
+from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, ObserverError
 from limen.image import png
 from limen.ladder import Ladder
@@ -20,7 +22,7 @@ from limen.report import tables
 from limen.statistics import observer_model
 from limen.store import Store
 from limen.study import Progress, Spec, Study
-from limen.study.schedule import decode
+from limen.study.schedule import Schedule, decode
 from limen.testing import photograph, simulate
 from tests.support.toy import Toy
 
@@ -58,7 +60,7 @@ def test_the_same_at_any_concurrency(tmp_path: Path, many: Path, procedure: str)
         run(tmp_path / str(concurrency), many, observer, procedure)
     assert facts(tmp_path / "1") == facts(tmp_path / "7") == facts(tmp_path / "64")
     outcomes, _, (priors,) = facts(tmp_path / "1")
-    assert {status for _, status, _, _ in outcomes} == {Status.COMPLETE}
+    assert {status for _, status, _, _ in outcomes} == {SeriesStatus.COMPLETE}
     assert sorted(priors) == [("contrast", 1), ("noise", 1)]
 
 
@@ -205,7 +207,7 @@ def test_looking_offline_changes_nothing(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many)
     run(tmp_path / "other", many, limit=3)
     run(tmp_path / "other", many)
-    mine = [outcome for outcome in facts(tmp_path / "run")[0] if outcome[1] is Status.COMPLETE]
+    mine = [outcome for outcome in facts(tmp_path / "run")[0] if outcome[1] is SeriesStatus.COMPLETE]
     assert mine == facts(tmp_path / "other")[0]
 
 
@@ -325,3 +327,28 @@ def test_the_scan_outcome_is_exact_on_small_ladders() -> None:
             expected[levels if jnd is None else int(jnd) - 1] += np.prod(np.where(answers, p, 1 - p))
         found = observer_model.scan_outcome(np.ones((1, 1)), p[None, None], offsets)[0]
         assert np.allclose(found, expected)
+
+
+def test_waves_do_not_depend_on_the_order_of_the_series() -> None:
+    """They are dealt by digest, so that a folder read in another order teaches the same."""
+
+    class FakeSeries:
+        distortion = SimpleNamespace(name="noise")
+
+        def __init__(self, id: str) -> None:
+            self.id = id
+
+        def __len__(self) -> int:
+            return 50
+
+    def dealt(names: list[str]) -> list[Any]:
+        rows: list[Any] = []
+        store: Any = SimpleNamespace(waves=lambda *_: {}, add_waves=rows.extend)
+        series: list[Any] = [FakeSeries(name) for name in names]
+        Schedule(store, "o", make("certify", {}), [questions.find("direct")], series)
+        return rows
+
+    names = [f"{i:02d}" for i in range(20)]
+    rows = dealt(names)
+    assert dealt(names[::-1]) == rows
+    assert [row[2] for row in rows if row[4] == 0] == names[:8]

@@ -11,7 +11,7 @@ import pytest
 
 from limen import distortion
 from limen import question as questions
-from limen.analysis import Analysis, Status, analyse
+from limen.analysis import Analysis, SeriesStatus, analyse
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
 from limen.image import png
 from limen.observers.simulated import Options, Simulated
@@ -69,7 +69,7 @@ def test_thresholds_are_those_of_the_observer(tmp_path: Path, photos: Path) -> N
         def says(reference: int, level: int, render: Any = render) -> bool:
             return float(np.sqrt(np.mean((render(reference).astype(float) - render(level)) ** 2))) > 5.0
 
-        assert outcome.status is Status.COMPLETE
+        assert outcome.status is SeriesStatus.COMPLETE
         assert [t.level for t in outcome.thresholds] == [
             t.level for t in simulate("scan", says, 50, orders=0).thresholds
         ]
@@ -116,7 +116,7 @@ def test_a_failure_is_no_verdict_and_is_asked_again(tmp_path: Path, photos: Path
     assert first.unfinished
     assert {left.kind for left in first.unfinished} == {"rate-limited"}
     left = {(series.distortion, series.reference) for series in first.unfinished}
-    open_ = [o for o in analysed(tmp_path / "run").outcomes if o.status is Status.UNFINISHED]
+    open_ = [o for o in analysed(tmp_path / "run").outcomes if o.status is SeriesStatus.UNFINISHED]
     assert open_
     assert {(o.series.distortion, o.series.name) for o in open_} <= left  # the others lack only an identical pair
     assert all(not o.thresholds for o in open_)
@@ -155,7 +155,7 @@ def test_an_unreadable_answer_is_asked_once_more_in_other_words(tmp_path: Path, 
     assert row.unreadable.value == 1.0
     (jnd,) = analysed(tmp_path / "never").jnds
     assert (jnd.n, jnd.unreadable) == (0, 4)
-    assert {outcome.status for outcome in analysed(tmp_path / "never").outcomes} == {Status.UNREADABLE}
+    assert {outcome.status for outcome in analysed(tmp_path / "never").outcomes} == {SeriesStatus.UNREADABLE}
 
 
 def test_identical_pairs_are_shown_at_every_reference(tmp_path: Path, photos: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_stimulus_equal_to_the_reference_is_never_asked(tmp_path: Path) -> Non
     observer = Toy(lambda query: YES)
     run(tmp_path / "run", observer, folder, distortions=("saturation",))
     (outcome,) = analysed(tmp_path / "run").outcomes
-    assert outcome.status is Status.NOT_APPLICABLE
+    assert outcome.status is SeriesStatus.NOT_APPLICABLE
     assert outcome.floor
     (row,) = analysed(tmp_path / "run").jnds
     assert (row.n, row.not_applicable) == (0, 1)
@@ -287,14 +287,14 @@ def test_an_unreadable_answer_without_its_paraphrase_is_unfinished(tmp_path: Pat
         return None if "Compare the first image" in query.text else ""
 
     run(tmp_path / "run", Toy(silent), photos, limit=1, distortions=("noise",))
-    assert [o.status for o in analysed(tmp_path / "run").outcomes] == [Status.UNFINISHED]
+    assert [o.status for o in analysed(tmp_path / "run").outcomes] == [SeriesStatus.UNFINISHED]
 
 
 def test_questions_that_were_never_planned_are_not_unfinished(tmp_path: Path, photos: Path) -> None:
     run(tmp_path / "run", Toy(noticing(5.0), name="a"), photos)
     run(tmp_path / "run", Toy(lambda query: "A" if rms(query) > 5 else "B", name="b"), photos, questions=("choice",))
     assert {(o.observer, o.question, o.status) for o in analysed(tmp_path / "run").outcomes} == {
-        ("a", "direct", Status.COMPLETE), ("b", "choice", Status.COMPLETE),
+        ("a", "direct", SeriesStatus.COMPLETE), ("b", "choice", SeriesStatus.COMPLETE),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ mean 1st JND over references, restricted at L: each reference without a JND coun
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from limen.analysis import Analysis
 from limen.analysis.implicit_explicit import PromptingRow, Reduction, prompting, reduction
 from limen.analysis.survival import groups, protocol
 from limen.curve import Share
-from limen.errors import MissingExtraError
 from limen.statistics.inference import Correlation, correlate
 
 # The paper's parts, by limen's names and by its columns' names where they differ.
@@ -135,7 +134,7 @@ class WithinRow:
 
 
 @dataclass(frozen=True)
-class Board:
+class Leaderboard:
     """What one question gives over observers and distortions.
 
     Attributes:
@@ -152,10 +151,10 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Relations:
-    """All of it, of one run or of several put together; `missing` says why `within` is empty for want of scipy."""
+class CorrelationAnalysis:
+    """All of it, of one run or of several put together; `missing` says why `within` was left out."""
 
-    boards: tuple[Board, ...]
+    boards: tuple[Leaderboard, ...]
     within: tuple[WithinRow, ...]
     prompting: tuple[PromptingRow, ...]
     missing: str = ""
@@ -239,9 +238,6 @@ def correlations(given: Sequence[Score], method: str = "pearson") -> Matrix:
     Args:
         given: of one question.
         method: "pearson" or "spearman".
-
-    Raises:
-        MissingExtraError: Spearman's ranks need scipy.
     """
     table: dict[str, dict[str, float]] = {}
     for score in given:
@@ -273,9 +269,6 @@ def within(analysis: Analysis) -> tuple[WithinRow, ...]:
 
     A reference is a cluster; censored J tie above L. Pairs of distortions with fewer than four references in common
     are left out.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
     """
     series: dict[tuple[str, str], dict[str, dict[str, tuple[float, bool]]]] = {}
     for (observer, question, distortion), group in groups(analysis).items():
@@ -308,8 +301,8 @@ def reductions(implicit: Sequence[Score], explicit: Sequence[Score]) -> tuple[Re
 # --- all of a run ---
 
 
-def measured(analysis: Analysis, most: int = 0) -> Relations:
-    """Return everything of a run, or of several put together; what needs scipy is missing where that is not there.
+def measured(analysis: Analysis, most: int = 0) -> CorrelationAnalysis:
+    """Return everything of a run, or of several put together.
 
     Args:
         analysis: of the runs.
@@ -321,24 +314,16 @@ def measured(analysis: Analysis, most: int = 0) -> Relations:
     if most and series > most:
         missing = f"Correlations over references were left out: {series:,} series times distortions."
     else:
-        try:
-            rows = within(analysis)
-        except MissingExtraError as error:
-            missing = str(error)
-    boards = (board(analysis, name) for name in analysis.manifest["questions"] if scores(analysis, name))
-    return Relations(tuple(boards), rows, prompting(analysis), missing)
+        rows = within(analysis)
+    boards = (leaderboard(analysis, name) for name in analysis.manifest["questions"] if scores(analysis, name))
+    return CorrelationAnalysis(tuple(boards), rows, prompting(analysis), missing)
 
 
-def board(analysis: Analysis, question: str) -> Board:
+def leaderboard(analysis: Analysis, question: str) -> Leaderboard:
     """Return what one question gives over observers and distortions."""
     given = scores(analysis, question)
-    pearson = correlations(given, "pearson")
-    try:
-        spearman = correlations(given, "spearman")
-    except MissingExtraError as error:
-        spearman = replace(pearson, method="spearman", pairs=(), reason=str(error))
-    found = averages(given), ranks(given), pearson, spearman
-    return Board(question, given, *found, alike=_alike(analysis, question))
+    found = averages(given), ranks(given), correlations(given, "pearson"), correlations(given, "spearman")
+    return Leaderboard(question, given, *found, alike=_alike(analysis, question))
 
 
 def _alike(analysis: Analysis, question: str) -> bool:

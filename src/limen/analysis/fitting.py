@@ -20,11 +20,10 @@ from limen import question as questions
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
-from limen.parsing.yes_no import Flag
 from limen.statistics.inference import (
-    Choosing,
-    Detection,
+    ChoiceSensitivity,
     Power,
+    Sensitivity,
     choosing,
     design_effect,
     detection,
@@ -34,9 +33,9 @@ from limen.statistics.inference import (
 )
 from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.population import Population, population
-from limen.statistics.posterior import ALWAYS, Fit, Parameter, Priors, Side, posterior
+from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses
-from limen.statistics.survival import Paired, compare
+from limen.statistics.survival import PairedComparison, compare
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
 
@@ -79,9 +78,9 @@ class FitRow:
     strength: float | None
     unit: str
     alarms: Share
-    detection: Detection | None
-    by_level: tuple[tuple[int, Detection], ...]
-    choosing: Choosing | None
+    detection: Sensitivity | None
+    by_level: tuple[tuple[int, Sensitivity], ...]
+    choosing: ChoiceSensitivity | None
     pooled: Bootstrap | None
     p_yes: Bootstrap | None
     adaptive: bool
@@ -92,7 +91,7 @@ class FitRow:
     @property
     def undetermined(self) -> bool:
         """Whether nothing shows that differences are noticed more than none: such a threshold compares to nothing."""
-        if self.fit is None or self.fit.side is Side.OPEN:
+        if self.fit is None or self.fit.side is Placement.OPEN:
             return True
         return self.t50.below and not self.forced and not self.alarms.value < 0.5
 
@@ -115,7 +114,7 @@ class ComparisonRow:
     first: str
     second: str
     measure: str
-    paired: Paired
+    paired: PairedComparison
     p_holm: float
     undetermined: tuple[str, ...] = ()
 
@@ -229,7 +228,7 @@ def scored(analysis: Analysis, shape: str = "logistic") -> tuple[ScoredRow, ...]
         x, alarms = list(sign * scores[order]), sum_of(*false_alarms(everyone[key]))
         data = Responses.of(x, yes[order], np.ones(len(x)), alarms.k, alarms.n)
         (found,) = posterior(data, Priors.spanning(x), shape)
-        told = rising is not None and found.side is Side.WITHIN
+        told = rising is not None and found.side is Placement.WITHIN
         threshold, width = (found.threshold, found.width) if told else (_NOTHING, _NOTHING)
         ends = float(scores.min()), float(scores.max())
         threshold = _mirrored(threshold) if rising is False else threshold
@@ -274,7 +273,7 @@ def _fit_row(
         t50, t75 = _places(found, group, levels, alarms)
         found = _honest(found, t50, t75)
     strength = None
-    if found is not None and found.side is Side.WITHIN:
+    if found is not None and found.side is Placement.WITHIN:
         strength = float(np.interp(found.threshold.median, range(1, levels + 1), kind["strengths"]))
     median = jnd.median if jnd is not None and any(outcome.thresholds for outcome in group) else None
     rate = math.nan if found is None else found.guess.mean
@@ -292,7 +291,7 @@ def _fit_row(
         detection=_detection(group, levels, alarms) if fixed and not forced else None,
         by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
         choosing=_choosing(group, levels) if fixed and forced else None,
-        pooled=_pooled(group, levels, prior, shape) if fixed else None,
+        pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
         p_yes=_fractional(group, levels, prior, shape) if fixed and not forced else None,
         adaptive=adaptive,
         forced=forced,
@@ -310,12 +309,12 @@ def _places(found: Population | Fit, group: Sequence[Outcome], levels: int, alar
     yes, n = (counts.sum(axis=0) for counts in _counts(group, levels))
     asked = np.nonzero(n)[0] + 1
     match found.side:
-        case Side.OPEN:
+        case Placement.OPEN:
             return Quantile(math.nan), Quantile(math.nan)
-        case Side.ABOVE:
+        case Placement.ABOVE:
             top = Quantile(int(asked[-1]), censored=True)
             return top, top
-        case Side.BELOW:
+        case Placement.BELOW:
             t50 = Quantile(1 if alarms.n and alarms.value >= 0.5 else int(asked[0]), below=True)
         case _:
             t50 = Quantile(found.threshold.median)
@@ -327,7 +326,7 @@ def _places(found: Population | Fit, group: Sequence[Outcome], levels: int, alar
 
 def _honest(found: Population | Fit, t50: Quantile, t75: Quantile) -> Population | Fit:
     """Return a fit without the numbers that only its prior says."""
-    told = found.side is Side.WITHIN
+    told = found.side is Placement.WITHIN
     found = replace(
         found,
         threshold=_bounded(found.threshold, t50),
@@ -372,7 +371,7 @@ def _readable(group: Iterable[Outcome]) -> Iterable[tuple[int, Response]]:
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe = response.probe
-            if response.asked and probe.reference == 0 < probe.level and response.verdict.flag is not Flag.UNREADABLE:
+            if response.readable and probe.reference == 0 < probe.level:
                 yield i, response
 
 
@@ -401,7 +400,7 @@ def _window(manifest: Mapping[str, Any]) -> int | None:
 # --- what only a fixed design gives ---
 
 
-def _detection(group: Sequence[Outcome], levels: int, alarms: Share) -> Detection | None:
+def _detection(group: Sequence[Outcome], levels: int, alarms: Share) -> Sensitivity | None:
     hits, depend = _said(group, levels)
     return detection(hits, alarms, depend) if hits.n and alarms.n else None
 
@@ -414,20 +413,15 @@ def _said(group: Sequence[Outcome], levels: int) -> tuple[Share, float]:
     return share, design_effect(yes[asked].tolist(), n[asked].tolist()) if share.n else 1.0
 
 
-def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tuple[int, Detection], ...]:
+def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tuple[int, Sensitivity], ...]:
     yes, n = (counts.sum(axis=0) for counts in _counts(group, levels))
     asked = [k for k in range(1, levels + 1) if n[k - 1] and alarms.n]
     return tuple((k, detection(Share(int(yes[k - 1]), int(n[k - 1])), alarms)) for k in asked)
 
 
-def _choosing(group: Sequence[Outcome], levels: int) -> Choosing | None:
+def _choosing(group: Sequence[Outcome], levels: int) -> ChoiceSensitivity | None:
     right, depend = _said(group, levels)
     return choosing(right, depend) if right.n else None
-
-
-def _pooled(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap:
-    yes, n = _counts(group, levels)
-    return _bootstrap(group, yes, n, prior, shape)
 
 
 def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:
@@ -456,8 +450,8 @@ def _bootstrap(
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
-            same = response.asked and probe.reference == probe.level and prior.guess is None
-            if same and sure is not None and response.verdict.flag is not Flag.UNREADABLE:
+            same = response.readable and probe.reference == probe.level and prior.guess is None
+            if same and sure is not None:
                 if response.trials[0].key in counted:
                     continue
                 counted.add(response.trials[0].key)
@@ -500,7 +494,7 @@ def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tup
 
 def _level(found: Fit, top: int) -> tuple[float, bool]:
     """Return the level to compare, and whether it was reached; those at or below level 1 are ties."""
-    if found.side is Side.BELOW:
+    if found.side is Placement.BELOW:
         return 1.0, True
-    reached = found.side is not Side.ABOVE and found.threshold.median <= top
+    reached = found.side is not Placement.ABOVE and found.threshold.median <= top
     return min(found.threshold.median, float(top)), reached

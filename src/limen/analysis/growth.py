@@ -35,9 +35,9 @@ import numpy.typing as npt
 
 from limen import digest
 from limen.analysis import Analysis
-from limen.analysis.redundancy import Chain, Mean, chains, mean_of
+from limen.analysis.redundancy import Chain, chains, mean_of
 from limen.analysis.survival import Key
-from limen.curve import Interval, bootstrap_mean
+from limen.curve import Interval, Mean, bootstrap_mean
 from limen.errors import InputError
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -60,7 +60,7 @@ class Law(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class LawFit:
     """A law with its numbers, in units of the axis, for a reference of scale 1.
 
     The gap is base + growth r, or `riser` for the orders n = phase (mod period).
@@ -94,7 +94,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class LawScore:
     """How well a law tells the next JND of references it was not fitted to.
 
     Attributes:
@@ -107,7 +107,7 @@ class Score:
         course: mean J(n) as the law tells it of the same references, each from its J(1) on and with its own scale.
     """
 
-    fitted: Fitted
+    fitted: LawFit
     error: float
     behind: float
     interval: Interval | None
@@ -116,7 +116,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class LawRow:
+class GrowthRow:
     """Which law the JNDs of one observer, question and distortion follow.
 
     Attributes:
@@ -142,7 +142,7 @@ class LawRow:
     steps: int
     course: tuple[Mean, ...]
     reached: tuple[int, ...]
-    scores: tuple[Score, ...]
+    scores: tuple[LawScore, ...]
     why: str
 
     @property
@@ -160,7 +160,7 @@ class LawRow:
 
 def laws(
     analysis: Analysis, axis: Axis = "level", undistorted: Mapping[str, float] | None = None
-) -> tuple[LawRow, ...]:
+) -> tuple[GrowthRow, ...]:
     """Return the law of each observer, question and distortion of which more than one JND was looked for.
 
     Weber's law is about strength. On a ladder of equal steps the law is the same in levels and in strength; on another
@@ -239,7 +239,7 @@ def _steps(found: Sequence[Chain], at: Sequence[float]) -> _Steps:
     return _Steps(whose.astype(np.int64), order.astype(np.int64), start_, gap, room)
 
 
-def _law_row(key: Key, found: Sequence[Chain], axis: Axis, unit: str, at: tuple[float, ...] | None) -> LawRow:
+def _law_row(key: Key, found: Sequence[Chain], axis: Axis, unit: str, at: tuple[float, ...] | None) -> GrowthRow:
     # The order deals the folds: it depends on the pictures and on nothing else.
     some = sorted((one for one in found if one.levels), key=lambda one: digest.seed("laws", one.name))
     long = sum(len(one.levels) >= LONG for one in some)
@@ -250,7 +250,7 @@ def _law_row(key: Key, found: Sequence[Chain], axis: Axis, unit: str, at: tuple[
     elif long < FEWEST:
         why = f"too few to tell: {long} of {len(found)} references with {LONG} JNDs, {FEWEST} needed"
     places = [] if at is None else _searched(some, [[at[k] for k in one.levels] for one in some], at[-1])
-    return LawRow(
+    return GrowthRow(
         *key,
         axis=axis,
         unit=unit,
@@ -272,7 +272,7 @@ def _searched(found: Sequence[Chain], courses: Iterable[Sequence[float]], end: f
             for n in range(orders)]  # fmt: skip
 
 
-def _scores(found: Sequence[Chain], steps: _Steps, at: Sequence[float]) -> tuple[Score, ...]:
+def _scores(found: Sequence[Chain], steps: _Steps, at: Sequence[float]) -> tuple[LawScore, ...]:
     """Return every law's score, the best first."""
     errors = {law: _validated(law, steps, at[-1]) for law in Law}
     ranked = sorted(Law, key=lambda law: float(errors[law].mean()))
@@ -285,11 +285,11 @@ def _scores(found: Sequence[Chain], steps: _Steps, at: Sequence[float]) -> tuple
         courses = [fitted.course(at[one.levels[0]], orders, at[-1], _scale(fitted, one, at)) for one in found]
         course = tuple(float(np.mean(places)) for places in _searched(found, courses, at[-1]))
         error = math.sqrt(float(errors[law].mean()))
-        scores.append(Score(fitted, error, float(behind.mean()), interval, told, course))
+        scores.append(LawScore(fitted, error, float(behind.mean()), interval, told, course))
     return tuple(scores)
 
 
-def _scale(fitted: Fitted, one: Chain, at: Sequence[float]) -> float:
+def _scale(fitted: LawFit, one: Chain, at: Sequence[float]) -> float:
     """Return how far a chain went from its first JND to its last, over how far the law tells; 1 where that is 0."""
     said = sum(fitted.gap(n, at[level]) for n, level in enumerate(one.levels[:-1], start=2))
     return (at[one.levels[-1]] - at[one.levels[0]]) / said if said else 1.0
@@ -308,7 +308,7 @@ def _validated(law: Law, steps: _Steps, end: float) -> Array:
     return np.asarray(errors[~np.isnan(errors)])
 
 
-def _told(fitted: Fitted, steps: _Steps) -> Array:
+def _told(fitted: LawFit, steps: _Steps) -> Array:
     """Return the gaps of a reference of scale 1."""
     told = fitted.base + fitted.growth * steps.start
     if fitted.period:
@@ -316,7 +316,7 @@ def _told(fitted: Fitted, steps: _Steps) -> Array:
     return np.asarray(told)
 
 
-def _misses(fitted: Fitted, steps: _Steps) -> Array:
+def _misses(fitted: LawFit, steps: _Steps) -> Array:
     """Return told minus found for one reference's steps but the first, each told from those before it."""
     told = _told(fitted, steps)
     gone, said = np.cumsum(steps.gap)[:-1], np.cumsum(told)[:-1]
@@ -324,22 +324,22 @@ def _misses(fitted: Fitted, steps: _Steps) -> Array:
     return np.asarray(np.minimum(scale * told[1:], steps.room[1:]) - steps.gap[1:])
 
 
-def _fit(law: Law, steps: _Steps, end: float) -> Fitted:
+def _fit(law: Law, steps: _Steps, end: float) -> LawFit:
     """Return the law's least-squares fit."""
     near = steps.start / end
     if law is Law.LINEAR:
         (base, _), _ = _least(np.ones((len(near), 1)), steps)
-        return Fitted(law, base)
+        return LawFit(law, base)
     if law is Law.EXPONENTIAL:  # the cone of c + w r with c >= 0 and w X >= c
         (a, b), _ = _least(np.stack([near, 1 + near], axis=1), steps)
-        return Fitted(law, b, (a + b) / end)
+        return LawFit(law, b, (a + b) / end)
     if law is Law.SATURATING:  # the cone of c - v r with c / 2 <= v X <= c
         (a, b), _ = _least(np.stack([1 - near, 1 - near / 2], axis=1), steps)
-        return Fitted(law, a + b, -(a + b / 2) / end)
+        return LawFit(law, a + b, -(a + b / 2) / end)
     return _stair(steps)
 
 
-def _stair(steps: _Steps) -> Fitted:
+def _stair(steps: _Steps) -> LawFit:
     """Return the best stair over flights of 2 to `LONGEST_FLIGHT` steps and where in them the riser comes.
 
     Half of the references must have come to a riser and to a tread: a riser that nobody met would be a line.
@@ -354,7 +354,7 @@ def _stair(steps: _Steps) -> Fitted:
             (a, b), loss = _least(np.stack([high, 1 + high], axis=1), steps)  # the cone of riser >= 2 tread >= 0
             found.append((loss, period, phase, b, a + 2 * b))
     _, period, phase, tread, riser_ = min(found)
-    return Fitted(Law.STAIR, tread, riser=riser_, period=period, phase=phase)
+    return LawFit(Law.STAIR, tread, riser=riser_, period=period, phase=phase)
 
 
 def _least(basis: Array, steps: _Steps) -> tuple[tuple[float, float], float]:

@@ -10,7 +10,7 @@ from limen.analysis import Analysis
 from limen.analysis.survival import groups, only_yes, protocol
 from limen.curve import Interval, bootstrap_mean
 from limen.statistics.inference import holm
-from limen.statistics.survival import Paired, compare
+from limen.statistics.survival import PairedComparison, compare
 
 QUESTIONS = (("direct-implicit", "direct"), ("choice-implicit", "choice"))  # the distortion unnamed, and named
 
@@ -43,7 +43,7 @@ class PromptingRow:
     explicit: str
     reduction: Reduction
     interval: Interval | None
-    paired: Paired
+    paired: PairedComparison
     p_holm: float
 
 

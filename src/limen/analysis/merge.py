@@ -3,8 +3,11 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from limen.analysis import Analysis
+
+_ROWS = ("outcomes", "jnds", "answers", "curves", "estimates")
 
 
 def renamed(analyses: Mapping[str, Analysis]) -> list[Analysis]:
@@ -41,31 +44,31 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
         manifest["procedure"] = procedures[0]
     else:
         manifest["procedure"] = {"name": "several"}
+
+    def every(name: str) -> tuple[Any, ...]:
+        return tuple(item for each in renamed for item in getattr(each, name))
+
     return Analysis(
         manifest,
-        tuple(item for each in renamed for item in each.outcomes),
-        tuple(item for each in renamed for item in each.jnds),
-        tuple(item for each in renamed for item in each.answers),
-        tuple(item for each in renamed for item in each.curves),
-        {key: count for each in renamed for key, count in each.attempts.items()},
-        tuple(item for each in renamed for item in each.estimates),
-        sum(each.unneeded for each in renamed),
-        tuple(item for each in renamed for item in each.origins),
-        tuple(item for each in renamed for item in each.mixed),
+        **{name: every(name) for name in (*_ROWS, "origins", "mixed")},
+        attempts={key: count for each in renamed for key, count in each.attempts.items()},
+        unneeded=sum(each.unneeded for each in renamed),
     )
 
 
 def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
     observers = {names[name]: item for name, item in analysis.manifest["observers"].items()}
-    return Analysis(
-        {**analysis.manifest, "observers": observers},
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.outcomes),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.jnds),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.answers),
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.curves),
-        {(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
-        tuple(dataclasses.replace(row, observer=names[row.observer]) for row in analysis.estimates),
-        analysis.unneeded,
-        tuple(dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins),
-        tuple((names.get(observer, observer), kind, name) for observer, kind, name in analysis.mixed),
+    rows: dict[str, Any] = {
+        table: tuple(dataclasses.replace(row, observer=names[row.observer]) for row in getattr(analysis, table))
+        for table in _ROWS
+    }
+    return dataclasses.replace(
+        analysis,
+        manifest={**analysis.manifest, "observers": observers},
+        attempts={(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
+        origins=tuple(
+            dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins
+        ),
+        mixed=tuple((names.get(observer, observer), kind, name) for observer, kind, name in analysis.mixed),
+        **rows,
     )

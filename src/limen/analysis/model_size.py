@@ -48,7 +48,7 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ParameterCounts:
     """Parameters of an image-text-to-text model, counted one by one; shared ones once.
 
     Attributes:
@@ -132,9 +132,6 @@ def backbones(
         given: scores of one question.
         parameters: by observer.
         mixed: as for `limen.analysis.correlations.averages`.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
     """
     known = [score for score in given if score.observer in parameters]
     dense = [score for score in known if not parameters[score.observer].mixture]
@@ -185,7 +182,7 @@ _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_exp
 _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_k")
 
 
-def count(source: str | Path) -> Counted:
+def count(source: str | Path) -> ParameterCounts:
     """Count the parameters of a checkpoint's parts from its configuration, without loading or fetching weights.
 
     The model is built on torch's meta device, where tensors have shapes and no contents. No code of others runs.
@@ -209,7 +206,7 @@ def count(source: str | Path) -> Counted:
     return count_config(config)
 
 
-def count_config(config: Any) -> Counted:
+def count_config(config: Any) -> ParameterCounts:
     """Count as `count` does, from a configuration object."""
     torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
     if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
@@ -228,7 +225,7 @@ def count_config(config: Any) -> Counted:
     chosen = _chosen(getattr(config, "text_config", config))
     active = sum(round(size * chosen) if _EXPERT.search(name) else size for name, size in language.values())
     seen, said = (sum(size for _, size in part.values()) for part in (vision, language))
-    return Counted(seen, everything - seen - said, said, active)
+    return ParameterCounts(seen, everything - seen - said, said, active)
 
 
 def _sizes(module: Any) -> dict[int, tuple[str, int]]:

@@ -41,7 +41,7 @@ _LADDERS = {"jpeg": 100, "banding": 100}  # and 50 elsewhere
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class PrintedRow:
     """A row of the paper's table as printed.
 
     Attributes:
@@ -56,7 +56,7 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True)
-class Recomputed:
+class RecomputedRow:
     """A printed average and rank beside those that follow from the row's cells.
 
     Attributes:
@@ -72,7 +72,7 @@ class Recomputed:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class CurveFit:
     """A quadratic beside what the paper's figure shows of its curve.
 
     Attributes:
@@ -90,7 +90,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Published:
+class PaperAnalysis:
     """The paper's table analysed as a run is.
 
     Attributes:
@@ -99,10 +99,10 @@ class Published:
         matrix: the correlations as printed.
     """
 
-    table: tuple[Printed, ...]
+    table: tuple[PrintedRow, ...]
     scores: tuple[Score, ...]
     averages: tuple[Average, ...]
-    recomputed: tuple[Recomputed, ...]
+    recomputed: tuple[RecomputedRow, ...]
     ranks: tuple[Rank, ...]
     pearson: Matrix
     spearman: Matrix
@@ -110,20 +110,16 @@ class Published:
     spearman_uncensored: Matrix
     matrix: Mapping[str, Mapping[str, float]]
     reductions: tuple[Reduction, ...]
-    curves: tuple[Drawn, ...]
+    curves: tuple[CurveFit, ...]
     backbones: tuple[BackboneRow, ...]
     parameters: Mapping[str, Parameters]
 
 
-def analysed() -> Published:
-    """Return the paper's numbers and what follows from them.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
-    """
+def analysed() -> PaperAnalysis:
+    """Return the paper's numbers and what follows from them."""
     given, sizes = scores(), parameters()
     seeing, means, places = uncensored(given), averages(given, mixed=True), ranks(given, mixed=True)
-    return Published(
+    return PaperAnalysis(
         table=table(),
         scores=given,
         averages=means,
@@ -150,10 +146,10 @@ def rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def table() -> tuple[Printed, ...]:
+def table() -> tuple[PrintedRow, ...]:
     """Return the table of 1st JNDs as printed, human observers first."""
     return tuple(
-        Printed(row["model"], {name: row[name] for name in COLUMNS}, row["average"], row["rank"])
+        PrintedRow(row["model"], {name: row[name] for name in COLUMNS}, row["average"], row["rank"])
         for row in rows("first_jnd")
     )
 
@@ -230,7 +226,7 @@ def _number(text: str, where: str, model: str) -> float:
 # --- what follows from it ---
 
 
-def _recomputed(means: Sequence[Average], places: Sequence[Rank]) -> tuple[Recomputed, ...]:
+def _recomputed(means: Sequence[Average], places: Sequence[Rank]) -> tuple[RecomputedRow, ...]:
     overall = {average.observer: average.mean for average in means if average.part == ALL}
     rank = {place.observer: place.rank for place in places if place.of == ALL}
     found = []
@@ -239,11 +235,11 @@ def _recomputed(means: Sequence[Average], places: Sequence[Rank]) -> tuple[Recom
             mean, printed = overall[row.observer], float(row.average.lstrip(">"))
             # Print has two decimals, and half of the last may be rounded either way.
             agrees = abs(mean - printed) <= 0.005 + 1e-9
-            found.append(Recomputed(row.observer, row.average, mean, agrees, int(row.rank), rank[row.observer]))
+            found.append(RecomputedRow(row.observer, row.average, mean, agrees, int(row.rank), rank[row.observer]))
     return tuple(found)
 
 
-def _curves(given: Sequence[Score], sizes: Mapping[str, Parameters]) -> Iterable[Drawn]:
+def _curves(given: Sequence[Score], sizes: Mapping[str, Parameters]) -> Iterable[CurveFit]:
     """Yield the quadratic through the large models of each part; where it misses the figure, those that do not.
 
     The paper does not say how its curve was made; that it is this quadratic is inferred from its values.
@@ -263,11 +259,11 @@ def _curves(given: Sequence[Score], sizes: Mapping[str, Parameters]) -> Iterable
 
 def _drawn(
     found: Parabola | None, without: tuple[str, ...], figure: Sequence[tuple[float | None, float]]
-) -> list[Drawn]:
+) -> list[CurveFit]:
     if found is None:
         return []
     top = None if found.top is None else found.top[1]
     values = [(top if ratio is None else found.at(ratio), value) for ratio, value in figure]
     far = [abs(ours - value) for ours, value in values if ours is not None]
     distance = max(far) if len(far) == len(values) else None
-    return [Drawn(found, without, tuple(figure), distance, distance is not None and distance <= READ)]
+    return [CurveFit(found, without, tuple(figure), distance, distance is not None and distance <= READ)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from limen.analysis import Analysis, Outcome
 from limen.analysis.survival import Key, groups
-from limen.curve import Interval, Share, bootstrap_mean
+from limen.curve import Mean, Share, bootstrap_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,6 @@ class Chain:
     def unnoticed(self) -> float:
         """The share of levels 1..L that are no JND: 1 - n/L."""
         return 1 - len(self.levels) / self.top
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over n references, with its 95 % BCa interval (None below five, or where all are alike)."""
-
-    value: float
-    interval: Interval | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _VERDICTS = tuple(Verdict(flag, fault) for flag in Flag for fault in (None, *Fau
 Reader: TypeAlias = Callable[[str, str], Verdict]
 
 
-class Status(StrEnum):
+class SeriesStatus(StrEnum):
     """What became of one series under one observer and question."""
 
     COMPLETE = "complete"
@@ -50,6 +50,11 @@ class Response:
         """Whether the observer was asked at all."""
         return bool(self.trials)
 
+    @property
+    def readable(self) -> bool:
+        """Whether the observer was asked, and its answer could be read."""
+        return self.asked and self.verdict.flag is not Flag.UNREADABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -57,7 +62,7 @@ class Outcome:
 
     Attributes:
         observer, question, series: which.
-        status: see `Status`.
+        status: see `SeriesStatus`.
         thresholds: 1st to n-th JND as the procedure finds them in the recorded answers.
         responses: by probe, in order.
         estimates: fitted thresholds, of a procedure that fits; never mixed with `thresholds`.
@@ -67,7 +72,7 @@ class Outcome:
     observer: str
     question: str
     series: SeriesRow
-    status: Status
+    status: SeriesStatus
     thresholds: tuple[Threshold, ...]
     responses: tuple[Response, ...]
     estimates: tuple[Estimate, ...] = ()
@@ -238,7 +243,7 @@ def replay(
     responses: Mapping[Probe, Response],
     reader: int = READER_VERSION,
     prior: Prior | None = None,
-) -> tuple[Status, Result]:
+) -> tuple[SeriesStatus, Result]:
     """Run a procedure on recorded responses.
 
     Args:
@@ -260,12 +265,8 @@ def replay(
             ask = course.send({probe: responses[probe].verdict for probe in ask.needed})
     except StopIteration as stop:
         if wanted and not any(responses[probe].asked for probe in wanted):
-            return Status.NOT_APPLICABLE, ()
-        if wanted and not any(_readable(responses[probe]) for probe in wanted):
-            return Status.UNREADABLE, ()
-        return Status.COMPLETE, stop.value
-    return (Status.UNFINISHED if reader == READER_VERSION else Status.UNDETERMINED), ()
-
-
-def _readable(response: Response) -> bool:
-    return response.asked and response.verdict.flag is not Flag.UNREADABLE
+            return SeriesStatus.NOT_APPLICABLE, ()
+        if wanted and not any(responses[probe].readable for probe in wanted):
+            return SeriesStatus.UNREADABLE, ()
+        return SeriesStatus.COMPLETE, stop.value
+    return (SeriesStatus.UNFINISHED if reader == READER_VERSION else SeriesStatus.UNDETERMINED), ()

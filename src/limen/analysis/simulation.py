@@ -22,7 +22,7 @@ FIRST_WAVE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Observer:
+class SimulatedObserver:
     """A simulated observer.
 
     Attributes:
@@ -67,13 +67,13 @@ class Observer:
 
 
 OBSERVERS = (
-    Observer("step", 0.0),
-    Observer("s=1", 1.0),
-    Observer("s=2", 2.0),
-    Observer("s=3, g=.02", 3.0, 0.02),
-    Observer("s=3, g=l=.1", 3.0, 0.1, 0.1),
-    Observer("s=2, g=.3", 2.0, 0.3),
-    Observer("erratic (s=2, g=l=.3)", 2.0, 0.3, 0.3),
+    SimulatedObserver("step", 0.0),
+    SimulatedObserver("s=1", 1.0),
+    SimulatedObserver("s=2", 2.0),
+    SimulatedObserver("s=3, g=.02", 3.0, 0.02),
+    SimulatedObserver("s=3, g=l=.1", 3.0, 0.1, 0.1),
+    SimulatedObserver("s=2, g=.3", 2.0, 0.3),
+    SimulatedObserver("erratic (s=2, g=l=.3)", 2.0, 0.3, 0.3),
 )
 
 
@@ -102,7 +102,7 @@ CONTENDERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SimulationRow:
     """One procedure on one observer.
 
     Attributes:
@@ -128,8 +128,13 @@ class Result:
 
 
 def study(
-    observer: Observer, contender: Contender, images: int = 400, levels: int = 50, seed: int = 0, orders: int = 1
-) -> Result:
+    observer: SimulatedObserver,
+    contender: Contender,
+    images: int = 400,
+    levels: int = 50,
+    seed: int = 0,
+    orders: int = 1,
+) -> SimulationRow:
     """Put simulated series through a procedure, in waves where it learns.
 
     Args:
@@ -160,7 +165,9 @@ def _made(contender: Contender, orders: int) -> Method:
     return procedures.make(contender.procedure, chained | dict(contender.settings))
 
 
-def _put(method: Method, observer: Observer, image: int, seed: int, levels: int, prior: Prior | None) -> Simulation:
+def _put(
+    method: Method, observer: SimulatedObserver, image: int, seed: int, levels: int, prior: Prior | None
+) -> Simulation:
     tables: dict[tuple[int, int], list[bool]] = {}
 
     def says(probe: Probe) -> bool:
@@ -172,7 +179,9 @@ def _put(method: Method, observer: Observer, image: int, seed: int, levels: int,
     return play(method, says, levels, prior)
 
 
-def _summary(observer: Observer, label: str, runs: Sequence[Simulation], levels: int, seed: int, orders: int) -> Result:
+def _summary(
+    observer: SimulatedObserver, label: str, runs: Sequence[Simulation], levels: int, seed: int, orders: int
+) -> SimulationRow:
     counts = np.array([run.questions for run in runs], dtype=float)
     half = 1.96 * float(counts.std(ddof=1)) / math.sqrt(len(runs)) if len(runs) > 1 else math.nan
     mean = float(counts.mean())
@@ -183,8 +192,8 @@ def _summary(observer: Observer, label: str, runs: Sequence[Simulation], levels:
         rmse = math.sqrt(float(np.mean([(fit.level - t) ** 2 for fit, t in zip(fits, truth, strict=True)])))
         known = [(fit, t) for fit, t in zip(fits, truth, strict=True) if not math.isnan(fit.low)]
         held = Share(sum(fit.low <= t <= fit.high for fit, t in known), len(known)) if known else None
-        return Result(*base, rmse=rmse, covered=held)
+        return SimulationRow(*base, rmse=rmse, covered=held)
     scan = procedures.make("scan", {"orders": orders})
     exact = sum(run.levels == _put(scan, observer, i, seed, levels, None).levels for i, run in enumerate(runs))
     stated = float(np.mean([t.certainty for run in runs for t in run.thresholds])) if runs[0].thresholds else None
-    return Result(*base, exact=Share(exact, len(runs)), stated=stated)
+    return SimulationRow(*base, exact=Share(exact, len(runs)), stated=stated)

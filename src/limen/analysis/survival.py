@@ -7,15 +7,14 @@ observer; the *satisfied user ratio* SUR(k) = P(J > k) over observers, for one r
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from limen.analysis import Analysis, Outcome, Status, false_alarms, sum_of
+from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
 from limen.curve import Interval, Share, bootstrap_mean
-from limen.parsing.yes_no import Flag
 from limen.procedure import Probe
 from limen.statistics.survival import Survival, satisfied_user_ratio, unnoticed_share
 
@@ -70,16 +69,15 @@ def groups(analysis: Analysis, whole: bool = True) -> dict[Key, list[Outcome]]:
     """Return the series of each observer, question and distortion: those that are complete, or all."""
     found: dict[Key, list[Outcome]] = defaultdict(list)
     for outcome in analysis.outcomes:
-        if outcome.status is Status.COMPLETE or not whole:
+        if outcome.status is SeriesStatus.COMPLETE or not whole:
             found[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     return found
 
 
 def only_yes(group: Iterable[Outcome]) -> bool:
     """Whether every answer that can be read is a yes, to identical pairs as well: then nothing shows any noticing."""
-    verdicts = [response.verdict for outcome in group for response in outcome.responses if response.asked]
-    readable = [verdict for verdict in verdicts if verdict.flag is not Flag.UNREADABLE]
-    return bool(readable) and all(verdict.yes for verdict in readable)
+    said = [response.verdict.yes for outcome in group for response in outcome.responses if response.readable]
+    return bool(said) and all(said)
 
 
 def protocol(outcome: Outcome) -> tuple[float, bool]:
@@ -133,11 +131,7 @@ def repeats(analysis: Analysis) -> tuple[RepeatRow, ...]:
 
 def _twice(outcome: Outcome) -> Iterable[tuple[bool, bool]]:
     """Yield the verdicts on each pair that was drawn twice and could be read both times."""
-    said: Mapping[Probe, bool] = {
-        response.probe: response.verdict.yes
-        for response in outcome.responses
-        if response.asked and response.verdict.flag is not Flag.UNREADABLE
-    }
+    said = {response.probe: response.verdict.yes for response in outcome.responses if response.readable}
     for probe, first in said.items():
         second = said.get(Probe(probe.reference, probe.level, 1))
         if probe.draw == 0 and second is not None:
@@ -200,8 +194,5 @@ def _said(outcome: Outcome) -> dict[int, bool]:
     return {
         response.probe.level: response.verdict.yes
         for response in outcome.responses
-        if response.asked
-        and response.probe.reference == 0
-        and not response.probe.draw
-        and response.verdict.flag is not Flag.UNREADABLE
+        if response.readable and response.probe.reference == 0 and not response.probe.draw
     }

@@ -153,7 +153,7 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     seen = list(simulation.OBSERVERS)
     if given["slope"] is not None:
         own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
-        seen = [simulation.Observer(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
+        seen = [simulation.SimulatedObserver(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
     seen = [replace(observer, mean=given["mean"], spread=given["spread"]) for observer in seen]
     results = []
     for observer in seen:

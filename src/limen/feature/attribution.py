@@ -24,7 +24,6 @@ from limen.feature.model.split import Features, SplitPoint
 from limen.feature.quantisation.step_sizes import tokens
 from limen.feature.task import Task
 from limen.feature.tolerance import Tolerance
-from limen.statistics.psychometric import library
 
 INTEGRATED = 32  # points of the path that gradients are integrated over
 
@@ -185,7 +184,9 @@ def object_share(network: Network, masks: Mask, shape: Sequence[int]) -> Tensor:
 
 def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """Return Spearman's rank correlation, ties at their mean rank; nan where one of them does not vary."""
-    x, y = (library("scipy.stats").rankdata(values) for values in (a, b))
+    from scipy.stats import rankdata
+
+    x, y = (rankdata(values) for values in (a, b))
     spread = float(x.std() * y.std())
     return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread else math.nan
 

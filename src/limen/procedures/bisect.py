@@ -7,7 +7,7 @@ import msgspec
 
 from limen.ladder import Ladder
 from limen.parsing.yes_no import Verdict
-from limen.procedure import LONGEST, Found, Gap, Orders, Probe, Procedure, Search, ask, chain, pattern, procedure
+from limen.procedure import LONGEST, Gap, Orders, Probe, Procedure, Search, SearchResult, ask, chain, pattern, procedure
 
 
 @procedure("bisect")
@@ -48,5 +48,5 @@ class Bisect(msgspec.Struct, frozen=True):
                     no = level  # rules out what lies below it too
                     break
             else:
-                return Found(yes, math.nan)
-        return Found(None, math.nan)
+                return SearchResult(yes, math.nan)
+        return SearchResult(None, math.nan)

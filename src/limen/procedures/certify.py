@@ -9,11 +9,11 @@ import numpy as np
 from limen.ladder import Ladder
 from limen.parsing.yes_no import Verdict
 from limen.procedure import (
-    Found,
     Orders,
     Probe,
     Procedure,
     Search,
+    SearchResult,
     Verdicts,
     ask,
     chain,
@@ -23,7 +23,7 @@ from limen.procedure import (
     skip,
 )
 from limen.statistics import observer_model
-from limen.statistics.observer_model import Belief, Prior, Values
+from limen.statistics.observer_model import ObserverModel, Prior, Values
 
 SPAN = 4  # levels of gap and of window: what is reckoned with doubles with every level of either
 TOO_MANY = 0.2  # false alarms from which on `skip`, which is exact, costs less than certainty
@@ -69,14 +69,14 @@ class Certify(msgspec.Struct, frozen=True):
     def _next(self, reference: int, levels: int, prior: Prior | None) -> Search:
         offsets = tuple(k - 1 for k in pattern(1, self.gap, self.confirm, levels + self.gap + self.confirm))
         known: dict[Probe, Verdict] = {}
-        state = Belief(levels, prior, fresh_threshold=reference > 0)
+        state = ObserverModel(levels, prior, fresh_threshold=reference > 0)
         for level in range(1, reference + 1):
             state.asked[level] = False  # the scan does not look at levels up to the reference
         while True:
             outcome = _outcomes(state, offsets, [])[0]
             best = int(np.argmax(outcome))
             if outcome[best] >= self.certainty or len(state.asked) == levels:
-                return Found(None if best == levels else best + 1, float(outcome[best]))
+                return SearchResult(None if best == levels else best + 1, float(outcome[best]))
             level = _most_telling(state, outcome, offsets)
             probe = Probe(reference, level)
             yield from ask(known, probe)
@@ -102,7 +102,7 @@ class Auto(Certify, frozen=True):
         return chain(ladder, self.gap, self.confirm, self.orders, lambda r: skip(r, levels, self.gap, self.confirm))
 
 
-def _most_telling(state: Belief, outcome: Values, offsets: tuple[int, ...]) -> int:
+def _most_telling(state: ObserverModel, outcome: Values, offsets: tuple[int, ...]) -> int:
     """Return the unasked level whose answer lowers the expected entropy of the scan's result most."""
     levels = len(outcome) - 1
     candidates: list[int] = []
@@ -117,7 +117,7 @@ def _most_telling(state: Belief, outcome: Values, offsets: tuple[int, ...]) -> i
     return candidates[int(np.argmin(p_yes * entropy[:, 1] + (1 - p_yes) * entropy[:, 0]))]
 
 
-def _outcomes(state: Belief, offsets: tuple[int, ...], candidates: list[int]) -> Values:
+def _outcomes(state: ObserverModel, offsets: tuple[int, ...], candidates: list[int]) -> Values:
     """Return the distribution of the scan's result now, and after a no and a yes at each of the candidates."""
     levels = state.grid.yes.shape[2]
     chosen, weights = state.support()

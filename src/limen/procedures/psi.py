@@ -11,7 +11,7 @@ from limen.ladder import Ladder
 from limen.parsing.yes_no import Flag
 from limen.procedure import LONGEST, Ask, Probe, Procedure, Verdicts, first_answers, procedure
 from limen.statistics import observer_model
-from limen.statistics.observer_model import Belief, Prior, Values
+from limen.statistics.observer_model import ObserverModel, Prior, Values
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 Width = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
@@ -42,7 +42,9 @@ class Psi(msgspec.Struct, frozen=True):
 
     def start(self, ladder: Ladder, prior: Prior | None = None) -> Procedure:
         """Begin on a series with this ladder, and what earlier series taught."""
-        return _adapt(ladder, Belief(len(ladder), prior, guess=self.guess), _marginal, self.trials, self.sd, self.draws)
+        return _adapt(
+            ladder, ObserverModel(len(ladder), prior, guess=self.guess), _marginal, self.trials, self.sd, self.draws
+        )
 
     def learn(self, ladder: Ladder, outcomes: Iterable[Verdicts]) -> Prior | None:
         """Return what these series teach about the next ones."""
@@ -66,11 +68,16 @@ class QuestPlus(msgspec.Struct, frozen=True):
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""
-        return _adapt(ladder, Belief(len(ladder), guess=self.guess), _joint, self.trials, self.sd, self.draws)
+        return _adapt(ladder, ObserverModel(len(ladder), guess=self.guess), _joint, self.trials, self.sd, self.draws)
 
 
 def _adapt(
-    ladder: Ladder, state: Belief, expected: Callable[[Belief], Values], trials: int, sd: float, draws: int
+    ladder: Ladder,
+    state: ObserverModel,
+    expected: Callable[[ObserverModel], Values],
+    trials: int,
+    sd: float,
+    draws: int,
 ) -> Procedure:
     asked: Counter[int] = Counter()
     for _ in range(trials):
@@ -86,14 +93,14 @@ def _adapt(
     return (state.estimate(ladder),)
 
 
-def _marginal(state: Belief) -> Values:
+def _marginal(state: ObserverModel) -> Values:
     """Return the expected entropy of T alone after an answer at each level."""
     weights = state.weights
     yes = np.einsum("ct,ctk->tk", weights, state.grid.yes)
     return _entropy(yes) + _entropy(weights.sum(axis=0)[:, None] - yes)
 
 
-def _joint(state: Belief) -> Values:
+def _joint(state: ObserverModel) -> Values:
     """Return the expected entropy of all parameters after an answer at each level."""
     weights = state.weights.reshape(-1, 1)
     live = weights[:, 0] > 1e-9

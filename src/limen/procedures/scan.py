@@ -4,7 +4,7 @@ import msgspec
 
 from limen.ladder import Ladder
 from limen.parsing.yes_no import Verdict
-from limen.procedure import Found, Gap, Orders, Probe, Procedure, Search, Window, ask, chain, pattern, procedure
+from limen.procedure import Gap, Orders, Probe, Procedure, Search, SearchResult, Window, ask, chain, pattern, procedure
 
 
 @procedure("scan")
@@ -33,5 +33,5 @@ class Scan(msgspec.Struct, frozen=True):
             if known[candidate].yes:
                 yield from ask(known, *window)
                 if all(known[probe].yes for probe in window):
-                    return Found(k)
-        return Found(None)
+                    return SearchResult(k)
+        return SearchResult(None)

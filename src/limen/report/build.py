@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen.analysis import Analysis, AnswerRow, Status, survival
+from limen.analysis import Analysis, AnswerRow, SeriesStatus, survival
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
 from limen.errors import InputError, MissingExtraError
@@ -263,7 +263,7 @@ class Report:
 
 def _searched(analysis: Analysis) -> bool:
     """Whether the procedures look for JNDs, as far as anything is complete."""
-    complete = any(outcome.status is Status.COMPLETE for outcome in analysis.outcomes)
+    complete = any(outcome.status is SeriesStatus.COMPLETE for outcome in analysis.outcomes)
     return any(outcome.thresholds for outcome in analysis.outcomes) or not complete
 
 

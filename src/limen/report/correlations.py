@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from limen.analysis.correlations import PARTS, Average, Board, Matrix, Pair, Relations, Score, WithinRow
+from limen.analysis.correlations import PARTS, Average, CorrelationAnalysis, Leaderboard, Matrix, Pair, Score, WithinRow
 from limen.analysis.implicit_explicit import PromptingRow, Reduction
 from limen.analysis.model_size import BackboneRow, Parameters
-from limen.analysis.paper import HUMAN, LARGE, SOURCE, Drawn, Published
+from limen.analysis.paper import HUMAN, LARGE, SOURCE, CurveFit, PaperAnalysis
 from limen.curve import Interval, Share
 from limen.report.figures import Spec, identity
 from limen.report.table import Table
@@ -22,7 +22,7 @@ APART = "Levels of ladders of unlike length are never averaged: % of the ladder 
 # --- of runs ---
 
 
-def by_part(board: Board) -> Table:
+def by_part(board: Leaderboard) -> Table:
     """Return the table of 1st JNDs by part, with ranks, those that notice most first."""
     names = [part for part in (*PARTS, "all") if any(average.part == part for average in board.averages)]
     cells = {(a.observer, a.part): (_averaged(a), bool(a.censored)) for a in board.averages}
@@ -37,7 +37,7 @@ def _averaged(average: Average) -> str:
     return f"{100 * average.of_ladder:.0f} %" if math.isnan(average.mean) else f"{average.mean:.1f}"
 
 
-def by_distortion(board: Board) -> Table:
+def by_distortion(board: Leaderboard) -> Table:
     """Return the table of 1st JNDs by distortion, with ranks, those that notice most first."""
     names = list(dict.fromkeys(score.distortion for score in board.scores))
     cells = {(s.observer, s.distortion): (f"{s.mean:.1f}", s.censored) for s in board.scores}
@@ -125,7 +125,7 @@ def backbones(rows: Sequence[BackboneRow]) -> Table:
     return Table("1st JND against the size of the backbones", columns, tuple(lines), notes, heads=2)
 
 
-def records(found: Relations) -> dict[str, Any]:
+def records(found: CorrelationAnalysis) -> dict[str, Any]:
     """Return the numbers of runs as plain data for JSON."""
     return {
         "relations": [
@@ -141,7 +141,7 @@ def records(found: Relations) -> dict[str, Any]:
 
 
 def _ranked(
-    board: Board, names: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, bool]]
+    board: Leaderboard, names: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, bool]]
 ) -> list[tuple[str, ...]]:
     places = {(place.observer, place.of): place.rank for place in board.ranks}
     order = {place.observer: place.rank for place in board.ranks if place.of == "all"}
@@ -156,7 +156,7 @@ def _ranked(
     return [(observer, *(cell(observer, name) for name in names)) for observer in observers]
 
 
-def _part_notes(board: Board) -> tuple[str, ...]:
+def _part_notes(board: Leaderboard) -> tuple[str, ...]:
     notes = [
         f"{RESTRICTED}. In brackets the rank, 1 noticing most; > where a distortion's mean is only a bound; - where a "
         "distortion of the part was not asked."
@@ -166,7 +166,7 @@ def _part_notes(board: Board) -> tuple[str, ...]:
     return (*notes, *_unlike(board))
 
 
-def _unlike(board: Board) -> tuple[str, ...]:
+def _unlike(board: Leaderboard) -> tuple[str, ...]:
     text = "Observers have J of different references: these ranks compare pictures as well as observers."
     return () if board.alike else (text,)
 
@@ -174,9 +174,11 @@ def _unlike(board: Board) -> tuple[str, ...]:
 # --- of the paper ---
 
 
-def published(found: Published) -> list[Table]:
+def published(found: PaperAnalysis) -> list[Table]:
     """Return the tables of the paper's numbers and of what follows from them."""
-    board = Board("the paper's", found.scores, found.averages, found.ranks, found.pearson, found.spearman, alike=True)
+    board = Leaderboard(
+        "the paper's", found.scores, found.averages, found.ranks, found.pearson, found.spearman, alike=True
+    )
     return [
         _printed(found),
         _again(found),
@@ -190,7 +192,7 @@ def published(found: Published) -> list[Table]:
     ]
 
 
-def _printed(found: Published) -> Table:
+def _printed(found: PaperAnalysis) -> Table:
     rows = tuple((row.observer, *(cell or "-" for cell in row.cells.values())) for row in found.table)
     notes = (
         f"{SOURCE}. Quoted: of these ladders only jpeg, angle and distance have limen's unit. {HUMAN}: people, other "
@@ -199,7 +201,7 @@ def _printed(found: Published) -> Table:
     return Table("The paper's 1st JNDs, as printed", ("observer", *found.table[0].cells), rows, notes)
 
 
-def _again(found: Published) -> Table:
+def _again(found: PaperAnalysis) -> Table:
     rows = tuple(
         (row.observer, row.printed, f"{row.average:.3f}{'' if row.agrees else ' !'}", str(row.printed_rank),
          f"{row.rank}{'' if row.rank == row.printed_rank else ' !'}")
@@ -228,7 +230,7 @@ def _censored(scores: Sequence[Score]) -> Table:
     return Table("Censored means", ("distortion", "L", "means > L", "of"), tuple(lines), notes)
 
 
-def contrasts(found: Published, most: int = 15) -> Table:
+def contrasts(found: PaperAnalysis, most: int = 15) -> Table:
     """Return the table of the pairs on which Pearson's and Spearman's coefficients differ most."""
     matrices = (found.pearson, found.spearman, found.pearson_uncensored, found.spearman_uncensored)
     of = [{(pair.first, pair.second): pair.correlation for pair in matrix.pairs} for matrix in matrices]
@@ -262,7 +264,7 @@ def reduced(rows: Sequence[Reduction]) -> Table:
     return Table("Implicit against explicit", columns, lines, notes, heads=2)
 
 
-def parabolas(rows: Sequence[Drawn]) -> Table:
+def parabolas(rows: Sequence[CurveFit]) -> Table:
     """Return the table of quadratics beside the paper's curve."""
     lines = []
     for row in rows:
@@ -284,7 +286,7 @@ def parabolas(rows: Sequence[Drawn]) -> Table:
     return Table("The curve against Param_L/Param_V", columns, tuple(lines), notes, heads=2)
 
 
-def published_records(found: Published) -> dict[str, Any]:
+def published_records(found: PaperAnalysis) -> dict[str, Any]:
     """Return the paper's numbers and what follows from them as plain data for JSON."""
     blind = [score for score in found.scores if score.censored]
     human = next(row for row in found.table if row.observer == HUMAN)
@@ -323,7 +325,7 @@ def published_records(found: Published) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pairs(found: Published) -> Iterable[dict[str, Any]]:
+def _pairs(found: PaperAnalysis) -> Iterable[dict[str, Any]]:
     matrices = {
         "pearson": found.pearson, "spearman": found.spearman, "pearson_uncensored": found.pearson_uncensored,
         "spearman_uncensored": found.spearman_uncensored,

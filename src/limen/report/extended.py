@@ -1,16 +1,14 @@
 """What lies beyond the tables of answers: fits, comparisons, ranks, correlations, chains; each with its section.
 
-Gathered in one place so that the page, the JSON and the files for a paper show the same. What needs SciPy (extra
-`stats`) is left out with a note where that is not installed: a report must not fail for want of a p value.
+Gathered in one place so that the page, the JSON and the files for a paper show the same.
 """
 
 import functools
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from limen.analysis import Analysis, Status, correlations, fitting, growth, redundancy, survival
+from limen.analysis import Analysis, SeriesStatus, correlations, fitting, growth, redundancy, survival
 from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
 from limen.report import correlations as relation_tables
@@ -23,7 +21,6 @@ from limen.report.tables import plain
 SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
 LARGE = 3_000  # complete series up to which a report fits thresholds and laws; `limen fit` has no limit
 TOO_MANY = "Fitted thresholds and laws were left out, because there are more than {:,} series: limen fit RUN fits them."
-NO_SCIPY = "Fits, comparisons and correlations by rank need SciPy (in the clone of limen, pip install -e '.[stats]')."
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,9 @@ class Further:
     satisfied: tuple[survival.SatisfiedRow, ...]
     repeats: tuple[survival.RepeatRow, ...]
     scored: tuple[fitting.ScoredRow, ...]
-    relations: correlations.Relations
+    relations: correlations.CorrelationAnalysis
     redundancy: tuple[redundancy.RedundancyRow, ...]
-    laws: tuple[growth.LawRow, ...]
+    laws: tuple[growth.GrowthRow, ...]
     backbones: tuple[BackboneRow, ...] = ()
     sizes: Mapping[str, Parameters] = field(default_factory=dict)
     missing: str = ""
@@ -60,25 +57,24 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         analysis: of a run, or of several put together.
         sizes: of the observers' backbones, where they are known.
     """
-    able = importlib.util.find_spec("scipy") is not None
-    small = sum(outcome.status is Status.COMPLETE for outcome in analysis.outcomes) <= LARGE
+    small = sum(outcome.status is SeriesStatus.COMPLETE for outcome in analysis.outcomes) <= LARGE
     chained = any(row.order > 1 for row in analysis.jnds)
-    fits = fitting.fit(analysis) if able and small else ()
+    fits = fitting.fit(analysis) if small else ()
     found = correlations.measured(analysis, most=SMALL)
-    first = found.boards[0].scores if found.boards and sizes and able else ()
+    first = found.boards[0].scores if found.boards and sizes else ()
     return Further(
         fits,
-        fitting.comparisons(analysis, fits=fits) if able else (),
-        survival.unnoticed(analysis) if able else (),
-        survival.satisfied(analysis) if able else (),
+        fitting.comparisons(analysis, fits=fits),
+        survival.unnoticed(analysis),
+        survival.satisfied(analysis),
         survival.repeats(analysis),
-        fitting.scored(analysis) if able else (),
+        fitting.scored(analysis),
         found,
         redundancy.redundancy(analysis) if chained else (),
         growth.laws(analysis) if chained and small else (),
         by_size(first, sizes or {}),
         sizes or {},
-        " ".join([*([] if able else [NO_SCIPY]), *([] if small else [TOO_MANY.format(LARGE)])]),
+        "" if small else TOO_MANY.format(LARGE),
     )
 
 

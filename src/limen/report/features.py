@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from limen.curve import Interval
+from limen.curve import Interval, Mean
 from limen.report.table import Table
-from limen.statistics.inference import Mean, mean
+from limen.statistics.inference import mean
 
 Rows = Sequence[Mapping[str, Any]]
 BASELINE = "gaussian"

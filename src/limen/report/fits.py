@@ -9,7 +9,7 @@ from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow
 from limen.curve import Interval
 from limen.report.table import Table, heads, in_order, table
 from limen.report.tables import alarmed, brief, plain
-from limen.statistics.posterior import Parameter, Side
+from limen.statistics.posterior import Parameter, Placement
 
 
 def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
@@ -148,12 +148,12 @@ def _told(value: float, interval: Interval, told: bool, sign: str = "") -> str:
 
 
 def _sure_cell(row: FitRow) -> str:
-    if row.p_yes is None or row.p_yes.side is not Side.WITHIN:
+    if row.p_yes is None or row.p_yes.side is not Placement.WITHIN:
         return "-" if row.p_yes is None else _SIDES[row.p_yes.side].format(row.levels)
     return f"{row.p_yes.threshold:.1f} {_interval(row.p_yes.intervals.get('threshold'), 1)}".strip()
 
 
-_SIDES = {Side.ABOVE: ">{}", Side.BELOW: "<=1", Side.OPEN: "?"}
+_SIDES = {Placement.ABOVE: ">{}", Placement.BELOW: "<=1", Placement.OPEN: "?"}
 
 
 def _level(at: Quantile, of: Parameter, top: int) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from limen.analysis import Analysis
-from limen.analysis.growth import FEWEST, LONG, Fitted, Law, LawRow
-from limen.analysis.redundancy import Mean, RedundancyRow
+from limen.analysis.growth import FEWEST, LONG, GrowthRow, Law, LawFit
+from limen.analysis.redundancy import RedundancyRow
+from limen.curve import Mean
 from limen.report.figures import COLOURS, INK, Spec, multiples
 from limen.report.table import Table, heads, in_order, table
 from limen.report.tables import brief, plain
@@ -55,7 +56,7 @@ def gaps(analysis: Analysis, rows: Sequence[RedundancyRow]) -> Table:
     return table(analysis, "Gaps between JNDs", ("order", "reached", "mean gap"), lines, notes)
 
 
-def laws(analysis: Analysis, rows: Sequence[LawRow]) -> Table:
+def laws(analysis: Analysis, rows: Sequence[GrowthRow]) -> Table:
     """Return the table of which law the JNDs follow, with each law's error."""
     lines = []
     for row in in_order(analysis, rows):
@@ -84,7 +85,7 @@ def laws(analysis: Analysis, rows: Sequence[LawRow]) -> Table:
     return table(analysis, "Law of the n-th JND", columns, lines, tuple(notes))
 
 
-def formula(fitted: Fitted) -> str:
+def formula(fitted: LawFit) -> str:
     """Return the gap to the next JND in words and numbers."""
     if fitted.period:
         return f"{fitted.base:.3g}, but {fitted.riser:.3g} once in {fitted.period}"
@@ -93,7 +94,7 @@ def formula(fitted: Fitted) -> str:
     return f"{fitted.base:.3g} {'+' if fitted.growth > 0 else '-'} {abs(fitted.growth):.2g} r"
 
 
-def courses(rows: Iterable[LawRow], width: int) -> Spec:
+def courses(rows: Iterable[GrowthRow], width: int) -> Spec:
     """Return small multiples of the mean J(n) against n with the course of each law, for one observer and question.
 
     Marks are means over references that have a JND (one beyond L as L), as far as half of them reached J(n). Lines are
@@ -126,7 +127,7 @@ def courses(rows: Iterable[LawRow], width: int) -> Spec:
     return {**multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
 
 
-def records(redundant: Sequence[RedundancyRow], rows: Sequence[LawRow]) -> dict[str, Any]:
+def records(redundant: Sequence[RedundancyRow], rows: Sequence[GrowthRow]) -> dict[str, Any]:
     """Return the numbers as plain data for JSON."""
     return {
         "redundancy": [plain(row) for row in redundant],
@@ -134,7 +135,7 @@ def records(redundant: Sequence[RedundancyRow], rows: Sequence[LawRow]) -> dict[
     }
 
 
-def _course(row: LawRow) -> Iterable[dict[str, Any]]:
+def _course(row: GrowthRow) -> Iterable[dict[str, Any]]:
     """Yield the marks of the means (no law), then the points of each law's line, as shares of the ladder."""
     far = sum(2 * reached >= row.references for reached in row.reached)
     told = {str(score.fitted.law): score.course for score in row.scores}

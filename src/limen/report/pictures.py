@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from limen import digest as digests
 from limen import distortion as distortions
 from limen import registry
-from limen.analysis import Outcome, Status
+from limen.analysis import Outcome, SeriesStatus
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Image, container, decode, digest, png
@@ -173,7 +173,7 @@ def typical(outcomes: Sequence[Outcome], kept: Callable[[str], bool], used: Coun
     """
     observers: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        if outcome.status is Status.COMPLETE and outcome.thresholds:
+        if outcome.status is SeriesStatus.COMPLETE and outcome.thresholds:
             observers.setdefault(f"{outcome.observer}\n{outcome.question}", []).append(outcome)
     away: dict[str, float] = {}
     rows: dict[str, SeriesRow] = {}

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from limen.analysis.simulation import Result
+from limen.analysis.simulation import SimulationRow
 from limen.curve import Share
 from limen.report.table import Table
 
 
-def table(results: Sequence[Result]) -> Table:
+def table(results: Sequence[SimulationRow]) -> Table:
     """Return observers x procedures: questions, exactness, stated certainty, error, coverage."""
     rows = []
     for one in results:

@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from limen.analysis import FEW, Analysis, AnswerRow, CurveRow, JndRow, Outcome, Status, false_alarms, sum_of, survival
+from limen.analysis import (
+    FEW,
+    Analysis,
+    AnswerRow,
+    CurveRow,
+    JndRow,
+    Outcome,
+    SeriesStatus,
+    false_alarms,
+    sum_of,
+    survival,
+)
 from limen.analysis.correlations import PARTS, part_of
 from limen.curve import Interval, Share
 from limen.parsing.yes_no import READER_VERSION
@@ -138,10 +149,10 @@ def course(analysis: Analysis) -> Table:
         spent = (sum(getattr(a, side) or 0 for a in answers) for side in ("tokens_in", "tokens_out"))
         told = any(a.tokens_in is not None for a in answers)
         rows.append((
-            key[0], *who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in Status),
+            key[0], *who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in SeriesStatus),
             f"{len(answers):,}", *(f"{tokens:,}" if told else "-" for tokens in spent),
         ))  # fmt: skip
-    columns = ("series", *(status.value for status in Status), "questions", "tokens in", "tokens out")
+    columns = ("series", *(status.value for status in SeriesStatus), "questions", "tokens in", "tokens out")
     notes = (
         "Not applicable: every stimulus asked for equals the reference. Undetermined: another version of the reader "
         "steered the run, this one would have asked more; run the study again to ask it. "
@@ -293,11 +304,16 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
     return (text,) if any(0 < share.n < FEW for share in shares) else ()
 
 
-def _left_out(counts: Mapping[Status, int]) -> Iterable[str]:
+def _left_out(counts: Mapping[SeriesStatus, int]) -> Iterable[str]:
     again = " (another reader steered the run: run the study again)"
-    for status in (Status.UNREADABLE, Status.NOT_APPLICABLE, Status.UNFINISHED, Status.UNDETERMINED):
+    for status in (
+        SeriesStatus.UNREADABLE,
+        SeriesStatus.NOT_APPLICABLE,
+        SeriesStatus.UNFINISHED,
+        SeriesStatus.UNDETERMINED,
+    ):
         if counts.get(status):
-            yield f"{counts[status]} series {status}{again * (status is Status.UNDETERMINED)}, left out."
+            yield f"{counts[status]} series {status}{again * (status is SeriesStatus.UNDETERMINED)}, left out."
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:
@@ -310,7 +326,7 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
-    kinds = (Status.UNREADABLE, Status.NOT_APPLICABLE, Status.UNFINISHED, Status.UNDETERMINED)
+    kinds = (SeriesStatus.UNREADABLE, SeriesStatus.NOT_APPLICABLE, SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
     return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in kinds}))
 
 

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 import limen
 from limen import procedure as procedures
 from limen import question as questions
-from limen.analysis import Analysis, Outcome, Response, Status
+from limen.analysis import Analysis, Outcome, Response, SeriesStatus
 from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
@@ -229,7 +229,7 @@ class _Book:
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
             "fits": [str(estimate) for estimate in outcome.estimates],
             "probes": [self._probe(response) for response in outcome.responses],
-            "waiting": [] if outcome.status is not Status.UNFINISHED else list(waiting(run, outcome)),
+            "waiting": [] if outcome.status is not SeriesStatus.UNFINISHED else list(waiting(run, outcome)),
         }
 
     def _probe(self, response: Response) -> list[Any]:
@@ -342,7 +342,7 @@ def waiting(run: Shown, outcome: Outcome) -> Iterator[list[Any]]:
     The procedure is replayed up to the questions it could not go on without. An attempt keeps the key of what was
     shown but not its level, so those of a series are counted together.
     """
-    if outcome.status not in (Status.UNFINISHED, Status.UNDETERMINED):
+    if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
         return
     needed = _open_probes(run, outcome)
     mine = (run.own_names[outcome.observer], outcome.series.id)

@@ -1,7 +1,7 @@
 """Statistics of detection, agreement and planning: d', correlations, Holm, the window, how many references.
 
-Written here: all but ranks (scipy.stats.rankdata). statsmodels has Holm's procedure and power functions too, but brings
-pandas for six lines each. Survival and paired comparisons are in `survival`, fits in `posterior`, `likelihood` and
+Ranks and Student's t are SciPy's. statsmodels has Holm's procedure and power functions too, but brings pandas for
+six lines each. Survival and paired comparisons are in `survival`, fits in `posterior`, `likelihood` and
 `population`.
 """
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy import special
 
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap, wilson
+from limen.curve import FEWEST_CLUSTERS, Interval, Mean, Share, bootstrap, wilson
 from limen.errors import InputError, UnknownNameError
-from limen.statistics.psychometric import Array, library
+from limen.statistics.psychometric import Array
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
@@ -24,7 +25,7 @@ _Z95 = _NORMAL.inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
+class Sensitivity:
     """How well differences are told from none, apart from how readily yes is said. Units of the noise's sd.
 
     With a greedy observer d' measures spread over pictures, not internal noise: the same pair gets the same answer.
@@ -52,7 +53,7 @@ class Detection:
     told: bool
 
 
-def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Detection:
+def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     """Return d' and criterion from counts, with the log-linear correction, and their intervals.
 
     Hautus (1995, Behavior Research Methods 27:46) adds .5 to every yes and 1 to every n, for all rates, not only 0
@@ -75,7 +76,7 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Detection:
     d, c = d_yes_no(h, f), criterion(h, f)
     least, most = _furthest(h, of_h.low, f, of_f.high), _furthest(h, of_h.high, f, of_f.low)
     same = [_furthest(h, at, f, against)[2] for at, against in ((of_h.high, of_f.high), (of_h.low, of_f.low))]
-    return Detection(
+    return Sensitivity(
         hits,
         alarms,
         d,
@@ -115,8 +116,8 @@ def design_effect(yes: Sequence[float], n: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Choosing:
-    """d' = sqrt(2) z(share right) of two-alternative forced choice; interval and `told` as for `Detection`."""
+class ChoiceSensitivity:
+    """d' = sqrt(2) z(share right) of two-alternative forced choice; interval and `told` as for `Sensitivity`."""
 
     right: Share
     d: float
@@ -124,13 +125,13 @@ class Choosing:
     told: bool
 
 
-def choosing(right: Share, depend: float = 1.0) -> Choosing:
+def choosing(right: Share, depend: float = 1.0) -> ChoiceSensitivity:
     """Return d' of a forced choice from counts, with the log-linear correction; arguments as for `detection`."""
     of = wilson(right.k / depend, right.n / depend)
     low = d_forced_choice(of.low) if of.low > 0.0 else -math.inf
     high = d_forced_choice(of.high) if of.high < 1.0 else math.inf
     d = d_forced_choice((right.k + 0.5) / (right.n + 1.0))
-    return Choosing(right, d, Interval(low, high), told=low > 0.0 or high < 0.0)
+    return ChoiceSensitivity(right, d, Interval(low, high), told=low > 0.0 or high < 0.0)
 
 
 def d_yes_no(hit: float, alarm: float) -> float:
@@ -159,8 +160,8 @@ def d_differencing(hit: float, alarm: float) -> float:
     low, high = 0.0, k + root * 12.0
     for _ in range(80):
         middle = (low + high) / 2.0
-        found = _NORMAL.cdf((middle - k) / root) + _NORMAL.cdf((-middle - k) / root)
-        low, high = (middle, high) if found < hit else (low, middle)
+        rate = _NORMAL.cdf((middle - k) / root) + _NORMAL.cdf((-middle - k) / root)
+        low, high = (middle, high) if rate < hit else (low, middle)
     return (low + high) / 2.0
 
 
@@ -202,10 +203,12 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") ->
     # Neither the order of the pairs nor which of the two comes first may change the draws.
     pairs = np.array(min(sorted(zip(x, y, strict=True)), sorted(zip(y, x, strict=True))), dtype=np.float64).T
 
+    from scipy.stats import rankdata  # 2 s: loaded only where it is used
+
     def of(rows: Array) -> Array:
         chosen = pairs[:, rows.astype(np.intp)]
         if kind == "spearman":
-            chosen = library("scipy.stats").rankdata(chosen, axis=-1)
+            chosen = rankdata(chosen, axis=-1)
         chosen = chosen - chosen.mean(axis=-1, keepdims=True)
         size = np.sqrt((chosen**2).sum(axis=-1).prod(axis=0))
         return np.asarray(np.where(size > 0, (chosen[0] * chosen[1]).sum(axis=-1) / np.where(size > 0, size, 1.0), 0.0))
@@ -216,43 +219,18 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") ->
     return Correlation(kind, value, None if flat else bootstrap(every, of), len(x))
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean of few independent values, such as one a seed, with its 95 % t interval (None for a single one)."""
-
-    value: float
-    interval: Interval | None
-    n: int
-
-
 def mean(values: Sequence[float]) -> Mean:
-    """Return the mean with Student's interval; NaN where there is no value."""
+    """Return the mean of independent values, such as one a seed, with Student's 95 % interval.
+
+    NaN where there is no value; no interval for a single one.
+    """
     n = len(values)
     if n < 2:
         return Mean(values[0] if n else math.nan, None, n)
     centre = math.fsum(values) / n
     spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    half = _student(n - 1) * spread
+    half = float(special.stdtrit(n - 1, 0.975)) * spread
     return Mean(centre, Interval(centre - half, centre + half), n)
-
-
-def _student(df: int, confidence: float = 0.95) -> float:
-    """Return the two-sided quantile of Student's t: Abramowitz & Stegun (1964) 26.7.3 and 26.7.4, by bisection."""
-
-    def within(t: float) -> float:
-        angle = math.atan(t / math.sqrt(df))
-        term = math.cos(angle) if df % 2 else 1.0
-        total = 0.0
-        for i in range((df - 1) // 2 if df % 2 else df // 2):
-            total += term
-            term *= math.cos(angle) ** 2 * ((2 * i + 2) / (2 * i + 3) if df % 2 else (2 * i + 1) / (2 * i + 2))
-        return 2 / math.pi * (angle + math.sin(angle) * total) if df % 2 else math.sin(angle) * total
-
-    low, high = 0.0, 1e4
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if within(middle) < confidence else (low, middle)
-    return high
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -1,11 +1,8 @@
 """Maximum likelihood for psychometric functions, with bootstrap intervals and goodness of fit.
 
 Many data sets are climbed at once (Fisher scoring with Levenberg's damping, within the prior's bounds), so that a
-bootstrap of a thousand resamples is one call. Three ways to be unsure:
+bootstrap of a thousand resamples is one call. Two ways to state uncertainty:
 
-- `parametric`: each answer an independent draw (Wichmann & Hill 2001, Perception & Psychophysics 63:1293 and
-  63:1314): intervals and the deviance's p value from data simulated from the fit, because with few answers a level
-  the deviance is not chi-square.
 - `clustered`: answers about one reference belong together, so whole references are resampled. It is also the way
   for p(yes): a fractional response under the Bernoulli quasi-likelihood (Papke & Wooldridge 1996, J. Applied
   Econometrics 11:619), of which only the mean is taken at its word.
@@ -21,12 +18,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy import special
 
 from limen import digest
 from limen.curve import FEWEST_CLUSTERS, Interval
-from limen.errors import InputError
-from limen.statistics.posterior import Priors, Side, axes_of, told
-from limen.statistics.psychometric import TINY, Array, Responses, inverse, library, psi, rise
+from limen.statistics.posterior import Placement, Priors, axes_of, placement_of_answers
+from limen.statistics.psychometric import TINY, Array, Responses, inverse, psi, rise
 
 _PARAMETERS = ("threshold", "t75", "width", "guess", "lapse")
 
@@ -83,7 +80,7 @@ class Bootstrap:
     intervals: dict[str, Interval]
     deviance: float
     p_fit: float
-    side: Side
+    side: Placement
     n: int
 
 
@@ -96,26 +93,6 @@ def peak(data: Responses, prior: Priors, shape: str = "logistic") -> Peak:
     climb = _Climb(data, prior, shape)
     found = climb.run()
     return Peak(shape, found[:, 0], np.exp(found[:, 1]), found[:, 2], found[:, 3], _deviance(data, climb.psi(found)))
-
-
-def parametric(data: Responses, prior: Priors, shape: str = "logistic", resamples: int = 1000) -> Bootstrap:
-    """Return the fit of one data set of independent answers, with parametric bootstrap and goodness of fit.
-
-    Args:
-        data: one data set of whole counts.
-        prior: bounds and fixed rates.
-        shape: of the psychometric function.
-        resamples: how many.
-    """
-    if len(data) != 1 or not data.whole:
-        raise InputError("The parametric bootstrap takes one data set of whole counts. Fit p(yes) with clustered.")
-    best = peak(data, prior, shape)
-    rng = digest.generator("parametric", shape, _digest(data))
-    n = np.broadcast_to(data.n, (resamples, data.n.shape[1]))
-    drawn = rng.binomial(n.astype(np.int64), best.expected(data.levels)).astype(np.float64)
-    again = peak(Responses(data.levels, drawn, n), prior, shape)
-    beyond = int(np.sum(again.deviance >= best.deviance[0] - 1e-9))
-    return _bootstrap(best, again, prior, (1 + beyond) / (1 + resamples), float(best.deviance[0]), data)
 
 
 def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples: int = 1000) -> Bootstrap:
@@ -178,12 +155,12 @@ def _bootstrap(
     at = values["threshold"]
     p = np.clip(best.expected(data.levels), TINY, 1 - TINY)
     gained = float((data.yes * np.log(p) + (data.n - data.yes) * np.log1p(-p)).sum())
-    place = told(data.levels, data.yes[0], data.n[0], gained)
-    if place is Side.WITHIN:
-        place = Side.ABOVE if at > prior.top else Side.BELOW if at < prior.first else Side.WITHIN
+    place = placement_of_answers(data.levels, data.yes[0], data.n[0], gained)
+    if place is Placement.WITHIN:
+        place = Placement.ABOVE if at > prior.top else Placement.BELOW if at < prior.first else Placement.WITHIN
     intervals = {}
-    tail = _tail(clusters)
-    if again is not None and place is Side.WITHIN:
+    if again is not None and place is Placement.WITHIN:
+        tail = _tail(clusters)
         for name in _PARAMETERS:
             low, high = np.quantile(getattr(again, name), (tail, 1 - tail))
             beyond = name in ("threshold", "t75") and high > prior.top
@@ -193,8 +170,8 @@ def _bootstrap(
             and intervals["threshold"].low < prior.first
             and math.isinf(intervals["threshold"].high)
         ):
-            place, intervals = Side.OPEN, {}
-    if place is not Side.WITHIN:  # where a climb ended on a flat ridge says nothing
+            place, intervals = Placement.OPEN, {}
+    if place is not Placement.WITHIN:  # where a climb ended on a flat ridge says nothing
         values |= {"threshold": math.nan, "t75": math.nan, "width": math.nan}
     n = int(np.rint(data.n.sum()))
     return Bootstrap(best.shape, **values, intervals=intervals, deviance=deviance, p_fit=p_fit, side=place, n=n)
@@ -202,9 +179,7 @@ def _bootstrap(
 
 def _tail(clusters: int) -> float:
     """Return the share of resamples to leave out on each side."""
-    if not clusters:
-        return 0.025
-    t = library("scipy.special").stdtrit(clusters - 1, 0.975)
+    t = special.stdtrit(clusters - 1, 0.975)
     return NormalDist().cdf(-float(t) * math.sqrt(clusters / (clusters - 1)))
 
 

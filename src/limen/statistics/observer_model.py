@@ -61,7 +61,7 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class ParameterGrid:
     """The parameter grid of a ladder.
 
     Attributes:
@@ -78,7 +78,7 @@ class Grid:
 
 
 @functools.lru_cache(maxsize=4)
-def of_levels(levels: int, guess: float = 0.0) -> Grid:
+def of_levels(levels: int, guess: float = 0.0) -> ParameterGrid:
     """Return the grid of a ladder with so many levels; `guess` fixes the false alarms instead of learning them."""
     scale = max(1.0, levels / 50)
     thresholds = np.concatenate([np.arange(0.5, levels + 1), levels + scale * np.array([3.0, 8.0, 20.0])])
@@ -88,10 +88,10 @@ def of_levels(levels: int, guess: float = 0.0) -> Grid:
     slope, alarms, lapse = (column[:, None, None] for column in cells.T)
     distance = (np.arange(1, levels + 1) - thresholds[:, None]) / slope
     yes = alarms + (1 - alarms - lapse) / (1 + np.exp(-np.clip(distance, -40, 40)))
-    return Grid(thresholds, cells, yes, np.log(np.stack([1 - yes, yes])))
+    return ParameterGrid(thresholds, cells, yes, np.log(np.stack([1 - yes, yes])))
 
 
-class Belief:
+class ObserverModel:
     """A posterior over the grid, moved by answers."""
 
     def __init__(
@@ -159,7 +159,7 @@ def learn(levels: int, series: Iterable[Sequence[tuple[int, bool]]], guess: floa
     Args:
         levels: of the ladder.
         series: for each, its answers (level, yes) against the undistorted reference; their order does not matter.
-        guess: as in `Belief`.
+        guess: as in `ObserverModel`.
     """
     answers = sorted(tuple(sorted(one)) for one in series if one)
     if not answers:

@@ -24,24 +24,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from limen.errors import InputError
 from limen.statistics.posterior import (
     Axis,
     Parameter,
+    Placement,
     Priors,
-    Side,
     derived,
     flat,
     marginal,
     margins,
     opened,
+    placement_of_answers,
     rate,
     scale,
     side,
-    told,
+    too_coarse,
 )
-from limen.statistics.psychometric import IDENTICAL, TINY, Array, Responses, library, rise
+from limen.statistics.psychometric import IDENTICAL, TINY, Array, Responses, rise
 
 _COARSE = (24, 8, 7, 5, 2)  # centre, spread, width, guess, lapse
 _FINE = (19, 9, 7, 7, 3)
@@ -73,7 +75,7 @@ class Population:
     series_width: Parameter
     guess: Parameter
     lapse: Parameter
-    side: Side
+    side: Placement
     references: int
     n: int
 
@@ -105,7 +107,7 @@ def population(
     whole = axes = _axes(prior)
     mass = model.mass(axes)
     for _ in range(3):
-        if all(axis.cells == 1 or _sd(margin) >= 1.2 for axis, margin in zip(axes, margins(mass), strict=True)):
+        if not too_coarse(axes, mass):
             break
         axes = tuple(
             axis.around(margin, cells, full)
@@ -127,11 +129,6 @@ def _axes(prior: Priors) -> tuple[Axis, ...]:
     )
 
 
-def _sd(margin: Array) -> float:
-    place = np.arange(len(margin))
-    return math.sqrt(float(margin @ (place - float(margin @ place)) ** 2))
-
-
 class _Model:
     def __init__(self, data: Responses, prior: Priors, shape: str, alarms: int, identical: int) -> None:
         used = data.n.sum(axis=0) > 0
@@ -149,10 +146,9 @@ class _Model:
 
     def weights(self, centre: Array, spread: Array) -> Array:
         """Return the share of references in each cell of thresholds, (centre, spread, cells)."""
-        ndtr = library("scipy.special").ndtr
         inner = (self.edges[1:-1] - centre[:, None, None]) / spread[:, None]
         below = np.zeros((len(centre), len(spread), 1))
-        return np.asarray(np.diff(np.concatenate((below, ndtr(inner), below + 1.0), axis=2), axis=2))
+        return np.asarray(np.diff(np.concatenate((below, special.ndtr(inner), below + 1.0), axis=2), axis=2))
 
     def mass(self, axes: Sequence[Axis]) -> Array:
         """Return the posterior over the grid's cells (centre, spread, width, guess, lapse)."""
@@ -183,11 +179,11 @@ class _Model:
         best = log.max(axis=1, keepdims=True)
         return np.asarray(np.log(np.maximum(np.exp(log - best) @ share, 1e-300)).sum(axis=0) + best.sum())
 
-    def answers(self) -> Side:
+    def answers(self) -> Placement:
         """Return what the answers alone decide about the threshold."""
         yes = np.append(self.yes.sum(axis=0), self.alarms)
         n = np.append((self.yes + self.no).sum(axis=0), self.alarms + self.quiet)
-        return told(np.append(self.levels, IDENTICAL), yes, n, self.gained)
+        return placement_of_answers(np.append(self.levels, IDENTICAL), yes, n, self.gained)
 
     def summary(self, axes: Sequence[Axis], mass: Array) -> Population:
         """Return the estimates."""

@@ -25,7 +25,7 @@ FLAT = 7.38  # chi-square, 2 degrees of freedom, 97.5 %: below this yes does not
 ALWAYS = 0.95  # share of yes, at whatever level, that is called always
 
 
-class Side(StrEnum):
+class Placement(StrEnum):
     """Whether a threshold lies within what was measured."""
 
     WITHIN = ""
@@ -107,7 +107,7 @@ class Fit:
     width: Parameter
     guess: Parameter
     lapse: Parameter
-    side: Side
+    side: Placement
     n: int
 
 
@@ -189,7 +189,7 @@ def rate(fixed: float | None, highest: float, cells: int) -> Axis:
     return Axis(fixed, fixed, 1, _same, _flat)
 
 
-def told(levels: Array, yes: Array, n: Array, gained: float) -> Side:
+def placement_of_answers(levels: Array, yes: Array, n: Array, gained: float) -> Placement:
     """Say what answers alone decide about a threshold, whatever a prior or a climb makes of them.
 
     No to every level: beyond. Yes to (nearly) every one: at or below the first. Where yes depends on the level no more
@@ -205,14 +205,14 @@ def told(levels: Array, yes: Array, n: Array, gained: float) -> Side:
     own = np.isfinite(levels)
     said, asked = float(yes[own].sum()), float(n[own].sum())
     if said <= TINY * asked:
-        return Side.ABOVE
+        return Placement.ABOVE
     if said >= (1 - TINY) * asked:
-        return Side.BELOW
+        return Placement.BELOW
     rate_ = np.clip(yes.sum() / n.sum(), TINY, 1 - TINY)
     flat = float(yes.sum() * np.log(rate_) + (n - yes).sum() * np.log1p(-rate_))
     if 2 * (gained - flat) >= FLAT or wilson(said, asked).high < 0.5:
-        return Side.WITHIN
-    return Side.BELOW if said >= ALWAYS * asked else Side.OPEN
+        return Placement.WITHIN
+    return Placement.BELOW if said >= ALWAYS * asked else Placement.OPEN
 
 
 COARSE = (40, 8, 5, 2)  # 3,200 points
@@ -250,7 +250,7 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
         own: Sequence[Axis] = axes
         share = mass
         for _ in range(7 if refine else 0):
-            if not _too_coarse(own, share):
+            if not too_coarse(own, share):
                 break
             own = tuple(
                 axis.around(margin, cells, whole)
@@ -258,7 +258,7 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
             )
             finer, best = _masses(own, shape, Responses(data.levels, data.yes[i : i + 1], data.n[i : i + 1]))
             share, gained = finer[0], max(gained, float(best[0]))
-        place = told(data.levels, data.yes[i], data.n[i], gained)
+        place = placement_of_answers(data.levels, data.yes[i], data.n[i], gained)
         fits.append(_fit(own, share, shape, prior, int(data.n[i].sum()), place))
     return tuple(fits)
 
@@ -296,14 +296,12 @@ def margins(mass: Array) -> list[Array]:
     return [mass.sum(axis=tuple(other for other in every if other != axis)) for axis in every]
 
 
-def _too_coarse(axes: Sequence[Axis], mass: Array) -> bool:
+def too_coarse(axes: Sequence[Axis], mass: Array) -> bool:
     """Whether some parameter's posterior is about as narrow as its cells."""
     for axis, margin in zip(axes, margins(mass), strict=True):
-        if axis.cells > 1:
-            place = np.arange(axis.cells)
-            centre = float(margin @ place)
-            if float(margin @ (place - centre) ** 2) < 1.2**2:
-                return True
+        place = np.arange(axis.cells)
+        if axis.cells > 1 and float(margin @ (place - float(margin @ place)) ** 2) < 1.2**2:
+            return True
     return False
 
 
@@ -343,19 +341,19 @@ def opened(estimate: Parameter, top: float) -> Parameter:
     return Parameter(estimate.mean, estimate.median, Interval(found.low, high))
 
 
-def side(threshold: Parameter, prior: Priors, answers: Side) -> Side:
+def side(threshold: Parameter, prior: Priors, answers: Placement) -> Placement:
     """Say where a threshold lies, from its posterior and from what the answers alone decide (`told`)."""
-    if answers is not Side.WITHIN:
+    if answers is not Placement.WITHIN:
         return answers
     low, high = prior.threshold
     if threshold.interval.low <= low + 0.03 * (high - low) and threshold.interval.high > prior.top:
-        return Side.OPEN  # the prior's own 95 % begin at .025: it is all there is
+        return Placement.OPEN  # the prior's own 95 % begin at .025: it is all there is
     if threshold.median > prior.top:
-        return Side.ABOVE
-    return Side.BELOW if threshold.median < prior.first else Side.WITHIN
+        return Placement.ABOVE
+    return Placement.BELOW if threshold.median < prior.first else Placement.WITHIN
 
 
-def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, answers: Side) -> Fit:
+def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, answers: Placement) -> Fit:
     m, w, g, low = axes
     of = margins(mass)
     threshold = marginal(m, of[0])

@@ -21,16 +21,16 @@ Identical pairs (the false alarms) are trials at the level `IDENTICAL`, where F 
 nothing else.
 """
 
-import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from limen.errors import InputError, MissingExtraError, UnknownNameError
+from limen.errors import InputError, UnknownNameError
 
 Array: TypeAlias = npt.NDArray[np.float64]
 SHAPES = ("logistic", "normal", "weibull", "gumbel", "rgumbel")
@@ -42,14 +42,6 @@ _PROBIT = 2.0 * 1.6448536269514722
 _GUMBEL = math.log(-math.log(0.05)) - math.log(-math.log(0.95))
 
 
-def library(name: str) -> Any:
-    """Import a part of scipy where it is needed; raises `MissingExtraError`."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingExtraError("this statistic", name.partition(".")[0], "stats") from None
-
-
 def rise(shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt.ArrayLike) -> Array:
     """Return F, from 0 to 1, at levels; the arguments broadcast. Raises `UnknownNameError`."""
     x, m, w = (np.asarray(value, dtype=np.float64) for value in (levels, threshold, width))
@@ -58,7 +50,7 @@ def rise(shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt
             case "logistic":
                 return np.asarray(0.5 + 0.5 * np.tanh(0.5 * _LOGIT * (x - m) / w))
             case "normal":
-                return np.asarray(library("scipy.special").ndtr(_PROBIT * (x - m) / w))
+                return np.asarray(special.ndtr(_PROBIT * (x - m) / w))
             case "gumbel":
                 return np.asarray(-np.expm1(-_LN2 * np.exp(_GUMBEL * (x - m) / w)))
             case "rgumbel":
@@ -75,7 +67,7 @@ def inverse(shape: str, share: float, threshold: npt.ArrayLike, width: npt.Array
         case "logistic":
             return np.asarray(m + w * math.log(share / (1.0 - share)) / _LOGIT)
         case "normal":
-            return np.asarray(m + w * library("scipy.special").ndtri(share) / _PROBIT)
+            return np.asarray(m + w * special.ndtri(share) / _PROBIT)
         case "gumbel":
             return np.asarray(m + w * math.log(-math.log1p(-share) / _LN2) / _GUMBEL)
         case "rgumbel":

@@ -16,7 +16,7 @@ import numpy as np
 
 from limen.curve import Interval, bootstrap_mean
 from limen.errors import InputError
-from limen.statistics.psychometric import Array, library
+from limen.statistics.psychometric import Array
 
 _NORMAL = NormalDist()
 _EXACT = 12  # pairs up to which every flip of signs is counted
@@ -60,7 +60,8 @@ def unnoticed_share(levels: Sequence[float], reached: Sequence[bool], top: int) 
         top: L.
     """
     _checked(levels, reached)
-    stats = library("scipy.stats")
+    from scipy import stats  # 2 s: loaded only where it is used
+
     times, seen = np.asarray(levels, dtype=np.float64), np.asarray(reached, dtype=bool)
     data = stats.CensoredData(uncensored=times[seen], right=times[~seen])
     found = stats.ecdf(data).sf
@@ -81,7 +82,7 @@ def satisfied_user_ratio(levels: Sequence[float], reached: Sequence[bool], top: 
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedComparison:
     """Two observers compared reference by reference.
 
     Attributes:
@@ -99,14 +100,14 @@ class Paired:
     z: float
     p: float
 
-    def untold(self) -> "Paired":
+    def untold(self) -> "PairedComparison":
         """Return it without what it says of the two: one of them is undetermined."""
         return replace(self, wins=math.nan, interval=None, z=math.nan, p=math.nan)
 
 
 def compare(
     first: Sequence[float], reached_first: Sequence[bool], second: Sequence[float], reached_second: Sequence[bool]
-) -> Paired:
+) -> PairedComparison:
     """Compare two observers' J, one pair a reference.
 
     Args:
@@ -125,7 +126,7 @@ def compare(
     lower = (seen_a & (b > a)) | (seen_a & ~seen_b & (b >= a))
     score = (1.0 + higher - lower) / 2.0
     z, p = prentice_wilcoxon(first, reached_first, second, reached_second)
-    return Paired(len(a), float(np.sort(score).mean()), _wins(score), int((~higher & ~lower).sum()), z, p)
+    return PairedComparison(len(a), float(np.sort(score).mean()), _wins(score), int((~higher & ~lower).sum()), z, p)
 
 
 def _wins(score: Array) -> Interval | None:

@@ -1,0 +1,408 @@
+"""Rows of the tables of a run, from what became of its series."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from limen import digest
+from limen import question as questions
+from limen.analysis.replay import Outcome, Response, SeriesStatus
+from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean
+from limen.parsing.yes_no import Fault, Flag
+from limen.question import Question
+from limen.threshold import Threshold
+from limen.trial import Trial
+
+FEW = 50  # identical pairs below which a false-alarm rate is called too few to tell
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A quantile over references, or a fitted level: "> level" or "<= level" where no more is known, or "?".
+
+    Attributes:
+        level: the level, or the bound; NaN where nothing is known.
+        censored: it lies above `level`.
+        below: it lies at or below `level`: the first one was noticed already.
+    """
+
+    level: float
+    censored: bool = False
+    below: bool = False
+
+    def __str__(self) -> str:
+        if math.isnan(self.level):
+            return "?"
+        level = f"{self.level:g}" if self.level == round(self.level) else f"{self.level:.1f}"
+        return f"{'>' if self.censored else '<=' if self.below else ''}{level}"
+
+
+@dataclass(frozen=True, slots=True)
+class JndRow:
+    """The n-th JND of one observer, question and distortion over references.
+
+    Attributes:
+        observer, question, distortion, order, levels: which, and the ladder's length L.
+        n: references with a result.
+        mean: restricted mean at L (each censored series counts as L): the paper's mean of "> 50 as 50".
+        interval: of the mean, BCa bootstrap over references; None below five.
+        q1, median, q3: quartiles; "> L" where they fall among the censored, "<= 1" at the first level.
+        censored, unconfirmed: series without a JND up to L; with one whose window the end of the ladder cut.
+        strength: the ladder's strength at the median (None where that is censored).
+        unit: of the strength.
+        unreadable: series without one readable answer, which are not in n.
+        not_applicable, unfinished, undetermined: series that are not in n either.
+        questions: queries put to the observer for these series, identical pairs included (order 1 only).
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    order: int
+    levels: int
+    n: int
+    mean: float
+    interval: Interval | None
+    q1: Quantile
+    median: Quantile
+    q3: Quantile
+    censored: Share
+    unconfirmed: int
+    strength: float | None
+    unit: str
+    unreadable: int
+    not_applicable: int
+    unfinished: int
+    undetermined: int
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """What the answers of one observer, question and distortion were like.
+
+    Attributes:
+        false_alarms_clean: yes to two identical undistorted references (distinct questions).
+        false_alarms_distorted: yes to two identical stimuli above level 0.
+        unreadable: probes without a readable answer, after the paraphrase.
+        antilogy, gibberish, deficiency: faults among all answers.
+        inversions: among pairs of levels asked against the first reference, yes below a no.
+        failed: attempts that failed, over all attempts (of the observer, all distortions together).
+        tokens_in, tokens_out: spent, None where the observer does not say.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    false_alarms_clean: Share
+    false_alarms_distorted: Share
+    unreadable: Share
+    antilogy: Share
+    gibberish: Share
+    deficiency: Share
+    inversions: Share
+    questions: int
+    tokens_in: int | None
+    tokens_out: int | None
+
+    @property
+    def false_alarms(self) -> Share:
+        """Yes to identical pairs at any level."""
+        clean, distorted = self.false_alarms_clean, self.false_alarms_distorted
+        return Share(clean.k + distorted.k, clean.n + distorted.n)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveRow:
+    """Counts of yes per level against the undistorted reference, for one observer, question and distortion.
+
+    Attributes:
+        half: the level at which half of the answers are yes (`limen.curve.Curve.crossing`), uncorrected; "> k" above
+            the highest level asked, "<= k" at the lowest, "?" where its interval holds all of them.
+        interval: of `half`, percentiles of a bootstrap over references, for a fixed design; infinite beyond the levels
+            asked. None below five references, and where all are alike.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    curve: Curve
+    half: Quantile
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRow:
+    """Fitted thresholds of one observer, question and distortion over references, from a procedure that fits.
+
+    Attributes:
+        observer, question, distortion, levels, unit: which, and the ladder.
+        n: references with a result.
+        mean: of T50, restricted at L (one more probably beyond the ladder counts as L, one below as its bound).
+        interval: of the mean, BCa bootstrap over references.
+        q1, median, q3: quartiles; "> L" where they fall among those beyond, "<= 1" among those below; "?" where half
+            of the references or more are undetermined.
+        beyond: references whose T50 more probably lies beyond the ladder.
+        below: references that were noticed at every level asked.
+        undetermined: references whose answers do not say where T50 lies; they are in `n` and in no other figure.
+        false_alarms: yes to identical pairs, as in `AnswerRow`.
+        sd: mean posterior standard deviation of a reference's T50, in levels; NaN where the procedure gives none.
+        strength: the ladder's strength at the median.
+        unfinished: series that are not in n.
+        questions: queries put for these series.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    levels: int
+    n: int
+    mean: float
+    interval: Interval | None
+    q1: Quantile
+    median: Quantile
+    q3: Quantile
+    beyond: Share
+    below: Share
+    undetermined: Share
+    false_alarms: Share
+    sd: float
+    strength: float | None
+    unit: str
+    unfinished: int
+    questions: int
+
+
+def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]) -> Iterable[JndRow]:
+    kind = manifest["distortions"][key[2]]
+    levels, strengths = len(kind["strengths"]), kind["strengths"]
+    status = Counter(outcome.status for outcome in group)
+    complete = [outcome for outcome in group if outcome.status is SeriesStatus.COMPLETE]
+    highest = max((len(outcome.thresholds) for outcome in complete), default=0)
+    if complete and not highest:
+        return  # a procedure that claims no JND: its result is the curve
+    for order in range(1, max(highest, 1) + 1):
+        found = [_at(outcome, order) for outcome in complete]
+        values = sorted(t.level if t is not None and t.reached else math.inf for t in found)
+        restricted = [min(value, levels) for value in values]
+        q1, median, q3 = (_quantile(values, share, levels) for share in (0.25, 0.5, 0.75))
+        yield JndRow(
+            *key,
+            order=order,
+            levels=levels,
+            n=len(values),
+            mean=float(np.mean(restricted)) if restricted else math.nan,
+            interval=bootstrap_mean(restricted),
+            q1=q1,
+            median=median,
+            q3=q3,
+            censored=Share(sum(math.isinf(value) for value in values), len(values)),
+            unconfirmed=sum(t is not None and not t.censored and not t.confirmed for t in found),
+            strength=_strength(median, strengths),
+            unit=kind["unit"],
+            unreadable=status[SeriesStatus.UNREADABLE],
+            not_applicable=status[SeriesStatus.NOT_APPLICABLE],
+            unfinished=status[SeriesStatus.UNFINISHED],
+            undetermined=status[SeriesStatus.UNDETERMINED],
+            questions=_questions(group) if order == 1 else 0,
+        )
+
+
+def estimate_row(
+    key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]
+) -> EstimateRow | None:
+    every = [outcome.estimates[0] for outcome in group if outcome.estimates]
+    if not every:
+        return None
+    kind = manifest["distortions"][key[2]]
+    levels, fits = len(kind["strengths"]), [fit for fit in every if fit.told]
+    least = max((fit.level for fit in fits if fit.below), default=-math.inf)
+    values = sorted((least if fit.below else fit.level) if fit.reached else math.inf for fit in fits)
+    if 2 * len(fits) <= len(every):
+        values = []
+    restricted = [min(value, levels) for value in values]
+    q1, median, q3 = (_quantile(values, share, levels, least) for share in (0.25, 0.5, 0.75))
+    return EstimateRow(
+        *key,
+        levels=levels,
+        n=len(every),
+        mean=float(np.mean(restricted)) if values else math.nan,
+        interval=bootstrap_mean(restricted),
+        q1=q1,
+        median=median,
+        q3=q3,
+        beyond=Share(sum(not fit.reached for fit in fits), len(every)),
+        below=Share(sum(fit.below for fit in fits), len(every)),
+        undetermined=Share(len(every) - len(fits), len(every)),
+        false_alarms=sum_of(*false_alarms(group)),
+        sd=_mean([fit.sd for fit in fits]),
+        strength=_strength(median, kind["strengths"]),
+        unit=kind["unit"],
+        unfinished=sum(outcome.status is SeriesStatus.UNFINISHED for outcome in group),
+        questions=_questions(group),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _strength(median: Quantile, strengths: Sequence[float]) -> float | None:
+    """Return the ladder's strength at a median level; None where that is censored or there is none."""
+    if median.censored or math.isnan(median.level):
+        return None
+    return float(np.interp(median.level, range(1, len(strengths) + 1), strengths))
+
+
+def _at(outcome: Outcome, order: int) -> Threshold | None:
+    """Return the threshold of this order; None where the chain ended before, which is censored too."""
+    return outcome.thresholds[order - 1] if order <= len(outcome.thresholds) else None
+
+
+def _quantile(values: Sequence[float], share: float, levels: int, least: float = 1) -> Quantile:
+    """Return the quantile of right-censored values (infinite ones) with one common end: the inverse ECDF.
+
+    Those at `least` are left-censored: what is noticed at the first level may have been noticed below it.
+    """
+    if not values:
+        return Quantile(math.nan)
+    value = values[max(0, math.ceil(share * len(values)) - 1)]
+    return Quantile(levels, censored=True) if math.isinf(value) else Quantile(value, below=value <= least)
+
+
+def _questions(group: Iterable[Outcome]) -> int:
+    return len({trial.key for outcome in group for response in outcome.responses for trial in response.trials})
+
+
+def answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRow:
+    responses = [response for outcome in group for response in outcome.responses if response.asked]
+    distinct = {response.trials[0].key: response for response in responses}
+    clean, distorted = false_alarms(group)
+    answers = {trial.key: trial for response in responses for trial in response.trials}
+    question = questions.find(key[1])
+    faults = Counter(_faults(question, responses).values())
+    spent_in = [t.answer.tokens_in for t in answers.values() if t.answer and t.answer.tokens_in is not None]
+    spent_out = [t.answer.tokens_out for t in answers.values() if t.answer and t.answer.tokens_out is not None]
+    return AnswerRow(
+        *key,
+        false_alarms_clean=clean,
+        false_alarms_distorted=distorted,
+        unreadable=Share(sum(r.verdict.flag is Flag.UNREADABLE for r in distinct.values()), len(distinct)),
+        antilogy=Share(faults[Fault.ANTILOGY], len(answers)),
+        gibberish=Share(faults[Fault.GIBBERISH], len(answers)),
+        deficiency=Share(faults[Fault.DEFICIENCY], len(answers)),
+        inversions=_inversions(group),
+        questions=len(answers),
+        tokens_in=sum(spent_in) if spent_in else None,
+        tokens_out=sum(spent_out) if spent_out else None,
+    )
+
+
+def _faults(question: Question, responses: Iterable[Response]) -> dict[str, Fault | None]:
+    """Return each answer's fault, by key."""
+    return {trial.key: fault for response in responses for trial, fault in faulty(question, response)}
+
+
+def faulty(question: Question, response: Response) -> Iterator[tuple[Trial, Fault | None]]:
+    """Yield the answered trials of a response, each with its fault; one without a paraphrase has been read already."""
+    alone = len(response.trials) == 1
+    for trial in response.trials:
+        if trial.answer is not None:
+            yield trial, response.verdict.fault if alone else question.read((trial.answer,)).fault
+
+
+def false_alarms(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
+    """Return the share of yes to identical pairs at level 0, and above: of these series, whatever became of them.
+
+    Each distinct question counts once, and not at all where its answer cannot be read. Every table, page and fit takes
+    its false alarms from here.
+    """
+    pairs = {
+        response.trials[0].key: response
+        for outcome in outcomes
+        for response in outcome.responses
+        if response.asked and response.probe.reference == response.probe.level
+    }
+    clean = [response for response in pairs.values() if response.probe.level == 0]
+    return _yes(clean), _yes(response for response in pairs.values() if response.probe.level > 0)
+
+
+def sum_of(*shares: Share) -> Share:
+    """Return shares added up."""
+    return Share(sum(share.k for share in shares), sum(share.n for share in shares))
+
+
+def _yes(responses: Iterable[Response]) -> Share:
+    said = [response.verdict.yes for response in responses if response.readable]
+    return Share(sum(said), len(said))
+
+
+def _inversions(group: Iterable[Outcome]) -> Share:
+    """Return how many pairs of levels of one series, one said yes to and one no, are the wrong way round."""
+    wrong = total = 0
+    for outcome in group:
+        said = [
+            (r.probe.level, r.verdict.yes)
+            for r in outcome.responses
+            if r.probe.reference == 0 < r.probe.level and r.verdict.flag is not Flag.UNREADABLE
+        ]
+        for level, yes in said:
+            for other, also in said:
+                if level < other and yes != also:
+                    total += 1
+                    wrong += yes
+    return Share(wrong, total)
+
+
+def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
+    said = [
+        [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.readable and r.probe.reference == 0]
+        for outcome in group
+    ]
+    yes = Counter(level for one in said for level, noticed in one if noticed)
+    n = Counter(level for one in said for level, _ in one)
+    curve = Curve(levels := tuple(sorted(n)), tuple(yes[k] for k in levels), tuple(n[k] for k in levels))
+    fixed = not any(outcome.thresholds or outcome.estimates for outcome in group)
+    interval = _crossings(sorted(one for one in said if one), levels) if fixed else None
+    return CurveRow(*key, curve, _half(curve, interval), interval)
+
+
+def _half(curve: Curve, interval: Interval | None) -> Quantile:
+    """Return where half of the answers are yes, as far as the levels asked can say."""
+    asked = [level for level in curve.levels if level]
+    if not asked or (interval is not None and interval.low <= asked[0] and interval.high > asked[-1]):
+        return Quantile(math.nan)
+    at = curve.crossing()
+    if at is None:
+        return Quantile(asked[-1], censored=True)
+    if at > asked[0]:
+        return Quantile(at)
+    # Where half of the identical pairs are called different, half yes lies at or below any level.
+    return Quantile(1 if at == 0 else asked[0], below=True)
+
+
+def _crossings(
+    said: Sequence[Sequence[tuple[int, bool]]], levels: Sequence[int], resamples: int = 500
+) -> Interval | None:
+    """Return the interval of the crossing over references; None below five, and where all are alike."""
+    if len(said) < FEWEST_CLUSTERS or all(one == said[0] for one in said):
+        return None
+    yes, n = np.zeros((len(said), len(levels))), np.zeros((len(said), len(levels)))
+    place = {level: i for i, level in enumerate(levels)}
+    for row, one in enumerate(said):
+        for level, noticed in one:
+            n[row, place[level]] += 1
+            yes[row, place[level]] += noticed
+    times = digest.generator("crossings", len(said)).multinomial(len(said), [1 / len(said)] * len(said), resamples)
+    found = []
+    for k, m in zip(times @ yes, times @ n, strict=True):
+        asked = np.nonzero(m)[0]
+        at = Curve(tuple(levels[int(i)] for i in asked), tuple(k[asked]), tuple(m[asked])).crossing()
+        found.append(math.inf if at is None else at)
+    low, high = np.quantile(found, (0.025, 0.975), method="nearest")
+    return Interval(-math.inf if low <= min(filter(None, levels), default=1) else float(low), float(high))
