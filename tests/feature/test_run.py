@@ -268,7 +268,7 @@ def test_labels_out_of_range_are_refused() -> None:
 def test_a_head_for_another_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not fit classification"):
         CLASSIFY.outputs({"logits": torch.zeros(2, 5, 3), "pred_boxes": torch.zeros(2, 5, 4)})
-    with pytest.raises(InputError, match="No network for classification could be loaded"):
+    with pytest.raises(InputError, match="No model at .* Give the folder of a checkpoint, or a hub id"):
         load(str(tmp_path / "nowhere"), CLASSIFY, "cpu")
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet'"):
         load("demo:resnt", CLASSIFY, "cpu")
@@ -614,7 +614,7 @@ def test_weights_of_another_shape_are_no_trained_head(tmp_path: Path) -> None:
     content = json.loads((folder / "config.json").read_text())
     names = {str(n): f"class {n}" for n in range(5)}
     (folder / "config.json").write_text(json.dumps(content | {"id2label": names}))
-    with pytest.raises(InputError, match="missing or do not fit|could be loaded"):
+    with pytest.raises(InputError, match="missing or do not fit|Give a checkpoint with a head"):
         load(str(folder), CLASSIFY, "cpu")
     with pytest.raises(InputError, match="has no revision 'main'"):
         load(str(folder), CLASSIFY, "cpu", "main")

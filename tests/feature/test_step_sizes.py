@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limen.feature.model.split import Features
 from limen.feature.quantisation.frequency_tables import frequencies, short
-from limen.feature.quantisation.step_sizes import StepGrid, harmonic, tokens, untokens
+from limen.feature.quantisation.step_sizes import StepGrid, StepRule, harmonic, tokens, untokens
 
 
 def test_the_harmonic_step_is_the_cheapest_at_equal_rate() -> None:
@@ -57,3 +58,13 @@ def test_tokens_go_there_and_back() -> None:
     image = torch.zeros(1, 5, 3, 4)
     image[0, :, 2, 1] = torch.arange(1, 6)
     assert tokens(image)[0, 9].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_the_nominal_noise_of_an_image_counts_every_channel_of_every_tensor() -> None:
+    """One step an image over a map of 2 channels and tokens of 8: sum of D^2 over elements is |f|^2, up to D's unit."""
+    source = torch.Generator().manual_seed(5)
+    tensors = (torch.randn(3, 2, 4, 5, generator=source), 7 * torch.randn(3, 6, 8, generator=source))
+    sizes = StepRule("uniform-image").sizes(Features(tensors, (3, 32, 32)), ())
+    power = sum((4.0**size * tokens(tensor).shape[2]).sum(1) for size, tensor in zip(sizes, tensors, strict=True))
+    signal = sum(tensor.double().flatten(1).square().sum(1) for tensor in tensors)
+    assert power == pytest.approx(np.asarray(signal))

@@ -24,7 +24,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 
@@ -33,12 +32,25 @@ import numpy as np
 import numpy.typing as npt
 
 from limen import digest
+from limen.checkpoint import (
+    FAILURES,
+    explaining,
+    find_device,
+    label,
+    libraries,
+    line,
+    load_config,
+    load_weights,
+    locate,
+    outcome,
+    pinned,
+)
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Attempt, Observer, Query, Reply, numeric_answer, observer, two_pictures
 from limen.observers import _nuisance
-from limen.observers.local import arriving, checkpoint, failure
-from limen.observers.local.checkpoint import Pixels
+from limen.observers.local import arriving, checkpoint
+from limen.observers.local.checkpoint import EXAMPLE, Pixels
 from limen.preflight.model_input import Seen
 
 Floats = npt.NDArray[np.float64]
@@ -114,9 +126,9 @@ class Encoder(Observer):
     """A vision encoder alone, of an LMM or any vision model: the distance of two embeddings against a criterion"""
 
     def __init__(self, model: str, options: Options) -> None:
-        self._source = checkpoint.locate(model, options.of_checkpoint())
+        self._source = locate(model, options.trust_remote_code, EXAMPLE)
         self._options = options
-        self._label = checkpoint.label(self._source)
+        self._label = label(self._source)
         self._tower: Tower | None = None
         self._criterion = options.criterion
         if options.criterion is not None and options.nuisance is not None:
@@ -224,7 +236,7 @@ class Encoder(Observer):
         """Return what reaches the encoder of pictures of one size; loads its processor where it is not loaded."""
         whole, config, processor = self._looking()
         images = processor.image_processor if whole else processor
-        with failure.explaining(self.name, "Its processor takes no such pictures"):
+        with explaining(self.name, "Its processor takes no such pictures"):
             batch = _tensors(processor, whole, pictures)
         stored = checkpoint.stored_dtype(config, self._options.of_checkpoint())
         dtype = self._tower.model.dtype if self._tower else stored
@@ -239,8 +251,8 @@ class Encoder(Observer):
         began = time.perf_counter()
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._pool, self._compare, pair)
-        except failure.FAILURES as error:
-            failed = Attempt(failure.outcome(error), failure.line(error), time.perf_counter() - began)
+        except FAILURES as error:
+            failed = Attempt(outcome(error), line(error), time.perf_counter() - began)
             if failed.outcome == "device-lost":
                 raise FatalObserverError("device-lost", f"{self.name}: {failed.detail}. Start the run again.") from None
             return Reply(None, (failed,))
@@ -348,15 +360,15 @@ def _interval(found: Sequence[Sequence[float]], false_alarms: float) -> list[flo
 
 def _processor(source: str, options: checkpoint.Options) -> tuple[bool, Any, Any]:
     """Return whether a checkpoint has a language part, its configuration and its processor."""
-    _, transformers = failure.libraries()
-    config = checkpoint.load_config(source, options)
+    _, transformers = libraries()
+    config = load_config(source, options.revision, bool(options.trust_remote_code))
     if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         return True, *checkpoint.load_processor(source, options)
-    with failure.explaining(source, "It needs a preprocessor_config.json for pictures; fetch the whole repository"):
+    with explaining(source, "It needs a preprocessor_config.json for pictures; fetch the whole repository"):
         images = transformers.AutoImageProcessor.from_pretrained(
             source,
             trust_remote_code=bool(options.trust_remote_code),
-            **({} if Path(source).is_dir() or not options.revision else {"revision": options.revision}),
+            **pinned(source, options.revision),
         )
     checkpoint.resize(source, images, options)
     return False, config, images
@@ -365,11 +377,11 @@ def _processor(source: str, options: checkpoint.Options) -> tuple[bool, Any, Any
 def _load(source: str, options: Options) -> Tower:
     """Load an encoder with its processor; of a whole model the language part is let go."""
     given = options.of_checkpoint()
-    torch, transformers = failure.libraries()
-    device = checkpoint.find_device(torch, given.device)
+    torch, transformers = libraries()
+    device = find_device(torch, given.device)
     whole, config, processor = _processor(source, given)
     auto = transformers.AutoModelForImageTextToText if whole else transformers.AutoModel
-    model = checkpoint.load_weights(auto, source, given, device, "" if whole else UNUSED)
+    model = load_weights(auto, source, device, given.weights(), "" if whole else UNUSED)
     identity = checkpoint.identity(source, model, processor, config)
     if not (hasattr(model, "get_image_features") or "pixel_values" in inspect.signature(model.forward).parameters):
         raise InputError(f"{source}: {config.model_type!r} takes no pictures. Give a vision model, or an LMM.")

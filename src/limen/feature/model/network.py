@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,14 @@ import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from limen.checkpoint import Weights, explaining, find_device, label, load_config, load_weights, locate, pinned
 from limen.errors import InputError, UnknownNameError
 from limen.feature.model import bundled
 from limen.feature.task import Task
 from limen.image import Image
 
 SHIPPED = "demo:"
-_FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, ImportError)
 _QUIET = ("transformers", "huggingface_hub")
-_SAFELY = {"trust_remote_code": False}
 
 
 def _in_unit_range(images: Sequence[Image]) -> Tensor:
@@ -84,55 +83,34 @@ def load(name: str, task: Task, device: str = "auto", revision: str = "") -> Net
     Raises:
         InputError: one line on what is wrong with the checkpoint and what to do.
     """
-    source = name
-    if name.startswith(SHIPPED):
-        known = bundled.shipped()
-        wanted = name.removeprefix(SHIPPED)
-        if wanted not in known:
-            raise UnknownNameError("net of limen's own", wanted, known)
-        source = str(known[wanted])
-    folder = Path(source).is_dir()
-    if revision and folder:
+    source = _source(name)
+    if revision and Path(source).is_dir():
         raise InputError(f"{name!r} is no checkpoint of the hub, so it has no revision {revision!r}. Leave it out.")
-    place = device_of(device)
-    pinned = {"revision": revision} if revision else {}
-    try:
-        with _quietly(), torch.random.fork_rng([]):  # weights are drawn before they are read
-            kind = getattr(transformers, task.auto_class)
-            model, report = kind.from_pretrained(
-                source, output_loading_info=True, dtype=torch.float32, use_safetensors=True, weights_only=True,
-                **_SAFELY, **pinned,
-            )  # fmt: skip
-            prepare = _processor(source, pinned)
-    except InputError:
-        raise
-    except _FAILURES as error:
-        cause = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"No network for {task.name} could be loaded from {name!r} ({cause}). {_remedy(source)}"
-        ) from None
-    absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
-    if absent:
-        raise InputError(
-            f"{name!r} holds no trained head for {task.name}: {len(absent)} weights are missing or do not fit "
-            f"({absent[0]}). Give another --task, or a checkpoint that was trained for this one."
-        )
+    how = Weights(
+        revision,
+        dtype="float32",
+        absent=f"it has no trained head for {task.name}, whose weights are missing or do not fit",
+        remedy="Give another --task, or a checkpoint that was trained for this one",
+        unreadable=f"Give a checkpoint with a head for {task.name}, or {SHIPPED}NAME ({', '.join(bundled.shipped())})",
+    )
+    with _quietly(), torch.random.fork_rng([]):  # weights are drawn before they are read
+        load_config(source, revision)
+        model = load_weights(getattr(transformers, task.auto_class), source, find_device(torch, device), how)
+        prepare = _processor(source, revision)
     labels = getattr(model.config, "id2label", None) or {}
     named = tuple(str(labels[number]) for number in sorted(labels))
-    title = name if not Path(name).is_dir() else Path(name).resolve().name
-    commit = "" if folder else str(getattr(model.config, "_commit_hash", None) or "")
-    return Network(model.to(place), prepare, title, named, commit)
+    commit = "" if Path(source).is_dir() else str(getattr(model.config, "_commit_hash", None) or "")
+    return Network(model, prepare, name if name.startswith(SHIPPED) else label(source), named, commit)
 
 
-def _remedy(source: str) -> str:
-    """Say what to do where nothing was loaded; a checkpoint of pickles, or with code of its own, is known by files."""
-    files = [file.name for file in Path(source).iterdir()] if Path(source).is_dir() else []
-    if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in files) and not any(
-        name.endswith(".safetensors") for name in files
-    ):
-        return "limen reads safetensors alone, as pickles can run code: save the weights again as model.safetensors."
-    known = ", ".join(bundled.shipped())
-    return f"Give the folder or hub id of a checkpoint with such a head, or {SHIPPED}NAME ({known})."
+def _source(name: str) -> str:
+    """Return the folder or hub id that a name means."""
+    if not name.startswith(SHIPPED):
+        return locate(name)
+    known, wanted = bundled.shipped(), name.removeprefix(SHIPPED)
+    if wanted not in known:
+        raise UnknownNameError("net of limen's own", wanted, known)
+    return str(known[wanted])
 
 
 @contextlib.contextmanager
@@ -155,19 +133,6 @@ def _quietly() -> Iterator[None]:
                 logs.enable_progress_bar()
 
 
-def device_of(name: str) -> torch.device:
-    """Return the device that "auto", "cpu", "cuda" or "cuda:1" means; raise `InputError` where there is none such."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        cause = " ".join(str(error).split())[:120]
-        raise InputError(f"No device {name!r} here ({cause}). Give --device cpu, or auto.") from None
-    return place
-
-
 def flops(run: Callable[[], Any]) -> int:
     """Return the floating-point operations of what `run` does, as torch counts matrix products and convolutions."""
     counter = FlopCounterMode(display=False)
@@ -176,16 +141,10 @@ def flops(run: Callable[[], Any]) -> int:
     return int(counter.get_total_flops())
 
 
-def _processor(source: str, pinned: Mapping[str, str]) -> Callable[[Sequence[Image]], Tensor]:
-    try:
-        loader: Any = transformers.AutoImageProcessor  # its methods are not typed
-        processor = loader.from_pretrained(source, **_SAFELY, **pinned)
-    except _FAILURES as error:
-        cause = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{source!r} says not how images are made ready for it ({cause}). Put its preprocessor_config.json beside "
-            "the weights."
-        ) from None
+def _processor(source: str, revision: str) -> Callable[[Sequence[Image]], Tensor]:
+    loader: Any = transformers.AutoImageProcessor  # its methods are not typed
+    with explaining(source, "It needs a preprocessor_config.json for pictures; fetch the whole repository"):
+        processor = loader.from_pretrained(source, trust_remote_code=False, **pinned(source, revision))
 
     def prepare(images: Sequence[Image]) -> Tensor:
         pixels: Tensor = processor(images=list(images), return_tensors="pt")["pixel_values"]

@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from limen import digest
+from limen.checkpoint import FAILURES, explaining, label, line, locate, outcome
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Observer, Query, Reply, observer
-from limen.observers.local import arriving, checkpoint, failure
-from limen.observers.local.checkpoint import Checkpoint, Options
+from limen.observers.local import arriving, checkpoint
+from limen.observers.local.checkpoint import EXAMPLE, Checkpoint, Options
 from limen.parsing import thought
 from limen.parsing.token_probability import flag_mass, flag_position, offers_letters
 from limen.preflight.model_input import Seen
@@ -45,10 +46,10 @@ class Local(Observer):
     """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL"""
 
     def __init__(self, model: str, options: Options) -> None:
-        self._source = checkpoint.locate(model, options)
+        self._source = locate(model, options.trust_remote_code, EXAMPLE)
         self._options = options
         self._batch = 1 if options.temperature > 0 else options.batch
-        self._label = checkpoint.label(self._source)
+        self._label = label(self._source)
         self._loaded: Checkpoint | None = None
         self._processing: tuple[Any, Any] | None = None
         self._waiting: list[_Ticket] = []
@@ -112,7 +113,7 @@ class Local(Observer):
         Where the model is not loaded, its configuration and its processor are, without the weights.
         """
         config, processor = self._looking()
-        with failure.explaining(self.name, "Its processor takes no such pictures"):
+        with explaining(self.name, "Its processor takes no such pictures"):
             prompt = checkpoint.render(processor, [*pictures, "limen"])
             batch = arriving.process(processor, [prompt], [pictures])
         mark = arriving.image_token(config)
@@ -145,9 +146,9 @@ class Local(Observer):
         began = time.perf_counter()
         try:
             answers = self._generate(queries)
-        except failure.FAILURES as error:
+        except FAILURES as error:
             # Not tried again in here: the traceback still holds the tensors of the failed batch.
-            failed = Attempt(failure.outcome(error), failure.line(error), time.perf_counter() - began)
+            failed = Attempt(outcome(error), line(error), time.perf_counter() - began)
         else:
             seconds = time.perf_counter() - began
             return [self._reply(replace(answer, seconds=seconds, model=self._label), past) for answer in answers]

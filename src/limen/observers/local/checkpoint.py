@@ -13,7 +13,6 @@ What differs from the checkpoint's own habits, and why:
 
 import hashlib
 import importlib.util
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,15 +24,14 @@ import msgspec
 import orjson
 
 from limen import digest
+from limen.checkpoint import Weights, explaining, find_device, libraries, load_config, load_weights, pinned
 from limen.errors import InputError
-from limen.observers.local.failure import explaining, libraries
 
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
+EXAMPLE = "local:HuggingFaceTB/SmolVLM-256M-Instruct"  # of a model, for messages
 WHOLE = 64 * 2**20  # weight files up to this many bytes are digested whole, larger ones by samples
 SAMPLES, SAMPLE = 32, 2**16
-CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
-HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 KEPT = (
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "bad_words_ids"),
@@ -69,6 +67,10 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     longest_edge: Pixels | None = None
     attention: str = "auto"
 
+    def weights(self) -> Weights:
+        """Return how the weights are loaded."""
+        return Weights(self.revision, bool(self.trust_remote_code), self.dtype, self.attention)
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -91,27 +93,6 @@ class Checkpoint:
     identity: Mapping[str, Any]
 
 
-def locate(model: str, options: Options) -> str:
-    """Return the folder or hub id that `model` means; refuse what is neither, and trust in other code than its own."""
-    folder = Path(model).expanduser()
-    if not model or (not folder.is_dir() and not HUB_ID.fullmatch(model)):
-        raise InputError(
-            f"No model at {model!r}. Give the folder of a checkpoint, or a hub id such as "
-            "local:HuggingFaceTB/SmolVLM-256M-Instruct."
-        )
-    if options.trust_remote_code and options.trust_remote_code != model:
-        raise InputError(
-            f"trust_remote_code names {options.trust_remote_code!r}, but the model is {model!r}. Its code runs only "
-            "if trust_remote_code is exactly the model's name: read the code first."
-        )
-    return str(folder) if folder.is_dir() else model
-
-
-def label(source: str) -> str:
-    """Return what tables call a model: its hub id, or its folder's name without the path."""
-    return Path(source).resolve().name if Path(source).is_dir() else source
-
-
 def load(source: str, options: Options) -> Checkpoint:
     """Load a checkpoint.
 
@@ -122,7 +103,7 @@ def load(source: str, options: Options) -> Checkpoint:
     torch, transformers = libraries()
     device = find_device(torch, options.device)
     config, processor = load_processor(source, options)
-    model = load_weights(transformers.AutoModelForImageTextToText, source, options, device)
+    model = load_weights(transformers.AutoModelForImageTextToText, source, device, options.weights())
     _decode_plainly(model, processor.tokenizer, options)
     with explaining(source, "Give the checkpoint a chat template that takes a list of pictures and texts"):
         interleaved = _interleaves(source, processor)
@@ -131,66 +112,18 @@ def load(source: str, options: Options) -> Checkpoint:
     return Checkpoint(torch, model, processor, interleaved, ends, identity(source, model, processor, config))
 
 
-def load_config(source: str, options: Options) -> Any:
-    """Load a checkpoint's configuration; refuse code that is not trusted by name."""
-    _, transformers = libraries()
-    trust = bool(options.trust_remote_code)
-    remedy = "Check the name, the connection, and for a gated model that you are logged in"
-    if Path(source).is_dir():
-        remedy = "Check that the folder holds the config.json of a model that this version of transformers knows"
-    with explaining(source, remedy):
-        if trust:
-            _refuse_foreign_code(transformers, source, _revision(source, options))
-        return transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust, **_revision(source, options))
-
-
 def load_processor(source: str, options: Options) -> tuple[Any, Any]:
     """Load the configuration and the processor of an image-text-to-text checkpoint, without its weights."""
     _, transformers = libraries()
-    trust = bool(options.trust_remote_code)
-    config = load_config(source, options)
+    trust, hub = bool(options.trust_remote_code), pinned(source, options.revision)
+    config = load_config(source, options.revision, trust)
     _check_kind(transformers, source, config, trust)
     remedy = "Its processor files are missing or do not fit; fetch the whole repository"
     with explaining(source, remedy), _counting_no_frames(transformers, config):
-        processor = _processor(transformers, source, config, trust, _revision(source, options))
+        processor = _processor(transformers, source, config, trust, hub)
     _check_processor(source, processor)
     resize(source, processor.image_processor, options)
     return config, processor
-
-
-def load_weights(auto: Any, source: str, options: Options, device: Any, spare: str = "") -> Any:
-    """Load a model by one of the Auto classes, onto a device.
-
-    Args:
-        auto: the Auto class.
-        source, options: the checkpoint.
-        device: a torch device.
-        spare: weights whose name holds this are not used, and may be missing.
-
-    Raises:
-        InputError: weights are missing, do not fit, or are not safetensors.
-    """
-    torch, _ = libraries()
-    with explaining(source, "Check that the folder holds model.safetensors, and that the device holds the model"):
-        kernel = {} if options.attention == "auto" else {"attn_implementation": options.attention}
-        model, report = auto.from_pretrained(
-            source,
-            dtype=options.dtype if options.dtype == "auto" else getattr(torch, options.dtype),
-            use_safetensors=True,
-            weights_only=True,
-            trust_remote_code=bool(options.trust_remote_code),
-            output_loading_info=True,
-            **_revision(source, options),
-            **kernel,
-        )
-        model = model.to(device).eval()
-    absent = [*report["missing_keys"], *report["mismatched_keys"]]
-    if absent := [name for name in absent if not spare or spare not in str(name)]:
-        raise InputError(
-            f"{source}: weights are missing or do not fit: {len(absent)} (first: {absent[0]}), which would be random. "
-            "Fetch the whole checkpoint."
-        )
-    return model
 
 
 def stored_dtype(config: Any, options: Options) -> Any:
@@ -198,37 +131,6 @@ def stored_dtype(config: Any, options: Options) -> Any:
     torch, _ = libraries()
     stored = getattr(config, "dtype", None) or torch.float32
     return stored if options.dtype == "auto" else getattr(torch, options.dtype)
-
-
-def _revision(source: str, options: Options) -> dict[str, str]:
-    return {} if Path(source).is_dir() or not options.revision else {"revision": options.revision}
-
-
-def find_device(torch: Any, name: str) -> Any:
-    """Return the torch device that `name` means, if this machine has it."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with explaining(f"device {name!r}", "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"):
-        device = torch.device(name)
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= there.get(device.type, 0):
-        raise InputError(f"Device {name!r} is not on this machine. Use 'auto' or 'cpu'.")
-    return device
-
-
-def _refuse_foreign_code(transformers: Any, source: str, hub: Mapping[str, str]) -> None:
-    """Refuse a trusted repository whose configuration runs code from another one."""
-    for name in CONFIGS:
-        path = transformers.utils.cached_file(source, name, _raise_exceptions_for_missing_entries=False, **hub)
-        entries = orjson.loads(Path(path).read_bytes()).get("auto_map", {}) if path else {}
-        for entry in entries.values() if isinstance(entries, dict) else ():
-            for one in entry if isinstance(entry, list) else [entry]:
-                other, separator, _ = str(one or "").partition("--")
-                if separator and other != source:
-                    raise InputError(
-                        f"{source}: runs code from {other!r}, which trust_remote_code does not name. Read that code, "
-                        "copy it into a folder of your own, and trust the folder."
-                    )
 
 
 def _check_kind(transformers: Any, source: str, config: Any, trust: bool) -> None:
