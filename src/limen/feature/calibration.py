@@ -14,9 +14,8 @@ than it need be; a grid laid where the fitting images fail keeps them few.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -103,15 +102,6 @@ class Calibration:
     untolerated: int
     grid: ScaleGrid
     seed: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def of_dict(cls, given: Mapping[str, Any]) -> Self:
-        """Take what `as_dict` gave."""
-        return cls(**{**given, "bound": Bound(**given["bound"]), "grid": ScaleGrid(**given["grid"])})
 
 
 @dataclass(frozen=True, slots=True)

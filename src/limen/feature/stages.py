@@ -153,7 +153,7 @@ def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[
         "resplits_inside": mixed.inside,
         "nrmse": _strength(run, one, images.test, found.scale),
         "log2_magnitude": _finite(conformal.mean_log2(run.split, one, images.test, found.scale)),
-        "grid": found.as_dict()["grid"],
+        "grid": asdict(found.grid),
     }
     return {f"{label} {seed}": row}
 
