@@ -13,6 +13,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,8 +22,19 @@ from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.image import SUFFIXES, Image, digest, load, scale_down
 
-PICTURES = frozenset({"image", "pair", "scored pair"})  # kinds of reference that are loaded as pixels
-VIEWS = ("angle", "distance")  # kinds that a scene draws
+
+class ReferenceKind(StrEnum):
+    """What a reference is; a distortion is done to one kind (`Distortion.of`). Others' plug-ins may bring their own."""
+
+    IMAGE = "image"
+    ANGLE = "angle"
+    DISTANCE = "distance"
+    PAIR = "pair"
+    SCORED_PAIR = "scored pair"
+
+
+VIEWS = (ReferenceKind.ANGLE, ReferenceKind.DISTANCE)  # what a scene draws, turned or moved
+PAIRS = (ReferenceKind.PAIR, ReferenceKind.SCORED_PAIR)  # two pictures: a change that others made
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class Reference:
         name: as the user knows it, relative to what was given; never an absolute path.
         digest: of what decides the pixels: of an image they themselves.
         load: returns an image; a view of a scene; or the two images of a pair.
-        kind: "image"; "angle" or "distance", a view that turns or moves; "pair", a change others made; "scored pair".
+        kind: a `ReferenceKind`, or the word of somebody else's plug-in.
         strength: of the one level of a scored pair (an opinion score); None elsewhere.
         source: the registered name of where it comes from.
         licence: stated for this very reference; "" where the source's counts.
@@ -43,7 +55,7 @@ class Reference:
     name: str
     digest: str
     load: Callable[[], Any]
-    kind: str = "image"
+    kind: str = ReferenceKind.IMAGE
     strength: float | None = None
     source: str = "folder"
     licence: str = ""
@@ -103,12 +115,11 @@ def find(name: str) -> Source:
     return found
 
 
-NEEDED = {  # by kind: which references, in words
-    "image": "photographs (a file, a folder, or demo)",
-    "angle": "views of a 3D scene (scene, scene=room)",
-    "distance": "views of a 3D scene (scene, scene=room)",
-    "pair": "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
-    "scored pair": "pairs with opinion scores (band2k=PATH)",
+NEEDED: dict[str, str] = {  # by kind: which references, in words
+    ReferenceKind.IMAGE: "photographs (a file, a folder, or demo)",
+    **dict.fromkeys(VIEWS, "views of a 3D scene (scene, scene=room)"),
+    ReferenceKind.PAIR: "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
+    ReferenceKind.SCORED_PAIR: "pairs with opinion scores (band2k=PATH)",
 }
 
 
@@ -239,7 +250,7 @@ def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
 
     Its digest is that of the pixels shown: scaled and unscaled photographs never share an answer.
     """
-    if reference.kind not in PICTURES or 0 < max(reference.size) <= side:
+    if reference.kind not in (ReferenceKind.IMAGE, *PAIRS) or 0 < max(reference.size) <= side:
         return reference
     load = functools.partial(_smaller, reference.load, side)
     try:

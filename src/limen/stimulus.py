@@ -9,7 +9,7 @@ from limen import digest
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture, check
-from limen.source import Reference
+from limen.source import PAIRS, Reference, ReferenceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
             f"{reference.name}: cannot be read any more ({error.strerror or type(error).__name__}). Put it back."
         ) from None
     whole: tuple[Picture, ...] = ()
-    if reference.kind == "image":
+    if reference.kind == ReferenceKind.IMAGE:
         whole = (Picture.of(check(content, reference.name)),)
         content, found = whole[0].pixels, whole[0].digest
-    elif reference.kind in ("pair", "scored pair"):
+    elif reference.kind in PAIRS:
         content = tuple(check(one, reference.name) for one in content)
         whole = tuple(map(Picture.of, content))
         found = digest.of([one.digest for one in whole])

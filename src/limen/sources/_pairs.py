@@ -4,20 +4,24 @@ from collections.abc import Callable
 
 from limen.errors import InputError
 from limen.image import Image
-from limen.source import Reference, Refusal, digest_of, readable, size_of
+from limen.source import Reference, ReferenceKind, Refusal, digest_of, readable, size_of
 
 Two = tuple[Image, Image]
 
 
 def of_two(
-    name: str, load: Callable[[], Two], kind: str = "pair", strength: float | None = None, loaded: Two | None = None
+    name: str,
+    load: Callable[[], Two],
+    kind: str = ReferenceKind.PAIR,
+    strength: float | None = None,
+    loaded: Two | None = None,
 ) -> Reference | Refusal:
     """Return the reference that two pictures are, or why they are none.
 
     Args:
         name: of the pair.
         load: reads both, uint8 RGB (H, W, 3); called again whenever they are needed.
-        kind: "pair" or "scored pair".
+        kind: `ReferenceKind.PAIR` or `SCORED_PAIR`.
         strength: of a scored pair.
         loaded: what `load` would return, where it is at hand.
     """

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from limen.errors import InputError
-from limen.source import Reference, Refusal, source
+from limen.source import Reference, ReferenceKind, Refusal, source
 from limen.sources._listed import inside, lacking, lines, number, there, two
 from limen.sources._pairs import of_two
 
@@ -44,7 +44,7 @@ def band2k(path: str) -> Iterator[Reference | Refusal]:
             except InputError as error:
                 yield Refusal(f"{table.name} line {line.number}: {error}.")
                 continue
-            yield of_two(line.fields["file"], functools.partial(two, *files), "scored pair", score)
+            yield of_two(line.fields["file"], functools.partial(two, *files), ReferenceKind.SCORED_PAIR, score)
     except InputError as error:
         raise lacking("band2k", path, str(error), EXPECTED) from None
     if not some:

@@ -28,7 +28,7 @@ from limen.observer import Observer
 from limen.preflight import model_input
 from limen.procedure import Method
 from limen.question import Order, Question
-from limen.source import Reference
+from limen.source import Reference, ReferenceKind
 from limen.stimulus import Series
 from limen.store import SeriesRow, Store
 from limen.study import drawing, manifest
@@ -160,7 +160,7 @@ class Study:
         if any(question.forced for question in asked) and getattr(method, "guess", 0.5) != 0.5:
             raise InputError("A forced choice is right half the time by chance: give the procedure guess = 0.5.")
         for kind in kinds:
-            if len(kind.ladder) > 1 and (spec.distortions or kind.of == "image"):
+            if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
         for observer in made:
             if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:

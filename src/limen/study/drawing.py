@@ -20,7 +20,7 @@ from limen import registry
 from limen.distortion import Distortion
 from limen.errors import LimenError, StoreError
 from limen.image import Image, digest
-from limen.source import VIEWS
+from limen.source import PAIRS, VIEWS
 from limen.stimulus import Series
 
 SIDE = 64  # px of the picture that probes are drawn from
@@ -110,7 +110,7 @@ def went_on(path: Path, manifest: Mapping[str, Any], series: Sequence[Series]) -
     told = ", ".join(f"{name} {was} then, {found} now" for name, (was, found) in other.items())
     known = manifest.get("probes", {})
     wanted = [one for one in series if one.distortion.of == "image" or other or _named(one) not in known]
-    drawn = probes([one for one in wanted if one.distortion.of not in ("pair", "scored pair")])
+    drawn = probes([one for one in wanted if one.distortion.of not in PAIRS])
     wrong = sorted(name for name, found in drawn.items() if known.get(name, found) != found)
     if wrong:
         raise StoreError(

@@ -17,6 +17,7 @@ from limen.observer import Observer, Reply
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
+from limen.source import PAIRS
 from limen.stimulus import Series
 from limen.stopping import GRACE
 from limen.store import Store
@@ -393,7 +394,7 @@ class _Talk:
 
     def _whole(self, reference: Picture) -> Picture:
         """Return what is kept of the reference: of a pair both pictures as one, the second below the first."""
-        if self._stimuli is None or self._series.distortion.of not in ("pair", "scored pair"):
+        if self._stimuli is None or self._series.distortion.of not in PAIRS:
             return reference
         both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
         return Picture(both, self._series.reference.digest)
