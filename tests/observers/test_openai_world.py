@@ -528,6 +528,23 @@ def test_some_hosts_need_no_proxy(monkeypatch: pytest.MonkeyPatch, host: str, di
     assert endpoint.proxy(endpoint.find("https://localhost/v1")) is None
 
 
+@pytest.mark.parametrize(
+    ("exempt", "url", "direct"),
+    [
+        ("models.test, 10.0.0.0/8", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.7/8", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.0/8", "http://11.1.2.3/v1", False),
+        ("fd00::/8", "http://[fd12::3]:8000/v1", True),
+        ("10.0.0.0/8,fd00::/8", "http://models.example.test/v1", False),
+        ("10.0.0.0/64,nonsense/", "http://10.1.2.3/v1", False),
+    ],
+)
+def test_a_network_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, exempt: str, url: str, direct: bool) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", exempt)
+    assert (endpoint.proxy(endpoint.find(url)) is None) == direct
+
+
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://u:pw-9@h:1080")
     with pytest.raises(FatalObserverError, match=r"ALL_PROXY .*socks5.* NO_PROXY") as caught:

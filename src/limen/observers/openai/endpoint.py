@@ -97,9 +97,9 @@ def proxy(place: Endpoint) -> Proxy | None:
     from urllib.request import getproxies_environment, proxy_bypass
 
     split = urlsplit(place.url)
-    if place.local or proxy_bypass(split.netloc):
-        return None
     known = getproxies_environment()
+    if place.local or proxy_bypass(split.netloc) or _within(split.hostname or "", known.get("no", "")):
+        return None
     given = known.get(split.scheme) or known.get("all") or ""
     if not given:
         return None
@@ -115,3 +115,18 @@ def proxy(place: Endpoint) -> Proxy | None:
     host = f"[{way.hostname}]" if ":" in way.hostname else way.hostname
     login = (unquote(way.username or ""), unquote(way.password or "")) if "@" in way.netloc else None
     return Proxy(f"{way.scheme}://{host}{port}", login)
+
+
+def _within(host: str, exempt: str) -> bool:
+    """Say whether an address lies in one of the networks of NO_PROXY (10.0.0.0/8), which urllib does not know."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for entry in exempt.split(","):
+        try:
+            if "/" in entry and address in ipaddress.ip_network(entry.strip(), strict=False):
+                return True
+        except ValueError:
+            continue  # a name, or nothing that anybody knows
+    return False
