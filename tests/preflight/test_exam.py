@@ -459,9 +459,17 @@ def test_swapped_pictures_are_unfit_where_the_model_can_tell() -> None:
 
 @pytest.mark.parametrize(
     ("longest", "status", "skilled"),
-    [(100, CheckStatus.FAILED, True), (100, CheckStatus.FAILED, False), (160, CheckStatus.FAILED, False), (320, CheckStatus.FINDING, True),
-     (320, CheckStatus.FINDING, False), (500, CheckStatus.UNKNOWN, True), (500, CheckStatus.UNKNOWN, False), (640, CheckStatus.OK, False)],
-)  # fmt: skip
+    [
+        (100, CheckStatus.FAILED, True),
+        (100, CheckStatus.FAILED, False),
+        (160, CheckStatus.FAILED, False),
+        (320, CheckStatus.FINDING, True),
+        (320, CheckStatus.FINDING, False),
+        (500, CheckStatus.UNKNOWN, True),
+        (500, CheckStatus.UNKNOWN, False),
+        (640, CheckStatus.OK, False),
+    ],
+)
 def test_pictures_scaled_down_on_the_way(longest: int, status: CheckStatus, skilled: bool) -> None:
     result = found(examine(Sighted(scaled(longest), skilled=skilled)), "size")
     assert result.status is status, result
