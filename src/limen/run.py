@@ -133,12 +133,12 @@ class Run:
     def _trials(self) -> Iterator[TrialRow]:
         for outcome in self.analysis.outcomes:
             row = outcome.series
-            about = self.analysis.manifest["distortions"][row.distortion]
+            about = self.analysis.manifest.distortions[row.distortion]
             asked = questions.find(outcome.question)
             for response in outcome.responses:
                 probe = response.probe
-                level = about["strengths"][probe.level - 1] if probe.level else None
-                at = (probe.reference, probe.level, level, about["unit"], probe.draw)
+                level = about.strengths[probe.level - 1] if probe.level else None
+                at = (probe.reference, probe.level, level, about.unit, probe.draw)
                 start = (outcome.observer, outcome.question, row.distortion, row.name, *at)
                 if not response.trials:
                     yield TrialRow(*start, False, "same", "", "", None, 0.0, "")

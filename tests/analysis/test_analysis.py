@@ -15,6 +15,7 @@ from limen.ladder import Ladder
 from limen.parsing.yes_no import READER_VERSION
 from limen.procedure import Probe, make
 from limen.trial import Answer, Trial
+from tests.support.manifests import manifest
 
 LADDER = Ladder(tuple(float(k) for k in range(1, 51)), "level")
 YES, NO = "<yes> The second image is blurrier.", "<no> The two images look the same."
@@ -127,7 +128,7 @@ def test_resamples_that_equal_the_estimate_count_half() -> None:
 
 
 def test_an_analysis_shows_itself_in_a_line() -> None:
-    shown = repr(Analysis({"observers": {"a": {}}}, (), (), (), ()))
+    shown = repr(Analysis(manifest(["a"]), (), (), (), ()))
     assert shown == "<Analysis of a: 0 outcomes, 0 jnds, 0 answers, 0 curves, 0 estimates>"
 
 

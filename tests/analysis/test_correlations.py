@@ -24,6 +24,7 @@ from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
 from limen.threshold import Threshold
+from tests.support.manifests import entry, manifest
 from tests.support.toy import Toy
 
 LEVELS = {"jpeg": 100, "band2k": 1}
@@ -45,14 +46,10 @@ def analysis(found: Mapping[tuple[str, str, str], Sequence[int | str]]) -> Analy
             at = Threshold(1, int(digits or top), 0.0, censored=level == ">", confirmed="?" not in str(level))
             key = (observer, question, distortion)
             outcomes[key].append(Outcome(observer, question, row, SeriesStatus.COMPLETE, (at,), ()))
-    kinds = {name: {"strengths": [1.0] * LEVELS.get(name, 50), "unit": "", "word": WORDS.get(name, name)}
-             for _, _, name in found}  # fmt: skip
-    manifest = {
-        "observers": {key[0]: {} for key in found}, "questions": {key[1]: {} for key in found}, "distortions": kinds,
-        "procedure": {"name": "scan"},
-    }  # fmt: skip
-    jnds = tuple(row for key, group in outcomes.items() for row in jnd_rows(key, group, manifest))
-    return Analysis(manifest, tuple(o for group in outcomes.values() for o in group), jnds, (), ())
+    kinds = {name: entry([1.0] * LEVELS.get(name, 50), "", WORDS.get(name, name)) for _, _, name in found}
+    about = manifest((key[0] for key in found), (key[1] for key in found), kinds, {"name": "scan"})
+    jnds = tuple(row for key, group in outcomes.items() for row in jnd_rows(key, group, about))
+    return Analysis(about, tuple(o for group in outcomes.values() for o in group), jnds, (), ())
 
 
 # --- scores, averages, ranks ---

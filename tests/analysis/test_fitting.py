@@ -26,6 +26,7 @@ from limen.study import Spec, Study
 from limen.testing import photograph
 from limen.threshold import Threshold
 from limen.trial import Answer, Attempt, Trial
+from tests.support.manifests import manifest
 from tests.support.toy import Toy
 
 
@@ -201,10 +202,11 @@ def made_up(
     row = dataclasses.replace(like.jnds[0], observer="o", question=question, levels=50)
     levels = sorted(o.thresholds[0].level for o in outcomes)
     row = dataclasses.replace(row, median=dataclasses.replace(row.median, level=levels[len(levels) // 2]))
-    manifest = like.manifest | {"observers": {"o": {}}, "procedure": {"name": "scan", "confirm": 2}}
-    manifest |= {"questions": {question: {}}}
+    about = manifest(
+        questions=[question], distortions=like.manifest.distortions, procedure={"name": "scan", "confirm": 2}
+    )
     answers = (dataclasses.replace(like.answers[0], observer="o", question=question),)
-    return dataclasses.replace(like, manifest=manifest, outcomes=tuple(outcomes), jnds=(row,), answers=answers)
+    return dataclasses.replace(like, manifest=about, outcomes=tuple(outcomes), jnds=(row,), answers=answers)
 
 
 def test_a_scan_gives_back_the_populations_threshold(skipped: Analysis) -> None:

@@ -24,6 +24,7 @@ from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import simulate
 from limen.threshold import Threshold
+from tests.support.manifests import entry, manifest
 from tests.support.toy import Toy
 
 L = 50
@@ -39,9 +40,8 @@ def analysis_of(
         for i, found in enumerate(chains)
     ]
     procedure = {"name": "several"} if orders is None else {"name": "skip", "orders": orders}
-    manifest: dict[str, Any] = {"procedure": procedure, "observers": {"o": {}}, "questions": {"direct": {}},
-                "distortions": {"blur": {"strengths": strengths, "unit": unit}}}  # fmt: skip
-    return Analysis(manifest, tuple(outcomes), (), (), ())
+    about = manifest(distortions={"blur": entry(strengths, unit)}, procedure=procedure)
+    return Analysis(about, tuple(outcomes), (), (), ())
 
 
 def series(i: int, levels: int) -> SeriesRow:

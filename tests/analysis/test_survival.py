@@ -17,6 +17,7 @@ from limen.report import survival as tables
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer, Trial
+from tests.support.manifests import manifest
 from tests.support.toy import Toy
 
 YES, NO = "Yes, there is a noticeable difference.", "No, there is no noticeable difference."
@@ -105,6 +106,6 @@ def test_accuracy_is_of_first_draws() -> None:
     )
     series: Any = SimpleNamespace(levels=1, distortion="pairs")
     outcome = Outcome("o", "direct", series, SeriesStatus.COMPLETE, (), responses)
-    (row,) = survival.accuracy(Analysis({}, (outcome,), (), (), ()))
+    (row,) = survival.accuracy(Analysis(manifest(), (outcome,), (), (), ()))
     assert (row.noticed.k, row.noticed.n) == (1, 1)
     assert row.balanced == 1.0

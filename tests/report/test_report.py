@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -237,7 +238,10 @@ def test_every_number_of_the_tables_is_in_the_page(tiny: Path, tiny_page: str) -
 def test_fixtures_are_called_so(tiny: Path, fingerprint: dict[str, Any]) -> None:
     with Store.open(tiny) as store:
         analysis = analyse(store)
-    analysis = dataclasses.replace(analysis, manifest={"observers": {"toy": fingerprint, "real": {"kind": "openai"}}})
+    analysis = dataclasses.replace(
+        analysis,
+        manifest=msgspec.structs.replace(analysis.manifest, observers={"toy": fingerprint, "real": {"kind": "openai"}}),
+    )
     assert list(labels.fixtures(analysis)) == ["toy"]
 
 
@@ -377,7 +381,7 @@ def test_names_that_are_cut_alike_stay_apart(tiny: Path) -> None:
     with Store.open(tiny) as store:
         analysis = analyse(store)
     long = ["a" * 60, "a" * 61]
-    manifest = {**analysis.manifest, "observers": {name: {"kind": "x"} for name in long}}
+    manifest = msgspec.structs.replace(analysis.manifest, observers={name: {"kind": "x"} for name in long})
     both = tuple(dataclasses.replace(o, observer=name) for name in long for o in analysis.outcomes)
     found = labels.Names(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
     assert len(set(found.asked.values())) == 2

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from limen.cli import run as command
@@ -92,11 +93,15 @@ def test_a_run_without_any_series_can_be_reported_alone(unlike: list[Path], tmp_
 def test_observers_of_one_name_keep_apart_whatever_the_others_are_called(unlike: list[Path]) -> None:
     fitted, fixed = (path for path in unlike if path.name in ("fitted", "fixed"))
     with Report.open([fitted, fixed]) as report:
-        assert list(report.all.manifest["observers"]) == ["simulated (fitted)", "simulated (fixed)"]
-        taken = dataclasses.replace(report.runs[0].analysis, manifest=report.runs[0].analysis.manifest | {
-            "observers": {"simulated": {}, "simulated (fixed)": {}}})  # fmt: skip
+        assert list(report.all.manifest.observers) == ["simulated (fitted)", "simulated (fixed)"]
+        taken = dataclasses.replace(
+            report.runs[0].analysis,
+            manifest=msgspec.structs.replace(
+                report.runs[0].analysis.manifest, observers={"simulated": {}, "simulated (fixed)": {}}
+            ),
+        )
         again = dataclasses.replace(report, runs=(dataclasses.replace(report.runs[0], analysis=taken), report.runs[1]))
-        assert [list(one.manifest["observers"]) for one in again.apart] == [
+        assert [list(one.manifest.observers) for one in again.apart] == [
             ["simulated (fitted)", "simulated (fixed)"], ["simulated (fixed #2)"],
         ]  # fmt: skip
 

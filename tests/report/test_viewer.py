@@ -37,6 +37,7 @@ from limen.testing import photograph
 from limen.threshold import Threshold
 from limen.trial import Answer, Attempt
 from tests.study import test_pairs
+from tests.support.manifests import manifest
 
 ENDLESS = "<yes> The two images differ. " * 40_000
 SAYINGS = (
@@ -357,7 +358,7 @@ def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
             for name in (view.digest, "another")]  # fmt: skip
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         kept = Gallery(12e6)
-        gathered = viewer_data._Book((), Analysis(store.manifest, (), (), (), ()), [], kept)
+        gathered = viewer_data._Book((), Analysis(manifest(), (), (), (), ()), [], kept)
         gathered.stores = {row.id: [store] for row in rows}
         drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
     assert drawn["size"] == [640, 480]

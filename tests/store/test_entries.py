@@ -1,7 +1,6 @@
 """What a manifest says is checked where it is read: each fault is one line that names the file and the entry."""
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import sqlite3
@@ -15,6 +14,7 @@ import pytest
 from limen.analysis import analyse
 from limen.cli import run as command
 from limen.errors import StoreError
+from limen.ladder import Ladder
 from limen.store import Store, entries
 from limen.study import Spec, Study
 
@@ -81,7 +81,7 @@ def test_an_entry_that_is_not_as_written(run: Path, change: Change, match: str) 
 def test_a_ladder_of_another_version_is_known(run: Path) -> None:
     def raise_version(content: dict[str, Any]) -> None:
         kind = content["distortions"]["noise"]
-        kind["ladder"] = dataclasses.replace(entries._ladder(kind, 1), version=7).digest
+        kind["ladder"] = Ladder(tuple(kind["strengths"]), kind["unit"], 7).digest
 
     with Store.open(changed(run, raise_version)) as store:
         entries.check(store.path, store.manifest)

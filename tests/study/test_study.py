@@ -206,7 +206,7 @@ def test_another_study_in_the_same_directory_is_refused(tmp_path: Path, photos: 
     with pytest.raises(StoreError, match="holds another study: question direct"):
         run(tmp_path / "run", Toy(noticing(5.0)), photos, order=questions.Order.SWAPPED)
     run(tmp_path / "run", Toy(noticing(5.0), name="second"), photos)
-    assert set(analysed(tmp_path / "run").manifest["observers"]) == {"toy", "second"}
+    assert set(analysed(tmp_path / "run").manifest.observers) == {"toy", "second"}
 
 
 def test_offline_asks_nobody(tmp_path: Path, photos: Path) -> None:

@@ -7,7 +7,6 @@ the protocol's J and counts as censored in every statistic.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from limen.analysis.replay import Outcome, Response, SeriesStatus, outcomes
 from limen.analysis.tables import (
@@ -25,7 +24,8 @@ from limen.analysis.tables import (
     jnd_rows,
     sum_of,
 )
-from limen.store import Origin, Store
+from limen.store import Origin, Store, entries
+from limen.store.entries import Manifest
 
 __all__ = [
     "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response",
@@ -50,7 +50,7 @@ class Analysis:
         mixed: series with answers of several models: (observer, distortion, name of the reference).
     """
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     outcomes: tuple[Outcome, ...]
     jnds: tuple[JndRow, ...]
     answers: tuple[AnswerRow, ...]
@@ -63,7 +63,7 @@ class Analysis:
 
     def __repr__(self) -> str:
         rows = (f"{len(getattr(self, name))} {name}" for name in ("outcomes", "jnds", "answers", "curves", "estimates"))
-        return f"<Analysis of {', '.join(self.manifest['observers'])}: {', '.join(rows)}>"
+        return f"<Analysis of {', '.join(self.manifest.observers)}: {', '.join(rows)}>"
 
 
 def analyse(store: Store, processes: int = 1) -> Analysis:
@@ -80,7 +80,7 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     for outcome in found:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
-    keyed, manifest, origins = sorted(groups.items()), store.manifest, store.origins()
+    keyed, manifest, origins = sorted(groups.items()), entries.check(store.path, store.manifest), store.origins()
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(

@@ -310,12 +310,12 @@ def measured(analysis: Analysis, most: int = 0) -> CorrelationAnalysis:
     """
     rows: tuple[WithinRow, ...] = ()
     missing = ""
-    series = len(analysis.outcomes) * len(analysis.manifest["distortions"])
+    series = len(analysis.outcomes) * len(analysis.manifest.distortions)
     if most and series > most:
         missing = f"Correlations over references were left out: {series:,} series times distortions."
     else:
         rows = within(analysis)
-    boards = (leaderboard(analysis, name) for name in analysis.manifest["questions"] if scores(analysis, name))
+    boards = (leaderboard(analysis, name) for name in analysis.manifest.questions if scores(analysis, name))
     return CorrelationAnalysis(tuple(boards), rows, prompting(analysis), missing)
 
 

@@ -12,7 +12,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -36,6 +35,7 @@ from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses
 from limen.statistics.survival import PairedComparison, compare
+from limen.store.entries import Manifest
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
 
@@ -168,7 +168,7 @@ def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
     keys = [
         (row.observer, row.question, row.distortion)
         for row in analysis.answers
-        if len(analysis.manifest["distortions"][row.distortion]["strengths"]) > 1
+        if len(analysis.manifest.distortions[row.distortion].strengths) > 1
     ]
     return tuple(
         _fit_row(key, found.get(key, []), sum_of(*false_alarms(everyone.get(key, []))), jnds.get(key),
@@ -192,9 +192,9 @@ def comparisons(
     levels: dict[tuple[Key, str], dict[str, tuple[float, bool]]] = {}
     unknown = {(row.observer, row.question, row.distortion) for row in known if row.undetermined}
     found = groups(analysis)
-    graded = {name for name, kind in analysis.manifest["distortions"].items() if len(kind["strengths"]) > 1}
+    graded = {name for name, kind in analysis.manifest.distortions.items() if kind.graded}
     for question, distortion in sorted({key[1:] for key in found if key[2] in graded}):
-        observers = [name for name in analysis.manifest["observers"] if (name, question, distortion) in found]
+        observers = [name for name in analysis.manifest.observers if (name, question, distortion) in found]
         for pair in itertools.combinations(observers, 2):
             keys = [(name, question, distortion) for name in pair]
             measure = "J" if all(any(one.thresholds for one in found[key]) for key in keys) else "T50"
@@ -259,13 +259,13 @@ def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
 
 
 def _fit_row(
-    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Mapping[str, Any], shape: str
+    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Manifest, shape: str
 ) -> FitRow:
-    kind = manifest["distortions"][key[2]]
-    levels = len(kind["strengths"])
+    kind = manifest.distortions[key[2]]
+    levels = len(kind.strengths)
     forced = questions.find(key[1]).forced
     alarms = Share(0, 0) if forced else same
-    adaptive = _adaptive(group, manifest)
+    adaptive = _adaptive(manifest)
     prior = Priors.ladder(levels, guess=0.5 if forced else None)
     found = _threshold(group, levels, prior, shape, alarms)
     t50 = t75 = Quantile(math.nan)
@@ -274,7 +274,7 @@ def _fit_row(
         found = _honest(found, t50, t75)
     strength = None
     if found is not None and found.side is Placement.WITHIN:
-        strength = float(np.interp(found.threshold.median, range(1, levels + 1), kind["strengths"]))
+        strength = float(np.interp(found.threshold.median, range(1, levels + 1), kind.strengths))
     median = jnd.median if jnd is not None and any(outcome.thresholds for outcome in group) else None
     rate = math.nan if found is None else found.guess.mean
     fixed = not adaptive and found is not None
@@ -286,7 +286,7 @@ def _fit_row(
         t75=t75,
         fit=found,
         strength=strength,
-        unit=kind["unit"],
+        unit=kind.unit,
         alarms=alarms,
         detection=_detection(group, levels, alarms) if fixed and not forced else None,
         by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
@@ -384,16 +384,13 @@ def _counts(group: Sequence[Outcome], levels: int) -> tuple[Array, Array]:
     return yes, n
 
 
-def _adaptive(group: Iterable[Outcome], manifest: Mapping[str, Any]) -> bool:
-    """Whether answers decided about levels: by the procedure's name, or (runs put together) by what was asked."""
-    if "procedure" in manifest:
-        return manifest["procedure"]["name"] not in FIXED
-    wanted = {frozenset(r.probe.level for r in o.responses if r.probe.reference == 0 < r.probe.level) for o in group}
-    return len(wanted) > 1
+def _adaptive(manifest: Manifest) -> bool:
+    """Whether answers decided about levels."""
+    return manifest.procedure["name"] not in FIXED
 
 
-def _window(manifest: Mapping[str, Any]) -> int | None:
-    confirm = manifest.get("procedure", {}).get("confirm")
+def _window(manifest: Manifest) -> int | None:
+    confirm = manifest.procedure.get("confirm")
     return None if confirm is None else confirm + 1
 
 

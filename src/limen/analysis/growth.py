@@ -178,9 +178,9 @@ def laws(
         raise InputError(f"No axis {axis!r} for a law of JNDs. Known: level, strength.")
     rows = []
     for key, found in chains(analysis).items():
-        kind, origin = analysis.manifest["distortions"][key[2]], (undistorted or {}).get(key[2])
-        at = tuple(map(float, range(found[0].top + 1))) if axis == "level" else distances(kind["strengths"], origin)
-        rows.append(_law_row(key, found, axis, "level" if axis == "level" else kind["unit"], at))
+        kind, origin = analysis.manifest.distortions[key[2]], (undistorted or {}).get(key[2])
+        at = tuple(map(float, range(found[0].top + 1))) if axis == "level" else distances(kind.strengths, origin)
+        rows.append(_law_row(key, found, axis, "level" if axis == "level" else kind.unit, at))
     return tuple(rows)
 
 

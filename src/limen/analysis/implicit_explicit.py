@@ -68,7 +68,7 @@ def prompting(analysis: Analysis) -> tuple[PromptingRow, ...]:
         named = dict(QUESTIONS).get(question, "")
         other = found.get((observer, named, distortion), {})
         shared = [picture for picture in levels if picture in other]
-        if shared and analysis.manifest["distortions"][distortion]["word"] != "perspectives":
+        if shared and analysis.manifest.distortions[distortion].word != "perspectives":
             pairs = [(*levels[picture], *other[picture]) for picture in shared]
             row = _prompted((observer, distortion, question, named), pairs)
             if blind & {(observer, question, distortion), (observer, named, distortion)}:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from limen.analysis import Analysis
 
 _ROWS = ("outcomes", "jnds", "answers", "curves", "estimates")
@@ -15,11 +17,11 @@ def renamed(analyses: Mapping[str, Analysis]) -> list[Analysis]:
 
     No two observers of all of them have one name.
     """
-    seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest["observers"])
+    seen = Counter(observer for analysis in analyses.values() for observer in analysis.manifest.observers)
     taken, found = set(seen), []
     for run, analysis in analyses.items():
         names = {}
-        for name in analysis.manifest["observers"]:
+        for name in analysis.manifest.observers:
             names[name] = name
             if seen[name] > 1:
                 names[name], number = f"{name} ({run})", 2
@@ -36,14 +38,19 @@ def together(analyses: Mapping[str, Analysis]) -> Analysis:
 
 
 def joined(renamed: Sequence[Analysis]) -> Analysis:
-    """Put analyses into one set of tables whose observers have names like no other."""
-    shared = ("observers", "questions", "distortions")
-    manifest = {key: {name: item for each in renamed for name, item in each.manifest[key].items()} for key in shared}
-    procedures = [each.manifest["procedure"] for each in renamed]
-    if all(procedure == procedures[0] for procedure in procedures):
-        manifest["procedure"] = procedures[0]
-    else:
-        manifest["procedure"] = {"name": "several"}
+    """Put analyses into one set of tables whose observers have names like no other.
+
+    What a manifest says of one run alone (version, seed, when) is that of the first.
+    """
+    manifests = [each.manifest for each in renamed]
+    procedure = manifests[0].procedure
+    manifest = msgspec.structs.replace(
+        manifests[0],
+        observers={name: item for each in manifests for name, item in each.observers.items()},
+        questions={name: item for each in manifests for name, item in each.questions.items()},
+        distortions={name: item for each in manifests for name, item in each.distortions.items()},
+        procedure=procedure if all(each.procedure == procedure for each in manifests) else {"name": "several"},
+    )
 
     def every(name: str) -> tuple[Any, ...]:
         return tuple(item for each in renamed for item in getattr(each, name))
@@ -57,14 +64,14 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
 
 
 def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
-    observers = {names[name]: item for name, item in analysis.manifest["observers"].items()}
+    observers = {names[name]: item for name, item in analysis.manifest.observers.items()}
     rows: dict[str, Any] = {
         table: tuple(dataclasses.replace(row, observer=names[row.observer]) for row in getattr(analysis, table))
         for table in _ROWS
     }
     return dataclasses.replace(
         analysis,
-        manifest={**analysis.manifest, "observers": observers},
+        manifest=msgspec.structs.replace(analysis.manifest, observers=observers),
         attempts={(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         origins=tuple(
             dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins

@@ -96,7 +96,7 @@ def chain(outcome: Outcome) -> Chain:
 
 def chains(analysis: Analysis) -> dict[Key, list[Chain]]:
     """Return the chains of each group whose procedure looked for more than one JND."""
-    orders = analysis.manifest["procedure"].get("orders")
+    orders = analysis.manifest.procedure.get("orders")
     found = {}
     for key, group in groups(analysis).items():
         mine = [outcome for outcome in group if outcome.thresholds]

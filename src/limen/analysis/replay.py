@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from limen import procedure as procedures
 from limen import question as questions
@@ -18,6 +18,7 @@ from limen.procedure import Method, Probe, Result, begin
 from limen.question import Order, Question
 from limen.statistics.observer_model import Prior
 from limen.store import SeriesRow, Store, entries
+from limen.store.entries import Manifest
 from limen.study.schedule import decode
 from limen.threshold import Estimate, Threshold
 from limen.trial import Trial, pair
@@ -95,28 +96,28 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    entries.check(store.path, store.manifest)
-    method, ladders = _method(store), _ladders(store.manifest)
+    manifest = entries.check(store.path, store.manifest)
+    method, ladders = _method(store, manifest), _ladders(manifest)
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
             raise _unsound(store, f"a series of {row.distortion!r} with {row.levels} levels")
     for observer, name in sorted(store.lanes()):
-        if observer not in store.manifest["observers"] or name not in ("", *store.manifest["questions"]):
+        if observer not in manifest.observers or name not in ("", *manifest.questions):
             raise _unsound(store, f"trials of {observer!r} under {name!r}")
-    for name, asked in sorted(store.manifest["questions"].items()):
-        question = questions.find(name, Order(asked["order"]))
-        if question.digest != asked["digest"]:
+    for name, asked in sorted(manifest.questions.items()):
+        question = questions.find(name, Order(asked.order))
+        if question.digest != asked.digest:
             raise StoreError(
-                f"{store.path} asked {name!r} in words this limen does not have ({asked['text']!r}). "
-                f"Analyse it with limen {store.manifest['limen']}."
+                f"{store.path} asked {name!r} in words this limen does not have ({asked.text!r}). "
+                f"Analyse it with limen {manifest.limen}."
             )
-        if question.text != asked["text"]:
+        if question.text != asked.text:
             raise StoreError(
                 f"{store.path / 'manifest.json'}: the text of question {name!r} is not the one whose digest stands "
                 f"beside it: it was changed. {entries.RESTORE}"
             )
-        for observer in sorted(store.manifest["observers"]):
+        for observer in sorted(manifest.observers):
             trials: dict[str, list[Trial]] = defaultdict(list)
             for trial in store.trials(observer, name):
                 trials[trial.series].append(trial)
@@ -136,26 +137,22 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
                     raise _unsound(store, f"a trial of {row.name!r} beyond the {row.levels} levels of its ladder")
                 responses = read(quick, trials[row.id])
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
-                steered = store.manifest["reader"]
-                status, found = replay(method, ladders[row.distortion], responses, steered, prior)
+                status, found = replay(method, ladders[row.distortion], responses, manifest.reader, prior)
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
                 yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates)
 
 
-def _method(store: Store) -> Method:
-    settings = dict(store.manifest["procedure"])
+def _method(store: Store, manifest: Manifest) -> Method:
+    settings = dict(manifest.procedure)
     try:
         return procedures.make(settings.pop("name"), settings)
     except InputError as error:
         raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
 
 
-def _ladders(manifest: Mapping[str, Any]) -> dict[str, Ladder]:
-    return {
-        name: Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
-        for name, kind in manifest["distortions"].items()
-    }
+def _ladders(manifest: Manifest) -> dict[str, Ladder]:
+    return {name: Ladder(tuple(kind.strengths), kind.unit, kind.version) for name, kind in manifest.distortions.items()}
 
 
 def _unsound(store: Store, what: str) -> StoreError:

@@ -2,9 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from limen.analysis.replay import Outcome, Response, SeriesStatus
 from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean
 from limen.parsing.yes_no import Fault, Flag
 from limen.question import Question
+from limen.store.entries import Manifest
 from limen.threshold import Threshold
 from limen.trial import Trial
 
@@ -177,9 +177,9 @@ class EstimateRow:
     questions: int
 
 
-def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]) -> Iterable[JndRow]:
-    kind = manifest["distortions"][key[2]]
-    levels, strengths = len(kind["strengths"]), kind["strengths"]
+def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> Iterable[JndRow]:
+    kind = manifest.distortions[key[2]]
+    levels, strengths = len(kind.strengths), kind.strengths
     status = Counter(outcome.status for outcome in group)
     complete = [outcome for outcome in group if outcome.status is SeriesStatus.COMPLETE]
     highest = max((len(outcome.thresholds) for outcome in complete), default=0)
@@ -203,7 +203,7 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapp
             censored=Share(sum(math.isinf(value) for value in values), len(values)),
             unconfirmed=sum(t is not None and not t.censored and not t.confirmed for t in found),
             strength=_strength(median, strengths),
-            unit=kind["unit"],
+            unit=kind.unit,
             unreadable=status[SeriesStatus.UNREADABLE],
             not_applicable=status[SeriesStatus.NOT_APPLICABLE],
             unfinished=status[SeriesStatus.UNFINISHED],
@@ -212,14 +212,12 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapp
         )
 
 
-def estimate_row(
-    key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]
-) -> EstimateRow | None:
+def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> EstimateRow | None:
     every = [outcome.estimates[0] for outcome in group if outcome.estimates]
     if not every:
         return None
-    kind = manifest["distortions"][key[2]]
-    levels, fits = len(kind["strengths"]), [fit for fit in every if fit.told]
+    kind = manifest.distortions[key[2]]
+    levels, fits = len(kind.strengths), [fit for fit in every if fit.told]
     least = max((fit.level for fit in fits if fit.below), default=-math.inf)
     values = sorted((least if fit.below else fit.level) if fit.reached else math.inf for fit in fits)
     if 2 * len(fits) <= len(every):
@@ -240,8 +238,8 @@ def estimate_row(
         undetermined=Share(len(every) - len(fits), len(every)),
         false_alarms=sum_of(*false_alarms(group)),
         sd=_mean([fit.sd for fit in fits]),
-        strength=_strength(median, kind["strengths"]),
-        unit=kind["unit"],
+        strength=_strength(median, kind.strengths),
+        unit=kind.unit,
         unfinished=sum(outcome.status is SeriesStatus.UNFINISHED for outcome in group),
         questions=_questions(group),
     )

@@ -235,7 +235,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         print_json(tables.records(analysis) | origins.records(analysis) | unfinished | told)
     else:
         accuracy = survival.accuracy(analysis)
-        if any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values()):
+        if any(kind.graded for kind in analysis.manifest.distortions.values()):
             print_table(tables.main_table(analysis))
         if numbers.rows:
             print_table(numbers)

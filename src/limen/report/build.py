@@ -216,10 +216,10 @@ class Report:
         chained = "nth-jnds" in self.drawings
         searched = _searched(self.all)
         return {
-            "observers": list(self.all.manifest["observers"]),
+            "observers": list(self.all.manifest.observers),
             "several": len(self.names.asked) > 1,
             "references": len({outcome.series.picture for outcome in self.all.outcomes}),
-            "distortions": sorted(self.all.manifest["distortions"]),
+            "distortions": sorted(self.all.manifest.distortions),
             "fixtures": fixtures(self.all),
             "differences": differences(self.runs),
             "changed": origins.warnings(self.all),
@@ -247,7 +247,7 @@ class Report:
             "published": [html.grid(table) for table in _published(self.all, self.names)],
             "source": paper.SOURCE,
             "pixels": pictures.SIDE,
-            "unpublished": [name for name in sorted(self.all.manifest["distortions"]) if name not in paper.COLUMNS],
+            "unpublished": [name for name in sorted(self.all.manifest.distortions) if name not in paper.COLUMNS],
         }
 
     def _figure(self, name: str) -> dict[str, str] | None:
@@ -270,7 +270,7 @@ def _searched(analysis: Analysis) -> bool:
 def _own_drawings(analysis: Analysis, names: Names) -> Iterator[Drawing]:
     """Yield the figures of the sections written by hand."""
     found = [outcome for outcome in analysis.outcomes if outcome.thresholds]
-    graded = any(len(kind["strengths"]) > 1 for kind in analysis.manifest["distortions"].values())
+    graded = any(kind.graded for kind in analysis.manifest.distortions.values())
     if found:
         yield (
             "first-jnds",
@@ -320,21 +320,21 @@ def _published(analysis: Analysis, names: Names) -> list[Table]:
                 f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"
             )
             measured.setdefault(row.distortion, []).append((names.asked[row.observer, row.question], mean))
-    return paper.quoted(sorted(analysis.manifest["distortions"]), measured)
+    return paper.quoted(sorted(analysis.manifest.distortions), measured)
 
 
 def _how(run: Run) -> dict[str, Any]:
     manifest = run.analysis.manifest
     rows = []
-    for name, kind in sorted(manifest["distortions"].items()):
-        strengths = kind["strengths"]
+    for name, kind in sorted(manifest.distortions.items()):
+        strengths = kind.strengths
         span = f"{strengths[0]:.4g} … {strengths[-1]:.4g}"
-        rows.append((name, kind["word"], f"{kind['version']}", f"{len(strengths)}", span, kind["unit"], kind["ladder"]))
+        rows.append((name, kind.word, f"{kind.version}", f"{len(strengths)}", span, kind.unit, kind.ladder))
     columns = ("distortion", "word in the question", "version", "levels", "strength", "unit", "digest of the ladder")
     return {
         "run": run.name,
         "manifest": manifest,
-        "observers": {name: _json(item) for name, item in manifest["observers"].items()},
+        "observers": {name: _json(item) for name, item in manifest.observers.items()},
         "ladders": html.grid(Table("Ladders", columns, tuple(rows))),
     }
 

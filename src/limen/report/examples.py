@@ -26,8 +26,8 @@ def examples(runs: Sequence[Run], analysis: Analysis, names: Names) -> Iterator[
     used, spent = Counter[str](), 0
     count = 2 if len(names.asked) == 1 and len(by_distortion) <= 5 else 1
     for name, outcomes in sorted(by_distortion.items()):
-        kind = analysis.manifest["distortions"][name]
-        ladder = Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
+        kind = analysis.manifest.distortions[name]
+        ladder = Ladder(tuple(kind.strengths), kind.unit, kind.version)
         shown = []
         for series in pictures.typical(outcomes, keeps, used, count):
             mine = [outcome for outcome in outcomes if outcome.series.id == series and outcome.thresholds]
@@ -38,7 +38,7 @@ def examples(runs: Sequence[Run], analysis: Analysis, names: Names) -> Iterator[
                 lanes.append(_lane(there, outcome, ladder, names, spent))
                 spent += sum(len(item.picture.source) for item in lanes[-1]["stimuli"])
             shown.append({"reference": html.clean(mine[0].series.name, 80), "lanes": lanes})
-        yield {"distortion": name, "word": kind["word"], "unit": kind["unit"], "levels": len(ladder), "shown": shown}
+        yield {"distortion": name, "word": kind.word, "unit": kind.unit, "levels": len(ladder), "shown": shown}
 
 
 def _lane(stores: Sequence[Store], outcome: Outcome, ladder: Ladder, names: Names, spent: int) -> dict[str, Any]:

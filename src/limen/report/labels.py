@@ -24,14 +24,14 @@ class Names:
 
     def __post_init__(self) -> None:
         """Give each observer, and each that was asked a question, a short name that is like no other."""
-        several = len(self.of.manifest["questions"]) > 1
-        for observer in self.of.manifest["observers"]:
+        several = len(self.of.manifest.questions) > 1
+        for observer in self.of.manifest.observers:
             name = html.shortened(html.clean(observer), 48)
             same = sum(known.split(" #")[0] == name for known in self.short.values())
             self.short[observer] = name if not same else f"{name} #{same + 1}"
         asked = {(outcome.observer, outcome.question) for outcome in self.of.outcomes}
-        for observer in self.of.manifest["observers"]:
-            for question in self.of.manifest["questions"]:
+        for observer in self.of.manifest.observers:
+            for question in self.of.manifest.questions:
                 if (observer, question) in asked:
                     self.asked[observer, question] = self.short[observer] + (f", {question}" if several else "")
         self.short |= {f"{who[0]}, {who[1]}": name for who, name in self.asked.items()}
@@ -58,7 +58,7 @@ def fixtures(analysis: Analysis) -> dict[str, str]:
     demo = "a small model made to try limen with"
     known = {"simulated": "a simulated observer of known threshold", "demo": demo}
     found = {}
-    for name, fingerprint in analysis.manifest["observers"].items():
+    for name, fingerprint in analysis.manifest.observers.items():
         if fingerprint.get("kind") in known or fingerprint.get("fixture"):
-            found[name] = known.get(fingerprint.get("kind"), demo)
+            found[name] = known.get(str(fingerprint.get("kind")), demo)
     return found

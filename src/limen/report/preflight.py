@@ -51,7 +51,7 @@ def exams(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
     for run, analysis in zip(runs, analyses, strict=True):
         held = {one.observer: one for one in exam.kept(run.store)}
         for (own, fingerprint), observer in zip(
-            run.analysis.manifest["observers"].items(), analysis.manifest["observers"], strict=True
+            run.analysis.manifest.observers.items(), analysis.manifest.observers, strict=True
         ):
             one = held.get(own)
             if one is None:
@@ -79,7 +79,7 @@ def floors(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
             row = kept.get((own.observer, own.series.id))
             if row:
                 groups[outcome.series.distortion, outcome.observer, outcome.question].append((outcome, row))
-    several = len({question for analysis in analyses for question in analysis.manifest["questions"]}) > 1
+    several = len({question for analysis in analyses for question in analysis.manifest.questions}) > 1
     cells = [
         (distortion, observer, *((question,) if several else ()), *_floor([row for _, row in pairs]), *_at_jnd(pairs))
         for (distortion, observer, question), pairs in sorted(groups.items())

@@ -44,14 +44,14 @@ def differences(runs: Sequence[Run]) -> list[str]:
     """Say in what the runs differ that a reader would otherwise take for a difference of observers."""
     lines = []
     for what in ("procedure", "seed", "reader"):
-        given = {run.name: run.analysis.manifest[what] for run in runs}
+        given = {run.name: getattr(run.analysis.manifest, what) for run in runs}
         if len({json.dumps(item, sort_keys=True) for item in given.values()}) > 1:
             lines.append(f"{what}: " + "; ".join(f"{run} {_flat(item)}" for run, item in given.items()))
     for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
         kinds: dict[str, dict[tuple[Any, ...], str]] = {}
         for run in runs:
-            for name, item in run.analysis.manifest[shelf].items():
-                kinds.setdefault(name, {}).setdefault(tuple(item[part] for part in parts), run.name)
+            for name, item in getattr(run.analysis.manifest, shelf).items():
+                kinds.setdefault(name, {}).setdefault(tuple(getattr(item, part) for part in parts), run.name)
         lines += [f"{shelf[:-1]} {name} is not the same in {', '.join(there.values())}"
                   for name, there in sorted(kinds.items()) if len(there) > 1]  # fmt: skip
     shown = {run.name: frozenset(outcome.series.picture for outcome in run.analysis.outcomes) for run in runs}

@@ -47,7 +47,7 @@ Row = TypeVar("Row", bound=Keyed)
 
 def in_order(analysis: Analysis, rows: Iterable[Row]) -> list[Row]:
     """Return rows by distortion, then by observer and question as the study names them (orders stay in order)."""
-    observers, asked = list(analysis.manifest["observers"]), list(analysis.manifest["questions"])
+    observers, asked = list(analysis.manifest.observers), list(analysis.manifest.questions)
     return sorted(rows, key=lambda row: (row.distortion, observers.index(row.observer), asked.index(row.question)))
 
 
@@ -58,13 +58,13 @@ def heads(analysis: Analysis, row: Keyed) -> tuple[str, ...]:
 
 def who(analysis: Analysis, row: Asked) -> tuple[str, ...]:
     """Return observer and question, each only where the run has several."""
-    observer = (row.observer,) if len(analysis.manifest["observers"]) > 1 else ()
-    return observer + ((row.question,) if len(analysis.manifest["questions"]) > 1 else ())
+    observer = (row.observer,) if len(analysis.manifest.observers) > 1 else ()
+    return observer + ((row.question,) if len(analysis.manifest.questions) > 1 else ())
 
 
 def table(
     analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
 ) -> Table:
     """Return a table whose rows begin with `heads`."""
-    names = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
+    names = [name for name in ("observer", "question") if len(getattr(analysis.manifest, f"{name}s")) > 1]
     return Table(title, ("distortion", *names, *columns), tuple(rows), notes, heads=1 + len(names))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from limen.analysis import (
     FEW,
     Analysis,
@@ -24,6 +26,7 @@ from limen.analysis.correlations import PARTS, part_of
 from limen.curve import Interval, Share
 from limen.parsing.yes_no import READER_VERSION
 from limen.report.table import Table, heads, in_order, table, who
+from limen.store.entries import Manifest
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
 
@@ -195,7 +198,7 @@ def estimates(analysis: Analysis) -> Table:
         "four fifths of the ladder; such references are left out, and ? stands where they are half of all or more. "
         "Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye.",
         *_few(row.false_alarms for row in analysis.estimates),
-        *([_STAIRS] if analysis.manifest["procedure"]["name"] == "staircase" else []),
+        *([_STAIRS] if analysis.manifest.procedure["name"] == "staircase" else []),
         *_left_out(Counter(outcome.status for outcome in analysis.outcomes)),
     )
     return table(analysis, "Fitted thresholds", columns, rows, note)
@@ -204,7 +207,7 @@ def estimates(analysis: Analysis) -> Table:
 def records(analysis: Analysis) -> dict[str, Any]:
     """Return every table's numbers, and each series' thresholds, as plain data for JSON."""
     return {
-        "manifest": plain(analysis.manifest),
+        "manifest": msgspec.to_builtins(analysis.manifest),
         "jnds": [plain(row) for row in analysis.jnds],
         "estimates": [plain(row) for row in analysis.estimates],
         "answers": [plain(row) for row in analysis.answers],
@@ -254,31 +257,31 @@ def brief(unit: str) -> str:
     return re.sub(r" \([^)]*\)", "", unit)
 
 
-def heading(manifest: Mapping[str, Any]) -> str:
+def heading(manifest: Manifest) -> str:
     """Return what a run is about: JNDs, or (where no ladder has a second level) whether changes are noticed at all."""
-    graded = any(len(kind["strengths"]) > 1 for kind in manifest["distortions"].values())
+    graded = any(kind.graded for kind in manifest.distortions.values())
     return "Just noticeable differences" if graded else "Accuracy in spotting differences"
 
 
 def sentence(analysis: Analysis) -> str:
     """Return the sentence to quote: what was measured, how, with which versions."""
     manifest = analysis.manifest
-    chosen = {key: value for key, value in manifest["procedure"].items() if key != "name" and value != []}
+    chosen = {key: value for key, value in manifest.procedure.items() if key != "name" and value != []}
     settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
-    kinds = ", ".join(f"{name} v{kind['version']}" for name, kind in manifest["distortions"].items())
-    asked = ", ".join(f"{name} ({question['order']})" for name, question in manifest["questions"].items())
+    kinds = ", ".join(f"{name} v{kind.version}" for name, kind in manifest.distortions.items())
+    asked = ", ".join(f"{name} ({question.order})" for name, question in manifest.questions.items())
     references = len({outcome.series.picture for outcome in analysis.outcomes})
-    scaled = f" scaled to {manifest['max_side']} px a side at most" if manifest.get("max_side") else ""
+    scaled = f" scaled to {manifest.max_side} px a side at most" if manifest.max_side else ""
     return (
-        f"{heading(manifest)} of {', '.join(manifest['observers'])} over {references} references{scaled}, "
-        f"measured with limen {manifest['limen']} (procedure {manifest['procedure']['name']}: {settings}; "
-        f"question {asked}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest['seed']})."
+        f"{heading(manifest)} of {', '.join(manifest.observers)} over {references} references{scaled}, "
+        f"measured with limen {manifest.limen} (procedure {manifest.procedure['name']}: {settings}; "
+        f"question {asked}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
     )
 
 
-def _reader(manifest: Mapping[str, Any]) -> str:
+def _reader(manifest: Manifest) -> str:
     """Say which version read the answers, and which one steered the run where that was another."""
-    steered = f" (v{manifest['reader']} steered the run)" * (manifest["reader"] != READER_VERSION)
+    steered = f" (v{manifest.reader} steered the run)" * (manifest.reader != READER_VERSION)
     return f"v{READER_VERSION}{steered}"
 
 

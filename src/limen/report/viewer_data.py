@@ -54,7 +54,7 @@ class Shown:
     @functools.cached_property
     def method(self) -> Method:
         """The run's procedure."""
-        settings = dict(self.store.manifest["procedure"])
+        settings = dict(self.analysis.manifest.procedure)
         return procedures.make(settings.pop("name"), settings)
 
     @functools.cached_property
@@ -98,14 +98,14 @@ def data(
     """
     book = _Book(runs, everything, list(names), kept)
     book.fill()
-    kinds = [everything.manifest["distortions"][name] for name in book.distortions]
+    kinds = [everything.manifest.distortions[name] for name in book.distortions]
     return {
         "limen": limen.__version__,
         "beside": kept.folder is not None,
         "lanes": [_lane(everything, *who, name, book.distortions) for who, name in names.items()],
         "distortions": [
-            {"name": html.clean(name, 80), "word": html.clean(kind["word"], 200), "unit": html.clean(kind["unit"], 80),
-             "strengths": [float(f"{strength:.4g}") for strength in kind["strengths"]]}
+            {"name": html.clean(name, 80), "word": html.clean(kind.word, 200), "unit": html.clean(kind.unit, 80),
+             "strengths": [float(f"{strength:.4g}") for strength in kind.strengths]}
             for name, kind in zip(book.distortions, kinds, strict=True)
         ],
         "references": [html.clean(name, 120) or "(no name)" for name, _ in book.references],
@@ -116,15 +116,15 @@ def data(
 
 
 def _lane(everything: Analysis, observer: str, question: str, name: str, distortions: Sequence[str]) -> dict[str, Any]:
-    asked = everything.manifest["questions"][question]
+    asked = everything.manifest.questions[question]
     known = questions.find(question)
-    words = {kind: everything.manifest["distortions"][kind]["word"] for kind in distortions}
+    words = {kind: everything.manifest.distortions[kind].word for kind in distortions}
     return {
         "name": name,
-        "order": asked["order"],
+        "order": asked.order,
         "forced": known.forced,
         "wordings": [html.clean(known.wording.fill(word, known.implicit), 600) for word in words.values()],
-        "seen": html.clean(str(everything.manifest["observers"][observer].get("pixels", "")), 200),
+        "seen": html.clean(str(everything.manifest.observers[observer].get("pixels", "")), 200),
     }
 
 
@@ -204,7 +204,7 @@ class _Book:
         seen = {}
         for outcome in outcomes:
             sees = as_seen(self.floors.get((outcome.observer, outcome.series.id), {})) or as_seen(
-                self.everything.manifest["observers"][outcome.observer]
+                self.everything.manifest.observers[outcome.observer]
             )
             lane = (outcome.observer, outcome.question)
             if sees is not None and lane in self.lanes:
@@ -352,8 +352,8 @@ def waiting(run: Shown, outcome: Outcome) -> Iterator[list[Any]]:
 
 
 def _open_probes(run: Shown, outcome: Outcome) -> tuple[Probe, ...]:
-    kind = run.store.manifest["distortions"][outcome.series.distortion]
-    ladder = Ladder(tuple(kind["strengths"]), kind["unit"], kind["version"])
+    kind = run.analysis.manifest.distortions[outcome.series.distortion]
+    ladder = Ladder(tuple(kind.strengths), kind.unit, kind.version)
     waves, priors = run.beginnings[run.own_names[outcome.observer], outcome.question]
     prior = decode(priors.get((outcome.series.distortion, waves.get(outcome.series.id, 0))))
     known = {response.probe: response.verdict for response in outcome.responses}

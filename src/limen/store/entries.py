@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -27,12 +27,21 @@ RESTORE = "Restore it from a copy, or measure again with another --out."
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _Number = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Plain = dict[_Text, Any]
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 _Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
 
 
-class _Kind(msgspec.Struct):
-    """A distortion as it was asked about."""
+class DistortionEntry(msgspec.Struct, frozen=True):
+    """A distortion as it was asked about.
+
+    Attributes:
+        version: of the distortion; the same version gives the same pixels.
+        word: what the question called it.
+        unit: of the strengths.
+        ladder: digest of the ladder.
+        strengths: of levels 1..n.
+    """
 
     version: _Number
     word: _Text
@@ -40,29 +49,28 @@ class _Kind(msgspec.Struct):
     ladder: _Text
     strengths: Annotated[list[float], msgspec.Meta(min_length=1, max_length=10_000)]
 
+    @property
+    def graded(self) -> bool:
+        """Whether there is more than one level, so that there can be a JND."""
+        return len(self.strengths) > 1
 
-class _Asked(msgspec.Struct):
-    """A question in its words."""
+
+class QuestionEntry(msgspec.Struct, frozen=True):
+    """A question in its words, and in which order reference, stimulus and question were shown."""
 
     digest: _Text
     order: Literal["reference-first", "swapped", "balanced", "ref-question-test"]
     text: _Text
 
 
-class _Source(msgspec.Struct):
+class SourceEntry(msgspec.Struct, frozen=True):
     """Where references come from."""
 
     licence: _Text
     where: _Text
 
 
-class _Procedure(msgspec.Struct):
-    """A procedure by name; its settings stand beside it."""
-
-    name: _Text
-
-
-class _Exam(msgspec.Struct):
+class ExamEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last exam of an observer; one without `fit` was broken off."""
 
     at: _Text
@@ -74,7 +82,7 @@ class _Exam(msgspec.Struct):
     marks: list[_Text] | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Session(msgspec.Struct):
+class SessionEntry(msgspec.Struct, frozen=True):
     """A later session whose libraries differ from those before it."""
 
     at: _Text
@@ -82,23 +90,50 @@ class _Session(msgspec.Struct):
     versions: dict[_Text, _Text]
 
 
-class _Images(msgspec.Struct):
-    """The manifest of a run of observers of images."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The manifest of a run of observers of images: with what it was measured.
 
+    Attributes:
+        schema: of the run directory.
+        limen: the version that began the run.
+        git: the commit it was begun with; None where there was none.
+        created: when, in UTC, ISO 8601.
+        versions: of Python and of the libraries, by name.
+        reader: version of the reader of answers that steered the run.
+        procedure: its name ("name") beside its settings.
+        seed: of the random draws.
+        distortions, questions, sources: by name.
+        observers: what identifies each, by name.
+        max_side: longest side, in px, that a photograph was shown with; 0 for no limit.
+        exams: the last one of each observer, by name.
+        sessions: later ones with other libraries.
+        probes: digest of a picture drawn with each distortion, by its name.
+    """
+
+    schema: int
     limen: _Text
+    git: _Text | None
     created: _Text
     versions: dict[_Text, _Text]
     reader: _Number
-    procedure: _Procedure
+    procedure: _Plain
     seed: int
-    distortions: dict[_Text, _Kind]
-    questions: dict[_Text, _Asked]
+    distortions: dict[_Text, DistortionEntry]
+    questions: dict[_Text, QuestionEntry]
+    sources: dict[_Text, SourceEntry]
     observers: dict[_Text, _Plain]
-    git: _Text | None
-    sources: dict[_Text, _Source]
-    exams: dict[_Text, _Exam] = {}
-    sessions: list[_Session] = []
+    max_side: Annotated[int, msgspec.Meta(ge=0)] = 0
+    exams: dict[_Text, ExamEntry] = {}
+    sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
+
+
+class _Procedure(msgspec.Struct):
+    name: _Text
+
+
+class _WithProcedure(msgspec.Struct):
+    procedure: _Procedure
 
 
 class _Floor(msgspec.Struct):
@@ -211,22 +246,25 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def check(path: Path, manifest: dict[str, Any]) -> None:
-    """Raise `StoreError` unless a manifest is that of a run of observers of images, whole and sound."""
+def check(path: Path, manifest: dict[str, Any]) -> Manifest:
+    """Return the manifest of a run of observers of images; raise `StoreError` unless it is one, whole and sound."""
     file = path / "manifest.json"
     if "wing" in manifest:
         raise StoreError(f"{path} is a run of another kind ({str(manifest['wing'])[:40]!r}). Give another directory.")
-    fit(file, manifest, _Images)
-    for name, kind in manifest["distortions"].items():
-        if not any(_ladder(kind, version).digest == kind["ladder"] for version in range(1, VERSIONS)):
+    fit(file, manifest, _WithProcedure)
+    checked = fit(file, manifest, Manifest)
+    for name, kind in checked.distortions.items():
+        strengths = tuple(kind.strengths)
+        if not any(Ladder(strengths, kind.unit, version).digest == kind.ladder for version in range(1, VERSIONS)):
             raise StoreError(
                 f"{file}: the strengths of {name!r} are not those of the ladder whose digest stands beside them "
-                f"({kind['ladder'][:8]}): they were changed. {RESTORE}"
+                f"({kind.ladder[:8]}): they were changed. {RESTORE}"
             )
     for name, exam in manifest.get("exams", {}).items():
         lacking = [entry for entry in ("about", "sampled", "marks") if "fit" in exam and entry not in exam]
         if lacking:
             raise StoreError(f"{file}: the exam of {name!r} has a result but no {lacking[0]!r}. {RESTORE}")
+    return checked
 
 
 def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
@@ -244,10 +282,10 @@ def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
     return found
 
 
-def fit(file: Path, content: Any, kind: type[msgspec.Struct], where: str = "") -> None:
-    """Raise `StoreError`, naming file and entry, unless content fits a struct."""
+def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Struct:
+    """Return content as a struct; raise `StoreError`, naming file and entry, where it does not fit."""
     try:
-        msgspec.convert(content, kind)
+        return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
         entry = place.removeprefix(".").rstrip("`")
@@ -256,10 +294,6 @@ def fit(file: Path, content: Any, kind: type[msgspec.Struct], where: str = "") -
         else:
             what = f"is not as limen writes it ({what.replace('`', '')})"
         raise StoreError(f"{file}: {where}the entry {entry!r} {what}. {RESTORE}") from None
-
-
-def _ladder(kind: dict[str, Any], version: int) -> Ladder:
-    return Ladder(tuple(kind["strengths"]), kind["unit"], version)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
