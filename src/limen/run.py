@@ -169,10 +169,10 @@ class Run:
         Raises:
             MissingExtraError: the extra `report` is not installed.
         """
-        from limen.report import build
+        from limen.report.report import Report, check_extra
 
-        build.check_extra()
-        with build.Report.open(self.paths) as made:
+        check_extra()
+        with Report.open(self.paths) as made:
             made.page(Path(path))
         return Path(path)
 

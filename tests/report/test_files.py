@@ -15,8 +15,7 @@ from PIL import Image as Pillow
 from limen.cli import run as run_command
 from limen.image import png
 from limen.observers.simulated import Options, Simulated
-from limen.report import files
-from limen.report.build import Report
+from limen.report import Report, files
 from limen.study import Spec, Study
 from limen.testing import photograph
 from tests.support.toy import Toy

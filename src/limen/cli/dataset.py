@@ -168,7 +168,7 @@ def _refused(held: "tuple[Held, ...]") -> None:
 
 def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
     from limen.datasets.vpa_jnd import total
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     rows = []
     for one in held:

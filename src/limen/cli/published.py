@@ -15,5 +15,5 @@ def published(as_json: bool) -> None:
     if as_json:
         print_json(correlations.published_records(found))
         return
-    for table in correlations.published(found):
+    for table in correlations.published_tables(found):
         print_table(table)

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import fitting, survival
-    from limen.report import fits, origins
-    from limen.report import survival as tables
-    from limen.report.tables import plain
+    from limen.report import observers, statistics
+    from limen.report.format import plain
 
     analysis = _together(runs)
     rows = fitting.fit(analysis, shape)
@@ -37,26 +36,26 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     )
     if as_json:
         tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
-        told = {"warnings": origins.warnings(analysis)}
-        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()} | told)
+        told = {"warnings": observers.warnings(analysis)}
+        print_json(statistics.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()} | told)
         return
     accuracy = survival.accuracy(analysis)
     if not (rows or accuracy):
         raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
     if rows:
-        print_table(origins.noted(analysis, fits.fits(analysis, rows)))
+        print_table(observers.noted(analysis, statistics.fits(analysis, rows)))
     if accuracy:
-        print_table(tables.accuracy(analysis, accuracy))
+        print_table(statistics.accuracy(analysis, accuracy))
     if scored:
-        print_table(tables.scored(analysis, scored))
+        print_table(statistics.scored(analysis, scored))
     if unnoticed:
-        print_table(tables.unnoticed(analysis, unnoticed))
+        print_table(statistics.unnoticed(analysis, unnoticed))
     if repeats:
-        print_table(tables.repeats(analysis, repeats))
+        print_table(statistics.repeats(analysis, repeats))
     if compared:
-        print_table(fits.compared(compared))
+        print_table(statistics.comparisons(compared))
     if satisfied:
-        print_table(tables.satisfied(satisfied))
+        print_table(statistics.satisfied(satisfied))
 
 
 @main.command()
@@ -73,7 +72,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
 def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
     """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
     from limen.analysis import fitting
-    from limen.report import fits
+    from limen.report import statistics
     from limen.statistics.inference import references_needed
 
     if bool(runs) == (sd is not None):
@@ -92,9 +91,9 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
             "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
         )
     if as_json:
-        print_json(fits.records((), (), rows))
+        print_json(statistics.records((), (), rows))
     else:
-        print_table(fits.powers(analysis, rows))
+        print_table(statistics.powers(analysis, rows))
 
 
 @main.command()
@@ -137,7 +136,8 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     """Show which procedure suits which observer, on simulated answers whose truth is known."""
     from limen.analysis import simulation
     from limen.errors import UnknownNameError
-    from limen.report import simulated, tables
+    from limen.report import statistics
+    from limen.report.format import plain
 
     known = {contender.label: contender for contender in simulation.CONTENDERS}
     chosen = split(labels) or list(known)
@@ -162,9 +162,9 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
             size = (given["images"], given["levels"], given["seed"], given["orders"])
             results.append(simulation.study(observer, known[name], *size))
     if as_json:
-        print_json(tables.plain(results))
+        print_json(plain(results))
     else:
-        print_table(simulated.table(results))
+        print_table(statistics.simulated(results))
 
 
 def _together(runs: Sequence[Path]) -> "Analysis":
