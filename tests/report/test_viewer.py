@@ -23,6 +23,7 @@ from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
 from limen.errors import InputError
 from limen.image import Image, decode, png
+from limen.ladder import Ladder
 from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
@@ -409,3 +410,30 @@ def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
             assert levels[:2] == [0, one.thresholds[0].level]
             assert set(levels) >= {response.probe.level for response in one.responses}
             assert len(set(levels)) == len(levels)
+
+
+def test_a_ladder_of_the_studys_own_is_drawn_with_its_strengths(tmp_path: Path) -> None:
+    spec = Spec(
+        images=(str(images(tmp_path / "in", "a.png")),), observers=("simulated",), distortions=("blur",),
+        ladders={"blur": (1.0, 2.0, 4.0, 8.0)}, procedure={"name": "scan", "orders": 0},
+    )  # fmt: skip
+    Study.plan(spec).run(tmp_path / "run")
+    with told(tmp_path / "run") as (content, gallery, store):
+        (row,) = store.series()
+        published = distortion.find("blur")
+        own = dataclasses.replace(published, ladder=Ladder((1.0, 2.0, 4.0, 8.0), published.ladder.unit))
+        wanted = own.render(photograph("a.png", 36, 48), row.key)
+        draw = drawn_images.renderer(store, row)
+        assert all(np.array_equal(draw(level), wanted(level)) for level in range(5))
+        (outcome,) = analyse(store).outcomes
+        (series,) = content["series"]
+        assert len(series["pictures"]) == 5
+        for level, number in series["pictures"].items():
+            assert np.array_equal(pixels(gallery, number), wanted(int(level)))
+    assert content["distortions"][0]["strengths"] == [1, 2, 4, 8]
+    with Report.open([tmp_path / "run"]) as report:
+        report.page(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "in another way" not in page
+    for threshold in outcome.thresholds:
+        assert f"{threshold.strength:.3g} px" in page

@@ -165,9 +165,11 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     from limen.feature.data.parts import SubsetSizes
     from limen.feature.run import MAPS, FeaturePlan, FeatureRun
     from limen.feature.stages import attribute, calibrate, evaluate, quantise
+    from limen.report import files
     from limen.report.report import Report, check_extra
 
     check_extra()
+    files.check(page, remedy="Give another --report.")
     maps = {label: MAPS[label] for label in DEMO_MAPS}
     runs = []
     for name, path in DEMO.items():

@@ -150,6 +150,7 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
     sizes = paper.parameters(wanted["backbones"]) if wanted["backbones"] else None
     if not as_json:
         check_extra()
+        _check_places(out, wanted)
     with _in_haste(), Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
         if as_json:
             print_json(made.data())
@@ -161,6 +162,18 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
                 click.echo(f"{folder}: {len(write(made, folder))} files")
         if wanted["card"] is not None:
             click.echo(str(files.card(made, wanted["card"])))
+
+
+def _check_places(out: Path, wanted: dict[str, Any]) -> None:
+    """Raise `InputError` where something could not be written that is known only after minutes of work."""
+    from limen.report import files
+
+    files.check(out)
+    if wanted["stimuli_beside"]:
+        files.check(files.folder_beside(out), folder=True)
+    for name in ("tables", "figures", "card"):
+        if wanted[name] is not None:
+            files.check(wanted[name], folder=name != "card", remedy=files.ELSEWHERE)
 
 
 @contextlib.contextmanager
@@ -201,10 +214,12 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""
+    from limen.report import files
     from limen.report.report import Report, check_extra
     from limen.study import Spec
 
     check_extra()
+    files.check(page, remedy="Give another --report.")
     spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
     code = _measure(spec, out, offline=False, as_json=as_json)
     with Report.open((out,)) as made:

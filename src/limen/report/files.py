@@ -1,8 +1,10 @@
 """A report as files for whoever goes on with it: numbers as JSON, CSV and Parquet, figures as SVG and PNG, a card."""
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from limen import files
 from limen.errors import InputError
 from limen.report import figures
+from limen.report.format import flat
 
 if TYPE_CHECKING:
     from limen.report.report import Report
 
+REMEDY, ELSEWHERE = "Give another --out.", "Give another place."
 WIDTH = 760  # px of a figure on paper
 SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
 
@@ -79,17 +83,7 @@ def _named(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _tables(records: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for name, rows in records.items():
         if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
-            yield name, [_flat(row) for row in rows]
-
-
-def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-    return flat
+            yield name, [flat(row) for row in rows]
 
 
 def _cell(value: Any) -> Any:
@@ -127,7 +121,21 @@ def folder_beside(out: Path) -> Path:
     return out.with_name(f"{out.stem}_stimuli")
 
 
-def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") -> Path:
+def check(out: Path, folder: bool = False, remedy: str = REMEDY) -> None:
+    """Raise `InputError` where a file, or a folder of files, cannot be written, as far as that shows beforehand."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if there == out and not folder:
+        reason = errno.EISDIR if out.is_dir() else 0  # a file is replaced, whatever its own rights are
+        there = out.absolute().parent
+    else:
+        reason = 0 if there.is_dir() else errno.ENOTDIR
+    if not reason and not os.access(there, os.W_OK | os.X_OK):
+        reason = errno.EACCES
+    if reason:
+        raise InputError(f"{out} cannot be written ({os.strerror(reason)}). {remedy}")
+
+
+def write(out: Path, content: str | bytes, remedy: str = REMEDY) -> Path:
     """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -138,4 +146,4 @@ def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") 
 
 
 def _write(file: Path, content: str | bytes) -> Path:
-    return write(file, content, "Give another place.")
+    return write(file, content, ELSEWHERE)

@@ -1,6 +1,7 @@
 """Tables as people read them, and the one way in which a number, an interval or a text becomes a cell."""
 
 import dataclasses
+import json
 import math
 import re
 import unicodedata
@@ -214,3 +215,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def flat(row: Any, before: str = "") -> dict[str, Any]:
+    """Return a row as plain data, nested values under names with dots ("interval.low") and lists as JSON."""
+    cells: dict[str, Any] = {}
+    for key, value in plain(row).items():
+        if isinstance(value, Mapping):
+            cells |= flat(value, f"{before}{key}.")
+        else:
+            cells[f"{before}{key}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    return cells

@@ -164,12 +164,21 @@ class Gallery:
     numbers: dict[str, int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     refused: int = 0
+    written: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the folder."""
         if self.folder is not None:
             with _writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
+
+    def discard(self) -> None:
+        """Remove the files that were written: there is no page that shows them."""
+        with contextlib.suppress(OSError):
+            for file in self.written:
+                file.unlink(missing_ok=True)
+            if self.folder is not None:
+                self.folder.rmdir()  # unless others' files are in it
 
     def __repr__(self) -> str:
         return f"Gallery({len(self.sources)} pictures, {self.refused} refused, {self.budget:.3g} bytes left)"
@@ -214,8 +223,13 @@ class Gallery:
     def _kept(self, name: str, data: bytes) -> str:
         if self.folder is None:
             return base64.b64encode(data).decode()
+        file = self.folder / f"{name}.png"
         with _writing(self.folder):
-            (self.folder / f"{name}.png").write_bytes(data)
+            if not file.exists():
+                self.written.append(file)
+                file.write_bytes(data)
+            elif file.read_bytes() != data:  # else an earlier page shows it
+                file.write_bytes(data)
         return f"{self.folder.name}/{name}.png"
 
 

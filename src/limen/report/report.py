@@ -169,7 +169,10 @@ class Report:
         """
         check_extra()
         gallery = Gallery(math.inf if beside else embed * 1e6, files.folder_beside(out) if beside else None)
-        files.write(out, html.render(self._content(gallery)))
+        with ExitStack() as undo:
+            undo.callback(gallery.discard)
+            files.write(out, html.render(self._content(gallery)))
+            undo.pop_all()  # the page is there, and its pictures stay
 
     def specifications(self, width: int) -> dict[str, Spec]:
         """Return every figure of the page by name, for a paper; what is raised as for `page`."""
