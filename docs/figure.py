@@ -9,7 +9,7 @@ from pathlib import Path
 from limen import distortion
 from limen.analysis import Outcome, Status, analyse
 from limen.image import Image, decode, png
-from limen.report.contact_sheet import contact_sheet
+from limen.report.images import contact_sheet
 from limen.store import Store
 
 SHOWN = ("blur", "noise", "contrast", "qr")

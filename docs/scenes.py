@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from limen.image import encode
-from limen.report.contact_sheet import contact_sheet
+from limen.report.images import contact_sheet
 from limen.scenes.scene import find
 
 PICKED = (("room", "angle", 0), ("room", "distance", 33), ("cabin", "angle", 2), ("cabin", "distance", 31))

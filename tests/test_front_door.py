@@ -257,8 +257,8 @@ def test_it_shows_itself_on_a_screen_and_as_a_table(tmp_path: Path) -> None:
     assert "&lt;b&gt;looks" in run._repr_html_()
     assert "<b>" not in run._repr_html_()
     rows = run.to_dicts()
-    assert rows[0]["median"] == str(run.jnds[0].median)
-    assert rows[0]["censored_n"] == 2
+    assert rows[0]["median.level"] == run.jnds[0].median.level
+    assert rows[0]["censored.n"] == 2
     assert json.loads(json.dumps(rows)) == rows
     assert len(run.to_dicts(run.trials())) == len(run.trials())
 

@@ -4,8 +4,7 @@ import contextlib
 import html
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -169,20 +168,22 @@ class Run:
         Raises:
             MissingExtraError: the extra `report` is not installed.
         """
-        from limen.report import build
+        from limen.report.report import Report, check_extra
 
-        build.check_extra()
-        with build.Report.open(self.paths) as made:
+        check_extra()
+        with Report.open(self.paths) as made:
             made.page(Path(path))
         return Path(path)
 
     def to_dicts(self, rows: Sequence[Any] | None = None) -> list[dict[str, Any]]:
-        """Return rows as plain data: numbers, texts, None, and nested ones flat ("censored_k").
+        """Return rows as plain data, under the names of the report's CSV: nested ones have dots ("censored.k").
 
         Args:
             rows: of this run; `jnds` (or `estimates`, where the procedure fits) if not given.
         """
-        return [dict(_flat(row)) for row in (self._rows if rows is None else rows)]
+        from limen.report.format import flat
+
+        return [flat(row) for row in (self._rows if rows is None else rows)]
 
     def to_frame(self, rows: Sequence[Any] | None = None) -> Any:
         """Return rows as a data frame: of pandas, or of polars where pandas is not installed.
@@ -433,15 +434,3 @@ def _version(function: Callable[..., Any], kept: bool) -> str:
         if kept:
             raise
         return "of a run that is not kept"
-
-
-def _flat(row: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a row, those of the rows within it under longer names."""
-    for entry in fields(row):
-        value, name = getattr(row, entry.name), f"{prefix}{entry.name}"
-        if is_dataclass(value) and "__str__" in vars(type(value)):  # it says itself in a word: a quantile, "> 50"
-            yield name, str(value)
-        elif is_dataclass(value):
-            yield from _flat(value, f"{name}_")
-        else:
-            yield name, value.value if isinstance(value, StrEnum) else value

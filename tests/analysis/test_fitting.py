@@ -17,7 +17,7 @@ from limen.observer import Reply
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import fits as tables
+from limen.report import statistics as tables
 from limen.statistics.population import Population
 from limen.statistics.posterior import Fit, Placement
 from limen.statistics.psychometric import psi
@@ -167,7 +167,7 @@ def test_tables_and_json(skipped: Analysis, constant: Analysis) -> None:
         table = tables.fits(analysis, rows)
         assert all(len(line) == len(table.columns) for line in table.rows)
         assert len(table.rows) == len(rows)
-        assert {len(line) for line in tables.compared(pairs).rows} == {len(tables.compared(pairs).columns)}
+        assert {len(line) for line in tables.comparisons(pairs).rows} == {len(tables.comparisons(pairs).columns)}
         assert all(len(line) == 8 for line in tables.powers(analysis, needed).rows)
         plain = json.loads(json.dumps(tables.records(rows, pairs, needed), allow_nan=False))
         keen = next(i for i, row in enumerate(rows) if row.observer == "keen")

@@ -10,8 +10,7 @@ import pytest
 
 from limen.analysis import Analysis, SeriesStatus, analyse
 from limen.parsing.yes_no import READER_VERSION
-from limen.report import tables
-from limen.report.build import Report
+from limen.report import Report, tables
 from limen.store import Store
 from tests.study.test_study import NO, noticing, rms, run, trials
 from tests.support.toy import Toy

@@ -212,7 +212,7 @@ def test_the_command_prints_tables_that_say_what_they_are(found: PaperAnalysis) 
     assert done.exit_code == 0, done.output
     for words in ("25.090 !", "4 points, 3 parameters", "restricted at L", ">58.1 (20)", "does not fit", "active"):
         assert words in done.stdout
-    shown = {table.title: table for table in tables.published(found)}
+    shown = {table.title: table for table in tables.published_tables(found)}
     matrix = shown["Correlation between distortions over the models"]
     jpeg, blur = (matrix.columns.index(name) for name in ("jpeg", "blur"))
     assert matrix.rows[jpeg - 1][blur] == "0.43"  # Pearson's, .4254

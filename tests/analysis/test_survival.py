@@ -13,7 +13,7 @@ from limen.analysis.merge import together
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import survival as tables
+from limen.report import statistics as tables
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer, Trial

@@ -17,10 +17,9 @@ from limen.analysis.implicit_explicit import prompting
 from limen.curve import Share
 from limen.image import png
 from limen.question import Query
-from limen.report import fits, tables
-from limen.report.build import Report
-from limen.report.correlations import prompted
+from limen.report import Report, correlations, statistics, tables
 from limen.report.files import tables as write
+from limen.report.format import alarms, plain
 from limen.statistics.inference import choosing, correlate, design_effect, detection
 from limen.statistics.likelihood import clustered
 from limen.statistics.population import population
@@ -116,7 +115,7 @@ def test_yes_to_everything_is_at_or_below_the_first_level(
     assert math.isnan(row.fit.threshold.median)
     assert row.fit.threshold.interval.low == -math.inf
     assert math.isnan(row.fit.width.median), "no slope either"
-    cells = fits.fits(analysis, tuple(fitted[procedure].values()))
+    cells = statistics.fits(analysis, tuple(fitted[procedure].values()))
     assert column(cells, "T50")["yes"].startswith("<=1 [<=1, ")
     assert column(cells, "width")["yes"] == "?"
     main = tables.main_table(analysis)
@@ -156,7 +155,7 @@ def test_d_prime_is_undetermined_where_false_alarms_are_as_frequent_as_hits(
     studies: dict[str, tuple[Path, Analysis]], fitted: dict[str, dict[str, FitRow]]
 ) -> None:
     rows = fitted["constant"]
-    cells = column(fits.fits(studies["constant"][1], tuple(rows.values())), "d' [95 %]")
+    cells = column(statistics.fits(studies["constant"][1], tuple(rows.values())), "d' [95 %]")
     assert cells["yes"] == cells["no"] == "? [-, -]*"
     assert cells["coin"].startswith("? [-")
     found = rows["keen"].detection
@@ -171,7 +170,7 @@ def test_who_is_undetermined_is_compared_with_nobody(
 ) -> None:
     rows = comparisons(studies[procedure][1], fits=tuple(fitted[procedure].values()))
     assert len(rows) == 6
-    for row, cells in zip(rows, fits.compared(rows).rows, strict=True):
+    for row, cells in zip(rows, statistics.comparisons(rows).rows, strict=True):
         lost = {row.first, row.second} & {"yes", "coin"}
         assert set(row.undetermined) == lost
         assert math.isnan(row.paired.p) or not lost
@@ -198,7 +197,7 @@ def test_a_forced_choice_of_one_who_is_always_right_or_guesses(photographs: Path
     rows = {row.observer: row for row in fit(analysis)}
     for row in rows.values():
         assert row.alarms == Share(0, 0)
-        json.dumps(fits.records((row,)), allow_nan=False)
+        json.dumps(statistics.records((row,)), allow_nan=False)
     assert column(tables.main_table(analysis), "false alarms") == dict.fromkeys(says, "-")
 
 
@@ -216,7 +215,7 @@ def test_naming_the_distortion_is_compared_with_no_yes_to_everything(photographs
     (row,) = prompting(analysis)
     assert (row.reduction.implicit, row.interval, row.paired.interval) == (1.0, None, None)
     assert math.isnan(row.p_holm)
-    assert prompted((row,)).rows[0][-3:] == ("?", "?", "?")
+    assert correlations.prompting((row,)).rows[0][-3:] == ("?", "?", "?")
 
 
 # --- the numerics behind it ---
@@ -330,7 +329,7 @@ def test_equal_answers_have_equal_intervals_whatever_the_observers_are_called(
         def without(rows: Any) -> dict[str, list[dict[str, Any]]]:
             found: dict[str, list[dict[str, Any]]] = {}
             for row in rows:
-                of = tables.plain(row)
+                of = plain(row)
                 found.setdefault(of.pop("observer"), []).append(of)
             return found
 
@@ -378,9 +377,9 @@ def test_false_alarms_are_one_number(marred: tuple[Path, Analysis]) -> None:
         assert (sum(p["k"] for p in parts), sum(p["n"] for p in parts)) == (share.k, share.n)
     table = tables.main_table(analysis)
     main = {row[0]: row[table.columns.index("false alarms")] for row in table.rows}
-    assert main == {name: tables.alarmed(share) for name, share in of_answers.items()}
+    assert main == {name: alarms(share) for name, share in of_answers.items()}
     every = false_alarms(analysis.outcomes)
-    assert tables.alarms(analysis).rows[-1][1].startswith(f"{every[0].k} of {every[0].n}:")
+    assert tables.identical_pairs(analysis).rows[-1][1].startswith(f"{every[0].k} of {every[0].n}:")
 
 
 def test_counts_of_series_and_tokens_are_one_number(marred: tuple[Path, Analysis]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from limen.cli.console import print_table
-from limen.report.table import Table
+from limen.report.format import Table
 
 COLUMNS = ("distortion", *(f"figure {n}" for n in range(12)))
 ROWS = tuple((name, *(f"{name} {n}" for n in range(12))) for name in ("blur", "jpeg"))

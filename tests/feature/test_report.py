@@ -12,8 +12,7 @@ from scipy import stats
 
 from limen import image
 from limen.errors import StoreError
-from limen.report import feature_figures, features, figures
-from limen.report.build import Report
+from limen.report import Report, feature_sections, feature_tables, figures
 from limen.statistics.inference import mean
 from limen.store import Store
 from limen.testing import photograph
@@ -90,7 +89,7 @@ def test_one_value_has_no_interval_and_none_no_mean() -> None:
 
 
 def test_the_best_map_stands_first_at_the_strength_next_to_one() -> None:
-    table = features.scores(MANIFEST, ROWS)
+    table = feature_tables.scores(MANIFEST, ROWS)
     assert [cells[0] for cells in table.rows] == ["fisher", "gaussian"]
     assert table.columns == ("map", "top 1 %", "top 10 %", "0.5", "1")
     assert table.rows[0][4] == "0.800 / 0.108"
@@ -100,13 +99,13 @@ def test_the_best_map_stands_first_at_the_strength_next_to_one() -> None:
 def test_energy_of_several_tensors_is_shown_beside_their_size() -> None:
     several = MANIFEST | {"split": MANIFEST["split"] | {"shapes": [[4, 2, 2], [4, 4, 4]]}}
     rows = [row("fisher", 1.0, seed, 0.1) | {"energy_tensors": [0.4, 0.6]} for seed in range(2)]
-    table = features.by_tensor(several, rows)
+    table = feature_tables.by_tensor(several, rows)
     assert table.columns == ("map", "4x2x2", "4x4x4")
     assert table.rows == (("all elements alike", "0.200", "0.800"), ("fisher", "0.400", "0.600"))
 
 
 def test_ratios_to_gaussian_are_paired_by_seed() -> None:
-    (cells,) = features.ratios(MANIFEST, ROWS).rows
+    (cells,) = feature_tables.ratios(MANIFEST, ROWS).rows
     logarithms = [math.log(a / b) for a, b in ((0.1, 0.4), (0.125, 0.5), (0.1, 0.8))]
     centre = sum(logarithms) / 3
     low, high = stats.t.interval(0.95, 2, loc=centre, scale=stats.sem(logarithms))
@@ -114,21 +113,21 @@ def test_ratios_to_gaussian_are_paired_by_seed() -> None:
 
 
 def test_coverage_is_pooled_and_shown_by_seed() -> None:
-    (cells,) = features.calibrations(MANIFEST, CALIBRATED).rows
-    named = dict(zip(features.calibrations(MANIFEST, CALIBRATED).columns, cells, strict=True))
+    (cells,) = feature_tables.calibrations(MANIFEST, CALIBRATED).rows
+    named = dict(zip(feature_tables.calibrations(MANIFEST, CALIBRATED).columns, cells, strict=True))
     assert named["coverage"] == "0.900"
     assert named["by seed"] == "0.900, 1.000, 0.800"
     assert named["censored"] == "3 of 60"
 
 
 def test_bits_that_no_budget_reaches_are_said_to_be_outside() -> None:
-    cells = {one[0]: one[1:] for one in features.equal_rates(MANIFEST, EQUAL).rows}
+    cells = {one[0]: one[1:] for one in feature_tables.equal_rates(MANIFEST, EQUAL).rows}
     assert cells["absmax"] == ("outside the budgets", "", "", "")
     assert cells["tolerance:fisher"][2] == "0.500 (0.500–0.500)"
 
 
 def test_a_column_that_is_empty_is_left_out() -> None:
-    table = features.attributions(MANIFEST, ATTRIBUTED)
+    table = feature_tables.attributions(MANIFEST, ATTRIBUTED)
     assert "class token" not in table.columns
     assert len(table.rows[0]) == len(table.columns)
 
@@ -174,7 +173,7 @@ def test_a_report_of_features_needs_no_torch(run: Path, tmp_path: Path) -> None:
 
 def test_curves_show_seven_maps_at_most_and_name_each() -> None:
     many = [row(f"map {i}", s, 0, 0.1 * s + i) for i in range(12) for s in (0.5, 1.0)]
-    spec = feature_figures.against_strength(MANIFEST, [*ROWS, *many], 1060)
+    spec = feature_sections.against_strength(MANIFEST, [*ROWS, *many], 1060)
     drawn = {value["who"] for panel in spec["hconcat"] for layer in panel["layer"] for value in layer["data"]["values"]
              if "who" in value}  # fmt: skip
     assert len(drawn) == 7
@@ -184,8 +183,8 @@ def test_curves_show_seven_maps_at_most_and_name_each() -> None:
 def test_the_curves_say_which_maps_they_leave_out() -> None:
     few = [{"map": name, "seed": 0} for name in ("clean", "gaussian", "fisher")]
     many = [{"map": f"map {n}", "seed": seed} for n in range(9) for seed in (0, 1)]
-    assert feature_figures.curves_of(few) == "Score and discrepancy against NRMSE, for each map"
-    told = feature_figures.curves_of(many)
+    assert feature_sections.curves_of(few) == "Score and discrepancy against NRMSE, for each map"
+    told = feature_sections.curves_of(many)
     assert "7 of 9 maps" in told
     assert "over seeds" in told
 
@@ -196,7 +195,7 @@ def test_a_rate_that_few_seeds_reach_says_how_many() -> None:
          "ratio": bits, "ratio_image": None, "same_bits_discrepancy": 0.2, "same_bits_score": 0.9}
         for seed, bits in enumerate((1.0, 2.0, None))
     ]  # fmt: skip
-    table = features.equal_rates(MANIFEST, rows)
+    table = feature_tables.equal_rates(MANIFEST, rows)
     (cells,) = table.rows
     assert cells[1].endswith("2 of 3 seeds")
     assert "to one step an image" not in table.columns  # nothing to tell
@@ -239,10 +238,10 @@ def test_maps_of_unlike_seeds_are_quoted_over_those_they_share(tmp_path: Path) -
     rows = [each for each in ROWS if not (each["map"] == "gaussian" and each["seed"] == 2)]
     sentence, _ = told_of(tmp_path / "run", evaluate=rows)
     assert "2 of 3 planned seeds" in sentence
-    table = features.scores(MANIFEST, rows)
+    table = feature_tables.scores(MANIFEST, rows)
     assert dict(zip(table.columns, table.rows[1], strict=True))["1"] == "0.500 / 0.450, 2 of 3 seeds"
     assert "fewer seeds: gaussian 2" in table.notes[-1]
-    assert features.ratios(MANIFEST, rows).rows[0][-1].endswith(", 2 of 3 seeds")
+    assert feature_tables.ratios(MANIFEST, rows).rows[0][-1].endswith(", 2 of 3 seeds")
     apart = [each for each in ROWS if each["seed"] == {"fisher": 0, "gaussian": 1}.get(each["map"], 0)]
     sentence, _ = told_of(tmp_path / "apart", evaluate=apart)
     assert "fisher 0.800 (seed 0); gaussian 0.500 (seed 1)" in sentence
@@ -266,8 +265,8 @@ def test_an_evaluation_that_stopped_after_the_clean_images_is_reported(tmp_path:
 
 def test_a_stage_run_again_with_other_images_counts_each_seed_once(tmp_path: Path) -> None:
     less = [each | {"n": 4, "inside": 0.9, "density": 9.0, "correlation": 0.5} for each in ATTRIBUTED[:2]]
-    table = features.attributions(MANIFEST, [*less, *ATTRIBUTED])
-    assert table == features.attributions(MANIFEST, ATTRIBUTED)
+    table = feature_tables.attributions(MANIFEST, [*less, *ATTRIBUTED])
+    assert table == feature_tables.attributions(MANIFEST, ATTRIBUTED)
     assert "3 seeds, 9 images" in table.notes[-1]
     with Report.open([kept(tmp_path / "run", attribute=[*less, *ATTRIBUTED])]) as report:
         (values,) = (spec["layer"][0]["data"]["values"] for spec in report.specifications(700).values())
@@ -276,22 +275,22 @@ def test_a_stage_run_again_with_other_images_counts_each_seed_once(tmp_path: Pat
 
 def test_numbers_that_are_none_are_not_left_blank() -> None:
     none = [each | {"score": None, "discrepancy": None} if each["map"] == "fisher" else each for each in ROWS]
-    cells = {one[0]: one[1:] for one in features.scores(MANIFEST, none).rows}
+    cells = {one[0]: one[1:] for one in feature_tables.scores(MANIFEST, none).rows}
     assert cells["fisher"][2:] == ("no number", "no number")
-    assert features.ratios(MANIFEST, none).rows[-1][1:] == ("no number", "no number")
+    assert feature_tables.ratios(MANIFEST, none).rows[-1][1:] == ("no number", "no number")
     partly = [each for each in ROWS if (each["map"], each["nrmse"]) != ("fisher", 0.5)]
-    assert {one[0]: one for one in features.scores(MANIFEST, partly).rows}["fisher"][3] == "not run"
-    (row,) = features.calibrations(MANIFEST, [each | {"log2_magnitude": None} for each in CALIBRATED]).rows
+    assert {one[0]: one for one in feature_tables.scores(MANIFEST, partly).rows}["fisher"][3] == "not run"
+    (row,) = feature_tables.calibrations(MANIFEST, [each | {"log2_magnitude": None} for each in CALIBRATED]).rows
     assert row[2] == "none, some magnitudes are 0"
     empty = [each | {"inside": None, "density": None, "n": 0, "empty": 9} for each in ATTRIBUTED]
-    (row,) = features.attributions(MANIFEST, empty).rows
+    (row,) = feature_tables.attributions(MANIFEST, empty).rows
     assert "no energy" in row
     assert row[-1] == "0, 27 without energy left out"
 
 
 def test_a_ratio_of_nothing_is_nothing() -> None:
     still = [each | {"discrepancy": 0.0} if each["map"] == "fisher" and each["seed"] == 0 else each for each in ROWS]
-    (cells,) = features.ratios(MANIFEST, still).rows
+    (cells,) = feature_tables.ratios(MANIFEST, still).rows
     assert cells[2].startswith("0.125 (")  # the mean of 0, .25 and .125: all three seeds count
 
 
@@ -308,7 +307,7 @@ def test_rates_that_no_budget_reaches_say_up_to_where_they_were_tried() -> None:
         )
         for seed, (bits, limit) in enumerate(given)
     ]  # fmt: skip
-    table = features.equal_rates(MANIFEST, rows)
+    table = feature_tables.equal_rates(MANIFEST, rows)
     cells = {one[0]: one[1] for one in table.rows}
     assert cells["absmax"] == "< 0.700"
     assert cells["uniform"].endswith(", 2 of 3 seeds; > 2.000 with 1 of 3 seeds")

@@ -23,7 +23,7 @@ from limen.feature import stages
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.run import FeaturePlan, FeatureRun
-from limen.report import feature_figures, feature_wing, features
+from limen.report import feature_sections, feature_tables
 from limen.store import Store
 from limen.store.rows import STAGES
 
@@ -114,7 +114,7 @@ def changed(content: Any, place: tuple[Any, ...], value: Any) -> Any:
 def reported(run: Path) -> None:
     """Make everything that a page of the run needs, but draw nothing."""
     with Store.open(run) as store:
-        brought = feature_wing.contribution({"run": store})
+        brought = feature_sections.contribution({"run": store})
         json.dumps(brought.records)
         for section in brought.sections:
             for _, _, draw in section.figures:
@@ -125,11 +125,11 @@ def gone_on(run: Path) -> None:
     """Open the run and ask for every stage, as the commands do."""
     with FeatureRun.open(run, "cpu", NETWORK) as opened:
         about = opened.store.manifest
-        features.calibrations(about, stages.calibrate(opened))
-        features.scores(about, stages.evaluate(opened, (0.5, 1.0)))
-        features.rates(about, stages.quantise(opened, (0.5, 1.0)))
-        features.equal_rates(about, stages.equal_rates(opened))
-        feature_figures.rate(about, stages.quantise(opened, (0.5, 1.0)), 700)
+        feature_tables.calibrations(about, stages.calibrate(opened))
+        feature_tables.scores(about, stages.evaluate(opened, (0.5, 1.0)))
+        feature_tables.rates(about, stages.quantise(opened, (0.5, 1.0)))
+        feature_tables.equal_rates(about, stages.equal_rates(opened))
+        feature_sections.rate(about, stages.quantise(opened, (0.5, 1.0)), 700)
 
 
 def complaint(work: Callable[[Path], Any], run: Path) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from limen.cli.console import tame
 from limen.errors import LimenError
 from limen.preflight import exam
-from limen.report.build import Report
+from limen.report import Report
 from limen.study import Spec, Study
 
 ODD: tuple[Any, ...] = (

@@ -19,7 +19,7 @@ from PIL import ImageCms
 from limen import image
 from limen.errors import InputError, StoreError
 from limen.image import container
-from limen.report import feature_wing
+from limen.report import feature_sections
 from limen.source import collect
 
 HOUSE = Path(image.__file__).parents[1]
@@ -550,7 +550,7 @@ def test_the_pictures_of_anothers_run_go_through_the_same_door() -> None:
             return self.data
 
     small = saved("PNG", PICTURE.crop((0, 0, 7, 5)))
-    (((label, pixels),),) = feature_wing._pictures(Kept(small))  # type: ignore[arg-type]
+    (((label, pixels),),) = feature_sections._pictures(Kept(small))  # type: ignore[arg-type]
     assert (label, pixels.shape) == ("image", (5, 7, 3))
     with pytest.raises(StoreError, match="the picture 'image': is not an image that limen reads .*, but PostScript"):
-        list(feature_wing._pictures(Kept(STRANGE["PostScript"])))  # type: ignore[arg-type]
+        list(feature_sections._pictures(Kept(STRANGE["PostScript"])))  # type: ignore[arg-type]

@@ -22,8 +22,7 @@ from limen.observers.encoder import Encoder, cosine_distance
 from limen.parsing.yes_no import Flag
 from limen.preflight import model_input
 from limen.question import Query
-from limen.report import distances
-from limen.report.build import Report
+from limen.report import Report, sections
 from limen.stimulus import Series
 from limen.store import Store
 from limen.study import Spec, Study
@@ -372,7 +371,7 @@ def test_criterion_and_distances_are_printed_and_kept(tmp_path: Path, capsys: py
                 yes = one["levels"][str(trial.level)] > one["criterion"]
                 assert trial.answer.text.startswith("<yes>" if yes else "<no>")
     with Report.open([tmp_path / "run"]) as report:
-        (section,) = distances.sections(report.runs)
+        *_, section = sections.of_observers(report.runs, report.apart)
         assert report.data()["runs"][0]["distances"] == told
     (row,) = section.tables[0].rows
     assert row[:2] == ("noise", name)
@@ -386,7 +385,7 @@ def test_a_first_jnd_at_the_first_level_is_told_as_at_or_below_it(tmp_path: Path
     )
     Study.plan(spec).run(tmp_path / "run")
     with Report.open([tmp_path / "run"]) as report:
-        (section,) = distances.sections(report.runs)
+        *_, section = sections.of_observers(report.runs, report.apart)
     assert section.tables[0].columns[-1] == "1st JND <=1"
     assert section.tables[0].rows[0][-1] == "2 of 2"
 

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,8 +16,8 @@ from PIL import Image as Pillow
 from limen.cli import run as run_command
 from limen.image import png
 from limen.observers.simulated import Simulated, SimulatedOptions
-from limen.report import files
-from limen.report.build import Report
+from limen.report import Report, examples, feature_sections, files, html, images, tables, viewer_data
+from limen.report.images import Gallery
 from limen.study import Spec, Study
 from limen.testing import photograph
 from tests.support.toy import Toy
@@ -183,3 +184,75 @@ def test_faults_are_added_up_by_part(chains: Path) -> None:
         wrong = (sum(row.inversions.k for row in mine), sum(row.inversions.n for row in mine))
         assert line[-1] == f"{wrong[0]} of {wrong[1]}"
     assert not any(row[0].startswith("all injection") for row in lines)
+
+
+@pytest.mark.parametrize("option", ["--out", "--tables", "--figures", "--card", "--stimuli-beside"])
+def test_what_cannot_be_written_is_found_before_the_work(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Report, "open", lambda *given, **named: pytest.fail("a run was opened"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder_stimuli").write_text("")
+    places = [tmp_path / "file" / "below"]
+    places += [tmp_path] if option in ("--out", "--card") else [tmp_path / "file"]
+    for place in places:
+        asked = {"--out": str(tmp_path / "page.html"), option: str(place)}
+        if option == "--stimuli-beside":
+            asked = {"--out": str(tmp_path / "folder.html"), option: ""}
+        arguments = [word for pair in asked.items() for word in pair if word]
+        assert run_command(["report", str(tmp_path / "run"), *arguments]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "cannot be written" in line
+        assert line.endswith("Give another --out." if option in ("--out", "--stimuli-beside") else "another place.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder_stimuli"]
+
+
+def test_places_that_can_be_written_are_not_made_by_the_look(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("of an earlier report")
+    for out, folder in ((tmp_path / "page.html", False), (tmp_path / "a" / "b.html", False), (tmp_path / "c", True)):
+        files.check(out, folder)
+    files.check(Path("relative.html"))
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize("at", ["drawing", "writing"])
+def test_a_report_that_is_stopped_leaves_no_half_file(
+    chains: Path, tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    command = ["report", str(chains), "--out", str(out), "--stimuli-beside"]
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    def stopped() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(*((html, "render", stop) if at == "drawing" else (os, "fsync", stop)))
+            assert run_command(command) == 130
+        assert capsys.readouterr().err.splitlines()[-1] == "limen: stopped."
+
+    stopped()
+    assert not list(tmp_path.iterdir())
+    assert run_command(command) == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert len(whole) > 10
+    stopped()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == whole, "of the earlier page"
+
+
+def test_every_object_shows_itself_on_a_screen(chains: Path, tmp_path: Path) -> None:
+    with Report.open([chains]) as report:
+        on_page = viewer_data.on_page([(run.store, run.analysis) for run in report.runs], report.all)
+        gallery = Gallery(12e6)
+        viewer_data.data(on_page, report.all, report.names.asked, gallery)
+        table = tables.first_jnds(report.all)
+        picture = images.thumbnail(photograph("a", 300, 400))
+        objects = [
+            report, *report.runs, report.names, report.statistics, *report.sections, table, gallery, *on_page, picture,
+            examples.Stimulus(picture), feature_sections.Contribution(("x" * 9000,), (), {"a": [1] * 9000}),
+            dataclasses.replace(report, others={"x" * 9000: report.runs[0].store}),
+        ]  # fmt: skip
+        for shown in objects:
+            assert type(shown).__name__ in repr(shown)
+            assert len(repr(shown)) < 500
+            assert "\n" not in repr(shown)

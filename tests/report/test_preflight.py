@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from limen.preflight import exam
-from limen.report import preflight
-from limen.report.build import Report
+from limen.report import Report, observers, sections
 from limen.store import Store
 from limen.study import Spec, Study
 
@@ -21,7 +20,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_section_shows_exam_and_floor(run: Path) -> None:
     with Report.open([run]) as report:
-        (section,) = preflight.sections(report.runs, report.apart)
+        section, *_ = sections.of_observers(report.runs, report.apart)
         examined, floors = section.tables
         levels = {o.series.distortion: [] for o in report.all.outcomes}
         for outcome in report.all.outcomes:
@@ -39,7 +38,7 @@ def test_a_processor_that_hides_the_change_is_seen_in_the_table(run: Path) -> No
         rows = store.measurements("floor")
         hidden = {key: row | {"first": None, "seen_db": [None] * len(row["seen_db"])} for key, row in rows.items()}
         report.runs[0].store.measurements = lambda stage: hidden  # type: ignore[method-assign]
-        floors = preflight.floors(report.runs, report.apart)
+        floors = observers.floors(report.runs, report.apart)
     assert [row[3:5] for row in floors.rows] == [("none", "2 of 2")] * 2
     assert {row[7] for row in floors.rows} == {"equal"}
 
@@ -57,6 +56,6 @@ def test_a_run_that_was_not_examined_says_so(tmp_path: Path) -> None:
     spec = Spec(images=("demo",), observers=("demo",), distortions=("qr",), limit=1, floor=False)
     Study.plan(spec).run(tmp_path / "run")
     with Report.open([tmp_path / "run"]) as report:
-        (section,) = preflight.sections(report.runs, report.apart)
+        section, *_ = sections.of_observers(report.runs, report.apart)
     assert [table.title for table in section.tables] == ["Exam"]
     assert section.tables[0].rows[0][1] == "not examined"

@@ -19,16 +19,15 @@ import numpy as np
 import pytest
 
 from limen import digest as digests
-from limen.analysis import Outcome, SeriesStatus, analyse
+from limen.analysis import Outcome, SeriesStatus, analyse, paper
 from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, png
-from limen.ladder import Ladder
 from limen.observer import Observer, Reply
 from limen.question import Query
-from limen.report import build, figures, labels, paper, pictures, tables
-from limen.report.build import Report
-from limen.report.html import clean
+from limen.report import Report, correlations, examples, figures, images, runs, tables
+from limen.report.format import clean, ordinal
+from limen.report.report import check_extra
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -222,7 +221,14 @@ def test_same_runs_give_the_same_bytes(tiny: Path, tiny_page: str, tmp_path: Pat
 def shown_cells(run: Path) -> Iterator[str]:
     with Store.open(run) as store:
         analysis = analyse(store)
-    for make in (tables.first_jnds, tables.nth_jnds, tables.faults, tables.alarms, tables.course, tables.attempts):
+    for make in (
+        tables.first_jnds,
+        tables.nth_jnds,
+        tables.faults,
+        tables.identical_pairs,
+        tables.course,
+        tables.attempts,
+    ):
         for row in make(analysis).rows:
             yield from row
 
@@ -242,7 +248,7 @@ def test_fixtures_are_called_so(tiny: Path, fingerprint: dict[str, Any]) -> None
         analysis,
         manifest=msgspec.structs.replace(analysis.manifest, observers={"toy": fingerprint, "real": {"kind": "openai"}}),
     )
-    assert list(labels.fixtures(analysis)) == ["toy"]
+    assert list(runs.fixtures(analysis)) == ["toy"]
 
 
 def test_contents_come_in_their_order(tiny: Path, tiny_page: str) -> None:
@@ -277,7 +283,7 @@ def test_references_not_kept_are_said_so(tmp_path: Path) -> None:
 
 
 def test_pictures_keep_to_their_budget(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST", 50_000)
+    monkeypatch.setattr(examples, "MOST", 50_000)
     content = page(tiny, out=tmp_path / "report.html")
     assert "Pictures left out" in content
     assert 1 <= len([picture for picture in outline(content).all("img") if "src" in picture]) < 8
@@ -288,7 +294,7 @@ def test_stimuli_of_another_version_are_not_redrawn(tiny: Path) -> None:
         row = store.series()[0]
         store.manifest["distortions"][row.distortion]["version"] += 1
         with pytest.raises(InputError, match="in another way"):
-            pictures.renderer(store, row)
+            images.renderer(store, row)
 
 
 def test_published_rows_stand_apart(tiny_page: str) -> None:
@@ -301,15 +307,15 @@ def test_published_rows_stand_apart(tiny_page: str) -> None:
 
 
 def test_published_rows_are_those_of_the_paper() -> None:
-    rows = paper.rows()
+    rows = paper.rows("first_jnd")
     assert len(rows) == 21
     assert rows[0]["model"] == "Human"
     assert rows[0]["jpeg"] == "52.68"
-    same, other = paper.quoted(["banding", "blur", "jpeg"], {"jpeg": [("mine", "40.00")]})
+    same, other = correlations.quoted(["banding", "blur", "jpeg"], {"jpeg": [("mine", "40.00")]})
     assert same.columns == ("observer", "jpeg")
     assert same.rows[0] == ("mine (measured here)", "40.00")
     assert other.columns == ("observer", "blur")  # the paper's banding is another quantity
-    assert paper.quoted(["banding"], {}) == []
+    assert correlations.quoted(["banding"], {}) == []
 
 
 def test_two_runs_stand_side_by_side(tiny: Path, hostile: Path, tmp_path: Path) -> None:
@@ -383,7 +389,7 @@ def test_names_that_are_cut_alike_stay_apart(tiny: Path) -> None:
     long = ["a" * 60, "a" * 61]
     manifest = msgspec.structs.replace(analysis.manifest, observers={name: {"kind": "x"} for name in long})
     both = tuple(dataclasses.replace(o, observer=name) for name in long for o in analysis.outcomes)
-    found = labels.Names(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
+    found = runs.ShortNames(dataclasses.replace(analysis, manifest=manifest, outcomes=both))
     assert len(set(found.asked.values())) == 2
 
 
@@ -412,7 +418,7 @@ def test_json_has_every_count_and_interval(tiny: Path) -> None:
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vl_convert" else object())
     with pytest.raises(MissingExtraError, match=r"vl_convert.*-e .\.\[report\]"):
-        build.check_extra()
+        check_extra()
 
 
 def test_page_that_cannot_be_written(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -445,35 +451,34 @@ def test_typical_is_near_the_median_and_prefers_pictures_not_shown() -> None:
         outcome(Threshold(1, level, 0.0), name=name) for name, level in zip("abcde", (1, 9, 10, 11, 50), strict=True)
     ]
     used = Counter[str]()
-    assert pictures.typical(found, lambda digest: True, used, 1) == ["c"]
-    assert pictures.typical(found, lambda digest: True, used, 1) == ["b"]
-    assert pictures.typical(found, lambda digest: digest == "picture a", Counter(), 1) == ["a"]
-    assert pictures.typical([], lambda digest: True, used, 2) == []
+    assert examples.typical(found, lambda digest: True, used, 1) == ["c"]
+    assert examples.typical(found, lambda digest: True, used, 1) == ["b"]
+    assert examples.typical(found, lambda digest: digest == "picture a", Counter(), 1) == ["a"]
+    assert examples.typical([], lambda digest: True, used, 2) == []
 
 
 def test_stimuli_show_the_first_a_middle_and_the_last() -> None:
     def draw(level: int) -> Any:
         return photograph("a", 32, 32)
 
-    ladder = Ladder(tuple(map(float, range(1, 51))), "px (sigma)")
     many = outcome(*(Threshold(n, 5 * n, 5.0 * n, confirmed=n < 9) for n in range(1, 10)))
-    shown = pictures.stimuli(draw, many, ladder)
+    shown = examples.stimuli(draw, many, "px (sigma)")
     assert [item.level for item in shown] == [0, 5, 10, 25, 45]
     assert shown[-1].caption == "9th JND: level 45?"
     assert shown[1].strength == "5 px"
-    none = pictures.stimuli(draw, outcome(Threshold(1, 50, 50.0, censored=True, confirmed=False)), ladder)
+    none = examples.stimuli(draw, outcome(Threshold(1, 50, 50.0, censored=True, confirmed=False)), "px (sigma)")
     assert [item.caption for item in none] == ["reference", "level 50: no JND"]
 
 
 def test_large_pictures_are_scaled_down() -> None:
-    small = pictures.thumbnail(photograph("a", 300, 600))
+    small = images.thumbnail(photograph("a", 300, 600))
     assert (small.width, small.height, small.hard) == (200, 100, False)
     assert small.source.startswith("data:image/jpeg;base64,")
-    assert pictures.thumbnail(photograph("a", 32, 32)).width == 192
+    assert images.thumbnail(photograph("a", 32, 32)).width == 192
 
 
 def test_ordinals() -> None:
-    assert [pictures.ordinal(n) for n in (1, 2, 3, 4, 11, 12, 21, 102, 111)] == [
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 21, 102, 111)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "102nd", "111th",
     ]  # fmt: skip
 
@@ -510,7 +515,7 @@ def test_pairs_that_two_distortions_share_are_pooled_once(tmp_path: Path) -> Non
     Study.plan(spec(images, questions=("direct-implicit", "direct"))).run(tmp_path / "run")
     with Store.open(tmp_path / "run") as store:
         analysis = analyse(store)
-    rows = {row[:2]: row for row in tables.alarms(analysis).rows}
+    rows = {row[:2]: row for row in tables.identical_pairs(analysis).rows}
     assert rows["blur", "direct-implicit"][2] == rows["jpeg", "direct-implicit"][2] == "0 of 3: too few to tell"
     assert rows["all", "direct-implicit"][2] == "0 of 3: too few to tell"  # one question, asked under two names
     assert rows["all", "direct"][2] == "0 of 6: too few to tell"
@@ -555,8 +560,8 @@ def test_every_mark_of_a_mean_is_an_area_and_its_looks_are_its_own() -> None:
 
 
 def test_no_caption_calls_a_colour_dark_that_is_bright_on_a_dark_page() -> None:
-    from limen.report import feature_figures
+    from limen.report import feature_sections
 
-    for module in (figures, feature_figures):
+    for module in (figures, feature_sections):
         titles = re.findall(r'"([^"\n]*\((?:dark|light|black|white)\)[^"\n]*)"', Path(module.__file__).read_text())
         assert not titles

@@ -12,8 +12,7 @@ from limen.cli import run as command
 from limen.observer import Observer, Reply
 from limen.preflight import exam
 from limen.question import Order, Query
-from limen.report import files, preflight
-from limen.report.build import Report
+from limen.report import Report, files, html, observers
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Attempt
@@ -75,8 +74,8 @@ def test_all_of_them_make_one_page_numbers_tables_figures_and_a_card(unlike: lis
 @pytest.mark.parametrize("swapped", [False, True])
 def test_floors_of_runs_with_one_wording_and_with_two(unlike: list[Path], swapped: bool) -> None:
     with Report.open(unlike[1::-1] if swapped else unlike[:2]) as report:
-        table = preflight.floors(report.runs, report.apart)
-        report.names.grid(table)
+        table = observers.floors(report.runs, report.apart)
+        html.grid(table, report.names.short)
     assert table.columns[:3] == ("distortion", "observer", "question")
     assert [row[:3] for row in table.rows] == [("noise", "demo", "direct"), ("qr", "demo", "direct")]
     assert {len(row) for row in table.rows} == {len(table.columns)}
@@ -108,7 +107,7 @@ def test_observers_of_one_name_keep_apart_whatever_the_others_are_called(unlike:
 
 def test_a_run_is_named_in_the_exam_where_its_observer_is_in_several(unlike: list[Path]) -> None:
     with Report.open([unlike[0], *unlike[3:5]]) as report, Store.open(unlike[0]) as store:
-        table = preflight.exams(report.runs, report.apart)
+        table = observers.exams(report.runs, report.apart)
         assert exam.kept(store)
     assert [row[:2] for row in table.rows] == [
         ("demo", "passed"), ("simulated (forced)", "not examined"), ("simulated (fitted)", "not examined"),

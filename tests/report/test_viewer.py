@@ -23,13 +23,15 @@ from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
 from limen.errors import InputError
 from limen.image import Image, decode, png
+from limen.ladder import Ladder
 from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import embedded_images, pictures, viewer, viewer_data
-from limen.report.build import Report
-from limen.report.embedded_images import Gallery
+from limen.report import Report, viewer_data
+from limen.report import html as layout
+from limen.report import images as drawn_images
+from limen.report.images import Gallery
 from limen.scenes import scene
 from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
@@ -37,7 +39,6 @@ from limen.testing import photograph
 from limen.threshold import Threshold
 from limen.trial import Answer, Attempt
 from tests.study import test_pairs
-from tests.support.manifests import manifest
 
 ENDLESS = "<yes> The two images differ. " * 40_000
 SAYINGS = (
@@ -113,7 +114,7 @@ def told(
         analysis = analyse(store)
         everything = together({"run": analysis})
         names = {(one.observer, one.question): f"{one.observer}, {one.question}" for one in everything.outcomes}
-        found = viewer_data.data(viewer_data.shown([(store, analysis)], everything), everything, names, kept)
+        found = viewer_data.data(viewer_data.on_page([(store, analysis)], everything), everything, names, kept)
         yield json.loads(json.dumps(found, allow_nan=False)), kept, store
 
 
@@ -157,9 +158,9 @@ def test_data_of_a_page_can_be_read_again(run: Path, tmp_path: Path) -> None:
         assert shown.split("\n") == kept.sources
 
 
-@pytest.mark.parametrize("name", viewer.SCRIPTS)
+@pytest.mark.parametrize("name", layout.SCRIPTS)
 def test_scripts_make_no_markup_from_text_and_ask_nobody(name: str) -> None:
-    text = (Path(viewer.__file__).parent / name).read_text()
+    text = (Path(layout.__file__).parent / "page" / name).read_text()
     sinks = "innerHTML outerHTML insertAdjacent document.write eval( Function( srcdoc <script"
     senders = "fetch( XMLHttpRequest WebSocket EventSource sendBeacon import( localStorage document.cookie"
     for word in f"{sinks} {senders}".split():
@@ -225,7 +226,7 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
 def test_texts_beyond_the_pages_room_are_left_to_the_run(hostile: Path) -> None:
     with Store.open(hostile) as store:
         analysis = analyse(store)
-    gathered = viewer_data._Book((), analysis, [], Gallery(0), room=len("one"))
+    gathered = viewer_data._Content((), analysis, [], Gallery(0), room=len("one"))
     assert [gathered._text(text) for text in ("one", "two", "one")] == [0, None, 0]
 
 
@@ -257,7 +258,7 @@ def test_pictures_are_those_that_were_sent(run: Path) -> None:
         levels = 0
         for series in found["series"]:
             row = rows[found["distortions"][series["d"]]["name"], found["references"][series["r"]]]
-            draw = pictures.renderer(store, row)
+            draw = drawn_images.renderer(store, row)
             for level, number in series["pictures"].items():
                 assert np.array_equal(pixels(kept, number), draw(int(level)))
                 levels += 1
@@ -317,8 +318,8 @@ def test_large_pictures_are_scaled_and_say_so(tmp_path: Path) -> None:
         (series,) = found["series"]
         assert series["scaled"]
         assert series["size"] == [1500, 40]
-        assert pixels(kept, series["pictures"]["0"]).shape == (32, embedded_images.LARGEST, 3)
-    assert embedded_images.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
+        assert pixels(kept, series["pictures"]["0"]).shape == (32, drawn_images.LARGEST, 3)
+    assert drawn_images.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
 
 
 def test_series_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
@@ -353,12 +354,13 @@ def test_both_pictures_of_a_pair_are_there_where_the_run_has_kept_them(tmp_path:
 def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
     view = scene.find("room").views("angle", count=1)[0]
     kind = distortion.find("angle")
-    about = {"version": kind.version, "ladder": kind.ladder.digest, "word": kind.word, "unit": "degrees"}
+    about = {"version": kind.version, "ladder": kind.ladder.digest, "word": kind.word, "unit": kind.ladder.unit,
+             "strengths": list(kind.ladder.strengths)}  # fmt: skip
     rows = [SeriesRow(name, "angle", kind.word, view.name, name, f"{name}/0", len(kind.ladder), "scene")
             for name in (view.digest, "another")]  # fmt: skip
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         kept = Gallery(12e6)
-        gathered = viewer_data._Book((), Analysis(manifest(), (), (), (), ()), [], kept)
+        gathered = viewer_data._Content((), Analysis(store.manifest, (), (), (), ()), [], kept)
         gathered.stores = {row.id: [store] for row in rows}
         drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
     assert drawn["size"] == [640, 480]
@@ -397,8 +399,8 @@ def outcome(distortion: str, name: str, *levels: int) -> Outcome:
 def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:
     found = [outcome("blur", name, level) for name, level in zip("abc", (1, 10, 12), strict=True)]
     found += [outcome("jpeg", name, level) for name, level in zip("ab", (5, 6), strict=True)]
-    assert viewer_data.in_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
-    assert viewer_data.in_order([], lambda _: True) == []
+    assert viewer_data.drawing_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
+    assert viewer_data.drawing_order([], lambda _: True) == []
 
 
 def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
@@ -408,3 +410,30 @@ def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
             assert levels[:2] == [0, one.thresholds[0].level]
             assert set(levels) >= {response.probe.level for response in one.responses}
             assert len(set(levels)) == len(levels)
+
+
+def test_a_ladder_of_the_studys_own_is_drawn_with_its_strengths(tmp_path: Path) -> None:
+    spec = Spec(
+        images=(str(images(tmp_path / "in", "a.png")),), observers=("simulated",), distortions=("blur",),
+        ladders={"blur": (1.0, 2.0, 4.0, 8.0)}, procedure={"name": "scan", "orders": 0},
+    )  # fmt: skip
+    Study.plan(spec).run(tmp_path / "run")
+    with told(tmp_path / "run") as (content, gallery, store):
+        (row,) = store.series()
+        published = distortion.find("blur")
+        own = dataclasses.replace(published, ladder=Ladder((1.0, 2.0, 4.0, 8.0), published.ladder.unit))
+        wanted = own.render(photograph("a.png", 36, 48), row.key)
+        draw = drawn_images.renderer(store, row)
+        assert all(np.array_equal(draw(level), wanted(level)) for level in range(5))
+        (outcome,) = analyse(store).outcomes
+        (series,) = content["series"]
+        assert len(series["pictures"]) == 5
+        for level, number in series["pictures"].items():
+            assert np.array_equal(pixels(gallery, number), wanted(int(level)))
+    assert content["distortions"][0]["strengths"] == [1, 2, 4, 8]
+    with Report.open([tmp_path / "run"]) as report:
+        report.page(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "in another way" not in page
+    for threshold in outcome.thresholds:
+        assert f"{threshold.strength:.3g} px" in page

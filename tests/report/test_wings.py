@@ -9,10 +9,10 @@ import pytest
 
 from limen.cli import run as command
 from limen.errors import InputError
-from limen.report import files, section
-from limen.report.build import Report
-from limen.report.section import Contribution, Section
-from limen.report.table import Table
+from limen.report import Report, feature_sections, files
+from limen.report.feature_sections import Contribution
+from limen.report.format import Table
+from limen.report.sections import Section
 from limen.store import Store
 from limen.testing import photograph
 from tests.report.test_report import outline, photographs, spec
@@ -30,16 +30,14 @@ def brought(stores: Mapping[str, Store]) -> Contribution:
         ((("a map", photograph("map", 40, 60)),),),
     )  # fmt: skip
     rows = [{"run": name, "said": EVIL[-4:], "score": {"value": 0.5}} for name in stores]
-    return Contribution(
-        "Tolerance of deep features", tuple(f"Measured {name}." for name in stores), (one,), {"t": rows}
-    )
+    return Contribution(tuple(f"Measured {name}." for name in stores), (one,), {"t": rows})
 
 
 @pytest.fixture
 def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run of a made-up wing."""
-    monkeypatch.setitem(section.WINGS, "made-up", brought)
-    about = {"wing": "made-up", "created": "2026-01-01T00:00:00", "limen": "0", "git": "", "versions": {"numpy": "2"}}
+    """A run of deep features, of which a made-up section tells."""
+    monkeypatch.setattr(feature_sections, "contribution", brought)
+    about = {"wing": "feature", "created": "2026-01-01T00:00:00", "limen": "0", "git": "", "versions": {"numpy": "2"}}
     with Store.create(tmp_path / "deep", about):
         pass
     return tmp_path / "deep"
@@ -75,27 +73,28 @@ def test_another_wing_stands_alone(deep: Path, tmp_path: Path) -> None:
         files.card(report, tmp_path / "card.png")
     content = (tmp_path / "r.html").read_text()
     outline(content)
-    assert "<h1>Tolerance of deep features</h1>" in content
+    assert "<h1>How much deep features bear</h1>" in content
     assert "Just noticeable" not in content
     assert scripts(content) == []
     assert "script-src &#39;none&#39;" in content
     assert found["runs"] == []
-    assert found["wings"]["made-up"]["t"][0]["score"] == {"value": 0.5}
+    assert found["wings"]["feature"]["t"][0]["score"] == {"value": 0.5}
     assert {file.name for file in drawn} == {"tolerance.svg", "tolerance.png"}
-    assert "made-up_t.csv" in {file.name for file in written}
-    (row,) = csv.DictReader((tmp_path / "t" / "made-up_t.csv").open())
+    assert "feature_t.csv" in {file.name for file in written}
+    (row,) = csv.DictReader((tmp_path / "t" / "feature_t.csv").open())
     assert row == {"run": "deep", "said": "'=1+1", "score.value": "0.5"}
     json.dumps(found, allow_nan=False)
 
 
-def test_a_wing_that_this_limen_does_not_know(deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(section.WINGS, "made-up")
-    with Report.open([deep]) as report, pytest.raises(InputError, match="wing 'made-up'.*Report with the limen"):
-        report.page(tmp_path / "r.html")
+def test_a_wing_that_this_limen_does_not_know(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {"wing": "made-up"}):
+        pass
+    with pytest.raises(InputError, match="wing 'made-up'.*Report with the limen"), Report.open([tmp_path / "run"]):
+        pass
 
 
 def test_everything_is_worked_out_once(seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from limen.report import extended, runs
+    from limen.report import runs, sections
 
     counts = dict.fromkeys(("analyse", "work_out"), 0)
 
@@ -109,7 +108,7 @@ def test_everything_is_worked_out_once(seen: Path, tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(module, name, wrapped)
 
     counted(runs, "analyse")
-    counted(extended, "work_out")
+    counted(sections, "work_out")
     made = ["--tables", str(tmp_path / "t"), "--figures", str(tmp_path / "f"), "--card", str(tmp_path / "c.png")]
     assert command(["report", str(seen), "--out", str(tmp_path / "r.html"), *made]) == 0
     assert counts == {"analyse": 1, "work_out": 1}

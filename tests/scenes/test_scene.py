@@ -410,7 +410,7 @@ def test_a_sheet_is_a_grid() -> None:
 def test_a_report_draws_views_again(tmp_path: Path) -> None:
     """A run holds a view's recipe; its pictures come from the scene, and only where it is still the same scene."""
     from limen import distortion
-    from limen.report import pictures
+    from limen.report import images
     from limen.store import SeriesRow, Store
 
     view = scene.find("room").views("angle", count=3)[2]
@@ -419,8 +419,8 @@ def test_a_report_draws_views_again(tmp_path: Path) -> None:
     row = SeriesRow("s", "angle", kind.word, view.name, view.digest, f"{view.digest}/0", len(kind.ladder), "scene")
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         with pytest.raises(InputError, match="limen render scene=room"):
-            pictures.renderer(store, row)
-        assert digest(pictures.renderer(store, row, views=True)(1)) == digest(view.at(1.0))
+            images.renderer(store, row)
+        assert digest(images.renderer(store, row, views=True)(1)) == digest(view.at(1.0))
         other = SeriesRow("s", "angle", kind.word, view.name, "another", "another/0", 50, "scene")
         with pytest.raises(InputError, match="in another way"):
-            pictures.renderer(store, other, views=True)
+            images.renderer(store, other, views=True)

@@ -197,19 +197,19 @@ def test_every_command_tells_it_in_one_line(run: Path, tmp_path: Path, capsys: p
 
 
 def test_stimuli_are_not_shown_that_are_drawn_otherwise(run: Path) -> None:
-    from limen.report import pictures
+    from limen.report import images
 
     with Store.open(run) as store:
         row = store.series()[0]
-        pictures.renderer(store, row)(1)
+        images.renderer(store, row)(1)
         store.manifest["probes"][row.distortion] = "0" * 32
         with pytest.raises(ValueError, match=f"draw {row.distortion} with other pixels than the run's did"):
-            pictures.renderer(store, row)
+            images.renderer(store, row)
 
 
 def test_a_kept_picture_is_the_one_that_was_measured(run: Path, tmp_path: Path) -> None:
     from limen.image import png
-    from limen.report.pictures import renderer
+    from limen.report.images import renderer
     from limen.testing import photograph
 
     with contextlib.closing(sqlite3.connect(run / "trials.db", isolation_level=None)) as database:

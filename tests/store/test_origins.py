@@ -12,8 +12,7 @@ from limen.analysis import analyse
 from limen.observer import Reply
 from limen.preflight import exam
 from limen.question import Query
-from limen.report import origins
-from limen.report.build import Report
+from limen.report import Report, observers
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer, Attempt
@@ -58,7 +57,7 @@ def test_a_second_name_after_a_resume_is_told(tmp_path: Path) -> None:
     told = run(tmp_path / "run", Router(lambda n: "new-2"), limit=2)
     assert len(told) == 1
     with Store.open(tmp_path / "run") as store:
-        assert "no series has answers of more than one" in origins.warnings(analyse(store))[0]
+        assert "no series has answers of more than one" in observers.warnings(analyse(store))[0]
 
 
 def test_it_stands_beside_the_numbers_in_the_page_and_in_json(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ def test_measure_says_it_at_its_end(
 def test_a_fingerprint_alone_is_a_weaker_word(tmp_path: Path) -> None:
     assert not run(tmp_path / "run", Router(lambda n: "one", lambda n: "fp_a" if n < 9 else "fp_b"))
     with Store.open(tmp_path / "run") as store:
-        (line,) = origins.warnings(analyse(store))
+        (line,) = observers.warnings(analyse(store))
         assert not store.mixed()
     assert "fp_a: 8 from" in line
     assert "need not be another model" in line
@@ -104,8 +103,8 @@ def test_a_fingerprint_alone_is_a_weaker_word(tmp_path: Path) -> None:
 def test_a_model_that_stays_is_no_news(tmp_path: Path) -> None:
     run(tmp_path / "run", Router(lambda n: "one", lambda n: "fp"))
     with Report.open([tmp_path / "run"]) as report:
-        assert not origins.warnings(report.all)
-        assert not origins.answering(report.all).rows
+        assert not observers.warnings(report.all)
+        assert not observers.answering(report.all).rows
         assert "warning" not in json.dumps(report.card())
 
 
@@ -118,6 +117,6 @@ def test_the_name_that_answered_the_exam_counts(tmp_path: Path) -> None:
         store.amend(exams={"toy": {"at": row["at"], "version": 1, "fingerprint": ""}})
     with Store.open(tmp_path / "run") as store:
         found = [(one.said, one.answers) for one in store.origins()]
-        (line,) = origins.warnings(analyse(store))
+        (line,) = observers.warnings(analyse(store))
     assert found[0] == ("old-1", 1)
     assert "old-1: 1 from 2020-01-01 00:00:00 UTC; new-2: " in line

@@ -14,9 +14,8 @@ from limen import distortion
 from limen.analysis import Analysis, SeriesStatus, analyse, fitting, survival
 from limen.image import Image, digest
 from limen.question import Query
-from limen.report import survival as printed
-from limen.report import tables
-from limen.report.build import Report
+from limen.report import Report, tables
+from limen.report import statistics as printed
 from limen.source import Reference
 from limen.stimulus import Series
 from limen.store import Store

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table as Drawn
 
-    from limen.report.table import Table
+    from limen.report.format import Table
 
 PROSE = 30  # columns of a terminal: a wider cell may fold
 

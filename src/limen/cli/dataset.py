@@ -168,7 +168,7 @@ def _refused(held: "tuple[PartOnDisk, ...]") -> None:
 
 def _print_plan(name: str, held: "tuple[PartOnDisk, ...]", given: "SourcePlaces") -> None:
     from limen.datasets.vpa_jnd import total
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     rows = []
     for one in held:

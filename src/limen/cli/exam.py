@@ -84,7 +84,7 @@ def _observers(
 
 def _print(one: "Exam") -> None:
     """Print an exam as a table, with what to change where it failed."""
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     rows = tuple((str(r.stage), r.check, str(r.status), r.seen) for r in one.results)
     notes = tuple(f"{result.check}: {result.change}." for result in one.results if result.change)

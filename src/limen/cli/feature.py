@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from limen.feature.run import FeaturePlan, FeatureRun
-    from limen.report.table import Table
+    from limen.report.format import Table
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
@@ -66,7 +66,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
-    from limen.report.features import calibrations
+    from limen.report.feature_tables import calibrations
 
     with FeatureRun.begin(out, _plan(given), device) as run:
         with telling("fitting") as tell:
@@ -87,7 +87,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
-    from limen.report.features import scores
+    from limen.report.feature_tables import scores
 
     strengths = _numbers("--nrmse", nrmse)
     _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), scores)
@@ -107,13 +107,17 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import BUDGETS, equal_rates, quantise
-    from limen.report import features
+    from limen.report import feature_tables
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
-    about = opened.store.manifest
-    print_result(as_json, lambda: rows, lambda: [features.rates(about, rows), features.equal_rates(about, equal)])
+
+    def tables() -> "Iterator[Table]":
+        yield feature_tables.rates(opened.store.manifest, rows)
+        yield feature_tables.equal_rates(opened.store.manifest, equal)
+
+    print_result(as_json, lambda: rows, tables)
 
 
 @feature.command("attribute")
@@ -126,7 +130,7 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 def attribute(run: Path, images: int, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
     from limen.feature.stages import attribute
-    from limen.report.features import attributions
+    from limen.report.feature_tables import attributions
 
     _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
 
@@ -164,9 +168,11 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     from limen.feature.data.parts import SubsetSizes
     from limen.feature.run import MAPS, FeaturePlan, FeatureRun
     from limen.feature.stages import attribute, calibrate, evaluate, quantise
-    from limen.report import build
+    from limen.report import files
+    from limen.report.report import Report, check_extra
 
-    build.check_extra()
+    check_extra()
+    files.check(page, remedy="Give another --report.")
     maps = {label: MAPS[label] for label in DEMO_MAPS}
     runs = []
     for name, path in DEMO.items():
@@ -179,7 +185,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
             quantise(run, (0.6, 1.0, 1.5), tell)
             attribute(run, 60, tell)
         runs.append(out / name)
-    with build.Report.open(runs) as made:
+    with Report.open(runs) as made:
         made.page(page)
     click.echo(f"Report: {page} (open it in a browser)")
 
@@ -195,7 +201,7 @@ def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> 
     from limen.feature import task as tasks
     from limen.feature.model.known_splits import sensible
     from limen.feature.model.network import load
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     network = load(model, tasks.find(task), device, revision)
     found = sensible(network.model)

@@ -24,7 +24,7 @@ SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "sc
 def list_(shelf: str | None, as_json: bool) -> None:
     """List distortions, exports, observers, procedures, questions, scenes, sources; tasks and tolerances on request."""
     from limen import question, registry
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     rows: list[tuple[str, str, str]] = []
     for noun, place in registry.SHELVES.items():
@@ -48,7 +48,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
     from limen import distortion, registry
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     for noun in ("source", "scene"):
         if name in registry.every(noun) and name not in registry.every("distortion"):
@@ -99,7 +99,7 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     """Write the stimuli of a file, a folder or a source (scene=room) as PNG, with a contact sheet to look at."""
     from limen import distortion, registry, source
     from limen.image import png
-    from limen.report.contact_sheet import contact_sheet
+    from limen.report.images import contact_sheet
     from limen.stimulus import Series
 
     usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]

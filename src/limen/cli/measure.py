@@ -144,22 +144,36 @@ def measure(
 def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
     """Make one self-contained HTML page from runs; with --json print every number instead."""
     from limen.analysis import paper
-    from limen.report import build, files, viewer
+    from limen.report import files
+    from limen.report.report import EMBED, Report, check_extra
 
     sizes = paper.parameters(wanted["backbones"]) if wanted["backbones"] else None
     if not as_json:
-        build.check_extra()
-    with _in_haste(), build.Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
+        check_extra()
+        _check_places(out, wanted)
+    with _in_haste(), Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
         if as_json:
             print_json(made.data())
             return
-        made.page(out, viewer.EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+        made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
         click.echo(str(out))
         for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
             if folder is not None:
                 click.echo(f"{folder}: {len(write(made, folder))} files")
         if wanted["card"] is not None:
             click.echo(str(files.card(made, wanted["card"])))
+
+
+def _check_places(out: Path, wanted: dict[str, Any]) -> None:
+    """Raise `InputError` where something could not be written that is known only after minutes of work."""
+    from limen.report import files
+
+    files.check(out)
+    if wanted["stimuli_beside"]:
+        files.check(files.folder_beside(out), folder=True)
+    for name in ("tables", "figures", "card"):
+        if wanted[name] is not None:
+            files.check(wanted[name], folder=name != "card", remedy=files.ELSEWHERE)
 
 
 @contextlib.contextmanager
@@ -200,13 +214,15 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""
-    from limen.report import build
+    from limen.report import files
+    from limen.report.report import Report, check_extra
     from limen.study import Spec
 
-    build.check_extra()
+    check_extra()
+    files.check(page, remedy="Give another --report.")
     spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
     code = _measure(spec, out, offline=False, as_json=as_json)
-    with build.Report.open((out,)) as made:
+    with Report.open((out,)) as made:
         made.page(page)
     click.echo(f"Report: {page} (open it in a browser)", err=as_json)
     return code
@@ -217,8 +233,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     from limen.analysis import analyse, survival
     from limen.cli.progress import watching
     from limen.preflight import exam
-    from limen.report import distances, origins, tables
-    from limen.report import survival as pairs
+    from limen.report import observers, statistics, tables
+    from limen.report.format import plain
     from limen.store import Store
     from limen.study import Study
 
@@ -228,11 +244,11 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         progress = plan.run(out, watch, offline, examine if spec.exam else None)
     with Store.open(out) as store:
         analysis = analyse(store)
-        numbers = distances.table(store, analysis)
-        told = {"distances": distances.records(store)} if as_json and numbers.rows else {}
+        numbers = observers.distances(store, analysis)
+        told = {"distances": observers.distance_records(store)} if as_json and numbers.rows else {}
     if as_json:
-        unfinished = {"unfinished": tables.plain(progress.unfinished)}
-        print_json(tables.records(analysis) | origins.records(analysis) | unfinished | told)
+        unfinished = {"unfinished": plain(progress.unfinished)}
+        print_json(tables.records(analysis) | observers.origin_records(analysis) | unfinished | told)
     else:
         accuracy = survival.accuracy(analysis)
         if any(kind.graded for kind in analysis.manifest.distortions.values()):
@@ -240,9 +256,9 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         if numbers.rows:
             print_table(numbers)
         if accuracy:
-            print_table(pairs.accuracy(analysis, accuracy))
+            print_table(statistics.accuracy(analysis, accuracy))
         click.echo(tame(tables.sentence(analysis)))
-    for line in origins.warnings(analysis):
+    for line in observers.warnings(analysis):
         click.echo(f"warning: {tame(line)}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0

@@ -12,4 +12,4 @@ def published(as_json: bool) -> None:
     from limen.report import correlations
 
     found = analysed()
-    print_result(as_json, lambda: correlations.published_records(found), lambda: correlations.published(found))
+    print_result(as_json, lambda: correlations.published_records(found), lambda: correlations.published_tables(found))

@@ -39,7 +39,7 @@ def see(model: str, photo: Path, options: dict[str, str], out: Path | None, as_j
     if as_json:
         print_json(about)
         return
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     rows = [(name.replace("_", " "), _written(name, value)) for name, value in about.items()]
     print_table(Table(f"{photo.name} as {model} gets it", ("", ""), tuple(rows)))
@@ -75,7 +75,7 @@ def backbones(models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
             [{"model": names[model], **{part: getattr(found[model], part) for part in parts}} for model in models]
         )
         return
-    from limen.report.table import Table
+    from limen.report.format import Table
 
     columns = ("model", "vision (M)", "connector (M)", "language (B)", "active (B)", "Param_L/Param_V")
     rows = [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from limen.analysis import Analysis
-    from limen.report.table import Table
+    from limen.report.format import Table
 
 
 @main.command()
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import fitting, survival
-    from limen.report import fits, origins
-    from limen.report import survival as tables
-    from limen.report.tables import plain
+    from limen.report import observers, statistics
+    from limen.report.format import plain
 
     analysis = _together(runs)
     rows = fitting.fit(analysis, shape)
@@ -40,26 +39,26 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     def data() -> dict[str, Any]:
         rows_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
-        return fits.records(rows, compared) | plain_rows | {"warnings": origins.warnings(analysis)}
+        return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
 
     def drawn() -> "Iterator[Table]":
         accuracy = survival.accuracy(analysis)
         if not (rows or accuracy):
             raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
         if rows:
-            yield origins.noted(analysis, fits.fits(analysis, rows))
+            yield observers.noted(analysis, statistics.fits(analysis, rows))
         if accuracy:
-            yield tables.accuracy(analysis, accuracy)
+            yield statistics.accuracy(analysis, accuracy)
         if scored:
-            yield tables.scored(analysis, scored)
+            yield statistics.scored(analysis, scored)
         if unnoticed:
-            yield tables.unnoticed(analysis, unnoticed)
+            yield statistics.unnoticed(analysis, unnoticed)
         if repeats:
-            yield tables.repeats(analysis, repeats)
+            yield statistics.repeats(analysis, repeats)
         if compared:
-            yield fits.compared(compared)
+            yield statistics.comparisons(compared)
         if satisfied:
-            yield tables.satisfied(satisfied)
+            yield statistics.satisfied(satisfied)
 
     print_result(as_json, data, drawn)
 
@@ -78,7 +77,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
 def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
     """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
     from limen.analysis import fitting
-    from limen.report import fits
+    from limen.report import statistics
     from limen.statistics.inference import references_needed
 
     if bool(runs) == (sd is not None):
@@ -96,7 +95,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         raise InputError(
             "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
         )
-    print_result(as_json, lambda: fits.records((), (), rows), lambda: [fits.powers(analysis, rows)])
+    print_result(as_json, lambda: statistics.records((), (), rows), lambda: [statistics.powers(analysis, rows)])
 
 
 @main.command()
@@ -139,7 +138,8 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     """Show which procedure suits which observer, on simulated answers whose truth is known."""
     from limen.analysis import simulation
     from limen.errors import UnknownNameError
-    from limen.report import simulated, tables
+    from limen.report import statistics
+    from limen.report.format import plain
 
     known = {contender.label: contender for contender in simulation.CONTENDERS}
     chosen = split(labels) or list(known)
@@ -163,7 +163,7 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
             click.echo(f"{observer.name}: {name}", err=True)
             size = (given["images"], given["levels"], given["seed"], given["orders"])
             results.append(simulation.study(observer, known[name], *size))
-    print_result(as_json, lambda: tables.plain(results), lambda: [simulated.table(results)])
+    print_result(as_json, lambda: plain(results), lambda: [statistics.simulated(results)])
 
 
 def _together(runs: Sequence[Path]) -> "Analysis":

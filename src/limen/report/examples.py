@@ -1,22 +1,36 @@
 """What a page shows of single series and answers: stimuli at JNDs beside the answers, and one answer of each fault."""
 
-from collections import Counter
+import statistics
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from limen import question as questions
-from limen.analysis import Analysis, Outcome, faulty
+from limen.analysis import Analysis, Outcome, SeriesStatus, faulty
 from limen.errors import LimenError
-from limen.image import Image
-from limen.ladder import Ladder
 from limen.parsing.yes_no import Fault
-from limen.report import figures, html, pictures
-from limen.report.labels import Names
-from limen.report.runs import Run, keeper
-from limen.store import Store
+from limen.report import figures
+from limen.report.format import clean, ordinal, strength
+from limen.report.images import Render, Thumbnail, renderer, thumbnail
+from limen.report.runs import OpenRun, ShortNames, keeper
+from limen.store import SeriesRow, Store
+from limen.store.entries import DistortionEntry
+
+MOST = 5_500_000  # bytes of thumbnails in one page
 
 
-def examples(runs: Sequence[Run], analysis: Analysis, names: Names) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """A thumbnail with what it shows: the reference (level 0), or a level in words and in the ladder's unit."""
+
+    picture: Thumbnail
+    caption: str = "reference"
+    level: int = 0
+    strength: str = ""
+
+
+def examples(runs: Sequence[OpenRun], analysis: Analysis, names: ShortNames) -> Iterator[dict[str, Any]]:
     """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs."""
     by_distortion: dict[str, list[Outcome]] = {}
     for outcome in analysis.outcomes:
@@ -24,31 +38,35 @@ def examples(runs: Sequence[Run], analysis: Analysis, names: Names) -> Iterator[
     keeps = keeper([run.store for run in runs])
     held = {run.name: {outcome.series.id for outcome in run.analysis.outcomes} for run in runs}
     used, spent = Counter[str](), 0
-    count = 2 if len(names.asked) == 1 and len(by_distortion) <= 5 else 1
-    for name, outcomes in sorted(by_distortion.items()):
-        kind = analysis.manifest.distortions[name]
-        ladder = Ladder(tuple(kind.strengths), kind.unit, kind.version)
+    most = 2 if len(names.asked) == 1 and len(by_distortion) <= 5 else 1
+    for distortion, outcomes in sorted(by_distortion.items()):
+        kind = analysis.manifest.distortions[distortion]
         shown = []
-        for series in pictures.typical(outcomes, keeps, used, count):
+        for series in typical(outcomes, keeps, used, most):
             mine = [outcome for outcome in outcomes if outcome.series.id == series and outcome.thresholds]
             mine.sort(key=lambda outcome: names.position(outcome.observer, outcome.question))
+            stores = [run.store for run in runs if series in held[run.name]]
             lanes = []
             for outcome in mine:
-                there = [run.store for run in runs if series in held[run.name]]
-                lanes.append(_lane(there, outcome, ladder, names, spent))
-                spent += sum(len(item.picture.source) for item in lanes[-1]["stimuli"])
-            shown.append({"reference": html.clean(mine[0].series.name, 80), "lanes": lanes})
-        yield {"distortion": name, "word": kind.word, "unit": kind.unit, "levels": len(ladder), "shown": shown}
+                lanes.append(_lane(stores, outcome, kind, names, spent))
+                spent += sum(len(stimulus.picture.source) for stimulus in lanes[-1]["stimuli"])
+            shown.append({"reference": clean(mine[0].series.name, 80), "lanes": lanes})
+        about = {"word": kind.word, "unit": kind.unit, "levels": len(kind.strengths)}
+        yield {"distortion": distortion, **about, "shown": shown}
 
 
-def _lane(stores: Sequence[Store], outcome: Outcome, ladder: Ladder, names: Names, spent: int) -> dict[str, Any]:
+def _lane(
+    stores: Sequence[Store], outcome: Outcome, kind: DistortionEntry, names: ShortNames, spent: int
+) -> dict[str, Any]:
     position = names.position(outcome.observer, outcome.question)
     who = names.asked[outcome.observer, outcome.question]
-    found: list[pictures.Stimulus] = []
-    note = "" if spent < pictures.MOST else "Pictures left out: the page has reached its size."
+    pictures: list[Stimulus] = []
+    note = "" if spent < MOST else "Pictures left out: the page has reached its size."
     if not note:
+        kept = [store for store in stores if store.picture(outcome.series.picture) is not None]
         try:
-            found = pictures.stimuli(_renderer(stores, outcome), outcome, ladder)
+            draw = renderer((kept or stores)[0], outcome.series, views=True)
+            pictures = stimuli(draw, outcome, kind.unit)
         except LimenError as error:
             note = str(error)
     return {
@@ -56,40 +74,82 @@ def _lane(stores: Sequence[Store], outcome: Outcome, ladder: Ladder, names: Name
         "colour": figures.on_page(figures.colour(position)),
         "jnds": _in_words(outcome),
         "figure": figures.both(
-            lambda width: figures.responses(outcome, position, len(ladder), width),
+            lambda width: figures.responses(outcome, position, len(kind.strengths), width),
             f"Answers of {who} by level of {outcome.series.distortion}",
         ),
-        "stimuli": found,
+        "stimuli": pictures,
         "note": note,
     }
 
 
 def _in_words(outcome: Outcome) -> str:
-    found = [str(threshold) for threshold in outcome.thresholds if not threshold.censored]
-    if not found:
+    jnds = [str(threshold) for threshold in outcome.thresholds if not threshold.censored]
+    if not jnds:
         return f"no JND up to level {outcome.thresholds[-1].level}"
     end = "; none after that" if outcome.thresholds[-1].censored else ""
-    return f"JND{'s' if len(found) > 1 else ''} at level{'s' if len(found) > 1 else ''} {', '.join(found)}{end}"
+    plural = "s" if len(jnds) > 1 else ""
+    return f"JND{plural} at level{plural} {', '.join(jnds)}{end}"
 
 
-def _renderer(stores: Sequence[Store], outcome: Outcome) -> Callable[[int], Image]:
-    """Return a function from level to picture, from the first run that has kept the reference."""
-    kept = [store for store in stores if store.picture(outcome.series.picture) is not None]
-    return pictures.renderer((kept or stores)[0], outcome.series, views=True)
+def stimuli(draw: Render, outcome: Outcome, unit: str, most: int = 4) -> list[Stimulus]:
+    """Return the reference and the stimuli at up to `most` JND levels: the first ones, a middle one, the last.
+
+    Where there is no JND, the strongest stimulus stands for those that were not noticed.
+    """
+    jnds = [threshold for threshold in outcome.thresholds if not threshold.censored] or outcome.thresholds[:1]
+    if len(jnds) > most:
+        jnds = [*jnds[: most - 2], jnds[len(jnds) // 2], jnds[-1]]
+    shown = [Stimulus(thumbnail(draw(0)))]
+    for jnd in jnds:
+        caption = f"{ordinal(jnd.order)} JND: level {jnd.level}{'' if jnd.confirmed else '?'}"
+        if jnd.censored:
+            caption = f"level {jnd.level}: no JND"
+        shown.append(Stimulus(thumbnail(draw(jnd.level)), caption, jnd.level, strength(jnd.strength, unit)))
+    return shown
 
 
-def said(analysis: Analysis, names: Names) -> Iterator[dict[str, str]]:
+def typical(outcomes: Sequence[Outcome], keeps: Callable[[str], bool], used: Counter[str], most: int) -> list[str]:
+    """Choose references whose 1st JND lies nearest the median, preferring those the page has not shown yet.
+
+    Args:
+        outcomes: of one distortion, all observers.
+        keeps: whether the run has kept a picture, by digest.
+        used: how often the page has shown each picture; counted up.
+        most: how many.
+
+    Returns:
+        Ids of series, where any is complete.
+    """
+    observers: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status is SeriesStatus.COMPLETE and outcome.thresholds:
+            observers.setdefault((outcome.observer, outcome.question), []).append(outcome)
+    away: dict[str, float] = defaultdict(float)
+    rows: dict[str, SeriesRow] = {}
+    for group in observers.values():
+        middle = statistics.median(outcome.thresholds[0].level for outcome in group)
+        for outcome in group:
+            rows[outcome.series.id] = outcome.series
+            away[outcome.series.id] += abs(outcome.thresholds[0].level - middle)
+    by_distance = sorted(rows.values(), key=lambda row: (not keeps(row.picture), away[row.id], row.name, row.id))
+    near = by_distance[: max(most, -(-len(by_distance) // 2))]
+    near.sort(key=lambda row: (not keeps(row.picture), used[row.picture], away[row.id], row.name, row.id))
+    used.update(row.picture for row in near[:most])
+    return [row.id for row in near[:most]]
+
+
+def said(analysis: Analysis, names: ShortNames) -> Iterator[dict[str, str]]:
     """Yield one answer for each fault of each observer: the first that the run holds."""
     for (observer, question), name in names.asked.items():
         rows = [row for row in analysis.answers if (row.observer, row.question) == (observer, question)]
         wanted = {fault for row in rows for fault in Fault if getattr(row, fault.value).k}
-        found = (
+        answers = (
             (trial, fault)
             for outcome in analysis.outcomes if (outcome.observer, outcome.question) == (observer, question)
             for response in outcome.responses for trial, fault in faulty(questions.find(question), response)
         )  # fmt: skip
-        while wanted and (told := next(found, None)):
-            trial, fault = told
+        while wanted and (answer := next(answers, None)):
+            trial, fault = answer
             if fault in wanted and trial.answer is not None:
                 wanted.remove(fault)
-                yield {"who": name, "fault": fault.value, "text": html.clean(trial.answer.text, 300)}
+                yield {"who": name, "fault": fault.value, "text": clean(trial.answer.text, 300)}

@@ -8,13 +8,14 @@ import html
 import math
 import re
 import textwrap
-import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
 from limen.analysis.survival import UnnoticedRow
 from limen.parsing.yes_no import Flag
+from limen.report.format import control, k_of_n
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
@@ -107,16 +108,12 @@ def legible(part: Any) -> Any:
         short = part if len(part) <= LONGEST else f"{part[: LONGEST // 2]}…{part[-LONGEST // 2 :]}"
         if short.isprintable():
             return short
-        return "".join(f"[U+{ord(sign):04X}]" if _strange(sign) else sign for sign in short)
+        return "".join(f"[U+{ord(sign):04X}]" if control(sign) and sign != "\n" else sign for sign in short)
     if isinstance(part, Mapping):
         return {legible(key): legible(value) for key, value in part.items()}
     if isinstance(part, Sequence):
         return [legible(item) for item in part]
     return part
-
-
-def _strange(sign: str) -> bool:
-    return sign != "\n" and unicodedata.category(sign).startswith("C")
 
 
 def colour(position: int) -> str:
@@ -129,16 +126,93 @@ def on_page(shade: str) -> str:
     return _PAGE[shade]
 
 
+# --- parts of specifications ---
+
+
+def quantity(field: str, title: str | None, scale: Spec | None = None, **axis: Any) -> Spec:
+    """Return the encoding of a number by its place along an axis."""
+    return {"field": field, "type": "quantitative", "scale": scale or {}, "axis": {"title": title, **axis}}
+
+
+def points(size: int = 24, filled: bool = True, **style: Any) -> Spec:
+    """Return the mark of single numbers."""
+    return {"type": "point", "filled": filled, "size": size, "opacity": 1, **style}
+
+
+def line(width: float = 1.5, **style: Any) -> Spec:
+    """Return the mark of a course of numbers."""
+    return {"type": "line", "strokeWidth": width, **style}
+
+
+def layer(mark: Spec, values: Sequence[Spec] | None = None, where: str = "", /, **encoding: Any) -> Spec:
+    """Return one layer of a figure.
+
+    Args:
+        mark: what is drawn.
+        values: its own data, where it does not share those of the figure.
+        where: draw only data for which this expression holds.
+        encoding: what decides about place, colour and shape.
+    """
+    data = {} if values is None else {"data": {"values": list(values)}}
+    return data | ({"transform": [{"filter": where}]} if where else {}) | {"mark": mark, "encoding": encoding}
+
+
 def identity(names: Sequence[str], columns: int) -> Spec:
     """Return the encodings that tell observers apart: colour and shape; a legend only where there are several."""
     legend = {"columns": columns, "labelLimit": 230 if columns == 1 else 360} if len(names) > 1 else None
     shapes = [SHAPES[(i + i // len(COLOURS)) % len(SHAPES)] for i in range(len(names))]  # colours come back in others
+    ranges = {"color": [colour(i) for i in range(len(names))], "shape": shapes}
     return {
-        "color": {"field": "who", "type": "nominal", "legend": legend,
-                  "scale": {"domain": list(names), "range": [colour(i) for i in range(len(names))]}},
-        "shape": {"field": "who", "type": "nominal", "legend": legend,
-                  "scale": {"domain": list(names), "range": shapes}},
+        channel: {"field": "who", "type": "nominal", "legend": legend,
+                  "scale": {"domain": list(names), "range": values}}
+        for channel, values in ranges.items()
     }  # fmt: skip
+
+
+def observers(names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return `identity` of all that were asked, as the page is wide."""
+    return identity(tuple(names.values()), columns=1 if width < 500 else 2)
+
+
+def kinds(field: str, room: int, **more: Any) -> Spec:
+    """Return the encoding of names down the side of a figure, with room for them in px."""
+    axis = {"title": None, "domain": False, "ticks": False, "minExtent": room, "maxExtent": room}
+    return {"field": field, "type": "nominal", "axis": axis, **more}
+
+
+def orders(most: int) -> Spec:
+    """Return the axis of n, the order of a JND."""
+    step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
+    return quantity("n", "n", {"domain": [0, most], "nice": False}, values=list(range(0, most + 1, step)), grid=False)
+
+
+def per_cent(field: str, title: str) -> Spec:
+    """Return an axis from 0 to 100 %."""
+    return quantity(field, title, {"domain": [0, 100]}, tickCount=3)
+
+
+def multiples(values: list[Spec], layers: list[Spec], width: int, own: Spec) -> Spec:
+    """Return a panel for each distortion, as many in a row as the page is wide.
+
+    Args:
+        values: the data, each of a `distortion`.
+        layers: of each panel.
+        width: of the page, in px.
+        own: what each panel has of its own ({"scale": {"x": "independent"}}).
+    """
+    columns = min(5 if width > 500 else 2, len({item["distortion"] for item in values}) or 1)
+    return {
+        "data": {"values": values},
+        "facet": {"field": "distortion", "type": "nominal", "title": None},
+        "columns": columns,
+        "spec": {"width": (width - 46) // columns - 16, "height": 92, "layer": layers},
+        "spacing": {"row": 78, "column": 16},
+        "bounds": "flush",
+        "resolve": own,
+    }
+
+
+# --- figures ---
 
 
 def first_jnds(
@@ -153,63 +227,62 @@ def first_jnds(
         width: of the page, in px.
     """
     first = [row for row in rows if row.order == 1 and row.n]
-    counts: dict[tuple[str, str, int], int] = {}
-    for outcome in outcomes:
-        for threshold in outcome.thresholds[:1]:
-            if threshold.reached:
-                key = (outcome.series.distortion, names[outcome.observer, outcome.question], threshold.level)
-                counts[key] = counts.get(key, 0) + 1
+    counts = Counter(
+        (outcome.series.distortion, names[outcome.observer, outcome.question], threshold.level)
+        for outcome in outcomes
+        for threshold in outcome.thresholds[:1]
+        if threshold.reached
+    )
     panels = []
     for levels in sorted({row.levels for row in first}):
-        mine = [row for row in first if row.levels == levels]
-        distortions = sorted({row.distortion for row in mine})
-        means = [_mean(row, names[row.observer, row.question]) for row in mine]
-        found = [{"distortion": d, "who": w, "level": k, "count": c} for (d, w, k), c in sorted(counts.items())
-                 if d in distortions]  # fmt: skip
-        panels.append(_first_panel(means, found, distortions, tuple(names.values()), levels, width))
+        means = [_mean(row, names[row.observer, row.question]) for row in first if row.levels == levels]
+        distortions = sorted({mean["distortion"] for mean in means})
+        singles = [
+            {"distortion": distortion, "who": who, "level": level, "count": count, "lane": f"{who}\nsingle"}
+            for (distortion, who, level), count in sorted(counts.items())
+            if distortion in distortions
+        ]
+        panels.append(_first_panel(means, singles, distortions, names, levels, width))
     return {"vconcat": panels, "spacing": 18}
 
 
 def _mean(row: JndRow, name: str) -> Spec:
     interval = row.interval
-    none = f"{row.censored.k} of {row.n} none" if row.censored.k else ""
+    none = f"{k_of_n(row.censored)} none" if row.censored.k else ""
     return {
-        "distortion": row.distortion, "who": name, "mean": row.mean, "none": none,
+        "distortion": row.distortion, "who": name, "mean": row.mean, "none": none, "lane": f"{name}\nmean",
         "low": interval.low if interval else None, "high": interval.high if interval else None,
     }  # fmt: skip
 
 
 def _first_panel(
-    means: list[Spec], found: list[Spec], distortions: Sequence[str], names: Sequence[str], levels: int, width: int
-) -> Spec:
-    look = identity(names, columns=1 if width < 500 else 2)
-    x = {"type": "quantitative", "scale": {"domain": [0, levels], "nice": False}}
-    axis = {"title": f"level (1 to {levels})", "tickCount": 5, "domain": False}
-    y = {"field": "distortion", "type": "nominal", "sort": list(distortions),
-         "axis": {"title": None, "domain": False, "ticks": False, "minExtent": 72, "maxExtent": 72},
-         "scale": {"paddingInner": 0.25}}  # fmt: skip
-    lanes = [f"{name}\n{part}" for name in names for part in ("mean", "single")]
-    lane = {"y": y, "yOffset": {"field": "lane", "type": "nominal", "scale": {"domain": lanes}}}
-    means = [{**item, "lane": f"{item['who']}\nmean"} for item in means]
-    found = [{**item, "lane": f"{item['who']}\nsingle"} for item in found]
-    size = {"field": "count", "type": "quantitative", "legend": None, "scale": {"type": "linear", "rangeMin": 26,
-            "rangeMax": 110, "domainMin": 1, "domainMax": max([2, *(item["count"] for item in found)])}}  # fmt: skip
+    means: list[Spec], singles: list[Spec], distortions: Sequence[str], names: Mapping[tuple[str, str], str],
+    levels: int, width: int,
+) -> Spec:  # fmt: skip
+    look = observers(names, width)
+    x = quantity("mean", f"level (1 to {levels})", {"domain": [0, levels], "nice": False}, tickCount=5, domain=False)
+    lanes = [f"{name}\n{part}" for name in names.values() for part in ("mean", "single")]
+    lane = {
+        "y": kinds("distortion", 72, sort=list(distortions), scale={"paddingInner": 0.25}),
+        "yOffset": {"field": "lane", "type": "nominal", "scale": {"domain": lanes}},
+    }
+    most = max([2, *(item["count"] for item in singles)])
+    sizes = {"type": "linear", "rangeMin": 26, "rangeMax": 110, "domainMin": 1, "domainMax": most}
+    size = {"field": "count", "type": "quantitative", "legend": None, "scale": sizes}
+    sure = [item for item in means if item["low"] is not None]
+    bounded = [item for item in means if item["none"]]
     return {
         "title": f"Ladders of {levels} levels",
         "width": width - 72 - 88,
         "height": len(distortions) * (22 * len(names) + 8),
         "layer": [
-            {"data": {"values": found}, "mark": {"type": "point", "strokeWidth": 1, "opacity": 0.8},
-             "encoding": {**lane, **look, "x": {**x, "field": "level", "axis": axis}, "size": size}},
-            {"data": {"values": [item for item in means if item["low"] is not None]},
-             "mark": {"type": "rule", "strokeWidth": 2.5},
-             "encoding": {**lane, "color": look["color"], "x": {**x, "field": "low", "axis": axis},
-                          "x2": {"field": "high"}}},
-            {"data": {"values": means}, "mark": {"type": "point", "filled": True, "size": 75, "opacity": 1},
-             "encoding": {**lane, **look, "x": {**x, "field": "mean", "axis": axis}}},
-            {"data": {"values": [item for item in means if item["none"]]},
-             "mark": {"type": "text", "align": "left", "dx": 8},
-             "encoding": {**lane, "x": {"value": "width"}, "text": {"field": "none"}}},
+            layer({"type": "point", "strokeWidth": 1, "opacity": 0.8}, singles,
+                  **lane, **look, x={**x, "field": "level"}, size=size),
+            layer({"type": "rule", "strokeWidth": 2.5}, sure,
+                  **lane, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}),
+            layer(points(75), means, **lane, **look, x=x),
+            layer({"type": "text", "align": "left", "dx": 8}, bounded,
+                  **lane, x={"value": "width"}, text={"field": "none"}),
         ],
     }  # fmt: skip
 
@@ -231,51 +304,46 @@ def in_force(outcome: Outcome) -> list[Response]:
 
 def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
     """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered."""
-    asked = in_force(outcome)
     marks = _marks((threshold for threshold in outcome.thresholds if not threshold.censored), levels, width)
-    x = {"type": "quantitative", "scale": {"domain": [0, levels + 0.5], "nice": False},
-         "axis": {"title": "level", "grid": False, "tickCount": 10 if width > 500 else 5, "offset": 8,
-                  "domain": False}}  # fmt: skip
-    y = {"type": "quantitative", "scale": {"domain": [0, 1.5], "nice": False},
-         "axis": {"title": None, "values": [0, 1], "labelExpr": "datum.value ? 'yes' : 'no'", "domain": False,
-                  "ticks": False, "grid": False, "minExtent": 30}}  # fmt: skip
-    bars = [{"level": r.probe.level, "base": 0, "answer": 1} for r in asked if r.asked and r.verdict.yes]
-    dumb = [r for r in asked if r.asked and r.verdict.flag is Flag.UNREADABLE]
-    stubs = [{"level": r.probe.level, "answer": 0} for r in asked if r.asked and r.verdict.flag is Flag.NO]
-    same = [{"level": r.probe.level, "answer": 0, "sign": "="} for r in asked if not r.asked]
-    same += [{"level": r.probe.level, "answer": 0, "sign": "×"} for r in dumb]
-    at = {**x, "field": "level"}
+    x = quantity("level", "level", {"domain": [0, levels + 0.5], "nice": False}, grid=False,
+                 tickCount=10 if width > 500 else 5, offset=8, domain=False)  # fmt: skip
+    y = quantity("answer", None, {"domain": [0, 1.5], "nice": False}, values=[0, 1], domain=False, ticks=False,
+                 labelExpr="datum.value ? 'yes' : 'no'", grid=False, minExtent=30)  # fmt: skip
+    at = {"x": x, "y": y}
+    answers: dict[str, list[Spec]] = {"yes": [], "no": [], "=": [], "×": []}
+    for response in in_force(outcome):
+        sign = "=" if not response.asked else _SIGNS[response.verdict.flag]
+        answers[sign].append({"level": response.probe.level, "base": 0, "answer": int(sign == "yes"), "sign": sign})
+    shade = colour(position)
+    filled = {"condition": {"test": "datum.confirmed", "value": shade}, "value": PAPER}
     return {
         "width": width - 46,
         "height": 46,
         "layer": [
-            {"data": {"values": [{"answer": 0}]}, "mark": {"type": "rule", "color": GRID},
-             "encoding": {"y": {**y, "field": "answer"}}},
-            {"data": {"values": stubs}, "mark": {"type": "point", "filled": True, "color": MUTED, "size": 14,
-                                                 "opacity": 1},
-             "encoding": {"x": at, "y": {**y, "field": "answer"}}},
-            {"data": {"values": same}, "mark": {"type": "text", "color": MUTED, "fontSize": 10},
-             "encoding": {"x": at, "y": {**y, "field": "answer"}, "text": {"field": "sign"}}},
-            {"data": {"values": bars}, "mark": {"type": "rule", "color": colour(position), "strokeWidth": 2},
-             "encoding": {"x": at, "y": {**y, "field": "base"}, "y2": {"field": "answer"}}},
-            {"data": {"values": marks}, "mark": {"type": "point", "shape": "diamond", "size": 70, "opacity": 1,
-                                                 "stroke": colour(position), "strokeWidth": 1.5},
-             "encoding": {"x": at, "y": {**y, "field": "answer"}, "fill": {
-                 "condition": {"test": "datum.confirmed", "value": colour(position)}, "value": PAPER}}},
-            {"data": {"values": marks}, "mark": {"type": "text", "dy": -11, "fontSize": 10},
-             "encoding": {"x": at, "y": {**y, "field": "answer"}, "text": {"field": "label"}}},
+            layer({"type": "rule", "color": GRID}, [{"answer": 0}], y=y),
+            layer(points(14, color=MUTED), answers["no"], **at),
+            layer({"type": "text", "color": MUTED, "fontSize": 10}, answers["="] + answers["×"],
+                  **at, text={"field": "sign"}),
+            layer({"type": "rule", "color": shade, "strokeWidth": 2}, answers["yes"],
+                  x=x, y={**y, "field": "base"}, y2={"field": "answer"}),
+            layer({"type": "point", "shape": "diamond", "size": 70, "opacity": 1, "stroke": shade, "strokeWidth": 1.5},
+                  marks, **at, fill=filled),
+            layer({"type": "text", "dy": -11, "fontSize": 10}, marks, **at, text={"field": "label"}),
         ],
     }  # fmt: skip
 
 
-def _marks(found: Iterable[Threshold], levels: int, width: int) -> list[Spec]:
+_SIGNS = {Flag.YES: "yes", Flag.NO: "no", Flag.UNREADABLE: "×"}
+
+
+def _marks(jnds: Iterable[Threshold], levels: int, width: int) -> list[Spec]:
     """Return JNDs with their order as label, left out where it would touch the one before."""
     room, last, marks = 15 * levels / (width - 46), -99.0, []
-    for threshold in found:
-        fits = threshold.level - last >= room
-        last = threshold.level if fits else last
-        label = f"{threshold.order}{'' if threshold.confirmed else '?'}" if fits else ""
-        marks.append({"level": threshold.level, "answer": 1, "label": label, "confirmed": threshold.confirmed})
+    for jnd in jnds:
+        fits = jnd.level - last >= room
+        last = jnd.level if fits else last
+        label = f"{jnd.order}{'' if jnd.confirmed else '?'}" if fits else ""
+        marks.append({"level": jnd.level, "answer": 1, "label": label, "confirmed": jnd.confirmed})
     return marks
 
 
@@ -291,21 +359,14 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
         for row in reached
     ]  # fmt: skip
     values += [{**item, "n": 0, "share": 0.0, "half": True} for item in values if item["n"] == 1]
-    most = max([1, *(row.order for row in reached)])
-    step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
-    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
-    x = {"field": "n", "type": "quantitative", "scale": {"domain": [0, most], "nice": False},
-         "axis": {"title": "n", "values": list(range(0, most + 1, step)), "grid": False}}  # fmt: skip
-    y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100]},
-         "axis": {"title": "% of the ladder", "tickCount": 3}}  # fmt: skip
-    place = {"x": x, "y": y, **look}
-    mark = {"type": "point", "size": 24, "opacity": 1}
-    layer: list[Spec] = [
-        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": place["color"]}},
-        {"transform": [{"filter": "datum.half"}], "mark": {**mark, "filled": True}, "encoding": place},
-        {"transform": [{"filter": "!datum.half"}], "mark": {**mark, "strokeWidth": 1}, "encoding": place},
-    ]  # fmt: skip
-    return {**multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
+    look = observers(names, width)
+    at = {"x": orders(max([1, *(row.order for row in reached)])), "y": per_cent("share", "% of the ladder")}
+    layers = [
+        layer(line(), **at, color=look["color"]),
+        layer(points(), None, "datum.half", **at, **look),
+        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, "!datum.half", **at, **look),
+    ]
+    return multiples(values, layers, width, {"axis": {"x": "independent"}})
 
 
 def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
@@ -317,21 +378,18 @@ def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
         percent["none"] = 100 - sum(percent.values())
         values += [{"distortion": row.distortion, "fault": fault, "at": i, "percent": value}
                    for i, (fault, value) in enumerate(percent.items())]  # fmt: skip
-    return {
-        "data": {"values": values},
-        "width": width - 84,
-        "height": 20 * len(rows),
-        "mark": {"type": "bar", "height": 13},
-        "encoding": {
-            "y": {"field": "distortion", "type": "nominal", "axis": {"title": None, "domain": False, "ticks": False,
-                                                                      "minExtent": 72, "maxExtent": 72}},
-            "x": {"field": "percent", "type": "quantitative", "stack": "zero", "scale": {"domain": [0, 100]},
-                  "axis": {"title": "% of answers", "grid": False, "tickCount": 5}},
-            "color": {"field": "fault", "type": "nominal", "legend": {"columns": 4},
-                      "scale": {"domain": list(FAULTS), "range": list(FAULTS.values())}},
-            "order": {"field": "at"},
-        },
-    }  # fmt: skip
+    x = quantity("percent", "% of answers", {"domain": [0, 100]}, grid=False, tickCount=5)
+    colours = {"field": "fault", "type": "nominal", "legend": {"columns": 4},
+               "scale": {"domain": list(FAULTS), "range": list(FAULTS.values())}}  # fmt: skip
+    bars = layer(
+        {"type": "bar", "height": 13},
+        values,
+        y=kinds("distortion", 72),
+        x={**x, "stack": "zero"},
+        color=colours,
+        order={"field": "at"},
+    )
+    return {**bars, "width": width - 84, "height": 20 * len(rows)}
 
 
 def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
@@ -341,39 +399,13 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
          "share": 100 * share.value}
         for row in rows for level, share in zip(row.curve.levels, row.curve.shares, strict=True)
     ]  # fmt: skip
-    x = {"field": "level", "type": "quantitative", "scale": {"domainMin": 0, "nice": False},
-         "axis": {"title": "level", "tickCount": 4, "grid": False}}  # fmt: skip
-    y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100]},
-         "axis": {"title": "% yes", "tickCount": 3}}  # fmt: skip
-    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
-    layer = [
-        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": look["color"]}},
-        {"mark": {"type": "point", "filled": True, "size": 24, "opacity": 1}, "encoding": {"x": x, "y": y, **look}},
-    ]
-    return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
+    look = observers(names, width)
+    at = {"x": _LEVELS, "y": per_cent("share", "% yes")}
+    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look)]
+    return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
-def card(drawn: Spec, lines: Sequence[str], warnings: Sequence[str]) -> Spec:
-    """Return a figure with sentences below it, for one picture that can be shown by itself."""
-    texts = [text for line in (*lines, *warnings) for text in textwrap.wrap(line, 105, max_lines=12, placeholder=" …")][
-        :60
-    ]
-    below = {
-        "data": {"values": [{"line": i, "text": text} for i, text in enumerate(texts)]},
-        "width": 700, "height": 17 * len(texts),
-        "mark": {"type": "text", "align": "left", "fontSize": 12, "limit": 900},
-        "encoding": {
-            "y": {"field": "line", "type": "ordinal", "axis": None},
-            "x": {"value": 0},
-            "text": {"field": "text"},
-        },
-    }  # fmt: skip
-    return {"vconcat": [drawn, below], "padding": 24}
-
-
-def _points(row: UnnoticedRow) -> Iterable[tuple[int, float, float, float]]:
-    curve = row.curve
-    return zip(curve.levels, curve.share, curve.low, curve.high, strict=True)
+_LEVELS = quantity("level", "level", {"domainMin": 0, "nice": False}, tickCount=4, grid=False)
 
 
 def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
@@ -382,30 +414,31 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level, "share": 100 * share,
          "low": 100 * (share if math.isnan(low) else low), "high": 100 * (share if math.isnan(high) else high)}
         for row in rows
-        for level, share, low, high in _points(row)
+        for level, share, low, high in zip(
+            row.curve.levels, row.curve.share, row.curve.low, row.curve.high, strict=True
+        )
     ]  # fmt: skip
-    look = identity(tuple(names.values()), columns=1 if width < 500 else 2)
-    x = {"field": "level", "type": "quantitative", "scale": {"domainMin": 0, "nice": False},
-         "axis": {"title": "level", "tickCount": 4, "grid": False}}  # fmt: skip
-    y = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": {"title": "% unnoticed", "tickCount": 3}}
-    colours = {"color": look["color"]}
-    layer = [
-        {"mark": {"type": "area", "opacity": 0.16, "interpolate": "step-after"},
-         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colours}},
-        {"mark": {"type": "line", "strokeWidth": 1.5, "interpolate": "step-after"},
-         "encoding": {"x": x, "y": {**y, "field": "share"}, **colours}},
-    ]  # fmt: skip
-    return {**multiples(values, layer, width), "resolve": {"scale": {"x": "independent"}}}
+    look, y = observers(names, width)["color"], per_cent("share", "% unnoticed")
+    band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
+    layers = [
+        layer(band, x=_LEVELS, y={**y, "field": "low"}, y2={"field": "high"}, color=look),
+        layer(line(interpolate="step-after"), x=_LEVELS, y=y, color=look),
+    ]
+    return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
-def multiples(values: list[Spec], layer: list[Spec], width: int) -> Spec:
-    """Return a panel for each distortion, as many in a row as the page is wide."""
-    columns = min(5 if width > 500 else 2, len({item["distortion"] for item in values}) or 1)
-    return {
-        "data": {"values": values},
-        "facet": {"field": "distortion", "type": "nominal", "title": None},
-        "columns": columns,
-        "spec": {"width": (width - 46) // columns - 16, "height": 92, "layer": layer},
-        "spacing": {"row": 78, "column": 16},
-        "bounds": "flush",
-    }
+def card(drawn: Spec, sentences: Sequence[str], warnings: Sequence[str]) -> Spec:
+    """Return a figure with sentences below it, for one picture that can be shown by itself."""
+    lines = [
+        text
+        for sentence in (*sentences, *warnings)
+        for text in textwrap.wrap(sentence, 105, max_lines=12, placeholder=" …")
+    ][:60]
+    below = layer(
+        {"type": "text", "align": "left", "fontSize": 12, "limit": 900},
+        [{"line": i, "text": text} for i, text in enumerate(lines)],
+        y={"field": "line", "type": "ordinal", "axis": None},
+        x={"value": 0},
+        text={"field": "text"},
+    )
+    return {"vconcat": [drawn, {**below, "width": 700, "height": 17 * len(lines)}], "padding": 24}

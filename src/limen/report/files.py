@@ -1,20 +1,28 @@
 """A report as files for whoever goes on with it: numbers as JSON, CSV and Parquet, figures as SVG and PNG, a card."""
 
 import csv
+import errno
 import io
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from limen.report import figures, html
-from limen.report.build import Report
+from limen import files
+from limen.errors import InputError
+from limen.report import figures
+from limen.report.format import flat
 
+if TYPE_CHECKING:
+    from limen.report.report import Report
+
+REMEDY, ELSEWHERE = "Give another --out.", "Give another place."
 WIDTH = 760  # px of a figure on paper
 SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
 
 
-def tables(report: Report, folder: Path) -> list[Path]:
+def tables(report: "Report", folder: Path) -> list[Path]:
     """Write `results.json`, and each of its tables as CSV and (where pyarrow is installed) Parquet.
 
     Numbers are raw, a row an entry, nested values under names with dots ("interval.low"). A cell that a spreadsheet
@@ -38,7 +46,7 @@ def tables(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def drawings(report: Report, folder: Path) -> list[Path]:
+def drawings(report: "Report", folder: Path) -> list[Path]:
     """Write every figure of the report as SVG and PNG, in print colours.
 
     Raises:
@@ -52,7 +60,7 @@ def drawings(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def card(report: Report, out: Path) -> Path:
+def card(report: "Report", out: Path) -> Path:
     """Write one PNG with the first result and the sentence to quote.
 
     Raises: as `drawings`.
@@ -62,29 +70,20 @@ def card(report: Report, out: Path) -> Path:
 
 def _named(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the tables of all runs, each row with its run, and those worked out over all of them together."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    named: dict[str, list[dict[str, Any]]] = {}
     for run in content["runs"]:
-        for name, rows in run.items():
-            if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
-                found.setdefault(name, []).extend({"run": run["run"], **_flat(row)} for row in rows)
-    for name, rows in content["together"].items():
-        if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
-            found[name] = [_flat(row) for row in rows]
+        for name, rows in _tables(run):
+            named.setdefault(name, []).extend({"run": run["run"], **row} for row in rows)
+    named |= dict(_tables(content["together"]))
     for wing, records in content.get("wings", {}).items():
-        for name, rows in records.items():
-            if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
-                found[f"{wing}_{name}"] = [_flat(row) for row in rows]
-    return found
+        named |= {f"{wing}_{name}": rows for name, rows in _tables(records)}
+    return named
 
 
-def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-    return flat
+def _tables(records: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for name, rows in records.items():
+        if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
+            yield name, [flat(row) for row in rows]
 
 
 def _cell(value: Any) -> Any:
@@ -117,5 +116,34 @@ def _whole(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
+def folder_beside(out: Path) -> Path:
+    """Return the folder for pictures beside a page: report.html has report_stimuli."""
+    return out.with_name(f"{out.stem}_stimuli")
+
+
+def check(out: Path, folder: bool = False, remedy: str = REMEDY) -> None:
+    """Raise `InputError` where a file, or a folder of files, cannot be written, as far as that shows beforehand."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if there == out and not folder:
+        reason = errno.EISDIR if out.is_dir() else 0  # a file is replaced, whatever its own rights are
+        there = out.absolute().parent
+    else:
+        reason = 0 if there.is_dir() else errno.ENOTDIR
+    if not reason and not os.access(there, os.W_OK | os.X_OK):
+        reason = errno.EACCES
+    if reason:
+        raise InputError(f"{out} cannot be written ({os.strerror(reason)}). {remedy}")
+
+
+def write(out: Path, content: str | bytes, remedy: str = REMEDY) -> Path:
+    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        files.write(out, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror}). {remedy}") from None
+    return out
+
+
 def _write(file: Path, content: str | bytes) -> Path:
-    return html.write(file, content, "Give another place.")
+    return write(file, content, ELSEWHERE)

@@ -7,9 +7,8 @@ from limen.analysis import Analysis
 from limen.analysis.growth import FEWEST, LONG, GrowthRow, Law, LawFit
 from limen.analysis.redundancy import RedundancyRow
 from limen.curve import Mean
-from limen.report.figures import COLOURS, INK, Spec, multiples
-from limen.report.table import Table, heads, in_order, table
-from limen.report.tables import brief, plain
+from limen.report.figures import COLOURS, INK, Spec, layer, line, multiples, orders, per_cent, points
+from limen.report.format import NONE, Table, brief, estimate, heads, in_order, k_of_n, plain, table
 
 _COLOURS = dict(zip(Law, COLOURS, strict=False))
 _DASHES = {Law.LINEAR: [1, 0], Law.EXPONENTIAL: [6, 3], Law.SATURATING: [2, 3], Law.STAIR: [8, 2, 2, 2]}
@@ -33,7 +32,7 @@ def redundancy(analysis: Analysis, rows: Sequence[RedundancyRow]) -> Table:
     ]
     cut = {row.distortion: row.cut for row in rows if row.cut.k}
     if cut:
-        chains = ", ".join(f"{name} {share.k} of {share.n}" for name, share in sorted(cut.items()))
+        chains = ", ".join(f"{name} {k_of_n(share)}" for name, share in sorted(cut.items()))
         notes.append(
             f"Ended by the setting orders before L: {chains} chains. What lies behind is not known, so numbers of JNDs "
             "and stretches are at least (>=), unnoticed shares at most (<=) what stands there."
@@ -105,32 +104,25 @@ def courses(rows: Iterable[GrowthRow], width: int) -> Spec:
         width: of the page, in px.
     """
     values = [item for row in rows if row.scores for item in _course(row)]
-    most = max([1, *(int(item["n"]) for item in values)])
-    step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
-    x = {"field": "n", "type": "quantitative", "scale": {"domain": [0, most], "nice": False},
-         "axis": {"title": "n", "values": list(range(0, most + 1, step)), "grid": False}}  # fmt: skip
-    y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100]},
-         "axis": {"title": "% of the ladder", "tickCount": 3}}  # fmt: skip
+    at = {"x": orders(max([1, *(int(item["n"]) for item in values)])), "y": per_cent("share", "% of the ladder")}
     legend = {"columns": 2 if width < 500 else 4, "symbolType": "stroke"}
     names = [str(law) for law in Law]
-    hue = {"field": "law", "type": "nominal", "legend": legend,
-           "scale": {"domain": names, "range": [_COLOURS[law] for law in Law]}}  # fmt: skip
-    dash = {"field": "law", "type": "nominal", "legend": legend,
-            "scale": {"domain": names, "range": [_DASHES[law] for law in Law]}}  # fmt: skip
-    layer: list[Spec] = [
-        {"transform": [{"filter": "datum.law != null"}], "mark": {"type": "line", "strokeWidth": 1.5},
-         "encoding": {"x": x, "y": y, "color": hue, "strokeDash": dash}},
-        {"transform": [{"filter": "datum.law == null"}],
-         "mark": {"type": "point", "filled": True, "size": 24, "opacity": 1, "color": INK},
-         "encoding": {"x": x, "y": y}},
-    ]  # fmt: skip
-    return {**multiples(values, layer, width), "resolve": {"axis": {"x": "independent"}}}
+    hue, dash = (
+        {"field": "law", "type": "nominal", "legend": legend,
+         "scale": {"domain": names, "range": [looks[law] for law in Law]}}
+        for looks in (_COLOURS, _DASHES)
+    )  # fmt: skip
+    layers = [
+        layer(line(), None, "datum.law != null", **at, color=hue, strokeDash=dash),
+        layer(points(color=INK), None, "datum.law == null", **at),
+    ]
+    return multiples(values, layers, width, {"axis": {"x": "independent"}})
 
 
 def records(redundant: Sequence[RedundancyRow], rows: Sequence[GrowthRow]) -> dict[str, Any]:
     """Return the numbers as plain data for JSON."""
     return {
-        "redundancy": [plain(row) for row in redundant],
+        "redundancy": plain(redundant),
         "laws": [plain(row) | {"verdict": row.verdict} for row in rows],
     }
 
@@ -138,15 +130,11 @@ def records(redundant: Sequence[RedundancyRow], rows: Sequence[GrowthRow]) -> di
 def _course(row: GrowthRow) -> Iterable[dict[str, Any]]:
     """Yield the marks of the means (no law), then the points of each law's line, as shares of the ladder."""
     far = sum(2 * reached >= row.references for reached in row.reached)
-    told = {str(score.fitted.law): score.course for score in row.scores}
-    for law, places in [(None, tuple(mean.value for mean in row.course)), *told.items()]:
+    courses = {str(score.fitted.law): score.course for score in row.scores}
+    for law, places in [(None, tuple(mean.value for mean in row.course)), *courses.items()]:
         for n, place in enumerate(places[:far], start=1):
             yield {"distortion": row.distortion, "law": law, "n": n, "share": 100 * place / row.end}
 
 
 def _mean(mean: Mean, times: float = 1) -> str:
-    if not mean.n:
-        return "-"
-    bounds = mean.interval
-    text = "" if bounds is None else f" [{times * bounds.low:.1f}, {times * bounds.high:.1f}]"
-    return f"{times * mean.value:.1f}{text}"
+    return estimate(mean.value, mean.interval, times=times) if mean.n else NONE

@@ -1,35 +1,22 @@
-"""What turns tables and texts into a page: laid out, cleaned, escaped, written."""
+"""What turns tables and texts into a page: laid out, cleaned, escaped, and held together by a policy."""
 
+import base64
+import gzip
+import hashlib
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from limen import files
-from limen.errors import InputError
-from limen.report.table import Table
+import orjson
 
-_MOST = 6000  # characters of any one text on the page
+from limen.report.format import Table, clean
+from limen.report.images import Gallery
+
+SCRIPTS = ("viewer.js", "test.js")
+_PAGE = resources.files("limen").joinpath("report/page")
 _NUMERIC = re.compile(r"(?:[-\d.,>\[\]%* ]|\bof\b)+")
-
-
-def clean(text: str, most: int = _MOST) -> str:
-    """Return text from outside on one line, without control and direction-changing characters, cut to `most`."""
-    kept = "".join(" " if sign.isspace() else sign for sign in text[: 20 * most] if _harmless(sign))
-    line = " ".join(kept.split())
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
-
-
-def shortened(name: str, most: int) -> str:
-    """Cut a name in its middle: models differ at both ends."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
-
-
-def _harmless(sign: str) -> bool:
-    return sign.isspace() or not unicodedata.category(sign).startswith("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +27,31 @@ class _Cell:
     numeric: bool
 
 
-def grid(table: Table) -> dict[str, Any]:
-    """Lay a table out for HTML: equal first cells of rows that follow each other become one."""
-    numeric = [
-        i >= table.heads and all(_NUMERIC.fullmatch(row[i]) for row in table.rows) for i in range(len(table.columns))
-    ]
+def grid(table: Table, short: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Lay a table out for HTML: equal first cells of rows that follow each other become one.
+
+    Args:
+        table: to lay out.
+        short: names to put in the place of those in the headings and in the first two columns.
+    """
+    short = short or {}
+    lines = [tuple(short.get(cell, cell) if i < 2 else cell for i, cell in enumerate(row)) for row in table.rows]
+    columns = [short.get(column, column) for column in table.columns]
+    numeric = [i >= table.heads and all(_NUMERIC.fullmatch(row[i]) for row in lines) for i in range(len(columns))]
     rows, group = [], 0
-    for i, row in enumerate(table.rows):
-        new = i == 0 or table.heads == 1 or row[0] != table.rows[i - 1][0]
+    for i, row in enumerate(lines):
+        new = i == 0 or table.heads == 1 or row[0] != lines[i - 1][0]
         if new:
             group = 1
-            while table.heads > 1 and i + group < len(table.rows) and table.rows[i + group][0] == row[0]:
+            while table.heads > 1 and i + group < len(lines) and lines[i + group][0] == row[0]:
                 group += 1
         cells = [_Cell(text, j < table.heads, group if j == 0 else 1, numeric[j]) for j, text in enumerate(row)]
         rows.append({"cells": cells if new else cells[1:], "new": new})
-    return {"title": table.title, "columns": list(zip(table.columns, numeric, strict=True)), "rows": rows,
+    return {"title": table.title, "columns": list(zip(columns, numeric, strict=True)), "rows": rows,
             "notes": table.notes}  # fmt: skip
 
 
-def render(view: Mapping[str, Any]) -> str:
+def render(content: Mapping[str, Any]) -> str:
     """Fill the template; whatever goes into it as text is cleaned, then escaped."""
     import jinja2
     from markupsafe import Markup
@@ -71,15 +64,49 @@ def render(view: Mapping[str, Any]) -> str:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters["drawing"] = Markup  # of figures.svg, which escapes
-    template = resources.files("limen").joinpath("report/page.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(template).render(view) + "\n"
+    return environment.from_string(_text("page.html.jinja")).render(content) + "\n"
 
 
-def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") -> Path:
-    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        files.write(out, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}). {remedy}") from None
-    return out
+def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
+    """Return what the template needs for the viewer: markup, style, scripts, data, and the policy that allows these.
+
+    Args:
+        content: of `limen.report.viewer_data.data`.
+        gallery: the pictures it counts on.
+    """
+    from markupsafe import Markup
+
+    scripts = [_text(name) for name in SCRIPTS]
+    packed = gzip.compress(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), 6, mtime=0)
+    beside = gallery.folder is not None
+    return {
+        "markup": Markup(_text("viewer.html")),
+        "style": Markup(_text("viewer.css")),
+        "scripts": [Markup(script) for script in scripts],
+        "data": Markup(base64.b64encode(packed).decode()),
+        "pictures": Markup("\n".join(gallery.sources)),
+        "policy": policy(scripts, beside),
+        "beside": beside,
+    }
+
+
+def _text(name: str) -> str:
+    return _PAGE.joinpath(name).read_text(encoding="utf-8")
+
+
+def policy(scripts: Iterable[str], beside: bool = False) -> str:
+    """Return the page's Content-Security-Policy: these scripts by their digests, pictures, and nothing else.
+
+    Args:
+        scripts: the exact text of each inline script; none where nothing may run.
+        beside: whether pictures lie in a folder beside the page (a page from disk has no origin that all
+            browsers take for 'self', hence `file:`).
+    """
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    images = "data: 'self' file:" if beside else "data:"
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src {images}; "
+        f"script-src {allowed}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )

@@ -1,4 +1,4 @@
-"""Runs opened for a report, what they have kept, and in what they differ."""
+"""Runs opened for a report: what they have kept, in what they differ, what their observers are called."""
 
 import functools
 import json
@@ -10,29 +10,47 @@ from typing import Any
 
 from limen.analysis import Analysis, analyse
 from limen.errors import InputError
+from limen.report.format import clean, shortened
 from limen.store import Store, names_of
+
+WING = "feature"  # the one whose runs a report shows beside those of observers of images
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run, open, with its analysis."""
+class OpenRun:
+    """A run of observers of images, open, with its analysis."""
 
     name: str
     store: Store
     analysis: Analysis
 
+    def __repr__(self) -> str:
+        return f"OpenRun({self.name!r}, {len(self.analysis.outcomes)} series)"
 
-def open_runs(runs: Sequence[Path], stack: ExitStack, processes: int = 1) -> tuple[list[Run], dict[str, Store]]:
+
+def open_runs(
+    paths: Sequence[Path], stack: ExitStack, processes: int = 1
+) -> tuple[tuple[OpenRun, ...], dict[str, Store]]:
     """Open runs, each once, under names that differ; a name is a folder's, never its path.
 
     Returns:
-        Runs of observers of images, analysed; and by name those of another wing, whose manifest says so.
+        Runs of observers of images, analysed; and by name those of deep features, whose manifest says so.
+
+    Raises:
+        InputError: there is no run, or one of a wing that this limen does not know.
     """
-    stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(runs).items()}
+    stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(paths).items()}
     if not stores:
         raise InputError("A report needs at least one run: limen report runs/a")
     others = {name: store for name, store in stores.items() if "wing" in store.manifest}
-    return [Run(name, store, analyse(store, processes)) for name, store in stores.items() if name not in others], others
+    for name, store in others.items():
+        if (wing := str(store.manifest["wing"])) != WING:
+            raise InputError(
+                f"{name} is a run of the wing {wing!r}, which this limen cannot report on (other wings it knows: "
+                f"{WING}). Report with the limen that made it."
+            )
+    runs = (OpenRun(name, store, analyse(store, processes)) for name, store in stores.items() if name not in others)
+    return tuple(runs), others
 
 
 def keeper(stores: Sequence[Store]) -> Callable[[str], bool]:
@@ -40,13 +58,13 @@ def keeper(stores: Sequence[Store]) -> Callable[[str], bool]:
     return functools.cache(lambda digest: any(store.picture(digest) is not None for store in stores))
 
 
-def differences(runs: Sequence[Run]) -> list[str]:
+def differences(runs: Sequence[OpenRun]) -> list[str]:
     """Say in what the runs differ that a reader would otherwise take for a difference of observers."""
     lines = []
-    for what in ("procedure", "seed", "reader"):
-        given = {run.name: getattr(run.analysis.manifest, what) for run in runs}
-        if len({json.dumps(item, sort_keys=True) for item in given.values()}) > 1:
-            lines.append(f"{what}: " + "; ".join(f"{run} {_flat(item)}" for run, item in given.items()))
+    for entry in ("procedure", "seed", "reader"):
+        values = {run.name: getattr(run.analysis.manifest, entry) for run in runs}
+        if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
+            lines.append(f"{entry}: " + "; ".join(f"{run} {_flat(value)}" for run, value in values.items()))
     for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
         kinds: dict[str, dict[tuple[Any, ...], str]] = {}
         for run in runs:
@@ -57,10 +75,53 @@ def differences(runs: Sequence[Run]) -> list[str]:
     shown = {run.name: frozenset(outcome.series.picture for outcome in run.analysis.outcomes) for run in runs}
     if len(set(shown.values())) > 1:
         common = frozenset.intersection(*shown.values())
-        counts = ", ".join(f"{run} {len(found)}" for run, found in shown.items())
+        counts = ", ".join(f"{run} {len(pictures)}" for run, pictures in shown.items())
         lines.append(f"references: {counts}; {len(common)} in common")
     return lines
 
 
 def _flat(item: Any) -> str:
     return ", ".join(f"{key} {value}" for key, value in item.items()) if isinstance(item, Mapping) else str(item)
+
+
+class ShortNames:
+    """What a page calls the observers of an analysis: short names, each like no other.
+
+    Attributes:
+        asked: names of each observer with a question that it was asked, in the page's order.
+        short: names by an observer's own name, and by "observer, question".
+    """
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.asked: dict[tuple[str, str], str] = {}
+        self.short: dict[str, str] = {}
+        questions = analysis.manifest.questions
+        there = {(outcome.observer, outcome.question) for outcome in analysis.outcomes}
+        for observer in analysis.manifest.observers:
+            name = shortened(clean(observer), 48)
+            same = sum(known.split(" #")[0] == name for known in self.short.values())
+            self.short[observer] = f"{name} #{same + 1}" if same else name
+        for observer in analysis.manifest.observers:
+            for question in questions:
+                if (observer, question) in there:
+                    name = self.short[observer] + (f", {question}" if len(questions) > 1 else "")
+                    self.asked[observer, question] = name
+        self.short |= {f"{observer}, {question}": name for (observer, question), name in self.asked.items()}
+
+    def __repr__(self) -> str:
+        return f"ShortNames({len(self.asked)} of observers with a question)"
+
+    def position(self, observer: str, question: str) -> int:
+        """Return the place of one who was asked a question, which is also the number of its colour."""
+        return list(self.asked).index((observer, question))
+
+
+def fixtures(analysis: Analysis) -> dict[str, str]:
+    """Return the observers that are no models to be measured, and what they are."""
+    demo = "a small model made to try limen with"
+    known = {"simulated": "a simulated observer of known threshold", "demo": demo}
+    return {
+        name: known.get(str(fingerprint.get("kind")), demo)
+        for name, fingerprint in analysis.manifest.observers.items()
+        if fingerprint.get("kind") in known or fingerprint.get("fixture")
+    }

@@ -1,11 +1,9 @@
-"""Tables as people read them: text cells with intervals, and the same numbers raw for JSON and CSV."""
+"""Tables of the answers of a run: JNDs, faults, false alarms, cost; and the same numbers raw for JSON and CSV."""
 
 import dataclasses
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,37 +21,59 @@ from limen.analysis import (
     survival,
 )
 from limen.analysis.correlations import PARTS, part_of
-from limen.curve import Interval, Share
+from limen.curve import Share
 from limen.parsing.yes_no import READER_VERSION
-from limen.report.table import Table, heads, in_order, table, who
+from limen.report.format import (
+    NONE,
+    Table,
+    alarms,
+    count,
+    estimate,
+    heads,
+    in_order,
+    k_of_n,
+    number,
+    percent,
+    plain,
+    rate,
+    strength,
+    table,
+    who,
+)
 from limen.store.entries import Manifest
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
 
 
+LEFT_OUT = (SeriesStatus.UNREADABLE, SeriesStatus.NOT_APPLICABLE, SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
+
+
 def first_jnds(analysis: Analysis) -> Table:
     """Return the table of 1st JNDs: location, spread, censoring and false alarms, observers under each distortion."""
-    answers = {(row.observer, row.question, row.distortion): row for row in analysis.answers}
+    answers = _answers(analysis)
     rows = []
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
-            of = answers[row.observer, row.question, row.distortion]
-            rows.append((*heads(analysis, row), *_jnd_cells(row), alarmed(of.false_alarms), f"{row.questions:,}"))
+            same = answers[row.observer, row.question, row.distortion].false_alarms
+            rows.append((*heads(analysis, row), *_jnd_cells(row), alarms(same), count(row.questions)))
     columns = (
         "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
     )  # fmt: skip
     return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis))
 
 
+def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:
+    return {(row.observer, row.question, row.distortion): row for row in analysis.answers}
+
+
 def side_by_side(analysis: Analysis) -> Table:
     """Return the 1st JNDs with a column for each observer and question: the mean, and how many had none up to L."""
     rows = in_order(analysis, (row for row in analysis.jnds if row.order == 1))
     columns = list(dict.fromkeys(who(analysis, row) for row in rows))
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = defaultdict(lambda: [NONE] * len(columns))
     for row in rows:
-        line = cells.setdefault(row.distortion, ["-"] * len(columns))
         none = f", {row.censored.k} of {row.n} >{row.levels}" if row.censored.k else ""
-        line[columns.index(who(analysis, row))] = f"{_number(row.mean)} {_interval(row.interval)}".strip() + none
+        cells[row.distortion][columns.index(who(analysis, row))] = estimate(row.mean, row.interval) + none
     return Table(
         "1st just noticeable difference, side by side",
         ("distortion", *(", ".join(column) for column in columns)),
@@ -65,17 +85,11 @@ def side_by_side(analysis: Analysis) -> Table:
 def nth_jnds(analysis: Analysis) -> Table:
     """Return the table of n-th JNDs where more than the first was looked for."""
     rows = [
-        (
-            row.distortion,
-            *who(analysis, row),
-            str(row.order),
-            f"{row.n - row.censored.k} of {row.n}",
-            f"{_number(row.mean)} {_interval(row.interval)}".strip(),
-            str(row.median),
-        )
+        (*heads(analysis, row), str(row.order), f"{row.n - row.censored.k} of {row.n}",
+         estimate(row.mean, row.interval), str(row.median))
         for row in in_order(analysis, analysis.jnds)
         if row.censored.k < row.n
-    ]
+    ]  # fmt: skip
     columns = ("order", "reached", "mean (restricted) [95 %]", "median")
     return table(analysis, "1st to n-th just noticeable difference", columns, rows)
 
@@ -84,9 +98,8 @@ def faults(analysis: Analysis) -> Table:
     """Return the table of what was wrong with the answers, with Wilson intervals."""
     rows = []
     for row in (*in_order(analysis, analysis.answers), *_by_part(analysis)):
-        percents = map(_percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
-        wrong = f"{row.inversions.k} of {row.inversions.n}"
-        rows.append((*heads(analysis, row), f"{row.questions:,}", *percents, wrong))
+        shares = map(percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
+        rows.append((*heads(analysis, row), count(row.questions), *shares, k_of_n(row.inversions)))
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
@@ -103,29 +116,23 @@ def _by_part(analysis: Analysis) -> Iterable[AnswerRow]:
         mine.setdefault((part_of(row.distortion), row.observer, row.question), []).append(row)
     for (part, _, _), rows in sorted(mine.items(), key=lambda item: [*PARTS, ""].index(item[0][0])):
         if part and len(rows) > 1:
-            yield dataclasses.replace(
-                rows[0],
-                distortion=f"all {part}",
-                questions=sum(row.questions for row in rows),
-                antilogy=sum_of(*(row.antilogy for row in rows)),
-                gibberish=sum_of(*(row.gibberish for row in rows)),
-                deficiency=sum_of(*(row.deficiency for row in rows)),
-                unreadable=sum_of(*(row.unreadable for row in rows)),
-                inversions=sum_of(*(row.inversions for row in rows)),
-            )
+            shares = ("antilogy", "gibberish", "deficiency", "unreadable", "inversions")
+            added: dict[str, Any] = {name: sum_of(*(getattr(row, name) for row in rows)) for name in shares}
+            questions = sum(row.questions for row in rows)
+            yield dataclasses.replace(rows[0], distortion=f"all {part}", questions=questions, **added)
 
 
-def alarms(analysis: Analysis) -> Table:
+def identical_pairs(analysis: Analysis) -> Table:
     """Return the table of yes to identical pairs, undistorted and distorted ones apart, with Wilson intervals."""
+    known = in_order(analysis, analysis.answers)
     rows = [
-        (*heads(analysis, row), _rate(row.false_alarms_clean), _rate(row.false_alarms_distorted))
-        for row in in_order(analysis, analysis.answers)
+        (*heads(analysis, row), rate(row.false_alarms_clean, FEW), rate(row.false_alarms_distorted, FEW))
+        for row in known
     ]
-    if len({row.distortion for row in analysis.answers}) > 1:
-        for asked in dict.fromkeys((row.observer, row.question) for row in in_order(analysis, analysis.answers)):
+    if len({row.distortion for row in known}) > 1:
+        for asked, row in {(row.observer, row.question): row for row in known}.items():
             mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == asked]
-            of = next(row for row in analysis.answers if (row.observer, row.question) == asked)
-            rows.append(("all", *who(analysis, of), *map(_rate, false_alarms(mine))))
+            rows.append(("all", *who(analysis, row), *(rate(share, FEW) for share in false_alarms(mine))))
     columns = ("yes to identical undistorted pairs", "yes to identical distorted pairs")
     notes = (
         "Distinct questions, each counted once; 95 % Wilson interval. A pair above level 0 is shown where that "
@@ -136,10 +143,10 @@ def alarms(analysis: Analysis) -> Table:
 
 def course(analysis: Analysis) -> Table:
     """Return the table of what became of the series, and of what they cost."""
-    groups: dict[tuple[str, str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     for outcome in analysis.outcomes:
         for distortion in (outcome.series.distortion, "all"):
-            groups.setdefault((distortion, outcome.observer, outcome.question), []).append(outcome)
+            groups[distortion, outcome.observer, outcome.question].append(outcome)
     known = in_order(analysis, analysis.answers)
     keys = [(row.distortion, row.observer, row.question) for row in known]
     if len({row.distortion for row in known}) > 1:
@@ -150,10 +157,10 @@ def course(analysis: Analysis) -> Table:
         status = [outcome.status for outcome in mine]
         answers = {t.key: t.answer for o in mine for r in o.responses for t in r.trials if t.answer}.values()
         spent = (sum(getattr(a, side) or 0 for a in answers) for side in ("tokens_in", "tokens_out"))
-        told = any(a.tokens_in is not None for a in answers)
+        reported = any(a.tokens_in is not None for a in answers)
         rows.append((
             key[0], *who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in SeriesStatus),
-            f"{len(answers):,}", *(f"{tokens:,}" if told else "-" for tokens in spent),
+            count(len(answers)), *(count(tokens if reported else None) for tokens in spent),
         ))  # fmt: skip
     columns = ("series", *(status.value for status in SeriesStatus), "questions", "tokens in", "tokens out")
     notes = (
@@ -167,7 +174,7 @@ def course(analysis: Analysis) -> Table:
 
 def attempts(analysis: Analysis) -> Table:
     """Return the table of how attempts to get an answer ended, failures too."""
-    rows = [(observer, outcome, f"{count:,}") for (observer, outcome), count in sorted(analysis.attempts.items())]
+    rows = [(observer, outcome, count(times)) for (observer, outcome), times in sorted(analysis.attempts.items())]
     return Table("Attempts", ("observer", "outcome", "count"), tuple(rows))
 
 
@@ -179,14 +186,12 @@ _STAIRS = (
 
 def estimates(analysis: Analysis) -> Table:
     """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
-    rows = []
-    for row in in_order(analysis, analysis.estimates):
-        at = "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
-        rows.append((
-            *heads(analysis, row), str(row.n), f"{row.median}", alarmed(row.false_alarms), f"{row.q1} - {row.q3}",
-            f"{_number(row.mean)} {_interval(row.interval)}".strip(), f"{row.beyond.k} of {row.beyond.n}",
-            f"{row.undetermined.k} of {row.undetermined.n}", _number(row.sd), at, f"{row.questions:,}",
-        ))  # fmt: skip
+    rows = [
+        (*heads(analysis, row), str(row.n), f"{row.median}", alarms(row.false_alarms), f"{row.q1} - {row.q3}",
+         estimate(row.mean, row.interval), k_of_n(row.beyond), k_of_n(row.undetermined), number(row.sd),
+         strength(row.strength, row.unit), count(row.questions))
+        for row in in_order(analysis, analysis.estimates)
+    ]  # fmt: skip
     columns = (
         "n", "median T50", "false alarms", "quartiles", "mean [95 %]", "beyond L", "undetermined", "sd each",
         "at the median", "questions",
@@ -208,11 +213,11 @@ def records(analysis: Analysis) -> dict[str, Any]:
     """Return every table's numbers, and each series' thresholds, as plain data for JSON."""
     return {
         "manifest": msgspec.to_builtins(analysis.manifest),
-        "jnds": [plain(row) for row in analysis.jnds],
-        "estimates": [plain(row) for row in analysis.estimates],
-        "answers": [plain(row) for row in analysis.answers],
-        "curves": [plain(row) for row in analysis.curves],
-        "accuracy": [plain(row) for row in survival.accuracy(analysis)],
+        "jnds": plain(analysis.jnds),
+        "estimates": plain(analysis.estimates),
+        "answers": plain(analysis.answers),
+        "curves": plain(analysis.curves),
+        "accuracy": plain(survival.accuracy(analysis)),
         "series": [
             {
                 "observer": outcome.observer,
@@ -222,8 +227,8 @@ def records(analysis: Analysis) -> dict[str, Any]:
                 "picture": outcome.series.picture,
                 "status": outcome.status.value,
                 "floor": list(outcome.floor),
-                "thresholds": [plain(threshold) for threshold in outcome.thresholds],
-                "estimates": [plain(estimate) for estimate in outcome.estimates],
+                "thresholds": plain(outcome.thresholds),
+                "estimates": plain(outcome.estimates),
             }
             for outcome in analysis.outcomes
         ],
@@ -232,29 +237,6 @@ def records(analysis: Analysis) -> dict[str, Any]:
             for (observer, outcome), count in sorted(analysis.attempts.items())
         ],
     }
-
-
-def plain(value: Any) -> Any:
-    """Turn dataclasses, enums and NaN into JSON's own kinds; a share also gets its value and interval."""
-    if isinstance(value, Share):
-        interval = plain(value.interval)
-        return {"k": value.k, "n": value.n, "value": plain(value.value), "interval": interval}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def brief(unit: str) -> str:
-    """Return a unit without its remarks in brackets ("px (sigma) at 640 px width": what it is relative to stays)."""
-    return re.sub(r" \([^)]*\)", "", unit)
 
 
 def heading(manifest: Manifest) -> str:
@@ -286,20 +268,13 @@ def _reader(manifest: Manifest) -> str:
 
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:
-    yield str(row.n)
     if not row.n:
-        yield from ("-", "-", "-", "-", "-")
-        return
-    yield str(row.median)
-    yield f"{row.q1} - {row.q3}"
-    yield f"{_number(row.mean)} {_interval(row.interval)}".strip()
-    yield f"{row.censored.k} of {row.censored.n}" + (f" ({row.unconfirmed} unconfirmed)" if row.unconfirmed else "")
-    yield "-" if row.strength is None else f"{row.strength:.3g} {brief(row.unit)}"
-
-
-def alarmed(share: Share) -> str:
-    """Return a cell of false alarms: counts, with a star where they are too few to tell."""
-    return f"{share.k} of {share.n}" + ("*" if 0 < share.n < FEW else "") if share.n else "-"
+        return ("0", *[NONE] * 5)
+    unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
+    return (
+        str(row.n), str(row.median), f"{row.q1} - {row.q3}", estimate(row.mean, row.interval),
+        k_of_n(row.censored) + unconfirmed, strength(row.strength, row.unit),
+    )  # fmt: skip
 
 
 def _few(shares: Iterable[Share]) -> tuple[str, ...]:
@@ -309,12 +284,7 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
 
 def _left_out(counts: Mapping[SeriesStatus, int]) -> Iterable[str]:
     again = " (another reader steered the run: run the study again)"
-    for status in (
-        SeriesStatus.UNREADABLE,
-        SeriesStatus.NOT_APPLICABLE,
-        SeriesStatus.UNFINISHED,
-        SeriesStatus.UNDETERMINED,
-    ):
+    for status in LEFT_OUT:
         if counts.get(status):
             yield f"{counts[status]} series {status}{again * (status is SeriesStatus.UNDETERMINED)}, left out."
 
@@ -329,52 +299,25 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
-    kinds = (SeriesStatus.UNREADABLE, SeriesStatus.NOT_APPLICABLE, SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
-    return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in kinds}))
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1f}"
-
-
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f"[{interval.low:.1f}, {interval.high:.1f}]"
-
-
-def _percent(share: Share) -> str:
-    return "-" if share.interval is None else f"{100 * share.value:.1f} {_span(share.interval)}"
-
-
-def _rate(share: Share) -> str:
-    """Return k of n and, from enough pairs, the rate with its interval."""
-    if share.interval is None:
-        return "-"
-    counts = f"{share.k} of {share.n}"
-    if share.n < FEW:
-        return f"{counts}: too few to tell"
-    return f"{counts}: {100 * share.value:.1f} % {_span(share.interval)}"
-
-
-def _span(interval: Interval) -> str:
-    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in LEFT_OUT}))
 
 
 def curves(analysis: Analysis) -> Table:
     """Return the table of yes against level, for a run that asked fixed levels."""
     levels = sorted({level for row in analysis.curves for level in row.curve.levels})
-    answers = {(row.observer, row.question, row.distortion): row for row in analysis.answers}
+    answers, known = _answers(analysis), in_order(analysis, analysis.curves)
+    same = [answers[row.observer, row.question, row.distortion].false_alarms for row in known]
     rows = []
-    for row in in_order(analysis, analysis.curves):
+    for row, false in zip(known, same, strict=True):
         shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
         n = max((share.n for share in row.curve.shares), default=0)
-        same = alarmed(answers[row.observer, row.question, row.distortion].false_alarms)
-        rows.append((*heads(analysis, row), str(n), _half(row) if n else "-", same, *cells))
+        rows.append((*heads(analysis, row), str(n), _half(row) if n else NONE, alarms(false), *cells))
     notes = (
         "Share of yes at each level against the undistorted reference (0: identical pairs); n references. Half yes: "
         "where that curve, made monotone, reaches one half, false alarms and all [95 %, bootstrap over references]; > "
         "above the highest level asked, <= at the lowest, ? where the interval holds all of them.",
-        *_few(answers[row.observer, row.question, row.distortion].false_alarms for row in analysis.curves),
+        *_few(same),
     )
     columns = ("n", "half yes [95 %]", "false alarms", *map(str, levels))
     return table(analysis, "Yes against level", columns, rows, notes)
@@ -384,8 +327,8 @@ def _half(row: CurveRow) -> str:
     if row.interval is None:
         return str(row.half)
     first, last = min(filter(None, row.curve.levels)), row.curve.levels[-1]
-    low = f"<={first}" if math.isinf(row.interval.low) else f"{row.interval.low:.1f}"
-    return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else f'{row.interval.high:.1f}'}]"
+    low = f"<={first}" if math.isinf(row.interval.low) else number(row.interval.low)
+    return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else number(row.interval.high)}]"
 
 
 def main_table(analysis: Analysis) -> Table:

@@ -7,7 +7,7 @@ import functools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,12 @@ from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
-from limen.report import embedded_images, html, pictures
-from limen.report.embedded_images import Gallery
+from limen.report.examples import typical
+from limen.report.format import clean
+from limen.report.images import LARGEST, Gallery, Render, renderer
 from limen.report.runs import keeper
 from limen.store import SeriesRow, Store
+from limen.store.entries import Manifest
 from limen.study.schedule import decode
 from limen.trial import Answer, Trial
 
@@ -38,18 +40,21 @@ _STRANGE = re.compile(  # control, direction-changing, invisible and private sig
 _SEEN = re.compile(r"(\d{1,4})x(\d{1,4}), (nearest|bilinear|bicubic|lanczos) if larger or smaller")
 
 
-@dataclass(frozen=True)
-class Shown:
+@dataclass(frozen=True, repr=False)
+class RunOnPage:
     """One run, its analysis, and its outcomes under the names that the page gives its observers."""
 
     store: Store
     analysis: Analysis
     outcomes: Sequence[Outcome]
 
+    def __repr__(self) -> str:
+        return f"RunOnPage({self.store.path.name!r}, {len(self.outcomes)} series)"
+
     @functools.cached_property
     def own_names(self) -> Mapping[str, str]:
         """What the run itself calls each observer of the page."""
-        return {one.observer: own.observer for one, own in zip(self.outcomes, self.analysis.outcomes, strict=True)}
+        return {ours.observer: own.observer for ours, own in zip(self.outcomes, self.analysis.outcomes, strict=True)}
 
     @functools.cached_property
     def method(self) -> Method:
@@ -60,7 +65,7 @@ class Shown:
     @functools.cached_property
     def beginnings(self) -> Mapping[tuple[str, str], tuple[Mapping[str, int], Mapping[tuple[str, int], bytes]]]:
         """Waves and priors, by observer and question."""
-        asked = {(one.observer, one.question) for one in self.analysis.outcomes}
+        asked = {(outcome.observer, outcome.question) for outcome in self.analysis.outcomes}
         return {who: (self.store.waves(*who), self.store.priors(*who)) for who in asked}
 
     @functools.cached_property
@@ -68,74 +73,69 @@ class Shown:
         """How attempts ended whose question has no answer yet, by observer and series."""
         names, rows = self.store.columns("attempt")
         observer, series, key, ended = (names.index(name) for name in ("observer", "series", "key", "outcome"))
-        found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        failures: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for row in rows:
             if row[ended] != "ok" and self.store.get(row[key]) is None:
-                found[row[observer], row[series]][str(row[ended])] += 1
-        return found
+                failures[row[observer], row[series]][str(row[ended])] += 1
+        return failures
 
 
-def shown(runs: Sequence[tuple[Store, Analysis]], everything: Analysis) -> list[Shown]:
-    """Give each run its part of what `together` has put together: outcomes in the order of the runs."""
-    parts, start = [], 0
-    for store, analysis in runs:
-        end = start + len(analysis.outcomes)
-        parts.append(Shown(store, analysis, everything.outcomes[start:end]))
-        start = end
-    return parts
+def on_page(runs: Sequence[tuple[Store, Analysis]], together: Analysis) -> list[RunOnPage]:
+    """Give each run its part of what was put together: outcomes in the order of the runs."""
+    outcomes = iter(together.outcomes)
+    return [RunOnPage(store, analysis, [next(outcomes) for _ in analysis.outcomes]) for store, analysis in runs]
 
 
 def data(
-    runs: Sequence[Shown], everything: Analysis, names: Mapping[tuple[str, str], str], kept: Gallery
+    runs: Sequence[RunOnPage], together: Analysis, names: Mapping[tuple[str, str], str], gallery: Gallery
 ) -> dict[str, Any]:
-    """Return everything the viewer shows, as plain data; draws the pictures into `kept`.
+    """Return everything the viewer shows, as plain data; draws the pictures into `gallery`.
 
     Args:
-        runs: see `shown`.
-        everything: the runs together.
+        runs: see `on_page`.
+        together: the runs together.
         names: short names of who was asked what, in the page's order.
-        kept: takes the pictures, within its budget.
+        gallery: takes the pictures, within its budget.
     """
-    book = _Book(runs, everything, list(names), kept)
-    book.fill()
-    kinds = [everything.manifest.distortions[name] for name in book.distortions]
+    content = _Content(runs, together, list(names), gallery)
+    content.fill()
+    kinds = {name: together.manifest.distortions[name] for name in content.distortions}
+    words = [kind.word for kind in kinds.values()]
     return {
         "limen": limen.__version__,
-        "beside": kept.folder is not None,
-        "lanes": [_lane(everything, *who, name, book.distortions) for who, name in names.items()],
+        "beside": gallery.folder is not None,
+        "lanes": [_lane(together.manifest, *who, name, words) for who, name in names.items()],
         "distortions": [
-            {"name": html.clean(name, 80), "word": html.clean(kind.word, 200), "unit": html.clean(kind.unit, 80),
+            {"name": clean(name, 80), "word": clean(kind.word, 200), "unit": clean(kind.unit, 80),
              "strengths": [float(f"{strength:.4g}") for strength in kind.strengths]}
-            for name, kind in zip(book.distortions, kinds, strict=True)
+            for name, kind in kinds.items()
         ],
-        "references": [html.clean(name, 120) or "(no name)" for name, _ in book.references],
-        "series": book.series,
-        "talks": book.talks,
-        "texts": book.texts,
+        "references": [clean(name, 120) or "(no name)" for name, _ in content.references],
+        "series": content.series,
+        "talks": content.talks,
+        "texts": content.texts,
     }  # fmt: skip
 
 
-def _lane(everything: Analysis, observer: str, question: str, name: str, distortions: Sequence[str]) -> dict[str, Any]:
-    asked = everything.manifest.questions[question]
+def _lane(manifest: Manifest, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
     known = questions.find(question)
-    words = {kind: everything.manifest.distortions[kind].word for kind in distortions}
     return {
         "name": name,
-        "order": asked.order,
+        "order": manifest.questions[question].order,
         "forced": known.forced,
-        "wordings": [html.clean(known.wording.fill(word, known.implicit), 600) for word in words.values()],
-        "seen": html.clean(str(everything.manifest.observers[observer].get("pixels", "")), 200),
+        "wordings": [clean(known.wording.fill(word, known.implicit), 600) for word in words],
+        "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
     }
 
 
-@dataclass
-class _Book:
+@dataclass(repr=False)
+class _Content:
     """What is gathered on the way to the page."""
 
-    runs: Sequence[Shown]
-    everything: Analysis
+    runs: Sequence[RunOnPage]
+    together: Analysis
     lanes: Sequence[tuple[str, str]]
-    kept: Gallery
+    gallery: Gallery
     distortions: list[str] = field(default_factory=list)
     references: list[tuple[str, str]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
@@ -143,87 +143,85 @@ class _Book:
     texts: list[list[Any]] = field(default_factory=list)
     room: int = MOST_TEXT
     numbers: dict[str, int] = field(default_factory=dict)
-    stores: dict[str, list[Store]] = field(default_factory=dict)
+    stores: dict[str, list[Store]] = field(default_factory=lambda: defaultdict(list))
     floors: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
-        told = [(run, outcome) for run in self.runs for outcome in run.outcomes]
-        asked: dict[str, list[Outcome]] = defaultdict(list)
-        for run, outcome in told:
-            asked[outcome.series.id].append(outcome)
-            self.stores.setdefault(outcome.series.id, []).append(run.store)
+        outcomes: dict[str, list[Outcome]] = defaultdict(list)
         for run in self.runs:
-            called = {own: name for name, own in run.own_names.items()}
-            for one in run.store.measurements("floor").values():
-                self.floors[called.get(one["observer"], one["observer"]), one["series"]] = one
-        rows = {name: group[0].series for name, group in asked.items()}
+            for outcome in run.outcomes:
+                outcomes[outcome.series.id].append(outcome)
+                self.stores[outcome.series.id].append(run.store)
+            names = {own: name for name, own in run.own_names.items()}
+            for floor in run.store.measurements("floor").values():
+                self.floors[names.get(floor["observer"], floor["observer"]), floor["series"]] = floor
+        rows = {name: group[0].series for name, group in outcomes.items()}
         self.distortions = sorted({row.distortion for row in rows.values()})
         self.references = sorted({(row.name, row.picture) for row in rows.values()})
-        order = in_order([outcome for _, outcome in told], keeper([run.store for run in self.runs]))
-        found = self._draw([rows[name] for name in order], asked)
+        every = [outcome for run in self.runs for outcome in run.outcomes]
+        order = drawing_order(every, keeper([run.store for run in self.runs]))
+        drawn = self._draw([rows[name] for name in order], outcomes)
         distortions = {name: i for i, name in enumerate(self.distortions)}
         references = {reference: i for i, reference in enumerate(self.references)}
         for name in order:
             row = rows[name]
             place = {"d": distortions[row.distortion], "r": references[row.name, row.picture]}
-            self.series.append({**place, **found[name]})
-        self._tell(told, {name: i for i, name in enumerate(order)})
+            self.series.append({**place, **drawn[name]})
+        self._add_talks({name: i for i, name in enumerate(order)})
 
-    def _tell(self, told: Iterable[tuple[Shown, Outcome]], number: Mapping[str, int]) -> None:
+    def _add_talks(self, number: Mapping[str, int]) -> None:
         lanes = {who: i for i, who in enumerate(self.lanes)}
-        for run, outcome in sorted(told, key=lambda item: number[item[1].series.id]):
+        pairs = [(run, outcome) for run in self.runs for outcome in run.outcomes]
+        for run, outcome in sorted(pairs, key=lambda pair: number[pair[1].series.id]):
             lane = lanes.get((outcome.observer, outcome.question))
             if lane is not None:
                 self.talks.append({"o": lane, "s": number[outcome.series.id], **self._talk(run, outcome)})
 
     # --- pictures ---
 
-    def _draw(self, order: Sequence[SeriesRow], asked: Mapping[str, Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
+    def _draw(self, order: Sequence[SeriesRow], outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
         """Draw series after series; while distortions have none yet, each may take its share of what is left."""
-        found, waiting = {}, {row.distortion for row in order}
+        drawn, waiting = {}, {row.distortion for row in order}
         for row in order:
-            share = self.kept.budget / max(1, len(waiting))
-            found[row.id] = self._pictures(row, wanted(asked[row.id]), asked[row.id], share)
-            if found[row.id].get("pictures") or "why" in found[row.id]:
+            share = self.gallery.budget / max(1, len(waiting))
+            drawn[row.id] = self._pictures(row, wanted(outcomes[row.id]), outcomes[row.id], share)
+            if drawn[row.id].get("pictures") or "why" in drawn[row.id]:
                 waiting.discard(row.distortion)
-        return found
+        return drawn
 
     def _pictures(
         self, row: SeriesRow, levels: Sequence[int], outcomes: Sequence[Outcome], room: float
     ) -> dict[str, Any]:
-        if self.kept.full:
+        if self.gallery.full:
             return {}
+        stores = self.stores[row.id]
+        kept = [store for store in stores if store.picture(row.picture) is not None]
         try:
-            draw = pictures.renderer(self._store(row), row, views=True)
-            first = draw(0)
-            found = self.kept.add_all(draw, levels, room)
+            draw = renderer((kept or stores)[0], row, views=True)
+            height, width = draw(0).shape[:2]
+            numbers = self.gallery.add_all(draw, levels, room)
         except LimenError as error:
-            return {"why": html.clean(str(error), 300)}
-        height, width = first.shape[:2]
+            return {"why": clean(str(error), 300)}
         seen = {}
         for outcome in outcomes:
             sees = as_seen(self.floors.get((outcome.observer, outcome.series.id), {})) or as_seen(
-                self.everything.manifest.observers[outcome.observer]
+                self.together.manifest.observers[outcome.observer]
             )
             lane = (outcome.observer, outcome.question)
             if sees is not None and lane in self.lanes:
-                seen[self.lanes.index(lane)] = self.kept.add_all(_through(sees, draw), found, room)
+                seen[self.lanes.index(lane)] = self.gallery.add_all(_through(sees, draw), numbers, room)
         return {
             "size": [width, height],
-            "scaled": max(width, height) > embedded_images.LARGEST,
-            "pictures": found,
-            "few": len(found) < len(levels),
+            "scaled": max(width, height) > LARGEST,
+            "pictures": numbers,
+            "few": len(numbers) < len(levels),
             "seen": seen,
         }
 
-    def _store(self, row: SeriesRow) -> Store:
-        there = self.stores[row.id]
-        return next((store for store in there if store.picture(row.picture) is not None), there[0])
-
     # --- answers ---
 
-    def _talk(self, run: Shown, outcome: Outcome) -> dict[str, Any]:
+    def _talk(self, run: RunOnPage, outcome: Outcome) -> dict[str, Any]:
         return {
             "status": outcome.status.value,
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
@@ -255,13 +253,13 @@ class _Book:
         return self.numbers[text]
 
 
-def _through(sees: Callable[[Image], Image], draw: Callable[[int], Image]) -> Callable[[int], Image]:
+def _through(sees: Callable[[Image], Image], draw: Render) -> Render:
     return lambda level: sees(draw(level))
 
 
 @functools.lru_cache(maxsize=256)
 def _short(text: str) -> str:
-    return html.clean(text, 80)
+    return clean(text, 80)
 
 
 def _plain(number: float | None) -> float | None:
@@ -282,10 +280,10 @@ def as_seen(fingerprint: Mapping[str, Any]) -> Callable[[Image], Image] | None:
     Args:
         fingerprint: with `pixels` such as "64x64, bicubic if larger or smaller" (width x height, Pillow's filter).
     """
-    said = _SEEN.fullmatch(str(fingerprint.get("pixels", "")))
-    if said is None or not int(said[1]) or not int(said[2]):
+    match = _SEEN.fullmatch(str(fingerprint.get("pixels", "")))
+    if match is None or not int(match[1]) or not int(match[2]):
         return None
-    size, kind = (int(said[1]), int(said[2])), Pillow.Resampling[said[3].upper()]
+    size, kind = (int(match[1]), int(match[2])), Pillow.Resampling[match[3].upper()]
 
     def see(image: Image) -> Image:
         same = (image.shape[1], image.shape[0]) == size
@@ -297,7 +295,7 @@ def as_seen(fingerprint: Mapping[str, Any]) -> Callable[[Image], Image] | None:
 # --- which pictures first ---
 
 
-def in_order(outcomes: Sequence[Outcome], keeps: Callable[[str], bool]) -> list[str]:
+def drawing_order(outcomes: Sequence[Outcome], keeps: Callable[[str], bool]) -> list[str]:
     """Return ids of series in the order in which they are given pictures.
 
     First those of the page's examples, one of each distortion, then round after round one more of each, so that a
@@ -309,26 +307,26 @@ def in_order(outcomes: Sequence[Outcome], keeps: Callable[[str], bool]) -> list[
     used = Counter[str]()
     queues = []
     for _, group in sorted(groups.items()):
-        first = pictures.typical(group, keeps, used, 1)
+        first = typical(group, keeps, used, 1)
         rest = sorted({outcome.series.id: outcome.series for outcome in group}.values(), key=lambda row: row.name)
         queues.append([*first, *(row.id for row in rest if row.id not in first)])
     longest = max(map(len, queues), default=0)
     return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
 
 
-def wanted(outcomes: Iterable[Outcome]) -> list[int]:
+def wanted(outcomes: Sequence[Outcome]) -> list[int]:
     """Return the levels of a series to draw, the most telling first: original, references, JNDs, their neighbours."""
-    probes = [(response.probe, outcome) for outcome in outcomes for response in outcome.responses]
-    first = [t.level for outcome in outcomes for t in outcome.thresholds]
-    references = {probe.reference for probe, _ in probes}
-    levels = {0, *references, *first, *(probe.level for probe, _ in probes)}
+    probes = [response.probe for outcome in outcomes for response in outcome.responses]
+    jnds = [t.level for outcome in outcomes for t in outcome.thresholds]
+    references = {probe.reference for probe in probes}
+    levels = {0, *references, *jnds, *(probe.level for probe in probes)}
 
     def away(level: int) -> tuple[int, int]:
-        if level == 0 or level in first[:1]:
+        if level == 0 or level in jnds[:1]:
             return (0, level)
-        if level in references or level in first:
+        if level in references or level in jnds:
             return (1, level)
-        return (2 + min((abs(level - one) for one in first), default=0), level)
+        return (2 + min((abs(level - jnd) for jnd in jnds), default=0), level)
 
     return sorted(levels, key=away)
 
@@ -336,22 +334,20 @@ def wanted(outcomes: Iterable[Outcome]) -> list[int]:
 # --- what is still open ---
 
 
-def waiting(run: Shown, outcome: Outcome) -> Iterator[list[Any]]:
+def waiting(run: RunOnPage, outcome: Outcome) -> Iterator[list[Any]]:
     """Yield what an unfinished series still needs: [reference, level, draw, how the attempts at it ended].
 
     The procedure is replayed up to the questions it could not go on without. An attempt keeps the key of what was
     shown but not its level, so those of a series are counted together.
     """
-    if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
-        return
     needed = _open_probes(run, outcome)
     mine = (run.own_names[outcome.observer], outcome.series.id)
-    failed = sorted(run.failures.get(mine, Counter()).items()) if needed else []
-    told = ", ".join(f"{html.clean(kind, 60)} ({count})" for kind, count in failed)
-    yield from ([probe.reference, probe.level, probe.draw, told] for probe in needed)
+    failures = sorted(run.failures.get(mine, Counter()).items()) if needed else []
+    ended = ", ".join(f"{clean(kind, 60)} ({count})" for kind, count in failures)
+    yield from ([probe.reference, probe.level, probe.draw, ended] for probe in needed)
 
 
-def _open_probes(run: Shown, outcome: Outcome) -> tuple[Probe, ...]:
+def _open_probes(run: RunOnPage, outcome: Outcome) -> tuple[Probe, ...]:
     kind = run.analysis.manifest.distortions[outcome.series.distortion]
     ladder = Ladder(tuple(kind.strengths), kind.unit, kind.version)
     waves, priors = run.beginnings[run.own_names[outcome.observer], outcome.question]

@@ -14,34 +14,33 @@ import limen
 from limen.analysis import Analysis, AnswerRow, SeriesStatus, survival
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
+from limen.analysis.paper import SOURCE
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
-    distances,
+    correlations,
     examples,
-    extended,
-    feature_wing,
+    feature_sections,
     figures,
+    files,
     html,
-    origins,
-    paper,
-    pictures,
-    preflight,
+    images,
+    observers,
+    sections,
+    statistics,
     tables,
-    viewer,
     viewer_data,
 )
-from limen.report import survival as pairs
-from limen.report.embedded_images import Gallery
+from limen.report.feature_sections import Contribution
 from limen.report.figures import Spec
-from limen.report.labels import Names, fixtures
-from limen.report.runs import Run, differences, open_runs
-from limen.report.section import WINGS, Contribution, Drawing, Section, contributions
-from limen.report.table import Table, in_order
+from limen.report.format import Table, in_order, number
+from limen.report.images import Gallery
+from limen.report.runs import OpenRun, ShortNames, differences, fixtures, open_runs
+from limen.report.sections import Drawing, Section, Statistics
 from limen.store import Store
 from limen.store.rows import shown
 
 CARD = 700  # px
-WINGS["feature"] = feature_wing.contribution
+EMBED = 12.0  # MB of pictures in the page
 
 
 def check_extra() -> None:
@@ -51,19 +50,24 @@ def check_extra() -> None:
             raise MissingExtraError("the report", library, "report")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Runs, open, and everything that is worked out from them, once for page, figures, card and numbers.
 
     Attributes:
         runs: of observers of images.
-        others: open runs of another wing, by name.
+        others: open runs of deep features, by name.
         sizes: of the observers' backbones, where they are known (`limen.analysis.paper.parameters` reads a CSV).
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[OpenRun]
     others: Mapping[str, Store] = field(default_factory=dict)
     sizes: Mapping[str, Parameters] | None = None
+
+    def __repr__(self) -> str:
+        names = [*(run.name for run in self.runs), *self.others]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return f"Report({', '.join(name[:60] for name in names[:5])}{more})"
 
     @classmethod
     @contextmanager
@@ -79,7 +83,7 @@ class Report:
 
         Raises:
             StoreError: a run cannot be read.
-            InputError: there is no run.
+            InputError: there is no run, or one of a wing that this limen does not know.
         """
         with ExitStack() as stack:
             yield cls(*open_runs(runs, stack, processes), sizes)
@@ -97,30 +101,30 @@ class Report:
         return renamed({run.name: run.analysis for run in self.runs})
 
     @functools.cached_property
-    def names(self) -> Names:
+    def names(self) -> ShortNames:
         """What to call those that were asked."""
-        return Names(self.all)
+        return ShortNames(self.all)
 
     @functools.cached_property
-    def further(self) -> extended.Further:
+    def statistics(self) -> Statistics:
         """What lies beyond the tables of answers."""
-        return extended.work_out(self.all, self.sizes)
+        return sections.work_out(self.all, self.sizes)
 
     @functools.cached_property
-    def brought(self) -> Mapping[str, Contribution]:
-        """What the runs of other wings bring, by wing."""
-        return contributions(self.others)
+    def features(self) -> Contribution | None:
+        """What the runs of deep features bring, if there are any."""
+        return feature_sections.contribution(self.others) if self.others else None
 
     @functools.cached_property
     def sections(self) -> Sequence[Section]:
-        """The sections that the page does not write by hand: of the further analyses, then of other wings."""
-        own = extended.sections(self.all, self.further, self.names.asked) if self.runs else ()
-        return (
-            *preflight.sections(self.runs, self.apart),
-            *distances.sections(self.runs),
-            *own,
-            *(section for wing in self.brought.values() for section in wing.sections),
-        )
+        """The sections that the template does not write by hand."""
+        own: tuple[Section, ...] = ()
+        if self.runs:
+            own = (
+                *sections.of_observers(self.runs, self.apart),
+                *sections.of_statistics(self.all, self.statistics, self.names.asked),
+            )
+        return (*own, *(self.features.sections if self.features else ()))
 
     @functools.cached_property
     def drawings(self) -> Mapping[str, Drawing]:
@@ -131,28 +135,27 @@ class Report:
     @property
     def sentences(self) -> list[str]:
         """The sentences to quote, one a run."""
-        others = (sentence for wing in self.brought.values() for sentence in wing.sentences)
+        others = self.features.sentences if self.features else ()
         return [*(tables.sentence(run.analysis) for run in self.runs), *others]
 
     # --- what is made of it ---
 
     def data(self) -> dict[str, Any]:
         """Return every number of the report as plain data for JSON."""
-        wings = {wing: dict(brought.records) for wing, brought in self.brought.items()}
         return {
             "limen": limen.__version__,
             "runs": [
                 {"run": run.name}
                 | tables.records(run.analysis)
-                | preflight.records(run.store)
-                | origins.records(run.analysis)
+                | observers.records(run.store)
+                | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
-            "together": extended.records(self.further) if self.runs else {},
+            "together": sections.records(self.statistics) if self.runs else {},
             "sentences": self.sentences,
-        } | ({"wings": wings} if wings else {})
+        } | ({"wings": {"feature": dict(self.features.records)}} if self.features else {})
 
-    def page(self, out: Path, embed: float = viewer.EMBED, beside: bool = False) -> None:
+    def page(self, out: Path, embed: float = EMBED, beside: bool = False) -> None:
         """Write one self-contained HTML page; the same runs give the same bytes.
 
         Args:
@@ -165,9 +168,11 @@ class Report:
             InputError: `out` cannot be written.
         """
         check_extra()
-        folder = viewer.folder_beside(out) if beside else None
-        kept = Gallery(math.inf if beside else embed * 1e6, folder)
-        html.write(out, html.render(self._content(kept)))
+        gallery = Gallery(math.inf if beside else embed * 1e6, files.folder_beside(out) if beside else None)
+        with ExitStack() as undo:
+            undo.callback(gallery.discard)
+            files.write(out, html.render(self._content(gallery)))
+            undo.pop_all()  # the page is there, and its pictures stay
 
     def specifications(self, width: int) -> dict[str, Spec]:
         """Return every figure of the page by name, for a paper; what is raised as for `page`."""
@@ -183,72 +188,85 @@ class Report:
         known = fixtures(self.all) if self.runs else {}
         named = "; ".join(f"{name}: {what}" for name, what in known.items())
         fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
-        changed = origins.warnings(self.all) if self.runs else []
+        changed = observers.warnings(self.all) if self.runs else []
         return figures.card(drawn, self.sentences, [*fixture, *changed])
 
     # --- what the template is given ---
 
-    def _content(self, kept: Gallery) -> dict[str, Any]:
-        grids = self.names.grids if self.runs else (lambda many: [html.grid(table) for table in many])
-        seen = self._viewer(kept) if self.runs else None
-        headings = [wing.heading for wing in self.brought.values()]
+    def _content(self, gallery: Gallery) -> dict[str, Any]:
+        viewer = self._viewer(gallery) if self.runs else None
         return {
             "version": limen.__version__,
-            "heading": tables.heading(self.all.manifest) if self.runs else "; ".join(headings),
+            "heading": tables.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
             "sentences": self.sentences,
-            "sections": [_section(section, grids(section.tables)) for section in self.sections],
+            "sections": [self._section(section) for section in self.sections],
             "how": [_how(run) for run in self.runs],
             "others": [{"run": name, "manifest": store.manifest, "settings": _json(shown(store.manifest))}
                        for name, store in self.others.items()],
             "asked": bool(self.runs),
-            "viewer": seen,
-            "policy": seen["policy"] if seen else viewer.policy(()),
+            "viewer": viewer,
+            "policy": viewer["policy"] if viewer else html.policy(()),
         } | (self._asked() if self.runs else {})  # fmt: skip
 
     def _asked(self) -> dict[str, Any]:
         """Return what the page shows of observers of images in sections written by hand."""
-        found = any(outcome.thresholds for outcome in self.all.outcomes)
-        accurate, grid = survival.accuracy(self.all), self.names.grid
+        everything, names = self.all, self.names
+        accuracy, searched = survival.accuracy(everything), _searched(everything)
+        distortions = sorted(everything.manifest.distortions)
+        several = len(names.asked) > 1
 
-        def warned(table: Table) -> dict[str, Any]:
-            return grid(origins.noted(self.all, table))
+        def noted(table: Table) -> dict[str, Any]:
+            return self._grid(observers.noted(everything, table))
 
-        chained = "nth-jnds" in self.drawings
-        searched = _searched(self.all)
         return {
-            "observers": list(self.all.manifest.observers),
-            "several": len(self.names.asked) > 1,
-            "references": len({outcome.series.picture for outcome in self.all.outcomes}),
-            "distortions": sorted(self.all.manifest.distortions),
-            "fixtures": fixtures(self.all),
+            "observers": list(everything.manifest.observers),
+            "several": several,
+            "references": len({outcome.series.picture for outcome in everything.outcomes}),
+            "distortions": distortions,
+            "fixtures": fixtures(everything),
             "differences": differences(self.runs),
-            "changed": origins.warnings(self.all),
-            "answering": grid(origins.answering(self.all)),
+            "changed": observers.warnings(everything),
+            "answering": self._grid(observers.answering(everything)),
             "searched": searched,
-            "first": warned(tables.first_jnds(self.all)) if searched else None,
-            "side": warned(tables.side_by_side(self.all)) if searched and len(self.names.asked) > 1 else None,
+            "first": noted(tables.first_jnds(everything)) if searched else None,
+            "side": noted(tables.side_by_side(everything)) if searched and several else None,
             "first_figure": self._figure("first-jnds"),
-            "accuracy": warned(pairs.accuracy(self.all, accurate)) if accurate else None,
-            "estimates": warned(tables.estimates(self.all)) if self.all.estimates else None,
+            "accuracy": noted(statistics.accuracy(everything, accuracy)) if accuracy else None,
+            "estimates": noted(tables.estimates(everything)) if everything.estimates else None,
             "curves_figure": self._figure("curves"),
-            "examples": list(examples.examples(self.runs, self.all, self.names)) if found else [],
-            "nth": grid(tables.nth_jnds(self.all)) if chained else None,
+            "examples": list(examples.examples(self.runs, everything, names))
+            if any(outcome.thresholds for outcome in everything.outcomes)
+            else [],
+            "nth": self._grid(tables.nth_jnds(everything)) if "nth-jnds" in self.drawings else None,
             "nth_figure": self._figure("nth-jnds"),
-            "missing": self.further.missing,
-            "faults": grid(tables.faults(self.all)),
+            "missing": self.statistics.missing,
+            "faults": self._grid(tables.faults(everything)),
             "fault_figures": [
-                {"who": name, "answers": sum(row.questions for row in rows), "figure": self._figure(f"faults-{number}")}
-                for number, name, rows in _by_asked(self.all, self.names)
+                {"who": name, "answers": sum(row.questions for row in rows), "figure": self._figure(f"faults-{i}")}
+                for i, name, rows in _by_observer(everything, names)
             ],
-            "said": list(examples.said(self.all, self.names)),
-            "alarms": grid(tables.alarms(self.all)),
-            "course": grid(tables.course(self.all)),
-            "attempts": grid(tables.attempts(self.all)),
-            "published": [html.grid(table) for table in _published(self.all, self.names)],
-            "source": paper.SOURCE,
-            "pixels": pictures.SIDE,
-            "unpublished": [name for name in sorted(self.all.manifest.distortions) if name not in paper.COLUMNS],
+            "said": list(examples.said(everything, names)),
+            "alarms": self._grid(tables.identical_pairs(everything)),
+            "course": self._grid(tables.course(everything)),
+            "attempts": self._grid(tables.attempts(everything)),
+            "published": [html.grid(table) for table in _published(everything, names)],
+            "source": SOURCE,
+            "pixels": images.SIDE,
+            "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
+
+    def _section(self, section: Section) -> dict[str, Any]:
+        return {
+            "anchor": section.anchor,
+            "title": section.title,
+            "about": section.about,
+            "tables": [self._grid(table) for table in section.tables],
+            "figures": [figures.both(draw, label) for _, label, draw in section.figures],
+            "pictures": [[(label, images.thumbnail(picture)) for label, picture in row] for row in section.pictures],
+        }
+
+    def _grid(self, table: Table) -> dict[str, Any]:
+        return html.grid(table, self.names.short if self.runs else {})
 
     def _figure(self, name: str) -> dict[str, str] | None:
         if name not in self.drawings:
@@ -256,9 +274,9 @@ class Report:
         _, label, draw = self.drawings[name]
         return figures.both(draw, label)
 
-    def _viewer(self, kept: Gallery) -> dict[str, Any]:
-        shown = viewer_data.shown([(run.store, run.analysis) for run in self.runs], self.all)
-        return viewer.section(viewer_data.data(shown, self.all, self.names.asked, kept), kept)
+    def _viewer(self, gallery: Gallery) -> dict[str, Any]:
+        runs = viewer_data.on_page([(run.store, run.analysis) for run in self.runs], self.all)
+        return html.viewer(viewer_data.data(runs, self.all, self.names.asked, gallery), gallery)
 
 
 def _searched(analysis: Analysis) -> bool:
@@ -267,17 +285,17 @@ def _searched(analysis: Analysis) -> bool:
     return any(outcome.thresholds for outcome in analysis.outcomes) or not complete
 
 
-def _own_drawings(analysis: Analysis, names: Names) -> Iterator[Drawing]:
+def _own_drawings(analysis: Analysis, names: ShortNames) -> Iterator[Drawing]:
     """Yield the figures of the sections written by hand."""
-    found = [outcome for outcome in analysis.outcomes if outcome.thresholds]
+    most = max((len(outcome.thresholds) for outcome in analysis.outcomes), default=0)
     graded = any(kind.graded for kind in analysis.manifest.distortions.values())
-    if found:
+    if most:
         yield (
             "first-jnds",
             "1st JND levels: mean with interval, for each distortion and observer",
             lambda width: figures.first_jnds(analysis.jnds, analysis.outcomes, names.asked, width),
         )
-    if any(len(outcome.thresholds) > 1 for outcome in found):
+    if most > 1:
         yield (
             "nth-jnds",
             "Mean level of the n-th JND against n",
@@ -289,41 +307,28 @@ def _own_drawings(analysis: Analysis, names: Names) -> Iterator[Drawing]:
             "Share of yes against the level",
             lambda width: figures.yes_shares(analysis.curves, names.asked, width),
         )
-    for number, name, rows in _by_asked(analysis, names):
+    for i, name, rows in _by_observer(analysis, names):
         if any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows):
-            label = f"Faults of the answers of {name}"
-            yield f"faults-{number}", label, functools.partial(figures.faults, rows)
+            yield f"faults-{i}", f"Faults of the answers of {name}", functools.partial(figures.faults, rows)
 
 
-def _by_asked(analysis: Analysis, names: Names) -> Iterator[tuple[int, str, list[AnswerRow]]]:
-    for number, (asked, name) in enumerate(names.asked.items(), start=1):
-        yield number, name, [row for row in analysis.answers if (row.observer, row.question) == asked]
+def _by_observer(analysis: Analysis, names: ShortNames) -> Iterator[tuple[int, str, list[AnswerRow]]]:
+    for i, (asked, name) in enumerate(names.asked.items(), start=1):
+        yield i, name, [row for row in analysis.answers if (row.observer, row.question) == asked]
 
 
-def _section(section: Section, grids: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        "anchor": section.anchor,
-        "title": section.title,
-        "about": section.about,
-        "tables": grids,
-        "figures": [figures.both(draw, label) for _, label, draw in section.figures],
-        "pictures": [[(label, pictures.thumbnail(picture)) for label, picture in row] for row in section.pictures],
-    }
-
-
-def _published(analysis: Analysis, names: Names) -> list[Table]:
+def _published(analysis: Analysis, names: ShortNames) -> list[Table]:
     known = fixtures(analysis)
     measured: dict[str, list[tuple[str, str]]] = {}
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1 and row.n and row.observer not in known:
-            mean = (
-                f"{row.mean:.2f} ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else f"{row.mean:.2f}"
-            )
+            none = f" ({row.censored.k} of {row.n} >{row.levels})" if row.censored.k else ""
+            mean = number(row.mean, 2) + none
             measured.setdefault(row.distortion, []).append((names.asked[row.observer, row.question], mean))
-    return paper.quoted(sorted(analysis.manifest.distortions), measured)
+    return correlations.quoted(sorted(analysis.manifest.distortions), measured)
 
 
-def _how(run: Run) -> dict[str, Any]:
+def _how(run: OpenRun) -> dict[str, Any]:
     manifest = run.analysis.manifest
     rows = []
     for name, kind in sorted(manifest.distortions.items()):

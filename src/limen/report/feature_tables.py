@@ -2,11 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from limen.curve import Interval, Mean
-from limen.report.table import Table
+from limen.report.format import Table, counts, over_seeds
 from limen.statistics.inference import mean
 
 Rows = Sequence[Mapping[str, Any]]
@@ -32,15 +32,25 @@ def fullest(rows: Rows) -> list[Mapping[str, Any]]:
     return list(best.values())
 
 
-def over_seeds(rows: Rows, name: str) -> Mean:
+def seed_mean(rows: Rows, name: str) -> Mean:
     """Return the mean of a column over seeds, those without a value left out."""
     return mean([row[name] for row in rows if row.get(name) is not None])
 
 
-def factor_over_seeds(rows: Rows, name: str) -> Mean:
+def factor_mean(rows: Rows, name: str) -> Mean:
     """Return the geometric mean of a column of factors over seeds; the plain one where one of them is 0."""
-    values = [row[name] for row in rows if row.get(name) is not None]
-    return _geometric(values) if values and min(values) > 0 else mean(values)
+    return _factors([row[name] for row in rows if row.get(name) is not None])
+
+
+def _factors(values: Sequence[float]) -> Mean:
+    if not values or min(values) <= 0:
+        return mean(values)
+    logarithms = mean([math.log(value) for value in values])
+    try:
+        interval = logarithms.interval and Interval(*map(math.exp, (logarithms.interval.low, logarithms.interval.high)))
+    except OverflowError:  # over ratios hundreds of orders of magnitude apart
+        interval = None
+    return Mean(math.exp(logarithms.value), interval, logarithms.n)
 
 
 def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
@@ -52,9 +62,9 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
         band = f"{min(row['band_low'] for row in mine):.3f} to {max(row['band_high'] for row in mine):.3f}"
         each = ", ".join(f"{row['kept'] / row['n']:.3f}" for row in mine)
         cells.append(
-            (label, told(over_seeds(mine, "nrmse")) or NO_NUMBER,
-             told(over_seeds(mine, "log2_magnitude"), ".2f") or "none, some magnitudes are 0",
-             f"{kept / n:.3f}", each, band, f"{n:,}", counted([row["n_calibrate"] for row in mine]),
+            (label, over_seeds(seed_mean(mine, "nrmse")) or NO_NUMBER,
+             over_seeds(seed_mean(mine, "log2_magnitude"), ".2f") or "none, some magnitudes are 0",
+             f"{kept / n:.3f}", each, band, f"{n:,}", counts([row["n_calibrate"] for row in mine]),
              f"{sum(row['censored'] for row in mine):,} of {sum(row['n_calibrate'] for row in mine):,}")
         )  # fmt: skip
     promise = f"Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}"
@@ -78,21 +88,21 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
 
 def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out score and discrepancy of each map at each NRMSE, best map first, with the energy that explains them."""
-    clean = over_seeds([row for row in rows if row["map"] == "clean"], "score")
+    clean = seed_mean([row for row in rows if row["map"] == "clean"], "score")
     disturbed = [row for row in rows if row["map"] != "clean"]
     strengths = sorted({row["nrmse"] for row in disturbed})
-    found = grouped(disturbed, "map", "nrmse")
-    labels = _best_first(found, strengths)
+    groups = grouped(disturbed, "map", "nrmse")
+    labels = _best_first(groups, strengths)
     seeds = len({row["seed"] for row in disturbed})
     cells = []
     for label in labels:
         mine = [row for row in disturbed if row["map"] == label]
-        pairs = [_pair(found[label, s], seeds) if (label, s) in found else NOT_RUN for s in strengths]
-        top = [_fixed(over_seeds(mine, name), ".2f") for name in ("energy_top1", "energy_top10")]
+        pairs = [_pair(groups[label, s], seeds) if (label, s) in groups else NOT_RUN for s in strengths]
+        top = [_fixed(seed_mean(mine, name), ".2f") for name in ("energy_top1", "energy_top10")]
         cells.append((label, *top, *pairs))
     names = _names(manifest)
     return Table(
-        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {told(clean) or NOT_RUN})",
+        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {over_seeds(clean) or NOT_RUN})",
         ("map", "top 1 %", "top 10 %", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
@@ -110,10 +120,10 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
     disturbed = [row for row in rows if row["map"] != "clean"]
     strengths = sorted({row["nrmse"] for row in disturbed})
     by = {(row["map"], row["nrmse"], row["seed"]): row for row in disturbed}
-    found = grouped(disturbed, "map", "nrmse")
+    groups = grouped(disturbed, "map", "nrmse")
     seeds = sorted(seeds_of(disturbed))
     cells = []
-    for label in _best_first(found, strengths):
+    for label in _best_first(groups, strengths):
         if label == BASELINE:
             continue
         cells.append((label, *(_ratio(by, label, BASELINE, s, seeds) for s in strengths)))
@@ -152,10 +162,10 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     names = _names(manifest)
     cells = []
     for (steps, budget), mine in sorted(grouped(rows, "steps", "budget").items(), key=lambda item: item[0][1]):
-        figures = [over_seeds(mine, name) for name in ("actual_noise", "bits", "side_bits", "score", "discrepancy")]
+        figures = [seed_mean(mine, name) for name in ("actual_noise", "bits", "side_bits", "score", "discrepancy")]
         noise, bits, side, score, moved = figures
         cells.append((f"{budget:g}", str(steps), _fixed(noise, ".3f"), f"{bits.value:.3f}", f"{side.value:.4f}",
-                      told(score) or NO_NUMBER, NO_NUMBER if math.isnan(moved.value) else _short(moved.value),
+                      over_seeds(score) or NO_NUMBER, NO_NUMBER if math.isnan(moved.value) else _short(moved.value),
                       ))  # fmt: skip
     return Table(
         "Quantisation with a step a token, at equal noise budget",
@@ -175,19 +185,21 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
     seeds = len({row["seed"] for row in rows})
 
-    def reached(found: Mean, mine: Rows) -> str:
-        return told(found) + _of(found.n, seeds) if found.n else "none" if any(row.get("why") for row in mine) else ""
+    def reached(value: Mean, mine: Rows) -> str:
+        if value.n:
+            return over_seeds(value) + _of(value.n, seeds)
+        return "none" if any(row.get("why") for row in mine) else ""
 
     cells, missed = [], []
     for (steps,), mine in grouped(rows, "steps").items():
-        bits = over_seeds(mine, "bits")
+        bits = seed_mean(mine, "bits")
         beyond = _censored(mine)
         cells.append((
             steps,
-            "; ".join(filter(None, [told(bits) and told(bits) + _of(bits.n, seeds), beyond])) or "outside the budgets",
-            f"{over_seeds(mine, 'side_bits').value:.4f}" if bits.n else "none" if beyond else "",
-            *(reached(factor_over_seeds(mine, n), mine) for n in ("ratio", "ratio_image", "same_bits_discrepancy")),
-            reached(over_seeds(mine, "same_bits_score"), mine),
+            "; ".join(filter(None, [over_seeds(bits) + _of(bits.n, seeds), beyond])) or "outside the budgets",
+            f"{seed_mean(mine, 'side_bits').value:.4f}" if bits.n else "none" if beyond else "",
+            *(reached(factor_mean(mine, n), mine) for n in ("ratio", "ratio_image", "same_bits_discrepancy")),
+            reached(seed_mean(mine, "same_bits_score"), mine),
         ))  # fmt: skip
         whys = [f"with seed {row['seed']} {row['why']}" for row in mine if row.get("why")]
         if whys:
@@ -219,10 +231,10 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     asked = any(row["correlation"] is not None for row in rows)
     for (label,), mine in grouped(rows, "map").items():
         cells.append(
-            (label, *(told(over_seeds(mine, name)) or "no energy" for name in ("inside", "area")),
-             told(factor_over_seeds(mine, "density")) or "no energy",
-             told(over_seeds(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
-             told(over_seeds(mine, "correlation")) or ("none, one of them is even" if asked else ""),
+            (label, *(over_seeds(seed_mean(mine, name)) or "no energy" for name in ("inside", "area")),
+             over_seeds(factor_mean(mine, "density")) or "no energy",
+             over_seeds(seed_mean(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
+             over_seeds(seed_mean(mine, "correlation")) or ("none, one of them is even" if asked else ""),
              f"{sum(row['n'] for row in mine):,}" + _empty(mine))
         )  # fmt: skip
     columns, filled = _filled(
@@ -262,14 +274,8 @@ def _of(n: int, seeds: int) -> str:
     return f", {n} of {seeds} seeds" if 0 < n < seeds else ""
 
 
-def _fixed(found: Mean, form: str) -> str:
-    return NO_NUMBER if math.isnan(found.value) else f"{found.value:{form}}"
-
-
-def counted(counts: Sequence[int]) -> str:
-    """Return a number, or the least and the most."""
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+def _fixed(mean: Mean, form: str) -> str:
+    return NO_NUMBER if math.isnan(mean.value) else f"{mean.value:{form}}"
 
 
 def _filled(
@@ -280,12 +286,12 @@ def _filled(
     return tuple(columns[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
 
 
-def _best_first(found: Mapping[tuple[Any, ...], Rows], strengths: Sequence[float]) -> list[str]:
+def _best_first(groups: Mapping[tuple[Any, ...], Rows], strengths: Sequence[float]) -> list[str]:
     """Return the maps, least discrepancy first, at the strength next to 1."""
     at = next_to_one(strengths)
-    means = {label: over_seeds(rows, "discrepancy").value for (label, s), rows in found.items() if s == at}
+    means = {label: seed_mean(rows, "discrepancy").value for (label, s), rows in groups.items() if s == at}
     known = {label: value for label, value in means.items() if not math.isnan(value)}
-    return sorted(dict.fromkeys(label for label, _ in found), key=lambda label: known.get(label, math.inf))
+    return sorted(dict.fromkeys(label for label, _ in groups), key=lambda label: known.get(label, math.inf))
 
 
 def next_to_one(strengths: Iterable[float]) -> float:
@@ -305,20 +311,7 @@ def _ratio(
     values = [a / b for a, b in both if a is not None and b]
     if not values:
         return NO_NUMBER if both else NOT_RUN
-    found = _geometric(values) if min(values) > 0 else mean(values)
-    return told(found, ".3g") + _of(len(values), len(pairs))
-
-
-def _geometric(values: Sequence[float]) -> Mean:
-    return _mapped(mean([math.log(value) for value in values]), math.exp)
-
-
-def _mapped(found: Mean, turn: Callable[[float], float]) -> Mean:
-    try:
-        interval = found.interval and Interval(turn(found.interval.low), turn(found.interval.high))
-    except OverflowError:  # over ratios hundreds of orders of magnitude apart
-        interval = None
-    return Mean(turn(found.value), interval, found.n)
+    return over_seeds(_factors(values), ".3g") + _of(len(values), len(pairs))
 
 
 def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
@@ -326,19 +319,10 @@ def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _pair(rows: Rows, seeds: int) -> str:
-    score, moved = over_seeds(rows, "score"), over_seeds(rows, "discrepancy")
+    score, moved = seed_mean(rows, "score"), seed_mean(rows, "discrepancy")
     if math.isnan(score.value) or math.isnan(moved.value):
         return NO_NUMBER
     return f"{score.value:.3f} / {_short(moved.value)}{_of(min(score.n, moved.n), seeds)}"
-
-
-def told(found: Mean, form: str = ".3f") -> str:
-    if math.isnan(found.value):
-        return ""
-    if not found.interval:
-        return f"{found.value:{form}}"
-    low, high = found.interval.low, found.interval.high
-    return f"{found.value:{form}} ({low:{form}}{'–' if low >= 0 else ' to '}{high:{form}})"
 
 
 def _short(value: float) -> str:
@@ -359,6 +343,6 @@ def _seeds(rows: Rows, of: str = "map") -> str:
     each = {name: len(seeds_of(mine)) for (name,), mine in grouped(rows, of).items() if name != "clean"}
     fewer = ", ".join(f"{name} {n}" for name, n in each.items() if n < seeds)
     return (
-        f"{many}, {counted([row['n'] for row in rows])} images each{f' (fewer seeds: {fewer})' if fewer else ''}; a "
+        f"{many}, {counts([row['n'] for row in rows])} images each{f' (fewer seeds: {fewer})' if fewer else ''}; a "
         "seed stands for data, training and noise."
     )

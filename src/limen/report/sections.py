@@ -1,0 +1,230 @@
+"""Sections of the page, and those of what lies beyond the tables of answers: fits, comparisons, ranks, chains.
+
+Gathered in one place so that the page, the JSON and the files for a paper show the same.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from limen.analysis import Analysis, SeriesStatus, fitting, redundancy, survival
+from limen.analysis import correlations as relations
+from limen.analysis import growth as laws
+from limen.analysis.model_size import BackboneRow, Parameters
+from limen.analysis.model_size import backbones as by_size
+from limen.image import Image
+from limen.report import correlations, figures, growth, observers, statistics
+from limen.report.figures import Spec
+from limen.report.format import Table, plain
+from limen.report.runs import OpenRun
+
+SMALL = 20_000  # series times distortions up to which correlations over references are worked out (some 10 s)
+LARGE = 3_000  # complete series up to which a report fits thresholds and laws; `limen fit` has no limit
+TOO_MANY = "Fitted thresholds and laws were left out, because there are more than {:,} series: limen fit RUN fits them."
+
+Drawing: TypeAlias = tuple[str, str, Callable[[int], Spec]]
+Names: TypeAlias = Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page: its anchor, title, a sentence of introduction, tables, figures and pictures.
+
+    Attributes:
+        figures: (name, what it shows, a function from the page's width to the specification).
+        pictures: rows of (what it shows, the picture), each small enough to stand five in a row.
+    """
+
+    anchor: str
+    title: str
+    about: str
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Drawing, ...] = ()
+    pictures: tuple[tuple[tuple[str, Image], ...], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Section({self.title[:80]!r}, {len(self.tables)} tables, {len(self.figures)} figures)"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is worked out of one run, or of several put together; empty where it has no meaning.
+
+    Attributes:
+        fits, comparisons, scored: see `limen.analysis.fitting`.
+        unnoticed, satisfied, repeats: see `limen.analysis.survival`.
+        relations: ranks, correlations, implicit against explicit.
+        redundancy, laws: of chains of JNDs.
+        backbones: correlation of JNDs with the sizes of backbones, by the first question.
+        sizes: of those backbones, by observer, as given.
+        missing: a line on what was left out, and why; "" if nothing was.
+    """
+
+    fits: tuple[fitting.FitRow, ...]
+    comparisons: tuple[fitting.ComparisonRow, ...]
+    unnoticed: tuple[survival.UnnoticedRow, ...]
+    satisfied: tuple[survival.SatisfiedRow, ...]
+    repeats: tuple[survival.RepeatRow, ...]
+    scored: tuple[fitting.ScoredRow, ...]
+    relations: relations.CorrelationAnalysis
+    redundancy: tuple[redundancy.RedundancyRow, ...]
+    laws: tuple[laws.GrowthRow, ...]
+    backbones: tuple[BackboneRow, ...] = ()
+    sizes: Mapping[str, Parameters] = field(default_factory=dict)
+    missing: str = ""
+
+    def __repr__(self) -> str:
+        return f"Statistics({len(self.fits)} fits, {len(self.comparisons)} comparisons, {len(self.laws)} laws)"
+
+
+def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) -> Statistics:
+    """Work out all of it.
+
+    Args:
+        analysis: of a run, or of several put together.
+        sizes: of the observers' backbones, where they are known.
+    """
+    small = sum(outcome.status is SeriesStatus.COMPLETE for outcome in analysis.outcomes) <= LARGE
+    chained = any(row.order > 1 for row in analysis.jnds)
+    fits = fitting.fit(analysis) if small else ()
+    related = relations.measured(analysis, most=SMALL)
+    scores = related.boards[0].scores if related.boards and sizes else ()
+    return Statistics(
+        fits,
+        fitting.comparisons(analysis, fits=fits),
+        survival.unnoticed(analysis),
+        survival.satisfied(analysis),
+        survival.repeats(analysis),
+        fitting.scored(analysis),
+        related,
+        redundancy.redundancy(analysis) if chained else (),
+        laws.laws(analysis) if chained and small else (),
+        by_size(scores, sizes or {}),
+        sizes or {},
+        "" if small else TOO_MANY.format(LARGE),
+    )
+
+
+def records(of: Statistics) -> dict[str, Any]:
+    """Return all of it as plain data for JSON."""
+    names = ("fits", "comparisons", "unnoticed", "satisfied", "repeats", "scored")
+    return {
+        **{name: plain(getattr(of, name)) for name in names},
+        **growth.records(of.redundancy, of.laws),
+        "missing": of.missing,
+        "backbones": plain(of.backbones),
+        "relations": correlations.records(of.relations),
+    }
+
+
+def of_observers(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> Iterator[Section]:
+    """Yield what is known of the observers: whether they passed their exam, what reached them, what they judge by.
+
+    Args:
+        runs: of observers of images.
+        analyses: of each run, with the names that the page gives its observers (`limen.analysis.merge.renamed`).
+    """
+    yield from _section(
+        "reached",
+        "What reached the observer",
+        "Before the first question an exam finds out whether two pictures arrive, apart, in order and in their size, "
+        "and whether the settings count. The floor is the first level at which the model's input differs from the "
+        "reference's at all: what its processor removes, no model can notice.",
+        (observers.exams(runs, analyses), observers.floors(runs, analyses)),
+    )
+    yield from _section(
+        "distances",
+        "Numbers behind the verdicts",
+        "These observers compare two pictures by a number and say yes above a criterion. A 1st JND at the first level "
+        "says only that the threshold lies there or below (<=1): compare the numbers, or a criterion from a larger "
+        "nuisance.",
+        tuple(observers.distances(run.store, run.analysis, run.name * (len(runs) > 1)) for run in runs),
+    )
+
+
+def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[Section]:
+    """Yield what is worked out beyond the tables of answers.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: the analyses.
+        names: what to call each observer and question, in order.
+    """
+    boards = [board for board in of.relations.boards if len({score.distortion for score in board.scores}) > 1]
+    unnoticed: Drawing = (
+        "unnoticed", "Share of references not noticed, against the level",
+        lambda width: figures.unnoticed(of.unnoticed, names, width),
+    )  # fmt: skip
+    sizes: Drawing = (
+        "backbones", "Mean 1st JND of each part against Param_L / Param_V, one mark an observer",
+        lambda width: correlations.sizes(of.relations.boards[0].averages, of.sizes, width),
+    )  # fmt: skip
+    yield from _section(
+        "fits",
+        "Fitted thresholds, false alarms apart",
+        "The level noticed half the time is another thing than the protocol's JND, which needs its whole window.",
+        (
+            observers.noted(analysis, statistics.fits(analysis, of.fits)),
+            statistics.scored(analysis, of.scored),
+            statistics.unnoticed(analysis, of.unnoticed),
+            statistics.satisfied(of.satisfied),
+        ),
+        (unnoticed,) if of.unnoticed else (),
+    )
+    yield from _section(
+        "compared",
+        "Compared on the same references",
+        "",
+        (
+            statistics.comparisons(of.comparisons),
+            correlations.prompting(of.relations.prompting),
+            statistics.repeats(analysis, of.repeats),
+        ),
+    )
+    yield from _section(
+        "parts",
+        "Parts of the data set, and how distortions go together",
+        "",
+        (
+            *(correlations.by_part(board) for board in boards),
+            *(correlations.matrix(board.pearson, board.spearman) for board in boards if board.pearson.pairs),
+            correlations.within(of.relations.within if boards else ()),
+        ),
+    )
+    yield from _section(
+        "backbones",
+        "1st JND against the size of the backbones",
+        "",
+        (correlations.backbones(of.backbones),),
+        (sizes,) if of.backbones else (),
+    )
+    yield from _section(
+        "redundancy",
+        "Perceptual redundancy, and the law of the n-th JND",
+        "What lies between one JND and the next goes unnoticed.",
+        (
+            growth.redundancy(analysis, of.redundancy),
+            growth.gaps(analysis, of.redundancy),
+            growth.laws(analysis, of.laws),
+        ),
+        tuple(_courses(of, names)) if of.redundancy else (),
+    )
+
+
+def _section(
+    anchor: str, title: str, about: str, tables: tuple[Table, ...], drawings: tuple[Drawing, ...] = ()
+) -> Iterator[Section]:
+    """Yield a section of those tables that have rows, if any has."""
+    full = tuple(table for table in tables if table.rows)
+    if full:
+        yield Section(anchor, title, about, full, drawings)
+
+
+def _courses(of: Statistics, names: Names) -> Iterator[Drawing]:
+    """Yield the figure of the laws of each observer and question that has any."""
+    for number, ((observer, question), name) in enumerate(names.items(), start=1):
+        rows = [row for row in of.laws if (row.observer, row.question) == (observer, question) and row.scores]
+        if rows:
+            label = f"Level of the n-th JND against n, with the laws fitted: {name}"
+            yield f"laws-{number}", label, functools.partial(growth.courses, rows)

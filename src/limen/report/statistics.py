@@ -1,0 +1,296 @@
+"""Tables of what is worked out from answers: fits, comparisons, references needed, unnoticed shares, simulations."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from limen.analysis import FEW, Analysis, Quantile
+from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
+from limen.analysis.simulation import SimulationRow
+from limen.analysis.survival import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.curve import Interval
+from limen.report.format import (
+    NONE,
+    Table,
+    alarms,
+    bounds,
+    count,
+    estimate,
+    heads,
+    in_order,
+    number,
+    p_value,
+    percent,
+    plain,
+    rate,
+    strength,
+    table,
+)
+from limen.statistics.posterior import Parameter, Placement
+
+
+def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
+    """Return the table of fitted thresholds beside the protocol's J."""
+    fixed, sure = any(row.pooled for row in rows), any(row.p_yes for row in rows)
+    columns = ["n", "J (median)", "T50 [95 %]", "at T50", "T75", "width", "sd", "false alarms", "lapses"]
+    columns += (["d' [95 %]", "d' same/diff.", "c", "fit p"] if fixed else []) + (["T50 of p(yes)"] if sure else [])
+    lines = []
+    for row in in_order(analysis, rows):
+        cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
+        lines.append((*heads(analysis, row), *cells))
+    return table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
+
+
+def comparisons(rows: Sequence[ComparisonRow]) -> Table:
+    """Return the table of paired comparisons between observers."""
+    lines = []
+    for row in rows:
+        of = row.paired
+        outcome = (estimate(of.wins, of.interval, 2), p_value(of.p), p_value(row.p_holm))
+        lines.append((
+            row.distortion, row.question, f"{row.first} / {row.second}", row.measure, str(of.n), str(of.ties),
+            *(("?", "?", "?") if row.undetermined else outcome),
+        ))  # fmt: skip
+    columns = (
+        "distortion", "question", "observers", "of", "pairs", "ties", "first notices less [95 %]", "p", "p (Holm)",
+    )  # fmt: skip
+    notes = (
+        "Reference by reference: share in which the first observer's level is the higher one, ties half (both beyond "
+        "L, or equal), BCa bootstrap over references; p of the paired Prentice-Wilcoxon test, alone and among all.",
+        *_undetermined(rows),
+    )
+    return Table("Observers compared", columns, tuple(lines), notes, heads=3)
+
+
+def _undetermined(rows: Sequence[ComparisonRow]) -> Iterable[str]:
+    names = sorted({name for row in rows for name in row.undetermined})
+    if names:
+        yield f"? nothing shows that differences are noticed more often than none: {', '.join(names)}."
+
+
+def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
+    """Return the table of how many references a wanted interval takes."""
+    lines = []
+    for row in in_order(analysis, rows):
+        of = row.power
+        lines.append((
+            *heads(analysis, row), str(of.n), number(of.sd), number(of.reached), f"{of.half_width:g}",
+            count(of.for_mean), count(of.for_median),
+        ))  # fmt: skip
+    columns = ("n", "sd", "+- now", "+- wanted", "references (mean)", "references (median)")
+    notes = (
+        "Levels; half-width of the 95 % interval of the restricted mean or the median J over references, from this "
+        "run's own spread. That is uncertain too: from 10 references it may be 1.8 times too small, from 50 1.25.",
+    )
+    return table(analysis, "References needed", columns, lines, notes)
+
+
+def records(
+    rows: Sequence[FitRow], compared: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
+) -> dict[str, Any]:
+    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
+    return {"fits": plain(rows), "comparisons": plain(compared), "power": plain(needed)}
+
+
+def _fit_cells(row: FitRow) -> Iterable[str]:
+    fit = row.fit
+    if fit is None:
+        yield from ("0", *[NONE] * 8)
+        return
+    yield str(getattr(fit, "references", 1))
+    yield NONE if row.jnd is None else str(row.jnd)
+    yield _level(row.t50, fit.threshold, row.levels)
+    yield strength(row.strength, row.unit)
+    yield _level(row.t75, fit.t75, row.levels)
+    yield _spread(fit.width)
+    yield _spread(getattr(fit, "spread", None))
+    yield alarms(row.alarms)
+    yield f"{100 * fit.lapse.median:.0f} % {bounds(fit.lapse.interval, 0, times=100)}"
+
+
+def _fixed_cells(row: FitRow) -> Iterable[str]:
+    of = row.detection
+    few = "*" if row.alarms.n < FEW else ""
+    if row.choosing is not None:
+        yield from (_from_zero(row.choosing.d, row.choosing.interval, row.choosing.told), NONE, NONE)
+    elif of is None:
+        yield from (NONE, NONE, NONE)
+    else:
+        yield _from_zero(of.d_yes_no, of.interval, of.told) + few
+        yield _from_zero(of.d_differencing, of.interval_differencing, of.told) + few
+        yield estimate(of.criterion, of.interval_criterion, 2, sign="+") + few
+    yield NONE if row.pooled is None else p_value(row.pooled.p_fit)
+
+
+def _from_zero(value: float, interval: Interval, clear: bool) -> str:
+    """Return a number with its interval, "?" for one that is not clear of 0."""
+    return f"{number(value, 2) if clear else '?'} {bounds(interval, 2)}"
+
+
+def _sure_cell(row: FitRow) -> str:
+    if row.p_yes is None or row.p_yes.side is not Placement.WITHIN:
+        return NONE if row.p_yes is None else _SIDES[row.p_yes.side].format(row.levels)
+    return estimate(row.p_yes.threshold, row.p_yes.intervals.get("threshold"))
+
+
+_SIDES = {Placement.ABOVE: ">{}", Placement.BELOW: "<=1", Placement.OPEN: "?"}
+
+
+def _level(at: Quantile, of: Parameter, top: int) -> str:
+    """Return a level with its interval, or on which side of one it lies."""
+    value = str(at) if at.censored or at.below or math.isnan(at.level) else number(at.level)
+    low = "<=1" if of.interval.low < 1 else number(of.interval.low)
+    if at.censored and of.interval.low >= at.level:
+        low = str(at)
+    return f"{value} [{low}, {f'>{top}' if of.interval.high > top else number(of.interval.high)}]"
+
+
+def _spread(of: Parameter | None) -> str:
+    if of is None:
+        return NONE
+    return "?" if math.isnan(of.median) else estimate(of.median, of.interval)
+
+
+def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
+    notes = [
+        "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
+        "corrected for false alarms and lapses; width from 5 to 95 % of that curve; sd of T50 over references. "
+        "Posterior medians [95 % credible intervals], references as a random sample. > L: no to everything, or more "
+        "than half of the posterior beyond the ladder; <=: yes to everything, down to the lowest level asked; ?: these "
+        "answers do not tell, because the interval holds the whole ladder or yes does not depend on the level."
+    ]
+    if any(row.adaptive for row in rows):
+        notes.append(
+            "Adaptive run: the answers chose the levels. T50 comes from each series' own likelihood, which allows it; "
+            "d' and goodness of fit need every level asked of every series (procedure constant)."
+        )
+    if any(row.forced for row in rows):
+        notes.append(
+            "Forced choice: guess rate .5; T50 is the level where 75 % would choose right but for lapses; "
+            "d' = sqrt(2) z(share right)."
+        )
+    if any(0 < row.alarms.n < FEW for row in rows):
+        notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1/2, 3), speaks with them.")
+    if any(row.pooled is not None for row in rows):
+        notes.append(
+            "d' and c over all levels asked, log-linear correction [95 %, of the rates' Wilson intervals; - no bound]; "
+            "? where the interval of d' holds 0. Fit p: how often data of the fitted shape lie further from it, "
+            "bootstrap over references (- where all references are alike)."
+        )
+    if any(row.p_yes is not None for row in rows):
+        notes.append("T50 of p(yes): fractional response, maximum quasi-likelihood [95 % bootstrap over references].")
+    notes.extend(filter(None, map(_window_note, rows)))
+    return tuple(notes)
+
+
+def _window_note(row: FitRow) -> str:
+    """Say where false alarms alone would fill the window too often; "" elsewhere."""
+    if row.window is None or row.window_needed is None or row.window_needed <= row.window or not row.alarms.k:
+        return ""
+    remedy = f"--confirm {row.window_needed - 1} would do" if row.window_needed < 10 else "no window would do"
+    short = f"too many false alarms for {row.window} yes in a row"
+    return f"{row.observer}, {row.distortion}: {short} ({remedy}): J is too low."
+
+
+# --- shares of references, second draws, pairs ---
+
+
+def unnoticed(analysis: Analysis, rows: Sequence[UnnoticedRow]) -> Table:
+    """Return the table of the levels up to which shares of the references stay unnoticed."""
+    lines = [
+        (*heads(analysis, row), str(row.curve.n), *(_up_to(level, row.curve.levels[-1]) for level in points(row.curve)))
+        for row in in_order(analysis, rows)
+    ]
+    columns = ("n", "U = .75", "U = .5", "U = .25")
+    notes = (
+        "The last level at which that share of the references is unnoticed by this observer, U(k) = P(J > k) "
+        "(Kaplan-Meier; the curves with intervals are in --json).",
+    )
+    return table(analysis, "Unnoticed share", columns, lines, notes)
+
+
+def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
+    """Return the table of 75 %-SUR points over observers."""
+    lines = []
+    for question, distortion in dict.fromkeys((row.question, row.distortion) for row in rows):
+        curves = [row.curve for row in rows if (row.question, row.distortion) == (question, distortion)]
+        top = curves[0].levels[-1]
+        levels = sorted(math.inf if point is None else point for point in (curve.point(0.75) for curve in curves))
+        cells = [_up_to(levels[math.ceil(share * len(levels)) - 1], top) for share in (0.25, 0.5, 0.75)]
+        observers = "-".join(map(str, sorted({min(c.n for c in curves), max(c.n for c in curves)})))
+        lines.append((distortion, question, observers, str(len(curves)), cells[1], f"{cells[0]}-{cells[2]}"))
+    columns = ("distortion", "question", "observers", "references", "75 %-SUR point (median)", "quartiles")
+    notes = (
+        "SUR(k) = P(J > k) over observers for one reference; its 75 % point is the last level that three quarters of "
+        "them do not notice. A few models are no sample of users: read the number of observers first.",
+    )
+    return Table("Satisfied user ratio", columns, tuple(lines), notes, heads=2)
+
+
+def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:
+    """Return the table of what second draws of the same pairs say."""
+    lines = []
+    for row in in_order(analysis, rows):
+        same = f"{100 * row.alike.value:.0f} % {bounds(row.alike.interval, 0, times=100)}".rstrip()
+        change = estimate(row.change, row.interval, 0, "+", times=100)
+        lines.append((*heads(analysis, row), count(row.alike.n), same, change))
+    notes = (
+        "Pairs drawn twice: the second time swapped, or as another sample where the model samples. The difference is "
+        "in percentage points of yes, BCa bootstrap over references: of a greedy model, its order effect.",
+    )
+    return table(analysis, "Asked twice", ("pairs", "same verdict", "yes, second - first"), lines, notes)
+
+
+def _up_to(level: float | None, top: int) -> str:
+    return f">{top}" if level is None or math.isinf(level) else f"{level:g}"
+
+
+def accuracy(analysis: Analysis, rows: Sequence[AccuracyRow]) -> Table:
+    """Return the table of accuracy on pairs of one level, with its counterpart on identical pairs."""
+    lines = [
+        (*heads(analysis, row), str(row.n), rate(row.noticed), rate(row.left_alone),
+         estimate(row.balanced, row.interval, 2))
+        for row in in_order(analysis, rows)
+    ]  # fmt: skip
+    notes = (
+        "Changes noticed: yes to the changed picture; identical pairs: no to the picture shown with itself; 95 % "
+        "Wilson intervals. Balanced: mean of both over references, BCa bootstrap; always yes, or always no, gets .50.",
+    )
+    columns = ("n", "changes noticed", "identical pairs left alone", "balanced accuracy")
+    return table(analysis, "Spot the difference", columns, lines, notes)
+
+
+def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
+    """Return the table of pooled curves over scored pairs."""
+    lines = [
+        (*heads(analysis, row), str(row.n), f"{row.low:g} - {row.high:g}", *_scored_cells(row))
+        for row in in_order(analysis, rows)
+    ]
+    notes = (
+        "One pair a reference, so no threshold of any one: yes against opinion score, pooled over references, false "
+        "alarms from identical pairs and lapses apart. Posterior median [95 % credible interval]; - beyond the scores.",
+    )
+    columns = ("n", "scores", "half yes at", "width", "yes with the score", "false alarms")
+    return table(analysis, "Scored pairs", columns, lines, notes)
+
+
+def _scored_cells(row: ScoredRow) -> tuple[str, ...]:
+    rising = {True: "rises", False: "falls", None: "all alike"}[row.rising]
+    return (*(estimate(of.median, of.interval) for of in (row.threshold, row.width)), rising, alarms(row.alarms))
+
+
+def simulated(results: Sequence[SimulationRow]) -> Table:
+    """Return observers x procedures: questions, exactness, stated certainty, error, coverage."""
+    rows = tuple(
+        (row.observer, row.procedure, estimate(row.questions, row.interval), percent(row.exact),
+         number(row.stated, 3), number(row.rmse, 2), percent(row.covered))
+        for row in results
+    )  # fmt: skip
+    columns = ("observer", "procedure", "questions [95 %]", "= scan [95 %]", "stated", "rmse", "covered [95 %]")
+    n = ", ".join(sorted({f"{row.images:,}" for row in results}))
+    note = (
+        f"{n} series a row. Questions: mean a series. = scan: per cent of series whose JNDs are the exhaustive scan's. "
+        "Stated: mean certainty claimed. Rmse: of the fitted T50, in levels. Covered: per cent of 95 % intervals that "
+        "hold the true T50. Intervals: Wilson, and normal for questions."
+    )
+    return Table("Simulated observers", columns, rows, (note,), heads=2)
