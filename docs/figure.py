@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from limen import distortion
-from limen.analysis import Outcome, Status, analyse
+from limen.analysis import Outcome, SeriesStatus, analyse
 from limen.image import Image, decode, png
 from limen.report.images import contact_sheet
 from limen.store import Store
@@ -18,7 +18,9 @@ JNDS = 5
 
 def row(store: Store, outcomes: list[Outcome]) -> list[tuple[str, Image]]:
     """Return the reference whose 1st JND is the median one, and its stimuli at each JND."""
-    reached = [o for o in outcomes if o.status is Status.COMPLETE and len([t for t in o.thresholds if t.reached]) > 1]
+    reached = [
+        o for o in outcomes if o.status is SeriesStatus.COMPLETE and len([t for t in o.thresholds if t.reached]) > 1
+    ]
     chosen = sorted(reached, key=lambda o: (o.thresholds[0].level, o.series.name))[len(reached) // 2]
     blob = store.picture(chosen.series.picture)
     assert blob is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table, tame
-from limen.cli.group import JSON, MANY, SEED, left_out, main, split, telling
+from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
 @click.option(
     "--shard", "share", default="1/1", metavar="I/N", help="Only every N-th shard from the I-th: a job array."
 )
-@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many references a part (0: all).")
+@click.option("--limit", type=CountRange(0), default=0, help="At most so many references a part (0: all).")
 @click.option("--seed", type=SEED, default=0, help="Of the random draws of stimuli.")
-@click.option(
-    "--shard-stimuli", type=click.IntRange(1, MANY), default=1_000, show_default=True, help="About so many each."
-)
+@click.option("--shard-stimuli", type=CountRange(1), default=1_000, show_default=True, help="About so many each.")
 @JSON
 def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, as_json: bool, **given: Any) -> None:
     """Write the parts that can be made, as shards that resume and do not depend on who writes them."""
@@ -133,7 +131,7 @@ def _many(count: int, one: str, more: str = "") -> str:
 
 @dataset.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--samples", type=click.IntRange(0, MANY), default=4, show_default=True, help="Rows a shard to look at.")
+@click.option("--samples", type=CountRange(0), default=4, show_default=True, help="Rows a shard to look at.")
 @click.option("--deep", is_flag=True, help="Look at the pixels of all rows.")
 @JSON
 def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:

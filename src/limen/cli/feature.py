@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_result
-from limen.cli.group import JSON, MANY, FiniteRange, main, split, telling
+from limen.cli.group import JSON, CountRange, FiniteRange, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
 DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
-COUNT = click.IntRange(1, MANY)
+COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -141,7 +141,7 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 @click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
 @click.option("--budget", type=FiniteRange(0, 1e6), default=0.45, show_default=True, help="Noise budget, as NRMSE.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Whose map and fitting images."
+    "--seed", type=CountRange(0, 2**63 - 1), default=0, show_default=True, help="Whose map and fitting images."
 )
 @MODEL
 @DATA
@@ -159,8 +159,21 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 
 
 @feature.command("demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/features"), show_default=True)
-@click.option("--report", "page", type=click.Path(path_type=Path), default=Path("features.html"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/features"),
+    show_default=True,
+    help="Folder of the runs.",
+)
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path),
+    default=Path("features.html"),
+    show_default=True,
+    help="Where the page is written.",
+)
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Three show how sure it is.")
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:

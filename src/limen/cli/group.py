@@ -28,6 +28,18 @@ def main() -> None:
     """
 
 
+class CountRange(click.IntRange):
+    """A whole number from `low` on, whose help names no bound that nobody meets."""
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int = 10**9) -> None:
+        super().__init__(low, high)
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None or self.min < 0 else f"x>={self.min}"
+
+
 class FiniteRange(click.FloatRange):
     """A number between two bounds; NaN, which compares with neither, is refused."""
 
@@ -69,8 +81,7 @@ class RenamedOption(click.Option):
         return click.Option.get_help_record(shown, ctx)
 
 
-MANY = 10**9  # of anything that is counted
-SEED = click.IntRange(-(2**63), 2**63 - 1)
+SEED = CountRange(-(2**63), 2**63 - 1)
 
 OBSERVER = click.option(
     "--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated."

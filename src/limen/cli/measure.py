@@ -16,10 +16,10 @@ from limen.cli.console import print_json, print_table, tame
 from limen.cli.group import (
     BASE_URL,
     JSON,
-    MANY,
     OBSERVER,
     OPTIONS,
     PLUGIN,
+    CountRange,
     FiniteRange,
     RenamedOption,
     key_values,
@@ -128,7 +128,13 @@ def measure(
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where the page is written.",
+)
 @click.option("--embed", type=FiniteRange(0, 1e6), help="MB of stimuli in the page, for its viewer (12; 0: none).")
 @click.option("--stimuli-beside", is_flag=True, help="All stimuli in a folder beside the page instead.")
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder for results.json, CSV and Parquet.")
@@ -208,9 +214,22 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
-@click.option("--limit", type=click.IntRange(0, MANY), default=0, help="At most so many of the bundled crops.")
-@click.option("--report", "page", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Run directory; the same one resumes.",
+)
+@click.option("--limit", type=CountRange(0), default=0, help="At most so many of the bundled crops.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where the page is written.",
+)
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""

@@ -120,7 +120,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 @click.option(
     "--images", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="About a minute for 100."
 )
-@click.option("--levels", type=click.IntRange(10, 1_000), default=50, show_default=True)
+@click.option("--levels", type=click.IntRange(10, 1_000), default=50, show_default=True, help="Length of the ladder.")
 @click.option(
     "--jnds",
     "--orders",
@@ -131,7 +131,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
     show_default=True,
     help="JNDs to look for; 0 for all.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the simulated observers.")
 @JSON
 @PLUGIN
 def simulate(labels: str, as_json: bool, **given: Any) -> None:

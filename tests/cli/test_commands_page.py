@@ -1,0 +1,41 @@
+"""Every command and option says what it does, and docs/commands.md says it too."""
+
+import importlib.util
+from pathlib import Path
+
+import click
+import pytest
+
+from limen.cli import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "commands.py"
+_spec = importlib.util.spec_from_file_location("commands_page", PAGE)
+assert _spec is not None
+assert _spec.loader is not None
+commands_page = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(commands_page)
+COMMANDS = {
+    context.command_path: command
+    for command, context in commands_page.commands(main, click.Context(main, info_name="limen"))
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_and_its_options_have_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    silent = [
+        option.opts
+        for option in command.params
+        if isinstance(option, click.Option) and not (option.help or option.hidden)
+    ]
+    assert not silent
+
+
+def test_the_page_is_up_to_date() -> None:
+    written = PAGE.with_suffix(".md").read_text(encoding="utf-8")
+    assert written == commands_page.page(), "python docs/commands.py writes it again"
+
+
+def test_no_command_is_left_out() -> None:
+    assert {"limen measure", "limen feature fit", "limen dataset build"} <= set(COMMANDS)
