@@ -260,7 +260,8 @@ def _first_panel(
     levels: int, width: int,
 ) -> Spec:  # fmt: skip
     look = observers(names, width)
-    x = quantity("mean", f"level (1 to {levels})", {"domain": [0, levels], "nice": False}, tickCount=5, domain=False)
+    x = quantity("mean", f"level (1 to {levels})", {"domain": [0, levels], "nice": False}, tickCount=5, tickMinStep=1,
+                 domain=False)  # fmt: skip
     lanes = [f"{name}\n{part}" for name in names.values() for part in ("mean", "single")]
     lane = {
         "y": kinds("distortion", 72, sort=list(distortions), scale={"paddingInner": 0.25}),
@@ -306,7 +307,7 @@ def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
     """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered."""
     marks = _marks((threshold for threshold in outcome.thresholds if not threshold.censored), levels, width)
     x = quantity("level", "level", {"domain": [0, levels + 0.5], "nice": False}, grid=False,
-                 tickCount=10 if width > 500 else 5, offset=8, domain=False)  # fmt: skip
+                 tickCount=10 if width > 500 else 5, tickMinStep=1, offset=8, domain=False)  # fmt: skip
     y = quantity("answer", None, {"domain": [0, 1.5], "nice": False}, values=[0, 1], domain=False, ticks=False,
                  labelExpr="datum.value ? 'yes' : 'no'", grid=False, minExtent=30)  # fmt: skip
     at = {"x": x, "y": y}
@@ -405,7 +406,7 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
-_LEVELS = quantity("level", "level", {"domainMin": 0, "nice": False}, tickCount=4, grid=False)
+_LEVELS = quantity("level", "level", {"domainMin": 0, "nice": False}, tickCount=4, tickMinStep=1, grid=False)
 
 
 def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
