@@ -39,6 +39,16 @@ class Distortion:
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
         of: the kind of reference it is done to (`limen.source.Reference.kind`).
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Distortion, Ladder
+        >>> def halve(image, rng):
+        ...     return lambda factor: np.rint(image * factor).astype(np.uint8)
+        >>> half = Distortion("half", "brightness", Ladder((0.9, 0.5), unit="factor"), halve)
+        >>> at = half.render(np.full((32, 32, 3), 200, dtype=np.uint8), key="a")
+        >>> [int(at(level).mean()) for level in (0, 1, 2)]
+        [200, 180, 100]
     """
 
     name: str

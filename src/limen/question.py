@@ -25,6 +25,14 @@ class Query:
     Attributes:
         parts: pictures and texts.
         draw: the number of a repeated draw from an observer that samples; a greedy one has only draw 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Picture, Query
+        >>> first, second = (Picture.of(np.full((32, 32, 3), grey, dtype=np.uint8)) for grey in (100, 101))
+        >>> query = Query((first, second, "Do they differ?"))
+        >>> query.text, len(query.pictures)
+        ('Do they differ?', 2)
     """
 
     parts: tuple[Picture | str, ...]

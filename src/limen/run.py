@@ -307,9 +307,10 @@ def measure(
         >>> photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         >>> def looks(first, second):
         ...     return bool(np.abs(first.astype(int) - second).mean() > 4)
-        >>> run = limen.measure(photograph, looks, "noise", ladders={"noise": [1, 2, 4, 8, 16]})
-        >>> str(run.jnds[0].median)
-        '4'
+        >>> variances = [0.0001, 0.0002, 0.0005, 0.001, 0.002]  # of the unit range
+        >>> run = limen.measure(photograph, looks, "noise", ladders={"noise": variances})
+        >>> str(run.jnds[0].median), run.jnds[0].strength
+        ('3', 0.0005)
     """
     for plugin in _several(plugins):
         registry.plugin(plugin)

@@ -98,6 +98,12 @@ def simulate(
         gap, confirm, orders: the protocol's settings, for the procedures that have them.
         prior: what earlier series taught (`learn`), for the procedures that learn.
         settings: further settings of the procedure, by name (`certainty`, `trials`, ...).
+
+    Example:
+        >>> import limen
+        >>> found = limen.simulate("scan", lambda reference, level: level - reference >= 7, levels=50)
+        >>> found.levels, found.questions
+        ((7,), 9)
     """
     if callable(answers):
         if levels is None:

@@ -255,7 +255,15 @@ def encode(image: Image, encoding: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """An image on its way to an observer, with the digest of its pixels computed once."""
+    """An image on its way to an observer, with the digest of its pixels computed once.
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Picture
+        >>> grey = np.full((32, 48, 3), 128, dtype=np.uint8)
+        >>> Picture.of(grey).digest == Picture.of(grey.copy()).digest
+        True
+    """
 
     pixels: Image
     digest: str

@@ -83,7 +83,17 @@ class Origin:
 
 
 class Store:
-    """A run directory, open for reading, or by one process at a time for writing. A context manager."""
+    """A run directory, open for reading, or by one process at a time for writing. A context manager.
+
+    Example:
+        >>> import limen
+        >>> from pathlib import Path
+        >>> run = limen.measure("demo", "simulated", "blur", limit=1)
+        >>> with limen.Store.open(run.paths[0]) as store:
+        ...     first = next(store.trials())
+        >>> first.observer, first.reference, store.manifest["seed"]
+        ('simulated', 0, 0)
+    """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any], connection: sqlite3.Connection) -> None:
         self.path = path
