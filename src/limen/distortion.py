@@ -83,7 +83,15 @@ class Distortion:
 def distortion(
     name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image"
 ) -> Callable[[Prepare], Prepare]:
-    """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`."""
+    """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`.
+
+    Args:
+        name: unique among distortions; the column of tables.
+        word: what the question calls it.
+        ladder: strengths of levels 1..n.
+        version: >= 1; raised whenever pixels change for the same strength.
+        of: the kind of reference it is done to (`limen.source.ReferenceKind`).
+    """
 
     def keep(prepare: Prepare) -> Prepare:
         summary = (prepare.__doc__ or "").strip().split("\n")[0]

@@ -156,6 +156,12 @@ class Question:
         """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing.
 
         `name` and `swapped` as they were asked: a forced choice needs them to know which picture was which.
+
+        Args:
+            answers: to the queries of one `ask`: one.
+            again: to the paraphrase; () where it was not asked.
+            swapped: as it was asked.
+            name: of the comparison, as it was asked.
         """
         (answer,) = answers
         verdict = self.reader(answer.text, answer.finish)

@@ -117,5 +117,11 @@ class Presentation:
 
 
 def pair(series: str, reference: int, level: int) -> str:
-    """Return the name of one comparison, from which a forced choice draws its order."""
+    """Return the name of one comparison, from which a forced choice draws its order.
+
+    Args:
+        series: the series' digest.
+        reference: level of the reference, 0..L - 1.
+        level: level of the stimulus, 0..L.
+    """
     return f"{series}/{reference}/{level}"

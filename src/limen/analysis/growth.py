@@ -86,7 +86,14 @@ class LawFit:
         return self.base + self.growth * start
 
     def course(self, first: float, orders: int, end: float, scale: float = 1) -> tuple[float, ...]:
-        """Return J(1) = `first` to J(orders) as the law goes on for a reference of this scale, at most `end`."""
+        """Return J(1) = `first` to J(orders) as the law goes on for a reference of this scale, at most `end`.
+
+        Args:
+            first: J(1), on the axis of the law (levels or strengths).
+            orders: how many JNDs, >= 1.
+            end: the last place on the axis; later JNDs stay there.
+            scale: of the reference, > 0; gaps are this many times those of a reference of scale 1.
+        """
         found = [min(first, end)]
         for order in range(2, orders + 1):
             found.append(min(found[-1] + scale * self.gap(order, found[-1]), end))

@@ -49,6 +49,13 @@ class SimulatedObserver:
         """Return the answers to levels 1..n, against a reference that shifts T by its own level.
 
         The same draw gives the same answers, as a greedy model does; another draw is another sample.
+
+        Args:
+            image: number of the image, >= 0.
+            seed: any int.
+            levels: L, >= 1.
+            reference: level of the reference, 0..L - 1.
+            draw: number of the sample, >= 0.
         """
         k = np.arange(1, levels + 1)
         distance = k - reference - self.threshold(image, seed)

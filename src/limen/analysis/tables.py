@@ -178,6 +178,13 @@ class EstimateRow:
 
 
 def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]) -> Iterable[JndRow]:
+    """Yield the n-th JNDs of one observer, question and distortion, order after order.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        manifest: of the run.
+    """
     kind = manifest["distortions"][key[2]]
     levels, strengths = len(kind["strengths"]), kind["strengths"]
     status = Counter(outcome.status for outcome in group)
@@ -215,6 +222,13 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapp
 def estimate_row(
     key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mapping[str, Any]
 ) -> EstimateRow | None:
+    """Return the fitted thresholds of one observer, question and distortion; None where the procedure fits none.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        manifest: of the run.
+    """
     every = [outcome.estimates[0] for outcome in group if outcome.estimates]
     if not every:
         return None

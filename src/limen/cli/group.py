@@ -37,6 +37,13 @@ class FiniteRange(click.FloatRange):
         super().__init__(low, high, **open_ends)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, and refuse NaN, which lies in no range.
+
+        Args:
+            value: what was given, a text or a number.
+            param: the option it was given to.
+            ctx: of the command line.
+        """
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)

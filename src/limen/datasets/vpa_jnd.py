@@ -131,6 +131,11 @@ class Given:
     def parse(cls, pairs: Iterable[str], photographs: Iterable[str] = (), data_set: str = "vpa-jnd") -> Self:
         """Read NAME=PATH pairs.
 
+        Args:
+            pairs: "NAME=PATH" of each source.
+            photographs: files and folders of photographs of your own.
+            data_set: a name of the table of data sets.
+
         Raises:
             InputError: one is no such pair, or names a source that the data set has not.
         """

@@ -137,6 +137,11 @@ def integrated_gradients(split: SplitPoint, task: Task, features: Features) -> t
 
     Sundararajan, Taly and Yan 2017 (arXiv:1703.01365), as captum works it out.
 
+    Args:
+        split: a network cut in two.
+        task: what its head is for.
+        features: of N images at the split.
+
     Raises:
         MissingExtraError: captum is not installed.
     """

@@ -314,6 +314,13 @@ def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Subset, scale: fl
     """Return the mean over images and elements of log2(scale m): what a map is worth to a quantiser, in bits.
 
     At the same guarantee, one more is one bit an element less. Minus infinity where a magnitude or the scale is 0.
+
+    Args:
+        split: a network cut in two.
+        tolerance: a fitted map.
+        images: to take the mean over.
+        scale: factor of the map's magnitudes, >= 0.
+        batch: images at once, >= 1.
     """
     total, count = 0.0, 0
     for part in images.batches(batch):

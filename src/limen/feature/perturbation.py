@@ -81,7 +81,13 @@ def nrmse(features: Features, delta: Sequence[Tensor]) -> Tensor:
 
 
 def scaled(features: Features, delta: Sequence[Tensor], strength: float) -> Tensors:
-    """Return `delta` with the NRMSE of every sample at `strength`; a sample without any stays at zero."""
+    """Return `delta` with the NRMSE of every sample at `strength`; a sample without any stays at zero.
+
+    Args:
+        features: of N samples.
+        delta: a perturbation, one tensor for each of the features', of its shape.
+        strength: NRMSE to reach, >= 0.
+    """
     factor = strength / nrmse(features, delta).clamp_min(1e-30)
     return tuple(part * _spread(factor, part) for part in delta)
 

@@ -241,7 +241,13 @@ def _frozen(found: Scene, factor: str) -> tuple[list[Plan], float]:
 
 
 def freeze(name: str, count: int = 50, folder: Path | None = None) -> bytes:
-    """Return the file in which the views of seed 0 ship (`data/scenes/NAME.json`)."""
+    """Return the file in which the views of seed 0 ship (`data/scenes/NAME.json`).
+
+    Args:
+        name: of the scene.
+        count: views of each factor, >= 1.
+        folder: where solved light is kept; None for the folder that is used by itself.
+    """
     lit = studio(name, folder)
 
     def rows(factor: str) -> list[_Row]:

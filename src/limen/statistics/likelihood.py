@@ -89,6 +89,11 @@ def peak(data: Responses, prior: Priors, shape: str = "logistic") -> Peak:
 
     Fixed rates of the prior are kept, its densities are not used. Data that do not hold a threshold (all no) end at a
     bound.
+
+    Args:
+        data: counts of D data sets at K levels each.
+        prior: bounds of threshold and width; fixed rates.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
     """
     climb = _Climb(data, prior, shape)
     found = climb.run()

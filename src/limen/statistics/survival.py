@@ -77,6 +77,11 @@ def satisfied_user_ratio(levels: Sequence[float], reached: Sequence[bool], top: 
 
     Wang et al. 2017 (VideoSet, J. Visual Communication 46:292) read it off the fitted normal; here it is the estimate
     without a distribution.
+
+    Args:
+        levels: J of each observer, or the last level asked where there is none.
+        reached: whether each observer has a J; as long as `levels`.
+        top: L, >= 1.
     """
     return unnoticed_share(levels, reached, top)
 
@@ -151,6 +156,12 @@ def prentice_wilcoxon(
     Kaplan-Meier's estimate (they take Prentice's, which differs by terms of 1 / n), and up to 12 pairs that differ p
     is exact over all flips of sign. Pairs censored at one level have d = 0 and say nothing. Positive z: the first is
     higher.
+
+    Args:
+        first: J of n references, or the last level asked, under the first observer.
+        reached_first: (n,) whether there is a J.
+        second: of the same n references, in the same order, under the second observer.
+        reached_second: (n,) whether there is a J.
     """
     times = np.concatenate((first, second)).astype(np.float64)
     seen = np.concatenate((reached_first, reached_second)).astype(bool)

@@ -209,6 +209,11 @@ class Store:
         A trial without an answer leaves only its attempts, unless it is one of a stimulus equal to the reference
         (`key` ""), which is a fact by itself. One asked ahead leaves only its answer: it becomes a trial when a
         procedure needs it.
+
+        Args:
+            trial: what was shown and asked, with its answer where one came.
+            attempts: what was tried for it, failures too, in order.
+            ahead: whether it was asked before a procedure needed it.
         """
         now = time.time()
         statements: list[_Statement] = []
@@ -239,7 +244,15 @@ class Store:
         self._send([("INSERT OR IGNORE INTO wave VALUES (?,?,?,?,?)", row) for row in rows]).result()
 
     async def add_prior(self, observer: str, question: str, distortion: str, wave: int, content: bytes) -> None:
-        """Write what a wave begins with; the first one written stays."""
+        """Write what a wave begins with; the first one written stays.
+
+        Args:
+            observer: by name.
+            question: by name.
+            distortion: by name.
+            wave: number of the wave, >= 0.
+            content: the prior, as the method encodes it.
+        """
         row = (observer, question, distortion, wave, content)
         await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO prior VALUES (?,?,?,?,?)", row)]))
 
@@ -327,7 +340,13 @@ class Store:
         return tuple(SeriesRow(*row) for row in rows)
 
     def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
-        """Yield trials with their answers, by observer, question and series; all, or those of the given ones."""
+        """Yield trials with their answers, by observer, question and series; all, or those of the given ones.
+
+        Args:
+            observer: by name; "" for all.
+            question: by name; "" for all.
+            series: the series' digest; "" for all.
+        """
         self._check("query", "answer")
         wanted = {"observer": observer, "question": question, "series": series}
         given = [value for value in wanted.values() if value]

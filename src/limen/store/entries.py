@@ -230,7 +230,14 @@ def check(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
-    """Return a row of numbers as `Store.measurements` keeps it; raise `StoreError` where it is none."""
+    """Return a row of numbers as `Store.measurements` keeps it; raise `StoreError` where it is none.
+
+    Args:
+        file: the database, for messages.
+        stage: of the row ("floor", "calibration", ...).
+        key: of the row within its stage.
+        content: the row as JSON.
+    """
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -245,7 +252,14 @@ def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
 
 
 def fit(file: Path, content: Any, kind: type[msgspec.Struct], where: str = "") -> None:
-    """Raise `StoreError`, naming file and entry, unless content fits a struct."""
+    """Raise `StoreError`, naming file and entry, unless content fits a struct.
+
+    Args:
+        file: where the content stands, for messages.
+        content: plain data, decoded from JSON.
+        kind: the struct it should fit.
+        where: the place within the file, for messages, followed by a blank.
+    """
     try:
         msgspec.convert(content, kind)
     except msgspec.ValidationError as error:

@@ -161,6 +161,11 @@ class Session:
         """Return the answer to a query from the store, from a request under way, or from the observer.
 
         One that is asked early is kept, and becomes a trial when it is needed.
+
+        Args:
+            query: what is shown and asked.
+            trial: the record it belongs to, with the key.
+            early: the foreseen questions it is one of; None where a procedure needs it now.
         """
         found = self.store.get(trial.key)
         while found is None and trial.key in self.flying:

@@ -58,7 +58,13 @@ def writer(coder: str) -> SymbolWriter:
 
 
 def reader(coder: str, data: bytes, most: int) -> SymbolReader:
-    """Return a stream of these bytes, which stand for `most` symbols at most."""
+    """Return a stream of these bytes, which stand for `most` symbols at most.
+
+    Args:
+        coder: one of `CODERS`: "range", "lzma" or "zlib".
+        data: what the writer gave.
+        most: upper bound of the number of symbols, >= 0.
+    """
     return _RangeReader(data) if coder == "range" else _PlainReader(coder, data, 2 * most)
 
 

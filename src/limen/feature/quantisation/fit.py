@@ -155,7 +155,14 @@ def fit(
 
 @torch.no_grad()
 def survey(split: SplitPoint, images: Subset, rules: Sequence[StepRule], batch: int = 40) -> FittingStatistics:
-    """Look at the fitting images once, for all rules and budgets."""
+    """Look at the fitting images once, for all rules and budgets.
+
+    Args:
+        split: a network cut in two.
+        images: to fit on.
+        rules: kinds of steps, by distinct names.
+        batch: images at once, >= 1.
+    """
     sizes: dict[str, list[list[LogSizes]]] = {steps.name: [] for steps in rules}
     norms: list[LogSizes] = []
     least: list[LogSizes] = []

@@ -74,7 +74,13 @@ class ClassificationTask:
         return ((drawn - p * drawn.sum(1, keepdim=True)) * logits).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return KL, or whether the top class changed."""
+        """Return KL, or whether the top class changed.
+
+        Args:
+            clean: logits (N, C) for the undisturbed features.
+            perturbed: logits (N, C) for disturbed features.
+            kind: "kl" or "top1".
+        """
         if kind == "top1":
             return (clean["logits"].argmax(1) != perturbed["logits"].argmax(1)).float()
         return self.discrepancy(clean, perturbed)

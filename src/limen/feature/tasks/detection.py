@@ -87,7 +87,13 @@ class DetectionTask:
         return (likely - there * away.square().sum(-1) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`.
+
+        Args:
+            clean: outputs for the undisturbed features.
+            perturbed: outputs for disturbed features.
+            kind: "1-f1", the only one.
+        """
         pairs = zip(self.answers(clean), self.answers(perturbed), strict=True)
         lost = [f1_loss(one.best(FOUND), other.best(FOUND), "boxes") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean["logits"].device)

@@ -98,7 +98,13 @@ class SegmentationTask:
         return (likely - there * away.square().sum((2, 3)) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`.
+
+        Args:
+            clean: outputs for the undisturbed features.
+            perturbed: outputs for disturbed features.
+            kind: "1-f1", the only one.
+        """
         pairs = zip(_found(clean, FOUND), _found(perturbed, FOUND), strict=True)
         lost = [f1_loss(one, other, "masks") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean[CLASSES].device)

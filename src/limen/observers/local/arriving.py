@@ -21,7 +21,13 @@ CHANNELS = 3
 
 
 def process(processor: Any, prompts: Sequence[str], pictures: Sequence[Sequence[Picture]]) -> dict[str, Any]:
-    """Return the tensors that a processor makes of prompts and their pictures, padded to one length."""
+    """Return the tensors that a processor makes of prompts and their pictures, padded to one length.
+
+    Args:
+        processor: of transformers, with a tokenizer and an image processor.
+        prompts: rendered, one for each sample.
+        pictures: of each sample, in the order in which the prompt names them.
+    """
     images = [for_pillow(group) for group in pictures]
     start = processor.tokenizer.bos_token
     batch = processor(

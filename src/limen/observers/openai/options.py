@@ -127,7 +127,13 @@ def further_headers(given: Mapping[str, Any] | str) -> dict[str, str]:
 
 
 def expect_no_secrets(model: str, options: Options, extra: Mapping[str, Any]) -> None:
-    """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run."""
+    """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run.
+
+    Args:
+        model: name of the model.
+        options: settings of the observer.
+        extra: further fields of the request.
+    """
     variable = options.api_key_env
     if variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", variable):
         raise InputError(
