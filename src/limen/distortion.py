@@ -111,7 +111,7 @@ def of_function(
             for the same two.
         ladder: strengths of levels 1..n.
         name: of the distortion; the function's own if not given. It is also the word in the question.
-        version: raised whenever pixels change; if not given, made of the digest of what the function does.
+        version: >= 1, raised whenever pixels change; if 0, made of the digest of what the function does.
 
     Raises:
         InputError: without a version, where what the function does cannot be told (`limen.function_digest`).

@@ -262,9 +262,10 @@ def numeric_answer(
 
     Args:
         query: what was asked; says whether the answer is a letter or a flag.
-        number, criterion: in the unit.
-        unit: what the number is.
-        others: further numbers, written down and not judged.
+        number: what was measured, in `unit`.
+        criterion: above which the answer is yes, in `unit`.
+        unit: what the number is, in words ("JND").
+        others: further numbers by name, in units of their own, written down and not judged.
         model: the observer's own name for what answered.
     """
     rest = "".join(f"; {name} {value:.6g}" for name, value in others.items())

@@ -140,8 +140,9 @@ def chain(ladder: Ladder, gap: int, confirm: int, orders: int, search: Callable[
 
     Args:
         ladder: of the series.
-        gap, confirm: as in `pattern`.
-        orders: how many JNDs to look for; 0 means as many as the ladder holds.
+        gap: i_a of `pattern`, >= 1.
+        confirm: w of `pattern`, >= 0.
+        orders: how many JNDs to look for, >= 0; 0 means as many as the ladder holds.
         search: given a reference level, finds the next JND.
     """
     levels, reference = len(ladder), 0
@@ -165,9 +166,11 @@ def foresee(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts
     Nothing of it enters a decision: the procedure itself still waits for what it needs.
 
     Args:
-        method, ladder, prior: as for `begin`.
-        known: verdicts so far.
-        depth: how many asks to look ahead.
+        method: with its settings.
+        ladder: of the series.
+        prior: what earlier series taught; None where there is nothing.
+        known: verdicts by probe, so far.
+        depth: how many asks to look ahead, >= 0.
     """
     now = pending(method, ladder, prior, known)
     ahead: dict[Probe, None] = {}

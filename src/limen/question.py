@@ -135,7 +135,7 @@ class Question:
         """Return the queries that show one pair.
 
         Args:
-            word: what the distortion is called in the question.
+            word: what the distortion is called in the question, any text.
             reference: the picture at the reference's level.
             stimulus: the picture compared with it.
             again: use the paraphrase.

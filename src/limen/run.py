@@ -281,7 +281,7 @@ def measure(
             (then give `returns` or `threshold`).
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
-        ladders: strengths by distortion, from the weakest to the strongest, in its unit.
+        ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
         questions: one or several of `limen.names("question")`.
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
         jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
@@ -291,8 +291,9 @@ def measure(
         version: of an observer that is a function: answers of one version are never used for another. If not given,
             the digest of what it does stands for it.
         returns: "probability" where a function's number, 0 to 1, is the probability that it notices.
-        threshold: criterion where a function's number is a difference: it notices what is above.
-        concurrency: calls of a function at a time.
+        threshold: criterion where a function's number is a difference, in the unit of that number: it notices what is
+            above.
+        concurrency: calls of a function at a time, 1 to 4,096.
         plugins: Python files that register further names.
         progress: called with `limen.study.Progress` while it runs.
         settings: any other setting of a study by name: `seed`, `limit`, `order`, `max_side`, `look_ahead`, ...

@@ -154,7 +154,7 @@ def collect(
 
     Args:
         places: files, folders, `KIND=PATH`, or the name of a source that needs no path.
-        limit: at most so many good references of each kind; 0 for no limit.
+        limit: at most so many good references of each kind, >= 0; 0 for no limit.
         progress: called with each reference's name.
         kinds: of references wanted; None for all.
         max_side: photographs are scaled down to that many px on the longer side; 0 leaves them as they are. Views of

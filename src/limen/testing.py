@@ -101,8 +101,10 @@ def simulate(
     Args:
         procedure: a name from `limen list`, or a made one (its own settings then count).
         answers: booleans for levels 1..L against any reference, or a function `(reference_level, level) -> bool`.
-        levels: L; needed where `answers` is a function.
-        gap, confirm, orders: the protocol's settings, for the procedures that have them.
+        levels: L, >= 1; needed where `answers` is a function.
+        gap: i_a of the window, >= 1, for the procedures that have it.
+        confirm: w of the window, >= 0, for the procedures that have it.
+        orders: how many JNDs to look for, >= 0 (0: all), for the procedures that have it.
         prior: what earlier series taught (`learn`), for the procedures that learn.
         settings: further settings of the procedure, by name (`certainty`, `trials`, ...).
 

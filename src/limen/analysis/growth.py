@@ -91,7 +91,7 @@ class LawFit:
         Args:
             first: J(1), on the axis of the law (levels or strengths).
             orders: how many JNDs, >= 1.
-            end: the last place on the axis; later JNDs stay there.
+            end: last place, in the unit of the axis; JNDs beyond it are put there.
             scale: of the reference, > 0; gaps are this many times those of a reference of scale 1.
         """
         found = [min(first, end)]
@@ -176,7 +176,8 @@ def laws(
     Args:
         analysis: of a run, or of several put together.
         axis: "level", or "strength": distance of the ladder's strength from the undistorted one.
-        undistorted: strength of nothing done, by distortion; not needed where the ladder's steps are equal.
+        undistorted: strength of nothing done by distortion, in the ladder's unit; not needed where the ladder's steps
+            are equal.
 
     Raises:
         InputError: another axis.

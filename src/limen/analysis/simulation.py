@@ -147,10 +147,10 @@ def study(
     Args:
         observer: who answers.
         contender: the procedure and its settings.
-        images: how many series.
-        levels: of the ladder.
-        seed: other images, other answers.
-        orders: JNDs to look for.
+        images: how many series, >= 1.
+        levels: L of the ladder, >= 1.
+        seed: any int; another one gives other images and other answers.
+        orders: JNDs to look for, >= 1; 0 for as many as there are.
     """
     ladder = Ladder(tuple(float(k) for k in range(1, levels + 1)), "level")
     method = _made(contender, orders)

@@ -204,8 +204,8 @@ def survey(
     Args:
         parts: of a data set.
         given: where its sources lie.
-        limit: at most so many references a part; 0 for all.
-        seed: of the random draws of stimuli.
+        limit: at most so many references a part, >= 0; 0 for all.
+        seed: of the random draws of stimuli, any int.
         progress: called with each reference's name.
         strict: whether a place that cannot be read is an error; else it is the `fault` of its parts.
 

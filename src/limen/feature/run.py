@@ -135,7 +135,7 @@ class FeatureRun:
         Args:
             out: the run directory.
             plan: what it is made of.
-            device: of the network.
+            device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
 
         Raises:
@@ -169,7 +169,7 @@ class FeatureRun:
 
         Args:
             path: the run directory.
-            device: of the network.
+            device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, where the run was begun with such a one.
             model, data: where checkpoint and data lie now; "" where they lie as the run's plan says, beside the run,
                 or in the current directory.
@@ -202,7 +202,7 @@ class FeatureRun:
         """Return a seed's maps by label: from their files, or fitted now.
 
         Args:
-            seed: which.
+            seed: of the run, 0 .. `plan.seeds` - 1.
             progress: called with progress.
             fit: whether to fit those that have no file yet.
 

@@ -28,7 +28,7 @@ def quiet(done: int, total: int, note: str) -> None:
 
     Args:
         done: steps done, 0..total.
-        total: steps in all.
+        total: steps in all, >= 1.
         note: what was done last.
     """
 

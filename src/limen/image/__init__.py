@@ -106,7 +106,7 @@ def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
     Args:
         data: of the whole file.
         name: for messages.
-        smallest: pixels a side that are needed.
+        smallest: least px a side, >= 1.
     """
     try:
         if len(data) > container.LARGEST_PICTURE:

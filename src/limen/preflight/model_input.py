@@ -244,7 +244,7 @@ def floor(
     Args:
         see: of an observer.
         stimulus: from level to picture; 0 is the reference.
-        levels: of the ladder.
+        levels: L of the ladder, >= 1.
 
     Raises:
         InputError: the observer cannot tell what arrives.

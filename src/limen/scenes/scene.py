@@ -72,10 +72,10 @@ class Scene:
 
         Args:
             factor: "angle" (levels are degrees) or "distance" (centimetres).
-            count: how many.
-            seed: of the study; other views.
+            count: how many, >= 1.
+            seed: of the study, any int; another one gives other views.
             size: width and height in pixels.
-            samples: rays a pixel along each side.
+            samples: rays a pixel along each side, >= 1.
             folder: for solved light; see `studio`.
         """
         if factor not in MOTIONS:

@@ -62,9 +62,10 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     minus and plus infinity.
 
     Args:
-        hits, alarms: counts.
-        depend: design effect of the hits: by how much answers about one reference are more alike than those about
-            several (`design_effect`).
+        hits: yes to different pairs, k of n.
+        alarms: yes to identical pairs, k of n.
+        depend: design effect of the hits, >= 1: by how much answers about one reference are more alike than those
+            about several (`design_effect`).
 
     Raises:
         InputError: no different, or no identical pairs.
@@ -193,7 +194,9 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") ->
     """Return a correlation between two numbers a reference.
 
     Args:
-        x, y: paired; a censored level enters as its bound, where Spearman's ranks tie it with others at that bound.
+        x: (n,), paired with `y`; a censored level enters as its bound, where Spearman's ranks tie it with others at
+            that bound.
+        y: (n,), likewise.
         kind: "spearman" or "pearson".
     """
     if kind not in ("spearman", "pearson"):
@@ -253,10 +256,10 @@ def window_needed(median: float, alarm: float, risk: float = 0.05, most: int = 5
     window that begins below the median J (ours).
 
     Args:
-        median: J in levels.
+        median: J in levels, >= 0.
         alarm: g, 0 to 1.
-        risk: of a false JND in a series.
-        most: given up at.
+        risk: of a false JND in a series, 0 < risk < 1.
+        most: longest window to try, in levels, >= 1; returned where it takes as many or more.
     """
     if not 0.0 <= alarm <= 1.0 or not median >= 0.0:
         raise InputError(f"A window takes a median level from 0 and a rate from 0 to 1, not {median} and {alarm}.")
@@ -299,9 +302,9 @@ def power(values: Sequence[float], half_width: float, top: float) -> Power:
     and n goes with its square.
 
     Args:
-        values: J of each reference; infinite where there is none up to the top.
-        half_width: in levels.
-        top: L.
+        values: J of each reference, in levels; infinite where there is none up to the top.
+        half_width: of the wanted 95 % interval, in levels, > 0.
+        top: L, in levels.
     """
     data = np.minimum(np.asarray(values, dtype=np.float64), top)
     n = len(data)

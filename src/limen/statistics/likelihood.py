@@ -110,8 +110,8 @@ def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples
     Args:
         data: one row a reference; yes may be p(yes).
         prior: bounds and fixed rates.
-        shape: of the psychometric function.
-        resamples: how many.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
+        resamples: how many, >= 1.
     """
     clusters = len(data)
     order = np.lexsort(np.column_stack((data.yes, data.n)).T)  # the draws do not depend on who comes first

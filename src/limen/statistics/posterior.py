@@ -192,7 +192,7 @@ def flat(low: float, high: float, cells: int) -> Axis:
     """Return an axis with a uniform prior.
 
     Args:
-        low: lower end, in the parameter's unit.
+        low: lower end, in the unit of the parameter.
         high: upper end, >= `low`.
         cells: >= 1.
     """
@@ -234,9 +234,10 @@ def placement_of_answers(levels: Array, yes: Array, n: Array, gained: float) -> 
     fewer yes it is a blind observer's false alarms, and the fit says "beyond". Else: within, as far as this goes.
 
     Args:
-        levels: (K,), with `limen.statistics.psychometric.IDENTICAL` for identical pairs.
-        yes, n: (K,), of one data set.
-        gained: the highest log likelihood of a fit.
+        levels: (K,), in any unit; `limen.statistics.psychometric.IDENTICAL` for identical pairs.
+        yes: (K,), counts of yes of one data set, 0..n.
+        n: (K,), counts of answers of one data set, >= 0.
+        gained: highest log likelihood of a fit, in nats.
     """
     own = np.isfinite(levels)
     said, asked = float(yes[own].sum()), float(n[own].sum())

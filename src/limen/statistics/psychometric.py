@@ -150,9 +150,11 @@ class Responses:
         """Return checked counts of one data set (K,) or many (B, K).
 
         Args:
-            levels: (K,).
-            yes, n: (K,) or (B, K).
-            alarms, identical: yes to identical pairs and their number, a number or (B,); none given, none asked.
+            levels: (K,), in any unit.
+            yes: (K,) or (B, K), counts of yes, 0..n.
+            n: (K,) or (B, K), counts of answers, >= 0.
+            alarms: yes to identical pairs, a number or (B,); None where none were asked.
+            identical: how many identical pairs, a number or (B,); None where none were asked.
 
         Raises:
             InputError: shapes that do not fit, counts below 0 or above n, a data set without an answer.

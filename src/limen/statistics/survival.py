@@ -55,9 +55,9 @@ def unnoticed_share(levels: Sequence[float], reached: Sequence[bool], top: int) 
     has).
 
     Args:
-        levels: J, or the last level asked where there is none.
-        reached: whether it is a J (`Threshold.reached`).
-        top: L.
+        levels: (n,) J, or the last level asked where there is none.
+        reached: (n,) whether it is a J (`Threshold.reached`).
+        top: L, >= 1.
     """
     _checked(levels, reached)
     from scipy import stats  # 2 s: loaded only where it is used
@@ -116,8 +116,10 @@ def compare(
     """Compare two observers' J, one pair a reference.
 
     Args:
-        first, second: J, or the last level asked where there is none; same references in the same order.
-        reached_first, reached_second: whether it is a J.
+        first: (n,) J of the first observer, or the last level asked where there is none.
+        second: (n,) of the second observer on the same references in the same order.
+        reached_first: (n,) whether it is a J.
+        reached_second: (n,) whether it is a J.
     """
     _checked(first, reached_first)
     _checked(second, reached_second)

@@ -143,7 +143,7 @@ def parts(where: str, task: Task, network: Network, seed: int, sizes: SubsetSize
             tasks that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`).
         task: decides what the targets are.
         network: makes images ready; its labels say which folder or category is which class.
-        seed: of the division; for scenes, of the scenes themselves.
+        seed: of the division, any int; for scenes, of the scenes themselves.
         sizes: of the parts; the data must hold so many.
 
     Raises:

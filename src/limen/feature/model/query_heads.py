@@ -38,7 +38,8 @@ def divergence(logits: Tensor, other: Tensor, one_class: bool) -> Tensor:
     """Return the KL divergence of each query's classes, in nats; dimensions before the last broadcast.
 
     Args:
-        logits, other: (..., C), the clean ones and what they became.
+        logits: (..., C) of the undisturbed features.
+        other: (..., C) of disturbed ones.
         one_class: whether classes exclude each other.
     """
     if one_class:

@@ -54,7 +54,7 @@ def information(
     Args:
         split: a network cut in two.
         task: what its head is for.
-        features: of N samples.
+        features: of N samples, a tensor (N, ...) each.
         names: of the N samples; draws belong to them.
         draws: answers drawn for each sample, >= 1.
         seed: any int.

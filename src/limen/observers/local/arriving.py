@@ -63,10 +63,10 @@ def seen(inputs: Mapping[str, Any], count: int, images: Any, tokens: int | None,
 
     Args:
         inputs: what the processor made of them, in the model's number format.
-        count: how many pictures went in together.
+        count: how many pictures went in together, >= 1.
         images: the image processor.
-        tokens: image tokens of one picture, where known.
-        patch: side of the model's patches in px, where known; flat patches say it themselves.
+        tokens: image tokens of one picture, >= 0; None where that is not known.
+        patch: side of the model's patches in px; None where that is not known. Flat patches say it themselves.
 
     Raises:
         InputError: the layout is none of those known.

@@ -141,14 +141,14 @@ def cushion(
     """Make a padded part of a seat along a spine in the plane of x and z; its front is to the left of the spine's way.
 
     Args:
-        spine: points; rounded and spread evenly.
-        half: half width along y at each point of the spine.
-        deep: half thickness there.
+        spine: (x, y, z) points, in metres; rounded and spread evenly.
+        half: half width along y at each point of the spine, in metres.
+        deep: half thickness there, in metres.
         trim: materials; the insert is the middle of the front.
-        bolster: metres by which the sides of the front stand higher.
-        channels: sewn ribs across the insert.
-        ends: how square the ends are.
-        texel: metres between nodes of the light map.
+        bolster: metres by which the sides of the front stand higher, >= 0.
+        channels: sewn ribs across the insert, >= 0.
+        ends: exponent of the ends, > 0: the larger, the squarer.
+        texel: metres between nodes of the light map, > 0.
     """
     line, t = _spread(np.asarray(spine, dtype=np.float64), 12 + 6 * channels)
     knots = np.linspace(0, 1, len(half))

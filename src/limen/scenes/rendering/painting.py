@@ -136,7 +136,7 @@ def outside(name: str, shape: tuple[int, int], azimuths: float, elevations: tupl
 
     Args:
         name: seeds the town and the clouds.
-        shape: height and width.
+        shape: (height, width) in px.
         azimuths: degrees that the width spans.
         elevations: degrees at the lower and upper border.
     """

@@ -146,8 +146,8 @@ class Lit:
 
         Args:
             origin: points, (n, 3).
-            normal: smooth normals, turned towards the viewer.
-            direction: unit vectors from the viewer to the points.
+            normal: (n, 3) smooth normals, turned towards the viewer.
+            direction: (n, 3) unit vectors from the viewer to the points.
             spread: metres a pixel covers a metre away.
         """
         along = direction - 2 * np.einsum("nk,nk->n", direction, normal)[:, None] * normal

@@ -89,12 +89,12 @@ def sheet(
     """Make a patch of a grid of points (rows, columns, 3), with normals that are smooth over the whole grid.
 
     Args:
-        points: at least 2 x 2; rows may shrink to one point (a pole).
-        material: name.
+        points: (rows, columns, 3), in metres, at least 2 x 2; rows may shrink to one point (a pole).
+        material: a name in the world's materials.
         closed: the last column repeats the first one.
         flip: turn the front to the other side.
-        texel: metres between nodes of the light map.
-        cells: which cells exist.
+        texel: metres between nodes of the light map, > 0.
+        cells: (rows - 1, columns - 1), which cells exist; None for all.
     """
     grid = np.asarray(points, dtype=np.float64)
     if grid.ndim != 3 or min(grid.shape[:2]) < 2 or grid.shape[2] != 3:

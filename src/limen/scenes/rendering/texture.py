@@ -33,7 +33,7 @@ def noise(shape: tuple[int, int], cells: tuple[int, int], *names: str | int) -> 
     Args:
         shape: (height, width) of the result.
         cells: (down, across) random values, each >= 1.
-        names: any texts and numbers; the same ones give the same noise.
+        names: any texts and ints; the same ones give the same noise.
     """
     knots = digest.generator("texture", *names).random(cells, dtype=np.float32)
     return _stretch(_stretch(knots, shape[0], 0), shape[1], 1)
@@ -56,7 +56,7 @@ def clouds(shape: tuple[int, int], cells: tuple[int, int], octaves: int, *names:
         shape: (height, width) of the result.
         cells: (down, across) random values of the coarsest octave, each >= 1.
         octaves: how many, >= 1.
-        names: any texts and numbers; the same ones give the same noise.
+        names: any texts and ints; the same ones give the same noise.
         gain: strength of an octave relative to the one before it, > 0.
     """
     total, weight = np.zeros(shape, dtype=np.float32), 0.0
@@ -165,10 +165,10 @@ class Atlas:
         """Return linear RGB (n, 3): bilinear in the two nearest levels of the pyramid, linear between them.
 
         Args:
-            which: texture numbers (n,).
-            u: repeats to the right.
-            v: repeats upwards.
-            level: of the pyramid, 0 the finest; fractions blend.
+            which: (n,) numbers of textures.
+            u: (n,) place, in repeats to the right.
+            v: (n,) place, in repeats upwards.
+            level: (n,) of the pyramid, 0 the finest; fractions blend.
         """
         level = np.clip(level, np.float32(0), np.float32(self.table.shape[1] - 1.001))
         low = level.astype(np.int64)
