@@ -103,7 +103,7 @@ def names(noun: str) -> tuple[str, ...]:
 
 
 def plugin(path: str | Path) -> None:
-    """Run a Python file that registers distortions, observers, procedures, scenes or sources; once a process.
+    r"""Run a Python file that registers distortions, observers, procedures, scenes or sources; once a process.
 
     Args:
         path: of the file. Nothing is searched for, and no other file is run.
@@ -115,9 +115,9 @@ def plugin(path: str | Path) -> None:
         >>> import limen, pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text(
-        ...     "from limen.observer import observer\\n"
-        ...     "@observer('never')\\n"
-        ...     "def never(first, second): return False\\n"
+        ...     "from limen.observer import observer\n"
+        ...     "@observer('never')\n"
+        ...     "def never(first, second): return False\n"
         ... )
         >>> limen.plugin(file)
         >>> "never" in limen.names("observer")

@@ -294,6 +294,7 @@ def _questions(group: Iterable[Outcome]) -> int:
 
 
 def answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRow:
+    """Return false alarms, faults and cost of one observer, question and distortion."""
     responses = [response for outcome in group for response in outcome.responses if response.asked]
     distinct = {response.trials[0].key: response for response in responses}
     clean, distorted = false_alarms(group)
@@ -374,6 +375,7 @@ def _inversions(group: Iterable[Outcome]) -> Share:
 
 
 def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
+    """Return yes against level of one observer, question and distortion, over references."""
     said = [
         [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.readable and r.probe.reference == 0]
         for outcome in group

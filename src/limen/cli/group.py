@@ -71,6 +71,7 @@ class RenamedOption(click.Option):
     """An option whose first name is the one that help shows; its older names still work."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return name and help text, without the older names."""
         shown = copy.copy(self)
         shown.opts = self.opts[:1]
         return click.Option.get_help_record(shown, ctx)
@@ -115,6 +116,7 @@ def left_out(lines: Sequence[str]) -> None:
 
 
 def split(names: str) -> list[str]:
+    """Return the names in a text that has commas between them."""
     return [name.strip() for name in names.split(",") if name.strip()]
 
 

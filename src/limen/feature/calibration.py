@@ -195,7 +195,8 @@ def calibrate(tolerated: Scales, rho: float, search: ScaleSearch, grid: ScaleGri
     Args:
         tolerated: of the calibration images, from `ScaleSearch.tolerated`.
         rho: probability of a larger drop that is allowed, 0 < rho < 1.
-        search, grid: what gave them.
+        search: what gave them.
+        grid: of `search`, > 0, ascending.
 
     Raises:
         InputError: too few images for so small a rho, with the number that it takes.

@@ -171,8 +171,9 @@ class FeatureRun:
             path: the run directory.
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, where the run was begun with such a one.
-            model, data: where checkpoint and data lie now; "" where they lie as the run's plan says, beside the run,
-                or in the current directory.
+            model: where the checkpoint lies now; "" where it lies as the run's plan says, beside the run, or in the
+                current directory.
+            data: where the data lie now; "" likewise.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.

@@ -106,7 +106,8 @@ def design_effect(yes: Sequence[float], n: Sequence[float]) -> float:
     """Return how many times larger the variance of a share is for coming in clusters; at least 1, and 1 below five.
 
     Args:
-        yes, n: of each reference.
+        yes: (R,), counts of yes of each reference, 0..n.
+        n: (R,), counts of answers of each reference, >= 0.
     """
     k, m = np.asarray(yes, dtype=np.float64), np.asarray(n, dtype=np.float64)
     share = float(k.sum() / m.sum())

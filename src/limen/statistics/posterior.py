@@ -49,8 +49,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """What is assumed before any answer, independently (what series learn from each other is
-    `limen.statistics.observer_model`).
+    """What is assumed before any answer.
+
+    The parameters are independent; what series learn from each other is `limen.statistics.observer_model`.
 
     Attributes:
         threshold: uniform between these levels.
