@@ -75,7 +75,7 @@ class Report:
         Args:
             runs: their folders.
             sizes: see above.
-            processes: that may read the answers (`limen.analysis.replay.outcomes`).
+            processes: that may read the answers, >= 1 (`limen.analysis.replay.outcomes`).
 
         Raises:
             StoreError: a run cannot be read.

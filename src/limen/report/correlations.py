@@ -47,7 +47,13 @@ def by_distortion(board: Leaderboard) -> Table:
 
 
 def matrix(pearson: Matrix, spearman: Matrix, title: str = "Correlation between distortions over observers") -> Table:
-    """Return both matrices as one table: Pearson's below the diagonal, Spearman's above; or why there is none."""
+    """Return both matrices as one table: Pearson's below the diagonal, Spearman's above; or why there is none.
+
+    Args:
+        pearson: over observers, one number for each pair of distortions.
+        spearman: likewise, of the same distortions.
+        title: of the table.
+    """
     if pearson.reason:
         return Table(title, ("distortion",), (), (pearson.reason,))
     below, above = pearson.values(), spearman.values()
@@ -368,7 +374,13 @@ def _p(value: float) -> str:
 
 
 def sizes(given: Iterable[Average], known: Mapping[str, Parameters], width: int) -> Spec:
-    """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters."""
+    """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters.
+
+    Args:
+        given: means of each observer, by part.
+        known: parameters of the observers, by name; others are left out.
+        width: of the page, in px.
+    """
     values = [
         {"part": row.part if row.value == row.mean else f"{row.part} (% of L)", "who": row.observer,
          "mean": row.value if row.value == row.mean else 100 * row.value,

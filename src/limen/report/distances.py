@@ -48,7 +48,13 @@ def records(store: Store) -> list[dict[str, Any]]:
 
 
 def table(store: Store, analysis: Analysis, run: str = "") -> Table:
-    """Lay out the numbers at the first level and at the 1st JND, by distortion and observer."""
+    """Lay out the numbers at the first level and at the 1st JND, by distortion and observer.
+
+    Args:
+        store: of the run.
+        analysis: of the same run.
+        run: its name, for the title; "" where there is only one.
+    """
     firsts = {
         (outcome.observer, outcome.series.id): outcome.thresholds[0].level
         for outcome in analysis.outcomes

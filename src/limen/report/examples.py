@@ -17,7 +17,13 @@ from limen.store import Store
 
 
 def examples(runs: Sequence[Run], analysis: Analysis, names: Names) -> Iterator[dict[str, Any]]:
-    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs."""
+    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs.
+
+    Args:
+        runs: all of the page.
+        analysis: the runs together.
+        names: what to call each observer and question.
+    """
     by_distortion: dict[str, list[Outcome]] = {}
     for outcome in analysis.outcomes:
         by_distortion.setdefault(outcome.series.distortion, []).append(outcome)

@@ -12,7 +12,13 @@ DRAWN = ("gaussian", "cls-spared", "shuffled", "fisher", "fisher-2", "learned", 
 
 
 def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
-    """Return score and discrepancy against NRMSE, a line a map, with intervals over seeds."""
+    """Return score and discrepancy against NRMSE, a line a map, with intervals over seeds.
+
+    Args:
+        manifest: of the run.
+        rows: of the evaluation.
+        width: of the page, in px.
+    """
     disturbed = [row for row in rows if row["map"] != "clean"]
     labels = _drawn([row["map"] for row in disturbed])
     clean = over_seeds([row for row in rows if row["map"] == "clean"], "score").value
@@ -82,7 +88,13 @@ def _decades(values: list[Spec], scale: str) -> Spec:
 
 
 def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
-    """Return discrepancy against bits an element, side information counted, a line for each kind of steps."""
+    """Return discrepancy against bits an element, side information counted, a line for each kind of steps.
+
+    Args:
+        manifest: of the run.
+        rows: of the quantisation.
+        width: of the page, in px.
+    """
     labels = steps_drawn(rows)
     values = []
     for (steps, _), mine in grouped(rows, "steps", "budget").items():

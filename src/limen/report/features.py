@@ -333,6 +333,7 @@ def _pair(rows: Rows, seeds: int) -> str:
 
 
 def told(found: Mean, form: str = ".3f") -> str:
+    """Return a mean as cells show it, with its interval where there is one."""
     if math.isnan(found.value):
         return ""
     if not found.interval:

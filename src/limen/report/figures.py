@@ -230,7 +230,14 @@ def in_force(outcome: Outcome) -> list[Response]:
 
 
 def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
-    """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered."""
+    """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered.
+
+    Args:
+        outcome: of one series.
+        position: of the observer among those drawn, >= 0: its colour.
+        levels: L of the ladder, >= 1.
+        width: of the page, in px.
+    """
     asked = in_force(outcome)
     marks = _marks((threshold for threshold in outcome.thresholds if not threshold.censored), levels, width)
     x = {"type": "quantitative", "scale": {"domain": [0, levels + 0.5], "nice": False},
@@ -283,6 +290,11 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     """Return small multiples of the restricted mean of the n-th JND against n, as a share of the ladder.
 
     A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound.
+
+    Args:
+        rows: the n-th JNDs.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
     """
     reached = [row for row in rows if row.censored.k < row.n]
     values = [
@@ -335,7 +347,13 @@ def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
 
 
 def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of yes against the level, for procedures that look for no JND."""
+    """Return small multiples of the share of yes against the level, for procedures that look for no JND.
+
+    Args:
+        rows: curves over references.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
+    """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
          "share": 100 * share.value}
@@ -354,7 +372,13 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
 
 
 def card(drawn: Spec, lines: Sequence[str], warnings: Sequence[str]) -> Spec:
-    """Return a figure with sentences below it, for one picture that can be shown by itself."""
+    """Return a figure with sentences below it, for one picture that can be shown by itself.
+
+    Args:
+        drawn: the figure.
+        lines: sentences, each wrapped at 105 characters.
+        warnings: further ones; 60 lines in all.
+    """
     texts = [text for line in (*lines, *warnings) for text in textwrap.wrap(line, 105, max_lines=12, placeholder=" …")][
         :60
     ]
@@ -377,7 +401,13 @@ def _points(row: UnnoticedRow) -> Iterable[tuple[int, float, float, float]]:
 
 
 def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of references not noticed up to each level, with its 95 % band."""
+    """Return small multiples of the share of references not noticed up to each level, with its 95 % band.
+
+    Args:
+        rows: shares by level.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
+    """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level, "share": 100 * share,
          "low": 100 * (share if math.isnan(low) else low), "high": 100 * (share if math.isnan(high) else high)}
@@ -399,7 +429,13 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
 
 
 def multiples(values: list[Spec], layer: list[Spec], width: int) -> Spec:
-    """Return a panel for each distortion, as many in a row as the page is wide."""
+    """Return a panel for each distortion, as many in a row as the page is wide.
+
+    Args:
+        values: data, each with a distortion.
+        layer: Vega-Lite marks of one panel.
+        width: of the page, in px.
+    """
     columns = min(5 if width > 500 else 2, len({item["distortion"] for item in values}) or 1)
     return {
         "data": {"values": values},

@@ -101,7 +101,13 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
 def records(
     rows: Sequence[FitRow], comparisons: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
 ) -> dict[str, Any]:
-    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
+    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null.
+
+    Args:
+        rows: fitted thresholds.
+        comparisons: of observers.
+        needed: how many references wanted intervals take.
+    """
     named = {"fits": rows, "comparisons": comparisons, "power": needed}
     return {name: [plain(row) for row in those] for name, those in named.items()}
 

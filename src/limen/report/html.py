@@ -76,7 +76,13 @@ def render(view: Mapping[str, Any]) -> str:
 
 
 def write(out: Path, content: str | bytes, remedy: str = "Give another --out.") -> Path:
-    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
+    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done.
+
+    Args:
+        out: of the file.
+        content: text or bytes; text is written as UTF-8.
+        remedy: the last sentence of the error.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         files.write(out, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))

@@ -139,6 +139,12 @@ def stimuli(draw: Callable[[int], Image], outcome: Outcome, ladder: Ladder, most
     """Return the reference and the stimuli at up to `most` JND levels: the first ones, a middle one, the last.
 
     Where there is no JND, the strongest stimulus stands for those that were not noticed.
+
+    Args:
+        draw: from level to picture; uint8 RGB (H, W, 3).
+        outcome: of the series.
+        ladder: of the series.
+        most: pictures of JNDs, >= 1.
     """
     found = [threshold for threshold in outcome.thresholds if not threshold.censored] or outcome.thresholds[:1]
     if len(found) > most:

@@ -25,6 +25,11 @@ class Run:
 def open_runs(runs: Sequence[Path], stack: ExitStack, processes: int = 1) -> tuple[list[Run], dict[str, Store]]:
     """Open runs, each once, under names that differ; a name is a folder's, never its path.
 
+    Args:
+        runs: their folders, one or more.
+        stack: closes the stores.
+        processes: that may read the answers, >= 1.
+
     Returns:
         Runs of observers of images, analysed; and by name those of another wing, whose manifest says so.
     """

@@ -30,16 +30,23 @@ class Asked(Protocol):
     """Anything that belongs to one observer and question."""
 
     @property
-    def observer(self) -> str: ...
+    def observer(self) -> str:
+        """By name."""
+        ...
+
     @property
-    def question(self) -> str: ...
+    def question(self) -> str:
+        """By name."""
+        ...
 
 
 class Keyed(Asked, Protocol):
     """A row of one observer, question and distortion."""
 
     @property
-    def distortion(self) -> str: ...
+    def distortion(self) -> str:
+        """By name."""
+        ...
 
 
 Row = TypeVar("Row", bound=Keyed)
@@ -65,6 +72,14 @@ def who(analysis: Analysis, row: Asked) -> tuple[str, ...]:
 def table(
     analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
 ) -> Table:
-    """Return a table whose rows begin with `heads`."""
+    """Return a table whose rows begin with `heads`.
+
+    Args:
+        analysis: decides which columns say who was asked what.
+        title: of the table.
+        columns: names of those that follow.
+        rows: cells of all columns.
+        notes: sentences below the table.
+    """
     names = [name for name in ("observer", "question") if len(analysis.manifest[f"{name}s"]) > 1]
     return Table(title, ("distortion", *names, *columns), tuple(rows), notes, heads=1 + len(names))
