@@ -11,12 +11,10 @@ import limen
 
 SOURCE = Path(limen.__file__).parent
 FEW = 3  # arguments, from which on each needs a line
-LATER = {"report"}
 MODULES = [
     file
     for file in sorted(SOURCE.rglob("*.py"))
-    if file.relative_to(SOURCE).parts[0] not in LATER
-    and not any(part.startswith("_") and part != "__init__.py" for part in file.relative_to(SOURCE).parts)
+    if not any(part.startswith("_") and part != "__init__.py" for part in file.relative_to(SOURCE).parts)
 ]
 
 
