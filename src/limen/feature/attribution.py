@@ -179,6 +179,9 @@ def object_share(network: Network, masks: Mask, shape: Sequence[int]) -> Tensor:
         network: makes images ready.
         masks: (M, H, W) bool, in the image's pixels.
         shape: (channels, height, width) that the network's images have.
+
+    Raises:
+        InputError: the network's preparation makes another size of the masks than of the images.
     """
     white = np.where(masks.any(0), 255, 0).astype(np.uint8)
     pictures = [np.stack([picture] * 3, -1) for picture in (white, np.zeros_like(white), np.full_like(white, 255))]

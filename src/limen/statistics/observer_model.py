@@ -156,6 +156,9 @@ class ObserverModel:
 def learn(levels: int, series: Iterable[Sequence[tuple[int, bool]]], guess: float = 0) -> Prior | None:
     """Return the prior that the answers of earlier series teach (empirical Bayes: EM for the histogram of T).
 
+    The nodes of T are fixed and their masses are fitted (Laird 1978, JASA 73:805), by EM, 15 steps. Differences: the
+    histogram is smoothed in each step, and an equal share of a floor is added to every node.
+
     Args:
         levels: L of the ladder, >= 1.
         series: for each, its answers (level, yes) against the undistorted reference; their order does not matter.

@@ -90,6 +90,9 @@ class Priors:
                 are left out.
             guess: rate of false alarms (or of chance), 0 <= guess < 1; None to fit it.
             lapse: rate of lapses, 0 <= lapse < 1; None to fit it.
+
+        Raises:
+            InputError: fewer than two different finite levels.
         """
         x = np.unique([level for level in levels if math.isfinite(level)])
         if len(x) < 2:
@@ -218,6 +221,9 @@ def rate(fixed: float | None, highest: float, cells: int) -> Axis:
         fixed: 0 <= fixed < 1, or None to fit it.
         highest: upper end where it is fitted, 0 < highest <= 1.
         cells: >= 1; 1 is used for a fixed one.
+
+    Raises:
+        InputError: a fixed rate outside 0 <= rate < 1.
     """
     if fixed is None:
         return Axis(0.0, math.sqrt(highest), cells, _square, _beta)

@@ -120,6 +120,9 @@ def compare(
         second: (n,) of the second observer on the same references in the same order.
         reached_first: (n,) whether it is a J.
         reached_second: (n,) whether it is a J.
+
+    Raises:
+        InputError: the two are not of one length, or one of them is empty.
     """
     _checked(first, reached_first)
     _checked(second, reached_second)

@@ -90,7 +90,11 @@ class Subset:
         return self._read(index)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Return the examples at these indices, made ready."""
+        """Return the examples at these indices, made ready.
+
+        Raises:
+            InputError: the image processor makes different sizes of the images.
+        """
         names, images, targets = zip(*(self._ready(index) for index in indices), strict=True)
         shapes = {tuple(image.shape) for image in images}
         if len(shapes) > 1:

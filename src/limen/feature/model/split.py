@@ -167,7 +167,12 @@ class SplitPoint:
         return features
 
     def head(self, features: Features) -> Outputs:
-        """Return h(f): the outputs with the module's output exchanged for `features`; differentiable in them."""
+        """Return h(f): the outputs with the module's output exchanged for `features`; differentiable in them.
+
+        Raises:
+            InputError: the features are of another split, or the module puts out another number of tensors than
+                before.
+        """
         if not self._leaves:
             self.encode(self._blank(1, features))
         carried = self._carried()
@@ -340,6 +345,9 @@ def outputs_of(returned: Any) -> dict[str, Tensor]:
     """Name the results in what a model returns: its logits, boxes and masks, or, of other models, every float tensor.
 
     Hidden states that transformers returns beside its results are left out: some lie before the split.
+
+    Raises:
+        InputError: there is no result among what was returned.
     """
     if isinstance(returned, Tensor):
         return {"logits": returned}

@@ -51,7 +51,12 @@ def usual() -> str:
 
 
 def writer(coder: str) -> SymbolWriter:
-    """Return an empty stream."""
+    """Return an empty stream.
+
+    Raises:
+        UnknownNameError: no such coder.
+        MissingExtraError: the range coder is wanted and constriction is not installed.
+    """
     if coder not in CODERS:
         raise UnknownNameError("coder", coder, CODERS)
     return _RangeWriter() if coder == "range" else _PlainWriter(coder)

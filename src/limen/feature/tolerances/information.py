@@ -58,6 +58,9 @@ def information(
         names: of the N samples; draws belong to them.
         draws: answers drawn for each sample, >= 1.
         seed: any int.
+
+    Raises:
+        InputError: there are not as many names as samples.
     """
     if len(names) != len(features):
         raise InputError(f"Fisher information of {len(features)} samples needs as many names, not {len(names)}.")
