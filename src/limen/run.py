@@ -404,7 +404,9 @@ def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Disto
     if isinstance(given, Distortion):
         return given
     if not callable(given):
-        raise InputError(f"distortions: {given!r:.60} is no name, limen.Distortion or function of image and strength.")
+        raise InputError(
+            f"distortions: {given!r:.60} is not a name, limen.Distortion or function of image and strength."
+        )
     name = getattr(given, "__name__", type(given).__name__)
     if name not in ladders:
         raise InputError(f"Distortion {name!r} is a function and needs strengths: ladders={{{name!r}: [1, 2, 4, 8]}}.")
@@ -423,7 +425,7 @@ def _observer(given: Looks, about: Mapping[str, Any], version: str, kept: bool) 
         kind = type(given).__name__
         raise InputError(f"observer: a {kind} is not derived from limen.Observer: class {kind}(limen.Observer).")
     if not callable(given):
-        raise InputError(f"observer: {given!r:.60} is no name, limen.Observer or function of two arrays.")
+        raise InputError(f"observer: {given!r:.60} is not a name, limen.Observer or function of two arrays.")
     return FunctionObserver(given, **about, version=version or _version(given, kept))
 
 

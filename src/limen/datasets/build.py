@@ -273,7 +273,8 @@ def _claim(out: Path, mine: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{out} is no folder that can be written ({error.strerror}). Give another --out.") from None
+        cause = error.strerror
+        raise StoreError(f"{out} is not a folder that can be written to ({cause}). Give another --out.") from None
     there = _manifest(out)
     if there is not None and there != mine and _is_whole(there):
         what, was, now = _difference({**there, "digest": ""}, {**mine, "digest": ""})
@@ -349,7 +350,7 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
                     yield found
         except BrokenProcessPool:
             raise StoreError(
-                "A worker was killed, maybe for want of memory. Run the same command again with fewer --workers: "
+                "A worker was killed, perhaps for lack of memory. Run the same command again with fewer --workers: "
                 "finished shards are kept."
             ) from None
         finally:

@@ -180,7 +180,7 @@ class FeatureRun:
         """
         with Store.open(path) as store:
             if store.manifest.get("wing") != WING:
-                raise StoreError(f"{path} is no run of deep features. Give the --out of a `limen feature fit`.")
+                raise StoreError(f"{path} is not a run of deep features. Give the --out of a `limen feature fit`.")
             plan = FeaturePlan.of(store)
             folder = bool(store.manifest["network"].get("folder", os.path.isabs(plan.model)))
         if network is None:
@@ -385,4 +385,4 @@ def _write(file: Path, content: bytes) -> None:
     try:
         files.write(file, content)
     except OSError as error:
-        raise StoreError(f"{file} cannot be written ({error}). Free the disk, then run again.") from None
+        raise StoreError(f"{file} cannot be written ({error}). Free some disk space, then run again.") from None

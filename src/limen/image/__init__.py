@@ -92,7 +92,7 @@ def opened(path: Path) -> BinaryIO:
     os.close(number)
     if stat.S_ISDIR(mode):
         raise InputError(f"{path.name}: cannot be read (Is a directory). Check the path.")
-    raise InputError(f"{path.name}: is a pipe or a device, no file. Save the picture to a file.")
+    raise InputError(f"{path.name}: is a pipe or a device, not a file. Save the picture to a file.")
 
 
 def too_long(size: int, most: int = container.LARGEST_PICTURE) -> str:

@@ -128,7 +128,7 @@ def compare(
     _checked(second, reached_second)
     if len(first) != len(second):
         raise InputError(
-            f"{len(first)} and {len(second)} levels are no pairs. Give both observers' J of each reference."
+            f"{len(first)} and {len(second)} levels do not pair up. Give both observers' J of each reference."
         )
     a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
     seen_a, seen_b = (np.asarray(values, dtype=bool) for values in (reached_first, reached_second))

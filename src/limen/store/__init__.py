@@ -273,7 +273,9 @@ class Store:
         try:
             _write_manifest(self.path, self.manifest | {UNCLOSED: True})
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
+            raise StoreError(
+                f"{self.path} cannot be written ({error}). Free some disk space, then run again."
+            ) from None
 
     def _send(self, statements: list[_Statement]) -> Future[None]:
         if self._thread is None:
@@ -298,7 +300,7 @@ class Store:
                         connection.execute(statement, row)
                 count = count.after(connection, any(" measurement " in statement for statement, _ in done))
             except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
-                advice = "End what holds it" if "locked" in str(error) else "Free the disk"
+                advice = "End what holds it" if "locked" in str(error) else "Free some disk space"
                 failure = StoreError(f"{self.path} cannot be written ({error}). {advice}, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
@@ -429,7 +431,8 @@ class Store:
         for key, row in found.items():
             of = levels.get(row["series"]) if levels else None
             if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
-                raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
+                file = self.path / "trials.db"
+                raise StoreError(f"{file}: the floor {key[:80]!r} does not have the levels of its series.")
         return found
 
     def _has(self, table: str) -> bool:

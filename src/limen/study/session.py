@@ -224,7 +224,7 @@ class Session:
                 raise FatalObserverError(
                     last.outcome,
                     f"{self.silent} questions in a row got no answer from {self.observer.name}. The last: {last.detail}"
-                    " What was answered is kept: run the same command again when that is mended.",
+                    " What was answered is kept: run the same command again when that is fixed.",
                 )
         elif answer is not None:
             self.silent = 0
