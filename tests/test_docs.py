@@ -21,8 +21,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(page.read_text()) if kind == language]
 
 
-# docs/design.md shows types of the house, with names elided; it is prose.
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "design.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
     code = blocks(page, "python")
     if not code:
@@ -62,3 +61,13 @@ def test_links_to_files_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_tests_that_decisions_name_are_there() -> None:
+    """A decision that was paid for by experiment names what shows it."""
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    page = (ROOT / "docs" / "decisions.md").read_text()
+    for name in re.findall(r"`(test_\w+)`", page):
+        assert f"def {name}(" in tests, name
+    for path in re.findall(r"`(?:python )?((?:tests|benchmarks)/[^`]*)`", page):
+        assert (ROOT / path).exists(), path

@@ -330,7 +330,7 @@ def test_an_observer_in_a_file_is_ten_lines_and_is_measured(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("x = (", "is no Python"), ("x = 1", "registers nothing"),
+    ("x = (", "is not valid Python"), ("x = 1", "registers nothing"),
     ("\n1 / 0", "line 2: ZeroDivisionError: division by zero"),
     ("from limen.observer import observer\n@observer('simulated')\ndef f(a, b): return True",
      "line 2: Two observers are named 'simulated': rename one of them"),

@@ -107,9 +107,9 @@ def bootstrap(
     every set of so many clusters.
 
     Args:
-        values: one number a cluster (a reference).
-        statistic: reduces the last axis.
-        resamples: how many.
+        values: (n,), one number a cluster (a reference).
+        statistic: reduces the last axis: (..., n) to (...).
+        resamples: how many, >= 1.
 
     Returns:
         None for fewer than five clusters, and where all values are equal: resampling then has nothing to say.

@@ -39,6 +39,16 @@ class Distortion:
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
         of: the kind of reference it is done to (`limen.source.Reference.kind`).
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Distortion, Ladder
+        >>> def halve(image, rng):
+        ...     return lambda factor: np.rint(image * factor).astype(np.uint8)
+        >>> half = Distortion("half", "brightness", Ladder((0.9, 0.5), unit="factor"), halve)
+        >>> at = half.render(np.full((32, 32, 3), 200, dtype=np.uint8), key="a")
+        >>> [int(at(level).mean()) for level in (0, 1, 2)]
+        [200, 180, 100]
     """
 
     name: str
@@ -73,7 +83,15 @@ class Distortion:
 def distortion(
     name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image"
 ) -> Callable[[Prepare], Prepare]:
-    """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`."""
+    """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`.
+
+    Args:
+        name: unique among distortions; the column of tables.
+        word: what the question calls it.
+        ladder: strengths of levels 1..n.
+        version: >= 1; raised whenever pixels change for the same strength.
+        of: the kind of reference it is done to (`limen.source.ReferenceKind`).
+    """
 
     def keep(prepare: Prepare) -> Prepare:
         summary = (prepare.__doc__ or "").strip().split("\n")[0]
@@ -93,7 +111,7 @@ def of_function(
             for the same two.
         ladder: strengths of levels 1..n.
         name: of the distortion; the function's own if not given. It is also the word in the question.
-        version: raised whenever pixels change; if not given, made of the digest of what the function does.
+        version: >= 1, raised whenever pixels change; if 0, made of the digest of what the function does.
 
     Raises:
         InputError: without a version, where what the function does cannot be told (`limen.function_digest`).

@@ -41,11 +41,27 @@ def without_paths(text: str) -> str:
 
 
 class LimenError(Exception):
-    """Anything limen refuses or fails at, with one line that says what to do."""
+    """Anything limen refuses or fails at, with one line that says what to do.
+
+    Example:
+        >>> import limen
+        >>> try:
+        ...     limen.measure("demo", "nobody", "blur")
+        ... except limen.LimenError as error:
+        ...     print(type(error).__name__)
+        UnknownNameError
+    """
 
 
 class InputError(LimenError, ValueError):
-    """What was given cannot be used."""
+    """What was given cannot be used.
+
+    Example:
+        >>> import limen
+        >>> limen.measure("demo", "simulated", "blur", sede=1)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        limen.errors.InputError: measure has no setting 'sede'. ...
+    """
 
 
 class UnknownNameError(InputError):
@@ -55,6 +71,11 @@ class UnknownNameError(InputError):
         kind: what the name should be of, in the singular ("distortion").
         name: what was given.
         known: the names there are.
+
+    Example:
+        >>> from limen import UnknownNameError
+        >>> print(UnknownNameError("distortion", "blurr", ["noise", "blur"]))
+        No distortion named 'blurr'. Did you mean 'blur'? Known: blur, noise.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -71,6 +92,11 @@ class MissingExtraError(LimenError, ImportError):
         purpose: what it is needed for ("the demo model").
         library: its import name.
         extra: the extra of limen that brings it.
+
+    Example:
+        >>> from limen import MissingExtraError
+        >>> print(MissingExtraError("the demo model", "onnxruntime", "demo"))
+        The demo model needs onnxruntime, which is not installed: in the clone of limen, pip install -e '.[demo]'
     """
 
     def __init__(self, purpose: str, library: str, extra: str) -> None:
@@ -87,6 +113,12 @@ class ObserverError(LimenError):
     Args:
         kind: a short stable word for the table of failures ("rate-limited", "timeout", "malformed").
         detail: one line for a person.
+
+    Example:
+        >>> from limen import ObserverError
+        >>> error = ObserverError("timeout", "no answer after 60 s")
+        >>> error.kind, str(error)
+        ('timeout', 'timeout: no answer after 60 s')
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -95,8 +127,26 @@ class ObserverError(LimenError):
 
 
 class FatalObserverError(ObserverError):
-    """An observer that will answer no question at all (wrong key, unknown model): the run stops."""
+    """An observer that will answer no question at all (wrong key, unknown model): the run stops.
+
+    Example:
+        >>> import limen
+        >>> def broken(first, second):
+        ...     return 1 / 0
+        >>> try:
+        ...     limen.measure("demo", broken, "blur", limit=1)
+        ... except limen.FatalObserverError as error:
+        ...     print(repr(error.__cause__))
+        ZeroDivisionError('division by zero')
+    """
 
 
 class StoreError(LimenError):
-    """A run directory cannot be read or written."""
+    """A run directory cannot be read or written.
+
+    Example:
+        >>> import limen
+        >>> limen.open("no-such-run").jnds  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        limen.errors.StoreError: no-such-run ...
+    """

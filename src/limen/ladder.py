@@ -15,6 +15,12 @@ class Ladder:
         strengths: one number a level, from the weakest distortion to the strongest.
         unit: what the numbers are ("quality", "px (sigma) at 640 px width").
         version: raised whenever a strength changes, so that runs are not mixed.
+
+    Example:
+        >>> from limen import Ladder
+        >>> ladder = Ladder((0.5, 1.0, 2.0), unit="px")
+        >>> len(ladder), ladder[3]
+        (3, 2.0)
     """
 
     strengths: tuple[float, ...]

@@ -64,7 +64,15 @@ Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with the attempts it took; `answer` is None where all of them failed."""
+    """An answer with the attempts it took; `answer` is None where all of them failed.
+
+    Example:
+        >>> from limen import Answer, Attempt, Reply
+        >>> Reply(Answer("<no> I see none."), (Attempt("timeout"), Attempt("ok"))).answer.text
+        '<no> I see none.'
+        >>> Reply(None, (Attempt("timeout"),)).answer is None  # a failure; never a no
+        True
+    """
 
     answer: Answer | None
     attempts: tuple[Attempt, ...]
@@ -81,6 +89,19 @@ class Observer(Protocol):
             is asked in swapped order or other words.
         numeric: whether it judges two pictures by a number: an exam of order, wording and tokens finds nothing in it.
         label: tells one model behind two hosts apart; "" where that is not needed.
+
+    Example:
+        >>> import limen
+        >>> class Never(limen.Observer):
+        ...     name = "never"
+        ...
+        ...     def fingerprint(self):
+        ...         return {"kind": "never"}
+        ...
+        ...     async def answer(self, query):
+        ...         return limen.Reply(limen.Answer("<no> They look the same."), (limen.Attempt("ok"),))
+        >>> limen.measure("demo", Never(), "blur", limit=2).jnds[0].censored.k
+        2
     """
 
     name: str
@@ -253,9 +274,10 @@ def numeric_answer(
 
     Args:
         query: what was asked; says whether the answer is a letter or a flag.
-        number, criterion: in the unit.
-        unit: what the number is.
-        others: further numbers, written down and not judged.
+        number: what was measured, in `unit`.
+        criterion: above which the answer is yes, in `unit`.
+        unit: what the number is, in words ("JND").
+        others: further numbers by name, in units of their own, written down and not judged.
         model: the observer's own name for what answered.
     """
     rest = "".join(f"; {name} {value:.6g}" for name, value in others.items())

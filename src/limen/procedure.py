@@ -76,6 +76,11 @@ def begin(method: Method, ladder: Ladder, prior: Prior | None = None) -> Procedu
     """Begin on a series; a method that does not learn has no use for the prior.
 
     A ladder of one level (spot the difference) has no threshold to find: its one question is put, whatever the method.
+
+    Args:
+        method: with its settings.
+        ladder: of the series, one level or more.
+        prior: what earlier series taught; None where there is nothing.
     """
     if len(ladder) == 1:
         return _once()
@@ -113,6 +118,12 @@ def pattern(start: int, gap: int, confirm: int, levels: int) -> tuple[int, ...]:
     """Return the levels that must all say yes for `start` to be the JND, cut at the end of the ladder.
 
     The candidate X_k, then the paper's window X_{k + i_a} .. X_{k + i_a + w - 1} (i_a = `gap`, w = `confirm`).
+
+    Args:
+        start: the candidate k, >= 1.
+        gap: i_a, >= 1.
+        confirm: w, >= 0.
+        levels: L, >= `start`.
     """
     return tuple(k for k in (start, *range(start + gap, start + gap + confirm)) if k <= levels)
 
@@ -129,8 +140,9 @@ def chain(ladder: Ladder, gap: int, confirm: int, orders: int, search: Callable[
 
     Args:
         ladder: of the series.
-        gap, confirm: as in `pattern`.
-        orders: how many JNDs to look for; 0 means as many as the ladder holds.
+        gap: i_a of `pattern`, >= 1.
+        confirm: w of `pattern`, >= 0.
+        orders: how many JNDs to look for, >= 0; 0 means as many as the ladder holds.
         search: given a reference level, finds the next JND.
     """
     levels, reference = len(ladder), 0
@@ -154,9 +166,11 @@ def foresee(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts
     Nothing of it enters a decision: the procedure itself still waits for what it needs.
 
     Args:
-        method, ladder, prior: as for `begin`.
-        known: verdicts so far.
-        depth: how many asks to look ahead.
+        method: with its settings.
+        ladder: of the series.
+        prior: what earlier series taught; None where there is nothing.
+        known: verdicts by probe, so far.
+        depth: how many asks to look ahead, >= 0.
     """
     now = pending(method, ladder, prior, known)
     ahead: dict[Probe, None] = {}
@@ -174,7 +188,14 @@ def foresee(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts
 
 
 def pending(method: Method, ladder: Ladder, prior: Prior | None, known: Verdicts) -> tuple[Probe, ...]:
-    """Return what a procedure that was sent these verdicts asks next; () where it has ended."""
+    """Return what a procedure that was sent these verdicts asks next; () where it has ended.
+
+    Args:
+        method: with its settings.
+        ladder: of the series.
+        prior: what earlier series taught; None where there is nothing.
+        known: verdicts by probe, in any order.
+    """
     course = begin(method, ladder, prior)
     try:
         asked = next(course)
@@ -196,6 +217,12 @@ def skip(reference: int, levels: int, gap: int, confirm: int) -> Search:
 
     A no at p rules out every candidate whose pattern holds p (Boyer and Moore 1977 search text this way). Both this
     and the scan return the smallest k whose whole pattern says yes, for every set of answers.
+
+    Args:
+        reference: level of the reference, 0..L - 1.
+        levels: L, >= 1.
+        gap: i_a, >= 1.
+        confirm: w, >= 0.
     """
     known: dict[Probe, Verdict] = {}
     for k in range(reference + 1, levels + 1):

@@ -25,6 +25,14 @@ class Query:
     Attributes:
         parts: pictures and texts.
         draw: the number of a repeated draw from an observer that samples; a greedy one has only draw 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Picture, Query
+        >>> first, second = (Picture.of(np.full((32, 32, 3), grey, dtype=np.uint8)) for grey in (100, 101))
+        >>> query = Query((first, second, "Do they differ?"))
+        >>> query.text, len(query.pictures)
+        ('Do they differ?', 2)
     """
 
     parts: tuple[Picture | str, ...]
@@ -127,7 +135,7 @@ class Question:
         """Return the queries that show one pair.
 
         Args:
-            word: what the distortion is called in the question.
+            word: what the distortion is called in the question, any text.
             reference: the picture at the reference's level.
             stimulus: the picture compared with it.
             again: use the paraphrase.
@@ -148,6 +156,12 @@ class Question:
         """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing.
 
         `name` and `swapped` as they were asked: a forced choice needs them to know which picture was which.
+
+        Args:
+            answers: to the queries of one `ask`: one.
+            again: to the paraphrase; () where it was not asked.
+            swapped: as it was asked.
+            name: of the comparison, as it was asked.
         """
         (answer,) = answers
         verdict = self.reader(answer.text, answer.finish)

@@ -103,7 +103,7 @@ def names(noun: str) -> tuple[str, ...]:
 
 
 def plugin(path: str | Path) -> None:
-    """Run a Python file that registers distortions, observers, procedures, scenes or sources; once a process.
+    r"""Run a Python file that registers distortions, observers, procedures, scenes or sources; once a process.
 
     Args:
         path: of the file. Nothing is searched for, and no other file is run.
@@ -115,9 +115,9 @@ def plugin(path: str | Path) -> None:
         >>> import limen, pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text(
-        ...     "from limen.observer import observer\\n"
-        ...     "@observer('never')\\n"
-        ...     "def never(first, second): return False\\n"
+        ...     "from limen.observer import observer\n"
+        ...     "@observer('never')\n"
+        ...     "def never(first, second): return False\n"
         ... )
         >>> limen.plugin(file)
         >>> "never" in limen.names("observer")
@@ -131,7 +131,7 @@ def plugin(path: str | Path) -> None:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"Plug-in {path}: cannot be read ({why}). Give the path of a Python file.") from None
     except (SyntaxError, ValueError) as error:
-        raise InputError(f"Plug-in {path}: is no Python: {error}.") from None
+        raise InputError(f"Plug-in {path}: is not valid Python: {error}.") from None
     name = f"limen_plugin_{digest.of(str(file))[:12]}"
     with _loading:
         if name in sys.modules:
@@ -181,7 +181,7 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
         raise InputError(_complaint(owner, given, kind, str(error))) from None
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{owner}: {str(error.object)[:40]!a} holds half of a character, which no text can. Write it again."
+            f"{owner}: {str(error.object)[:40]!a} holds half of a character, so it is not valid text. Write it again."
         ) from None
     for name in known:
         value = getattr(made, name)

@@ -282,7 +282,7 @@ def measure(
             (then give `returns` or `threshold`).
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
-        ladders: strengths by distortion, from the weakest to the strongest, in its unit.
+        ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
         questions: one or several of `limen.names("question")`.
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
         jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
@@ -292,8 +292,9 @@ def measure(
         version: of an observer that is a function: answers of one version are never used for another. If not given,
             the digest of what it does stands for it.
         returns: "probability" where a function's number, 0 to 1, is the probability that it notices.
-        threshold: criterion where a function's number is a difference: it notices what is above.
-        concurrency: calls of a function at a time.
+        threshold: criterion where a function's number is a difference, in the unit of that number: it notices what is
+            above.
+        concurrency: calls of a function at a time, 1 to 4,096.
         plugins: Python files that register further names.
         progress: called with `limen.study.Progress` while it runs.
         settings: any other setting of a study by name: `seed`, `limit`, `order`, `max_side`, `look_ahead`, ...
@@ -308,9 +309,10 @@ def measure(
         >>> photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         >>> def looks(first, second):
         ...     return bool(np.abs(first.astype(int) - second).mean() > 4)
-        >>> run = limen.measure(photograph, looks, "noise", ladders={"noise": [1, 2, 4, 8, 16]})
-        >>> str(run.jnds[0].median)
-        '4'
+        >>> variances = [0.0001, 0.0002, 0.0005, 0.001, 0.002]  # of the unit range
+        >>> run = limen.measure(photograph, looks, "noise", ladders={"noise": variances})
+        >>> str(run.jnds[0].median), run.jnds[0].strength
+        ('3', 0.0005)
     """
     for plugin in _several(plugins):
         registry.plugin(plugin)
@@ -403,7 +405,9 @@ def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Disto
     if isinstance(given, Distortion):
         return given
     if not callable(given):
-        raise InputError(f"distortions: {given!r:.60} is no name, limen.Distortion or function of image and strength.")
+        raise InputError(
+            f"distortions: {given!r:.60} is not a name, limen.Distortion or function of image and strength."
+        )
     name = getattr(given, "__name__", type(given).__name__)
     if name not in ladders:
         raise InputError(f"Distortion {name!r} is a function and needs strengths: ladders={{{name!r}: [1, 2, 4, 8]}}.")
@@ -422,7 +426,7 @@ def _observer(given: Looks, about: Mapping[str, Any], version: str, kept: bool) 
         kind = type(given).__name__
         raise InputError(f"observer: a {kind} is not derived from limen.Observer: class {kind}(limen.Observer).")
     if not callable(given):
-        raise InputError(f"observer: {given!r:.60} is no name, limen.Observer or function of two arrays.")
+        raise InputError(f"observer: {given!r:.60} is not a name, limen.Observer or function of two arrays.")
     return FunctionObserver(given, **about, version=version or _version(given, kept))
 
 

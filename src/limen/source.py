@@ -98,7 +98,15 @@ class Source:
 def source(
     name: str, *, licence: str = "", where: str = "", get: str = "", bare: bool = False
 ) -> Callable[[Read], Read]:
-    """Register a function from a path to references and refusals as the source `name`."""
+    """Register a function from a path to references and refusals as the source `name`.
+
+    Args:
+        name: unique among sources: the KIND of `--images KIND=PATH`.
+        licence: SPDX identifier, or a few words; "" where it is not known.
+        where: address at which the data are published.
+        get: one line that says how to get them.
+        bare: whether the KIND is given without a path.
+    """
 
     def keep(read: Read) -> Read:
         summary = (read.__doc__ or "").strip().split("\n")[0]
@@ -146,7 +154,7 @@ def collect(
 
     Args:
         places: files, folders, `KIND=PATH`, or the name of a source that needs no path.
-        limit: at most so many good references of each kind; 0 for no limit.
+        limit: at most so many good references of each kind, >= 0; 0 for no limit.
         progress: called with each reference's name.
         kinds: of references wanted; None for all.
         max_side: photographs are scaled down to that many px on the longer side; 0 leaves them as they are. Views of

@@ -41,7 +41,14 @@ def read(question: str, answer: str, finish: str = "") -> tuple[str, str | None]
 
 
 def stimulus(image: Image, distortion: str, level: int, key: str) -> Image:
-    """Return `image` under a distortion at a level (0 is the image itself); `key` names the random draw."""
+    """Return `image` under a distortion at a level (0 is the image itself); `key` names the random draw.
+
+    Args:
+        image: uint8 RGB (H, W, 3), 32 px or more a side.
+        distortion: by name.
+        level: 0..L of its ladder.
+        key: any text; the same key gives the same pixels.
+    """
     return distortions.find(distortion).render(image, key)(level)
 
 
@@ -94,10 +101,18 @@ def simulate(
     Args:
         procedure: a name from `limen list`, or a made one (its own settings then count).
         answers: booleans for levels 1..L against any reference, or a function `(reference_level, level) -> bool`.
-        levels: L; needed where `answers` is a function.
-        gap, confirm, orders: the protocol's settings, for the procedures that have them.
+        levels: L, >= 1; needed where `answers` is a function.
+        gap: i_a of the window, >= 1, for the procedures that have it.
+        confirm: w of the window, >= 0, for the procedures that have it.
+        orders: how many JNDs to look for, >= 0 (0: all), for the procedures that have it.
         prior: what earlier series taught (`learn`), for the procedures that learn.
         settings: further settings of the procedure, by name (`certainty`, `trials`, ...).
+
+    Example:
+        >>> import limen
+        >>> found = limen.simulate("scan", lambda reference, level: level - reference >= 7, levels=50)
+        >>> found.levels, found.questions
+        ((7,), 9)
     """
     if callable(answers):
         if levels is None:
@@ -117,7 +132,14 @@ def simulate(
 
 
 def play(method: Method, says: Callable[[Probe], bool], levels: int, prior: Prior | None = None) -> Simulation:
-    """Run a made procedure on answers by probe: where an observer samples, each draw may have its own."""
+    """Run a made procedure on answers by probe: where an observer samples, each draw may have its own.
+
+    Args:
+        method: a procedure with its settings.
+        says: whether the observer says yes to a probe.
+        levels: L, >= 1.
+        prior: what earlier series taught; None where there is nothing.
+    """
     asked: dict[Probe, Verdict] = {}
     course = procedures.begin(method, Ladder(tuple(float(k) for k in range(1, levels + 1)), unit="level"), prior)
     try:
@@ -140,7 +162,13 @@ def _method(procedure: str | Method, protocol: dict[str, Any], settings: dict[st
 
 
 def photograph(name: str = "a", height: int = 96, width: int = 128) -> Image:
-    """Return a small picture with edges, texture and colour, always the same for the same name."""
+    """Return a small picture with edges, texture and colour, always the same for the same name.
+
+    Args:
+        name: any text.
+        height: in px, >= 4.
+        width: in px, >= 4.
+    """
     rng = digest.generator("testing.photograph", name)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     layers = [

@@ -23,6 +23,11 @@ class Answer:
         tokens_in, tokens_out: usage, where the observer says.
         seconds: time of the attempt that succeeded.
         model: the model's own name for itself, where it says one.
+
+    Example:
+        >>> from limen import Answer
+        >>> Answer("<yes> The second is blurred.", p_yes=0.9, finish="stop").finish
+        'stop'
     """
 
     text: str
@@ -47,6 +52,11 @@ class Attempt:
         outcome: "ok", or the kind of the failure ("rate-limited", "timeout", "malformed", ...).
         detail: one line, without secrets.
         seconds: how long it took.
+
+    Example:
+        >>> from limen import Attempt
+        >>> Attempt("rate-limited", "429: try again in 2 s", seconds=0.1).outcome
+        'rate-limited'
     """
 
     outcome: str
@@ -107,5 +117,11 @@ class Presentation:
 
 
 def pair(series: str, reference: int, level: int) -> str:
-    """Return the name of one comparison, from which a forced choice draws its order."""
+    """Return the name of one comparison, from which a forced choice draws its order.
+
+    Args:
+        series: the series' digest.
+        reference: level of the reference, 0..L - 1.
+        level: level of the stimulus, 0..L.
+    """
     return f"{series}/{reference}/{level}"

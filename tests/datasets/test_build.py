@@ -408,7 +408,7 @@ def test_what_cannot_be_built_is_said_in_one_line(
 ) -> None:
     plan = planned(photos)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="no folder"):
+    with pytest.raises(StoreError, match="is not a folder"):
         build.build(tmp_path / "file", plan)
     with pytest.raises(InputError, match="limen dataset plan vpa-jnd"):
         build.plan("vpa-jnd", vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), SourcePlaces({})))

@@ -164,7 +164,7 @@ def test_what_users_meet_is_one_line(change: Callable[[dict[str, Any]], None], s
 
 
 def test_files_that_are_none_and_images_of_another_size(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no annotation file of COCO's"):
+    with pytest.raises(InputError, match="is not a COCO annotation file"):
         coco.read(tmp_path / "nowhere.json", LABELS, masks=True)
     (tmp_path / "list.json").write_text("[1, 2]")
     with pytest.raises(InputError, match="Expected `object`, got `array`"):

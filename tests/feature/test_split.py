@@ -257,7 +257,7 @@ def test_leaky_splits_are_refused_with_what_goes_round_them(name: str, path: str
 
 
 def by_hand(model: nn.Module, path: str, images: Tensor) -> dict[str, float]:
-    """Return the leak of each output, with a hook of our own on a module that puts out one tensor (or one first)."""
+    """Return the leak of each output, with a hook of our own on a module that returns one tensor (or one first)."""
     kept: list[Any] = []
     module = model.get_submodule(path)
     with torch.no_grad():
@@ -621,7 +621,7 @@ def test_outputs_that_cannot_be_compared_are_refused(read: Callable[[Any], Any],
             "no numbers with a frac",
         ),
         (Chain(Apply(lambda x: x.flatten(1).T), Apply(lambda x: x.T)), "first", r"shape \(12288, 3\) for 3 images"),
-        (Chain(Apply(lambda x: x.flatten(1).log()), Apply(torch.nan_to_num)), "first", "'first' puts out numbers that"),
+        (Chain(Apply(lambda x: x.flatten(1).log()), Apply(torch.nan_to_num)), "first", "'first' returns numbers that"),
         (Chain(Apply(lambda x: x.flatten(1)[:, :0]), Apply(lambda x: x.sum(1))), "first", "hardly depend|no numbers"),
     ],
 )

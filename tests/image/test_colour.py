@@ -104,7 +104,7 @@ def test_a_grey_profile_is_for_grey_pictures() -> None:
     assert np.array_equal(read(same, grey)[..., 2], grey)
     assert np.abs(read(linear, grey).astype(int) - grey[..., None]).max() > 30
     for profile in (linear, same):
-        with pytest.raises(InputError, match=r"x: has a colour profile for grey, and is in colour\. Save it as sRGB\."):
+        with pytest.raises(InputError, match=r"x: has a colour profile for grey but is in colour\. Save it as sRGB\."):
             read(profile)
 
 

@@ -245,7 +245,7 @@ def test_8_bits_and_less_are_read_as_they_are(name: str) -> None:
     ("data", "cause"),
     [
         (tiff(3, [8], GREY.tobytes(), t320=("H", [*range(256)] * 3)), "palette of 8-bit values"),
-        (tiff(1, [8], GREY.tobytes(), t339=("H", [2])), "no unsigned numbers"),
+        (tiff(1, [8], GREY.tobytes(), t339=("H", [2])), "not unsigned numbers"),
         (tiff(2, [8, 8, 8], colours().tobytes(), t50706=("B", [1, 4, 0, 0])), "camera's raw file (DNG)"),
         (tiff(2, [8, 8, 8], colours().tobytes(), t254=("I", [1])), "begins with a preview"),
     ],
@@ -502,10 +502,10 @@ def test_a_directory_that_follows_itself_ends() -> None:
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for kind in ("webdataset", "parquet", "mcl-jci", "konjnd"):
-        with pytest.raises(InputError, match="is a pipe or a device, no file or folder"):
+        with pytest.raises(InputError, match="is a pipe or a device, not a file or folder"):
             collect([f"{kind}={tmp_path / 'pipe.png'}"])
     for path in (tmp_path / "pipe.png", Path("/dev/zero")):
-        with pytest.raises(InputError, match="is a pipe or a device, no file"):
+        with pytest.raises(InputError, match="is a pipe or a device, not a file"):
             image.load(path)
 
 

@@ -171,7 +171,11 @@ def test_konjnd_jpeg_gives_those_with_coded_files(konjnd_folder: Path) -> None:
     (konjnd_folder / "Study_SRC0004_JPEG_070.jpg").write_bytes(png(photograph("1", 48, 64)))
     found = collect([f"konjnd-jpeg={konjnd_folder}"])
     assert names(found) == ["SRC0001", "SRC0004"]
-    told = (("SRC0001_JPEG_050", "of quality 51"), ("SRC0001_JPEG_060", "no libjpeg"), ("SRC0004_JPEG_070", "no JPEG"))
+    told = (
+        ("SRC0001_JPEG_050", "of quality 51"),
+        ("SRC0001_JPEG_060", "no libjpeg"),
+        ("SRC0004_JPEG_070", "not a readable JPEG"),
+    )
     for line, (file, wrong) in zip(found.refused[1:], told, strict=True):
         assert line.startswith(f"only the coded file Study_{file}.jpg")  # true behind "left out: "
         assert wrong in line
@@ -204,9 +208,9 @@ def test_quality_wants_an_exact_match(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^a\.jpg: its quantisation tables"):
         konjnd.quality(file)
     file.write_bytes(png(photograph("q", 48, 64)))
-    with pytest.raises(InputError, match=r"^a\.jpg: is no JPEG"):
+    with pytest.raises(InputError, match=r"^a\.jpg: is not a readable JPEG"):
         konjnd.quality(file)
-    with pytest.raises(InputError, match=r"^gone\.jpg: is no JPEG"):
+    with pytest.raises(InputError, match=r"^gone\.jpg: is not a readable JPEG"):
         konjnd.quality(tmp_path / "gone.jpg")
 
 
@@ -293,8 +297,8 @@ def test_magicbrush_refuses_broken_rows_and_goes_on(tmp_path: Path) -> None:
     found = collect([f"magicbrush={tmp_path}"])
     assert names(found) == ["dev/0-1", "dev/8-1"]
     assert len(found.refused) == 7
-    told = ["no bytes, and no path is opened", "not an image", "size alone would tell them apart", "is no id",
-            "is no id", "no bytes", "is no id"]  # fmt: skip
+    told = ["no bytes, and no path is opened", "not an image", "size alone would tell them apart", "is not an id",
+            "is not an id", "no bytes", "is not an id"]  # fmt: skip
     for number, (line, part) in enumerate(zip(found.refused, told, strict=True), 1):
         assert part in line
         assert line.endswith(".")
@@ -438,7 +442,7 @@ def test_a_file_that_changed_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^a\.parquet: has no row 2 any more"):
         reference.load()
     file.unlink()
-    with pytest.raises(InputError, match=r"^a\.parquet: is no Parquet file") as error:
+    with pytest.raises(InputError, match=r"^a\.parquet: is not a readable Parquet file") as error:
         reference.load()
     assert str(tmp_path) not in str(error.value)
 
@@ -487,7 +491,7 @@ def test_spot_the_diff_refuses_rows_and_goes_on(tmp_path: Path) -> None:
     lines = list(found.refused)
     assert lines[0] == "1 repeated row of train.json: a pair is shown once."
     assert [line.split(":")[0] for line in lines[1:7]] == [f"train.json row {number}" for number in range(1, 7)]
-    assert all("is no id" in line for line in lines[1:7])
+    assert all("is not an id" in line for line in lines[1:7])
     assert lines[7].startswith("train.json row 7: there is no file 'gone.png'")
     assert "size alone would tell them apart" in lines[8]
     assert len(lines) == 9
@@ -496,7 +500,8 @@ def test_spot_the_diff_refuses_rows_and_goes_on(tmp_path: Path) -> None:
 def test_spot_the_diff_wants_its_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = spot_folder(tmp_path, {"train": []}, ())
     file = folder / "annotations" / "train.json"
-    for text, told in (("{", "is no JSON"), ('{"img_id": 1}', "is no list of rows"), ("[" * 100_000, "is no JSON")):
+    broken = "is not readable JSON"
+    for text, told in (("{", broken), ('{"img_id": 1}', "is not a list of rows"), ("[" * 100_000, broken)):
         file.write_text(text)
         with pytest.raises(InputError, match=f"train.json: {told}"):
             collect([f"spot-the-diff={folder}"])
@@ -560,12 +565,12 @@ def test_band2k_refuses_rows_and_goes_on(tmp_path: Path) -> None:
         (["", "b.png", "1"], "names no file"),
         (["a.png", "gone.png", "1"], "there is no file"),
         (["a.png", "x" * 300 + ".png", "1"], "cannot be read"),
-        (["a.png", "b.png", "good"], "no finite number"),
-        (["a.png", "b.png", "nan"], "no finite number"),
-        (["a.png", "b.png", "1_0"], "no finite number"),
+        (["a.png", "b.png", "good"], "not a finite number"),
+        (["a.png", "b.png", "nan"], "not a finite number"),
+        (["a.png", "b.png", "1_0"], "not a finite number"),
         (["a.png", "b.png"], "has 2 fields, the header 3"),
         (["a.png", "b, or not b.png", "1", "2"], "has 4 fields, the header 3"),
-        (["a.png", "y" * 200_000, "1"], "is no CSV"),
+        (["a.png", "y" * 200_000, "1"], "is not CSV"),
         (["a.png", "small.png", "1"], "size alone would tell them apart"),
     ]
     write_csv(folder / "s.csv", ["reference", "file", "score"], [*(r for r, _ in bad), [], ["a.png", "b.png", "2"]])

@@ -163,7 +163,7 @@ PRIOR = "INSERT INTO prior SELECT observer, 'direct', 'jpeg', 1, CAST('{}' AS BL
         (PRIOR.format('{"levels": 1}'), "what a wave begins with cannot be read"),
         (PRIOR.format('{"levels": 9, "guess": 0, "series": 8, "cells": []}'), "a prior of 'jpeg', wave 1"),
         (PRIOR.format('{"levels": 100, "guess": 0, "series": 8, "cells": [[999, 1, [1]]]}'), "that fits no ladder"),
-        (FLOOR, "the floor 'k' has not the levels of its series"),
+        (FLOOR, "the floor 'k' does not have the levels of its series"),
         (FLOOR.replace("floor", "calibration"), r"'k' of 'calibration' the entry 'criterion' is missing"),
         ("CREATE VIEW song AS SELECT 1", "holds a view or a trigger"),
         ("ALTER TABLE answer RENAME COLUMN p_yes TO maybe", "no such column: p_yes"),

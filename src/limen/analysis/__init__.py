@@ -48,6 +48,12 @@ class Analysis:
         unneeded: answers that were asked ahead and never needed: they cost, and are in no other figure.
         origins: which models answered.
         mixed: series with answers of several models: (observer, distortion, name of the reference).
+
+    Example:
+        >>> import limen
+        >>> analysis = limen.measure("demo", "simulated", "blur", limit=2).analysis
+        >>> analysis.jnds[0].n, analysis.answers[0].observer
+        (2, 'simulated')
     """
 
     manifest: Manifest
@@ -75,6 +81,13 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
 
     Raises:
         StoreError: the run was made with a question that this limen words differently.
+
+    Example:
+        >>> import limen
+        >>> run = limen.measure("demo", "simulated", "blur", limit=1)
+        >>> with limen.Store.open(run.paths[0]) as store:
+        ...     limen.analyse(store).jnds == run.jnds
+        True
     """
     found = tuple(outcomes(store, processes))
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)

@@ -184,7 +184,7 @@ def comparisons(
 
     Args:
         analysis: of a run, or of several put together.
-        shape: as for `fit`.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
         fits: what `fit` returned, which says who is undetermined; worked out if not given.
     """
     rows = []

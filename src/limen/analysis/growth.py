@@ -86,7 +86,14 @@ class LawFit:
         return self.base + self.growth * start
 
     def course(self, first: float, orders: int, end: float, scale: float = 1) -> tuple[float, ...]:
-        """Return J(1) = `first` to J(orders) as the law goes on for a reference of this scale, at most `end`."""
+        """Return J(1) = `first` to J(orders) as the law goes on for a reference of this scale, at most `end`.
+
+        Args:
+            first: J(1), on the axis of the law (levels or strengths).
+            orders: how many JNDs, >= 1.
+            end: last place, in the unit of the axis; JNDs beyond it are put there.
+            scale: of the reference, > 0; gaps are this many times those of a reference of scale 1.
+        """
         found = [min(first, end)]
         for order in range(2, orders + 1):
             found.append(min(found[-1] + scale * self.gap(order, found[-1]), end))
@@ -169,7 +176,8 @@ def laws(
     Args:
         analysis: of a run, or of several put together.
         axis: "level", or "strength": distance of the ladder's strength from the undistorted one.
-        undistorted: strength of nothing done, by distortion; not needed where the ladder's steps are equal.
+        undistorted: strength of nothing done by distortion, in the ladder's unit; not needed where the ladder's steps
+            are equal.
 
     Raises:
         InputError: another axis.

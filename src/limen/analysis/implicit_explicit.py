@@ -48,7 +48,14 @@ class PromptingRow:
 
 
 def reduction(observer: str, distortion: str, implicit: float, explicit: float) -> Reduction:
-    """Return what naming the distortion does to one mean."""
+    """Return what naming the distortion does to one mean.
+
+    Args:
+        observer: its name.
+        distortion: its name.
+        implicit: mean JND where the distortion goes unnamed, in levels.
+        explicit: mean JND where it is named, in levels.
+    """
     less = implicit - explicit
     return Reduction(observer, distortion, implicit, explicit, less, less / implicit if implicit else math.nan)
 

@@ -207,7 +207,11 @@ def count(source: str | Path) -> ParameterCounts:
 
 
 def count_config(config: Any) -> ParameterCounts:
-    """Count as `count` does, from a configuration object."""
+    """Count as `count` does, from a configuration object.
+
+    Raises:
+        InputError: it is no image-text-to-text model, or does not say which of its parts are vision and language.
+    """
     torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
     if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(f"{config.model_type!r} is not an image-text-to-text model: it has no two backbones to count.")

@@ -168,7 +168,7 @@ def having_read(reader: Reader, trials: Iterable[Iterable[Trial]], processes: in
     Args:
         reader: of one answer: text and why it ended.
         trials: whose answers will be asked for, in this order.
-        processes: how many read ahead; 1 for none.
+        processes: how many read ahead, >= 1; 1 for none.
     """
     if processes > 1:
         answers = (trial.answer for group in trials for trial in group if trial.answer is not None)
@@ -247,7 +247,7 @@ def replay(
         method: the procedure with the settings of the run.
         ladder: the ladder as the run recorded it.
         responses: of one series.
-        reader: the version of the reader that steered the run.
+        reader: version of the reader that steered the run, >= 1.
         prior: what the series' wave began with.
 
     Returns:

@@ -49,6 +49,13 @@ class SimulatedObserver:
         """Return the answers to levels 1..n, against a reference that shifts T by its own level.
 
         The same draw gives the same answers, as a greedy model does; another draw is another sample.
+
+        Args:
+            image: number of the image, >= 0.
+            seed: any int.
+            levels: L, >= 1.
+            reference: level of the reference, 0..L - 1.
+            draw: number of the sample, >= 0.
         """
         k = np.arange(1, levels + 1)
         distance = k - reference - self.threshold(image, seed)
@@ -140,10 +147,10 @@ def study(
     Args:
         observer: who answers.
         contender: the procedure and its settings.
-        images: how many series.
-        levels: of the ladder.
-        seed: other images, other answers.
-        orders: JNDs to look for.
+        images: how many series, >= 1.
+        levels: L of the ladder, >= 1.
+        seed: any int; another one gives other images and other answers.
+        orders: JNDs to look for, >= 1; 0 for as many as there are.
     """
     ladder = Ladder(tuple(float(k) for k in range(1, levels + 1)), "level")
     method = _made(contender, orders)

@@ -178,6 +178,13 @@ class EstimateRow:
 
 
 def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> Iterable[JndRow]:
+    """Yield the n-th JNDs of one observer, question and distortion, order after order.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        manifest: of the run.
+    """
     kind = manifest.distortions[key[2]]
     levels, strengths = len(kind.strengths), kind.strengths
     status = Counter(outcome.status for outcome in group)
@@ -213,6 +220,13 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
 
 
 def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> EstimateRow | None:
+    """Return the fitted thresholds of one observer, question and distortion; None where the procedure fits none.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        manifest: of the run.
+    """
     every = [outcome.estimates[0] for outcome in group if outcome.estimates]
     if not every:
         return None
@@ -278,6 +292,7 @@ def _questions(group: Iterable[Outcome]) -> int:
 
 
 def answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRow:
+    """Return false alarms, faults and cost of one observer, question and distortion."""
     responses = [response for outcome in group for response in outcome.responses if response.asked]
     distinct = {response.trials[0].key: response for response in responses}
     clean, distorted = false_alarms(group)
@@ -358,6 +373,7 @@ def _inversions(group: Iterable[Outcome]) -> Share:
 
 
 def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
+    """Return yes against level of one observer, question and distortion, over references."""
     said = [
         [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.readable and r.probe.reference == 0]
         for outcome in group

@@ -40,7 +40,13 @@ def _whole(value: Any) -> Any:
 
 
 def print_result(as_json: bool, data: Callable[[], Any], tables: Callable[[], "Iterable[Table]"]) -> None:
-    """Print a command's result: its data as JSON, or its tables; only what is printed is made."""
+    """Print a command's result: its data as JSON, or its tables; only what is printed is made.
+
+    Args:
+        as_json: whether JSON was asked for.
+        data: returns what JSON is made of.
+        tables: returns the tables, in their order.
+    """
     if as_json:
         print_json(data())
     else:

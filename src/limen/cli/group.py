@@ -49,6 +49,13 @@ class FiniteRange(click.FloatRange):
         super().__init__(low, high, **open_ends)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, and refuse NaN, which lies in no range.
+
+        Args:
+            value: what was given, a text or a number.
+            param: the option it was given to.
+            ctx: of the command line.
+        """
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
@@ -76,6 +83,7 @@ class RenamedOption(click.Option):
     """An option whose first name is the one that help shows; its older names still work."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return name and help text, without the older names."""
         shown = copy.copy(self)
         shown.opts = self.opts[:1]
         return click.Option.get_help_record(shown, ctx)
@@ -119,6 +127,7 @@ def left_out(lines: Sequence[str]) -> None:
 
 
 def split(names: str) -> list[str]:
+    """Return the names in a text that has commas between them."""
     return [name.strip() for name in names.split(",") if name.strip()]
 
 

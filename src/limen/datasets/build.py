@@ -114,8 +114,9 @@ def plan(
         data_set: its name.
         held: its parts, from `limen.datasets.vpa_jnd.survey` with the same limit and seed.
         format: "parquet" or "webdataset".
-        limit, seed: for the manifest.
-        stimuli: about so many a shard; a series is never divided.
+        limit: references a part, >= 0; 0 for all. For the manifest.
+        seed: any int. For the manifest.
+        stimuli: a shard, about so many, >= 1; a series is never divided.
 
     Raises:
         InputError: no part can be made.
@@ -151,7 +152,7 @@ def build(
     Args:
         out: the folder; the same one resumes.
         plan: what is to be written.
-        workers: processes; 1 works in this one.
+        workers: processes, >= 1; 1 works in this one.
         share: (i, n): only every n-th shard from the i-th on (1..n), for arrays of jobs.
         watch: called before the first stimulus and after each one (with workers, some times a second).
 
@@ -186,7 +187,7 @@ def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[ShardFault,
 
     Args:
         out: the folder.
-        samples: rows a shard whose pixels are decoded and digested again.
+        samples: rows a shard whose pixels are decoded and digested again, >= 0.
         deep: do so with all rows.
 
     Raises:
@@ -272,7 +273,8 @@ def _claim(out: Path, mine: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{out} is no folder that can be written ({error.strerror}). Give another --out.") from None
+        cause = error.strerror
+        raise StoreError(f"{out} is not a folder that can be written to ({cause}). Give another --out.") from None
     there = _manifest(out)
     if there is not None and there != mine and _is_whole(there):
         what, was, now = _difference({**there, "digest": ""}, {**mine, "digest": ""})
@@ -348,7 +350,7 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
                     yield found
         except BrokenProcessPool:
             raise StoreError(
-                "A worker was killed, maybe for want of memory. Run the same command again with fewer --workers: "
+                "A worker was killed, perhaps for lack of memory. Run the same command again with fewer --workers: "
                 "finished shards are kept."
             ) from None
         finally:

@@ -223,7 +223,13 @@ def fault(file: Path, plan: str) -> str:
 
 
 def pixel_fault(file: Path, samples: int, deep: bool) -> str:
-    """Decode some rows of a shard (the same each time) and digest their pixels again; return what is wrong, or ""."""
+    """Decode some rows of a shard (the same each time) and digest their pixels again; return what is wrong, or "".
+
+    Args:
+        file: a shard whose note lies beside it.
+        samples: rows to decode, >= 0; all if there are fewer.
+        deep: whether to decode every row.
+    """
     note = msgspec.json.decode(note_of(file).read_bytes(), type=ShardDigests)
     count, row_digests = max(0, note.rows), list[str]()
     drawn = digests.generator("verify", file.name).choice(count, min(samples, count), replace=False)

@@ -131,6 +131,11 @@ class SourcePlaces:
     def parse(cls, pairs: Iterable[str], photographs: Iterable[str] = (), data_set: str = "vpa-jnd") -> Self:
         """Read NAME=PATH pairs.
 
+        Args:
+            pairs: "NAME=PATH" of each source.
+            photographs: files and folders of photographs of your own.
+            data_set: a name of the table of data sets.
+
         Raises:
             InputError: one is no such pair, or names a source that the data set has not.
         """
@@ -199,8 +204,8 @@ def survey(
     Args:
         parts: of a data set.
         given: where its sources lie.
-        limit: at most so many references a part; 0 for all.
-        seed: of the random draws of stimuli.
+        limit: at most so many references a part, >= 0; 0 for all.
+        seed: of the random draws of stimuli, any int.
         progress: called with each reference's name.
         strict: whether a place that cannot be read is an error; else it is the `fault` of its parts.
 

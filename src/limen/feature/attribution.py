@@ -75,7 +75,7 @@ class TokenGrid:
             tensor: (N, C, H, W); or (N, T, C), whose positions fill a grid in the image's proportions after some
                 tokens that are no positions; or (N, C), which has no positions.
             size: (channels, height, width) of the images.
-            prefix: how many such tokens, where it is known; else as few as leave a grid in proportion.
+            prefix: how many such tokens, >= 0, where it is known; None for as few as leave a grid in proportion.
 
         Raises:
             InputError: what is left after the prefix is no grid in proportion.
@@ -108,12 +108,14 @@ def shares(
     """Return how each map divides its energy over images whose object masks are known.
 
     Args:
-        split, task, network: whose features.
+        split: whose features.
+        task: what the split's head is for.
+        network: makes images ready.
         images: test images; those without masks, or whose masks cover nothing or all, are left out.
         maps: fitted, by label.
         attribution: whether to correlate with integrated gradients, which needs captum.
-        prefix: tokens that are no positions, where known; see `TokenGrid`.
-        batch: images at once.
+        prefix: tokens that are no positions, >= 0; None where that is not known (`TokenGrid.of`).
+        batch: images at once, >= 1; only memory depends on it.
 
     Raises:
         InputError: no image has masks.
@@ -136,6 +138,11 @@ def integrated_gradients(split: SplitPoint, task: Task, features: Features) -> t
     """Return what each feature adds to what the head says: integrated gradients of `Task.evidence`, from zero features.
 
     Sundararajan, Taly and Yan 2017 (arXiv:1703.01365), as captum works it out.
+
+    Args:
+        split: a network cut in two.
+        task: what its head is for.
+        features: of N images, a tensor (N, ...) each.
 
     Raises:
         MissingExtraError: captum is not installed.
@@ -170,8 +177,11 @@ def object_share(network: Network, masks: Mask, shape: Sequence[int]) -> Tensor:
 
     Args:
         network: makes images ready.
-        masks: (M, H, W) in the image's pixels.
+        masks: (M, H, W) bool, in the image's pixels.
         shape: (channels, height, width) that the network's images have.
+
+    Raises:
+        InputError: the network's preparation makes another size of the masks than of the images.
     """
     white = np.where(masks.any(0), 255, 0).astype(np.uint8)
     pictures = [np.stack([picture] * 3, -1) for picture in (white, np.zeros_like(white), np.full_like(white, 255))]

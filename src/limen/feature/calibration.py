@@ -194,8 +194,9 @@ def calibrate(tolerated: Scales, rho: float, search: ScaleSearch, grid: ScaleGri
 
     Args:
         tolerated: of the calibration images, from `ScaleSearch.tolerated`.
-        rho: the probability of a larger drop that is allowed, between 0 and 1.
-        search, grid: what gave them.
+        rho: probability of a larger drop that is allowed, 0 < rho < 1.
+        search: what gave them.
+        grid: of `search`, > 0, ascending.
 
     Raises:
         InputError: too few images for so small a rho, with the number that it takes.
@@ -239,10 +240,10 @@ def band(n: int, m: int, rho: float, confidence: float = 0.95) -> tuple[float, f
     beta-binomial (Vovk 2012; Angelopoulos and Bates 2023, section 3.2). Ties move coverage up, never down.
 
     Args:
-        n: calibration images.
-        m: fresh images.
-        rho: allowed probability of a larger drop.
-        confidence: of the interval, with equal tails.
+        n: calibration images, >= 1 / rho - 1.
+        m: fresh images, >= 1.
+        rho: allowed probability of a larger drop, 0 < rho < 1.
+        confidence: of the interval, with equal tails, 0 to 1.
     """
     k = rank(n, rho)
     whole = _log_beta(n + 1 - k, k)
@@ -290,12 +291,12 @@ def resplit(
     """Divide images into n for calibration and the rest for test, many times, and look at the coverage.
 
     Args:
-        tolerated: of calibration and test images together, in any order: one draw of noise an image.
-        n: calibration images of each division.
-        rho: allowed probability of a larger drop.
-        splits: how many divisions.
-        seed: of the divisions.
-        confidence: of the band.
+        tolerated: (N,), of calibration and test images together, in any order: one draw of noise an image.
+        n: calibration images of each division, < N.
+        rho: allowed probability of a larger drop, 0 < rho < 1.
+        splits: how many divisions, >= 1.
+        seed: of the divisions, any int.
+        confidence: of the band, 0 to 1.
 
     Raises:
         InputError: no image would be left for the test.
@@ -314,6 +315,13 @@ def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Subset, scale: fl
     """Return the mean over images and elements of log2(scale m): what a map is worth to a quantiser, in bits.
 
     At the same guarantee, one more is one bit an element less. Minus infinity where a magnitude or the scale is 0.
+
+    Args:
+        split: a network cut in two.
+        tolerance: a fitted map.
+        images: to take the mean over.
+        scale: factor of the map's magnitudes, >= 0.
+        batch: images at once, >= 1.
     """
     total, count = 0.0, 0
     for part in images.batches(batch):

@@ -27,8 +27,10 @@ def pictures(
     grids), from the least to the most of that image.
 
     Args:
-        split, maps: fitted.
-        images, indices: which to draw.
+        split: whose features.
+        maps: fitted, by label.
+        images: the subset that `indices` count in.
+        indices: into `images`, of those to draw.
 
     Returns:
         (what it shows, uint8 RGB of `SIDE` px).

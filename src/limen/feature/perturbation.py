@@ -39,9 +39,9 @@ def noise(magnitudes: Sequence[Tensor], names: Sequence[str], seed: int, kind: N
     """Return a perturbation of these magnitudes.
 
     Args:
-        magnitudes: a map: a tensor for each of the split's, samples first.
-        names: of the samples; the draw belongs to the name and to `seed`, whatever the batch.
-        seed: of the draw.
+        magnitudes: a map: (N, ...) for each of the split's tensors.
+        names: of the N samples; the draw belongs to the name and to `seed`, whatever the batch.
+        seed: of the draw, any int.
         kind: see `Noise`.
     """
     if kind == "given":
@@ -81,7 +81,13 @@ def nrmse(features: Features, delta: Sequence[Tensor]) -> Tensor:
 
 
 def scaled(features: Features, delta: Sequence[Tensor], strength: float) -> Tensors:
-    """Return `delta` with the NRMSE of every sample at `strength`; a sample without any stays at zero."""
+    """Return `delta` with the NRMSE of every sample at `strength`; a sample without any stays at zero.
+
+    Args:
+        features: of N samples, a tensor (N, ...) each.
+        delta: a perturbation, one tensor for each of the features', of its shape.
+        strength: NRMSE to reach, >= 0.
+    """
     factor = strength / nrmse(features, delta).clamp_min(1e-30)
     return tuple(part * _spread(factor, part) for part in delta)
 

@@ -135,7 +135,7 @@ class FeatureRun:
         Args:
             out: the run directory.
             plan: what it is made of.
-            device: of the network.
+            device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
 
         Raises:
@@ -169,17 +169,18 @@ class FeatureRun:
 
         Args:
             path: the run directory.
-            device: of the network.
+            device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, where the run was begun with such a one.
-            model, data: where checkpoint and data lie now; "" where they lie as the run's plan says, beside the run,
-                or in the current directory.
+            model: where the checkpoint lies now; "" where it lies as the run's plan says, beside the run, or in the
+                current directory.
+            data: where the data lie now; "" likewise.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.
         """
         with Store.open(path) as store:
             if store.manifest.get("wing") != WING:
-                raise StoreError(f"{path} is no run of deep features. Give the --out of a `limen feature fit`.")
+                raise StoreError(f"{path} is not a run of deep features. Give the --out of a `limen feature fit`.")
             plan = FeaturePlan.of(store)
             folder = bool(store.manifest["network"].get("folder", os.path.isabs(plan.model)))
         if network is None:
@@ -202,7 +203,7 @@ class FeatureRun:
         """Return a seed's maps by label: from their files, or fitted now.
 
         Args:
-            seed: which.
+            seed: of the run, 0 .. `plan.seeds` - 1.
             progress: called with progress.
             fit: whether to fit those that have no file yet.
 
@@ -384,4 +385,4 @@ def _write(file: Path, content: bytes) -> None:
     try:
         files.write(file, content)
     except OSError as error:
-        raise StoreError(f"{file} cannot be written ({error}). Free the disk, then run again.") from None
+        raise StoreError(f"{file} cannot be written ({error}). Free some disk space, then run again.") from None

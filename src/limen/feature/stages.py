@@ -187,7 +187,7 @@ def evaluate(
 
     Args:
         run: with its maps fitted.
-        strengths: NRMSE.
+        strengths: NRMSE, each > 0.
         progress: called with progress.
 
     Returns:
@@ -307,7 +307,7 @@ def quantise(
 
     Args:
         run: with its maps fitted.
-        budgets: nominal NRMSE, mean over the fitting images.
+        budgets: nominal NRMSE, mean over the fitting images, each > 0.
         progress: called with progress.
         maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
 
@@ -348,8 +348,8 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
     Args:
         run: with its maps fitted.
         steps: KIND or KIND:MAP, as in the rows of `quantise`; MAP is any of the run's.
-        budget: nominal NRMSE.
-        seed: whose map and images.
+        budget: nominal NRMSE, > 0.
+        seed: whose map and images, 0 .. `plan.seeds` - 1.
 
     Raises:
         UnknownNameError: no such steps in this run.
@@ -408,7 +408,7 @@ def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = q
 
     Args:
         run: with its maps fitted; its data must know where objects are.
-        images: test images of each seed to look at.
+        images: test images of each seed to look at, >= 1.
         progress: called with progress.
 
     Returns:

@@ -64,7 +64,13 @@ class Task(Protocol):
         ...
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return the per-image loss (N,) that calibration bounds, 0 where nothing is lost."""
+        """Return the per-image loss (N,) that calibration bounds, 0 where nothing is lost.
+
+        Args:
+            clean: outputs for the undisturbed features.
+            perturbed: outputs for disturbed features.
+            kind: one of `drops`.
+        """
         ...
 
     def evidence(self, outputs: Outputs, clean: Outputs) -> Tensor:

@@ -24,7 +24,13 @@ ProgressCallback = Callable[[int, int, str], None]
 
 
 def quiet(done: int, total: int, note: str) -> None:
-    """Report to nobody."""
+    """Report to nobody.
+
+    Args:
+        done: steps done, 0..total.
+        total: steps in all, >= 1.
+        note: what was done last.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def opened(path: Path) -> BinaryIO:
     os.close(number)
     if stat.S_ISDIR(mode):
         raise InputError(f"{path.name}: cannot be read (Is a directory). Check the path.")
-    raise InputError(f"{path.name}: is a pipe or a device, no file. Save the picture to a file.")
+    raise InputError(f"{path.name}: is a pipe or a device, not a file. Save the picture to a file.")
 
 
 def too_long(size: int, most: int = container.LARGEST_PICTURE) -> str:
@@ -106,7 +106,7 @@ def decode(data: bytes, name: str = "image", smallest: int = SMALLEST) -> Image:
     Args:
         data: of the whole file.
         name: for messages.
-        smallest: pixels a side that are needed.
+        smallest: least px a side, >= 1.
     """
     try:
         if len(data) > container.LARGEST_PICTURE:
@@ -255,7 +255,15 @@ def encode(image: Image, encoding: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """An image on its way to an observer, with the digest of its pixels computed once."""
+    """An image on its way to an observer, with the digest of its pixels computed once.
+
+    Example:
+        >>> import numpy as np
+        >>> from limen import Picture
+        >>> grey = np.full((32, 48, 3), 128, dtype=np.uint8)
+        >>> Picture.of(grey).digest == Picture.of(grey.copy()).digest
+        True
+    """
 
     pixels: Image
     digest: str

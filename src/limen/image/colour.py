@@ -46,7 +46,7 @@ def to_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
     """
     way = _way(profile)
     if way.mode == "L" and picture.mode != "L":
-        raise InputError("has a colour profile for grey, and is in colour. Save it as sRGB.")
+        raise InputError("has a colour profile for grey but is in colour. Save it as sRGB.")
     if way.transform is None:
         return picture
     from PIL import ImageCms

@@ -111,7 +111,7 @@ def _session(path: Path) -> Any:
 
 @observer("demo", DemoOptions)
 class Demo(Observer):
-    """The demo model that ships with limen: 64 px, one million parameters, a fixture (no measurement of any LMM)"""
+    """The demo model that ships with limen: 64 px, one million parameters, a fixture (no measurement of any LMM)."""
 
     def __init__(self, model: str, options: DemoOptions) -> None:
         if model:

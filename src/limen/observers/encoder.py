@@ -123,7 +123,7 @@ class Tower:
 
 @observer("encoder", EncoderOptions)
 class Encoder(Observer):
-    """A vision encoder alone, of an LMM or any vision model: the distance of two embeddings against a criterion"""
+    """A vision encoder alone, of an LMM or any vision model: the distance of two embeddings against a criterion."""
 
     def __init__(self, model: str, options: EncoderOptions) -> None:
         self._source = locate(model, options.trust_remote_code, EXAMPLE)

@@ -308,7 +308,13 @@ def _waiting(items: Sequence[ExamItem], asked: Mapping[str, ExamTrial]) -> list[
 
 
 def examine(name: str, options: Mapping[str, Any] | None = None, tell: Tell = lambda held: None) -> Exam:
-    """Make the observer that `KIND` or `KIND:MODEL` names and examine it; `hold` does it inside an event loop."""
+    """Make the observer that `KIND` or `KIND:MODEL` names and examine it; `hold` does it inside an event loop.
+
+    Args:
+        name: "KIND" or "KIND:MODEL".
+        options: the observer's settings by name.
+        tell: called with the exam as far as it is, after each answer.
+    """
 
     async def run() -> Exam:
         async with observers.make(name, options or {}) as observer:

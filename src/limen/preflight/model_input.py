@@ -244,7 +244,7 @@ def floor(
     Args:
         see: of an observer.
         stimulus: from level to picture; 0 is the reference.
-        levels: of the ladder.
+        levels: L of the ladder, >= 1.
 
     Raises:
         InputError: the observer cannot tell what arrives.
@@ -276,6 +276,11 @@ def calibrate(observer: object, series: Sequence[Series], store: Store) -> None:
     """Give an observer that answers with numbers its criterion: the run's, or a new one that is written down.
 
     To be called when the observer is entered and before its fingerprint is taken, which holds the criterion.
+
+    Args:
+        observer: any; one that is not `CriterionObserver` is left as it is.
+        series: whose references fix the criterion, the first `CALIBRATION_PICTURES`.
+        store: of the run, open for writing.
     """
     if not isinstance(observer, CriterionObserver):
         return
@@ -291,6 +296,11 @@ def calibrate(observer: object, series: Sequence[Series], store: Store) -> None:
 
 def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str:
     """Write the floor of every series that has none yet, where the observer can say what arrives.
+
+    Args:
+        observer: any; one that is not `InputObserver` is left out.
+        series: whose floors are wanted.
+        store: of the run, open for writing.
 
     Returns:
         One line where it could not: for any, and then nothing is tried further, or for some; else "". A series that

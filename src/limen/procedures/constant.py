@@ -25,7 +25,11 @@ class Constant(msgspec.Struct, frozen=True):
     draws: Draws = 1
 
     def start(self, ladder: Ladder) -> Procedure:
-        """Begin on a series with this ladder."""
+        """Begin on a series with this ladder.
+
+        Raises:
+            InputError: a level outside the ladder, when the first question is wanted.
+        """
         top = len(ladder)
         chosen = self.levels or (*range(self.every, top, self.every), top)
         if not all(1 <= k <= top for k in chosen):

@@ -44,7 +44,11 @@ class Staircase(msgspec.Struct, frozen=True):
     draws: Steps = 1
 
     def start(self, ladder: Ladder) -> Procedure:
-        """Begin on a series with this ladder."""
+        """Begin on a series with this ladder.
+
+        Raises:
+            InputError: a level outside the ladder.
+        """
         top = len(ladder)
         levels = tuple(sorted(set(self.levels))) or tuple(range(1, top + 1))
         if levels[0] < 1 or levels[-1] > top:

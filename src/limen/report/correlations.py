@@ -42,7 +42,13 @@ def _averaged(average: Average) -> str:
 
 
 def matrix(pearson: Matrix, spearman: Matrix, title: str = "Correlation between distortions over observers") -> Table:
-    """Return both matrices as one table: Pearson's below the diagonal, Spearman's above; or why there is none."""
+    """Return both matrices as one table: Pearson's below the diagonal, Spearman's above; or why there is none.
+
+    Args:
+        pearson: over observers, one number for each pair of distortions.
+        spearman: likewise, of the same distortions.
+        title: of the table.
+    """
     if pearson.reason:
         return Table(title, ("distortion",), (), (pearson.reason,))
     below, above = pearson.values(), spearman.values()
@@ -379,7 +385,13 @@ def _cells(distortions: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def sizes(averages: Iterable[Average], known: Mapping[str, Parameters], width: int) -> Spec:
-    """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters."""
+    """Return small multiples of a part's mean 1st JND against the ratio of language to vision parameters.
+
+    Args:
+        averages: of each observer, by part.
+        known: sizes of backbones, by observer.
+        width: of the figure, in px.
+    """
     values = []
     for row in averages:
         if row.observer in known:

@@ -31,7 +31,13 @@ class Stimulus:
 
 
 def examples(runs: Sequence[OpenRun], analysis: Analysis, names: ShortNames) -> Iterator[dict[str, Any]]:
-    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs."""
+    """Yield, by distortion, the answers on typical references beside the stimuli at their JNDs.
+
+    Args:
+        runs: all of the page.
+        analysis: the runs together.
+        names: what to call each observer and question.
+    """
     by_distortion: dict[str, list[Outcome]] = {}
     for outcome in analysis.outcomes:
         by_distortion.setdefault(outcome.series.distortion, []).append(outcome)
@@ -95,6 +101,12 @@ def stimuli(draw: Render, outcome: Outcome, unit: str, most: int = 4) -> list[St
     """Return the reference and the stimuli at up to `most` JND levels: the first ones, a middle one, the last.
 
     Where there is no JND, the strongest stimulus stands for those that were not noticed.
+
+    Args:
+        draw: returns the picture at a level.
+        outcome: whose JNDs are shown.
+        unit: of the strengths.
+        most: levels beside the reference, at least 2.
     """
     jnds = [threshold for threshold in outcome.thresholds if not threshold.censored] or outcome.thresholds[:1]
     if len(jnds) > most:

@@ -191,7 +191,13 @@ def _sentence(store: Store, held: Mapping[str, list[Any]]) -> str:
 
 
 def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
-    """Return score and discrepancy against NRMSE, a line a map, with intervals over seeds."""
+    """Return score and discrepancy against NRMSE, a line a map, with intervals over seeds.
+
+    Args:
+        manifest: of the run.
+        rows: of the evaluation.
+        width: of the page, in px.
+    """
     disturbed = [row for row in rows if row["map"] != "clean"]
     labels = _drawn([row["map"] for row in disturbed])
     clean = seed_mean([row for row in rows if row["map"] == "clean"], "score").value
@@ -253,7 +259,13 @@ def _decades(values: list[Spec], scale: str) -> Spec:
 
 
 def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
-    """Return discrepancy against bits an element, side information counted, a line for each kind of steps."""
+    """Return discrepancy against bits an element, side information counted, a line for each kind of steps.
+
+    Args:
+        manifest: of the run.
+        rows: of the quantisation.
+        width: of the page, in px.
+    """
     labels = steps_drawn(rows)
     values = []
     for (steps, _), mine in grouped(rows, "steps", "budget").items():

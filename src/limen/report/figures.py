@@ -130,12 +130,25 @@ def on_page(shade: str) -> str:
 
 
 def quantity(field: str, title: str | None, scale: Spec | None = None, **axis: Any) -> Spec:
-    """Return the encoding of a number by its place along an axis."""
+    """Return the encoding of a number by its place along an axis.
+
+    Args:
+        field: of the data.
+        title: of the axis; None for none.
+        scale: its domain and type; as Vega-Lite has them.
+        **axis: further properties of the axis.
+    """
     return {"field": field, "type": "quantitative", "scale": scale or {}, "axis": {"title": title, **axis}}
 
 
 def points(size: int = 24, filled: bool = True, **style: Any) -> Spec:
-    """Return the mark of single numbers."""
+    """Return the mark of single numbers.
+
+    Args:
+        size: area of a mark, in px squared.
+        filled: or an outline.
+        **style: further properties of the mark.
+    """
     return {"type": "point", "filled": filled, "size": size, "opacity": 1, **style}
 
 
@@ -175,7 +188,13 @@ def observers(names: Mapping[tuple[str, str], str], width: int) -> Spec:
 
 
 def kinds(field: str, room: int, **more: Any) -> Spec:
-    """Return the encoding of names down the side of a figure, with room for them in px."""
+    """Return the encoding of names down the side of a figure, with room for them in px.
+
+    Args:
+        field: of the data.
+        room: for the names, in px.
+        **more: further properties of the encoding.
+    """
     axis = {"title": None, "domain": False, "ticks": False, "minExtent": room, "maxExtent": room}
     return {"field": field, "type": "nominal", "axis": axis, **more}
 
@@ -304,7 +323,14 @@ def in_force(outcome: Outcome) -> list[Response]:
 
 
 def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
-    """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered."""
+    """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered.
+
+    Args:
+        outcome: of one series.
+        position: of the observer among those drawn, >= 0: its colour.
+        levels: L of the ladder, >= 1.
+        width: of the page, in px.
+    """
     marks = _marks((threshold for threshold in outcome.thresholds if not threshold.censored), levels, width)
     x = quantity("level", "level", {"domain": [0, levels + 0.5], "nice": False}, grid=False,
                  tickCount=10 if width > 500 else 5, tickMinStep=1, offset=8, domain=False)  # fmt: skip
@@ -352,6 +378,11 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     """Return small multiples of the restricted mean of the n-th JND against n, as a share of the ladder.
 
     A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound.
+
+    Args:
+        rows: the n-th JNDs.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
     """
     reached = [row for row in rows if row.censored.k < row.n]
     values = [
@@ -394,7 +425,13 @@ def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
 
 
 def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of yes against the level, for procedures that look for no JND."""
+    """Return small multiples of the share of yes against the level, for procedures that look for no JND.
+
+    Args:
+        rows: curves over references.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
+    """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
          "share": 100 * share.value}
@@ -410,7 +447,13 @@ _LEVELS = quantity("level", "level", {"domainMin": 0, "nice": False}, tickCount=
 
 
 def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of references not noticed up to each level, with its 95 % band."""
+    """Return small multiples of the share of references not noticed up to each level, with its 95 % band.
+
+    Args:
+        rows: shares by level.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
+    """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level, "share": 100 * share,
          "low": 100 * (share if math.isnan(low) else low), "high": 100 * (share if math.isnan(high) else high)}
@@ -429,7 +472,13 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
 
 
 def card(drawn: Spec, sentences: Sequence[str], warnings: Sequence[str]) -> Spec:
-    """Return a figure with sentences below it, for one picture that can be shown by itself."""
+    """Return a figure with sentences below it, for one picture that can be shown by itself.
+
+    Args:
+        drawn: the figure.
+        sentences: below it, one after another.
+        warnings: below these.
+    """
     lines = [
         text
         for sentence in (*sentences, *warnings)

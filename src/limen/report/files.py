@@ -122,7 +122,13 @@ def folder_beside(out: Path) -> Path:
 
 
 def check(out: Path, folder: bool = False, remedy: str = REMEDY) -> None:
-    """Raise `InputError` where a file, or a folder of files, cannot be written, as far as that shows beforehand."""
+    """Raise `InputError` where a file, or a folder of files, cannot be written, as far as that shows beforehand.
+
+    Args:
+        out: the file, or the folder, to be written.
+        folder: whether it is a folder.
+        remedy: what to do, for the message.
+    """
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if there == out and not folder:
         reason = errno.EISDIR if out.is_dir() else 0  # a file is replaced, whatever its own rights are
@@ -136,7 +142,13 @@ def check(out: Path, folder: bool = False, remedy: str = REMEDY) -> None:
 
 
 def write(out: Path, content: str | bytes, remedy: str = REMEDY) -> Path:
-    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done."""
+    """Write a file at once, making the folders above it; raise `InputError` where that cannot be done.
+
+    Args:
+        out: of the file.
+        content: text or bytes; text is written as UTF-8.
+        remedy: the last sentence of the error.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         files.write(out, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))

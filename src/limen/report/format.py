@@ -43,16 +43,23 @@ class ByObserver(Protocol):
     """A row of one observer and question."""
 
     @property
-    def observer(self) -> str: ...
+    def observer(self) -> str:
+        """Its name."""
+        ...
+
     @property
-    def question(self) -> str: ...
+    def question(self) -> str:
+        """Its name."""
+        ...
 
 
 class ByDistortion(ByObserver, Protocol):
     """A row of one observer, question and distortion."""
 
     @property
-    def distortion(self) -> str: ...
+    def distortion(self) -> str:
+        """Its name."""
+        ...
 
 
 Row = TypeVar("Row", bound=ByDistortion)
@@ -77,7 +84,15 @@ def who(analysis: Analysis, row: ByObserver) -> tuple[str, ...]:
 def table(
     analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
 ) -> Table:
-    """Return a table whose rows begin with `heads`."""
+    """Return a table whose rows begin with `heads`.
+
+    Args:
+        analysis: decides which columns say who was asked what.
+        title: of the table.
+        columns: names of those that follow.
+        rows: cells of all columns.
+        notes: sentences below the table.
+    """
     names = _telling(analysis)
     return Table(title, ("distortion", *names, *columns), tuple(rows), notes, heads=1 + len(names))
 
@@ -90,12 +105,25 @@ def _telling(analysis: Analysis) -> list[str]:
 
 
 def number(value: float | None, digits: int = 1, sign: str = "") -> str:
-    """Return a number with so many digits after the point; `sign` "+" writes that of positive ones too."""
+    """Return a number with so many digits after the point; `sign` "+" writes that of positive ones too.
+
+    Args:
+        value: None and NaN give -.
+        digits: after the point.
+        sign: "+", or nothing.
+    """
     return NONE if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def bounds(interval: Interval | None, digits: int = 1, sign: str = "", times: float = 1) -> str:
-    """Return "[low, high]", - for an infinite bound; "" where there is no interval."""
+    """Return "[low, high]", - for an infinite bound; "" where there is no interval.
+
+    Args:
+        interval: its ends may be infinite.
+        digits: after the point.
+        sign: "+" writes that of positive numbers too.
+        times: a factor for both ends (100 for %).
+    """
     if interval is None:
         return ""
     low, high = (
@@ -105,7 +133,15 @@ def bounds(interval: Interval | None, digits: int = 1, sign: str = "", times: fl
 
 
 def estimate(value: float, interval: Interval | None, digits: int = 1, sign: str = "", times: float = 1) -> str:
-    """Return a number with its interval."""
+    """Return a number with its interval.
+
+    Args:
+        value: NaN gives - without an interval.
+        interval: its ends may be infinite.
+        digits: after the point.
+        sign: "+" writes that of positive numbers too.
+        times: a factor for all three (100 for %).
+    """
     if math.isnan(value):
         return NONE
     return f"{number(times * value, digits, sign)} {bounds(interval, digits, sign, times)}".rstrip()

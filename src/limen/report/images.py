@@ -208,6 +208,11 @@ class Gallery:
 
         The first two make a pair, without which there is nothing to see: they may take more than their share.
 
+        Args:
+            draw: from level to picture; uint8 RGB (H, W, 3).
+            levels: the most wanted ones first.
+            room: bytes, >= 0; infinite for no bound.
+
         Returns:
             Numbers by level.
         """

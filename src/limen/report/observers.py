@@ -132,7 +132,13 @@ def distance_records(store: Store) -> list[dict[str, Any]]:
 
 
 def distances(store: Store, analysis: Analysis, run: str = "") -> Table:
-    """Lay out the numbers at the first level and at the 1st JND, by distortion and observer."""
+    """Lay out the numbers at the first level and at the 1st JND, by distortion and observer.
+
+    Args:
+        store: of the run.
+        analysis: of the run.
+        run: its name, where the page has several; else "".
+    """
     firsts = {
         (outcome.observer, outcome.series.id): outcome.thresholds[0].level
         for outcome in analysis.outcomes

@@ -33,6 +33,11 @@ def open_runs(
 ) -> tuple[tuple[OpenRun, ...], dict[str, Store]]:
     """Open runs, each once, under names that differ; a name is a folder's, never its path.
 
+    Args:
+        paths: of run directories, at least one.
+        stack: closes them.
+        processes: that may read answers, from 1.
+
     Returns:
         Runs of observers of images, analysed; and by name those of deep features, whose manifest says so.
 

@@ -88,7 +88,13 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
 def records(
     rows: Sequence[FitRow], compared: Sequence[ComparisonRow] = (), needed: Sequence[PowerRow] = ()
 ) -> dict[str, Any]:
-    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null."""
+    """Return the numbers as plain data for JSON; a bound beyond the end of the ladder is null.
+
+    Args:
+        rows: of fits.
+        compared: of comparisons.
+        needed: of how many references a wanted interval takes.
+    """
     return {"fits": plain(rows), "comparisons": plain(compared), "power": plain(needed)}
 
 

@@ -72,10 +72,10 @@ class Scene:
 
         Args:
             factor: "angle" (levels are degrees) or "distance" (centimetres).
-            count: how many.
-            seed: of the study; other views.
+            count: how many, >= 1.
+            seed: of the study, any int; another one gives other views.
             size: width and height in pixels.
-            samples: rays a pixel along each side.
+            samples: rays a pixel along each side, >= 1.
             folder: for solved light; see `studio`.
         """
         if factor not in MOTIONS:
@@ -241,7 +241,13 @@ def _frozen(found: Scene, factor: str) -> tuple[list[SampledView], float]:
 
 
 def freeze(name: str, count: int = 50, folder: Path | None = None) -> bytes:
-    """Return the file in which the views of seed 0 ship (`data/scenes/NAME.json`)."""
+    """Return the file in which the views of seed 0 ship (`data/scenes/NAME.json`).
+
+    Args:
+        name: of the scene.
+        count: views of each factor, >= 1.
+        folder: where solved light is kept; None for the folder that is used by itself.
+    """
     lit = studio(name, folder)
 
     def rows(factor: str) -> list[_Row]:

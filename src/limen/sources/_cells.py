@@ -163,7 +163,7 @@ def opened(source: str, file: Path) -> Iterator[Any]:
             content = stack.enter_context(parquet.ParquetFile(handle, buffer_size=BUFFER, pre_buffer=False))
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             cause = _short(error).replace(str(file), file.name)
-            raise InputError(f"is no Parquet file that can be read ({cause})") from None
+            raise InputError(f"is not a readable Parquet file ({cause})") from None
         yield content
 
 

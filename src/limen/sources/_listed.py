@@ -41,7 +41,7 @@ def there(path: str) -> Path:
     if not os.path.exists(path):
         raise InputError(f"No file or folder {readable(path)!r}. Check the path.")
     if not (os.path.isfile(path) or os.path.isdir(path)):
-        raise InputError(f"{readable(path)!r} is a pipe or a device, no file or folder. Check the path.")
+        raise InputError(f"{readable(path)!r} is a pipe or a device, not a file or folder. Check the path.")
     return Path(path)
 
 
@@ -49,7 +49,7 @@ def plain(text: object) -> str:
     """Return an id of a data set as a part of a name; raise `InputError` for one that could be a path."""
     given = str(text) if isinstance(text, str | int) and not isinstance(text, bool) else ""
     if not _PLAIN.fullmatch(given) or ".." in given:
-        raise InputError(f"{text!r:.60} is no id: letters, digits, '_', '-' and single dots. Leave the row out")
+        raise InputError(f"{text!r:.60} is not an id: letters, digits, '_', '-' and single dots. Leave the row out")
     return given
 
 
@@ -128,7 +128,7 @@ def lines(file: Path, columns: tuple[str, ...]) -> Iterator[CsvRow | Refusal]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Refusal(f"{file.name} line {reader.line_num}: is no CSV ({error}). Export the table again.")
+                yield Refusal(f"{file.name} line {reader.line_num}: is not CSV ({error}). Export the table again.")
                 continue
             if row and len(row) != len(header):
                 yield Refusal(
@@ -146,7 +146,7 @@ def number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{_short(text)} is no finite number. Correct it")
+        raise InputError(f"{_short(text)} is not a finite number. Correct it")
     return value
 
 

@@ -65,7 +65,7 @@ def quality(file: Path) -> int:
         with opened(file) as stream, Pillow.open(stream, formats=("JPEG",)) as picture:
             tables = [tuple(table) for _, table in sorted(picture.quantization.items())]  # type: ignore[attr-defined]
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Pillow.DecompressionBombError):
-        raise InputError(f"{readable(file.name)}: is no JPEG file that can be read. Fetch it again.") from None
+        raise InputError(f"{readable(file.name)}: is not a readable JPEG file. Fetch it again.") from None
     found = _qualities().get(tuple(tables))
     if found is None:
         raise InputError(

@@ -45,9 +45,9 @@ def _rows(file: Path) -> list[Any]:
     try:
         rows = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise InputError(f"{file.name}: is no JSON that can be read ({error})") from None
+        raise InputError(f"{file.name}: is not readable JSON ({error})") from None
     if not isinstance(rows, list):
-        raise InputError(f"{file.name}: is no list of rows with img_id")
+        raise InputError(f"{file.name}: is not a list of rows with img_id")
     return rows
 
 

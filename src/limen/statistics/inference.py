@@ -62,9 +62,10 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     minus and plus infinity.
 
     Args:
-        hits, alarms: counts.
-        depend: design effect of the hits: by how much answers about one reference are more alike than those about
-            several (`design_effect`).
+        hits: yes to different pairs, k of n.
+        alarms: yes to identical pairs, k of n.
+        depend: design effect of the hits, >= 1: by how much answers about one reference are more alike than those
+            about several (`design_effect`).
 
     Raises:
         InputError: no different, or no identical pairs.
@@ -104,8 +105,12 @@ def _furthest(h: float, to_h: float, f: float, to_f: float) -> tuple[float, floa
 def design_effect(yes: Sequence[float], n: Sequence[float]) -> float:
     """Return how many times larger the variance of a share is for coming in clusters; at least 1, and 1 below five.
 
+    Rao & Scott (1992, Biometrics 48:577): the variance of the ratio sum yes / sum n over that of independent answers.
+    Differences: never below 1, and 1 below five references or where all answers are alike.
+
     Args:
-        yes, n: of each reference.
+        yes: (R,), counts of yes of each reference, 0..n.
+        n: (R,), counts of answers of each reference, >= 0.
     """
     k, m = np.asarray(yes, dtype=np.float64), np.asarray(n, dtype=np.float64)
     share = float(k.sum() / m.sum())
@@ -135,12 +140,12 @@ def choosing(right: Share, depend: float = 1.0) -> ChoiceSensitivity:
 
 
 def d_yes_no(hit: float, alarm: float) -> float:
-    """Return d' = z(H) - z(F) from rates strictly between 0 and 1."""
+    """Return d' = z(H) - z(F) (Macmillan & Creelman 2005, ch. 1) from rates strictly between 0 and 1."""
     return _z(hit) - _z(alarm)
 
 
 def criterion(hit: float, alarm: float) -> float:
-    """Return c = -(z(H) + z(F)) / 2 from rates strictly between 0 and 1."""
+    """Return c = -(z(H) + z(F)) / 2 (Macmillan & Creelman 2005, ch. 2) from rates strictly between 0 and 1."""
     return -(_z(hit) + _z(alarm)) / 2.0
 
 
@@ -192,9 +197,17 @@ class Correlation:
 def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") -> Correlation:
     """Return a correlation between two numbers a reference.
 
+    Its interval is a BCa bootstrap over references (Efron 1987, JASA 82:171; `limen.curve.bootstrap`).
+
     Args:
-        x, y: paired; a censored level enters as its bound, where Spearman's ranks tie it with others at that bound.
+        x: (n,), paired with `y`; a censored level enters as its bound, where Spearman's ranks tie it with others at
+            that bound.
+        y: (n,), likewise.
         kind: "spearman" or "pearson".
+
+    Raises:
+        UnknownNameError: no such kind.
+        InputError: fewer than two pairs, or numbers that do not pair up.
     """
     if kind not in ("spearman", "pearson"):
         raise UnknownNameError("correlation", kind, ("spearman", "pearson"))
@@ -253,10 +266,13 @@ def window_needed(median: float, alarm: float, risk: float = 0.05, most: int = 5
     window that begins below the median J (ours).
 
     Args:
-        median: J in levels.
+        median: J in levels, >= 0.
         alarm: g, 0 to 1.
-        risk: of a false JND in a series.
-        most: given up at.
+        risk: of a false JND in a series, 0 < risk < 1.
+        most: longest window to try, in levels, >= 1; returned where it takes as many or more.
+
+    Raises:
+        InputError: a rate outside 0 to 1, or a median below 0.
     """
     if not 0.0 <= alarm <= 1.0 or not median >= 0.0:
         raise InputError(f"A window takes a median level from 0 and a rate from 0 to 1, not {median} and {alarm}.")
@@ -264,7 +280,11 @@ def window_needed(median: float, alarm: float, risk: float = 0.05, most: int = 5
 
 
 def references_needed(sd: float, half_width: float) -> int:
-    """Return how many references put a mean's 95 % interval within +- half_width: (1.96 sd / h)^2, rounded up."""
+    """Return how many references put a mean's 95 % interval within +- half_width: (1.96 sd / h)^2, rounded up.
+
+    Raises:
+        InputError: a half-width of 0 or less, or a spread below 0.
+    """
     if not half_width > 0.0 or not sd >= 0.0:
         raise InputError(f"Give a half-width above 0 and a spread from 0, not {half_width} and {sd}.")
     return max(2, math.ceil((_Z95 * sd / half_width) ** 2))
@@ -299,9 +319,9 @@ def power(values: Sequence[float], half_width: float, top: float) -> Power:
     and n goes with its square.
 
     Args:
-        values: J of each reference; infinite where there is none up to the top.
-        half_width: in levels.
-        top: L.
+        values: J of each reference, in levels; infinite where there is none up to the top.
+        half_width: of the wanted 95 % interval, in levels, > 0.
+        top: L, in levels.
     """
     data = np.minimum(np.asarray(values, dtype=np.float64), top)
     n = len(data)

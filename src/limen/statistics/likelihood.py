@@ -89,6 +89,11 @@ def peak(data: Responses, prior: Priors, shape: str = "logistic") -> Peak:
 
     Fixed rates of the prior are kept, its densities are not used. Data that do not hold a threshold (all no) end at a
     bound.
+
+    Args:
+        data: counts of D data sets at K levels each.
+        prior: bounds of threshold and width; fixed rates.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
     """
     climb = _Climb(data, prior, shape)
     found = climb.run()
@@ -105,8 +110,8 @@ def clustered(data: Responses, prior: Priors, shape: str = "logistic", resamples
     Args:
         data: one row a reference; yes may be p(yes).
         prior: bounds and fixed rates.
-        shape: of the psychometric function.
-        resamples: how many.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
+        resamples: how many, >= 1.
     """
     clusters = len(data)
     order = np.lexsort(np.column_stack((data.yes, data.n)).T)  # the draws do not depend on who comes first

@@ -156,10 +156,13 @@ class ObserverModel:
 def learn(levels: int, series: Iterable[Sequence[tuple[int, bool]]], guess: float = 0) -> Prior | None:
     """Return the prior that the answers of earlier series teach (empirical Bayes: EM for the histogram of T).
 
+    The nodes of T are fixed and their masses are fitted (Laird 1978, JASA 73:805), by EM, 15 steps. Differences: the
+    histogram is smoothed in each step, and an equal share of a floor is added to every node.
+
     Args:
-        levels: of the ladder.
+        levels: L of the ladder, >= 1.
         series: for each, its answers (level, yes) against the undistorted reference; their order does not matter.
-        guess: as in `ObserverModel`.
+        guess: fixed rate of yes to no difference, 0 <= guess < 1; 0 learns it.
     """
     answers = sorted(tuple(sorted(one)) for one in series if one)
     if not answers:
@@ -190,7 +193,7 @@ def scan_outcome(weights: Values, yes: Values, offsets: Sequence[int]) -> Values
     """Return what the scan would find: P(J = 1..levels) and, last, P(none), by dynamic programming.
 
     Args:
-        weights: of parameter points, shape (b, n); b cases at once.
+        weights: of parameter points, shape (b, n), >= 0; b cases at once.
         yes: p(yes) of each point at each level, 0 or 1 where the answer is known, shape (b, n, levels).
         offsets: the pattern of the candidate, from 0: (0, 1, 2) for gap 1 and confirm 2.
 

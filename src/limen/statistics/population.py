@@ -87,10 +87,11 @@ def population(
 
     Args:
         data: one row a reference, whole counts; `IDENTICAL` pairs of a reference may be among its levels.
-        prior: bounds of the centre (`threshold`), of a series' width, and the rates; the spread is log-uniform
-            from a quarter of a level to half the bounds' distance.
-        shape: of a series' psychometric function.
-        alarms, identical: yes to identical pairs, and their number, that belong to no single series.
+        prior: bounds of the centre (`threshold`), of a series' width, and the rates; the spread is log-uniform from a
+            quarter of a level to half the bounds' distance.
+        shape: one of `limen.statistics.psychometric.SHAPES`.
+        alarms: yes to identical pairs that belong to no single series, 0..`identical`.
+        identical: number of such pairs, >= 0.
 
     Raises:
         InputError: fewer than two references, or fractional counts.

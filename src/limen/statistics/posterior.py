@@ -49,8 +49,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """What is assumed before any answer, independently (what series learn from each other is
-    `limen.statistics.observer_model`).
+    """What is assumed before any answer.
+
+    The parameters are independent; what series learn from each other is `limen.statistics.observer_model`.
 
     Attributes:
         threshold: uniform between these levels.
@@ -72,12 +73,27 @@ class Priors:
 
         As much of it lies above the ladder as on it, so that an observer that says no to everything gets a
         threshold beyond the end; psignifit's ends half a range beyond.
+
+        Args:
+            levels: L, > 0.
+            guess: rate of false alarms (or of chance), 0 <= guess < 1; None to fit it.
+            lapse: rate of lapses, 0 <= lapse < 1; None to fit it.
         """
         return cls((0.0, 2.0 * levels), (0.5, 2.0 * levels), guess, lapse, 1.0, float(levels))
 
     @classmethod
     def spanning(cls, levels: Sequence[float], guess: float | None = None, lapse: float | None = None) -> "Priors":
-        """Return the prior for any stimulus axis: half a range beyond both ends; widths from a step to three ranges."""
+        """Return the prior for any stimulus axis: half a range beyond both ends; widths from a step to three ranges.
+
+        Args:
+            levels: stimulus values in any unit, two different finite ones at least; infinite ones (identical pairs)
+                are left out.
+            guess: rate of false alarms (or of chance), 0 <= guess < 1; None to fit it.
+            lapse: rate of lapses, 0 <= lapse < 1; None to fit it.
+
+        Raises:
+            InputError: fewer than two different finite levels.
+        """
         x = np.unique([level for level in levels if math.isfinite(level)])
         if len(x) < 2:
             raise InputError("One stimulus level says nothing about the range. Give Priors with their bounds.")
@@ -138,7 +154,13 @@ class Axis:
         return self.value(self.nodes)
 
     def around(self, mass: Array, cells: int, whole: "Axis") -> "Axis":
-        """Return finer cells where the posterior mass lies, a cell of margin on both sides."""
+        """Return finer cells where the posterior mass lies, a cell of margin on both sides.
+
+        Args:
+            mass: posterior mass of each cell, (cells,), >= 0; need not sum to 1.
+            cells: of the new axis, >= 1.
+            whole: the axis that this one must not leave.
+        """
         if whole.low == whole.high:
             return self
         total = np.concatenate(([0.0], np.cumsum(mass))) / mass.sum()
@@ -171,17 +193,38 @@ def exponential(x: Array) -> Array:
 
 
 def flat(low: float, high: float, cells: int) -> Axis:
-    """Return an axis with a uniform prior."""
+    """Return an axis with a uniform prior.
+
+    Args:
+        low: lower end, in the unit of the parameter.
+        high: upper end, >= `low`.
+        cells: >= 1.
+    """
     return Axis(low, high, cells, _same, _flat)
 
 
 def scale(low: float, high: float, cells: int) -> Axis:
-    """Return an axis with a log-uniform prior."""
+    """Return an axis with a log-uniform prior.
+
+    Args:
+        low: lower end, > 0, in the parameter's unit.
+        high: upper end, >= `low`.
+        cells: >= 1, equal in the logarithm.
+    """
     return Axis(math.log(low), math.log(high), cells, exponential, _flat)
 
 
 def rate(fixed: float | None, highest: float, cells: int) -> Axis:
-    """Return an axis for a rate: Beta(1/2, 3) up to `highest` (cells even in its root), or one fixed value."""
+    """Return an axis for a rate: Beta(1/2, 3) up to `highest` (cells even in its root), or one fixed value.
+
+    Args:
+        fixed: 0 <= fixed < 1, or None to fit it.
+        highest: upper end where it is fitted, 0 < highest <= 1.
+        cells: >= 1; 1 is used for a fixed one.
+
+    Raises:
+        InputError: a fixed rate outside 0 <= rate < 1.
+    """
     if fixed is None:
         return Axis(0.0, math.sqrt(highest), cells, _square, _beta)
     if not 0.0 <= fixed < 1.0:
@@ -198,9 +241,10 @@ def placement_of_answers(levels: Array, yes: Array, n: Array, gained: float) -> 
     fewer yes it is a blind observer's false alarms, and the fit says "beyond". Else: within, as far as this goes.
 
     Args:
-        levels: (K,), with `limen.statistics.psychometric.IDENTICAL` for identical pairs.
-        yes, n: (K,), of one data set.
-        gained: the highest log likelihood of a fit.
+        levels: (K,), in any unit; `limen.statistics.psychometric.IDENTICAL` for identical pairs.
+        yes: (K,), counts of yes of one data set, 0..n.
+        n: (K,), counts of answers of one data set, >= 0.
+        gained: highest log likelihood of a fit, in nats.
     """
     own = np.isfinite(levels)
     said, asked = float(yes[own].sum()), float(n[own].sum())
@@ -306,13 +350,25 @@ def too_coarse(axes: Sequence[Axis], mass: Array) -> bool:
 
 
 def quantiles(axis: Axis, mass: Array, shares: Sequence[float]) -> Array:
-    """Return quantiles of a parameter, even within cells."""
+    """Return quantiles of a parameter, even within cells.
+
+    Args:
+        axis: of the parameter.
+        mass: posterior mass of each cell, (cells,), >= 0; need not sum to 1.
+        shares: probabilities, 0 to 1 each.
+    """
     total = np.concatenate(([0.0], np.cumsum(mass)))
     return axis.value(np.interp(shares, total / total[-1], axis.edges))
 
 
 def spread(values: Array, mass: Array, shares: Sequence[float]) -> Array:
-    """Return quantiles of a derived quantity known at the cells' middles."""
+    """Return quantiles of a derived quantity known at the cells' middles.
+
+    Args:
+        values: of the quantity at each cell, of any shape.
+        mass: posterior mass of each cell, of that shape; need not sum to 1.
+        shares: probabilities, 0 to 1 each.
+    """
     order = np.argsort(values, axis=None)
     weight = mass.ravel()[order]
     total = (np.cumsum(weight) - weight / 2) / weight.sum()
@@ -342,7 +398,13 @@ def opened(estimate: Parameter, top: float) -> Parameter:
 
 
 def side(threshold: Parameter, prior: Priors, answers: Placement) -> Placement:
-    """Say where a threshold lies, from its posterior and from what the answers alone decide (`told`)."""
+    """Say where a threshold lies, from its posterior and from what the answers alone decide (`told`).
+
+    Args:
+        threshold: its posterior median and 95 % interval, in the unit of the levels.
+        prior: whose bounds and ends of the ladder count.
+        answers: what the answers alone decide; WITHIN for nothing.
+    """
     if answers is not Placement.WITHIN:
         return answers
     low, high = prior.threshold

@@ -43,7 +43,17 @@ _GUMBEL = math.log(-math.log(0.05)) - math.log(-math.log(0.95))
 
 
 def rise(shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt.ArrayLike) -> Array:
-    """Return F, from 0 to 1, at levels; the arguments broadcast. Raises `UnknownNameError`."""
+    """Return F, from 0 to 1, at levels; the arguments broadcast.
+
+    Args:
+        shape: one of `SHAPES`.
+        levels: in the unit of the threshold, of any shape; "weibull" takes those below 0 as 0.
+        threshold: level at which F is 1/2; for "weibull" > 0.
+        width: levels from F = .05 to F = .95, > 0.
+
+    Raises:
+        UnknownNameError: no such shape.
+    """
     x, m, w = (np.asarray(value, dtype=np.float64) for value in (levels, threshold, width))
     with np.errstate(over="ignore"):
         match shape:
@@ -61,7 +71,17 @@ def rise(shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt
 
 
 def inverse(shape: str, share: float, threshold: npt.ArrayLike, width: npt.ArrayLike) -> Array:
-    """Return the level where F = `share` (0 < share < 1)."""
+    """Return the level where F = `share` (0 < share < 1).
+
+    Args:
+        shape: one of `SHAPES`.
+        share: 0 < share < 1.
+        threshold: level at which F is 1/2; for "weibull" > 0.
+        width: levels from F = .05 to F = .95, > 0.
+
+    Raises:
+        UnknownNameError: no such shape.
+    """
     m, w = np.asarray(threshold, dtype=np.float64), np.asarray(width, dtype=np.float64)
     match shape:
         case "logistic":
@@ -81,7 +101,19 @@ def psi(
     shape: str, levels: npt.ArrayLike, threshold: npt.ArrayLike, width: npt.ArrayLike, guess: npt.ArrayLike = 0.0,
     lapse: npt.ArrayLike = 0.0,
 ) -> Array:  # fmt: skip
-    """Return the probability of a yes (or of a correct choice) at levels; the arguments broadcast."""
+    """Return the probability of a yes (or of a correct choice) at levels; the arguments broadcast.
+
+    Args:
+        shape: one of `SHAPES`.
+        levels: in the unit of the threshold.
+        threshold: level at which F is 1/2; for "weibull" > 0.
+        width: levels from F = .05 to F = .95, > 0.
+        guess: rate of false alarms (or of chance), 0 to 1.
+        lapse: rate of lapses, 0 to 1 - `guess`.
+
+    Raises:
+        UnknownNameError: no such shape.
+    """
     g, low = np.asarray(guess, dtype=np.float64), np.asarray(lapse, dtype=np.float64)
     return np.asarray(g + (1.0 - g - low) * rise(shape, levels, threshold, width))
 
@@ -118,9 +150,11 @@ class Responses:
         """Return checked counts of one data set (K,) or many (B, K).
 
         Args:
-            levels: (K,).
-            yes, n: (K,) or (B, K).
-            alarms, identical: yes to identical pairs and their number, a number or (B,); none given, none asked.
+            levels: (K,), in any unit.
+            yes: (K,) or (B, K), counts of yes, 0..n.
+            n: (K,) or (B, K), counts of answers, >= 0.
+            alarms: yes to identical pairs, a number or (B,); None where none were asked.
+            identical: how many identical pairs, a number or (B,); None where none were asked.
 
         Raises:
             InputError: shapes that do not fit, counts below 0 or above n, a data set without an answer.

@@ -55,9 +55,9 @@ def unnoticed_share(levels: Sequence[float], reached: Sequence[bool], top: int) 
     has).
 
     Args:
-        levels: J, or the last level asked where there is none.
-        reached: whether it is a J (`Threshold.reached`).
-        top: L.
+        levels: (n,) J, or the last level asked where there is none.
+        reached: (n,) whether it is a J (`Threshold.reached`).
+        top: L, >= 1.
     """
     _checked(levels, reached)
     from scipy import stats  # 2 s: loaded only where it is used
@@ -77,6 +77,11 @@ def satisfied_user_ratio(levels: Sequence[float], reached: Sequence[bool], top: 
 
     Wang et al. 2017 (VideoSet, J. Visual Communication 46:292) read it off the fitted normal; here it is the estimate
     without a distribution.
+
+    Args:
+        levels: J of each observer, or the last level asked where there is none.
+        reached: whether each observer has a J; as long as `levels`.
+        top: L, >= 1.
     """
     return unnoticed_share(levels, reached, top)
 
@@ -111,14 +116,19 @@ def compare(
     """Compare two observers' J, one pair a reference.
 
     Args:
-        first, second: J, or the last level asked where there is none; same references in the same order.
-        reached_first, reached_second: whether it is a J.
+        first: (n,) J of the first observer, or the last level asked where there is none.
+        second: (n,) of the second observer on the same references in the same order.
+        reached_first: (n,) whether it is a J.
+        reached_second: (n,) whether it is a J.
+
+    Raises:
+        InputError: the two are not of one length, or one of them is empty.
     """
     _checked(first, reached_first)
     _checked(second, reached_second)
     if len(first) != len(second):
         raise InputError(
-            f"{len(first)} and {len(second)} levels are no pairs. Give both observers' J of each reference."
+            f"{len(first)} and {len(second)} levels do not pair up. Give both observers' J of each reference."
         )
     a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
     seen_a, seen_b = (np.asarray(values, dtype=bool) for values in (reached_first, reached_second))
@@ -151,6 +161,12 @@ def prentice_wilcoxon(
     Kaplan-Meier's estimate (they take Prentice's, which differs by terms of 1 / n), and up to 12 pairs that differ p
     is exact over all flips of sign. Pairs censored at one level have d = 0 and say nothing. Positive z: the first is
     higher.
+
+    Args:
+        first: J of n references, or the last level asked, under the first observer.
+        reached_first: (n,) whether there is a J.
+        second: of the same n references, in the same order, under the second observer.
+        reached_second: (n,) whether there is a J.
     """
     times = np.concatenate((first, second)).astype(np.float64)
     seen = np.concatenate((reached_first, reached_second)).astype(bool)

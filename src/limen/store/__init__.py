@@ -83,7 +83,17 @@ class Origin:
 
 
 class Store:
-    """A run directory, open for reading, or by one process at a time for writing. A context manager."""
+    """A run directory, open for reading, or by one process at a time for writing. A context manager.
+
+    Example:
+        >>> import limen
+        >>> from pathlib import Path
+        >>> run = limen.measure("demo", "simulated", "blur", limit=1)
+        >>> with limen.Store.open(run.paths[0]) as store:
+        ...     first = next(store.trials())
+        >>> first.observer, first.reference, store.manifest["seed"]
+        ('simulated', 0, 0)
+    """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any], connection: sqlite3.Connection) -> None:
         self.path = path
@@ -199,6 +209,11 @@ class Store:
         A trial without an answer leaves only its attempts, unless it is one of a stimulus equal to the reference
         (`key` ""), which is a fact by itself. One asked ahead leaves only its answer: it becomes a trial when a
         procedure needs it.
+
+        Args:
+            trial: what was shown and asked, with its answer where one came.
+            attempts: what was tried for it, failures too, in order.
+            ahead: whether it was asked before a procedure needed it.
         """
         now = time.time()
         statements: list[_Statement] = []
@@ -229,7 +244,15 @@ class Store:
         self._send([("INSERT OR IGNORE INTO wave VALUES (?,?,?,?,?)", row) for row in rows]).result()
 
     async def add_prior(self, observer: str, question: str, distortion: str, wave: int, content: bytes) -> None:
-        """Write what a wave begins with; the first one written stays."""
+        """Write what a wave begins with; the first one written stays.
+
+        Args:
+            observer: by name.
+            question: by name.
+            distortion: by name.
+            wave: number of the wave, >= 0.
+            content: the prior, as the method encodes it.
+        """
         row = (observer, question, distortion, wave, content)
         await asyncio.wrap_future(self._send([("INSERT OR IGNORE INTO prior VALUES (?,?,?,?,?)", row)]))
 
@@ -250,7 +273,9 @@ class Store:
         try:
             _write_manifest(self.path, self.manifest | {UNCLOSED: True})
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be written ({error}). Free the disk, then run again.") from None
+            raise StoreError(
+                f"{self.path} cannot be written ({error}). Free some disk space, then run again."
+            ) from None
 
     def _send(self, statements: list[_Statement]) -> Future[None]:
         if self._thread is None:
@@ -275,7 +300,7 @@ class Store:
                         connection.execute(statement, row)
                 count = count.after(connection, any(" measurement " in statement for statement, _ in done))
             except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
-                advice = "End what holds it" if "locked" in str(error) else "Free the disk"
+                advice = "End what holds it" if "locked" in str(error) else "Free some disk space"
                 failure = StoreError(f"{self.path} cannot be written ({error}). {advice}, then run again.")
                 for _, future in work:
                     future.set_exception(failure)
@@ -317,7 +342,13 @@ class Store:
         return tuple(SeriesRow(*row) for row in rows)
 
     def trials(self, observer: str = "", question: str = "", series: str = "") -> Iterator[Trial]:
-        """Yield trials with their answers, by observer, question and series; all, or those of the given ones."""
+        """Yield trials with their answers, by observer, question and series; all, or those of the given ones.
+
+        Args:
+            observer: by name; "" for all.
+            question: by name; "" for all.
+            series: the series' digest; "" for all.
+        """
         self._check("query", "answer")
         wanted = {"observer": observer, "question": question, "series": series}
         given = [value for value in wanted.values() if value]
@@ -400,7 +431,8 @@ class Store:
         for key, row in found.items():
             of = levels.get(row["series"]) if levels else None
             if of is not None and not len(row["sent_db"]) == len(row["seen_db"]) == of:
-                raise StoreError(f"{self.path / 'trials.db'}: the floor {key[:80]!r} has not the levels of its series.")
+                file = self.path / "trials.db"
+                raise StoreError(f"{file}: the floor {key[:80]!r} does not have the levels of its series.")
         return found
 
     def _has(self, table: str) -> bool:

@@ -268,7 +268,14 @@ def check(path: Path, manifest: dict[str, Any]) -> Manifest:
 
 
 def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
-    """Return a row of numbers as `Store.measurements` keeps it; raise `StoreError` where it is none."""
+    """Return a row of numbers as `Store.measurements` keeps it; raise `StoreError` where it is none.
+
+    Args:
+        file: the database, for messages.
+        stage: of the row ("floor", "calibration", ...).
+        key: of the row within its stage.
+        content: the row as JSON.
+    """
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -283,7 +290,14 @@ def row(file: Path, stage: str, key: str, content: bytes) -> dict[str, Any]:
 
 
 def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Struct:
-    """Return content as a struct; raise `StoreError`, naming file and entry, where it does not fit."""
+    """Return content as a struct; raise `StoreError`, naming file and entry, where it does not fit.
+
+    Args:
+        file: where the content stands, for messages.
+        content: plain data, decoded from JSON.
+        kind: the struct it should fit.
+        where: the place within the file, for messages, followed by a blank.
+    """
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:

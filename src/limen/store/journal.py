@@ -360,4 +360,5 @@ class Counter:
             os.write(self._file, msgspec.json.encode(count).ljust(80) + b"\n")
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self._file)

@@ -196,7 +196,7 @@ def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
     except ValueError as error:
         damaged = str(error)  # raised below: by then nothing reads the rows any more
     if damaged:
-        raise StoreError(f"{file}: a row of {stage!r} is no JSON ({damaged}). {AGAIN}")
+        raise StoreError(f"{file}: a row of {stage!r} is not JSON ({damaged}). {AGAIN}")
     seen: dict[tuple[Any, ...], str] = {}
     for key, row in rows.items():
         try:

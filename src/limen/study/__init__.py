@@ -75,6 +75,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             give `run` what examines (`examine=limen.preflight.exam.keep`).
         floor: whether to write down, for each series, from which level on the observer's input differs at all, where
             it can say what arrives (`local`, `demo`); costs a rendering of every level.
+
+    Example:
+        >>> import limen
+        >>> limen.Spec(images=("demo",), observers=("simulated",)).procedure
+        {'name': 'skip'}
     """
 
     images: tuple[str, ...]
@@ -106,6 +111,15 @@ class Study:
         questions, series: all of them.
         method: the procedure with its settings.
         refused: one line for each file that could not be used.
+
+    Example:
+        >>> import limen
+        >>> from pathlib import Path
+        >>> spec = limen.Spec(images=("demo",), observers=("simulated",), distortions=("blur",), limit=2)
+        >>> study = limen.Study.plan(spec)
+        >>> progress = study.run(Path("run"))
+        >>> progress.done, len(limen.open("run").jnds)
+        (2, 1)
     """
 
     spec: Spec

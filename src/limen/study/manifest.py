@@ -33,7 +33,16 @@ def describe(
     questions: Iterable[Question],
     sources: Iterable[Source] = (),
 ) -> dict[str, Any]:
-    """Return the manifest of a new run; observers enter theirs when they begin."""
+    """Return the manifest of a new run; observers enter theirs when they begin.
+
+    Args:
+        procedure: by name.
+        method: the procedure with its settings.
+        seed: of the study, any int of 64 bits.
+        kinds: the distortions.
+        questions: the questions.
+        sources: where the references come from.
+    """
     kinds = list(kinds)
     settings: dict[str, Any] = orjson.loads(msgspec.json.encode(method))
     return {
@@ -56,6 +65,11 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
 
     The reader becomes that of `mine`: every answer is read again, and it steers what is still to be asked.
 
+    Args:
+        path: the run directory, for messages.
+        there: its manifest.
+        mine: the manifest of the study that goes on, as `describe` makes it.
+
     Raises:
         StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
             limen writes it.
@@ -73,7 +87,14 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
 
 
 def same(path: Path, what: str, there: object, given: object) -> None:
-    """Raise `StoreError` unless what the run was begun with is what is given now."""
+    """Raise `StoreError` unless what the run was begun with is what is given now.
+
+    Args:
+        path: the run directory, for messages.
+        what: the entry, for messages.
+        there: what the run was begun with.
+        given: what is given now.
+    """
     if there != given:
         raise StoreError(
             f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "

@@ -59,7 +59,8 @@ def announcement(sizes: Collection[tuple[int, int]], megapixels_in_flight: float
 
     Args:
         sizes: of all photographs as they are shown, width and height in px.
-        megapixels_in_flight, max_side: of the study.
+        megapixels_in_flight: of the study, in millions of pixels, > 0.
+        max_side: of the study, in px; 0 for none.
     """
     large = [size for size in sizes if size[0] * size[1] > LARGE * 1e6]
     if not large:

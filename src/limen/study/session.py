@@ -161,6 +161,11 @@ class Session:
         """Return the answer to a query from the store, from a request under way, or from the observer.
 
         One that is asked early is kept, and becomes a trial when it is needed.
+
+        Args:
+            query: what is shown and asked.
+            trial: the record it belongs to, with the key.
+            early: the foreseen questions it is one of; None where a procedure needs it now.
         """
         found = self.store.get(trial.key)
         while found is None and trial.key in self.flying:
@@ -219,7 +224,7 @@ class Session:
                 raise FatalObserverError(
                     last.outcome,
                     f"{self.silent} questions in a row got no answer from {self.observer.name}. The last: {last.detail}"
-                    " What was answered is kept: run the same command again when that is mended.",
+                    " What was answered is kept: run the same command again when that is fixed.",
                 )
         elif answer is not None:
             self.silent = 0

@@ -128,7 +128,7 @@ def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]
         content = msgspec.json.decode(file.read_bytes(), type=_CocoFile)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(
-            f"{file} is no annotation file of COCO's ({error}). Give a JSON file with images, categories and "
+            f"{file} is not a COCO annotation file ({error}). Give a JSON file with images, categories and "
             "annotations, such as instances_val2017.json."
         ) from None
     if not content.images:

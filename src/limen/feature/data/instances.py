@@ -79,6 +79,11 @@ def f1_loss(clean: Instances, other: Instances, kind: RegionKind) -> float:
 
     Two are the same object if their classes are equal and their overlap is `OVERLAP` or more. As many pairs are formed
     as can be, each object in one at most (COCO's greedy matching by score may form fewer).
+
+    Args:
+        clean: what was found in the clean image.
+        other: what was found in the other one.
+        kind: "boxes" or "masks", which overlap is taken of.
     """
     both = len(clean) + len(other)
     if not len(clean) or not len(other):
@@ -89,7 +94,13 @@ def f1_loss(clean: Instances, other: Instances, kind: RegionKind) -> float:
 
 
 def overlaps(some: Instances, others: Instances, kind: RegionKind) -> npt.NDArray[np.float64]:
-    """Return the intersection over union of each with each, (len(some), len(others))."""
+    """Return the intersection over union of each with each, (len(some), len(others)).
+
+    Args:
+        some: n objects.
+        others: m objects.
+        kind: "boxes" (left, top, right, bottom as shares of the image, 0 to 1) or "masks" (run lengths of COCO).
+    """
     if not len(some) or not len(others):
         return np.zeros((len(some), len(others)))
     if kind == "masks":

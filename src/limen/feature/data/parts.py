@@ -90,7 +90,11 @@ class Subset:
         return self._read(index)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Return the examples at these indices, made ready."""
+        """Return the examples at these indices, made ready.
+
+        Raises:
+            InputError: the image processor makes different sizes of the images.
+        """
         names, images, targets = zip(*(self._ready(index) for index in indices), strict=True)
         shapes = {tuple(image.shape) for image in images}
         if len(shapes) > 1:
@@ -143,7 +147,7 @@ def parts(where: str, task: Task, network: Network, seed: int, sizes: SubsetSize
             tasks that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`).
         task: decides what the targets are.
         network: makes images ready; its labels say which folder or category is which class.
-        seed: of the division; for scenes, of the scenes themselves.
+        seed: of the division, any int; for scenes, of the scenes themselves.
         sizes: of the parts; the data must hold so many.
 
     Raises:

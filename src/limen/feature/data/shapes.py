@@ -110,7 +110,13 @@ def clipped(values: Field, largest: float = 1) -> Field:
 
 
 def cloud(rng: np.random.Generator, side: int, slope: float) -> Field:
-    """Return a periodic random field (side, side), amplitude spectrum 1/f^slope, mean 0 and standard deviation 1."""
+    """Return a periodic random field (side, side), amplitude spectrum 1/f^slope, mean 0 and standard deviation 1.
+
+    Args:
+        rng: source of the white noise.
+        side: in px, >= 2.
+        slope: exponent of the amplitude spectrum, 0 (white) and up.
+    """
     f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]).astype(np.float32)
     f[0, 0] = 1
     white = rng.standard_normal((2, *f.shape), dtype=np.float32)
@@ -125,6 +131,12 @@ def piece(photographs: list[Image], rng: np.random.Generator, side: int, smalles
     """Return a square piece of a random photograph, turned and mirrored, brought to (side, side, 3).
 
     The piece is `smallest` to all of the photograph's shorter side; bilinear, with averaging where it is made smaller.
+
+    Args:
+        photographs: uint8 RGB (H, W, 3), one or more.
+        rng: draws photograph, place, size and turn.
+        side: of the result, in px.
+        smallest: shortest side of the piece, as a share of the photograph's shorter side, 0 to 1.
     """
     photograph = photographs[int(rng.integers(len(photographs)))]
     height, width = photograph.shape[:2]
@@ -138,7 +150,13 @@ def piece(photographs: list[Image], rng: np.random.Generator, side: int, smalles
 
 
 def turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
-    """Return coordinates in a frame turned by an angle (radians)."""
+    """Return coordinates in a frame turned by an angle (radians).
+
+    Args:
+        x: coordinates, of any shape.
+        y: coordinates, of the same shape.
+        angle: in radians.
+    """
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return c * x + s * y, c * y - s * x
 

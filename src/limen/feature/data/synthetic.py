@@ -65,11 +65,11 @@ def draw(
 
     Args:
         backgrounds: photographs, uint8 RGB, for backgrounds and textures.
-        seed: name of the set of scenes.
-        indices: of the scenes in the set.
-        side: of the image, in px.
+        seed: names the set of scenes: any int or text.
+        indices: of the scenes in the set, each >= 0.
+        side: of the square image, in px.
         objects: fewest and most objects, within 1 to 5.
-        classes: how many of `CLASSES` are used, from the first.
+        classes: how many of `CLASSES` are used, from the first, >= 1.
 
     Raises:
         InputError: for settings out of range, or without photographs.

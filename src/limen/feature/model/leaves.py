@@ -131,8 +131,8 @@ def _within(part: Tensor, whole: Tensor, path: str) -> Tensor | None:
     if bool(there.all()) and (len(part) == 1 or part.stride(0) == whole.stride(0)):
         return order[at]
     raise InputError(
-        f"{path!r} puts out tensors {tuple(whole.shape)} and {tuple(part.shape)} that share some of their numbers, and "
-        "neither holds all of the other's, so neither can be disturbed by itself. Give a module that puts out each "
+        f"{path!r} returns tensors {tuple(whole.shape)} and {tuple(part.shape)} that share some of their numbers, and "
+        "neither holds all of the other's, so neither can be disturbed by itself. Give a module that returns each "
         "number once."
     )
 
@@ -149,8 +149,8 @@ def _refuse_overlap(tensor: Tensor, path: str) -> None:
     places = _places(tensor).sort().values
     if bool((places[1:] == places[:-1]).any()):
         raise InputError(
-            f"{path!r} puts out a tensor {tuple(tensor.shape)} that holds the same number in several places, as "
-            "overlapping windows do, so its elements cannot be disturbed one by one. Give a module that puts out each "
+            f"{path!r} returns a tensor {tuple(tensor.shape)} that holds the same number in several places, as "
+            "overlapping windows do, so its elements cannot be disturbed one by one. Give a module that returns each "
             "number once."
         )
 

@@ -85,7 +85,7 @@ def load(name: str, task: Task, device: str = "auto", revision: str = "") -> Net
     """
     source = _source(name)
     if revision and Path(source).is_dir():
-        raise InputError(f"{name!r} is no checkpoint of the hub, so it has no revision {revision!r}. Leave it out.")
+        raise InputError(f"{name!r} is not a checkpoint on the hub, so it has no revision {revision!r}. Leave it out.")
     how = Weights(
         revision,
         dtype="float32",

@@ -38,7 +38,8 @@ def divergence(logits: Tensor, other: Tensor, one_class: bool) -> Tensor:
     """Return the KL divergence of each query's classes, in nats; dimensions before the last broadcast.
 
     Args:
-        logits, other: (..., C), the clean ones and what they became.
+        logits: (..., C) of the undisturbed features.
+        other: (..., C) of disturbed ones.
         one_class: whether classes exclude each other.
     """
     if one_class:
@@ -60,7 +61,13 @@ def presence(logits: Tensor, one_class: bool) -> Tensor:
 
 
 def drawn(logits: Tensor, one_class: bool, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the log-likelihood (N, Q) of classes drawn from the logits (N, Q, C), and presence drawn as 0 or 1."""
+    """Return the log-likelihood (N, Q) of classes drawn from the logits (N, Q, C), and presence drawn as 0 or 1.
+
+    Args:
+        logits: (N, Q, C) of Q queries and C classes.
+        one_class: whether a query has one class (softmax, the last one is "nothing") or each class its own sigmoid.
+        source: of random numbers, on the CPU.
+    """
     there = torch.bernoulli(presence(logits, one_class).cpu(), generator=source).to(logits)
     if one_class:
         logarithms = logits.log_softmax(-1)
@@ -91,6 +98,11 @@ def evidence(logits: Tensor, clean: Tensor, one_class: bool) -> Tensor:
     """Return (N,): over the classes found in the clean logits, the sum of the largest logit among the queries.
 
     Found is what has a query with a score of `FOUND` or more; the likeliest class where there is none.
+
+    Args:
+        logits: (N, Q, C), with a gradient.
+        clean: (N, Q, C) of the undisturbed features.
+        one_class: whether a query has one class (softmax, the last one is "nothing") or each class its own sigmoid.
     """
     scores = (clean.softmax(-1)[..., :-1] if one_class else clean.sigmoid()).amax(1)
     found = scores >= torch.minimum(scores.amax(1, keepdim=True), torch.full_like(scores[:, :1], FOUND))

@@ -161,13 +161,16 @@ class SplitPoint:
         self._leaves = leaves(kept, self.path)
         features = Features(tuple(kept[number].copy for number in self._carried()), tuple(images.shape[1:]))
         if not features.tensors or not features.elements:
-            raise InputError(
-                f"{self.path!r} puts out no numbers with a fraction. Give a module that puts out features."
-            )
+            raise InputError(f"{self.path!r} returns no floating-point numbers. Give a module that returns features.")
         return features
 
     def head(self, features: Features) -> Outputs:
-        """Return h(f): the outputs with the module's output exchanged for `features`; differentiable in them."""
+        """Return h(f): the outputs with the module's output exchanged for `features`; differentiable in them.
+
+        Raises:
+            InputError: the features are of another split, or the module puts out another number of tensors than
+                before.
+        """
         if not self._leaves:
             self.encode(self._blank(1, features))
         carried = self._carried()
@@ -185,8 +188,8 @@ class SplitPoint:
             floats = [number for number, one in enumerate(put_out) if _floats(one)]
             if len(floats) != len(mine):
                 raise InputError(
-                    f"{self.path!r} puts out {len(floats)} tensors for one image and {len(mine)} for another. Give a "
-                    "module that puts out as many for each."
+                    f"{self.path!r} returns {len(floats)} tensors for one image and {len(mine)} for another. Give a "
+                    "module that returns as many for each."
                 )
             for number, leaf in zip(floats, mine, strict=True):
                 if leaf.of in held:
@@ -252,7 +255,7 @@ class SplitPoint:
         for name, value in outputs.items():
             if not bool(value.isfinite().all()):
                 raise InputError(
-                    f"{_kind(self.model)} puts out {name!r} with numbers that are not finite. Check the weights and "
+                    f"{_kind(self.model)} returns {name!r} with numbers that are not finite. Check the weights and "
                     "the images, and give the network float32 weights, or a `read` that leaves this output out."
                 )
 
@@ -321,12 +324,12 @@ class SplitPoint:
         for tensor in tensors:
             if tensor.ndim < 2 or len(tensor) != count:
                 raise InputError(
-                    f"{self.path!r} puts out a tensor of shape {tuple(tensor.shape)} for {count} images; samples must "
+                    f"{self.path!r} returns a tensor of shape {tuple(tensor.shape)} for {count} images; samples must "
                     "come first. Give another split."
                 )
             if not bool(tensor.isfinite().all()):
                 raise InputError(
-                    f"{self.path!r} puts out numbers that are not finite. Check the weights and the images, and give "
+                    f"{self.path!r} returns numbers that are not finite. Check the weights and the images, and give "
                     "the network float32 weights."
                 )
 
@@ -340,6 +343,9 @@ def outputs_of(returned: Any) -> dict[str, Tensor]:
     """Name the results in what a model returns: its logits, boxes and masks, or, of other models, every float tensor.
 
     Hidden states that transformers returns beside its results are left out: some lie before the split.
+
+    Raises:
+        InputError: there is no result among what was returned.
     """
     if isinstance(returned, Tensor):
         return {"logits": returned}

@@ -120,6 +120,9 @@ class Quantiser:
         Args:
             features: finite, of the shapes that the quantiser was fitted on.
             names: of the samples, where steps or map belong to names.
+
+        Raises:
+            InputError: the features are of other shapes than it was fitted on, or not finite.
         """
         self._check(features)
         if not self.steps.dynamic:
@@ -161,6 +164,11 @@ class Quantiser:
             features: 1 to `MOST` samples, finite, of the shapes that the quantiser was fitted on.
             names: of the samples, where steps or map belong to names.
             coder: one of `CODERS`; the range coder, or lzma where constriction is not installed, if not given.
+
+        Raises:
+            InputError: no sample, too many, other shapes than it was fitted on, or numbers that are not finite.
+            UnknownNameError: no such coder.
+            MissingExtraError: the range coder is wanted and constriction is not installed.
         """
         name = coder or usual()
         stream, escaped = writer(name), list[TokenRows]()

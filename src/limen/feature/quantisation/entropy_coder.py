@@ -51,14 +51,25 @@ def usual() -> str:
 
 
 def writer(coder: str) -> SymbolWriter:
-    """Return an empty stream."""
+    """Return an empty stream.
+
+    Raises:
+        UnknownNameError: no such coder.
+        MissingExtraError: the range coder is wanted and constriction is not installed.
+    """
     if coder not in CODERS:
         raise UnknownNameError("coder", coder, CODERS)
     return _RangeWriter() if coder == "range" else _PlainWriter(coder)
 
 
 def reader(coder: str, data: bytes, most: int) -> SymbolReader:
-    """Return a stream of these bytes, which stand for `most` symbols at most."""
+    """Return a stream of these bytes, which stand for `most` symbols at most.
+
+    Args:
+        coder: one of `CODERS`: "range", "lzma" or "zlib".
+        data: what the writer gave.
+        most: upper bound of the number of symbols, >= 0.
+    """
     return _RangeReader(data) if coder == "range" else _PlainReader(coder, data, 2 * most)
 
 

@@ -125,9 +125,9 @@ def fit(
     Args:
         split: whose features.
         images: fitting images; nothing else may be seen.
-        wanted: steps, and the nominal NRMSE that each may have in the mean.
-        batch: images at once.
-        octave: steps of the grid in a factor of two.
+        wanted: steps, and the nominal NRMSE that each may have in the mean, > 0.
+        batch: images at once, >= 1; only memory depends on it.
+        octave: steps of the grid in a factor of two, >= 1.
         network: digest of the weights, to be kept with the quantiser.
         progress: called with images done, images in all, and a note.
 
@@ -155,7 +155,14 @@ def fit(
 
 @torch.no_grad()
 def survey(split: SplitPoint, images: Subset, rules: Sequence[StepRule], batch: int = 40) -> FittingStatistics:
-    """Look at the fitting images once, for all rules and budgets."""
+    """Look at the fitting images once, for all rules and budgets.
+
+    Args:
+        split: a network cut in two.
+        images: to fit on.
+        rules: kinds of steps, by distinct names.
+        batch: images at once, >= 1.
+    """
     sizes: dict[str, list[list[LogSizes]]] = {steps.name: [] for steps in rules}
     norms: list[LogSizes] = []
     least: list[LogSizes] = []
@@ -191,11 +198,12 @@ def compare(
     """Quantise the features of test images with each quantiser, and see what it costs.
 
     Args:
-        split, task: whose features and outputs.
+        split: whose features and outputs.
+        task: what the split's head is for.
         images: that no quantiser was fitted on.
         quantisers: from `fit`.
-        seed: of the run, for the table.
-        batch: images at once; results do not depend on it but for float32 sums.
+        seed: of the run, for the table, >= 0.
+        batch: images at once, >= 1; results do not depend on it but for float32 sums.
         progress: called with images done, images in all, and a note.
     """
     sums = [_Sum() for _ in quantisers]
@@ -225,7 +233,7 @@ def at_equal(rows: Sequence[QuantisationRow], discrepancy: float = 0.1, to: str 
 
     Args:
         rows: of several budgets, one seed.
-        discrepancy: at which to compare, above 0.
+        discrepancy: at which to compare, in the unit of the task's discrepancy, > 0.
         to: the name of the steps whose bits the others are compared at.
     """
     curves: dict[str, list[QuantisationRow]] = {row.steps: [] for row in rows}

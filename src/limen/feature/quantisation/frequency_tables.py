@@ -69,7 +69,13 @@ class FrequencyTable:
         return np.asarray(self.lengths[level][channels, symbols].sum(1), np.float64)
 
     def values(self, symbols: Wholes, level: int, escaped: TokenRows) -> TokenRows:
-        """Return the elements (R, C) that symbols stand for; `escaped` are those of the escapes, in order."""
+        """Return the elements (R, C) that symbols stand for; `escaped` are those of the escapes, in order.
+
+        Args:
+            symbols: (R, C) whole numbers; 0 stands for `low`.
+            level: index into `steps`, 0..S - 1.
+            escaped: values of the elements that have no symbol, in row-major order.
+        """
         values: TokenRows = ((symbols + self.low[level]) * self.steps[level]).astype(np.float32)
         values[self.escapes(symbols, level)] = escaped
         return values

@@ -75,7 +75,7 @@ class SideInformation:
             for table in self.offsets
         ]
         if any(((level < 0) | (level >= count)).any() for level in levels):
-            raise InputError("The encoded features are damaged: they name steps that there are not. Send them again.")
+            raise InputError("The encoded features are damaged: they name steps that do not exist. Send them again.")
         return levels
 
 

@@ -34,7 +34,11 @@ class ClassificationTask:
         return self
 
     def outputs(self, returned: Any) -> Outputs:
-        """Return {"logits": (N, K)}."""
+        """Return {"logits": (N, K)}.
+
+        Raises:
+            InputError: the model returns no logits of classes.
+        """
         named = outputs_of(returned)
         logits = named.get("logits")
         if logits is None or logits.ndim != 2 or logits.shape[1] < 2 or "pred_boxes" in named:
@@ -46,7 +50,11 @@ class ClassificationTask:
         return {"logits": logits}
 
     def check(self, outputs: Outputs, targets: Sequence[int]) -> None:
-        """Refuse labels that are no class of the network."""
+        """Refuse labels that are no class of the network.
+
+        Raises:
+            InputError: a label is none of the network's classes.
+        """
         classes = outputs["logits"].shape[1]
         wrong = [target for target in targets if not 0 <= target < classes]
         if wrong:
@@ -74,7 +82,13 @@ class ClassificationTask:
         return ((drawn - p * drawn.sum(1, keepdim=True)) * logits).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return KL, or whether the top class changed."""
+        """Return KL, or whether the top class changed.
+
+        Args:
+            clean: logits (N, C) for the undisturbed features.
+            perturbed: logits (N, C) for disturbed features.
+            kind: "kl" or "top1".
+        """
         if kind == "top1":
             return (clean["logits"].argmax(1) != perturbed["logits"].argmax(1)).float()
         return self.discrepancy(clean, perturbed)

@@ -44,7 +44,11 @@ class DetectionTask:
         return type(self)(len(network.labels))
 
     def outputs(self, returned: Any) -> Outputs:
-        """Return {"logits": (N, Q, K) or (N, Q, K + 1), "pred_boxes": (N, Q, 4)}, boxes as centre and size in 0..1."""
+        """Return {"logits": (N, Q, K) or (N, Q, K + 1), "pred_boxes": (N, Q, 4)}, boxes as centre and size in 0..1.
+
+        Raises:
+            InputError: the model returns no logits and boxes of queries.
+        """
         named = outputs_of(returned)
         logits, boxes = named.get("logits"), named.get("pred_boxes")
         if logits is None or boxes is None or logits.ndim != 3 or boxes.shape != (*logits.shape[:2], 4):
@@ -56,7 +60,11 @@ class DetectionTask:
         return {"logits": logits, "pred_boxes": boxes}
 
     def check(self, outputs: Outputs, targets: Sequence[Instances]) -> None:
-        """Refuse a head with other classes than the network names, and labels that are none of them."""
+        """Refuse a head with other classes than the network names, and labels that are none of them.
+
+        Raises:
+            InputError: the head has another number of classes than the network names, or a label is none of them.
+        """
         query_heads.exclusive(outputs["logits"], self._classes)
         query_heads.refuse_unknown(targets, self._classes)
 
@@ -87,7 +95,13 @@ class DetectionTask:
         return (likely - there * away.square().sum(-1) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`.
+
+        Args:
+            clean: outputs for the undisturbed features.
+            perturbed: outputs for disturbed features.
+            kind: "1-f1", the only one.
+        """
         pairs = zip(self.answers(clean), self.answers(perturbed), strict=True)
         lost = [f1_loss(one.best(FOUND), other.best(FOUND), "boxes") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean["logits"].device)

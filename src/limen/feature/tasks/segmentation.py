@@ -48,7 +48,11 @@ class SegmentationTask:
         return type(self)(len(network.labels))
 
     def outputs(self, returned: Any) -> Outputs:
-        """Return {"class_queries_logits": (N, Q, K + 1), "masks_queries_logits": (N, Q, h, w)}."""
+        """Return {"class_queries_logits": (N, Q, K + 1), "masks_queries_logits": (N, Q, h, w)}.
+
+        Raises:
+            InputError: the model returns no logits and masks of queries.
+        """
         named = outputs_of(returned)
         logits, masks = named.get(CLASSES, named.get("logits")), named.get(MASKS, named.get("pred_masks"))
         fit = logits is not None and masks is not None and logits.ndim == 3 and masks.ndim == 4
@@ -61,7 +65,11 @@ class SegmentationTask:
         return {CLASSES: logits, MASKS: masks}
 
     def check(self, outputs: Outputs, targets: Sequence[Instances]) -> None:
-        """Refuse a head with other classes than the network names, and labels that are none of them."""
+        """Refuse a head with other classes than the network names, and labels that are none of them.
+
+        Raises:
+            InputError: the head has another number of classes than the network names, or a label is none of them.
+        """
         if not query_heads.exclusive(outputs[CLASSES], self._classes):
             raise InputError(
                 f"The head gives {self._classes} logits a query for {self._classes} classes: segmentation needs one "
@@ -98,7 +106,13 @@ class SegmentationTask:
         return (likely - there * away.square().sum((2, 3)) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
-        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`."""
+        """Return 1 - F1 of each image: see `limen.feature.data.instances.f1_loss`.
+
+        Args:
+            clean: outputs for the undisturbed features.
+            perturbed: outputs for disturbed features.
+            kind: "1-f1", the only one.
+        """
         pairs = zip(_found(clean, FOUND), _found(perturbed, FOUND), strict=True)
         lost = [f1_loss(one, other, "masks") for one, other in pairs]
         return torch.tensor(lost, dtype=torch.float32, device=clean[CLASSES].device)

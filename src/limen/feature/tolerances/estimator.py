@@ -73,7 +73,7 @@ class Estimator(nn.Module):
         except (KeyError, RuntimeError) as error:
             cause = " ".join(str(error).split())[:120]
             raise InputError(
-                f"These tensors are no estimator of limen's ({cause}). Fit the map again, or give the file of the run."
+                f"These tensors are not an estimator of limen's ({cause}). Fit the map again, or give the run's file."
             ) from None
         return made
 

@@ -50,6 +50,17 @@ def information(
 
     It is the mean over `draws` of the squared gradient of the log-likelihood of an answer that is drawn from the
     outputs themselves. What is drawn belongs to the sample's name: batch and order change nothing but the rounding.
+
+    Args:
+        split: a network cut in two.
+        task: what its head is for.
+        features: of N samples, a tensor (N, ...) each.
+        names: of the N samples; draws belong to them.
+        draws: answers drawn for each sample, >= 1.
+        seed: any int.
+
+    Raises:
+        InputError: there are not as many names as samples.
     """
     if len(names) != len(features):
         raise InputError(f"Fisher information of {len(features)} samples needs as many names, not {len(names)}.")

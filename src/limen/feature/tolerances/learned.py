@@ -62,7 +62,11 @@ class LearnedTolerance:
         return {name: one.contiguous() for name, one in self._estimator.state_dict().items()}
 
     def load(self, state: Mapping[str, Tensor], scope: Scope) -> None:
-        """Rebuild the estimator."""
+        """Rebuild the estimator.
+
+        Raises:
+            InputError: a signed map is loaded as an unsigned one, or the reverse.
+        """
         made = Estimator.of(state)
         if made.signed != self._signed:
             raise InputError(f"The stored map is {'' if made.signed else 'not '}signed. Load it as what it was fitted.")

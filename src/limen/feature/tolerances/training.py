@@ -264,7 +264,7 @@ def resume(file: Path | None, key: str) -> Mapping[str, Any] | None:
 
 
 def _refuse(file: Path) -> NoReturn:
-    raise InputError(f"{file} is no checkpoint of limen's, or a damaged one. Delete it and run again.") from None
+    raise InputError(f"{file} is not a checkpoint of limen's, or is damaged. Delete it and run again.") from None
 
 
 def perturbation(logarithms: Tensors, directions: Tensors) -> Tensors:

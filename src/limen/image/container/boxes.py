@@ -119,7 +119,7 @@ def _codestream(data: bytes, at: int) -> tuple[tuple[int, int], int]:
     if count > 5:
         raise InputError(f"has {count} channels. Convert it to 8-bit sRGB.")
     if any(parts[0::3][number] & 0x80 for number in range(count)):
-        raise InputError("has signed samples, which are no grey levels. Convert it to 8-bit sRGB.")
+        raise InputError("has signed samples, which are not grey levels. Convert it to 8-bit sRGB.")
     tiles = math.ceil((right - first) / across) * math.ceil((bottom - above) / down)
     if tiles > MOST_TILES:
         raise too_much(f"has {tiles:,} tiles")

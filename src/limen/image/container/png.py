@@ -29,7 +29,7 @@ def look(data: bytes) -> Facts | None:
     if len(found.get(b"cICP", b"")) >= 4:
         primaries, transfer, matrix, full = found[b"cICP"][:4]
         if matrix or not full:
-            raise InputError("states by cICP that its pixels are no full-range RGB. Convert it to 8-bit sRGB.")
+            raise InputError("states by cICP that its pixels are not full-range RGB. Convert it to 8-bit sRGB.")
         hdr, colour = coded(primaries, transfer)
     elif b"iCCP" in found:
         profile = _profile(found[b"iCCP"])

@@ -107,7 +107,7 @@ def look(data: bytes) -> Facts | None:
     if photometric in (32844, 32845):
         return Facts((one(256), one(257)), 16)
     if bits <= 8 and kinds - {1, 4}:
-        raise InputError("has samples that are no unsigned numbers. Convert it to 8-bit sRGB.")
+        raise InputError("has samples that are not unsigned numbers. Convert it to 8-bit sRGB.")
     if photometric == 3:
         _check_palette(file.numbers(entries.get(320)))
     profile = entries.get(34675)

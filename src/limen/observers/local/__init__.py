@@ -43,7 +43,7 @@ class _Ticket:
 
 @observer("local", LocalOptions)
 class Local(Observer):
-    """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL"""
+    """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL."""
 
     def __init__(self, model: str, options: LocalOptions) -> None:
         self._source = locate(model, options.trust_remote_code, EXAMPLE)

@@ -21,7 +21,13 @@ CHANNELS = 3
 
 
 def process(processor: Any, prompts: Sequence[str], pictures: Sequence[Sequence[Picture]]) -> dict[str, Any]:
-    """Return the tensors that a processor makes of prompts and their pictures, padded to one length."""
+    """Return the tensors that a processor makes of prompts and their pictures, padded to one length.
+
+    Args:
+        processor: of transformers, with a tokenizer and an image processor.
+        prompts: rendered, one for each sample.
+        pictures: of each sample, in the order in which the prompt names them.
+    """
     images = [for_pillow(group) for group in pictures]
     start = processor.tokenizer.bos_token
     batch = processor(
@@ -59,10 +65,10 @@ def seen(
 
     Args:
         inputs: what the processor made of them, in the model's number format.
-        count: how many pictures went in together.
+        count: how many pictures went in together, >= 1.
         images: the image processor.
-        tokens: image tokens of one picture, where known.
-        patch: side of the model's patches in px, where known; flat patches say it themselves.
+        tokens: image tokens of one picture, >= 0; None where that is not known.
+        patch: side of the model's patches in px; None where that is not known. Flat patches say it themselves.
 
     Raises:
         InputError: the layout is none of those known.

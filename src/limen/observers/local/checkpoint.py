@@ -210,7 +210,13 @@ def _check_processor(source: str, processor: Any) -> None:
 
 
 def resize(source: str, images: Any, options: LocalOptions) -> None:
-    """Set the bounds on a picture's size that the image processor has; refuse those it has not."""
+    """Set the bounds on a picture's size that the image processor has; refuse those it has not.
+
+    Args:
+        source: folder or hub id, for messages.
+        images: the image processor, changed in place.
+        options: the observer's settings; `min_pixels` and `max_pixels` in px (area), `longest_edge` in px.
+    """
     size = {name: value for name, value in dict(images.size or {}).items() if value is not None}
     counts = "max_pixels" in getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})
     homes = {
@@ -266,6 +272,12 @@ def identity(source: str, model: Any, processor: Any, config: Any) -> dict[str, 
     """Return what was loaded: revision or weights, numbers, kernels, decoding, preprocessing, versions.
 
     Of a vision model alone the processor is of pictures only, and there is no decoding.
+
+    Args:
+        source: folder or hub id.
+        model: of transformers, loaded.
+        processor: of text and pictures, or of pictures alone.
+        config: the model's configuration, which holds the commit.
     """
     torch, transformers = libraries()
     images = getattr(processor, "image_processor", processor)

@@ -361,18 +361,18 @@ class OpenAI(Observer):
         except aiohttp.ClientHttpProxyError as error:
             return self._refused_by_proxy(error.status, error.message)
         except aiohttp.ClientResponseError as error:
-            return self._fail("malformed", f"{self._host} speaks no HTTP: {error.message}.")
+            return self._fail("malformed", f"{self._host} does not speak HTTP: {error.message}.")
         except (aiohttp.ClientError, OSError) as error:
             what = f"{self._host} broke the connection: {str(error) or type(error).__name__}."
             return self._fail("connection", what)  # somebody was there: this question may be what breaks it
-        except ValueError as error:  # a Location that is no URL, a reply without end
+        except ValueError as error:  # a Location that is not a URL, a reply without end
             return self._fail("malformed", f"{self._host}: {error}.")
 
     def _fail(self, kind: str, detail: str, fate: Fate = "again", out: bool = False) -> Failure:
         return Failure(kind, self._key.scrub(detail), fate, out=out)
 
     def _redirected(self, status: int, target: "URL") -> Failure:
-        where = f"{target.scheme}://{target.host}:{target.port}" if target.absolute else "what is no web address"
+        where = f"{target.scheme}://{target.host}:{target.port}" if target.absolute else "what is not a web address"
         detail = f"{self._host} redirects ({status}) to {where}, and photographs and key do not follow."
         return self._fail("redirect", f"{detail} If you trust that address, name it in base_url.", "fatal")
 

@@ -254,7 +254,14 @@ def _place(where: object) -> str:
 
 
 def judge(status: int, headers: Mapping[str, str], said: ErrorBody, asked: RequestContext) -> Failure:
-    """Return what a failure means: of the moment, of this query, or of all of them."""
+    """Return what a failure means: of the moment, of this query, or of all of them.
+
+    Args:
+        status: HTTP status, 100 to 599.
+        headers: of the reply.
+        said: what its body says.
+        asked: what was asked, and of whom.
+    """
     whole, busy = said.whole, bool(_BUSY.search(said.whole))
     host, sentence = asked.host, _ended(said.message, SHARED)
     after = waiting.asked(headers, said.wait)

@@ -59,22 +59,22 @@ def find(base_url: str) -> Endpoint:
     """Return where the endpoint is.
 
     Raises:
-        InputError: it is no web address, or holds credentials.
+        InputError: it is not a web address, or holds credentials.
     """
     try:
         split = urlsplit(base_url.strip())
         port, host = split.port, split.hostname or ""
     except ValueError:
-        raise InputError(f"Observer 'openai': base_url is no URL. {_RIGHT}") from None
+        raise InputError(f"Observer 'openai': base_url is not a URL. {_RIGHT}") from None
     query = sorted(parse_qsl(split.query, keep_blank_values=True))
     if "@" in split.netloc or split.fragment or secret_place("path", split.path) or secret_place("query", dict(query)):
         raise InputError(
-            f"Observer 'openai': base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs into "
+            f"Observer 'openai': base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs in "
             "the environment variable that api_key_env names, or into a header: "
             """headers = {"api-key" = "env:NAME"}. A query may stand there (?api-version=2024-10-21)."""
         )
     if split.scheme not in ("http", "https") or not host:
-        raise InputError(f"Observer 'openai': base_url {base_url!r} is no web address. {_RIGHT}")
+        raise InputError(f"Observer 'openai': base_url {base_url!r} is not a web address. {_RIGHT}")
     path = split.path.rstrip("/").removesuffix("/chat/completions")
     asked = urlencode(query)
     url = f"{split.scheme}://{split.netloc}{path}/chat/completions{'?' * bool(asked)}{asked}"
@@ -109,7 +109,7 @@ def proxy(place: Endpoint) -> Proxy | None:
         way = urlsplit(given if "://" in given else f"http://{given}")
         port = f":{way.port}" if way.port else ""
     except ValueError:
-        raise FatalObserverError("proxy", f"{variable} is no URL. {advice}") from None
+        raise FatalObserverError("proxy", f"{variable} is not a URL. {advice}") from None
     if way.scheme not in ("http", "https") or not way.hostname:
         raise FatalObserverError("proxy", f"{variable} names a proxy that limen cannot use ({way.scheme}). {advice}")
     host = f"[{way.hostname}]" if ":" in way.hostname else way.hostname

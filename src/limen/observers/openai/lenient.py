@@ -38,7 +38,7 @@ def repaired(data: bytes) -> bytes:
         ValueError: it is no JSON, or too long to be mended.
     """
     if len(data) > MOST:
-        raise ValueError(f"no JSON, and with {len(data):,} bytes too long to be mended")
+        raise ValueError(f"not JSON, and with {len(data):,} bytes too long to be mended")
     text = data.decode(json.detect_encoding(data), errors="replace").removeprefix("\ufeff")
     if text.lstrip()[:1] not in ("{", "["):
         raise ValueError("no JSON object")

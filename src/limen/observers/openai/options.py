@@ -100,7 +100,7 @@ def _table(name: str, given: Mapping[str, Any] | str) -> dict[str, Any]:
         table = None
     if not isinstance(table, dict):  # not shown: it may hold a key
         right = f"""'{name}={{"name": "value"}}'"""
-        raise InputError(f"Observer 'openai': {name} is no JSON object. Give it as -O {right}, or in a study file.")
+        raise InputError(f"Observer 'openai': {name} is not a JSON object. Give it as -O {right}, or in a study file.")
     return table
 
 
@@ -127,11 +127,17 @@ def further_headers(given: Mapping[str, Any] | str) -> dict[str, str]:
 
 
 def expect_no_secrets(model: str, options: OpenAIOptions, extra: Mapping[str, Any]) -> None:
-    """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run."""
+    """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run.
+
+    Args:
+        model: name of the model.
+        options: settings of the observer.
+        extra: further fields of the request.
+    """
     variable = options.api_key_env
     if variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", variable):
         raise InputError(
-            "Observer 'openai': api_key_env is no name of an environment variable, but perhaps a key itself."
+            "Observer 'openai': api_key_env is not the name of an environment variable but perhaps a key itself."
         )
     plain = {"model": model, "revision": options.revision, "label": options.label, "detail": options.detail}
     if (

@@ -65,7 +65,7 @@ MEASURES: Mapping[str, Measure] = {
 
 @observer("vision", VisionOptions)
 class Vision(Observer):
-    """A model of human vision, not human data: vision:watson, or vision:cvvdp where its packages are installed"""
+    """A model of human vision, not human data: vision:watson, or vision:cvvdp where its packages are installed."""
 
     def __init__(self, model: str, options: VisionOptions) -> None:
         if model not in MEASURES:

@@ -52,7 +52,14 @@ def start(pixels_per_degree: float, slope: float = SLOPE) -> Callable[[Image, Im
 
 
 def jnd(contrast: Floats, pixels_per_degree: float, mask: Floats | None = None, slope: float = SLOPE) -> float:
-    """Return the visibility of a contrast image (H, W) in JND, on a mask of the same kind or on uniform grey."""
+    """Return the visibility of a contrast image (H, W) in JND, on a mask of the same kind or on uniform grey.
+
+    Args:
+        contrast: (H, W), contrast relative to the mean luminance.
+        pixels_per_degree: px per degree of visual angle, > 0.
+        mask: (H, W), contrast of what lies below; None for uniform grey.
+        slope: exponent of masking, >= 0; 0 for none.
+    """
     height, width = contrast.shape
     frequencies = _frequencies(height, width, pixels_per_degree)
     seen = _mirrored(contrast, sensitivity(frequencies))

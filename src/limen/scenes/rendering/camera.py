@@ -48,6 +48,11 @@ def rays(camera: Camera, size: tuple[int, int], samples: int) -> Singles:
     """Return unit directions (height, width, samples**2, 3) of rays on a turned grid in each pixel.
 
     Each sample has a column and a row of its own, so that upright and level edges get as many steps as samples.
+
+    Args:
+        camera: position, direction and field of view.
+        size: (width, height) in px.
+        samples: a side of the grid in each pixel, >= 1.
     """
     width, height = size
     step = spread(camera.field, width)
@@ -73,7 +78,13 @@ class Studio:
     every: Caster
 
     def picture(self, camera: Camera, size: tuple[int, int], samples: int) -> Image:
-        """Return the view as uint8 RGB (height, width, 3)."""
+        """Return the view as uint8 RGB (height, width, 3).
+
+        Args:
+            camera: position, direction and field of view.
+            size: (width, height) in px.
+            samples: a side of the grid in each pixel, >= 1.
+        """
         width, height = size
         count = samples * samples
         directions = rays(camera, size, samples).reshape(-1, 3)

@@ -104,7 +104,14 @@ def pillars() -> list[Patch]:
 
 
 def door(low: float, high: float, arm: tuple[float, float], *, rear: bool) -> list[Patch]:
-    """The lining of a left door between two places along x; the arm rest lies between two others."""
+    """The lining of a left door between two places along x; the arm rest lies between two others.
+
+    Args:
+        low: rear end along x, in metres.
+        high: front end along x, in metres, > `low`.
+        arm: rear and front end of the arm rest along x, in metres.
+        rear: whether it is a rear door.
+    """
     x = np.linspace(low, high, 33)
     bump = np.clip(np.minimum(x - arm[0], arm[1] - x) / 0.09, 0, 1)
     bump = bump * bump * (3 - 2 * bump)

@@ -16,7 +16,15 @@ from limen.scenes.rendering.texture import disc, linear, rectangle
 
 
 def wheel(leather: str, hub: str, metal: str, keys: str, stitch: str) -> list[Patch]:
-    """A steering wheel of three spokes in the viewer's frame, 0.41 m across, with its stalks and column."""
+    """A steering wheel of three spokes in the viewer's frame, 0.41 m across, with its stalks and column.
+
+    Args:
+        leather: material of the rim.
+        hub: material of the middle, the spokes and the column.
+        metal: material of the trim.
+        keys: material of the buttons.
+        stitch: material of the seam.
+    """
     turn = np.linspace(0, 2 * math.pi, 97)
     circle = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], axis=-1)
     grip = 0.0165 + 0.0025 * np.exp(-(((np.abs(np.cos(turn)) - 0.82) / 0.1) ** 2)) * (np.sin(turn) > 0)
@@ -42,7 +50,13 @@ def wheel(leather: str, hub: str, metal: str, keys: str, stitch: str) -> list[Pa
 
 
 def instruments(pad: str, dials: str, rim: str) -> list[Patch]:
-    """A hooded display in the viewer's frame, 0.36 m wide, whose middle is the origin."""
+    """A hooded display in the viewer's frame, 0.36 m wide, whose middle is the origin.
+
+    Args:
+        pad: material of the hood.
+        dials: material of the display.
+        rim: material of its edge.
+    """
     x = np.linspace(-0.215, 0.215, 41)
     arch = 0.2 * (1 - np.abs(x / 0.215) ** 3.2) ** 0.5 - 0.105
     made = []
@@ -67,7 +81,15 @@ def instruments(pad: str, dials: str, rim: str) -> list[Patch]:
 
 
 def vent(wide: float, tall: float, rim: str, slat: str, dark: str) -> list[Patch]:
-    """An air vent in the viewer's frame, of half sizes `wide` and `tall`: a rim, slats, a knob."""
+    """An air vent in the viewer's frame, of half sizes `wide` and `tall`: a rim, slats, a knob.
+
+    Args:
+        wide: half width, in metres, > 0.
+        tall: half height, in metres, > 0.
+        rim: material of the edge and the knob.
+        slat: material of the blades.
+        dark: material behind them.
+    """
     made = ring(wide, tall, min(tall * 0.6, 0.015), 0.0045, rim)
     made.append(quad((-wide, 0.012, -tall), (2 * wide, 0, 0), (0, 0, 2 * tall), dark))
     count = max(3, round(tall / 0.0085))
@@ -79,7 +101,13 @@ def vent(wide: float, tall: float, rim: str, slat: str, dark: str) -> list[Patch
 
 
 def gear_lever(boot: str, knob: str, metal: str) -> list[Patch]:
-    """A gear lever in its leather boot, standing on the origin."""
+    """A gear lever in its leather boot, standing on the origin.
+
+    Args:
+        boot: material of the boot.
+        knob: material of the knob.
+        metal: material of the rings.
+    """
     fold = [
         (0.058, 0.0),
         (0.05, 0.016),

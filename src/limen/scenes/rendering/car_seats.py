@@ -29,7 +29,14 @@ class Trim:
 
 
 def facing(patches: list[Patch], offset: Vector, *, pitch: float = 0.0, yaw: float = 0.0) -> list[Patch]:
-    """Put parts of the viewer's frame into a car; a positive pitch leans their tops towards the viewer."""
+    """Put parts of the viewer's frame into a car; a positive pitch leans their tops towards the viewer.
+
+    Args:
+        patches: parts, in metres.
+        offset: (x, y, z) of their origin in the car, in metres.
+        pitch: in degrees.
+        yaw: in degrees, to the left.
+    """
     return moved(patches, offset, yaw=yaw - 90, pitch=pitch)
 
 
@@ -46,7 +53,14 @@ def mirrored(patches: list[Patch]) -> list[Patch]:
 
 
 def oval(wide: float, deep: float, square: float = 0.5, count: int = 24) -> Floats:
-    """Return a closed superellipse (count + 1, 2) of half axes `wide` and `deep`; 1 is an ellipse, 0 a rectangle."""
+    """Return a closed superellipse (count + 1, 2) of half axes `wide` and `deep`; 1 is an ellipse, 0 a rectangle.
+
+    Args:
+        wide: half axis along the first axis, in metres, > 0.
+        deep: half axis along the second one, in metres, > 0.
+        square: exponent, 0 (rectangle) to 1 (ellipse).
+        count: edges, >= 3.
+    """
     turn = np.linspace(0, 2 * math.pi, count + 1)
     c, s = np.cos(turn), np.sin(turn)
     return np.stack([wide * np.sign(c) * np.abs(c) ** square, deep * np.sign(s) * np.abs(s) ** square], axis=-1)
@@ -58,6 +72,13 @@ def swept(
     """Sweep a closed section (n, 2), or one for each point of the path (m, n, 2), along a path (m, 3).
 
     The section's first axis is `side`, made square to the path; its second one completes a right-handed frame.
+
+    Args:
+        path: (m, 3) points, in metres, m >= 2.
+        section: (n, 2) or (m, n, 2), in metres, closed.
+        material: a name in the world's materials.
+        side: (3,) direction, not along the path.
+        texel: metres between nodes of the light map, > 0.
     """
     line = np.asarray(path, dtype=np.float64)
     along = unit(np.gradient(line, axis=0))
@@ -74,7 +95,14 @@ def swept(
 def cord(
     path: Sequence[Vector] | Floats, radius: float | Sequence[float], material: str, *, sides: int = 8
 ) -> list[Patch]:
-    """Make a thin tube without ends, with eight nodes of light round it: fewer would be lit from one side alone."""
+    """Make a thin tube without ends, with eight nodes of light round it: fewer would be lit from one side alone.
+
+    Args:
+        path: (n, 3) points, in metres, n >= 2.
+        radius: in metres, > 0: one, or one for each point.
+        material: a name in the world's materials.
+        sides: of the cross-section, >= 3.
+    """
     skin = tube(path, radius, material, sides=sides, caps=False)[0]
     return [replace(skin, light=(np.linspace(0.0, 8.0, sides + 1), skin.light[1]))]
 
@@ -82,7 +110,15 @@ def cord(
 def strips(
     points: Floats, cuts: Sequence[tuple[int, int, str]], *, columns: bool = False, closed: bool = False, texel: float
 ) -> list[Patch]:
-    """Make one smooth surface of several materials, each from one row (or column) to another, both included."""
+    """Make one smooth surface of several materials, each from one row (or column) to another, both included.
+
+    Args:
+        points: (rows, columns, 3), in metres.
+        cuts: (first, last, material) of each strip, by index.
+        columns: whether the indices are columns, not rows.
+        closed: whether the last column is the first again.
+        texel: metres between nodes of the light map, > 0.
+    """
     whole = sheet(points, "", closed=closed)
     made = []
     for first, last, material in cuts:
@@ -105,14 +141,14 @@ def cushion(
     """Make a padded part of a seat along a spine in the plane of x and z; its front is to the left of the spine's way.
 
     Args:
-        spine: points; rounded and spread evenly.
-        half: half width along y at each point of the spine.
-        deep: half thickness there.
+        spine: (x, y, z) points, in metres; rounded and spread evenly.
+        half: half width along y at each point of the spine, in metres.
+        deep: half thickness there, in metres.
         trim: materials; the insert is the middle of the front.
-        bolster: metres by which the sides of the front stand higher.
-        channels: sewn ribs across the insert.
-        ends: how square the ends are.
-        texel: metres between nodes of the light map.
+        bolster: metres by which the sides of the front stand higher, >= 0.
+        channels: sewn ribs across the insert, >= 0.
+        ends: exponent of the ends, > 0: the larger, the squarer.
+        texel: metres between nodes of the light map, > 0.
     """
     line, t = _spread(np.asarray(spine, dtype=np.float64), 12 + 6 * channels)
     knots = np.linspace(0, 1, len(half))
@@ -215,14 +251,29 @@ def head_rest(trim: Trim, foot: tuple[float, float, float]) -> list[Patch]:
 
 
 def strap(path: Sequence[Vector], material: str, side: Vector, *, wide: float = 0.047) -> list[Patch]:
-    """A belt along a path, whose width runs along `side`."""
+    """A belt along a path, whose width runs along `side`.
+
+    Args:
+        path: points, in metres; rounded.
+        material: a name in the world's materials.
+        side: (3,) direction of the width.
+        wide: in metres, > 0.
+    """
     line = bent([(float(p[0]), float(p[1]), float(p[2])) for p in path])
     half = unit(np.asarray(side, dtype=np.float64)) * wide / 2
     return [sheet(np.stack([line - half, line + half]), material, texel=0.03)]
 
 
 def ring(wide: float, tall: float, radius: float, thick: float, material: str) -> list[Patch]:
-    """A rounded rectangular rim in the viewer's frame, `radius` at its corners."""
+    """A rounded rectangular rim in the viewer's frame, `radius` at its corners.
+
+    Args:
+        wide: half width, in metres, > `radius`.
+        tall: half height, in metres, > `radius`.
+        radius: of the corners, in metres.
+        thick: radius of the rim itself, in metres.
+        material: a name in the world's materials.
+    """
     turn = np.linspace(0, 2 * math.pi, 41)[:-1]
     x = np.cos(turn) * radius + np.sign(np.round(np.cos(turn), 9)) * (wide - radius)
     z = np.sin(turn) * radius + np.sign(np.round(np.sin(turn), 9)) * (tall - radius)

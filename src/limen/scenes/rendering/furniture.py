@@ -25,7 +25,13 @@ def bent(points: Sequence[tuple[float, float, float]]) -> Floats:
 
 
 def chair(cloth: str, metal: str, arms: str) -> list[Patch]:
-    """A chair that looks along +y from the origin."""
+    """A chair that looks along +y from the origin.
+
+    Args:
+        cloth: material of seat and back.
+        metal: material of the legs.
+        arms: material of the arm rests.
+    """
     made = pillow((0, 0, 0.455), (0.245, 0.235, 0.045), cloth, texel=0.03)
     back = pillow((0, 0, 0), (0.225, 0.03, 0.24), cloth, squareness=(0.5, 0.4), texel=0.03)
     curved = []
@@ -55,7 +61,16 @@ def chair(cloth: str, metal: str, arms: str) -> list[Patch]:
 
 
 def plant(leaves: int, scale: float, name: str, *, pot: str, soil: str, leaf: str) -> list[Patch]:
-    """A pot with long leaves on stalks, about 1.3 m high at scale 1."""
+    """A pot with long leaves on stalks, about 1.3 m high at scale 1.
+
+    Args:
+        leaves: how many, >= 0.
+        scale: > 0; 1 is about 1.3 m high.
+        name: any text; draws the leaves.
+        pot: material of the pot.
+        soil: material of the soil.
+        leaf: material of the leaves.
+    """
     profile = [
         (0.0, 0.0),
         (0.13, 0.0),
@@ -93,7 +108,13 @@ def _leaf(turn: float, lean: float, long: float, foot: float, material: str) -> 
 
 
 def curtain(wide: float, tall: float, cloth: str) -> list[Patch]:
-    """A folded curtain from x = 0 to `wide`, whose front faces -y."""
+    """A folded curtain from x = 0 to `wide`, whose front faces -y.
+
+    Args:
+        wide: in metres, > 0.
+        tall: in metres, > 0.
+        cloth: a name in the world's materials.
+    """
     x = np.linspace(0, wide, 97)
     z = np.linspace(0, tall, 13)
     fold = 0.045 * np.sin(x / wide * 2 * math.pi * 5.5 + 0.4 * np.sin(x / wide * 5))
@@ -106,7 +127,16 @@ def curtain(wide: float, tall: float, cloth: str) -> list[Patch]:
 
 
 def books(wide: float, deep: float, tall: float, spines: Sequence[str], page: str, name: str) -> list[Patch]:
-    """A row of books from x = 0 to about `wide`, backs at y = 0, spines towards +y; some lean, some lie."""
+    """A row of books from x = 0 to about `wide`, backs at y = 0, spines towards +y; some lean, some lie.
+
+    Args:
+        wide: of the row, in metres.
+        deep: of the shelf, in metres.
+        tall: of the shelf, in metres.
+        spines: materials, one or more.
+        page: material of the labels.
+        name: any text; draws the books.
+    """
     rng = digest.generator("books", name)
     made: list[Patch] = []
     x = 0.0
@@ -122,7 +152,13 @@ def books(wide: float, deep: float, tall: float, spines: Sequence[str], page: st
 
 
 def cup(material: str, *, radius: float = 0.04, tall: float = 0.095) -> list[Patch]:
-    """A mug with a handle."""
+    """A mug with a handle.
+
+    Args:
+        material: a name in the world's materials.
+        radius: in metres, > .005.
+        tall: in metres, > .01.
+    """
     r, t = radius, tall
     profile = [
         (0.0, 0.0),
@@ -142,7 +178,14 @@ def cup(material: str, *, radius: float = 0.04, tall: float = 0.095) -> list[Pat
 
 
 def pendant(drop: float, outer: str, inner: str, bulb: str) -> list[Patch]:
-    """A lamp that hangs `drop` metres from the origin: cable, metal shade, bulb."""
+    """A lamp that hangs `drop` metres from the origin: cable, metal shade, bulb.
+
+    Args:
+        drop: in metres, > .21.
+        outer: material of the cable and the outside.
+        inner: material of the inside.
+        bulb: material of the bulb.
+    """
     shade = [(0.025, 0.22), (0.06, 0.2), (0.11, 0.14), (0.16, 0.05), (0.175, 0.0)]
     low = (0.0, 0.0, -drop)
     made = tube([(0, 0, -drop + 0.21), (0, 0, 0)], 0.004, outer, sides=8, caps=False, texel=0.3)

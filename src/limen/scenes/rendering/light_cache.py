@@ -38,7 +38,13 @@ def unpack(codes: Codes) -> Singles:
 
 
 def write(path: Path, codes: Codes, key: str) -> None:
-    """Write codes as differences along the nodes, whole or not at all; `key` says what they are the light of."""
+    """Write codes as differences along the nodes, whole or not at all; `key` says what they are the light of.
+
+    Args:
+        path: of the file.
+        codes: (nodes, 3) uint16.
+        key: digest of what the light was solved for.
+    """
     green = codes[:, 1].astype(np.int32)
     planes = np.stack([green, codes[:, 0] - green, codes[:, 2] - green])
     steps = np.diff(planes, axis=1, prepend=0).astype(np.int16)
@@ -49,7 +55,13 @@ def write(path: Path, codes: Codes, key: str) -> None:
 
 
 def read(path: Path, count: int, key: str) -> Codes | None:
-    """Read codes of `count` nodes under `key`; None where there is no file, another key, or a broken file."""
+    """Read codes of `count` nodes under `key`; None where there is no file, another key, or a broken file.
+
+    Args:
+        path: of the file.
+        count: nodes, >= 0.
+        key: digest of what the light was solved for.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             zigzag = file["low"].astype(np.int32) | file["high"].astype(np.int32) << 8

@@ -26,7 +26,7 @@ def moved(camera: Camera, motion: str, strength: float, pivot: float) -> Camera:
         camera: before.
         motion: one of `MOTIONS`.
         strength: degrees of an angle, centimetres of a distance.
-        pivot: metres.
+        pivot: of an orbit, metres before the camera, > 0.
     """
     if motion not in MOTIONS["angle"] + MOTIONS["distance"]:
         raise UnknownNameError("motion", motion, MOTIONS["angle"] + MOTIONS["distance"])

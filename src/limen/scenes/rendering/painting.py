@@ -19,7 +19,16 @@ def wood(
     rings: float = 9.0,
     bent: float = 3.2,
 ) -> Floats:
-    """Paint boards with the grain along the width: rings bent by noise, fine pores."""
+    """Paint boards with the grain along the width: rings bent by noise, fine pores.
+
+    Args:
+        name: any text; draws the noise.
+        dark: sRGB, 0..1, or "#rrggbb".
+        light: sRGB, 0..1, or "#rrggbb".
+        shape: (height, width) in px.
+        rings: how many over the height, > 0.
+        bent: rings by which the noise bends them, >= 0.
+    """
     h, w = shape
     bend = clouds(shape, (max(4, int(rings / 2)), 2), 3, "wood", name)
     across = (np.arange(h) / h)[:, None]
@@ -31,7 +40,15 @@ def wood(
 
 
 def parquet(name: str, dark: Colour | str, light: Colour | str, size: int = 1024, rows: int = 16) -> Floats:
-    """Paint staggered boards along the width, each with a shade of its own, and thin dark joints."""
+    """Paint staggered boards along the width, each with a shade of its own, and thin dark joints.
+
+    Args:
+        name: any text; draws boards and grain.
+        dark: sRGB, 0..1, or "#rrggbb".
+        light: sRGB, 0..1, or "#rrggbb".
+        size: height and width in px, a multiple of `rows`.
+        rows: of boards, >= 1.
+    """
     rng = digest.generator("parquet", name)
     canvas = np.empty((size, size, 3))
     grain = wood(name, dark, light, (size, size), rings=rows * 2.5, bent=0.8)
@@ -50,7 +67,15 @@ def parquet(name: str, dark: Colour | str, light: Colour | str, size: int = 1024
 
 
 def cloth(name: str, colour: Colour | str, size: int = 256, threads: int = 64, depth: float = 0.35) -> Floats:
-    """Paint a plain weave: threads over and under each other, unevenly thick."""
+    """Paint a plain weave: threads over and under each other, unevenly thick.
+
+    Args:
+        name: any text; draws the unevenness.
+        colour: sRGB, 0..1, or "#rrggbb".
+        size: height and width in px.
+        threads: across the width, >= 1.
+        depth: of the shade between threads, 0 to 1.
+    """
     rows, columns = np.mgrid[:size, :size] / size * threads
     over = np.where(
         (np.floor(rows) + np.floor(columns)) % 2 == 0, np.sin(np.pi * (rows % 1)), np.sin(np.pi * (columns % 1))
@@ -61,7 +86,13 @@ def cloth(name: str, colour: Colour | str, size: int = 256, threads: int = 64, d
 
 
 def carpet(name: str, colours: Sequence[Colour | str], size: int = 512) -> Floats:
-    """Paint short pile, mottled between colours."""
+    """Paint short pile, mottled between colours.
+
+    Args:
+        name: any text; draws the pile.
+        colours: sRGB, 0..1, or "#rrggbb", one or more.
+        size: height and width in px, >= 2.
+    """
     pile = noise((size, size), (size // 2, size // 2), "pile", name)
     spots = clouds((size, size), (16, 16), 4, "carpet", name)
     stops = [(0.3 + 0.4 * k / max(1, len(colours) - 1), colour) for k, colour in enumerate(colours)]
@@ -70,14 +101,28 @@ def carpet(name: str, colours: Sequence[Colour | str], size: int = 512) -> Float
 
 
 def plaster(name: str, colour: Colour | str, size: int = 512, depth: float = 0.07) -> Floats:
-    """Paint a wall that is not quite even."""
+    """Paint a wall that is not quite even.
+
+    Args:
+        name: any text; draws the unevenness.
+        colour: sRGB, 0..1, or "#rrggbb".
+        size: height and width in px.
+        depth: half range of the shade, 0 to 1.
+    """
     value = 1 + depth * (clouds((size, size), (4, 4), 7, "plaster", name, gain=0.75) - 0.5) * 2
     painted: Floats = np.clip(linear(colour) * value[..., None], 0, 1)
     return painted
 
 
 def leaf(name: str, dark: Colour | str, light: Colour | str, shape: tuple[int, int] = (64, 128)) -> Floats:
-    """Paint a leaf along the width: a light midrib and side veins."""
+    """Paint a leaf along the width: a light midrib and side veins.
+
+    Args:
+        name: any text; draws the mottling.
+        dark: sRGB, 0..1, or "#rrggbb".
+        light: sRGB, 0..1, or "#rrggbb".
+        shape: (height, width) in px.
+    """
     h, w = shape
     rows, columns = np.mgrid[:h, :w]
     across = np.abs(rows / (h - 1) - 0.5) * 2
@@ -91,7 +136,7 @@ def outside(name: str, shape: tuple[int, int], azimuths: float, elevations: tupl
 
     Args:
         name: seeds the town and the clouds.
-        shape: height and width.
+        shape: (height, width) in px.
         azimuths: degrees that the width spans.
         elevations: degrees at the lower and upper border.
     """

@@ -50,7 +50,13 @@ class LitWorld:
         object.__setattr__(self, "_planes", tuple(np.ascontiguousarray(self.light[:, k]) for k in range(3)))
 
     def places(self, triangle: Integers, u: Singles, v: Singles) -> SurfacePoints:
-        """Interpolate what the corners of triangles (n,) hold, at barycentric coordinates."""
+        """Interpolate what the corners of triangles (n,) hold, at barycentric coordinates.
+
+        Args:
+            triangle: (n,) numbers of triangles.
+            u: (n,) weight of the second corner, 0..1.
+            v: (n,) weight of the third corner, 0..1 - u.
+        """
         corners = self.geometry.corners[triangle]
         rest = (np.float32(1) - u - v)[:, None]
         mixed = corners[:, 0] * rest + corners[:, 1] * u[:, None] + corners[:, 2] * v[:, None]
@@ -124,7 +130,13 @@ class LitWorld:
         return self.sent(at, self.colour(at, footprint), self.irradiance(at))
 
     def sent(self, at: SurfacePoints, colour: Singles, light: Singles) -> Singles:
-        """Return what surfaces of such colour (n, 3) send out under such light (n, 3)."""
+        """Return what surfaces of such colour (n, 3) send out under such light (n, 3).
+
+        Args:
+            at: n places.
+            colour: (n, 3) linear RGB, 0..1.
+            light: (n, 3) irradiance over pi, >= 0.
+        """
         glow = self.paint.glow[at.material][:, None]
         lit = np.where(self.paint.unlit[at.material][:, None], np.float32(0), light)
         return np.asarray(colour * (lit + glow), dtype=np.float32)
@@ -134,8 +146,8 @@ class LitWorld:
 
         Args:
             origin: points, (n, 3).
-            normal: smooth normals, turned towards the viewer.
-            direction: unit vectors from the viewer to the points.
+            normal: (n, 3) smooth normals, turned towards the viewer.
+            direction: (n, 3) unit vectors from the viewer to the points.
             spread: metres a pixel covers a metre away.
         """
         along = direction - 2 * np.einsum("nk,nk->n", direction, normal)[:, None] * normal

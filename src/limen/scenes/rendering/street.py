@@ -15,7 +15,15 @@ from limen.scenes.rendering.texture import clouds, linear, noise, ramp, rectangl
 
 
 def front(name: str, wall: str, frame: str, door: str, shape: tuple[int, int] = (512, 512)) -> Floats:
-    """Paint the front of a house of two floors, five windows and a door."""
+    """Paint the front of a house of two floors, five windows and a door.
+
+    Args:
+        name: any text; draws blinds and plaster.
+        wall: "#rrggbb".
+        frame: "#rrggbb" of the window frames.
+        door: "#rrggbb".
+        shape: (height, width) in px.
+    """
     rng = digest.generator("front", name)
     canvas = painting.plaster(name, wall, shape[0], 0.06)
     canvas[-40:] *= linear("#b5aca0")
@@ -41,7 +49,14 @@ def front(name: str, wall: str, frame: str, door: str, shape: tuple[int, int] = 
 
 
 def tiles(name: str, dark: str, light: str, size: int = 256) -> Floats:
-    """Paint a roof: rows of tiles, each with a shade of its own."""
+    """Paint a roof: rows of tiles, each with a shade of its own.
+
+    Args:
+        name: any text; draws the shades.
+        dark: "#rrggbb".
+        light: "#rrggbb".
+        size: height and width in px.
+    """
     rows, columns = np.mgrid[:size, :size] / size * 16
     shade = digest.generator("tiles", name).random((16, 16))[rows.astype(int), columns.astype(int)]
     edge = np.minimum(rows % 1 * 2.5, 1) * (0.75 + 0.25 * np.sin(math.pi * (columns % 1)))
@@ -49,7 +64,14 @@ def tiles(name: str, dark: str, light: str, size: int = 256) -> Floats:
 
 
 def foliage(name: str, dark: str, light: str, size: int = 512) -> Floats:
-    """Paint leaves in clumps, gaps between them dark."""
+    """Paint leaves in clumps, gaps between them dark.
+
+    Args:
+        name: any text; draws the clumps.
+        dark: "#rrggbb".
+        light: "#rrggbb".
+        size: height and width in px, >= 4.
+    """
     clumps = clouds((size, size), (8, 8), 6, "foliage", name, gain=0.78)
     spots = noise((size, size), (size // 4, size // 4), "leaves", name)
     value = np.clip((clumps - 0.5) * 2.6 + 0.5 + 0.35 * (spots - 0.5), 0, 1)
@@ -75,7 +97,17 @@ def paving(name: str, size: int = 256) -> Floats:
 
 
 def house(wide: float, deep: float, tall: float, wall: str, side: str, roof: str, trim: str) -> list[Patch]:
-    """A gabled house whose front faces -y, centred on the origin; the ridge runs along the front."""
+    """A gabled house whose front faces -y, centred on the origin; the ridge runs along the front.
+
+    Args:
+        wide: along x, in metres.
+        deep: along y, in metres.
+        tall: up to the eaves, in metres.
+        wall: material of the front.
+        side: material of the other walls.
+        roof: material of the roof.
+        trim: material of the gutter.
+    """
     w, d, rise = wide / 2, deep / 2, deep * 0.42
     made = [
         quad((-w, -d, 0), (wide, 0, 0), (0, 0, tall), wall, texel=1.2),
@@ -96,7 +128,14 @@ def house(wide: float, deep: float, tall: float, wall: str, side: str, roof: str
 
 
 def tree(name: str, tall: float, bark: str, leaves: str) -> list[Patch]:
-    """A round tree: a trunk and crowns whose outlines are uneven."""
+    """A round tree: a trunk and crowns whose outlines are uneven.
+
+    Args:
+        name: any text; draws the crowns.
+        tall: in metres, > 0.
+        bark: material of the trunk.
+        leaves: material of the crowns.
+    """
     rng = digest.generator("tree", name)
     made = tube(
         [(0, 0, 0), (0.05, 0, tall * 0.3), (0, 0.06, tall * 0.6)],
@@ -115,7 +154,14 @@ def tree(name: str, tall: float, bark: str, leaves: str) -> list[Patch]:
 
 
 def crown(name: str, radius: float, centre: tuple[float, float, float], leaves: str) -> list[Patch]:
-    """A clump of leaves: a ball with an uneven surface."""
+    """A clump of leaves: a ball with an uneven surface.
+
+    Args:
+        name: any text; draws the bumps.
+        radius: in metres, > 0.
+        centre: (x, y, z), in metres.
+        leaves: a name in the world's materials.
+    """
     turn, rise = np.linspace(-math.pi, math.pi, 25), np.linspace(-math.pi / 2, math.pi / 2, 13)
     bumps = clouds((12, 24), (5, 8), 3, "crown", name, gain=0.7)
     bumps = np.concatenate([np.concatenate([bumps, bumps[:, :1]], axis=1)] * 2)[:13] * 0.9 + 0.55
@@ -126,7 +172,14 @@ def crown(name: str, radius: float, centre: tuple[float, float, float], leaves: 
 
 
 def hedge(long: float, tall: float, name: str, leaves: str) -> list[Patch]:
-    """A clipped hedge along x, centred on the origin."""
+    """A clipped hedge along x, centred on the origin.
+
+    Args:
+        long: along x, in metres.
+        tall: in metres.
+        name: any text; draws the bumps.
+        leaves: a name in the world's materials.
+    """
     x = np.linspace(-long / 2, long / 2, max(8, int(long * 3)))
     turn = np.linspace(-0.15 * math.pi, 1.15 * math.pi, 11)
     bumps = 1 + 0.22 * (clouds((len(x), 11), (len(x) // 4, 5), 2, "hedge", name) - 0.5)
@@ -150,7 +203,16 @@ _STATIONS = (  # x, half width, bottom, shoulder of the body; half width and hei
 
 
 def parked(body: str, glass: str, tyre: str, rim: str, lamp: str, plate: str) -> list[Patch]:
-    """A parked car that looks along +x, 4.2 m long, about the origin."""
+    """A parked car that looks along +x, 4.2 m long, about the origin.
+
+    Args:
+        body: material of the body.
+        glass: material of the windows.
+        tyre: material of the tyres.
+        rim: material of the wheels.
+        lamp: material of the front lamps.
+        plate: material of the number plates.
+    """
     table = np.array(_STATIONS)
     x = np.linspace(-2.1, 2.1, 41)
     wide, low, high = (np.interp(x, table[:, 0], table[:, k]) for k in (1, 2, 3))
@@ -209,7 +271,16 @@ def kerb(long: float, name: str) -> list[Patch]:
 
 
 def lines(x: Sequence[float], y: float, long: float, wide: float, z: float, paint: str) -> list[Patch]:
-    """Dashes painted on a road along x."""
+    """Dashes painted on a road along x.
+
+    Args:
+        x: near end of each dash, in metres.
+        y: middle, in metres.
+        long: along x, in metres.
+        wide: along y, in metres.
+        z: height above the ground, in metres.
+        paint: a name in the world's materials.
+    """
     return [quad((at, y - wide / 2, z), (long, 0, 0), (0, wide, 0), paint, texel=0.5) for at in x]
 
 

@@ -89,12 +89,12 @@ def sheet(
     """Make a patch of a grid of points (rows, columns, 3), with normals that are smooth over the whole grid.
 
     Args:
-        points: at least 2 x 2; rows may shrink to one point (a pole).
-        material: name.
+        points: (rows, columns, 3), in metres, at least 2 x 2; rows may shrink to one point (a pole).
+        material: a name in the world's materials.
         closed: the last column repeats the first one.
         flip: turn the front to the other side.
-        texel: metres between nodes of the light map.
-        cells: which cells exist.
+        texel: metres between nodes of the light map, > 0.
+        cells: (rows - 1, columns - 1), which cells exist; None for all.
     """
     grid = np.asarray(points, dtype=np.float64)
     if grid.ndim != 3 or min(grid.shape[:2]) < 2 or grid.shape[2] != 3:
@@ -140,7 +140,15 @@ def _nodes(lengths: Floats, texel: float) -> tuple[Floats, Floats]:
 
 
 def quad(corner: Vector, along: Vector, up: Vector, material: str, *, texel: float = TEXEL) -> Patch:
-    """Make a parallelogram from a corner and two edges; its front faces along x up."""
+    """Make a parallelogram from a corner and two edges; its front faces along x up.
+
+    Args:
+        corner: (3,), in metres.
+        along: (3,) edge, in metres.
+        up: (3,) edge, in metres.
+        material: a name in the world's materials.
+        texel: metres between nodes of the light map, > 0.
+    """
     start, u, v = (np.asarray(a, dtype=np.float64) for a in (corner, along, up))
     return sheet(np.array([[start, start + u], [start + v, start + u + v]]), material, texel=texel)
 
@@ -154,7 +162,16 @@ def wall(
     *,
     texel: float = TEXEL,
 ) -> Patch:
-    """Make a rectangle with rectangular holes (left, right, bottom, top, in metres): one surface, one light map."""
+    """Make a rectangle with rectangular holes (left, right, bottom, top, in metres): one surface, one light map.
+
+    Args:
+        corner: (3,), in metres.
+        along: (3,) edge, in metres.
+        up: (3,) edge, in metres, square to `along`.
+        material: a name in the world's materials.
+        holes: (left, right, bottom, top) each, in metres from the corner.
+        texel: metres between nodes of the light map, > 0.
+    """
     start, u, v = (np.asarray(a, dtype=np.float64) for a in (corner, along, up))
     size = float(np.linalg.norm(u)), float(np.linalg.norm(v))
     gaps = list(holes)
@@ -172,7 +189,15 @@ _FACES = ((0, 1, 2, 1), (1, 0, 2, -1), (1, 2, 0, 1), (2, 1, 0, -1), (2, 0, 1, 1)
 
 
 def box(low: Vector, high: Vector, material: str, *, bevel: float = 0.004, texel: float = TEXEL) -> list[Patch]:
-    """Make a closed box with rounded edges: neighbours share the middle line of the rounding, and its normal."""
+    """Make a closed box with rounded edges: neighbours share the middle line of the rounding, and its normal.
+
+    Args:
+        low: (3,) least corner, in metres.
+        high: (3,) greatest corner, in metres.
+        material: a name in the world's materials.
+        bevel: radius of the edges, in metres, >= 0; at most .45 of the smallest half size counts.
+        texel: metres between nodes of the light map, > 0.
+    """
     centre, half = (np.add(high, low)) / 2, np.subtract(high, low) / 2
     r = min(bevel, 0.45 * float(half.min()))
     return [_face(centre, half, face, r, material, texel) for face in _FACES]
@@ -208,6 +233,14 @@ def revolve(
     """Turn a profile of (radius, height) round a vertical axis; sharp where it bends by more than `crease` degrees.
 
     The front is on the outside for a profile that rises, on the inside for one that falls.
+
+    Args:
+        profile: (radius, height) of each point, in metres, from one end to the other.
+        centre: (3,) foot of the axis, in metres.
+        material: a name in the world's materials.
+        segments: round the axis, >= 3.
+        crease: in degrees, 0 to 180.
+        texel: metres between nodes of the light map, > 0.
     """
     line = np.asarray(profile, dtype=np.float64)
     turn = np.linspace(0, 2 * math.pi, segments + 1)
@@ -236,7 +269,16 @@ def tube(
     caps: bool = True,
     texel: float = TEXEL,
 ) -> list[Patch]:
-    """Sweep a circle along a path (n, 3), with frames carried along without twist; `radius` may vary."""
+    """Sweep a circle along a path (n, 3), with frames carried along without twist; `radius` may vary.
+
+    Args:
+        path: (n, 3) points, in metres, n >= 2.
+        radius: in metres, > 0: one, or one for each point.
+        material: a name in the world's materials.
+        sides: of the cross-section, >= 3.
+        caps: whether its ends are closed.
+        texel: metres between nodes of the light map, > 0.
+    """
     line = np.asarray(path, dtype=np.float64)
     radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(line),))
     tangent = unit(np.gradient(line, axis=0))
@@ -267,7 +309,16 @@ def pillow(
     segments: int = 40,
     texel: float = TEXEL,
 ) -> list[Patch]:
-    """Make a superellipsoid: a cushion, a seat, a leaf crown. Small exponents are boxy, 1 is an ellipsoid."""
+    """Make a superellipsoid: a cushion, a seat, a leaf crown. Small exponents are boxy, 1 is an ellipsoid.
+
+    Args:
+        centre: (3,), in metres.
+        half: (3,) half axes, in metres.
+        material: a name in the world's materials.
+        squareness: exponents in the plane and along the height, > 0; 1 is an ellipse, less is boxier.
+        segments: round the axis, an even number, >= 4.
+        texel: metres between nodes of the light map, > 0.
+    """
     flat, tall = squareness
     turn = np.linspace(-math.pi, math.pi, segments + 1)
     rise = np.linspace(-math.pi / 2, math.pi / 2, segments // 2 + 1)
@@ -287,14 +338,28 @@ def pillow(
 
 
 def loft(curves: Sequence[Floats], material: str, *, flip: bool = False, texel: float = TEXEL) -> Patch:
-    """Lay a surface through curves of equally many points (n, 3) each."""
+    """Lay a surface through curves of equally many points (n, 3) each.
+
+    Args:
+        curves: two or more of (n, 3) each, in metres.
+        material: a name in the world's materials.
+        flip: whether the front is on the other side.
+        texel: metres between nodes of the light map, > 0.
+    """
     return sheet(np.stack([np.asarray(curve, dtype=np.float64) for curve in curves]), material, flip=flip, texel=texel)
 
 
 def moved(
     patches: Iterable[Patch], offset: Vector = (0.0, 0.0, 0.0), *, yaw: float = 0.0, pitch: float = 0.0
 ) -> list[Patch]:
-    """Turn patches about the x axis by `pitch`, then about the z axis by `yaw` (degrees), and shift them."""
+    """Turn patches about the x axis by `pitch`, then about the z axis by `yaw` (degrees), and shift them.
+
+    Args:
+        patches: surfaces, in metres.
+        offset: (3,), in metres.
+        yaw: in degrees, about the z axis.
+        pitch: in degrees, about the x axis.
+    """
     cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     cp, sp = math.cos(math.radians(pitch)), math.sin(math.radians(pitch))
     tilt = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])

@@ -28,7 +28,13 @@ def linear(colour: Colour | str) -> Floats:
 
 
 def noise(shape: tuple[int, int], cells: tuple[int, int], *names: str | int) -> Reals:
-    """Return smooth noise in 0..1 that repeats at its borders: `cells` random values (down, across), cubic between."""
+    """Return smooth noise in 0..1 that repeats at its borders: `cells` random values (down, across), cubic between.
+
+    Args:
+        shape: (height, width) of the result.
+        cells: (down, across) random values, each >= 1.
+        names: any texts and ints; the same ones give the same noise.
+    """
     knots = digest.generator("texture", *names).random(cells, dtype=np.float32)
     return _stretch(_stretch(knots, shape[0], 0), shape[1], 1)
 
@@ -44,7 +50,15 @@ def _stretch(knots: Reals, size: int, axis: int) -> Reals:
 
 
 def clouds(shape: tuple[int, int], cells: tuple[int, int], octaves: int, *names: str | int, gain: float = 0.5) -> Reals:
-    """Return noise summed over octaves, each twice as fine and `gain` as strong, about 0..1."""
+    """Return noise summed over octaves, each twice as fine and `gain` as strong, about 0..1.
+
+    Args:
+        shape: (height, width) of the result.
+        cells: (down, across) random values of the coarsest octave, each >= 1.
+        octaves: how many, >= 1.
+        names: any texts and ints; the same ones give the same noise.
+        gain: strength of an octave relative to the one before it, > 0.
+    """
     total, weight = np.zeros(shape, dtype=np.float32), 0.0
     for k in range(octaves):
         fine = min(cells[0] << k, shape[0]), min(cells[1] << k, shape[1])
@@ -61,7 +75,16 @@ def ramp(values: Reals, stops: Sequence[tuple[float, Colour | str]]) -> Floats:
 
 
 def rectangle(canvas: Floats, left: float, right: float, top: float, bottom: float, colour: Colour | str) -> None:
-    """Paint a rectangle (in fractions of the canvas, from the upper left) with soft one-pixel edges."""
+    """Paint a rectangle (in fractions of the canvas, from the upper left) with soft one-pixel edges.
+
+    Args:
+        canvas: (H, W, 3) linear RGB, painted in place.
+        left: 0 (left edge) to 1.
+        right: 0 to 1, > `left`.
+        top: 0 (upper edge) to 1.
+        bottom: 0 to 1, > `top`.
+        colour: sRGB, 0..1, or "#rrggbb".
+    """
     h, w = canvas.shape[:2]
     x, y = np.arange(w), np.arange(h)
     cover_x = np.clip(np.minimum(x + 1 - left * w, right * w - x), 0, 1)
@@ -78,7 +101,15 @@ def _span(cover: Floats) -> slice:
 
 
 def disc(canvas: Floats, x: float, y: float, radius: float, colour: Colour | str) -> None:
-    """Paint a disc; place in fractions of the canvas, radius in fractions of its height."""
+    """Paint a disc; place in fractions of the canvas, radius in fractions of its height.
+
+    Args:
+        canvas: (H, W, 3) linear RGB, painted in place.
+        x: middle, 0 (left edge) to 1.
+        y: middle, 0 (upper edge) to 1.
+        radius: as a share of the canvas's height, > 0.
+        colour: sRGB, 0..1, or "#rrggbb".
+    """
     h, w = canvas.shape[:2]
     across, down = np.arange(w) + 0.5 - x * w, np.arange(h) + 0.5 - y * h
     rows, columns = (_span((np.abs(a) < radius * h + 1).astype(float)) for a in (down, across))
@@ -88,7 +119,16 @@ def disc(canvas: Floats, x: float, y: float, radius: float, colour: Colour | str
 
 
 def bars(canvas: Floats, left: float, top: float, heights: Sequence[float], step: float, colour: Colour | str) -> None:
-    """Paint a row of bars standing on `top`, as high as given."""
+    """Paint a row of bars standing on `top`, as high as given.
+
+    Args:
+        canvas: (H, W, 3) linear RGB, painted in place.
+        left: of the first bar, 0 to 1 of the width.
+        top: the line they stand on, 0 (upper edge) to 1 of the height.
+        heights: of the bars, as shares of the height.
+        step: from bar to bar, as a share of the width.
+        colour: sRGB, 0..1, or "#rrggbb".
+    """
     for k, height in enumerate(heights):
         rectangle(canvas, left + k * step, left + (k + 0.65) * step, top - height, top, colour)
 
@@ -125,10 +165,10 @@ class Atlas:
         """Return linear RGB (n, 3): bilinear in the two nearest levels of the pyramid, linear between them.
 
         Args:
-            which: texture numbers (n,).
-            u: repeats to the right.
-            v: repeats upwards.
-            level: of the pyramid, 0 the finest; fractions blend.
+            which: (n,) numbers of textures.
+            u: (n,) place, in repeats to the right.
+            v: (n,) place, in repeats upwards.
+            level: (n,) of the pyramid, 0 the finest; fractions blend.
         """
         level = np.clip(level, np.float32(0), np.float32(self.table.shape[1] - 1.001))
         low = level.astype(np.int64)

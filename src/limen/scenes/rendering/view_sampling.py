@@ -37,6 +37,13 @@ def plan(studio: Studio, name: str, factor: str, number: int, seed: int = 0) -> 
 
     Each six numbers share out the six motions of the factor, each two numbers one mirrored picture.
 
+    Args:
+        studio: the scene with its light.
+        name: of the scene.
+        factor: "angle" or "distance".
+        number: of the view, >= 0.
+        seed: any int.
+
     Raises:
         LimenError: none of 400 draws is acceptable.
     """
@@ -57,7 +64,13 @@ def plan(studio: Studio, name: str, factor: str, number: int, seed: int = 0) -> 
 
 
 def draw(place: CameraRegion, rng: np.random.Generator, *, mirrored: bool) -> Camera:
-    """Draw a camera at a place that looks at a point of the place's target, in round figures."""
+    """Draw a camera at a place that looks at a point of the place's target, in round figures.
+
+    Args:
+        place: box of positions and box of targets, in metres; range of the field of view, in degrees.
+        rng: source of random numbers.
+        mirrored: whether the picture is to be flipped.
+    """
     position, target = rng.uniform(place.low, place.high), rng.uniform(place.target_low, place.target_high)
     x, y, z = target - position
     yaw, pitch = math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
@@ -66,7 +79,13 @@ def draw(place: CameraRegion, rng: np.random.Generator, *, mirrored: bool) -> Ca
 
 
 def acceptable(studio: Studio, camera: Camera, motion: str) -> bool:
-    """Say whether a camera stays clear of things at all levels and has structure before it at both ends."""
+    """Say whether a camera stays clear of things at all levels and has structure before it at both ends.
+
+    Args:
+        studio: the scene with its light.
+        camera: at level 0.
+        motion: a name of `MOTIONS`.
+    """
     path = [moved(camera, motion, float(level), studio.world.pivot) for level in range(LEVELS + 1)]
     if abs(path[-1].pitch) > STEEP or not clear(studio, np.array([step.position for step in path])):
         return False

@@ -286,7 +286,13 @@ class Caster:
         return self._number[found["primID"]], found["u"], found["v"], found["tfar"]
 
     def blocked(self, origins: Singles, directions: Singles, reach: Singles) -> Booleans:
-        """Say which rays (n, 3) hit anything nearer than `reach` (n,), in lengths of their directions."""
+        """Say which rays (n, 3) hit anything nearer than `reach` (n,), in lengths of their directions.
+
+        Args:
+            origins: (n, 3), in metres.
+            directions: (n, 3), of any length.
+            reach: (n,), as multiples of each direction's length, > 0.
+        """
         start, along = np.ascontiguousarray(origins), np.ascontiguousarray(directions)
         blocked: Booleans = self._scene.run(start, along, dists=np.ascontiguousarray(reach), query="OCCLUDED") == 0
         return blocked
