@@ -10,6 +10,7 @@ name of a source that needs no path (`demo`, `scene`). To add a source, put a fi
 
 import functools
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -220,6 +221,8 @@ def read(place: str | Path) -> Iterator[Reference | Refusal]:
     found = find(name)
     if not path and not found.bare:
         raise InputError(f"Source {name!r} needs a path: {name}=FOLDER. {found.get}".strip())
+    if name == str(place) and os.path.lexists(name):
+        yield Refusal(f"{name}: the file or folder of this name is not read: {name} is a source. Give ./{name} for it.")
     for item in found.read(path):
         yield replace(item, source=name) if isinstance(item, Reference) else item
 

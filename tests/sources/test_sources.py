@@ -285,3 +285,16 @@ def test_a_link_out_of_a_data_set_is_named(tmp_path: Path) -> None:
     found = collect([f"mcl-jci={tmp_path / 'set'}"])
     assert [reference.name for reference in found.references] == ["b.png"]
     assert found.refused == ("more: is a link that leaves the data set's folder. Put the files themselves there.",)
+
+
+def test_a_folder_that_is_called_as_a_source_is_is_not_left_out_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "demo/mine.png", "mine")
+    monkeypatch.chdir(tmp_path)
+    shipped = collect(["demo"])
+    assert "mine.png" not in {reference.name for reference in shipped.references}
+    assert shipped.refused == (
+        "demo: the file or folder of this name is not read: demo is a source. Give ./demo for it.",
+    )
+    assert [reference.name for reference in collect(["./demo"]).references] == ["mine.png"]
