@@ -415,7 +415,7 @@ def test_a_report_draws_views_again(tmp_path: Path) -> None:
 
     view = scene.find("room").views("angle", count=3)[2]
     kind = distortion.find("angle")
-    about = {"version": kind.version, "ladder": kind.ladder.digest}
+    about = {"version": kind.version, "unit": kind.ladder.unit, "strengths": kind.ladder.strengths}
     row = SeriesRow("s", "angle", kind.word, view.name, view.digest, f"{view.digest}/0", len(kind.ladder), "scene")
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         with pytest.raises(InputError, match="limen render scene=room"):

@@ -84,14 +84,14 @@ def _drawn(spec: Spec, palette: Mapping[str, str]) -> str:
         "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 150, "labelFlush": False,
     }  # fmt: skip
     config = {
-        "aria": False, "font": _FONT, "background": None, "view": {"stroke": None}, "axis": axis,
+        "background": "white" if palette is _PRINT else None,
+        "aria": False, "font": _FONT, "view": {"stroke": None}, "axis": axis,
         "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "orient": "top", "title": None,
                    "symbolOpacity": 1, "columnPadding": 24},
         "title": {"color": INK, "fontSize": 13, "anchor": "start", "fontWeight": 600, "frame": "group"},
         "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "labelFontWeight": 600},
         "text": {"color": INK, "fontSize": 11},
     }  # fmt: skip
-    config["background"] = "white" if palette is _PRINT else None
     drawn: str = vl_convert.vegalite_to_svg({**legible(spec), "config": config}, vl_version="5.20")
     for sentinel, colour in palette.items():
         drawn = drawn.replace(f'"{sentinel}"', f'"{colour}"')
@@ -413,14 +413,8 @@ def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
     x = quantity("percent", "% of answers", {"domain": [0, 100]}, grid=False, tickCount=5)
     colours = {"field": "fault", "type": "nominal", "legend": {"columns": 4},
                "scale": {"domain": list(FAULTS), "range": list(FAULTS.values())}}  # fmt: skip
-    bars = layer(
-        {"type": "bar", "height": 13},
-        values,
-        y=kinds("distortion", 72),
-        x={**x, "stack": "zero"},
-        color=colours,
-        order={"field": "at"},
-    )
+    at = {"x": {**x, "stack": "zero"}, "y": kinds("distortion", 72), "order": {"field": "at"}}
+    bars = layer({"type": "bar", "height": 13}, values, **at, color=colours)
     return {**bars, "width": width - 84, "height": 20 * len(rows)}
 
 
@@ -484,11 +478,8 @@ def card(drawn: Spec, sentences: Sequence[str], warnings: Sequence[str]) -> Spec
         for sentence in (*sentences, *warnings)
         for text in textwrap.wrap(sentence, 105, max_lines=12, placeholder=" …")
     ][:60]
-    below = layer(
-        {"type": "text", "align": "left", "fontSize": 12, "limit": 900},
-        [{"line": i, "text": text} for i, text in enumerate(lines)],
-        y={"field": "line", "type": "ordinal", "axis": None},
-        x={"value": 0},
-        text={"field": "text"},
-    )
+    values = [{"line": i, "text": text} for i, text in enumerate(lines)]
+    at = {"x": {"value": 0}, "y": {"field": "line", "type": "ordinal", "axis": None}}
+    mark = {"type": "text", "align": "left", "fontSize": 12, "limit": 900}
+    below = layer(mark, values, **at, text={"field": "text"})
     return {"vconcat": [drawn, {**below, "width": 700, "height": 17 * len(lines)}], "padding": 24}

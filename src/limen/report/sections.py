@@ -173,15 +173,10 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         (unnoticed,) if of.unnoticed else (),
     )
     yield from _section(
-        "compared",
-        "Compared on the same references",
-        "",
-        (
-            statistics.comparisons(of.comparisons),
-            correlations.prompting(of.relations.prompting),
-            statistics.repeats(analysis, of.repeats),
-        ),
-    )
+        "compared", "Compared on the same references", "",
+        (statistics.comparisons(of.comparisons), correlations.prompting(of.relations.prompting),
+         statistics.repeats(analysis, of.repeats)),
+    )  # fmt: skip
     yield from _section(
         "parts",
         "Parts of the data set, and how distortions go together",
@@ -193,23 +188,17 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         ),
     )
     yield from _section(
-        "backbones",
-        "1st JND against the size of the backbones",
-        "",
-        (correlations.backbones(of.backbones),),
-        (sizes,) if of.backbones else (),
-    )
+        "backbones", "1st JND against the size of the backbones", "",
+        (correlations.backbones(of.backbones),), (sizes,) if of.backbones else (),
+    )  # fmt: skip
     yield from _section(
         "redundancy",
         "Perceptual redundancy, and the law of the n-th JND",
         "What lies between one JND and the next goes unnoticed.",
-        (
-            growth.redundancy(analysis, of.redundancy),
-            growth.gaps(analysis, of.redundancy),
-            growth.laws(analysis, of.laws),
-        ),
+        (growth.redundancy(analysis, of.redundancy), growth.gaps(analysis, of.redundancy),
+         growth.laws(analysis, of.laws)),
         tuple(_courses(of, names)) if of.redundancy else (),
-    )
+    )  # fmt: skip
 
 
 def _section(

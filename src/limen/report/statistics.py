@@ -9,23 +9,8 @@ from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
 from limen.analysis.survival import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.curve import Interval
-from limen.report.format import (
-    NONE,
-    Table,
-    alarms,
-    bounds,
-    count,
-    estimate,
-    heads,
-    in_order,
-    number,
-    p_value,
-    percent,
-    plain,
-    rate,
-    strength,
-    table,
-)
+from limen.report import format as cell
+from limen.report.format import NONE, Table, heads, in_order, plain, table
 from limen.statistics.posterior import Parameter, Placement
 
 
@@ -46,7 +31,7 @@ def comparisons(rows: Sequence[ComparisonRow]) -> Table:
     lines = []
     for row in rows:
         of = row.paired
-        outcome = (estimate(of.wins, of.interval, 2), p_value(of.p), p_value(row.p_holm))
+        outcome = (cell.estimate(of.wins, of.interval, 2), cell.p_value(of.p), cell.p_value(row.p_holm))
         lines.append((
             row.distortion, row.question, f"{row.first} / {row.second}", row.measure, str(of.n), str(of.ties),
             *(("?", "?", "?") if row.undetermined else outcome),
@@ -74,8 +59,8 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
     for row in in_order(analysis, rows):
         of = row.power
         lines.append((
-            *heads(analysis, row), str(of.n), number(of.sd), number(of.reached), f"{of.half_width:g}",
-            count(of.for_mean), count(of.for_median),
+            *heads(analysis, row), str(of.n), cell.number(of.sd), cell.number(of.reached), f"{of.half_width:g}",
+            cell.count(of.for_mean), cell.count(of.for_median),
         ))  # fmt: skip
     columns = ("n", "sd", "+- now", "+- wanted", "references (mean)", "references (median)")
     notes = (
@@ -106,12 +91,12 @@ def _fit_cells(row: FitRow) -> Iterable[str]:
     yield str(getattr(fit, "references", 1))
     yield NONE if row.jnd is None else str(row.jnd)
     yield _level(row.t50, fit.threshold, row.levels)
-    yield strength(row.strength, row.unit)
+    yield cell.strength(row.strength, row.unit)
     yield _level(row.t75, fit.t75, row.levels)
     yield _spread(fit.width)
     yield _spread(getattr(fit, "spread", None))
-    yield alarms(row.alarms)
-    yield f"{100 * fit.lapse.median:.0f} % {bounds(fit.lapse.interval, 0, times=100)}"
+    yield cell.alarms(row.alarms)
+    yield f"{100 * fit.lapse.median:.0f} % {cell.bounds(fit.lapse.interval, 0, times=100)}"
 
 
 def _fixed_cells(row: FitRow) -> Iterable[str]:
@@ -124,19 +109,19 @@ def _fixed_cells(row: FitRow) -> Iterable[str]:
     else:
         yield _from_zero(of.d_yes_no, of.interval, of.told) + few
         yield _from_zero(of.d_differencing, of.interval_differencing, of.told) + few
-        yield estimate(of.criterion, of.interval_criterion, 2, sign="+") + few
-    yield NONE if row.pooled is None else p_value(row.pooled.p_fit)
+        yield cell.estimate(of.criterion, of.interval_criterion, 2, sign="+") + few
+    yield NONE if row.pooled is None else cell.p_value(row.pooled.p_fit)
 
 
 def _from_zero(value: float, interval: Interval, clear: bool) -> str:
     """Return a number with its interval, "?" for one that is not clear of 0."""
-    return f"{number(value, 2) if clear else '?'} {bounds(interval, 2)}"
+    return f"{cell.number(value, 2) if clear else '?'} {cell.bounds(interval, 2)}"
 
 
 def _sure_cell(row: FitRow) -> str:
     if row.p_yes is None or row.p_yes.side is not Placement.WITHIN:
         return NONE if row.p_yes is None else _SIDES[row.p_yes.side].format(row.levels)
-    return estimate(row.p_yes.threshold, row.p_yes.intervals.get("threshold"))
+    return cell.estimate(row.p_yes.threshold, row.p_yes.intervals.get("threshold"))
 
 
 _SIDES = {Placement.ABOVE: ">{}", Placement.BELOW: "<=1", Placement.OPEN: "?"}
@@ -144,17 +129,17 @@ _SIDES = {Placement.ABOVE: ">{}", Placement.BELOW: "<=1", Placement.OPEN: "?"}
 
 def _level(at: Quantile, of: Parameter, top: int) -> str:
     """Return a level with its interval, or on which side of one it lies."""
-    value = str(at) if at.censored or at.below or math.isnan(at.level) else number(at.level)
-    low = "<=1" if of.interval.low < 1 else number(of.interval.low)
+    value = str(at) if at.censored or at.below or math.isnan(at.level) else cell.number(at.level)
+    low = "<=1" if of.interval.low < 1 else cell.number(of.interval.low)
     if at.censored and of.interval.low >= at.level:
         low = str(at)
-    return f"{value} [{low}, {f'>{top}' if of.interval.high > top else number(of.interval.high)}]"
+    return f"{value} [{low}, {f'>{top}' if of.interval.high > top else cell.number(of.interval.high)}]"
 
 
 def _spread(of: Parameter | None) -> str:
     if of is None:
         return NONE
-    return "?" if math.isnan(of.median) else estimate(of.median, of.interval)
+    return "?" if math.isnan(of.median) else cell.estimate(of.median, of.interval)
 
 
 def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
@@ -237,9 +222,9 @@ def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:
     """Return the table of what second draws of the same pairs say."""
     lines = []
     for row in in_order(analysis, rows):
-        same = f"{100 * row.alike.value:.0f} % {bounds(row.alike.interval, 0, times=100)}".rstrip()
-        change = estimate(row.change, row.interval, 0, "+", times=100)
-        lines.append((*heads(analysis, row), count(row.alike.n), same, change))
+        same = f"{100 * row.alike.value:.0f} % {cell.bounds(row.alike.interval, 0, times=100)}".rstrip()
+        change = cell.estimate(row.change, row.interval, 0, "+", times=100)
+        lines.append((*heads(analysis, row), cell.count(row.alike.n), same, change))
     notes = (
         "Pairs drawn twice: the second time swapped, or as another sample where the model samples. The difference is "
         "in percentage points of yes, BCa bootstrap over references: of a greedy model, its order effect.",
@@ -254,8 +239,8 @@ def _up_to(level: float | None, top: int) -> str:
 def accuracy(analysis: Analysis, rows: Sequence[AccuracyRow]) -> Table:
     """Return the table of accuracy on pairs of one level, with its counterpart on identical pairs."""
     lines = [
-        (*heads(analysis, row), str(row.n), rate(row.noticed), rate(row.left_alone),
-         estimate(row.balanced, row.interval, 2))
+        (*heads(analysis, row), str(row.n), cell.rate(row.noticed), cell.rate(row.left_alone),
+         cell.estimate(row.balanced, row.interval, 2))
         for row in in_order(analysis, rows)
     ]  # fmt: skip
     notes = (
@@ -282,14 +267,18 @@ def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
 
 def _scored_cells(row: ScoredRow) -> tuple[str, ...]:
     rising = {True: "rises", False: "falls", None: "all alike"}[row.rising]
-    return (*(estimate(of.median, of.interval) for of in (row.threshold, row.width)), rising, alarms(row.alarms))
+    return (
+        *(cell.estimate(of.median, of.interval) for of in (row.threshold, row.width)),
+        rising,
+        cell.alarms(row.alarms),
+    )
 
 
 def simulated(results: Sequence[SimulationRow]) -> Table:
     """Return observers x procedures: questions, exactness, stated certainty, error, coverage."""
     rows = tuple(
-        (row.observer, row.procedure, estimate(row.questions, row.interval), percent(row.exact),
-         number(row.stated, 3), number(row.rmse, 2), percent(row.covered))
+        (row.observer, row.procedure, cell.estimate(row.questions, row.interval), cell.percent(row.exact),
+         cell.number(row.stated, 3), cell.number(row.rmse, 2), cell.percent(row.covered))
         for row in results
     )  # fmt: skip
     columns = ("observer", "procedure", "questions [95 %]", "= scan [95 %]", "stated", "rmse", "covered [95 %]")

@@ -23,23 +23,8 @@ from limen.analysis import (
 from limen.analysis.correlations import PARTS, part_of
 from limen.curve import Share
 from limen.parsing.yes_no import READER_VERSION
-from limen.report.format import (
-    NONE,
-    Table,
-    alarms,
-    count,
-    estimate,
-    heads,
-    in_order,
-    k_of_n,
-    number,
-    percent,
-    plain,
-    rate,
-    strength,
-    table,
-    who,
-)
+from limen.report import format as cell
+from limen.report.format import NONE, Table, heads, in_order, plain, table, who
 from limen.store.entries import Manifest
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
@@ -55,7 +40,7 @@ def first_jnds(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             same = answers[row.observer, row.question, row.distortion].false_alarms
-            rows.append((*heads(analysis, row), *_jnd_cells(row), alarms(same), count(row.questions)))
+            rows.append((*heads(analysis, row), *_jnd_cells(row), cell.alarms(same), cell.count(row.questions)))
     columns = (
         "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
     )  # fmt: skip
@@ -73,7 +58,7 @@ def side_by_side(analysis: Analysis) -> Table:
     cells: dict[str, list[str]] = defaultdict(lambda: [NONE] * len(columns))
     for row in rows:
         none = f", {row.censored.k} of {row.n} >{row.levels}" if row.censored.k else ""
-        cells[row.distortion][columns.index(who(analysis, row))] = estimate(row.mean, row.interval) + none
+        cells[row.distortion][columns.index(who(analysis, row))] = cell.estimate(row.mean, row.interval) + none
     return Table(
         "1st just noticeable difference, side by side",
         ("distortion", *(", ".join(column) for column in columns)),
@@ -86,7 +71,7 @@ def nth_jnds(analysis: Analysis) -> Table:
     """Return the table of n-th JNDs where more than the first was looked for."""
     rows = [
         (*heads(analysis, row), str(row.order), f"{row.n - row.censored.k} of {row.n}",
-         estimate(row.mean, row.interval), str(row.median))
+         cell.estimate(row.mean, row.interval), str(row.median))
         for row in in_order(analysis, analysis.jnds)
         if row.censored.k < row.n
     ]  # fmt: skip
@@ -98,8 +83,8 @@ def faults(analysis: Analysis) -> Table:
     """Return the table of what was wrong with the answers, with Wilson intervals."""
     rows = []
     for row in (*in_order(analysis, analysis.answers), *_by_part(analysis)):
-        shares = map(percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
-        rows.append((*heads(analysis, row), count(row.questions), *shares, k_of_n(row.inversions)))
+        shares = map(cell.percent, (row.antilogy, row.gibberish, row.deficiency, row.unreadable))
+        rows.append((*heads(analysis, row), cell.count(row.questions), *shares, cell.k_of_n(row.inversions)))
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
@@ -126,13 +111,13 @@ def identical_pairs(analysis: Analysis) -> Table:
     """Return the table of yes to identical pairs, undistorted and distorted ones apart, with Wilson intervals."""
     known = in_order(analysis, analysis.answers)
     rows = [
-        (*heads(analysis, row), rate(row.false_alarms_clean, FEW), rate(row.false_alarms_distorted, FEW))
+        (*heads(analysis, row), cell.rate(row.false_alarms_clean, FEW), cell.rate(row.false_alarms_distorted, FEW))
         for row in known
     ]
     if len({row.distortion for row in known}) > 1:
         for asked, row in {(row.observer, row.question): row for row in known}.items():
             mine = [outcome for outcome in analysis.outcomes if (outcome.observer, outcome.question) == asked]
-            rows.append(("all", *who(analysis, row), *(rate(share, FEW) for share in false_alarms(mine))))
+            rows.append(("all", *who(analysis, row), *(cell.rate(share, FEW) for share in false_alarms(mine))))
     columns = ("yes to identical undistorted pairs", "yes to identical distorted pairs")
     notes = (
         "Distinct questions, each counted once; 95 % Wilson interval. A pair above level 0 is shown where that "
@@ -160,7 +145,7 @@ def course(analysis: Analysis) -> Table:
         reported = any(a.tokens_in is not None for a in answers)
         rows.append((
             key[0], *who(analysis, mine[0]), str(len(mine)), *(str(status.count(kind)) for kind in SeriesStatus),
-            count(len(answers)), *(count(tokens if reported else None) for tokens in spent),
+            cell.count(len(answers)), *(cell.count(tokens if reported else None) for tokens in spent),
         ))  # fmt: skip
     columns = ("series", *(status.value for status in SeriesStatus), "questions", "tokens in", "tokens out")
     notes = (
@@ -174,7 +159,7 @@ def course(analysis: Analysis) -> Table:
 
 def attempts(analysis: Analysis) -> Table:
     """Return the table of how attempts to get an answer ended, failures too."""
-    rows = [(observer, outcome, count(times)) for (observer, outcome), times in sorted(analysis.attempts.items())]
+    rows = [(observer, outcome, cell.count(times)) for (observer, outcome), times in sorted(analysis.attempts.items())]
     return Table("Attempts", ("observer", "outcome", "count"), tuple(rows))
 
 
@@ -187,9 +172,9 @@ _STAIRS = (
 def estimates(analysis: Analysis) -> Table:
     """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
     rows = [
-        (*heads(analysis, row), str(row.n), f"{row.median}", alarms(row.false_alarms), f"{row.q1} - {row.q3}",
-         estimate(row.mean, row.interval), k_of_n(row.beyond), k_of_n(row.undetermined), number(row.sd),
-         strength(row.strength, row.unit), count(row.questions))
+        (*heads(analysis, row), str(row.n), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}",
+         cell.estimate(row.mean, row.interval), cell.k_of_n(row.beyond), cell.k_of_n(row.undetermined),
+         cell.number(row.sd), cell.strength(row.strength, row.unit), cell.count(row.questions))
         for row in in_order(analysis, analysis.estimates)
     ]  # fmt: skip
     columns = (
@@ -272,8 +257,8 @@ def _jnd_cells(row: JndRow) -> Iterable[str]:
         return ("0", *[NONE] * 5)
     unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
     return (
-        str(row.n), str(row.median), f"{row.q1} - {row.q3}", estimate(row.mean, row.interval),
-        k_of_n(row.censored) + unconfirmed, strength(row.strength, row.unit),
+        str(row.n), str(row.median), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
+        cell.k_of_n(row.censored) + unconfirmed, cell.strength(row.strength, row.unit),
     )  # fmt: skip
 
 
@@ -312,7 +297,7 @@ def curves(analysis: Analysis) -> Table:
         shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
         n = max((share.n for share in row.curve.shares), default=0)
-        rows.append((*heads(analysis, row), str(n), _half(row) if n else NONE, alarms(false), *cells))
+        rows.append((*heads(analysis, row), str(n), _half(row) if n else NONE, cell.alarms(false), *cells))
     notes = (
         "Share of yes at each level against the undistorted reference (0: identical pairs); n references. Half yes: "
         "where that curve, made monotone, reaches one half, false alarms and all [95 %, bootstrap over references]; > "
@@ -327,8 +312,8 @@ def _half(row: CurveRow) -> str:
     if row.interval is None:
         return str(row.half)
     first, last = min(filter(None, row.curve.levels)), row.curve.levels[-1]
-    low = f"<={first}" if math.isinf(row.interval.low) else number(row.interval.low)
-    return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else number(row.interval.high)}]"
+    low = f"<={first}" if math.isinf(row.interval.low) else cell.number(row.interval.low)
+    return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else cell.number(row.interval.high)}]"
 
 
 def main_table(analysis: Analysis) -> Table:
