@@ -49,7 +49,7 @@ def measured(port: int, photos: Path, out: Path) -> tuple[float, int, float]:
 
 def weigh(folder: str, pipe: multiprocessing.connection.Connection) -> None:
     """Send resident megabytes: after imports, after planning 10,000 series, at the peak while 400 of them run."""
-    from limen.observers.simulated import Options, Simulated
+    from limen.observers.simulated import Simulated, SimulatedOptions
     from limen.study import Progress, Spec, Study
 
     class Enough(Exception):
@@ -71,7 +71,7 @@ def weigh(folder: str, pipe: multiprocessing.connection.Connection) -> None:
         if progress.done >= 400:
             raise Enough
 
-    object.__setattr__(study, "observers", (Simulated("", Options(concurrency=64)),))
+    object.__setattr__(study, "observers", (Simulated("", SimulatedOptions(concurrency=64)),))
     with tempfile.TemporaryDirectory() as out, contextlib.suppress(Enough):
         study.run(Path(out) / "run", watch)
     pipe.send((len(study.series), start, planned, peak))

@@ -80,7 +80,7 @@ def test_a_host_program_keeps_its_handlers() -> None:
         signal.signal(signal.SIGTERM, before)
     with stopping.heeding():
         assert signal.SIGTERM in stopping.heeded()
-        with pytest.raises(stopping.Stopped, match="SIGTERM"):
+        with pytest.raises(stopping.StopSignal, match="SIGTERM"):
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -98,7 +98,7 @@ def test_work_is_told_once_and_finishes_its_house() -> None:
             raise
 
     with stopping.heeding():
-        with pytest.raises(stopping.Stopped):
+        with pytest.raises(stopping.StopSignal):
             loop.finish(work())
         assert signal.SIGTERM in stopping.heeded(), "the next piece of work is stopped in the same way"
     assert told == ["put in order"]

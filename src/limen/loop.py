@@ -51,7 +51,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     finally:
         for number in signals:
             signal.signal(number, stopping.stop)
-    raise stopping.Stopped(got[0])
+    raise stopping.StopSignal(got[0])
 
 
 async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, ...], got: list[int]) -> T:

@@ -42,8 +42,20 @@ from limen.question import Query
 from limen.trial import Answer, Attempt
 
 __all__ = [
-    "Answer", "Attempt", "FunctionObserver", "Kind", "Observer", "Query", "Reply", "Telling", "apart", "completed",
-    "make", "numeric_answer", "observer", "two_pictures",
+    "Answer",
+    "Attempt",
+    "FunctionObserver",
+    "Notifier",
+    "Observer",
+    "ObserverKind",
+    "Query",
+    "Reply",
+    "apart",
+    "completed",
+    "make",
+    "numeric_answer",
+    "observer",
+    "two_pictures",
 ]  # fmt: skip
 
 MOST_AT_ONCE = 4096  # series advanced side by side
@@ -121,7 +133,7 @@ class Observer(Protocol):
 
 
 @runtime_checkable
-class Telling(Protocol):
+class Notifier(Protocol):
     """An observer that has something to say while it works: that its server is away, say.
 
     Attributes:
@@ -164,7 +176,7 @@ T = TypeVar("T", bound=Make)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ObserverKind:
     """A registered kind of observer: how to make one, and the options it takes."""
 
     make: Make
@@ -203,7 +215,7 @@ def observer(name: str, options: type[msgspec.Struct] | None = None, **about: An
     def keep(made: Any) -> Any:
         summary = (made.__doc__ or "").strip().split("\n")[0]
         if options is not None:
-            registry.add("observer", name)(Kind(made, options, summary))
+            registry.add("observer", name)(ObserverKind(made, options, summary))
             return made
 
         def make(model: str, options: msgspec.Struct) -> Observer:
@@ -211,7 +223,7 @@ def observer(name: str, options: type[msgspec.Struct] | None = None, **about: An
                 raise InputError(f"Observer {name!r} is a function and takes no model: {name}, not {name}:{model}.")
             return FunctionObserver(made, name=name, **about)
 
-        registry.add("observer", name)(Kind(make, _NoOptions, summary))
+        registry.add("observer", name)(ObserverKind(make, _NoOptions, summary))
         return made
 
     return keep
@@ -226,7 +238,7 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     """
     kind_name, _, model = name.partition(":")
     kind = registry.find("observer", kind_name)
-    assert isinstance(kind, Kind)
+    assert isinstance(kind, ObserverKind)
     return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options)))
 
 

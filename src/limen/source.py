@@ -132,7 +132,7 @@ NEEDED: dict[str, str] = {  # by kind: which references, in words
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class References:
     """References, and one line for each that could not be used."""
 
     references: tuple[Reference, ...]
@@ -146,7 +146,7 @@ def collect(
     kinds: Collection[str] | None = None,
     max_side: int = 0,
     further: Iterable[Reference] = (),
-) -> Found:
+) -> References:
     """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
 
     Each image is decoded once, to digest it; a broken one is named and left out, and so is a second one with the
@@ -207,7 +207,7 @@ def collect(
             f"No usable reference in {', '.join(map(str, places))}: {len(refused)} refused.{first} "
             f"Give files or folders of {', '.join(sorted(SUFFIXES))}, or a source of `limen list sources`."
         )
-    return Found(tuple(good.values()), (*refused, *unfit))
+    return References(tuple(good.values()), (*refused, *unfit))
 
 
 def read(place: str | Path) -> Iterator[Reference | Refusal]:

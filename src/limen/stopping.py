@@ -10,7 +10,7 @@ GRACE = 10.0  # seconds in which calls under way may end after the first signal;
 NAMES = tuple(name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Stopped(KeyboardInterrupt):
+class StopSignal(KeyboardInterrupt):
     """A signal other than Ctrl-C's asked the process to end."""
 
     def __init__(self, number: int) -> None:
@@ -19,13 +19,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop(number: int, frame: FrameType | None = None) -> None:
-    """Raise `Stopped`: the handler that `heeding` installs."""
-    raise Stopped(number)
+    """Raise `StopSignal`: the handler that `heeding` installs."""
+    raise StopSignal(number)
 
 
 @contextlib.contextmanager
 def heeding() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into `Stopped` while the block runs, where nobody else has a say about them.
+    """Turn SIGTERM and SIGHUP into `StopSignal` while the block runs, where nobody else has a say about them.
 
     Python allows handlers in the main thread alone; one that is ignored (nohup) stays so.
     """

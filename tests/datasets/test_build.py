@@ -21,8 +21,8 @@ import limen.datasets.shard
 from limen import source
 from limen.cli import run as command
 from limen.datasets import build, vpa_jnd
-from limen.datasets.shard import Note
-from limen.datasets.vpa_jnd import Given, Held
+from limen.datasets.shard import ShardDigests
+from limen.datasets.vpa_jnd import PartOnDisk, SourcePlaces
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import digest, png
 from limen.stimulus import Series
@@ -33,11 +33,11 @@ PARTS = ("blur", "brightness", "mask")
 SIZE = 100  # stimuli a shard: two series of 50 levels
 
 
-def survey(photos: Path, parts: tuple[str, ...] = PARTS) -> tuple[Held, ...]:
-    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", parts), Given({}, (str(photos),)))
+def survey(photos: Path, parts: tuple[str, ...] = PARTS) -> tuple[PartOnDisk, ...]:
+    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", parts), SourcePlaces({}, (str(photos),)))
 
 
-def planned(photos: Path, format: str = "parquet") -> build.Plan:
+def planned(photos: Path, format: str = "parquet") -> build.BuildPlan:
     return build.plan("vpa-jnd", survey(photos), format=format, stimuli=SIZE)
 
 
@@ -61,11 +61,11 @@ def check_row(row: dict[str, Any], pixels: Any, series: dict[str, Series]) -> No
 
 
 @pytest.fixture(scope="module")
-def crops() -> tuple[Held, ...]:
-    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["noise", "jpeg"]), Given({}, ("demo",)), limit=2, seed=3)
+def crops() -> tuple[PartOnDisk, ...]:
+    return vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["noise", "jpeg"]), SourcePlaces({}, ("demo",)), limit=2, seed=3)
 
 
-def test_datasets_opens_parquet(crops: tuple[Held, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_datasets_opens_parquet(crops: tuple[PartOnDisk, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import Image, load_dataset
 
@@ -81,7 +81,7 @@ def test_datasets_opens_parquet(crops: tuple[Held, ...], tmp_path: Path, monkeyp
             check_row(row, row["image"], series)
 
 
-def test_webdataset_opens_tars(crops: tuple[Held, ...], tmp_path: Path) -> None:
+def test_webdataset_opens_tars(crops: tuple[PartOnDisk, ...], tmp_path: Path) -> None:
     import webdataset
 
     series = {one.id: one for held in crops for one in held.series}
@@ -101,7 +101,7 @@ def test_pairs_keep_their_names_scores_and_licences(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
     (tmp_path / "scores.csv").write_text("reference,file,score\na.png,b.png,41.5\n")
-    given = Given.parse([f"band2k={tmp_path / 'scores.csv'}", of_pairs(tmp_path / "pairs")])
+    given = SourcePlaces.parse([f"band2k={tmp_path / 'scores.csv'}", of_pairs(tmp_path / "pairs")])
     held = vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["band2k", "spot-the-diff"]), given)
     plan = build.plan("vpa-jnd", held)
     build.build(tmp_path / "out", plan)
@@ -231,7 +231,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def built(whole: Path, tmp_path: Path) -> tuple[build.Plan, Path, dict[str, bytes]]:
+def built(whole: Path, tmp_path: Path) -> tuple[build.BuildPlan, Path, dict[str, bytes]]:
     """A plan, a copy of the shards it gave, and their content."""
     shutil.copytree(whole / "out", tmp_path / "out")
     return planned(whole / "photos"), tmp_path / "out", content(tmp_path / "out")
@@ -262,7 +262,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_faulty_shard_is_found_and_built_again(kind: str, built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
+def test_a_faulty_shard_is_found_and_built_again(
+    kind: str, built: tuple[build.BuildPlan, Path, dict[str, bytes]]
+) -> None:
     plan, out, before = built
     spoil, said = FAULTS[kind]
     spoil(out / "blur-00001-of-00002.parquet")
@@ -274,7 +276,7 @@ def test_a_faulty_shard_is_found_and_built_again(kind: str, built: tuple[build.P
     assert content(out) == before
 
 
-def test_the_manifest_is_held_to_its_digest(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
+def test_the_manifest_is_held_to_its_digest(built: tuple[build.BuildPlan, Path, dict[str, bytes]]) -> None:
     plan, out, before = built
     manifest = out / "manifest.json"
     about = orjson.loads(manifest.read_bytes())
@@ -306,7 +308,7 @@ def test_the_manifest_is_held_to_its_digest(built: tuple[build.Plan, Path, dict[
     ],
 )
 def test_a_manifest_of_other_types_is_none(
-    built: tuple[build.Plan, Path, dict[str, bytes]], change: Callable[[dict[str, Any]], object]
+    built: tuple[build.BuildPlan, Path, dict[str, bytes]], change: Callable[[dict[str, Any]], object]
 ) -> None:
     file = built[1] / "manifest.json"
     about = orjson.loads(file.read_bytes())
@@ -316,7 +318,7 @@ def test_a_manifest_of_other_types_is_none(
         build.verify(built[1])
 
 
-def test_a_shard_that_only_its_note_takes_for_one(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
+def test_a_shard_that_only_its_note_takes_for_one(built: tuple[build.BuildPlan, Path, dict[str, bytes]]) -> None:
     file = next(built[1].glob("*.parquet"))
     file.write_bytes(b"no shard, whatever the note says")
     note = orjson.loads(file.with_suffix(".json").read_bytes())
@@ -326,7 +328,7 @@ def test_a_shard_that_only_its_note_takes_for_one(built: tuple[build.Plan, Path,
     assert found.what.startswith("cannot be unpacked after row 0")
 
 
-def test_foreign_files_are_found_and_left_alone(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
+def test_foreign_files_are_found_and_left_alone(built: tuple[build.BuildPlan, Path, dict[str, bytes]]) -> None:
     plan, out, _ = built
     (out / "blur-00002-of-00003.parquet").write_bytes(b"")
     (fault,) = build.verify(out)
@@ -344,7 +346,7 @@ def test_pixels_are_held_to_their_digests(photos: Path, tmp_path: Path, monkeypa
     assert str(fault) == "blur-00000-of-00002.parquet: row 80 shows other pixels than its digest says"
 
 
-def test_rows_are_held_to_the_note(built: tuple[build.Plan, Path, dict[str, bytes]]) -> None:
+def test_rows_are_held_to_the_note(built: tuple[build.BuildPlan, Path, dict[str, bytes]]) -> None:
     _, out, _ = built
     file = out / "mask-00001-of-00002.json"
     note = orjson.loads(file.read_bytes())
@@ -352,7 +354,7 @@ def test_rows_are_held_to_the_note(built: tuple[build.Plan, Path, dict[str, byte
         file.write_bytes(orjson.dumps(note | {entry: 7 if entry == "rows" else "0" * 32}))
         (fault,) = build.verify(out, samples=1)
         assert said in fault.what
-    assert set(note) == set(Note.__struct_fields__)
+    assert set(note) == set(ShardDigests.__struct_fields__)
 
 
 # ---- what goes wrong
@@ -385,7 +387,7 @@ def test_a_full_disk_leaves_no_half_file(
 
 
 def test_another_plan_in_the_folder_is_refused_by_name(
-    built: tuple[build.Plan, Path, dict[str, bytes]], photos: Path, monkeypatch: pytest.MonkeyPatch
+    built: tuple[build.BuildPlan, Path, dict[str, bytes]], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, out, before = built
     with pytest.raises(StoreError, match="stimuli_a_shard was 100 there and is 50 now"):
@@ -409,7 +411,7 @@ def test_what_cannot_be_built_is_said_in_one_line(
     with pytest.raises(StoreError, match="is not a folder"):
         build.build(tmp_path / "file", plan)
     with pytest.raises(InputError, match="limen dataset plan vpa-jnd"):
-        build.plan("vpa-jnd", vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), Given({})))
+        build.plan("vpa-jnd", vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), SourcePlaces({})))
     before = (photos / "d.png").read_bytes()
     (photos / "d.png").write_bytes(png(photograph("other", 64, 80)))
     with pytest.raises(InputError, match="d.png: has other pixels than when it was planned"):

@@ -11,7 +11,7 @@ import pytest
 from limen import distortion, registry, source
 from limen.cli import run as command
 from limen.datasets import vpa_jnd
-from limen.datasets.vpa_jnd import Count, Given
+from limen.datasets.vpa_jnd import PartSize, SourcePlaces
 from limen.errors import InputError, UnknownNameError
 from limen.image import png
 from limen.source import Reference, Refusal
@@ -31,7 +31,7 @@ def of_pairs(folder: Path) -> str:
 
 def test_the_counts_close() -> None:
     parts = {part.name: part for part in vpa_jnd.VPA_JND}
-    assert vpa_jnd.total((part.pool, part.paper) for part in parts.values()) == Count(21_598, 489_065)
+    assert vpa_jnd.total((part.pool, part.paper) for part in parts.values()) == PartSize(21_598, 489_065)
     published = {
         ("blur", "brightness", "saturation", "contrast", "noise"): (1_008, 252_000),
         ("jpeg",): (504, 50_400),
@@ -42,13 +42,13 @@ def test_the_counts_close() -> None:
     }
     assert sorted(name for names in published for name in names) == sorted(parts)
     for names, counts in published.items():
-        assert vpa_jnd.total((parts[name].pool, parts[name].paper) for name in names) == Count(*counts), names
+        assert vpa_jnd.total((parts[name].pool, parts[name].paper) for name in names) == PartSize(*counts), names
     for part in parts.values():
         assert part.gap or part.public == part.paper
         if part.distortion != "spot":  # a session of edits has as many stimuli as it has edits
             assert part.paper.stimuli == part.paper.references * len(distortion.find(part.distortion).ladder)
         assert source.find(part.source).get
-    assert vpa_jnd.total((part.pool, part.public) for part in parts.values()) == Count(19_315, 486_264)
+    assert vpa_jnd.total((part.pool, part.public) for part in parts.values()) == PartSize(19_315, 486_264)
 
 
 def test_a_part_is_measured_by_name_without_files(photos: Path, tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_names_that_do_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: P
     with pytest.raises(InputError, match="vpa-jnd:jpeg"):
         vpa_jnd.part("jpeg")
     with pytest.raises(UnknownNameError, match="Did you mean 'konjnd'"):
-        Given.parse(["konjdn=x"])
+        SourcePlaces.parse(["konjdn=x"])
     with pytest.raises(InputError, match="NAME=PATH"):
-        Given.parse(["konjnd"])
+        SourcePlaces.parse(["konjnd"])
     with pytest.raises(InputError, match="given twice"):
-        Given.parse(["konjnd=a", "konjnd=b"])
+        SourcePlaces.parse(["konjnd=a", "konjnd=b"])
     build = ["dataset", "build", "vpa-jnd", "--out", str(tmp_path / "out")]
     assert command([*build, "--part", "jpeg,mask"]) == 1
     assert "Published at https://" in capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_a_bad_place_is_the_reason_of_its_row(
     assert parts["blur"]["on_disk"] is None
     assert (parts["spot-the-diff"]["fault"], parts["spot-the-diff"]["on_disk"]["series"]) == ("", 2)
     with pytest.raises(InputError, match="No file or folder '/nope/x'"):
-        vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), Given.parse(["konjnd=/nope/x"]))
+        vpa_jnd.survey(vpa_jnd.chosen("vpa-jnd", ["blur"]), SourcePlaces.parse(["konjnd=/nope/x"]))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from limen.errors import InputError, MissingExtraError
 from limen.feature import task as tasks
 from limen.feature.attribution import TokenGrid, integrated_gradients, object_share, shares, spearman
-from limen.feature.data.parts import Example, Subset
+from limen.feature.data.parts import LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
@@ -56,7 +56,7 @@ def mask() -> npt.NDArray[np.bool_]:
 
 
 def images(network: Network, masks: npt.NDArray[np.bool_] | None) -> Subset:
-    return Subset(5, lambda i: Example(f"image {i}", photograph(f"image {i}", SIDE, SIDE), 0, masks), network)
+    return Subset(5, lambda i: LabelledImage(f"image {i}", photograph(f"image {i}", SIDE, SIDE), 0, masks), network)
 
 
 def of_grid(grid: Tensor, prefix: float) -> Given:

@@ -22,7 +22,7 @@ from limen.feature.calibration import (
     rank,
     resplit,
 )
-from limen.feature.data.parts import Example, Subset
+from limen.feature.data.parts import LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import SplitPoint
 from limen.feature.perturbation import noise
@@ -59,9 +59,9 @@ def net() -> Net:
 
 
 def part(net: Net, count: int, named: str = "image", order: Callable[[int], int] = lambda i: i) -> Subset:
-    def read(index: int) -> Example:
+    def read(index: int) -> LabelledImage:
         name = f"{named} {order(index)}"
-        return Example(name, photograph(name, 16, 16), 0)
+        return LabelledImage(name, photograph(name, 16, 16), 0)
 
     return Subset(count, read, Network(net))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from limen import digest
 from limen.errors import InputError
 from limen.feature import tolerance
-from limen.feature.data.parts import Example, Subset
+from limen.feature.data.parts import LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import noise
@@ -96,10 +96,10 @@ def scope(kind: str, count: int = 24, gain: float = 1.0, **more: Any) -> Scope:
             one.copy_(torch.from_numpy(drawn) * gain / max(1, one[0].numel()) ** 0.5)
     network = Network(model)
 
-    def read(index: int) -> Example:
+    def read(index: int) -> LabelledImage:
         rng = digest.generator("image", index)
         pixels = rng.integers(0, 256, (SIDE, SIDE, 3)) // 2 + int(rng.integers(0, 128))
-        return Example(f"image {index}", pixels.astype("uint8"), 0)
+        return LabelledImage(f"image {index}", pixels.astype("uint8"), 0)
 
     return Scope(SplitPoint(model, "stem"), more.pop("task", TASK), Subset(count, read, network), **more)
 

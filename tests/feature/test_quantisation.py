@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from limen import digest
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.feature import task as tasks
-from limen.feature.data.parts import Example, Subset
+from limen.feature.data.parts import LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
@@ -82,9 +82,9 @@ RULES = {
 
 
 def part(count: int, named: str) -> Subset:
-    def read(index: int) -> Example:
+    def read(index: int) -> LabelledImage:
         name = f"{named} {index}"
-        return Example(name, photograph(name, 16, 16), index % 5)
+        return LabelledImage(name, photograph(name, 16, 16), index % 5)
 
     return Subset(count, read, Network(NET))
 
@@ -177,7 +177,7 @@ def test_the_code_length_is_the_entropy_of_what_is_coded() -> None:
         def batch(self, indices: Any) -> Any:
             return type("Batch", (), {"names": [names[i] for i in indices], "images": drawn[list(indices)]})
 
-    images = Numbered(300, lambda i: Example(names[i], photograph("a", 8, 8), 0), network)
+    images = Numbered(300, lambda i: LabelledImage(names[i], photograph("a", 8, 8), 0), network)
     (quantiser,) = fit(split, images, [(StepRule("uniform"), 0.03)])
     quantised = quantiser.quantise(Features((drawn[300:],), (64, 4)), names)
     step = quantiser.tables[0].steps[0]

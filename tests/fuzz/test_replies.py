@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from limen.observers.openai import complaint, waiting
 from limen.observers.openai import completion as wire
-from limen.observers.openai.complaint import Asked, Failure
+from limen.observers.openai.complaint import Failure, RequestContext
 from limen.observers.openai.secret import Key
 from limen.parsing.yes_no import read_direct
 from tests.support.endpoint import completion
@@ -85,7 +85,7 @@ def test_a_reply_is_an_answer_or_a_failure(data: bytes, letters: bool) -> None:
     started = time.perf_counter()
     read = wire.read(data, letters)
     assert time.perf_counter() - started < LONG
-    if isinstance(read, wire.Heard):
+    if isinstance(read, wire.Completion):
         answer = read.answer
         assert answer.finish in {"", "stop", "length", "content_filter"}
         assert answer.text.strip() or answer.finish in {"stop", "content_filter"}
@@ -104,7 +104,7 @@ def test_an_error_is_a_failure_with_a_fate(
 ) -> None:
     started = time.perf_counter()
     said = complaint.read(data)
-    failure = complaint.judge(status, told, said, Asked("h", "m", candidates=candidates, answered=answered))
+    failure = complaint.judge(status, told, said, RequestContext("h", "m", candidates=candidates, answered=answered))
     assert time.perf_counter() - started < LONG
     assert isinstance(failure, Failure)
     assert failure.detail

@@ -392,10 +392,10 @@ def test_a_first_jnd_at_the_first_level_is_told_as_at_or_below_it(tmp_path: Path
 
 
 def test_answers_of_others_hold_no_number() -> None:
-    assert model_input.number("<yes> pooled distance 1.5e-05, criterion 2e-06; patches 0.1") == model_input.Number(
-        "pooled distance", 1.5e-5, 2e-6
-    )
-    assert model_input.number("B. JND 0, criterion 1") == model_input.Number("JND", 0.0, 1.0)
+    assert model_input.number(
+        "<yes> pooled distance 1.5e-05, criterion 2e-06; patches 0.1"
+    ) == model_input.PairDistance("pooled distance", 1.5e-5, 2e-6)
+    assert model_input.number("B. JND 0, criterion 1") == model_input.PairDistance("JND", 0.0, 1.0)
     for text in (
         "<yes> They differ.",
         "",
@@ -463,6 +463,6 @@ class Prepared:
 
 def test_the_tower_sees_what_the_whole_model_sees() -> None:
     tower, whole = encoder(DEMO), observer.make(f"local:{DEMO}", {})
-    assert isinstance(whole, model_input.Seeing)
+    assert isinstance(whole, model_input.InputObserver)
     for one, other in zip(tower.see(PAIR), whole.see(PAIR), strict=True):
         assert one.same(other)

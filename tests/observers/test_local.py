@@ -231,9 +231,9 @@ def test_exam_floor_and_measurement_go_through(
     assert held.fit, held.complaint
     assert held.answered == len(held.asked) == 36
     results = {one.check: one for one in held.results}
-    assert results["second picture"].status is exam.Status.OK
+    assert results["second picture"].status is exam.CheckStatus.OK
     assert results["second picture"].seen.startswith("prompt tokens grow")
-    assert results["kept apart"].status is exam.Status.OK, "pictures of two shapes cost as they should"
+    assert results["kept apart"].status is exam.CheckStatus.OK, "pictures of two shapes cost as they should"
     assert all(re.fullmatch("( (yes|no)){2}", text) for text in texts)
     assert floor["first"] == 1
     assert floor["tokens"] >= 16

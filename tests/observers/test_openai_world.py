@@ -272,7 +272,7 @@ def test_fewer_log_probabilities_are_told(server: Endpoint) -> None:
     server.behaviour = failing_with(0, status(500))
     one = observer(server)
     said: list[str] = []
-    assert isinstance(one, observers.Telling)
+    assert isinstance(one, observers.Notifier)
     one.tell = said.append
 
     async def run() -> None:
@@ -440,7 +440,7 @@ def test_an_error_beside_an_answer_that_says_nothing_is_none(server: Endpoint) -
 
 def test_a_picture_that_one_server_cannot_read_does_not_ask_for_another_model() -> None:
     for words in ("The image data does not represent a valid image", "You uploaded an unsupported image."):
-        asked = complaint.Asked("host", "toy")
+        asked = complaint.RequestContext("host", "toy")
         failure = complaint.judge(400, {}, complaint.read(orjson.dumps({"error": words})), asked)
         assert (failure.fate, "Name a model" in failure.detail) == ("never", False)
 

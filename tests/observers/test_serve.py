@@ -138,11 +138,11 @@ def test_the_exam_finds_what_this_server_does_and_does_not(folder: Path, address
     assert held.fit, held.complaint
     assert held.answered == len(held.asked) == 36
     sound = ("second picture", "kept apart", "repeats", "max_tokens", "model")
-    assert {found[check].status for check in sound} == {exam.Status.OK}, held.results
-    assert found["order"].status is exam.Status.UNKNOWN, "random weights name no colours"
+    assert {found[check].status for check in sound} == {exam.CheckStatus.OK}, held.results
+    assert found["order"].status is exam.CheckStatus.UNKNOWN, "random weights name no colours"
     assert "gives no p(yes)" in held.marks, "it ignores a request for log probabilities"
     sampled = exam.examine(f"openai:{folder}", {"base_url": address, "max_tokens": 12, "temperature": 1.0})
     texts = {one.answer.text for one in sampled.asked if one.answer and one.name.startswith("describe")}
     assert len(texts) == 1, "it decodes greedily whatever the temperature"
     (draws,) = (result for result in sampled.results if result.check == "temperature")
-    assert draws.status is exam.Status.UNKNOWN, "and says too few words to hold that against it"
+    assert draws.status is exam.CheckStatus.UNKNOWN, "and says too few words to hold that against it"

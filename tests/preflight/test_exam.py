@@ -26,7 +26,7 @@ from limen.errors import FatalObserverError, StoreError
 from limen.image import Picture
 from limen.observer import Reply
 from limen.preflight import exam, images, questions, replies
-from limen.preflight.exam import Exam, Result, Status
+from limen.preflight.exam import CheckResult, CheckStatus, Exam
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer, Attempt
@@ -39,7 +39,7 @@ PLAN = questions.plan
 
 
 @functools.cache
-def planned(limit: int | None, seed: int | None, sampled: bool) -> tuple[questions.Item, ...]:
+def planned(limit: int | None, seed: int | None, sampled: bool) -> tuple[questions.ExamItem, ...]:
     return PLAN({"max_tokens": limit, "seed": seed}, sampled)
 
 
@@ -237,12 +237,12 @@ def examine(model: Sighted, logprobs: bool = True, **options: Any) -> Exam:
         return exam.examine("openai:toy", given)
 
 
-def found(held: Exam, check: str) -> Result:
+def found(held: Exam, check: str) -> CheckResult:
     (result,) = (one for one in held.results if one.check == check)
     return result
 
 
-def statuses(held: Exam, *, but: str = "") -> dict[str, Status]:
+def statuses(held: Exam, *, but: str = "") -> dict[str, CheckStatus]:
     return {one.check: one.status for one in held.results if one.check != but}
 
 
@@ -251,7 +251,7 @@ def statuses(held: Exam, *, but: str = "") -> dict[str, Status]:
 
 def test_a_server_that_sees_passes_everything() -> None:
     held = examine(Sighted())
-    assert set(statuses(held).values()) == {Status.OK}, held.results
+    assert set(statuses(held).values()) == {CheckStatus.OK}, held.results
     assert len(held.results) == 12
     assert held.fit
     assert not held.marks
@@ -271,10 +271,10 @@ def test_there_are_at_most_forty_questions_under_names_that_differ(sampled: bool
 def test_a_model_that_can_only_compare_is_neither_passed_nor_failed_for_what_it_cannot_say() -> None:
     held = examine(Sighted(skilled=False))
     assert held.fit
-    assert found(held, "order").status is Status.UNKNOWN
-    assert found(held, "second picture").status is Status.OK
-    assert found(held, "kept apart").status is Status.OK, "by what pictures of two shapes cost"
-    assert found(held, "size").status is Status.OK, "by what pictures of four sizes cost"
+    assert found(held, "order").status is CheckStatus.UNKNOWN
+    assert found(held, "second picture").status is CheckStatus.OK
+    assert found(held, "kept apart").status is CheckStatus.OK, "by what pictures of two shapes cost"
+    assert found(held, "size").status is CheckStatus.OK, "by what pictures of four sizes cost"
     assert held.marks == ("does not find a red disc",)
 
 
@@ -285,20 +285,20 @@ def test_a_model_that_can_only_compare_is_neither_passed_nor_failed_for_what_it_
 def test_a_dropped_second_picture_is_unfit_whatever_the_model_can(skilled: bool) -> None:
     held = examine(Sighted(first_alone, skilled=skilled))
     assert not held.fit
-    assert found(held, "second picture").status is Status.FAILED
+    assert found(held, "second picture").status is CheckStatus.FAILED
     assert "takes two images" in held.complaint or "take two images" in held.complaint
 
 
 def test_a_second_picture_without_influence_is_unfit_by_p_yes_where_tokens_do_not_tell() -> None:
     for tokens in (None, patches):
         held = examine(Sighted(first_twice, tokens, skilled=False))
-        assert found(held, "second picture").status is Status.FAILED
+        assert found(held, "second picture").status is CheckStatus.FAILED
         assert "last digit" in found(held, "second picture").seen
 
 
 def test_without_tokens_and_chances_a_weak_model_shows_nothing_of_a_dropped_picture() -> None:
     held = examine(Sighted(first_twice, None, skilled=False), logprobs=False)
-    assert found(held, "second picture").status is Status.UNKNOWN
+    assert found(held, "second picture").status is CheckStatus.UNKNOWN
     assert held.fit
     assert "answers no to anything" in held.marks
 
@@ -309,21 +309,21 @@ def test_answers_that_change_by_themselves_show_nothing_of_the_second_picture() 
             return f"{super().compared(text, shown)} ({self.turn})"
 
     held = examine(Chatty(first_twice, None, skilled=False), logprobs=False)
-    assert found(held, "second picture").status is Status.UNKNOWN
+    assert found(held, "second picture").status is CheckStatus.UNKNOWN
     held = examine(Sighted(tokens=None, skilled=False), logprobs=False)
-    assert found(held, "second picture").status is Status.OK, "where they do not, they do"
+    assert found(held, "second picture").status is CheckStatus.OK, "where they do not, they do"
 
 
 @pytest.mark.parametrize("paste", [beside, below])
 @pytest.mark.parametrize("skilled", [True, False])
 def test_two_pictures_made_one_are_unfit(paste: Callable[[list[Pixels]], list[Pixels]], skilled: bool) -> None:
     held = examine(Sighted(paste, skilled=skilled))
-    assert found(held, "kept apart").status is Status.FAILED
+    assert found(held, "kept apart").status is CheckStatus.FAILED
 
 
 def test_pictures_brought_to_one_size_are_not_taken_for_one_picture() -> None:
     held = examine(Sighted(as_first, skilled=False))
-    assert found(held, "kept apart").status is Status.UNKNOWN
+    assert found(held, "kept apart").status is CheckStatus.UNKNOWN
     assert held.fit
 
 
@@ -432,12 +432,12 @@ def test_no_way_of_counting_pictures_makes_an_honest_server_unfit(way: str, with
         cost = 30 + len(item.query.text.split()) + (WAYS[way](sizes) if sizes else 0)
         answers[item.name] = Answer("I see.", tokens_in=cost) if sizes or without_pictures else None
     results = {result.check: result for result in exam.judge(answers, {"max_tokens": LIMIT}, False)}
-    assert Status.FAILED not in {result.status for result in results.values()}, results
+    assert CheckStatus.FAILED not in {result.status for result in results.values()}, results
     if way != "text alone":
-        assert results["second picture"].status is Status.OK
-    assert results["size"].status is (Status.OK if way in WHOLE else Status.UNKNOWN), results["size"]
+        assert results["second picture"].status is CheckStatus.OK
+    assert results["size"].status is (CheckStatus.OK if way in WHOLE else CheckStatus.UNKNOWN), results["size"]
     if way not in {"text alone", "a mark for each"} and without_pictures:
-        assert results["kept apart"].status is Status.OK, results["kept apart"]
+        assert results["kept apart"].status is CheckStatus.OK, results["kept apart"]
 
 
 WHOLE = {"Claude", "Pixtral", "Qwen2.5-VL", "Qwen3-VL"}  # what they cost grows as pixels do between 300 and 640 px
@@ -446,23 +446,31 @@ WHOLE = {"Claude", "Pixtral", "Qwen2.5-VL", "Qwen3-VL"}  # what they cost grows 
 def test_tokens_of_text_alone_prove_nothing() -> None:
     for model in (Sighted(tokens=lambda one: 0, skilled=False), Sighted(first_alone, lambda one: 0, skilled=False)):
         held = examine(model, logprobs=False)
-        assert found(held, "kept apart").status is Status.UNKNOWN
-        assert found(held, "second picture").status is not Status.FAILED
+        assert found(held, "kept apart").status is CheckStatus.UNKNOWN
+        assert found(held, "second picture").status is not CheckStatus.FAILED
 
 
 def test_swapped_pictures_are_unfit_where_the_model_can_tell() -> None:
     held = examine(Sighted(reverse))
-    assert found(held, "order").status is Status.FAILED
+    assert found(held, "order").status is CheckStatus.FAILED
     assert "keeps the order" in held.complaint
-    assert found(examine(Sighted(reverse, skilled=False)), "order").status is Status.UNKNOWN
+    assert found(examine(Sighted(reverse, skilled=False)), "order").status is CheckStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("longest", "status", "skilled"),
-    [(100, Status.FAILED, True), (100, Status.FAILED, False), (160, Status.FAILED, False), (320, Status.FINDING, True),
-     (320, Status.FINDING, False), (500, Status.UNKNOWN, True), (500, Status.UNKNOWN, False), (640, Status.OK, False)],
-)  # fmt: skip
-def test_pictures_scaled_down_on_the_way(longest: int, status: Status, skilled: bool) -> None:
+    [
+        (100, CheckStatus.FAILED, True),
+        (100, CheckStatus.FAILED, False),
+        (160, CheckStatus.FAILED, False),
+        (320, CheckStatus.FINDING, True),
+        (320, CheckStatus.FINDING, False),
+        (500, CheckStatus.UNKNOWN, True),
+        (500, CheckStatus.UNKNOWN, False),
+        (640, CheckStatus.OK, False),
+    ],
+)
+def test_pictures_scaled_down_on_the_way(longest: int, status: CheckStatus, skilled: bool) -> None:
     result = found(examine(Sighted(scaled(longest), skilled=skilled)), "size")
     assert result.status is status, result
     if skilled and longest == 320:
@@ -471,23 +479,25 @@ def test_pictures_scaled_down_on_the_way(longest: int, status: Status, skilled: 
 
 def test_a_size_is_not_known_where_pictures_cost_the_same() -> None:
     held = examine(Sighted(scaled(64), lambda one: 64, skilled=False))
-    assert found(held, "size").status is Status.UNKNOWN, "so do models that see one size, or enlarge small pictures"
+    assert found(held, "size").status is CheckStatus.UNKNOWN, (
+        "so do models that see one size, or enlarge small pictures"
+    )
     assert held.fit
-    assert found(examine(Sighted(tokens=lambda one: 64)), "size").status is Status.OK, "the checkerboard is seen"
+    assert found(examine(Sighted(tokens=lambda one: 64)), "size").status is CheckStatus.OK, "the checkerboard is seen"
 
 
 def test_detail_that_is_told_outweighs_what_pictures_cost() -> None:
     held = examine(Sighted(scaled(320), lambda one: min(38, patches(one))))
-    assert found(held, "size").status is Status.UNKNOWN, "tokens alone would say 160 px or less"
+    assert found(held, "size").status is CheckStatus.UNKNOWN, "tokens alone would say 160 px or less"
     assert "told from grey at 320 px" in found(held, "size").seen
 
 
 @pytest.mark.parametrize("tokens", [patches, None])
 def test_an_ignored_limit_is_unfit(tokens: Callable[[Pixels], int] | None) -> None:
     held = examine(Sighted(tokens=tokens, limited=False))
-    assert found(held, "max_tokens").status is Status.FAILED
+    assert found(held, "max_tokens").status is CheckStatus.FAILED
     assert "max_completion_tokens" in held.complaint
-    assert found(examine(Sighted(), max_tokens=4096), "max_tokens").status is Status.UNKNOWN, "too dear to try"
+    assert found(examine(Sighted(), max_tokens=4096), "max_tokens").status is CheckStatus.UNKNOWN, "too dear to try"
 
 
 def test_thought_that_is_counted_but_not_shown_is_no_ignored_limit() -> None:
@@ -496,13 +506,13 @@ def test_thought_that_is_counted_but_not_shown_is_no_ignored_limit() -> None:
             return 500
 
     result = found(examine(Thoughtful()), "max_tokens")
-    assert result.status is Status.FINDING
+    assert result.status is CheckStatus.FINDING
     assert "500" in result.seen
 
 
 def test_greedy_answers_that_change_their_words_are_a_finding() -> None:
     held = examine(Sighted(steady=False))
-    assert found(held, "repeats").status is Status.FINDING
+    assert found(held, "repeats").status is CheckStatus.FINDING
     assert held.fit
 
 
@@ -512,29 +522,31 @@ def test_greedy_answers_that_change_their_flag_are_unfit() -> None:
             return "Yes, one image is visibly changed." if self.turn % 2 else "No, both images look the same to me."
 
     held = examine(Fickle(), concurrency=1)
-    assert found(held, "repeats").status is Status.FAILED
+    assert found(held, "repeats").status is CheckStatus.FAILED
     assert "temperature" in held.complaint
 
 
 def test_samples_that_are_none_are_unfit() -> None:
     held = examine(Sighted(greedy=True), temperature=1.0)
-    assert found(held, "temperature").status is Status.FAILED
+    assert found(held, "temperature").status is CheckStatus.FAILED
     assert "temperature=0" in held.complaint
-    assert found(examine(Sighted(greedy=True), temperature=0.1), "temperature").status is Status.UNKNOWN
-    assert found(examine(Sighted(), temperature=1.0), "temperature").status is Status.OK
+    assert found(examine(Sighted(greedy=True), temperature=0.1), "temperature").status is CheckStatus.UNKNOWN
+    assert found(examine(Sighted(), temperature=1.0), "temperature").status is CheckStatus.OK
 
 
 def test_a_seed_that_is_not_honoured_is_a_finding() -> None:
-    assert found(examine(Sighted(), temperature=1.0, seed=3), "seed").status is Status.OK
+    assert found(examine(Sighted(), temperature=1.0, seed=3), "seed").status is CheckStatus.OK
     held = examine(Sighted(seeded=False), temperature=1.0, seed=3)
-    assert found(held, "seed").status is Status.FINDING
+    assert found(held, "seed").status is CheckStatus.FINDING
     assert held.fit
 
 
 def test_without_usage_answers_can_still_show_what_arrives() -> None:
     held = examine(Sighted(tokens=None))
     assert held.fit
-    assert {found(held, check).status for check in ("second picture", "kept apart", "order", "size")} == {Status.OK}
+    assert {found(held, check).status for check in ("second picture", "kept apart", "order", "size")} == {
+        CheckStatus.OK
+    }
     assert all(one.name not in {"count-0", "count-tall", "count-mixed"} for one in held.asked)
     assert held.tokens[0] == 0
 
@@ -550,7 +562,7 @@ def test_what_a_model_cannot_do_is_a_finding_and_stops_nothing(text: str, marks:
     held = examine(Saying(text), logprobs=False)
     assert held.fit, held.complaint
     assert marks <= set(held.marks)
-    assert found(held, "order").status is Status.UNKNOWN
+    assert found(held, "order").status is CheckStatus.UNKNOWN
 
 
 def test_missing_log_probabilities_are_a_finding_where_they_were_asked_for() -> None:
@@ -567,14 +579,14 @@ def test_chances_that_belong_to_other_words_are_a_finding() -> None:
             told = super().odds(text, shown)
             return told and [(token, dict(zip(odds, reversed(odds.values()), strict=True))) for token, odds in told]
 
-    assert found(examine(Odd()), "log probabilities").status is Status.FINDING
+    assert found(examine(Odd()), "log probabilities").status is CheckStatus.FINDING
 
 
 def test_another_model_is_a_finding_and_several_are_unfit() -> None:
     held = examine(Sighted(names=("other/llama-3",)))
     assert held.marks == ("calls itself llama-3",)
     held = examine(Sighted(names=("toy-a", "toy-b")))
-    assert found(held, "model").status is Status.FAILED
+    assert found(held, "model").status is CheckStatus.FAILED
     assert "2 models" in held.complaint
 
 
@@ -592,7 +604,7 @@ def test_a_server_that_takes_two_pictures_and_no_other_number_is_fit() -> None:
 
     held = examine(Strict())
     assert held.fit
-    assert found(held, "second picture").status is Status.OK, "by the colours"
+    assert found(held, "second picture").status is CheckStatus.OK, "by the colours"
     assert {one.name for one in held.asked if one.answer is None} == {"count-0", "count-1", "count-3"}
 
 
@@ -663,13 +675,13 @@ def test_checks_whose_answers_have_not_come_are_open_and_nothing_else() -> None:
     assert held.summary.startswith("exam of openai:toy: not finished (14 answers")
     assert "fails (503): the model is being unloaded." in held.summary
     status_of = statuses(held)
-    assert status_of["order"] is Status.OK, "all it looks at has come"
-    assert {status_of[check] for check in ("identical pictures", "wordings", "repeats", "model")} == {Status.OPEN}
-    assert set(status_of.values()) <= {Status.OK, Status.OPEN}
+    assert status_of["order"] is CheckStatus.OK, "all it looks at has come"
+    assert {status_of[check] for check in ("identical pictures", "wordings", "repeats", "model")} == {CheckStatus.OPEN}
+    assert set(status_of.values()) <= {CheckStatus.OK, CheckStatus.OPEN}
     whole = examine(Sighted(first_alone))
     answers = {one.name: one.answer for one in whole.asked if one.name != "count-3"}
     results = exam.judge(answers, whole.about, False, waiting=["count-3"])
-    assert results[0].status is Status.OPEN, "a third picture may still show that pictures are counted"
+    assert results[0].status is CheckStatus.OPEN, "a third picture may still show that pictures are counted"
 
 
 def test_questions_that_fail_for_good_fail_the_exam_with_the_servers_sentence() -> None:
@@ -686,7 +698,7 @@ def test_questions_that_fail_for_good_fail_the_exam_with_the_servers_sentence() 
     assert "fail for good, as rejected: 127.0.0.1" in held.complaint
     assert f"(400): {told}" in held.complaint
     assert "max_tokens" in found(held, "answers").change
-    assert not held.having(Status.OPEN)
+    assert not held.having(CheckStatus.OPEN)
 
 
 def test_a_refused_size_marks_the_run() -> None:
@@ -698,7 +710,7 @@ def test_a_refused_size_marks_the_run() -> None:
 
     held = examine(Narrow())
     assert held.fit
-    assert found(held, "answers").status is Status.FINDING
+    assert found(held, "answers").status is CheckStatus.FINDING
     assert "does not answer 3 of 31 questions (rejected)" in held.marks
 
 
@@ -921,7 +933,7 @@ def test_an_outcome_that_an_older_run_kept_of_too_few_answers_is_not_believed(tm
             with Store.open(tmp_path / "run") as store:
                 (held,) = exam.kept(store)
                 assert held.fit == (lost < exam.ENOUGH), "a few may have been refused"
-                assert bool(held.having(Status.OPEN)) == (lost >= exam.ENOUGH)
+                assert bool(held.having(CheckStatus.OPEN)) == (lost >= exam.ENOUGH)
             asked = len(server.requests)
             measured(photos, tmp_path / "run", made)
             assert len(server.requests) - asked == lost
@@ -1006,15 +1018,15 @@ def demo() -> Exam:
 def test_the_demo_model_is_fit_and_does_what_it_was_made_for(demo: Exam) -> None:
     assert demo.fit
     good = {"second picture", "kept apart", "repeats", "plain difference", "identical pictures", "wordings", "model"}
-    assert {found(demo, check).status for check in good} == {Status.OK}
-    assert {found(demo, check).status for check in ("order", "size")} == {Status.UNKNOWN}, "it names no colours"
+    assert {found(demo, check).status for check in good} == {CheckStatus.OK}
+    assert {found(demo, check).status for check in ("order", "size")} == {CheckStatus.UNKNOWN}, "it names no colours"
     assert demo.marks == ("does not find a red disc",)
 
 
 def test_simulated_observers_are_fit() -> None:
     held = exam.examine("simulated")
     assert held.fit
-    assert found(held, "second picture").status is Status.OK
+    assert found(held, "second picture").status is CheckStatus.OK
     assert "answers yes to identical pictures" in exam.examine("simulated", {"false_alarms": 1.0}).marks
     assert "answers no to anything" in exam.examine("simulated", {"threshold": 250.0}).marks
 
@@ -1067,5 +1079,5 @@ def test_observers_answer_an_exam_within_a_loop() -> None:
 
 
 def test_from_nothing_nothing_follows() -> None:
-    assert {result.status for result in exam.judge({}, {}, False)} == {Status.UNKNOWN}
-    assert {result.status for result in exam.judge({"count-2": None}, {"max_tokens": 9}, True)} == {Status.UNKNOWN}
+    assert {result.status for result in exam.judge({}, {}, False)} == {CheckStatus.UNKNOWN}
+    assert {result.status for result in exam.judge({"count-2": None}, {"max_tokens": 9}, True)} == {CheckStatus.UNKNOWN}

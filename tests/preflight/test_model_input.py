@@ -14,7 +14,7 @@ from limen import distortion, observer, source
 from limen.errors import InputError
 from limen.image import Image, Picture
 from limen.preflight import model_input
-from limen.preflight.model_input import Floor, Seen, floor, psnr
+from limen.preflight.model_input import Floor, ModelInput, floor, psnr
 from limen.stimulus import Series
 from limen.store import Store
 from limen.testing import photograph
@@ -23,7 +23,7 @@ UNIT = (1.0, 1.0, 1.0)
 ZERO = (0.0, 0.0, 0.0)
 
 
-def arrived(images: Any, *pictures: Image, patch: int | None = None) -> tuple[Seen, ...]:
+def arrived(images: Any, *pictures: Image, patch: int | None = None) -> tuple[ModelInput, ...]:
     """Return what an image processor gives of pictures shown together."""
     from limen.observers.local import arriving
 
@@ -178,13 +178,13 @@ def test_a_local_model_sees_the_same_with_and_without_its_weights(family: str, t
     folder = tiny.FAMILIES[family](tmp_path / family)
     pair = [Picture.of(photograph(name, 48, 80)) for name in ("a", "b")]
 
-    async def held() -> tuple[Seen, ...]:
+    async def held() -> tuple[ModelInput, ...]:
         async with observer.make(f"local:{folder}", {}) as made:
-            assert isinstance(made, model_input.Seeing)
+            assert isinstance(made, model_input.InputObserver)
             return made.see(pair)
 
     bare = observer.make(f"local:{folder}", {})
-    assert isinstance(bare, model_input.Seeing)
+    assert isinstance(bare, model_input.InputObserver)
     for one, other, picture in zip(asyncio.run(held()), bare.see(pair), pair, strict=True):
         assert one.same(other)
         assert one.tokens == other.tokens
@@ -204,7 +204,7 @@ def test_a_number_format_hides_single_grey_levels(tmp_path: Path) -> None:
     pair = [Picture.of(blue), Picture.of(more)]
     for dtype, same in (("float32", False), ("bfloat16", True)):
         made = observer.make(f"local:{folder}", {"dtype": dtype})
-        assert isinstance(made, model_input.Seeing)
+        assert isinstance(made, model_input.InputObserver)
         first, second = made.see(pair)
         assert first.same(second) is same, "CLIP's scaling puts blues .0142 apart; above 2, bfloat16 steps by .0156"
 
@@ -212,15 +212,16 @@ def test_a_number_format_hides_single_grey_levels(tmp_path: Path) -> None:
 # --- the floor ---
 
 
-def straight(pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+def straight(pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
     """See every pixel."""
-    return tuple(Seen(one.pixels.transpose(2, 0, 1)[None].astype(np.float32), UNIT, ZERO) for one in pictures)
+    return tuple(ModelInput(one.pixels.transpose(2, 0, 1)[None].astype(np.float32), UNIT, ZERO) for one in pictures)
 
 
-def coarse(pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+def coarse(pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
     """See only sixteen grey levels."""
     return tuple(
-        Seen((one.pixels.transpose(2, 0, 1)[None] // 16).astype(np.float32), (16.0,) * 3, ZERO) for one in pictures
+        ModelInput((one.pixels.transpose(2, 0, 1)[None] // 16).astype(np.float32), (16.0,) * 3, ZERO)
+        for one in pictures
     )
 
 
@@ -255,7 +256,7 @@ def test_a_change_that_never_arrives_has_no_floor_and_another_size_always_arrive
 
 def test_the_demo_model_hides_blur_of_large_photographs() -> None:
     demo = observer.make("demo", {})
-    assert isinstance(demo, model_input.Seeing)
+    assert isinstance(demo, model_input.InputObserver)
     large = Picture.of(photograph("large", 384, 512))
     series = distortion.find("noise")
     render = series.render(large.pixels, "key")
@@ -311,7 +312,7 @@ def test_an_observer_that_cannot_say_leaves_a_line_and_no_rows(tmp_path: Path) -
     class Blind:
         name = "blind"
 
-        def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+        def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
             raise InputError("its layout is not known.")
 
     with Store.create(tmp_path / "run", {}) as store:
@@ -327,7 +328,7 @@ def test_one_series_that_cannot_be_seen_does_not_cost_the_others(tmp_path: Path)
     class Picky:
         name = "picky"
 
-        def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+        def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
             calls.append(len(pictures))
             if 30 < len(calls) < 60:
                 raise InputError("this one is too wide.")
@@ -345,7 +346,7 @@ def test_what_a_processor_refuses_is_a_line(tmp_path: Path) -> None:
     from tests.support import tiny
 
     made = observer.make(f"local:{tiny.qwen2_vl(tmp_path / 'qwen')}", {})
-    assert isinstance(made, model_input.Seeing)
+    assert isinstance(made, model_input.InputObserver)
     with pytest.raises(InputError, match="absolute aspect ratio must be smaller than 200"):
         made.see([Picture.of(np.zeros((8, 2000, 3), np.uint8))] * 2)
 

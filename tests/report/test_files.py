@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from limen.cli import run as run_command
 from limen.image import png
-from limen.observers.simulated import Options, Simulated
+from limen.observers.simulated import Simulated, SimulatedOptions
 from limen.report import files
 from limen.report.build import Report
 from limen.study import Spec, Study
@@ -34,7 +34,7 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images=(str(folder),), observers=("simulated",), distortions=("blur", "noise"),
         questions=("direct", "direct-implicit"), procedure={"name": "skip", "orders": 3},
     )  # fmt: skip
-    keen = Simulated("keen", Options(threshold=3, slope=1))
+    keen = Simulated("keen", SimulatedOptions(threshold=3, slope=1))
     dull = Toy(lambda query: "=1+1 no, the two images look the same.", "dull")
     out = tmp_path_factory.mktemp("run") / "run"
     dataclasses.replace(Study.plan(spec), observers=(keen, dull)).run(out)
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(chains: Path, tmp_path: Pat
 
 
 def test_backbones_of_the_users_own_models(photos: Path, tmp_path: Path) -> None:
-    observers = [Simulated(f"m{i}", Options(threshold=2 + 2 * i, slope=0.5)) for i in range(5)]
+    observers = [Simulated(f"m{i}", SimulatedOptions(threshold=2 + 2 * i, slope=0.5)) for i in range(5)]
     spec = Spec(images=(str(photos),), observers=("simulated",), distortions=("noise", "contrast"))
     dataclasses.replace(Study.plan(spec), observers=tuple(observers)).run(tmp_path / "run")
     sizes = tmp_path / "sizes.csv"

@@ -12,7 +12,7 @@ from limen.scenes.rendering import light, light_cache
 from limen.scenes.rendering.camera import Camera, Studio
 from limen.scenes.rendering.car_seats import Trim, cord, cushion, facing, mirrored, oval, swept
 from limen.scenes.rendering.motion import MOTIONS, moved
-from limen.scenes.rendering.shading import Lit
+from limen.scenes.rendering.shading import LitWorld
 from limen.scenes.rendering.street import parked
 from limen.scenes.rendering.surface import Patch, box
 from limen.scenes.rendering.view_sampling import CLEAR, clear, structure
@@ -29,9 +29,9 @@ def studio() -> Studio:
     shapes = geometry(world)
     solid = Caster(shapes, panes=False)
     blank = np.zeros((int(shapes.start[-1]), 3), np.float32)
-    unlit = Lit(shapes, paint(world), world.sky, blank, solid)
+    unlit = LitWorld(shapes, paint(world), world.sky, blank, solid)
     solved = light.solve(world, unlit, "cabin", light.Effort(light=4, sphere=4, bounces=1))
-    return Studio(world, Lit(shapes, unlit.paint, world.sky, solved, solid), Caster(shapes, panes=True))
+    return Studio(world, LitWorld(shapes, unlit.paint, world.sky, solved, solid), Caster(shapes, panes=True))
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from limen.scenes import scene
 from limen.scenes.rendering import camera, light, light_cache, surface, texture, view_sampling
 from limen.scenes.rendering.camera import Camera, Studio
 from limen.scenes.rendering.motion import MOTIONS, moved
-from limen.scenes.rendering.shading import Lit
+from limen.scenes.rendering.shading import LitWorld
 from limen.scenes.rendering.surface import box, pillow, quad, revolve, sheet, tube, wall
 from limen.scenes.rendering.surface import moved as placed
-from limen.scenes.rendering.world import Caster, Material, Place, Sky, World, dark, geometry, paint
+from limen.scenes.rendering.world import CameraRegion, Caster, Material, Sky, World, dark, geometry, paint
 
 SIZE = (160, 120)
 QUICK = light.Effort(light=4, sphere=16, bounces=1)
@@ -58,7 +58,7 @@ def cell(*, things: bool = True) -> World:
         textures={"checks": checks, "sky": lambda: np.full((16, 16, 3), 0.6)},
         sky=Sky("sky", (180, 0), (-60, 60), lights=4.0),
         bounds=((0, 0, 0), (4, 4, 3)),
-        places=(Place((0.5, 0.5, 1.0), (3.5, 3.5, 1.8), (1, 1, 0.5), (3, 3, 1.5)),),
+        places=(CameraRegion((0.5, 0.5, 1.0), (3.5, 3.5, 1.8), (1, 1, 0.5), (3, 3, 1.5)),),
         portals=(((1, 4.02, 1), (2, 0, 0), (0, 0, 1)),),
         exposure=2.0,
     )
@@ -66,9 +66,9 @@ def cell(*, things: bool = True) -> World:
 
 def lit(world: World, name: str = "cell") -> Studio:
     shapes = geometry(world)
-    unlit = Lit(shapes, paint(world), world.sky, dark(shapes), Caster(shapes, panes=False))
+    unlit = LitWorld(shapes, paint(world), world.sky, dark(shapes), Caster(shapes, panes=False))
     solved = light.solve(world, unlit, name, QUICK)
-    return Studio(world, Lit(shapes, unlit.paint, world.sky, solved, unlit.solid), Caster(shapes, panes=True))
+    return Studio(world, LitWorld(shapes, unlit.paint, world.sky, solved, unlit.solid), Caster(shapes, panes=True))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_direct_light_is_what_the_form_factor_says() -> None:
         (),
     )
     shapes = geometry(world)
-    unlit = Lit(shapes, paint(world), world.sky, dark(shapes), Caster(shapes, panes=False))
+    unlit = LitWorld(shapes, paint(world), world.sky, dark(shapes), Caster(shapes, panes=False))
     solved = light.solve(world, unlit, "lamp", light.Effort(64, 16, 1))
     rows, columns = ground.nodes
     under = solved[(rows // 2) * columns + columns // 2, 0]
@@ -293,7 +293,7 @@ def test_broken_light_is_solved_again(
     solved: list[str] = []
     solve = light.solve
 
-    def quick(world: World, unlit: Lit, name: str) -> texture.Singles:
+    def quick(world: World, unlit: LitWorld, name: str) -> texture.Singles:
         solved.append(name)
         return solve(world, unlit, name, light.Effort(1, 4, 1))
 
@@ -358,7 +358,7 @@ def test_planning_refuses_walls_things_and_cramped_worlds(studio: Studio) -> Non
     assert not view_sampling.clear(studio, np.array([[5.0, 2.0, 1.5]]))  # outside
     assert view_sampling.structure(np.full((96, 128, 3), 90, np.uint8)) == 0
     assert view_sampling.structure(studio.picture(EYE, (128, 96), 1)) > 0.5
-    cramped = replace(studio.world, places=(Place(*[(1.7, 1.7, 0.3)] * 4),))
+    cramped = replace(studio.world, places=(CameraRegion(*[(1.7, 1.7, 0.3)] * 4),))
     nowhere = replace(studio, world=cramped)
     with pytest.raises(LimenError, match="no room for view 0.*larger places"):
         view_sampling.plan(nowhere, "cell", "angle", 0)

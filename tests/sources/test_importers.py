@@ -27,7 +27,7 @@ from limen import distortion, registry
 from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, MissingExtraError
 from limen.image import Image, decode, digest, png
-from limen.source import Found, Reference, Refusal, collect, find, read
+from limen.source import Reference, References, Refusal, collect, find, read
 from limen.sources import _cells, _listed, konjnd, webdataset
 from limen.store import Store
 from limen.study import Spec, Study
@@ -122,7 +122,7 @@ def write_csv(file: Path, header: list[str], rows: list[list[str]]) -> None:
         csv.writer(text).writerows([header, *rows])
 
 
-def names(found: Found) -> list[str]:
+def names(found: References) -> list[str]:
     return [reference.name for reference in found.references]
 
 
@@ -650,7 +650,7 @@ def test_a_table_written_is_the_table_read(
     read = list(_listed.lines(file, ("reference", "file", "score")))
     assert [
         (line.fields["file"], line.fields["reference"], line.fields["score"])
-        if isinstance(line, _listed.Line)
+        if isinstance(line, _listed.CsvRow)
         else line
         for line in read
     ] == rows

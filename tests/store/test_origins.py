@@ -111,7 +111,7 @@ def test_a_model_that_stays_is_no_news(tmp_path: Path) -> None:
 
 def test_the_name_that_answered_the_exam_counts(tmp_path: Path) -> None:
     run(tmp_path / "run", Router(lambda n: "new-2"))
-    asked = exam.Asked("pair", [], 0, Answer("<no>", model="old-1"), (Attempt("ok", "fp"),))
+    asked = exam.ExamTrial("pair", [], 0, Answer("<no>", model="old-1"), (Attempt("ok", "fp"),))
     row = {"observer": "toy", "at": "2020-01-01T00:00:00+00:00"} | dataclasses.asdict(asked)
     with Store.create(tmp_path / "run", {}) as store:
         store.add_measurements("exam", {"toy pair": row, "an earlier one": row | {"at": "2019-01-01T00:00:00+00:00"}})

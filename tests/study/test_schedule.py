@@ -15,7 +15,7 @@ from limen.analysis import SeriesStatus, analyse
 from limen.errors import InputError, ObserverError
 from limen.image import png
 from limen.ladder import Ladder
-from limen.observers.simulated import Options, Simulated
+from limen.observers.simulated import Simulated, SimulatedOptions
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe, make
 from limen.report import tables
@@ -39,7 +39,7 @@ def many(tmp_path: Path) -> Path:
 def run(
     out: Path, images: Path, observer: Any = None, procedure: str = "certify", settings: Any = (), **entries: Any
 ) -> Progress:
-    observer = observer or Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
+    observer = observer or Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05))
     spec = Spec(images=(str(images),), observers=("simulated",), distortions=("noise", "contrast"),
                 procedure={"name": procedure, **dict(settings)}, **entries)  # fmt: skip
     return dataclasses.replace(Study.plan(spec), observers=(observer,)).run(out)
@@ -56,7 +56,7 @@ def facts(out: Path) -> tuple[list[Any], list[Any], Any]:
 @pytest.mark.parametrize("procedure", ["certify", "auto", "psi"])
 def test_the_same_at_any_concurrency(tmp_path: Path, many: Path, procedure: str) -> None:
     for concurrency in (1, 7, 64):
-        observer = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05, concurrency=concurrency))
+        observer = Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05, concurrency=concurrency))
         run(tmp_path / str(concurrency), many, observer, procedure)
     assert facts(tmp_path / "1") == facts(tmp_path / "7") == facts(tmp_path / "64")
     outcomes, _, (priors,) = facts(tmp_path / "1")
@@ -106,14 +106,15 @@ def test_looking_ahead_is_sooner_done(tmp_path: Path, many: Path) -> None:
 
     rounds = []
     for ahead in (0, 2):
-        observer = Slow("", Options(slope=2, concurrency=32))
+        observer = Slow("", SimulatedOptions(slope=2, concurrency=32))
         run(tmp_path / str(ahead), many, observer, "skip", limit=1, look_ahead=ahead, identical_pairs=False)
         rounds.append(observer.waited)
     assert rounds[1] < 0.7 * rounds[0]
 
 
 def test_a_failure_of_what_was_asked_ahead_fails_nothing(tmp_path: Path, many: Path) -> None:
-    inner = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
+    options = SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05)
+    inner = Simulated("", options)
     seen: set[str] = set()
 
     class Flaky(Simulated):
@@ -124,8 +125,7 @@ def test_a_failure_of_what_was_asked_ahead_fails_nothing(tmp_path: Path, many: P
                 raise ObserverError("rate-limited", "429")
             return await inner.answer(query)
 
-    while run(tmp_path / "run", many, Flaky("", Options(slope=2, false_alarms=0.05, lapses=0.05)), "skip", limit=5,
-              look_ahead=2).unfinished:  # fmt: skip
+    while run(tmp_path / "run", many, Flaky("", options), "skip", limit=5, look_ahead=2).unfinished:
         continue
     run(tmp_path / "calm", many, procedure="skip", limit=5)
     assert facts(tmp_path / "run")[:2] == facts(tmp_path / "calm")[:2]
@@ -145,7 +145,7 @@ def test_a_growing_study_keeps_what_it_found(tmp_path: Path, many: Path) -> None
 
 
 def test_failures_and_reruns_end_where_a_calm_run_does(tmp_path: Path, many: Path) -> None:
-    inner = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
+    inner = Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05))
 
     class Flaky(Simulated):
         calls = 0
@@ -158,7 +158,7 @@ def test_failures_and_reruns_end_where_a_calm_run_does(tmp_path: Path, many: Pat
 
     for _ in range(40):
         try:
-            run(tmp_path / "run", many, Flaky("", Options(slope=2, false_alarms=0.05, lapses=0.05)))
+            run(tmp_path / "run", many, Flaky("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05)))
             break
         except RuntimeError:
             continue
@@ -201,7 +201,7 @@ def test_looking_offline_changes_nothing(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many, limit=3)
     spec = Spec(images=(str(many),), observers=("simulated",), distortions=("noise", "contrast"),
                 procedure={"name": "certify"})  # fmt: skip
-    observer = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05))
+    observer = Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05))
     study = dataclasses.replace(Study.plan(spec), observers=(observer,))
     assert study.run(tmp_path / "run", offline=True).unfinished
     run(tmp_path / "run", many)
@@ -218,7 +218,7 @@ def test_a_learning_run_goes_on_with_other_pictures(tmp_path: Path, many: Path) 
         late = {s for s, number in store.waves("simulated", "direct").items() if number == 1}
         names = [row.name for row in store.series() if row.id in late and row.distortion == "noise"][:4]
     for concurrency in (1, 4):
-        observer = Simulated("", Options(slope=2, false_alarms=0.05, lapses=0.05, concurrency=concurrency))
+        observer = Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05, concurrency=concurrency))
         spec = Spec(images=tuple(str(many / name) for name in names), observers=("simulated",), distortions=("noise",),
                     procedure={"name": "certify"})  # fmt: skip
         progress = dataclasses.replace(Study.plan(spec), observers=(observer,)).run(tmp_path / "run")

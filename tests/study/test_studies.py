@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from limen.analysis import paper
 from limen.errors import InputError
-from limen.observers.local.checkpoint import Options
+from limen.observers.local.checkpoint import LocalOptions
 from limen.study import Spec, Study, load
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -185,4 +185,4 @@ def test_tokens_of_one_picture_follow_from_what_arrives() -> None:
 def test_settings_that_the_page_names_are_settings_of_local_models() -> None:
     named = set(re.findall(r"-O (\w+)=", PAGE.read_text(encoding="utf-8")))
     assert named == {"max_pixels", "longest_edge"}
-    assert named <= set(Options.__struct_fields__)
+    assert named <= set(LocalOptions.__struct_fields__)

@@ -14,7 +14,7 @@ from limen import question as questions
 from limen.analysis import Analysis, SeriesStatus, analyse
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
 from limen.image import png
-from limen.observers.simulated import Options, Simulated
+from limen.observers.simulated import Simulated, SimulatedOptions
 from limen.question import Query
 from limen.store import Store
 from limen.study import Progress, Spec, Study, load
@@ -77,7 +77,7 @@ def test_thresholds_are_those_of_the_observer(tmp_path: Path, photos: Path) -> N
 
 def test_results_do_not_depend_on_concurrency(tmp_path: Path, photos: Path) -> None:
     for concurrency in (1, 3, 64):
-        observer = Simulated("", Options(slope=2, false_alarms=0.1, lapses=0.1, concurrency=concurrency))
+        observer = Simulated("", SimulatedOptions(slope=2, false_alarms=0.1, lapses=0.1, concurrency=concurrency))
         run(tmp_path / str(concurrency), observer, photos, procedure={"name": "skip", "orders": 3})
     assert trials(tmp_path / "1") == trials(tmp_path / "3") == trials(tmp_path / "64")
     assert thresholds(tmp_path / "1") == thresholds(tmp_path / "64")
@@ -219,10 +219,14 @@ def test_offline_asks_nobody(tmp_path: Path, photos: Path) -> None:
 
 
 def test_a_recorded_scan_replays_through_skip(tmp_path: Path, photos: Path) -> None:
-    from limen.observers.recorded import Options as RecordedOptions
-    from limen.observers.recorded import Recorded
+    from limen.observers.recorded import Recorded, RecordedOptions
 
-    run(tmp_path / "scan", Simulated("", Options(slope=2, false_alarms=0.1)), photos, procedure={"name": "scan"})
+    run(
+        tmp_path / "scan",
+        Simulated("", SimulatedOptions(slope=2, false_alarms=0.1)),
+        photos,
+        procedure={"name": "scan"},
+    )
     observer = Recorded(str(tmp_path / "scan"), RecordedOptions())
     progress = run(tmp_path / "skip", observer, photos, procedure={"name": "skip"})
     # Skip may ask beyond the scan's last level; such a series is an error here, never a guess.

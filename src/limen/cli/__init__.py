@@ -15,7 +15,7 @@ from limen.cli import bug, dataset, exam, feature, list, measure, published, see
 from limen.cli.console import tame
 from limen.cli.group import main
 from limen.errors import LimenError
-from limen.stopping import Stopped
+from limen.stopping import StopSignal
 
 __all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "see", "stats"]
 
@@ -49,11 +49,11 @@ def _run(arguments: Sequence[str]) -> int:
             "feature": "What was fitted and measured is",
         }
         what = kept.get(arguments[0] if arguments else "", "")
-        signal = error if isinstance(error, Stopped) else error.__cause__
-        by = f" by {signal.name}" if isinstance(signal, Stopped) else ""
+        signal = error if isinstance(error, StopSignal) else error.__cause__
+        by = f" by {signal.name}" if isinstance(signal, StopSignal) else ""
         goes_on = f" {what} kept: the same command goes on from there." if what else ""
         click.echo(f"limen: stopped{by}.{goes_on}", err=True)
-        return 128 + signal.number if isinstance(signal, Stopped) else 130
+        return 128 + signal.number if isinstance(signal, StopSignal) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; what is left goes nowhere
         return 1

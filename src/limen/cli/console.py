@@ -1,9 +1,12 @@
 """What commands print: tables and JSON on stdout, nothing of it able to steer the terminal."""
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.table import Table as Drawn
 
     from limen.report.table import Table
@@ -34,6 +37,21 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def print_result(as_json: bool, data: Callable[[], Any], tables: Callable[[], "Iterable[Table]"]) -> None:
+    """Print a command's result: its data as JSON, or its tables; only what is printed is made.
+
+    Args:
+        as_json: whether --json was given.
+        data: called without arguments; returns plain data.
+        tables: called without arguments; returns the tables, in order.
+    """
+    if as_json:
+        print_json(data())
+    else:
+        for table in tables():
+            print_table(table)
 
 
 def print_table(table: "Table") -> None:

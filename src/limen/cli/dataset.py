@@ -11,8 +11,8 @@ from limen.cli.group import JSON, MANY, SEED, left_out, main, split, telling
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
-    from limen.datasets.build import Built
-    from limen.datasets.vpa_jnd import Given, Held
+    from limen.datasets.build import BuildResult
+    from limen.datasets.vpa_jnd import PartOnDisk, SourcePlaces
 
 SOURCE = click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a source lies; repeat it.")
 PHOTOGRAPHS = click.option(
@@ -34,7 +34,7 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
     """Show a data set part by part: what was published, what can be had, what is on disk, and each licence."""
     from limen.datasets import vpa_jnd as datasets
 
-    given = datasets.Given.parse(sources, photographs, name)
+    given = datasets.SourcePlaces.parse(sources, photographs, name)
     with telling("reading references") as counted:
         held = datasets.survey(datasets.find(name), given, progress=lambda reference: counted(), strict=False)
     if as_json:
@@ -68,7 +68,7 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
     from limen.datasets import build as building
     from limen.datasets import vpa_jnd as datasets
 
-    places = datasets.Given.parse(given["sources"], given["photographs"], name)
+    places = datasets.SourcePlaces.parse(given["sources"], given["photographs"], name)
     wanted = datasets.chosen(name, split(given["parts"]))
     share = _share(given["share"])
     _can_write(form)
@@ -100,7 +100,7 @@ def _can_write(form: str) -> None:
         pyarrow()
 
 
-def _spared(held: "tuple[Held, ...]", named: bool) -> None:
+def _spared(held: "tuple[PartOnDisk, ...]", named: bool) -> None:
     """Raise the first fault, but for libraries that are missing for parts nobody named where others can be made."""
     some = any(one.series for one in held)
     for one in held:
@@ -108,7 +108,7 @@ def _spared(held: "tuple[Held, ...]", named: bool) -> None:
             raise one.fault
 
 
-def _faults(held: "tuple[Held, ...]") -> list[str]:
+def _faults(held: "tuple[PartOnDisk, ...]") -> list[str]:
     """Return why places could not be read, one line for all parts that drew on one."""
     lines: dict[str, list[str]] = {}
     for one in held:
@@ -117,7 +117,7 @@ def _faults(held: "tuple[Held, ...]") -> list[str]:
     return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
 
 
-def _said(done: "Built") -> str:
+def _said(done: "BuildResult") -> str:
     equal = ", ".join(f"{part} {count:,}" for part, count in done.left_out.items())
     none = f" ({sum(done.left_out.values()):,} more look like their reference and were left out: {equal})" * bool(equal)
     return (
@@ -162,11 +162,11 @@ def _share(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _refused(held: "tuple[Held, ...]") -> None:
+def _refused(held: "tuple[PartOnDisk, ...]") -> None:
     left_out(list(dict.fromkeys(line for one in held for line in one.refused)))
 
 
-def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
+def _print_plan(name: str, held: "tuple[PartOnDisk, ...]", given: "SourcePlaces") -> None:
     from limen.datasets.vpa_jnd import total
     from limen.report.table import Table
 
@@ -189,13 +189,13 @@ def _print_plan(name: str, held: "tuple[Held, ...]", given: "Given") -> None:
     print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held)))
 
 
-def _state(one: "Held") -> str:
+def _state(one: "PartOnDisk") -> str:
     if isinstance(one.fault, MissingExtraError):
         return f"needs the extra {one.fault.extra}"
     return "cannot be read" if one.fault else "not on disk"
 
 
-def _gap(one: "Held") -> str:
+def _gap(one: "PartOnDisk") -> str:
     paper, public = one.part.paper, one.part.public
     if paper == public:
         return f"{one.part.gap}."
@@ -203,7 +203,7 @@ def _gap(one: "Held") -> str:
     return f"{references:,} references and {stimuli:,} stimuli are missing: {one.part.gap}."
 
 
-def _sources(held: "tuple[Held, ...]") -> tuple[tuple[str, ...], ...]:
+def _sources(held: "tuple[PartOnDisk, ...]") -> tuple[tuple[str, ...], ...]:
     from limen import source
 
     names = [one.part.source for one in held]
@@ -212,7 +212,7 @@ def _sources(held: "tuple[Held, ...]") -> tuple[tuple[str, ...], ...]:
     return tuple((one.name, one.licence or "none stated", one.where, one.get) for one in every)
 
 
-def _plain(name: str, held: "tuple[Held, ...]", given: "Given") -> dict[str, Any]:
+def _plain(name: str, held: "tuple[PartOnDisk, ...]", given: "SourcePlaces") -> dict[str, Any]:
     from dataclasses import asdict
 
     from limen.datasets.vpa_jnd import total

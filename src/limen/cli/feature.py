@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table
+from limen.cli.console import print_result
 from limen.cli.group import JSON, MANY, FiniteRange, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
@@ -74,7 +74,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
                 run.fitted(seed, tell, fit=True)
         with telling("calibrating") as tell:
             rows = calibrate(run, tell, split(labels))
-        _show(rows, lambda: calibrations(run.store.manifest, rows), as_json)
+        print_result(as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows)])
 
 
 @feature.command("evaluate")
@@ -112,9 +112,8 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
     budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
-    _show(rows, lambda: features.rates(opened.store.manifest, rows), as_json)
-    if not as_json:
-        print_table(features.equal_rates(opened.store.manifest, equal))
+    about = opened.store.manifest
+    print_result(as_json, lambda: rows, lambda: [features.rates(about, rows), features.equal_rates(about, equal)])
 
 
 @feature.command("attribute")
@@ -208,7 +207,7 @@ def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> 
         )
     rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
     columns = ("split", "features", "feature coding for machines", "note")
-    _show(found, lambda: Table(f"Splits of {network.name}", columns, rows), as_json)
+    print_result(as_json, lambda: found, lambda: [Table(f"Splits of {network.name}", columns, rows)])
 
 
 def _stage(
@@ -224,14 +223,7 @@ def _stage(
 
     with FeatureRun.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
         rows = measure(run, tell)
-    _show(rows, lambda: table(run.store.manifest, rows), as_json)
-
-
-def _show(rows: Any, table: "Callable[[], Table]", as_json: bool) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(table())
+    print_result(as_json, lambda: rows, lambda: [table(run.store.manifest, rows)])
 
 
 def _plan(given: dict[str, Any]) -> "FeaturePlan":

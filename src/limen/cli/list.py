@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table
+from limen.cli.console import print_json, print_result, print_table
 from limen.cli.group import JSON, MANY, PLUGIN, SEED, main, split
 from limen.errors import InputError
 
@@ -33,11 +33,12 @@ def list_(shelf: str | None, as_json: bool) -> None:
             rows += [(noun, item, _summary(thing)) for item, thing in registry.every(noun).items()]
     if shelf in (None, "questions"):
         rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
-    if as_json:
-        print_json([{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows])
-    else:
-        notes = ("Of the feature wing: limen list tasks, limen list tolerances.",) if shelf is None else ()
-        print_table(Table("", ("kind", "name", "what it is"), tuple(rows), notes))
+    notes = ("Of the feature wing: limen list tasks, limen list tolerances.",) if shelf is None else ()
+    print_result(
+        as_json,
+        lambda: [{"kind": kind, "name": name, "summary": summary} for kind, name, summary in rows],
+        lambda: [Table("", ("kind", "name", "what it is"), tuple(rows), notes)],
+    )
 
 
 @main.command()

@@ -30,7 +30,7 @@ from limen.cli.group import (
 from limen.errors import InputError
 
 if TYPE_CHECKING:
-    from limen.study import Progress, Spec, Unfinished
+    from limen.study import Progress, Spec, UnfinishedSeries
 
 UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
@@ -269,9 +269,9 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
         click.echo(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
 
 
-def _causes(unfinished: "Sequence[Unfinished]") -> list[str]:
+def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
     """Return one line for each cause, the commonest first; causes that differ in figures alone are one."""
-    groups: dict[tuple[str, str, str], list[Unfinished]] = {}
+    groups: dict[tuple[str, str, str], list[UnfinishedSeries]] = {}
     for left in unfinished:
         groups.setdefault((left.observer, left.kind, re.sub(r"\d+", "0", left.detail)), []).append(left)
     lines = []

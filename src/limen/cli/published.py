@@ -1,6 +1,6 @@
 """The paper's own numbers, and what a careful reader adds to them."""
 
-from limen.cli.console import print_json, print_table
+from limen.cli.console import print_result
 from limen.cli.group import JSON, main
 
 
@@ -12,8 +12,4 @@ def published(as_json: bool) -> None:
     from limen.report import correlations
 
     found = analysed()
-    if as_json:
-        print_json(correlations.published_records(found))
-        return
-    for table in correlations.published(found):
-        print_table(table)
+    print_result(as_json, lambda: correlations.published_records(found), lambda: correlations.published(found))

@@ -10,7 +10,7 @@ from limen.cli.group import JSON, OPTIONS, PLUGIN, main
 from limen.errors import InputError
 
 if TYPE_CHECKING:
-    from limen.preflight.model_input import Seeing
+    from limen.preflight.model_input import InputObserver
 
 
 @main.command()
@@ -88,13 +88,13 @@ def backbones(models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
         click.echo(str(out))
 
 
-def _observer(model: str, options: dict[str, str]) -> "Seeing":
+def _observer(model: str, options: dict[str, str]) -> "InputObserver":
     from limen import observer, registry
-    from limen.preflight.model_input import Seeing
+    from limen.preflight.model_input import InputObserver
 
     name = model if model.partition(":")[0] in registry.every("observer") else f"local:{model}"
     made = observer.make(name, options)
-    if not isinstance(made, Seeing):
+    if not isinstance(made, InputObserver):
         raise InputError(f"{made.name} cannot say what arrives at it. Give local:FOLDER, encoder:FOLDER or demo.")
     return made
 

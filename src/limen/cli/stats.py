@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table
+from limen.cli.console import print_json, print_result
 from limen.cli.group import JSON, PLUGIN, SEED, FiniteRange, RenamedOption, main, split
 from limen.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from limen.analysis import Analysis
+    from limen.report.table import Table
 
 
 @main.command()
@@ -30,33 +33,35 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     rows = fitting.fit(analysis, shape)
     compared = fitting.comparisons(analysis, shape, rows)
     scored = fitting.scored(analysis, shape)
-    unnoticed, satisfied, repeats = (
-        survival.unnoticed(analysis),
-        survival.satisfied(analysis),
-        survival.repeats(analysis),
-    )
-    if as_json:
-        tables_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
-        told = {"warnings": origins.warnings(analysis)}
-        print_json(fits.records(rows, compared) | {name: plain(of) for name, of in tables_of.items()} | told)
-        return
-    accuracy = survival.accuracy(analysis)
-    if not (rows or accuracy):
-        raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
-    if rows:
-        print_table(origins.noted(analysis, fits.fits(analysis, rows)))
-    if accuracy:
-        print_table(tables.accuracy(analysis, accuracy))
-    if scored:
-        print_table(tables.scored(analysis, scored))
-    if unnoticed:
-        print_table(tables.unnoticed(analysis, unnoticed))
-    if repeats:
-        print_table(tables.repeats(analysis, repeats))
-    if compared:
-        print_table(fits.compared(compared))
-    if satisfied:
-        print_table(tables.satisfied(satisfied))
+    unnoticed = survival.unnoticed(analysis)
+    satisfied = survival.satisfied(analysis)
+    repeats = survival.repeats(analysis)
+
+    def data() -> dict[str, Any]:
+        rows_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
+        plain_rows = {name: plain(of) for name, of in rows_of.items()}
+        return fits.records(rows, compared) | plain_rows | {"warnings": origins.warnings(analysis)}
+
+    def drawn() -> "Iterator[Table]":
+        accuracy = survival.accuracy(analysis)
+        if not (rows or accuracy):
+            raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
+        if rows:
+            yield origins.noted(analysis, fits.fits(analysis, rows))
+        if accuracy:
+            yield tables.accuracy(analysis, accuracy)
+        if scored:
+            yield tables.scored(analysis, scored)
+        if unnoticed:
+            yield tables.unnoticed(analysis, unnoticed)
+        if repeats:
+            yield tables.repeats(analysis, repeats)
+        if compared:
+            yield fits.compared(compared)
+        if satisfied:
+            yield tables.satisfied(satisfied)
+
+    print_result(as_json, data, drawn)
 
 
 @main.command()
@@ -91,10 +96,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         raise InputError(
             "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
         )
-    if as_json:
-        print_json(fits.records((), (), rows))
-    else:
-        print_table(fits.powers(analysis, rows))
+    print_result(as_json, lambda: fits.records((), (), rows), lambda: [fits.powers(analysis, rows)])
 
 
 @main.command()
@@ -161,10 +163,7 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
             click.echo(f"{observer.name}: {name}", err=True)
             size = (given["images"], given["levels"], given["seed"], given["orders"])
             results.append(simulation.study(observer, known[name], *size))
-    if as_json:
-        print_json(tables.plain(results))
-    else:
-        print_table(simulated.table(results))
+    print_result(as_json, lambda: tables.plain(results), lambda: [simulated.table(results)])
 
 
 def _together(runs: Sequence[Path]) -> "Analysis":

@@ -28,7 +28,7 @@ from limen.datasets.shard import (
     SUFFIXES,
     Folder,
     Shard,
-    Written,
+    ShardSummary,
     card,
     drafts,
     fault,
@@ -38,7 +38,7 @@ from limen.datasets.shard import (
     pyarrow,
     write,
 )
-from limen.datasets.vpa_jnd import Held, chosen
+from limen.datasets.vpa_jnd import PartOnDisk, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.files import saving
 from limen.loop import mortal, sheltered
@@ -52,7 +52,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BuildPlan:
     """Everything that is to be written.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuildResult:
     """What a build did, and what it cost.
 
     Attributes:
@@ -85,7 +85,7 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ShardFault:
     """What is wrong with a file of the folder, and whether building again mends it."""
 
     file: str
@@ -101,13 +101,13 @@ Watch = Callable[[int, int], None]  # stimuli drawn, and to be drawn
 
 def plan(
     data_set: str,
-    held: Iterable[Held],
+    held: Iterable[PartOnDisk],
     *,
     format: str = "parquet",
     limit: int = 0,
     seed: int = 0,
     stimuli: int = STIMULI,
-) -> Plan:
+) -> BuildPlan:
     """Divide what can be made into shards.
 
     Args:
@@ -137,16 +137,16 @@ def plan(
         "sources": {name: {"licence": one.licence or "none stated", "where": one.where} for name, one in about.items()},
         "shards": {shard.name: shard.plan for shard in shards},
     }
-    return Plan(shards, content | {"digest": digest.of(content)})
+    return BuildPlan(shards, content | {"digest": digest.of(content)})
 
 
 def build(
     out: Path,
-    plan: Plan,
+    plan: BuildPlan,
     workers: int = 1,
     share: tuple[int, int] = (1, 1),
     watch: Watch = lambda drawn, of: None,
-) -> Built:
+) -> BuildResult:
     """Write the shards that are missing or faulty.
 
     Args:
@@ -179,10 +179,10 @@ def build(
             draft.unlink(missing_ok=True)
     size, spent = sum(one.bytes for one in done), sum(one.core_seconds for one in done)
     made, kept = sum(one.stimuli for one in done), len(mine) - len(todo)
-    return Built(len(done), kept, made, dict(+equal), size, spent, time.monotonic() - began)
+    return BuildResult(len(done), kept, made, dict(+equal), size, spent, time.monotonic() - began)
 
 
-def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[Fault, ...]:
+def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[ShardFault, ...]:
     """Return the faults of a folder of shards; none if all is as it was built.
 
     Args:
@@ -194,22 +194,22 @@ def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[Fault, ...]
         StoreError: the folder holds no data set, or one whose manifest cannot be read.
     """
     about = read_manifest(out)
-    faults = [] if _is_whole(about) else [Fault("manifest.json", "does not match its own digest")]
+    faults = [] if _is_whole(about) else [ShardFault("manifest.json", "does not match its own digest")]
     if not (out / "README.md").is_file():
-        faults.append(Fault("README.md", "is missing"))
+        faults.append(ShardFault("README.md", "is missing"))
     expected = {"manifest.json", "README.md"}
     for name, planned in about["shards"].items():
         file = out / name
         expected |= {name, note_of(file).name}
         wrong = fault(file, planned) or pixel_fault(file, samples, deep)
         if wrong:
-            faults.append(Fault(name, wrong))
+            faults.append(ShardFault(name, wrong))
     foreign = sorted({entry.name for entry in out.iterdir()} - expected)
     stopped = {draft.name for name in about["shards"] for draft in drafts(out / name)}
     faults += [
-        Fault(name, "was left by a build that was stopped")
+        ShardFault(name, "was left by a build that was stopped")
         if name in stopped
-        else Fault(name, "is no part of the data set. Remove it.", mends=False)
+        else ShardFault(name, "is no part of the data set. Remove it.", mends=False)
         for name in foreign
     ]
     return tuple(faults)
@@ -300,7 +300,7 @@ def _difference(there: Any, mine: Any, name: str = "") -> tuple[str, str, str]:
     return name, was, now
 
 
-def _divided(held: Held, stimuli: int, format: str, made_with: str) -> Iterator[Shard]:
+def _divided(held: PartOnDisk, stimuli: int, format: str, made_with: str) -> Iterator[Shard]:
     first, references = held.series[0], tuple(series.reference for series in held.series)
     size = max(1, stimuli // len(first))
     runs = [references[start : start + size] for start in range(0, len(references), size)]
@@ -308,7 +308,7 @@ def _divided(held: Held, stimuli: int, format: str, made_with: str) -> Iterator[
         yield Shard(held.part.name, number, len(runs), run, first.distortion.name, first.seed, format, made_with)
 
 
-def _about(held: Held) -> dict[str, Any]:
+def _about(held: PartOnDisk) -> dict[str, Any]:
     kind = held.series[0].distortion
     return {
         "distortion": {"name": kind.name, "version": kind.version, "ladder": kind.ladder.digest},
@@ -327,7 +327,7 @@ def _versions(format: str) -> dict[str, str]:
     return found | {name: str(features.version(name)) for name in ("libjpeg_turbo", "freetype2", "zlib_ng")}
 
 
-def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[Written]:
+def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[ShardSummary]:
     """Write shards in this process or in others; yield them as they are done, and say how many stimuli were drawn."""
     if workers <= 1 or len(todo) <= 1:
         numbers = itertools.count(1)
@@ -358,7 +358,7 @@ def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], No
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _write(shard: Shard, out: Path) -> Written | str:
+def _write(shard: Shard, out: Path) -> ShardSummary | str:
     """Write a shard in a worker; an error goes home as its line, because exceptions do not all survive the way."""
     try:
         return write(shard, out, _draw)

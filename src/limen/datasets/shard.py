@@ -81,7 +81,7 @@ class Shard:
         return digests.of([self.made_with, self.part, self.number, self.of, self.format, rows, strengths])
 
 
-class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShardDigests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What lies beside a shard: its digests.
 
     Attributes:
@@ -123,7 +123,7 @@ class Folder(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ShardSummary:
     """What a shard was, references and stimuli left out not counted, and what it cost."""
 
     stimuli: int
@@ -164,7 +164,7 @@ def rows(part: str, series: Series, watch: Callable[[], None] = lambda: None) ->
         }  # fmt: skip
 
 
-def write(shard: Shard, folder: Path, watch: Callable[[], None] = lambda: None) -> Written:
+def write(shard: Shard, folder: Path, watch: Callable[[], None] = lambda: None) -> ShardSummary:
     """Make a shard's stimuli and write its file and its note, each whole or not at all.
 
     Args:
@@ -189,10 +189,10 @@ def write(shard: Shard, folder: Path, watch: Callable[[], None] = lambda: None) 
     size, sha256 = file.stat().st_size, sha256_of(file)
     stimuli = len(row_digests) - len(shard.references)
     equal = shard.stimuli - stimuli
-    note = Note(shard.name, shard.plan, len(row_digests), equal, size, sha256, digests.of(row_digests))
+    note = ShardDigests(shard.name, shard.plan, len(row_digests), equal, size, sha256, digests.of(row_digests))
     with files.saving(note_of(file)) as stream:
         stream.write(digests.canonical(msgspec.to_builtins(note)) + b"\n")
-    return Written(stimuli, size, time.process_time() - began)
+    return ShardSummary(stimuli, size, time.process_time() - began)
 
 
 def note_of(file: Path) -> Path:
@@ -202,7 +202,7 @@ def note_of(file: Path) -> Path:
 
 def left_out(file: Path) -> int:
     """Return how many stimuli a shard that is whole left out, because their pixels equal their reference."""
-    return msgspec.json.decode(note_of(file).read_bytes(), type=Note).left_out
+    return msgspec.json.decode(note_of(file).read_bytes(), type=ShardDigests).left_out
 
 
 def fault(file: Path, plan: str) -> str:
@@ -210,7 +210,7 @@ def fault(file: Path, plan: str) -> str:
     if not file.is_file():
         return "is missing"
     try:
-        note = msgspec.json.decode(note_of(file).read_bytes(), type=Note)
+        note = msgspec.json.decode(note_of(file).read_bytes(), type=ShardDigests)
     except FileNotFoundError:
         return "has no note beside it"
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -230,7 +230,7 @@ def pixel_fault(file: Path, samples: int, deep: bool) -> str:
         samples: rows to decode, >= 0; all if there are fewer.
         deep: whether to decode every row.
     """
-    note = msgspec.json.decode(note_of(file).read_bytes(), type=Note)
+    note = msgspec.json.decode(note_of(file).read_bytes(), type=ShardDigests)
     count, row_digests = max(0, note.rows), list[str]()
     drawn = digests.generator("verify", file.name).choice(count, min(samples, count), replace=False)
     looked = set(drawn.tolist())

@@ -14,12 +14,12 @@ from typing import Self
 
 from limen import distortion, source
 from limen.errors import InputError, LimenError, MissingExtraError, UnknownNameError
-from limen.source import Found
+from limen.source import References
 from limen.stimulus import Series
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class PartSize:
     """How many references, and how many stimuli are made of them (level 0, the reference itself, is none)."""
 
     references: int
@@ -43,19 +43,19 @@ class Part:
     name: str
     source: str
     distortion: str
-    paper: Count
-    public: Count
+    paper: PartSize
+    public: PartSize
     pool: str
     gap: str = ""
 
 
 def _konjnd(name: str, source: str = "konjnd", references: int = 1_008, levels: int = 50) -> Part:
-    count = Count(references, references * levels)
+    count = PartSize(references, references * levels)
     return Part(name, source, name, count, count, pool="konjnd")
 
 
 def _views(name: str) -> Part:
-    count = Count(2 * 50, 2 * 50 * 50)  # scenes x views x levels
+    count = PartSize(2 * 50, 2 * 50 * 50)  # scenes x views x levels
     return Part(name, "scene", name, count, count, pool=name)
 
 
@@ -63,16 +63,16 @@ VPA_JND: tuple[Part, ...] = (
     *map(_konjnd, ("blur", "brightness", "saturation", "contrast", "noise")),
     _konjnd("jpeg", "konjnd-jpeg", references=504, levels=100),
     Part(
-        "band2k", "band2k", "band2k", Count(2_000, 2_000), Count(2_000, 2_000), "band2k",
+        "band2k", "band2k", "band2k", PartSize(2_000, 2_000), PartSize(2_000, 2_000), "band2k",
         "its page links archives of 2,000 banded pictures and does not say whether the undistorted ones are among them",
     ),
     *map(_konjnd, ("mask", "qr", "text")),
     Part(
-        "magicbrush", "magicbrush", "spot", Count(5_313, 10_388), Count(4_512 + 266, 8_807 + 528), "magicbrush",
+        "magicbrush", "magicbrush", "spot", PartSize(5_313, 10_388), PartSize(4_512 + 266, 8_807 + 528), "magicbrush",
         "the test split (535 sessions, 1,053 edits) is a locked archive of its own, against training on it",
     ),
     Part(
-        "spot-the-diff", "spot-the-diff", "spot", Count(13_077, 13_077), Count(11_329, 11_329), "spot-the-diff",
+        "spot-the-diff", "spot-the-diff", "spot", PartSize(13_077, 13_077), PartSize(11_329, 11_329), "spot-the-diff",
         "its public files describe 11,329 pairs (in 12,562 rows, some pairs more than once)",
     ),
     *map(_views, ("angle", "distance")),
@@ -105,18 +105,18 @@ def chosen(data_set: str, names: Iterable[str] = ()) -> tuple[Part, ...]:
     return tuple(part for name, part in known.items() if not names or name in names)
 
 
-def total(counts: Iterable[tuple[str, Count]]) -> Count:
+def total(counts: Iterable[tuple[str, PartSize]]) -> PartSize:
     """Add the counts of parts, given with their pools: references that several parts share count once."""
     most: dict[str, int] = {}
     stimuli = 0
     for pool, count in counts:
         most[pool] = max(most.get(pool, 0), count.references)
         stimuli += count.stimuli
-    return Count(sum(most.values()), stimuli)
+    return PartSize(sum(most.values()), stimuli)
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SourcePlaces:
     """What the user has on disk.
 
     Attributes:
@@ -166,7 +166,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PartOnDisk:
     """A part as it can be had here and now.
 
     Attributes:
@@ -186,19 +186,19 @@ class Held:
     fault: LimenError | None = None
 
     @property
-    def count(self) -> Count:
+    def count(self) -> PartSize:
         """How many series and stimuli; an edit is a series of its own, where the paper counts a session once."""
-        return Count(len(self.series), sum(map(len, self.series)))
+        return PartSize(len(self.series), sum(map(len, self.series)))
 
 
 def survey(
     parts: Iterable[Part],
-    given: Given,
+    given: SourcePlaces,
     limit: int = 0,
     seed: int = 0,
     progress: Callable[[str], None] = lambda name: None,
     strict: bool = True,
-) -> tuple[Held, ...]:
+) -> tuple[PartOnDisk, ...]:
     """Return each part with the series that can be made of what is on disk, in a fixed order.
 
     Args:
@@ -213,12 +213,12 @@ def survey(
         InputError: a given place does not exist or holds nothing usable.
         MissingExtraError: a library that a source needs is not installed.
     """
-    found: dict[tuple[tuple[str, ...], frozenset[str]], Found | LimenError] = {}
+    found: dict[tuple[tuple[str, ...], frozenset[str]], References | LimenError] = {}
     held = []
     for part in parts:
         kind, places = distortion.find(part.distortion), given.places(part)
         if not places:
-            held.append(Held(part))
+            held.append(PartOnDisk(part))
             continue
         key = places, _kinds(part)
         if key not in found:  # parts of one pool: decode its images once
@@ -227,10 +227,10 @@ def survey(
         if isinstance(here, LimenError):
             if strict:
                 raise here
-            held.append(Held(part, fault=here))
+            held.append(PartOnDisk(part, fault=here))
             continue
         series = tuple(Series(reference, kind, seed) for reference in here.references if reference.kind == kind.of)
-        held.append(Held(part, series, here.refused, given.stands_in(part), given=True))
+        held.append(PartOnDisk(part, series, here.refused, given.stands_in(part), given=True))
     return tuple(held)
 
 
@@ -242,7 +242,7 @@ def _kinds(part: Part) -> frozenset[str]:
 
 def _collected(
     places: tuple[str, ...], limit: int, progress: Callable[[str], None], kinds: frozenset[str]
-) -> Found | LimenError:
+) -> References | LimenError:
     try:
         return source.collect(places, limit, progress, kinds)
     except (InputError, MissingExtraError) as error:
@@ -261,7 +261,7 @@ def places(name: str, sources: Iterable[str], photographs: Iterable[str] = ()) -
         InputError: the part's source was not given: what it is, where it is published, under which licence.
     """
     wanted = part(name)
-    found = Given.parse(sources, photographs, name.partition(":")[0]).places(wanted)
+    found = SourcePlaces.parse(sources, photographs, name.partition(":")[0]).places(wanted)
     if not found:
         raise InputError(missing(wanted))
     return found, (wanted.distortion,)

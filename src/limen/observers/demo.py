@@ -28,7 +28,7 @@ from limen.errors import FatalObserverError, InputError, MissingExtraError
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Concurrency, Observer, Query, Reply, observer
 from limen.parsing.token_probability import flag_mass, offers_letters
-from limen.preflight.model_input import Seen
+from limen.preflight.model_input import ModelInput
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "demo"
 SIDE = 64  # pixels a side that the model sees
@@ -41,14 +41,14 @@ ASK, END = "<answer>", "<end_of_utterance>"
 Floats = npt.NDArray[np.float32]
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
+class DemoOptions(msgspec.Struct, forbid_unknown_fields=True):
     """What can be chosen: how many series at once, and how many pictures' image tokens are kept."""
 
     concurrency: Concurrency = 4
     cache: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 1024
 
 
-class Words:
+class Tokenizer:
     """The model's tokenizer, read from its tokenizer.json: known phrases first, then word by word.
 
     Args:
@@ -109,18 +109,18 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-@observer("demo", Options)
+@observer("demo", DemoOptions)
 class Demo(Observer):
     """The demo model that ships with limen: 64 px, one million parameters, a fixture (no measurement of any LMM)."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: DemoOptions) -> None:
         if model:
             raise InputError(f"Observer 'demo' has one model, not {model!r}. Use `demo`, or local:FOLDER.")
         self.name, self.concurrency = "demo", options.concurrency
         files = ("vision.onnx", "text.onnx", "tokenizer.json")
         self._digest = digest.of([digest.of((FOLDER / file).read_bytes()) for file in files])
         self._label = f"limen-demo-{self._digest[:8]}"
-        self._words = Words((FOLDER / "tokenizer.json").read_bytes())
+        self._words = Tokenizer((FOLDER / "tokenizer.json").read_bytes())
         self._vision, self._text = _session(FOLDER / "vision.onnx"), _session(FOLDER / "text.onnx")
         self._room = options.cache
         self._seen: OrderedDict[str, Floats] = OrderedDict()
@@ -152,11 +152,11 @@ class Demo(Observer):
             )
         return await asyncio.to_thread(self._answer, query)
 
-    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+    def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
         """Return what reaches the model of each picture."""
         half = (127.5, 127.5, 127.5)
         shown = (pixel_values(picture.pixels)[None] for picture in pictures)
-        return tuple(Seen(values, half, half, IMAGE.count("<image>"), PATCH) for values in shown)
+        return tuple(ModelInput(values, half, half, IMAGE.count("<image>"), PATCH) for values in shown)
 
     def _answer(self, query: Query) -> Reply:
         began = time.perf_counter()

@@ -51,7 +51,7 @@ from limen.observer import Attempt, Observer, Query, Reply, numeric_answer, obse
 from limen.observers import _nuisance
 from limen.observers.local import arriving, checkpoint
 from limen.observers.local.checkpoint import EXAMPLE, Pixels
-from limen.preflight.model_input import Seen
+from limen.preflight.model_input import ModelInput
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ KEPT = 64  # embeddings remembered: a reference is compared with every level
 UNUSED = "pooler"  # weights of a pooling head, which the distances do not need
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class EncoderOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be chosen about an encoder.
 
     Attributes:
@@ -93,9 +93,9 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     longest_edge: Pixels | None = None
     attention: str = "auto"
 
-    def of_checkpoint(self) -> checkpoint.Options:
+    def of_checkpoint(self) -> checkpoint.LocalOptions:
         """Return the part that says how a checkpoint is loaded."""
-        return checkpoint.Options(
+        return checkpoint.LocalOptions(
             revision=self.revision, dtype=self.dtype, device=self.device, trust_remote_code=self.trust_remote_code,
             min_pixels=self.min_pixels, max_pixels=self.max_pixels, longest_edge=self.longest_edge,
             attention=self.attention,
@@ -121,11 +121,11 @@ class Tower:
     identity: Mapping[str, Any]
 
 
-@observer("encoder", Options)
+@observer("encoder", EncoderOptions)
 class Encoder(Observer):
     """A vision encoder alone, of an LMM or any vision model: the distance of two embeddings against a criterion."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: EncoderOptions) -> None:
         self._source = locate(model, options.trust_remote_code, EXAMPLE)
         self._options = options
         self._label = label(self._source)
@@ -232,7 +232,7 @@ class Encoder(Observer):
         if self._options.criterion is None:
             self._nuisance = _nuisance.find(made)
 
-    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+    def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
         """Return what reaches the encoder of pictures of one size; loads its processor where it is not loaded."""
         whole, config, processor = self._looking()
         images = processor.image_processor if whole else processor
@@ -358,7 +358,7 @@ def _interval(found: Sequence[Sequence[float]], false_alarms: float) -> list[flo
 # --- loading ---
 
 
-def _processor(source: str, options: checkpoint.Options) -> tuple[bool, Any, Any]:
+def _processor(source: str, options: checkpoint.LocalOptions) -> tuple[bool, Any, Any]:
     """Return whether a checkpoint has a language part, its configuration and its processor."""
     _, transformers = libraries()
     config = load_config(source, options.revision, bool(options.trust_remote_code))
@@ -374,7 +374,7 @@ def _processor(source: str, options: checkpoint.Options) -> tuple[bool, Any, Any
     return False, config, images
 
 
-def _load(source: str, options: Options) -> Tower:
+def _load(source: str, options: EncoderOptions) -> Tower:
     """Load an encoder with its processor; of a whole model the language part is let go."""
     given = options.of_checkpoint()
     torch, transformers = libraries()

@@ -14,7 +14,7 @@ from limen.store import Store, entries
 from limen.trial import Attempt
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecordedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the recorded observer.
 
     Attributes:
@@ -26,11 +26,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Concurrency = 8
 
 
-@observer("recorded", Options)
+@observer("recorded", RecordedOptions)
 class Recorded(Observer):
     """Repeats the answers of an earlier run (`recorded:RUN`); what was never asked there is a failure."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: RecordedOptions) -> None:
         if not model:
             raise InputError("Observer 'recorded' needs a run: recorded:runs/a")
         self._store = Store.open(Path(model))

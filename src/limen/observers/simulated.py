@@ -14,7 +14,7 @@ from limen.trial import Answer, Attempt
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the simulated observer.
 
     Attributes:
@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Concurrency = 8
 
 
-@observer("simulated", Options)
+@observer("simulated", SimulatedOptions)
 class Simulated(Observer):
     """Says yes with a logistic probability of the rms difference of the two pictures; frozen, as a greedy model is.
 
@@ -44,7 +44,7 @@ class Simulated(Observer):
     wording always get the same answer, in any order and any process.
     """
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: SimulatedOptions) -> None:
         self.name = f"simulated:{model}" if model else "simulated"
         self.concurrency = options.concurrency
         self._options = options

@@ -18,7 +18,7 @@ class Stage(StrEnum):
     PERCEPTION = "perception"
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """What a check found.
 
     `FAILED`: what would be measured would not be what was asked for; nothing is measured. `FINDING`: the run goes on,
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What one check found.
 
     Attributes:
@@ -47,7 +47,7 @@ class Result:
 
     check: str
     stage: Stage
-    status: Status
+    status: CheckStatus
     seen: str
     mark: str = ""
     change: str = ""

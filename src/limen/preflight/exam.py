@@ -23,14 +23,25 @@ from limen.errors import FatalObserverError, InputError, ObserverError, StoreErr
 from limen.loop import finish
 from limen.observer import Observer, Reply
 from limen.preflight import model_input, perception, questions, settings, transport
-from limen.preflight.evidence import Evidence, Result, Stage, Status, lasts
-from limen.preflight.questions import ENOUGH, MOST, Item
+from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
+from limen.preflight.questions import ENOUGH, MOST, ExamItem
 from limen.store import Store
 from limen.trial import Answer, Attempt
 
 __all__ = [
-    "ENOUGH", "MOST", "VERSION", "Asked", "Exam", "Result", "Stage", "Status",
-    "examine", "hold", "judge", "keep", "kept",
+    "ENOUGH",
+    "MOST",
+    "VERSION",
+    "CheckResult",
+    "CheckStatus",
+    "Exam",
+    "ExamTrial",
+    "Stage",
+    "examine",
+    "hold",
+    "judge",
+    "keep",
+    "kept",
 ]  # fmt: skip
 
 VERSION = 1  # of questions and pictures: raised whenever one of them changes; rules are applied anew at every reading
@@ -40,7 +51,7 @@ _ABOUT = ("kind", "model", "max_tokens", "temperature", "seed", "logprobs")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExamTrial:
     """One question of an exam as it was put.
 
     Attributes:
@@ -68,7 +79,7 @@ class Asked:
         return self.answer is not None or lasts(self.attempts)
 
 
-Note = Callable[[Asked], None]
+Note = Callable[[ExamTrial], None]
 
 
 @dataclass(frozen=True)
@@ -91,12 +102,12 @@ class Exam:
     about: Mapping[str, Any]
     sampled: bool
     at: str
-    asked: tuple[Asked, ...]
+    asked: tuple[ExamTrial, ...]
     waiting: tuple[str, ...] = ()
     silenced: bool = False
 
     @cached_property
-    def results(self) -> tuple[Result, ...]:
+    def results(self) -> tuple[CheckResult, ...]:
         """What was found, by check."""
         answers = {one.name: one.answer for one in self.asked}
         failed = {one.name: one.last for one in self.asked if one.answer is None and one.settled}
@@ -110,7 +121,7 @@ class Exam:
     @property
     def failed(self) -> bool:
         """Whether something was found that forbids to measure."""
-        return bool(self.having(Status.FAILED))
+        return bool(self.having(CheckStatus.FAILED))
 
     @property
     def fit(self) -> bool:
@@ -120,7 +131,7 @@ class Exam:
     @property
     def marks(self) -> tuple[str, ...]:
         """What marks a run: the findings, each in a few words."""
-        return tuple(result.mark for result in self.having(Status.FINDING))
+        return tuple(result.mark for result in self.having(CheckStatus.FINDING))
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -150,7 +161,7 @@ class Exam:
             line = f"exam of {self.observer}: not finished ({count}; {still}).{last}"
         else:
             line = f"exam of {self.observer}: passed ({count})."
-        for status, word in ((Status.UNKNOWN, "Not known"), (Status.OPEN, "Open")):
+        for status, word in ((CheckStatus.UNKNOWN, "Not known"), (CheckStatus.OPEN, "Open")):
             checks = ", ".join(result.check for result in self.having(status))
             line += f" {word}: {checks}." if checks else ""
         return f"{line}\nmarked: {'; '.join(self.marks)}" if self.marks else line
@@ -158,9 +169,9 @@ class Exam:
     @property
     def complaint(self) -> str:
         """What it failed by and what to change, in one line; "" where it did not fail."""
-        return " ".join(f"{one.check}: {one.seen}. {one.change}." for one in self.having(Status.FAILED))
+        return " ".join(f"{one.check}: {one.seen}. {one.change}." for one in self.having(CheckStatus.FAILED))
 
-    def having(self, status: Status) -> tuple[Result, ...]:
+    def having(self, status: CheckStatus) -> tuple[CheckResult, ...]:
         """Return the results of one status."""
         return tuple(result for result in self.results if result.status is status)
 
@@ -174,7 +185,7 @@ def judge(
     sampled: bool,
     failed: Mapping[str, Attempt] | None = None,
     waiting: Sequence[str] = (),
-) -> tuple[Result, ...]:
+) -> tuple[CheckResult, ...]:
     """Return what follows from the answers; pure, so that an old exam can be judged by newer rules.
 
     Args:
@@ -191,7 +202,7 @@ def judge(
         found = check(evidence)
         if found is not None and (lacking := len(evidence.looked.intersection(waiting))):
             lacks = f"{lacking} of the {len(evidence.looked)} answers it looks at have not come"
-            found = Result(found.check, found.stage, Status.OPEN, lacks)
+            found = CheckResult(found.check, found.stage, CheckStatus.OPEN, lacks)
         results += [found] if found is not None else []
     return tuple(results)
 
@@ -199,7 +210,7 @@ def judge(
 async def hold(
     observer: Observer,
     at: str = "",
-    known: Mapping[str, Asked] | None = None,
+    known: Mapping[str, ExamTrial] | None = None,
     note: Note = lambda one: None,
     tell: Tell = lambda held: None,
 ) -> Exam:
@@ -234,7 +245,7 @@ async def hold(
 class _Sitting:
     """An observer at its exam."""
 
-    def __init__(self, observer: Observer, at: str, known: dict[str, Asked], note: Note, tell: Tell) -> None:
+    def __init__(self, observer: Observer, at: str, known: dict[str, ExamTrial], note: Note, tell: Tell) -> None:
         self.observer, self.at, self.asked, self.note, self.tell = observer, at, known, note, tell
         self.fingerprint, self.sampled = dict(observer.fingerprint()), observer.sampled
         self.items = questions.plan(self.fingerprint, self.sampled)
@@ -249,15 +260,15 @@ class _Sitting:
         silenced = bool(waiting) and self.silent >= ENOUGH
         return Exam(name, digest, about, self.sampled, self.at, asked, waiting, silenced)
 
-    def waiting(self) -> list[Item]:
+    def waiting(self) -> list[ExamItem]:
         """Return what has not been put, or failed in a way that may pass."""
         return _waiting(self.items, self.asked)
 
-    async def put_all(self, items: Sequence[Item]) -> None:
+    async def put_all(self, items: Sequence[ExamItem]) -> None:
         """Put questions side by side, until too many in a row stay without an answer."""
         gate = asyncio.Semaphore(self.observer.concurrency)
 
-        async def put(item: Item) -> None:
+        async def put(item: ExamItem) -> None:
             async with gate:
                 if self.silent < ENOUGH:
                     await self.put(item)
@@ -270,7 +281,7 @@ class _Sitting:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def put(self, item: Item) -> None:
+    async def put(self, item: ExamItem) -> None:
         """Put one question. Only with pairs does a fatal failure say that nothing could be measured."""
         try:
             reply = await self.observer.answer(item.query)
@@ -282,13 +293,13 @@ class _Sitting:
             reply = Reply(None, (Attempt(error.kind, error.detail),))
         self.silent = self.silent + 1 if reply.answer is None else 0
         attempts = tuple(replace(one, detail=without_paths(one.detail)) for one in reply.attempts)
-        one = Asked(item.name, item.query.shown, item.query.draw, reply.answer, attempts)
+        one = ExamTrial(item.name, item.query.shown, item.query.draw, reply.answer, attempts)
         self.asked[item.name] = one
         self.note(one)
         self.tell(self.exam())
 
 
-def _waiting(items: Sequence[Item], asked: Mapping[str, Asked]) -> list[Item]:
+def _waiting(items: Sequence[ExamItem], asked: Mapping[str, ExamTrial]) -> list[ExamItem]:
     """Return what of an exam is not settled; where no prompt tokens are told, nothing is put for their sake."""
     opening = asked.get(items[0].name)
     counted = opening is None or opening.answer is None or opening.answer.tokens_in
@@ -315,7 +326,7 @@ def examine(name: str, options: Mapping[str, Any] | None = None, tell: Tell = la
 # --- in a run ---
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _ExamEntry(msgspec.Struct, frozen=True):
     """What the manifest says of an exam; `fit` and what follows it once the exam has ended."""
 
     version: int
@@ -357,7 +368,7 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
     goes_on = before is not None and same and before.fit is not False
     at = before.at if before is not None and goes_on else _now()
 
-    def note(one: Asked) -> None:
+    def note(one: ExamTrial) -> None:
         if one.settled:
             row: dict[str, Any] = msgspec.to_builtins(one)
             store.add_measurements(STAGE, {f"{name} {at} {one.name}": {"observer": name, "at": at} | row})
@@ -405,10 +416,10 @@ def kept(store: Store) -> tuple[Exam, ...]:
     return tuple(exams)
 
 
-def _entries(store: Store) -> dict[str, _Entry]:
+def _entries(store: Store) -> dict[str, _ExamEntry]:
     """Return what the manifest says of exams, by observer."""
     try:
-        return msgspec.convert(store.manifest.get("exams", {}), dict[str, _Entry])
+        return msgspec.convert(store.manifest.get("exams", {}), dict[str, _ExamEntry])
     except msgspec.ValidationError as error:
         raise StoreError(
             f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({error}). "
@@ -416,10 +427,10 @@ def _entries(store: Store) -> dict[str, _Entry]:
         ) from None
 
 
-def _asked(store: Store, name: str, at: str) -> dict[str, Asked]:
+def _asked(store: Store, name: str, at: str) -> dict[str, ExamTrial]:
     """Return what a run's store holds of one exam, by the name of the question."""
     rows = (row for row in store.measurements(STAGE).values() if row["observer"] == name and row["at"] == at)
-    return {row["name"]: msgspec.convert({key: row[key] for key in Asked.__slots__}, Asked) for row in rows}
+    return {row["name"]: msgspec.convert({key: row[key] for key in ExamTrial.__slots__}, ExamTrial) for row in rows}
 
 
 def _enter(store: Store, name: str, entry: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ _THUMB = 48  # pixels a side at which arrangements of tiles are compared with th
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ModelInput:
     """What reaches a model of one picture.
 
     Attributes:
@@ -56,11 +56,11 @@ class Seen:
         found = self.values.transpose(0, 2, 3, 1).astype(np.float64) * self.gain + self.offset
         return np.asarray(found)
 
-    def same(self, other: "Seen") -> bool:
+    def same(self, other: "ModelInput") -> bool:
         """Say whether the model gets the very same numbers of both."""
         return np.array_equal(self.values, other.values)
 
-    def psnr(self, other: "Seen") -> float:
+    def psnr(self, other: "ModelInput") -> float:
         """Return the PSNR between the two inputs in dB, peak 255, padding included; inf where they are the same."""
         if self.values.shape != other.values.shape:
             raise InputError(f"Inputs of shapes {self.values.shape} and {other.values.shape} have no PSNR.")
@@ -101,18 +101,18 @@ class Seen:
 
 
 @runtime_checkable
-class Seeing(Protocol):
+class InputObserver(Protocol):
     """An observer that can say what arrives of pictures of one size shown together; outside `async with`, too."""
 
     name: str
 
-    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+    def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
         """Return what reaches the model of each picture. Raises `InputError` where that cannot be told."""
         ...
 
 
 @runtime_checkable
-class Calibrated(Protocol):
+class CriterionObserver(Protocol):
     """An observer that answers with a number and needs a criterion before it answers."""
 
     name: str
@@ -127,7 +127,7 @@ class Calibrated(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class PairDistance:
     """What an observer that answers with a number found of two pictures.
 
     Attributes:
@@ -147,10 +147,10 @@ _NUMBER = re.compile(
 )
 
 
-def number(text: str) -> Number | None:
+def number(text: str) -> PairDistance | None:
     """Return what such an observer's answer says; None of any other answer."""
     found = _NUMBER.match(text)
-    return Number(found["unit"], float(found["value"]), float(found["criterion"])) if found else None
+    return PairDistance(found["unit"], float(found["value"]), float(found["criterion"])) if found else None
 
 
 def judged(row: Mapping[str, Any]) -> str:
@@ -235,7 +235,7 @@ def scaling(sent: Image, arrived: Image) -> str:
 
 
 def floor(
-    see: Callable[[Sequence[Picture]], tuple[Seen, ...]], stimulus: Callable[[int], Picture], levels: int
+    see: Callable[[Sequence[Picture]], tuple[ModelInput, ...]], stimulus: Callable[[int], Picture], levels: int
 ) -> Floor:
     """Return what of a series reaches a model.
 
@@ -282,7 +282,7 @@ def calibrate(observer: object, series: Sequence[Series], store: Store) -> None:
         series: whose references fix the criterion, the first `CALIBRATION_PICTURES`.
         store: of the run, open for writing.
     """
-    if not isinstance(observer, Calibrated):
+    if not isinstance(observer, CriterionObserver):
         return
     row = store.measurements("calibration").get(observer.name)
     if row is not None:
@@ -306,7 +306,7 @@ def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str
         One line where it could not: for any, and then nothing is tried further, or for some; else "". A series that
         cannot be opened is left to the study to report.
     """
-    if not isinstance(observer, Seeing):
+    if not isinstance(observer, InputObserver):
         return ""
     known, failures = store.measurements("floor"), list[str]()
     rows: dict[str, dict[str, Any]] = {}

@@ -3,11 +3,11 @@
 from limen import question
 from limen.parsing.yes_no import Flag
 from limen.preflight import questions, replies
-from limen.preflight.evidence import Evidence, Result, Stage, Status
+from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage
 
 
-def _result(check: str, status: Status, seen: str, mark: str = "") -> Result:
-    return Result(check, Stage.PERCEPTION, status, seen, mark)
+def _result(check: str, status: CheckStatus, seen: str, mark: str = "") -> CheckResult:
+    return CheckResult(check, Stage.PERCEPTION, status, seen, mark)
 
 
 def _flags(evidence: Evidence, what: str) -> dict[str, Flag]:
@@ -23,7 +23,7 @@ def _saying(flags: dict[str, Flag], flag: Flag) -> list[str]:
     return [name for name, said in flags.items() if said is flag]
 
 
-def difference(evidence: Evidence) -> Result:
+def difference(evidence: Evidence) -> CheckResult:
     """Judge whether a plain difference is noticed: one picture far brighter, in four wordings; two unlike pictures."""
     check = "plain difference"
     flags = _flags(evidence, "plain")
@@ -31,48 +31,48 @@ def difference(evidence: Evidence) -> Result:
     return _judged(check, flags, Flag.NO, "answers no to anything", "misses a plain difference")
 
 
-def identity(evidence: Evidence) -> Result:
+def identity(evidence: Evidence) -> CheckResult:
     """Judge whether a picture beside itself is called the same."""
     check = "identical pictures"
     mark = "answers yes to identical pictures"
     return _judged(check, _flags(evidence, "same"), Flag.YES, mark, f"{mark} in some wordings")
 
 
-def _judged(check: str, flags: dict[str, Flag], wrong: Flag, all_mark: str, some_mark: str) -> Result:
+def _judged(check: str, flags: dict[str, Flag], wrong: Flag, all_mark: str, some_mark: str) -> CheckResult:
     failed = _saying(flags, wrong)
     if not flags:
-        return _result(check, Status.UNKNOWN, "no answer can be read")
+        return _result(check, CheckStatus.UNKNOWN, "no answer can be read")
     if not failed:
-        return _result(check, Status.OK, f"{len(flags)} of {len(flags)} right")
+        return _result(check, CheckStatus.OK, f"{len(flags)} of {len(flags)} right")
     mark = all_mark if len(failed) == len(flags) else some_mark
-    return _result(check, Status.FINDING, f"wrong: {', '.join(failed)}; {len(flags) - len(failed)} right", mark)
+    return _result(check, CheckStatus.FINDING, f"wrong: {', '.join(failed)}; {len(flags) - len(failed)} right", mark)
 
 
-def disc(evidence: Evidence) -> Result:
+def disc(evidence: Evidence) -> CheckResult:
     """Judge whether a red disc is found left and right."""
     said = {side: replies.choice(evidence.text(f"disc-{side}"), ("left", "right")) for side in ("left", "right")}
     if all(side == one for side, one in said.items()):
-        return _result("red disc", Status.OK, "found left and right")
+        return _result("red disc", CheckStatus.OK, "found left and right")
     if not evidence.given(["disc-left", "disc-right"]):
-        return _result("red disc", Status.UNKNOWN, "no answer came")
+        return _result("red disc", CheckStatus.UNKNOWN, "no answer came")
     seen = ", ".join(f"{side}: {one or 'unreadable'}" for side, one in said.items())
-    return _result("red disc", Status.FINDING, f"said of {seen}", "does not find a red disc")
+    return _result("red disc", CheckStatus.FINDING, f"said of {seen}", "does not find a red disc")
 
 
-def wordings(evidence: Evidence) -> Result:
+def wordings(evidence: Evidence) -> CheckResult:
     """Judge whether the answers to the four wordings can be read."""
     asked = [f"{what}-{name}" for name in questions.WORDINGS for what in ("plain", "same")]
     came = [name for name in asked if evidence.answer(name) is not None]
     read = {what: _flags(evidence, what) for what in ("plain", "same")}
     unread = [name for name in came if name.partition("-")[2] not in read[name.partition("-")[0]]]
     if not came:
-        return _result("wordings", Status.UNKNOWN, "no answer came")
+        return _result("wordings", CheckStatus.UNKNOWN, "no answer came")
     if not unread:
-        return _result("wordings", Status.OK, f"{len(came)} of {len(came)} answers read")
+        return _result("wordings", CheckStatus.OK, f"{len(came)} of {len(came)} answers read")
     names = list(dict.fromkeys(name.partition("-")[2] for name in unread))
     seen = f"{len(unread)} of {len(came)} answers cannot be read: {', '.join(names)}"
     some = "" if len(unread) == len(came) else f" to {', '.join(names)}"
-    return _result("wordings", Status.FINDING, seen, f"answers{some} cannot be read")
+    return _result("wordings", CheckStatus.FINDING, seen, f"answers{some} cannot be read")
 
 
 CHECKS = (difference, identity, disc, wordings)

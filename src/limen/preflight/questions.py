@@ -36,7 +36,7 @@ MEASURED = ("plain-", "same-", "other-")  # begin the names of questions in the 
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ExamItem:
     """One question of the exam.
 
     Attributes:
@@ -50,7 +50,7 @@ class Item:
     for_tokens: bool = False
 
 
-def plan(settings: Mapping[str, Any], sampled: bool) -> tuple[Item, ...]:
+def plan(settings: Mapping[str, Any], sampled: bool) -> tuple[ExamItem, ...]:
     """Return the questions for an observer; the first is put alone, to see whether anything is answered.
 
     Args:
@@ -62,47 +62,47 @@ def plan(settings: Mapping[str, Any], sampled: bool) -> tuple[Item, ...]:
     return items
 
 
-def _counts() -> Iterator[Item]:
+def _counts() -> Iterator[ExamItem]:
     collage = images.collage
     for count in (2, 1, 3, 0):
         shown = [collage(f"{count} {place}") for place in range(count)]
-        yield Item(f"count-{count}", Query((*shown, COUNT)), for_tokens=count == 0)
+        yield ExamItem(f"count-{count}", Query((*shown, COUNT)), for_tokens=count == 0)
     tall = images.TALL
-    yield Item("count-tall", Query((collage("a", tall), collage("b", tall), COUNT)), for_tokens=True)
-    yield Item("count-mixed", Query((collage("c"), collage("d", tall), COUNT)), for_tokens=True)
+    yield ExamItem("count-tall", Query((collage("a", tall), collage("b", tall), COUNT)), for_tokens=True)
+    yield ExamItem("count-mixed", Query((collage("c"), collage("d", tall), COUNT)), for_tokens=True)
 
 
-def _colours() -> Iterator[Item]:
+def _colours() -> Iterator[ExamItem]:
     for number, (first, second) in enumerate(COLOURS, start=1):
-        yield Item(f"colours-{number}", Query((images.flat(first), images.flat(second), NAME)))
+        yield ExamItem(f"colours-{number}", Query((images.flat(first), images.flat(second), NAME)))
 
 
-def _sizes() -> Iterator[Item]:
+def _sizes() -> Iterator[ExamItem]:
     for side, rights in SIZES.items():
         for shift, right in enumerate(rights):  # another shade each: no server knows the picture already
             shown = [_grid(side, shift, right in (place, "both")) for place in ("first", "second")]
-            yield Item(f"size-{side}-{shift + 1}", Query((*shown, FIND)))
+            yield ExamItem(f"size-{side}-{shift + 1}", Query((*shown, FIND)))
 
 
 def _grid(side: int, shift: int, fine: bool) -> Picture:
     return images.grid(side, shift) if fine else images.grey(side, shift)
 
 
-def _repeats(settings: Mapping[str, Any], sampled: bool) -> Iterator[Item]:
+def _repeats(settings: Mapping[str, Any], sampled: bool) -> Iterator[ExamItem]:
     shown = (images.collage("left"), images.collage("right"))
     for number in REPEATS:
-        yield Item(f"describe-{number}", Query((*shown, DESCRIBE), draw=number - 1 if sampled else 0))
+        yield ExamItem(f"describe-{number}", Query((*shown, DESCRIBE), draw=number - 1 if sampled else 0))
     if sampled and settings.get("seed") is not None:
-        yield Item("describe-again", Query((*shown, DESCRIBE)))
+        yield ExamItem("describe-again", Query((*shown, DESCRIBE)))
     longest = settings.get("max_tokens")
     if isinstance(longest, int) and longest <= LONGEST:
         count = (
             f"Count from 1 to {longest + 64} in digits, with a blank between. Write every number; do not stop early."
         )
-        yield Item("long", Query((*shown, count)))
+        yield ExamItem("long", Query((*shown, count)))
 
 
-def _task(sampled: bool) -> Iterator[Item]:
+def _task(sampled: bool) -> Iterator[ExamItem]:
     """Yield what is measured with: the wordings on a plain difference and on none, some of them repeated."""
     kind = distortion.find("brightness")
     scene = images.scene("a")
@@ -112,11 +112,11 @@ def _task(sampled: bool) -> Iterator[Item]:
     for name in WORDINGS:
         for what, second in (("plain", changed), ("same", reference)):
             (query,) = question.find(name).ask(kind.word, reference, second)
-            yield Item(f"{what}-{name}", query)
+            yield ExamItem(f"{what}-{name}", query)
             if name == "direct" and not sampled:
-                yield from (Item(f"{what}-{name}-{number}", query) for number in REPEATS[1:])
+                yield from (ExamItem(f"{what}-{name}-{number}", query) for number in REPEATS[1:])
     (query,) = question.find("direct-implicit").ask(kind.word, reference, other)
-    yield Item("other-direct-implicit", query)
+    yield ExamItem("other-direct-implicit", query)
     for side in ("left", "right"):
         shown = images.disc(side == "left")
-        yield Item(f"disc-{side}", Query((shown, shown, SIDE)))
+        yield ExamItem(f"disc-{side}", Query((shown, shown, SIDE)))

@@ -14,7 +14,7 @@ from collections import Counter
 
 from limen.parsing.yes_no import spoken
 from limen.preflight import questions, replies
-from limen.preflight.evidence import Evidence, Result, Stage, Status
+from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage
 
 ROUNDING = 8  # tokens: a server may round what a picture costs
 SMALLEST_TOWER = 224  # pixels a side: the smallest input of CLIP and SigLIP
@@ -30,11 +30,11 @@ REMEDY = (
 )
 
 
-def _result(check: str, status: Status, seen: str, mark: str = "", change: str = "") -> Result:
-    return Result(check, Stage.TRANSPORT, status, seen, mark, change)
+def _result(check: str, status: CheckStatus, seen: str, mark: str = "", change: str = "") -> CheckResult:
+    return CheckResult(check, Stage.TRANSPORT, status, seen, mark, change)
 
 
-def answers(evidence: Evidence) -> Result | None:
+def answers(evidence: Evidence) -> CheckResult | None:
     """Judge whether questions about two pictures are answered; nothing to judge where none failed for good."""
     check = "answers"
     failed = [name for name in evidence.failed if name not in questions.ODD]
@@ -44,12 +44,12 @@ def answers(evidence: Evidence) -> Result | None:
         seen = f"{len(failed)} of {asked} questions about two pictures fail for good, as {kind}: {detail.rstrip('.')}"
         measured = any(name.startswith(questions.MEASURED) for name in failed)
         if measured or len(evidence.failed) >= questions.ENOUGH or len(failed) == asked:
-            return _result(check, Status.FAILED, seen, change=REMEDIES.get(kind, REMEDY))
-        return _result(check, Status.FINDING, seen, f"does not answer {len(failed)} of {asked} questions ({kind})")
+            return _result(check, CheckStatus.FAILED, seen, change=REMEDIES.get(kind, REMEDY))
+        return _result(check, CheckStatus.FINDING, seen, f"does not answer {len(failed)} of {asked} questions ({kind})")
     given = evidence.given(f"{what}-{name}" for name in questions.WORDINGS for what in ("plain", "same"))
     if given and all(one.finish == "length" and not spoken(one.text).strip() for one in given):
         seen = f"{len(given)} of {len(given)} were cut off before a word of the answer: their length went into thought"
-        return _result(check, Status.FAILED, seen, change=LONGER)
+        return _result(check, CheckStatus.FAILED, seen, change=LONGER)
     return None
 
 
@@ -75,7 +75,7 @@ def _pictures_counted(evidence: Evidence) -> bool:
     return (none is not None and one is not None and none < one) or len(set(_sizes(evidence).values())) > 1
 
 
-def second_picture(evidence: Evidence) -> Result:
+def second_picture(evidence: Evidence) -> CheckResult:
     """Judge whether the second picture of a pair arrives."""
     check = "second picture"
     _, one, two, three = _costs(evidence)
@@ -83,20 +83,24 @@ def second_picture(evidence: Evidence) -> Result:
     if one is not None and one == two and not more and _pictures_counted(evidence):
         seen = f"{two} prompt tokens with two pictures, {one} with one: the second is dropped, or both are made one"
         change = "Let the server take two images a request (vLLM: --limit-mm-per-prompt image=2), or use another model"
-        return _result(check, Status.FAILED, seen, change=change)
+        return _result(check, CheckStatus.FAILED, seen, change=change)
     if _unmoved(evidence):
         seen = "p(yes) is the same to the last digit with three different second pictures"
-        return _result(check, Status.FAILED, seen, change="Use a server and a model that take two images a request")
+        return _result(
+            check, CheckStatus.FAILED, seen, change="Use a server and a model that take two images a request"
+        )
     if one is not None and two is not None and two > one:
-        return _result(check, Status.OK, f"prompt tokens grow from {one} to {two} with it")
+        return _result(check, CheckStatus.OK, f"prompt tokens grow from {one} to {two} with it")
     if more:
-        return _result(check, Status.OK, f"prompt tokens grow from {two} to {three} with a third")
+        return _result(check, CheckStatus.OK, f"prompt tokens grow from {two} to {three} with a third")
     if _named(evidence)[0] >= 2:
-        return _result(check, Status.OK, "its colour is named")
+        return _result(check, CheckStatus.OK, "its colour is named")
     if _moved(evidence):
-        return _result(check, Status.OK, "another second picture changes the answer, repeating the question does not")
+        return _result(
+            check, CheckStatus.OK, "another second picture changes the answer, repeating the question does not"
+        )
     counted = "prompt tokens do not count pictures" if two else "no prompt tokens are told"
-    return _result(check, Status.UNKNOWN, f"{counted}, and no answer shows it")
+    return _result(check, CheckStatus.UNKNOWN, f"{counted}, and no answer shows it")
 
 
 _SECONDS = ("same-direct-implicit", "plain-direct-implicit", "other-direct-implicit")
@@ -118,42 +122,44 @@ def _moved(evidence: Evidence) -> bool:
     return steady and len({(answer.text, answer.p_yes) for answer in shown}) > 1
 
 
-def apart(evidence: Evidence) -> Result:
+def apart(evidence: Evidence) -> CheckResult:
     """Judge whether two pictures arrive as two, not pasted into one."""
     check = "kept apart"
     counted = [replies.number(evidence.text(f"count-{count}")) for count in (1, 2, 3)]
     if counted == [1, 2, 3]:
-        return _result(check, Status.OK, "counts one, two and three pictures")
+        return _result(check, CheckStatus.OK, "counts one, two and three pictures")
     none, one, square, three = _costs(evidence)
     tall, mixed = evidence.tokens("count-tall"), evidence.tokens("count-mixed")
     if square is None or tall is None or mixed is None or not _pictures_counted(evidence):
-        return _result(check, Status.UNKNOWN, "prompt tokens do not tell, and the pictures are not counted right")
+        return _result(check, CheckStatus.UNKNOWN, "prompt tokens do not tell, and the pictures are not counted right")
     gap, both = 2 * mixed - square - tall, square + tall - 2 * (none or 0)
     costs = f"prompt tokens of two squares {square}, two tall ones {tall}, one of each {mixed}"
     if mixed in (square, tall) and gap:
-        return _result(check, Status.UNKNOWN, f"{costs}: pasted together, or each brought to one size")
+        return _result(check, CheckStatus.UNKNOWN, f"{costs}: pasted together, or each brought to one size")
     if abs(gap) > max(ROUNDING, 0.08 * both):
         change = "Use a server that hands each image to the model by itself"
         return _result(
-            check, Status.FAILED, f"{costs}: not those of two pictures, but of one pasted together", "", change
+            check, CheckStatus.FAILED, f"{costs}: not those of two pictures, but of one pasted together", "", change
         )
     grown = (one is not None and square > one) or (three is not None and three > square)
     if grown and abs(gap) <= ROUNDING / 2:
-        return _result(check, Status.OK, f"{costs}: each costs its own")
-    return _result(check, Status.UNKNOWN, costs)
+        return _result(check, CheckStatus.OK, f"{costs}: each costs its own")
+    return _result(check, CheckStatus.UNKNOWN, costs)
 
 
-def order(evidence: Evidence) -> Result:
+def order(evidence: Evidence) -> CheckResult:
     """Judge whether the first picture arrives as the first."""
     check = "order"
     right, reverse, read = _named(evidence)
     total = len(questions.COLOURS)
     if right >= 2 and not reverse:
-        return _result(check, Status.OK, f"names the colours of first and second, {right} of {total} pairs")
+        return _result(check, CheckStatus.OK, f"names the colours of first and second, {right} of {total} pairs")
     if reverse == total:
         seen = f"names the colours of the two pictures in reverse, {reverse} of {total} pairs"
-        return _result(check, Status.FAILED, seen, change="Use a server that keeps the order of the parts of a message")
-    return _result(check, Status.UNKNOWN, f"names two colours for {read} of {total} pairs, {right} of them right")
+        return _result(
+            check, CheckStatus.FAILED, seen, change="Use a server that keeps the order of the parts of a message"
+        )
+    return _result(check, CheckStatus.UNKNOWN, f"names two colours for {read} of {total} pairs, {right} of them right")
 
 
 def _named(evidence: Evidence) -> tuple[int, int, int]:
@@ -164,28 +170,28 @@ def _named(evidence: Evidence) -> tuple[int, int, int]:
     return right, reverse, sum(one is not None for one in named)
 
 
-def size(evidence: Evidence) -> Result:
+def size(evidence: Evidence) -> CheckResult:
     """Judge what size arrives, up to 640 px: by the finest checkerboard, else by what pictures of each size cost."""
     check = "size"
     told = next((side for side, rights in questions.SIZES.items() if len(rights) > 1 and _told(evidence, side)), 0)
     if told == 640:
-        return _result(check, Status.OK, "the finest checkerboard is told from grey at 640 px")
+        return _result(check, CheckStatus.OK, "the finest checkerboard is told from grey at 640 px")
     found = _sizes(evidence)
     fine = f"; checkerboard told from grey at {told} px" if told else ""
     if len(found) < len(questions.SIZES):
-        return _result(check, Status.UNKNOWN, f"no prompt tokens are told{fine or ', the checkerboard not seen'}")
+        return _result(check, CheckStatus.UNKNOWN, f"no prompt tokens are told{fine or ', the checkerboard not seen'}")
     full, half, quarter, eighth = (found[side] for side in questions.SIZES)
     costs = "prompt tokens of pairs of 80, 160, 320, 640 px: " + ", ".join(map(str, (eighth, quarter, half, full)))
     if eighth < quarter == half == full and told < SMALLEST_TOWER:
         change = "Let larger pictures through (max_pixels, detail, the proxy's limit)"
-        return _result(check, Status.FAILED, f"{costs}: scaled down to 160 px or less", change=change)
+        return _result(check, CheckStatus.FAILED, f"{costs}: scaled down to 160 px or less", change=change)
     if quarter < half == full:
         mark = "pictures are scaled down to about 320 px"
-        return _result(check, Status.FINDING, f"{costs}{fine}", mark)
+        return _result(check, CheckStatus.FINDING, f"{costs}{fine}", mark)
     grown = 2 * (640**2 - 320**2) / 300**2 * (_cost_of_one(evidence) or full)  # if each costs as its pixels do
     if quarter < half and full - half >= 0.85 * grown:  # tiles are too coarse to tell: half costs no more than quarter
-        return _result(check, Status.OK, f"{costs}: they grow as pixels do")
-    return _result(check, Status.UNKNOWN, f"{costs}{fine or '; checkerboard not told from grey'}")
+        return _result(check, CheckStatus.OK, f"{costs}: they grow as pixels do")
+    return _result(check, CheckStatus.UNKNOWN, f"{costs}{fine or '; checkerboard not told from grey'}")
 
 
 def _told(evidence: Evidence, side: int) -> bool:

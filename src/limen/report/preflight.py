@@ -8,7 +8,7 @@ from typing import Any
 
 from limen.analysis import Analysis, Outcome
 from limen.preflight import exam
-from limen.preflight.evidence import Status
+from limen.preflight.evidence import CheckStatus
 from limen.report import distances
 from limen.report.runs import Run
 from limen.report.section import Section
@@ -58,7 +58,7 @@ def exams(runs: Sequence[Run], analyses: Sequence[Analysis]) -> Table:
                 why = "compares by a number" if fingerprint.get("kind") in NUMERIC else "not examined"
                 rows.append((observer, why, "", "", ""))
                 continue
-            unknown = ", ".join(result.check for result in one.having(Status.UNKNOWN))
+            unknown = ", ".join(result.check for result in one.having(CheckStatus.UNKNOWN))
             outcome = f"not finished: {len(one.waiting)} questions open"
             if one.fit or one.failed:
                 outcome = "passed" if one.fit else f"failed: {one.complaint}"

@@ -22,7 +22,7 @@ from limen.scenes.rendering.car_seats import (
 )
 from limen.scenes.rendering.furniture import bent
 from limen.scenes.rendering.surface import Patch, box, moved, quad, revolve, tube
-from limen.scenes.rendering.world import Material, Place, Sky, Sun, World
+from limen.scenes.rendering.world import CameraRegion, Material, Sky, Sun, World
 from limen.scenes.scene import scene
 
 ROAD = -0.42
@@ -251,15 +251,15 @@ def cabin() -> World:
         sky=Sky("sky", (180.0, -180.0), (-10.0, 70.0), seen=1.5, lights=3.2),
         bounds=((-1.75, -0.74, 0.05), (1.2, 0.74, 1.42)),
         places=(
-            Place((-1.3, -0.5, 0.95), (-0.65, 0.5, 1.24), *ahead),  # on the bench
-            Place((-0.4, -0.2, 0.9), (0.0, 0.2, 1.22), *ahead),  # between the front seats
-            Place((-0.2, 0.25, 0.95), (0.05, 0.5, 1.2), *ahead),  # the driver
-            Place((-0.2, -0.55, 0.95), (0.15, -0.25, 1.2), *ahead),  # beside the driver
-            Place((0.1, -0.4, 0.85), (0.45, 0.4, 1.2), *back),  # before the screen
-            Place((-1.2, -0.45, 0.58), (-0.55, 0.45, 0.76), *ahead),  # low
-            Place((-0.3, -0.15, 0.58), (0.2, 0.15, 0.76), *ahead),  # low in front
-            Place((-1.3, -0.4, 0.8), (0.1, 0.5, 1.1), (6.0, -2.0, 2.3), (9.0, 2.5, 3.2)),  # over the dashboard
-            Place((-0.2, -0.4, 0.8), (0.4, 0.4, 1.1), (-9.0, -2.0, 2.3), (-6.0, 2.5, 3.2)),  # over the bench
+            CameraRegion((-1.3, -0.5, 0.95), (-0.65, 0.5, 1.24), *ahead),  # on the bench
+            CameraRegion((-0.4, -0.2, 0.9), (0.0, 0.2, 1.22), *ahead),  # between the front seats
+            CameraRegion((-0.2, 0.25, 0.95), (0.05, 0.5, 1.2), *ahead),  # the driver
+            CameraRegion((-0.2, -0.55, 0.95), (0.15, -0.25, 1.2), *ahead),  # beside the driver
+            CameraRegion((0.1, -0.4, 0.85), (0.45, 0.4, 1.2), *back),  # before the screen
+            CameraRegion((-1.2, -0.45, 0.58), (-0.55, 0.45, 0.76), *ahead),  # low
+            CameraRegion((-0.3, -0.15, 0.58), (0.2, 0.15, 0.76), *ahead),  # low in front
+            CameraRegion((-1.3, -0.4, 0.8), (0.1, 0.5, 1.1), (6.0, -2.0, 2.3), (9.0, 2.5, 3.2)),  # over the dashboard
+            CameraRegion((-0.2, -0.4, 0.8), (0.4, 0.4, 1.1), (-9.0, -2.0, 2.3), (-6.0, 2.5, 3.2)),  # over the bench
         ),
         sun=Sun((0.3, 0.6, 0.62), 1.5, (8.5, 7.6, 6.2)),
         exposure=1.5,

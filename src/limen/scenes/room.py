@@ -6,7 +6,7 @@ from limen import digest
 from limen.scenes.rendering import painting, wall_pictures
 from limen.scenes.rendering.furniture import books, chair, cup, curtain, pendant, plant
 from limen.scenes.rendering.surface import Patch, box, moved, quad, revolve, sheet, tube, wall
-from limen.scenes.rendering.world import Material, Place, Sky, Sun, World
+from limen.scenes.rendering.world import CameraRegion, Material, Sky, Sun, World
 from limen.scenes.scene import scene
 
 LONG, DEEP, HIGH = 6.4, 4.6, 2.8
@@ -336,7 +336,7 @@ def room() -> World:
         textures=TEXTURES,
         sky=Sky("outside", (180.0, 0.0), (-40.0, 50.0), seen=1.6, lights=13.0),
         bounds=((0.0, 0.0, 0.0), (LONG, DEEP, HIGH)),
-        places=(Place((0.4, 0.5, 1.1), (6.0, 4.2, 1.9), *middle),),
+        places=(CameraRegion((0.4, 0.5, 1.1), (6.0, 4.2, 1.9), *middle),),
         portals=(((left, DEEP + 0.2, bottom), (right - left, 0.0, 0.0), (0.0, 0.0, top - bottom)),),
         sun=Sun((-0.55, 0.75, 0.43), 1.6, (15.0, 13.2, 10.4)),
         exposure=2.0,

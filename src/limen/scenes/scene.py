@@ -30,8 +30,8 @@ from limen.image import Image
 from limen.scenes.rendering import light, light_cache
 from limen.scenes.rendering.camera import VERSION, Camera, Studio
 from limen.scenes.rendering.motion import MOTIONS, moved
-from limen.scenes.rendering.shading import Lit
-from limen.scenes.rendering.view_sampling import Plan, plan
+from limen.scenes.rendering.shading import LitWorld
+from limen.scenes.rendering.view_sampling import SampledView, plan
 from limen.scenes.rendering.world import Caster, World, dark, geometry, paint
 
 __all__ = ["MOTIONS", "Camera", "Scene", "View", "find", "scene", "studio"]
@@ -189,7 +189,7 @@ def _opened(name: str, folder: Path) -> Studio:
     world = found.build()
     shapes = geometry(world)
     solid = Caster(shapes, panes=False)
-    unlit = Lit(shapes, paint(world), world.sky, dark(shapes), solid)
+    unlit = LitWorld(shapes, paint(world), world.sky, dark(shapes), solid)
     count, key = len(unlit.light), light_key(found, world)
     codes = light_cache.read(_data(name, "npz"), count, key)
     if codes is None:
@@ -198,7 +198,7 @@ def _opened(name: str, folder: Path) -> Studio:
         if codes is None:
             codes = light_cache.pack(light.solve(world, unlit, name))
             light_cache.write(kept, codes, key)
-    lit = Lit(shapes, unlit.paint, world.sky, light_cache.unpack(codes), solid)
+    lit = LitWorld(shapes, unlit.paint, world.sky, light_cache.unpack(codes), solid)
     return Studio(world, lit, Caster(shapes, panes=True))
 
 
@@ -228,7 +228,7 @@ class _Sheet(msgspec.Struct):
     distance: list[_Row]
 
 
-def _frozen(found: Scene, factor: str) -> tuple[list[Plan], float]:
+def _frozen(found: Scene, factor: str) -> tuple[list[SampledView], float]:
     """Return the plans that ship for this version of a scene, and the distance of its pivot."""
     path = _data(found.name, "json")
     if not path.is_file():
@@ -237,7 +237,7 @@ def _frozen(found: Scene, factor: str) -> tuple[list[Plan], float]:
     if kept.version != found.version:
         return [], 0.0
     rows = kept.angle if factor == "angle" else kept.distance
-    return [Plan(Camera(r.camera[:3], *r.camera[3:], mirrored=r.mirrored), r.motion) for r in rows], kept.pivot
+    return [SampledView(Camera(r.camera[:3], *r.camera[3:], mirrored=r.mirrored), r.motion) for r in rows], kept.pivot
 
 
 def freeze(name: str, count: int = 50, folder: Path | None = None) -> bytes:

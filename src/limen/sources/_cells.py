@@ -27,7 +27,7 @@ LARGEST_GROUP = 8 << 30  # bytes of all columns in one row group: writers make t
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPlace:
     """Where a row stands, so that it alone can be read again.
 
     Attributes:
@@ -80,20 +80,22 @@ def files(source: str, place: Path, kinds: Kinds, expected: str) -> Iterator[tup
         raise lacking(source, str(place), first or "there is no .parquet file", expected)
 
 
-def rows(source: str, file: Path, name: str, columns: tuple[str, ...]) -> Iterator[tuple[Place, list[Any]] | Refusal]:
+def rows(
+    source: str, file: Path, name: str, columns: tuple[str, ...]
+) -> Iterator[tuple[RowPlace, list[Any]] | Refusal]:
     """Yield a file's rows as Arrow scalars, in order; a row group that cannot be read is refused as a whole."""
     with opened(source, file) as content:
         index = 0
         for group in range(content.num_row_groups):
             try:
                 for row, cells in enumerate(_stream(content, group, columns)):
-                    yield Place(file, group, row, index + row), cells
+                    yield RowPlace(file, group, row, index + row), cells
             except InputError as error:
                 yield Refusal(f"{name} row group {group}: {error}. Fetch the file again.")
             index += content.metadata.row_group(group).num_rows
 
 
-def cells(source: str, place: Place, columns: tuple[str, ...]) -> list[Any]:
+def cells(source: str, place: RowPlace, columns: tuple[str, ...]) -> list[Any]:
     """Read one row's cells again, column after column; no other row group or column is touched.
 
     A page must be unpacked whole, and most writers make one of a row group: a pair in a group of 100, 2 MB a picture,
@@ -114,7 +116,7 @@ def cells(source: str, place: Place, columns: tuple[str, ...]) -> list[Any]:
     raise InputError(f"{readable(place.file.name)}: {cause}. Put the file back as it was.")
 
 
-def _cell(content: Any, place: Place, column: str) -> Any:
+def _cell(content: Any, place: RowPlace, column: str) -> Any:
     for row, (found,) in enumerate(_stream(content, place.group, (column,))):
         if row == place.row:
             return found

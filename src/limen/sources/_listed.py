@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[\w-][\w.-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CsvRow:
     """One row of a CSV file: where it stands, and its fields by column."""
 
     number: int
@@ -100,7 +100,7 @@ def two(first: Path, second: Path) -> tuple[Image, Image]:
     return load(first), load(second)
 
 
-def lines(file: Path, columns: tuple[str, ...]) -> Iterator[Line | Refusal]:
+def lines(file: Path, columns: tuple[str, ...]) -> Iterator[CsvRow | Refusal]:
     """Yield the rows of a comma-separated UTF-8 file with a header; rows that do not fit it are refused one by one.
 
     Args:
@@ -136,7 +136,7 @@ def lines(file: Path, columns: tuple[str, ...]) -> Iterator[Line | Refusal]:
                     "Put text that holds commas into double quotes."
                 )
             elif row:
-                yield Line(reader.line_num, dict(zip(header, map(str.strip, row), strict=True)))
+                yield CsvRow(reader.line_num, dict(zip(header, map(str.strip, row), strict=True)))
 
 
 def number(text: str) -> float:

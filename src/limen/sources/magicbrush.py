@@ -37,7 +37,7 @@ def magicbrush(path: str) -> Iterator[Reference | Refusal]:
             yield row if isinstance(row, Refusal) else _pair(name, *row)
 
 
-def _pair(file: str, place: _cells.Place, cells: list[Any]) -> Reference | Refusal:
+def _pair(file: str, place: _cells.RowPlace, cells: list[Any]) -> Reference | Refusal:
     where = f"{file} row {place.index}"
     try:
         img_id, turn = (plain(cell.as_py()) for cell in cells[:2])
@@ -52,7 +52,7 @@ def _pair(file: str, place: _cells.Place, cells: list[Any]) -> Reference | Refus
     return of_two(name, functools.partial(_load, place, name), loaded=both)
 
 
-def _load(place: _cells.Place, name: str) -> tuple[Image, Image]:
+def _load(place: _cells.RowPlace, name: str) -> tuple[Image, Image]:
     return _decode(_cells.cells("magicbrush", place, PICTURES), name)
 
 

@@ -31,7 +31,7 @@ def parquet(path: str) -> Iterator[Reference | Refusal]:
             yield row if isinstance(row, Refusal) else _reference(name, column, *row)
 
 
-def _reference(name: str, column: str, place: _cells.Place, cells: list[object]) -> Reference | Refusal:
+def _reference(name: str, column: str, place: _cells.RowPlace, cells: list[object]) -> Reference | Refusal:
     name = f"{name}/{place.index}"
     try:
         image = _cells.image(cells[0], name)
@@ -40,5 +40,5 @@ def _reference(name: str, column: str, place: _cells.Place, cells: list[object])
         return Refusal(str(error))
 
 
-def _load(place: _cells.Place, column: str, name: str) -> Image:
+def _load(place: _cells.RowPlace, column: str, name: str) -> Image:
     return _cells.image(_cells.cells("parquet", place, (column,))[0], name)

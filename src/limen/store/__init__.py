@@ -27,7 +27,7 @@ from limen import files
 from limen.errors import StoreError, without_paths
 from limen.store import entries, journal, soundness
 from limen.store.entries import SCHEMA
-from limen.store.journal import Count
+from limen.store.journal import RowCount
 from limen.store.soundness import COLUMNS, UNCLOSED
 from limen.trial import Answer, Attempt, Presentation, Trial
 
@@ -120,7 +120,7 @@ class Store:
         """
         manifest = entries.read(path)
         file = path / "trials.db"
-        counted, bare = Count.read(path), not file.with_name("trials.db-wal").exists()
+        counted, bare = RowCount.read(path), not file.with_name("trials.db-wal").exists()
         unclosed = bool(manifest.pop(UNCLOSED, False)) and bare and journal.logged(file)
         with contextlib.ExitStack() as held:
             try:
@@ -157,7 +157,7 @@ class Store:
                     _write_manifest(path, {"schema": SCHEMA, **manifest})
                 else:
                     there = entries.read(path)
-                    if file.exists() or soundness.begun(there) or Count.read(path):
+                    if file.exists() or soundness.begun(there) or RowCount.read(path):
                         cls.open(path, held.dotfile).close()
                     if there["schema"] != SCHEMA:  # first: no older limen may write into what has the new columns
                         _write_manifest(path, there | {"schema": SCHEMA})
@@ -166,7 +166,7 @@ class Store:
                 connection.executescript(soundness.TABLES)
                 soundness.migrate(connection)
                 counter = stack.enter_context(contextlib.closing(journal.Counter(path)))
-                count = Count.of(connection)
+                count = RowCount.of(connection)
                 counter.write(count)
                 store = cls.open(path, held.dotfile)
             except (OSError, sqlite3.Error) as error:
@@ -285,7 +285,7 @@ class Store:
         self._inbox.put((statements, future))
         return future
 
-    def _write_until_closed(self, connection: sqlite3.Connection, counter: journal.Counter, count: Count) -> None:
+    def _write_until_closed(self, connection: sqlite3.Connection, counter: journal.Counter, count: RowCount) -> None:
         closing = False
         while not closing:
             jobs = [self._inbox.get()]

@@ -30,7 +30,7 @@ PATIENCE = 30.0  # seconds to wait for another connection
 _WAL = 2  # in bytes 18 and 19 of a database
 
 
-class Lock(Protocol):
+class DirectoryLock(Protocol):
     """What holds a run directory for one process."""
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ class Lock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class WriteAccess:
     """A run directory held for writing.
 
     Attributes:
@@ -48,7 +48,7 @@ class Held:
         dotfile: whether SQLite's own locks do not work either.
     """
 
-    lock: Lock
+    lock: DirectoryLock
     why: str = ""
     dotfile: bool = False
 
@@ -106,7 +106,7 @@ def shared(kind: str) -> bool:
     return kind in SHARED or (kind.startswith("fuse.") and kind not in OWN)
 
 
-def hold(path: Path) -> Held:
+def hold(path: Path) -> WriteAccess:
     """Hold a run directory for this process.
 
     Raises:
@@ -115,7 +115,7 @@ def hold(path: Path) -> Held:
     """
     kind = file_system(path)
     if shared(kind):
-        return Held(_own(path), f"a file system that machines share ({kind})", not _locks(path))
+        return WriteAccess(_own(path), f"a file system that machines share ({kind})", not _locks(path))
     lock = sqlite3.connect(path / "writing.lock", timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
@@ -124,10 +124,10 @@ def hold(path: Path) -> Held:
         if not any(word in str(error) for word in ("lock", "I/O")):
             raise
         if not _locks(path):
-            return Held(_own(path), "a file system without file locks", dotfile=True)
+            return WriteAccess(_own(path), "a file system without file locks", dotfile=True)
         raise StoreError(f"Another process is writing to {path}. Wait for it, or give another --out.") from None
     (path / OWNER).unlink(missing_ok=True)  # came along when the run was copied from where it was needed
-    return Held(lock)
+    return WriteAccess(lock)
 
 
 def _locks(path: Path) -> bool:
@@ -227,7 +227,7 @@ def _now() -> str:
 # --- the database ---
 
 
-def writing(file: Path, held: Held) -> tuple[sqlite3.Connection, Held]:
+def writing(file: Path, held: WriteAccess) -> tuple[sqlite3.Connection, WriteAccess]:
     """Open the database of a directory that is held, made if it is not there; say how it is held from now on."""
     wal = not held.why
     if not wal:
@@ -245,10 +245,10 @@ def writing(file: Path, held: Held) -> tuple[sqlite3.Connection, Held]:
     if not wal or found == "wal":
         return connection, held
     connection.close()
-    return writing(file, Held(held.lock, "a file system without shared memory", held.dotfile))
+    return writing(file, WriteAccess(held.lock, "a file system without shared memory", held.dotfile))
 
 
-def _fold(file: Path, held: Held) -> None:
+def _fold(file: Path, held: WriteAccess) -> None:
     """Turn a database with a write-ahead log into one without; alone on it, SQLite needs no shared memory for that."""
     if not logged(file):
         return
@@ -314,7 +314,7 @@ def _connect(file: Path, mode: str, dotfile: bool) -> sqlite3.Connection:
 # --- what was committed ---
 
 
-class Count(msgspec.Struct, frozen=True):
+class RowCount(msgspec.Struct, frozen=True):
     """How much a database holds: attempts at questions, and rows of numbers.
 
     Kept beside the database and written after each commit, so that a database that has lost its journal, or was put
@@ -325,21 +325,21 @@ class Count(msgspec.Struct, frozen=True):
     measurements: int = 0
 
     @classmethod
-    def of(cls, connection: sqlite3.Connection) -> "Count":
+    def of(cls, connection: sqlite3.Connection) -> "RowCount":
         """Count what a database holds."""
         ((attempts,),) = connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempt")
         ((measurements,),) = connection.execute("SELECT COUNT(*) FROM measurement")
         return cls(int(attempts), int(measurements))
 
-    def after(self, connection: sqlite3.Connection, measured: bool) -> "Count":
+    def after(self, connection: sqlite3.Connection, measured: bool) -> "RowCount":
         """Count again after a commit; rows of numbers only where some were written."""
         if measured:
             return self.of(connection)
         ((attempts,),) = connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempt")
-        return Count(int(attempts), self.measurements)
+        return RowCount(int(attempts), self.measurements)
 
     @classmethod
-    def read(cls, path: Path) -> "Count | None":
+    def read(cls, path: Path) -> "RowCount | None":
         """Return what was counted in a run directory; None where nothing was."""
         try:
             return msgspec.json.decode((path / COUNT).read_bytes()[:200], type=cls)
@@ -348,12 +348,12 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Counter:
-    """The file that a `Count` is kept in, open for as long as the run is written."""
+    """The file that a `RowCount` is kept in, open for as long as the run is written."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path / COUNT, os.O_CREAT | os.O_WRONLY, 0o644)
 
-    def write(self, count: Count) -> None:
+    def write(self, count: RowCount) -> None:
         """Write it over the last one, without waiting for the disk: a lower count is only less of a check."""
         with contextlib.suppress(OSError):
             os.lseek(self._file, 0, os.SEEK_SET)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limen.errors import StoreError
-from limen.store.journal import COUNT, Count
+from limen.store.journal import COUNT, RowCount
 
 UNCLOSED = "unclosed"  # an entry of the manifest while the run is written, and after it was killed
 TABLES = """
@@ -125,7 +125,7 @@ def begun(manifest: Mapping[str, Any]) -> bool:
 
 
 def check(
-    path: Path, manifest: Mapping[str, Any], reader: sqlite3.Connection, counted: Count | None, bare: bool
+    path: Path, manifest: Mapping[str, Any], reader: sqlite3.Connection, counted: RowCount | None, bare: bool
 ) -> None:
     """Raise `StoreError` where a database is not limen's, or holds less than was answered.
 
@@ -145,13 +145,13 @@ def check(
         raise StoreError(f"{file} is not as limen writes it (it holds a view or a trigger). Restore it from a copy.")
     advice = "Restore trials.db, and trials.db-wal if there is one, from where the run was made, or give another --out"
     planned = "series" in kinds and reader.execute("SELECT 1 FROM series LIMIT 1").fetchone() is not None
-    if begun(manifest) and not planned and counted != Count():
+    if begun(manifest) and not planned and counted != RowCount():
         raise StoreError(
             f"{path / 'manifest.json'} names observers, but {file} holds nothing of them: it was lost, or replaced by "
             f"an empty one. {advice}. To begin anew here, delete both files."
         )
     if counted is not None:
-        there = Count.of(reader) if {"attempt", "measurement"} <= set(kinds) else Count()
+        there = RowCount.of(reader) if {"attempt", "measurement"} <= set(kinds) else RowCount()
         if there.attempts < counted.attempts or there.measurements < counted.measurements:
             raise StoreError(
                 f"{file} holds {there.attempts:,} of {counted.attempts:,} attempts at questions, and "

@@ -33,11 +33,11 @@ from limen.stimulus import Series
 from limen.store import SeriesRow, Store
 from limen.study import drawing, manifest
 from limen.study.pixel_budget import PixelBudget, announcement
-from limen.study.schedule import Schedule, Turn
-from limen.study.session import Progress, Session, Unanswered, Unfinished, Watch
+from limen.study.schedule import Assignment, Schedule
+from limen.study.session import Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
 from limen.trial import LASTING
 
-__all__ = ["USUAL", "Progress", "Spec", "Study", "Unfinished", "load"]
+__all__ = ["USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "load"]
 
 FLOORS = 64  # series whose as-seen floor is written at a time
 USUAL = (
@@ -262,7 +262,7 @@ class Study:
             watch(progress)
 
         for observer in self.observers:
-            if isinstance(observer, observers.Telling):
+            if isinstance(observer, observers.Notifier):
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
@@ -324,9 +324,9 @@ class Study:
             verdicts, lasting = None, False
             try:
                 verdicts = await session.series(turn, self.method)
-            except (Unanswered, InputError) as error:
-                kind = error.kind if isinstance(error, Unanswered) else "input"
-                detail = error.detail if isinstance(error, Unanswered) else str(error)
+            except (UnansweredQuery, InputError) as error:
+                kind = error.kind if isinstance(error, UnansweredQuery) else "input"
+                detail = error.detail if isinstance(error, UnansweredQuery) else str(error)
                 session.progress.unfinished.append(_left(session, turn, kind, detail))
                 lasting = kind in LASTING
             session.progress.done += 1
@@ -334,8 +334,10 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
-def _left(session: Session, turn: Turn, kind: str, detail: str) -> Unfinished:
-    return Unfinished(session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail)
+def _left(session: Session, turn: Assignment, kind: str, detail: str) -> UnfinishedSeries:
+    return UnfinishedSeries(
+        session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail
+    )
 
 
 def _make_observer(entry: str | dict[str, Any]) -> Observer:

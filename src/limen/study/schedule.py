@@ -24,7 +24,7 @@ FIRST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Assignment:
     """One series to be put now, and what earlier ones taught."""
 
     question: Question
@@ -66,16 +66,16 @@ class Schedule:
         self, store: Store, observer: str, method: Method, questions: Iterable[Question], series: Sequence[Series]
     ) -> None:
         self._store, self._observer, self._method = store, observer, method
-        self._ready: deque[Turn] = deque()
+        self._ready: deque[Assignment] = deque()
         self._groups: dict[tuple[str, str], _Group] = {}
         self._change = asyncio.Condition()
         learns = isinstance(method, Learner)
         graded = [one for one in series if learns and len(one) > 1]  # one level has nothing to learn
         for question in questions:
             self._freeze(question, graded)
-            self._ready.extend(Turn(question, one) for one in series if not learns or len(one) == 1)
+            self._ready.extend(Assignment(question, one) for one in series if not learns or len(one) == 1)
 
-    async def take(self) -> Turn | None:
+    async def take(self) -> Assignment | None:
         """Return the next turn, waiting for a wave to end where that must come first; None when all are taken."""
         async with self._change:
             while not self._ready:
@@ -89,16 +89,16 @@ class Schedule:
                 await self._change.wait()
             return self._ready.popleft()
 
-    def waiting(self) -> list[Turn]:
+    def waiting(self) -> list[Assignment]:
         """Return the turns whose wave must wait for series that stay open."""
         return [
-            Turn(group.question, one)
+            Assignment(group.question, one)
             for group in self._groups.values()
             for wave in group.waves.values()
             for one in wave
         ]
 
-    async def done(self, turn: Turn, verdicts: Verdicts | None, lasting: bool = False) -> None:
+    async def done(self, turn: Assignment, verdicts: Verdicts | None, lasting: bool = False) -> None:
         """Say that a turn is over.
 
         Args:
@@ -143,7 +143,7 @@ class Schedule:
         number = min(group.waves)
         wave = group.waves.pop(number)
         prior = await self._prior(group, number) if number else None
-        self._ready.extend(Turn(group.question, one, prior) for one in wave)
+        self._ready.extend(Assignment(group.question, one, prior) for one in wave)
         group.open = len(wave)
 
     async def _prior(self, group: _Group, number: int) -> Prior | None:

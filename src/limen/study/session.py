@@ -22,12 +22,12 @@ from limen.stimulus import Series
 from limen.stopping import GRACE
 from limen.store import Store
 from limen.study.pixel_budget import PixelBudget
-from limen.study.schedule import Turn
+from limen.study.schedule import Assignment
 from limen.trial import Answer, AnswerForm, Attempt, Trial, pair
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedSeries:
     """A series that stays open, and why."""
 
     observer: str
@@ -62,7 +62,7 @@ class Progress:
     failures: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
-    unfinished: list[Unfinished] = field(default_factory=list)
+    unfinished: list[UnfinishedSeries] = field(default_factory=list)
     refused: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
     floors: int = 0
@@ -79,7 +79,7 @@ UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not 
 GREEDY_DRAWS = 1  # draws of one pair after the first that differ though the model is greedy: the pair swapped
 
 
-class Unanswered(Exception):
+class UnansweredQuery(Exception):
     """A query that stays without an answer for now."""
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -124,7 +124,7 @@ class Session:
         self.models = [one.said for one in sorted(known, key=lambda one: one.first)]
         self.gate = asyncio.Semaphore(self.observer.concurrency)
 
-    async def series(self, turn: Turn, method: Method) -> Verdicts:
+    async def series(self, turn: Assignment, method: Method) -> Verdicts:
         """Run the procedure on one series, then show the identical pairs.
 
         Returns:
@@ -136,7 +136,7 @@ class Session:
         finally:
             talk.close()
 
-    async def _through(self, talk: "_Talk", turn: Turn, method: Method) -> Verdicts:
+    async def _through(self, talk: "_Talk", turn: Assignment, method: Method) -> Verdicts:
         course = begin(method, turn.series.distortion.ladder, turn.prior)
         known: dict[Probe, Verdict] = {}
         found: Result
@@ -176,15 +176,15 @@ class Session:
                 self.progress.replayed += 1
             return found
         if self.offline:
-            raise Unanswered("not-recorded", "the run holds no answer to this, and --offline asks nobody")
+            raise UnansweredQuery("not-recorded", "the run holds no answer to this, and --offline asks nobody")
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self.flying[trial.key] = future
         try:
             async with self.gate:
                 if self.stopping:
-                    raise Unanswered("stopped", "the run was stopped before it was asked")
+                    raise UnansweredQuery("stopped", "the run was stopped before it was asked")
                 if early is not None and early.over:
-                    raise Unanswered("not-needed", "the series ended without it")
+                    raise UnansweredQuery("not-needed", "the series ended without it")
                 reply = await self._reply(query)
             ahead = early is not None
             await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts, ahead)
@@ -197,7 +197,7 @@ class Session:
                 future.set_result(None)
         if reply.answer is None:
             last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
-            raise Unanswered(last.outcome, last.detail)
+            raise UnansweredQuery(last.outcome, last.detail)
         return reply.answer
 
     async def land(self) -> None:
@@ -282,7 +282,7 @@ class _Early:
 
     async def _fetch(self, probe: Probe) -> None:
         # A failure is written down as an attempt; where the answer is needed it is asked again, and then counts.
-        with contextlib.suppress(Unanswered, ObserverError, InputError):
+        with contextlib.suppress(UnansweredQuery, ObserverError, InputError):
             await self._talk.fetch(probe, self)
 
 
@@ -311,7 +311,9 @@ class _Talk:
         if len(probes) == 1:
             return {probes[0]: await self._verdict(probes[0])}
         found = await asyncio.gather(*map(self._verdict, probes), return_exceptions=True)
-        for one in sorted((e for e in found if isinstance(e, BaseException)), key=lambda e: isinstance(e, Unanswered)):
+        for one in sorted(
+            (e for e in found if isinstance(e, BaseException)), key=lambda e: isinstance(e, UnansweredQuery)
+        ):
             raise one  # the others are through: what was paid for is stored, and a fatal error goes first
         return {probe: one for probe, one in zip(probes, found, strict=True) if isinstance(one, Verdict)}
 

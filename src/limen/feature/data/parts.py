@@ -35,7 +35,7 @@ _SCENES: dict[str, tuple[int, tuple[int, int], int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class LabelledImage:
     """One image.
 
     Attributes:
@@ -51,7 +51,7 @@ class Example:
     masks: npt.NDArray[np.bool_] | None = None
 
 
-ExampleReader: TypeAlias = Callable[[int], Example]
+ExampleReader: TypeAlias = Callable[[int], LabelledImage]
 """Returns the example with a number."""
 
 
@@ -85,7 +85,7 @@ class Subset:
         """Return the first of them as a part of their own."""
         return Subset(min(count, self._count), self._read, self._network)
 
-    def example(self, index: int) -> Example:
+    def example(self, index: int) -> LabelledImage:
         """Return one as it is."""
         return self._read(index)
 
@@ -191,10 +191,10 @@ def _scenes(task: Task, network: Network, seed: int) -> list[ExampleReader]:
         _see_whole(network, (side, side))
 
     def reader(part: str) -> ExampleReader:
-        def read(index: int) -> Example:
+        def read(index: int) -> LabelledImage:
             (scene,) = synthetic.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
             target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
-            return Example(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
+            return LabelledImage(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
 
         return read
 
@@ -215,14 +215,14 @@ def _annotated(file: Path, task: Task, network: Network, seed: int, wanted: Sequ
     images = coco.read(file, network.labels, task.needs == "masks")
     seen: set[tuple[int, int]] = set()
 
-    def read(number: int) -> Example:
+    def read(number: int) -> LabelledImage:
         one = images[number]
         if one.size not in seen:
             _see_whole(network, one.size)
             seen.add(one.size)
         objects = one.instances()
         masks = None if objects.masks is None else decoded(objects.masks, one.size)
-        return Example(one.name, one.image(), objects, masks)
+        return LabelledImage(one.name, one.image(), objects, masks)
 
     return _divided(str(file), len(images), read, seed, wanted)
 
@@ -262,9 +262,9 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
     numbers = _numbers(folder, classes, network)
     files = [(file, numbers[name]) for name in classes for file in _images(folder / name)]
 
-    def read(number: int) -> Example:
+    def read(number: int) -> LabelledImage:
         file, label = files[number]
-        return Example(file.relative_to(folder).as_posix(), load_image(file), label)
+        return LabelledImage(file.relative_to(folder).as_posix(), load_image(file), label)
 
     return _divided(str(folder), len(files), read, seed, wanted, f" in {len(classes)} class folders")
 

@@ -43,7 +43,7 @@ MOST = 2**16 - 1  # images in one piece
 _FILES = ("quantiser.json", "quantiser.safetensors")
 
 
-class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QuantiserFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What quantiser.json holds.
 
     Attributes:
@@ -221,7 +221,7 @@ class Quantiser:
 
     def save(self, folder: Path) -> None:
         """Write quantiser.json and quantiser.safetensors, and nothing of the map."""
-        described = Description(
+        described = QuantiserFile(
             version=VERSION,
             kind=self.steps.kind,
             label=self.steps.label,
@@ -259,7 +259,9 @@ class Quantiser:
         return made
 
     @classmethod
-    def _of(cls, described: Description, numbers: Mapping[str, npt.NDArray[Any]], tolerance: Tolerance | None) -> Self:
+    def _of(
+        cls, described: QuantiserFile, numbers: Mapping[str, npt.NDArray[Any]], tolerance: Tolerance | None
+    ) -> Self:
         places = range(len(described.shapes))
         return cls(
             steps=StepRule(described.kind, described.label, tolerance, described.seed),
@@ -343,14 +345,14 @@ def _damaged(how: str) -> str:
     return f"The encoded features are damaged or cut off: {how}. Send them again."
 
 
-def _read(folder: Path) -> tuple[Description, dict[str, npt.NDArray[Any]]]:
+def _read(folder: Path) -> tuple[QuantiserFile, dict[str, npt.NDArray[Any]]]:
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(
                 f"{folder} holds no quantiser: {name} is missing. Give a folder that a quantiser was saved in."
             )
     try:
-        described = msgspec.json.decode((folder / _FILES[0]).read_bytes(), type=Description)
+        described = msgspec.json.decode((folder / _FILES[0]).read_bytes(), type=QuantiserFile)
         numbers = load_file(folder / _FILES[1])
     except (msgspec.MsgspecError, SafetensorError, ValueError) as error:
         cause = " ".join(str(error).split())[:160]

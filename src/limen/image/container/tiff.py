@@ -18,7 +18,7 @@ Numbers = npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _TagEntry:
     kind: int
     count: int
     at: int  # where the values are
@@ -42,22 +42,22 @@ class _File:
         except (struct.error, OverflowError):
             return 0
 
-    def directory(self, at: int) -> tuple[dict[int, _Entry], int]:
+    def directory(self, at: int) -> tuple[dict[int, _TagEntry], int]:
         """Return a directory's entries by tag, and where the next directory is (0 for none)."""
         count = self._number("Q" if self.big else "H", at)
         start, each, wide = (at + 8, 20, 8) if self.big else (at + 2, 12, 4)
         if count > 65_535:
             raise too_much(f"has a directory of {count:,} entries")
-        found: dict[int, _Entry] = {}
+        found: dict[int, _TagEntry] = {}
         for place in range(start, min(start + count * each, len(self.data)), each):
             tag, kind = self._number("H", place), self._number("H", place + 2)
-            entry = _Entry(kind, self._number("Q" if self.big else "I", place + 4), place + 4 + wide)
+            entry = _TagEntry(kind, self._number("Q" if self.big else "I", place + 4), place + 4 + wide)
             if entry.size > wide:
-                entry = _Entry(kind, entry.count, self._number("Q" if self.big else "I", entry.at))
+                entry = _TagEntry(kind, entry.count, self._number("Q" if self.big else "I", entry.at))
             found.setdefault(tag, entry)
         return found, self._number("Q" if self.big else "I", start + count * each)
 
-    def numbers(self, entry: _Entry | None) -> list[int]:
+    def numbers(self, entry: _TagEntry | None) -> list[int]:
         """Return an entry's whole numbers; none where it holds others."""
         if entry is None or entry.kind not in _KINDS:
             return []
@@ -65,7 +65,7 @@ class _File:
         values = np.frombuffer(self.data, self.order + _KINDS[entry.kind], count, entry.at if count else 0)
         return [int(value) for value in values.tolist()]
 
-    def ratios(self, entry: _Entry | None, count: int) -> list[float]:
+    def ratios(self, entry: _TagEntry | None, count: int) -> list[float]:
         """Return an entry's rational numbers if they are `count` good ones, else none."""
         if entry is None or entry.kind != 5 or entry.count != count or entry.at + entry.size > len(self.data):
             return []
@@ -135,7 +135,7 @@ def _check_palette(values: list[int]) -> None:
         raise InputError("has a palette of more than 8 bits a channel. Convert it to 8-bit sRGB.")
 
 
-def _measured(file: _File, entries: dict[int, _Entry]) -> Colour | None:
+def _measured(file: _File, entries: dict[int, _TagEntry]) -> Colour | None:
     """Return the colour that WhitePoint and PrimaryChromaticities state, with sRGB's curve."""
     primaries = file.ratios(entries.get(319), 6)
     white = file.ratios(entries.get(318), 2) or list(SRGB[:2])

@@ -24,10 +24,10 @@ from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Answer, Attempt, Observer, Query, Reply, observer
 from limen.observers.local import arriving, checkpoint
-from limen.observers.local.checkpoint import EXAMPLE, Checkpoint, Options
+from limen.observers.local.checkpoint import EXAMPLE, Checkpoint, LocalOptions
 from limen.parsing import thought
 from limen.parsing.token_probability import flag_mass, flag_position, offers_letters
-from limen.preflight.model_input import Seen
+from limen.preflight.model_input import ModelInput
 
 CANDIDATES = 20  # tokens whose probabilities are read at the flag; servers give as many
 GATHER = 0.002  # seconds a batch waits for queries that are asked at the same moment
@@ -41,11 +41,11 @@ class _Ticket:
     reply: Reply | None = None
 
 
-@observer("local", Options)
+@observer("local", LocalOptions)
 class Local(Observer):
     """A checkpoint on this machine or from the Hugging Face hub: local:FOLDER or local:ORGANISATION/MODEL."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: LocalOptions) -> None:
         self._source = locate(model, options.trust_remote_code, EXAMPLE)
         self._options = options
         self._batch = 1 if options.temperature > 0 else options.batch
@@ -107,7 +107,7 @@ class Local(Observer):
         assert ticket.reply is not None
         return ticket.reply
 
-    def see(self, pictures: Sequence[Picture]) -> tuple[Seen, ...]:
+    def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
         """Return what reaches the model of pictures of one size that are shown together, in its number format.
 
         Where the model is not loaded, its configuration and its processor are, without the weights.

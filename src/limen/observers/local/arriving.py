@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from limen.errors import InputError
 from limen.image import Picture
-from limen.preflight.model_input import Seen
+from limen.preflight.model_input import ModelInput
 
 Values = npt.NDArray[np.float32]
 CHANNELS = 3
@@ -58,7 +58,9 @@ def patch_side(config: Any) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def seen(inputs: Mapping[str, Any], count: int, images: Any, tokens: int | None, patch: int | None) -> tuple[Seen, ...]:
+def seen(
+    inputs: Mapping[str, Any], count: int, images: Any, tokens: int | None, patch: int | None
+) -> tuple[ModelInput, ...]:
     """Return what the model gets of each of `count` pictures of one size.
 
     Args:
@@ -86,7 +88,7 @@ def seen(inputs: Mapping[str, Any], count: int, images: Any, tokens: int | None,
     if len(parts) != count:
         raise InputError(f"{type(images).__name__} gives {len(parts)} pictures of the {count} that went in.")
     gain, offset = scale(images)
-    return tuple(Seen(part, gain, offset, tokens, patch) for part in parts)
+    return tuple(ModelInput(part, gain, offset, tokens, patch) for part in parts)
 
 
 def scale(images: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

@@ -38,7 +38,7 @@ KEPT = (
 )
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LocalOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be chosen about a local model.
 
     Attributes:
@@ -78,7 +78,7 @@ class Checkpoint:
 
     Attributes:
         torch: the library.
-        model: on its device, decoding as `Options` say.
+        model: on its device, decoding as `LocalOptions` say.
         processor: pads on the left.
         interleaved: whether the chat template keeps pictures where they stand; else it puts them all first.
         ends: the tokens that end an answer.
@@ -93,7 +93,7 @@ class Checkpoint:
     identity: Mapping[str, Any]
 
 
-def load(source: str, options: Options) -> Checkpoint:
+def load(source: str, options: LocalOptions) -> Checkpoint:
     """Load a checkpoint.
 
     Raises:
@@ -112,7 +112,7 @@ def load(source: str, options: Options) -> Checkpoint:
     return Checkpoint(torch, model, processor, interleaved, ends, identity(source, model, processor, config))
 
 
-def load_processor(source: str, options: Options) -> tuple[Any, Any]:
+def load_processor(source: str, options: LocalOptions) -> tuple[Any, Any]:
     """Load the configuration and the processor of an image-text-to-text checkpoint, without its weights."""
     _, transformers = libraries()
     trust, hub = bool(options.trust_remote_code), pinned(source, options.revision)
@@ -126,7 +126,7 @@ def load_processor(source: str, options: Options) -> tuple[Any, Any]:
     return config, processor
 
 
-def stored_dtype(config: Any, options: Options) -> Any:
+def stored_dtype(config: Any, options: LocalOptions) -> Any:
     """Return the number format in which a model would be loaded."""
     torch, _ = libraries()
     stored = getattr(config, "dtype", None) or torch.float32
@@ -209,7 +209,7 @@ def _check_processor(source: str, processor: Any) -> None:
         words.pad_token = words.eos_token
 
 
-def resize(source: str, images: Any, options: Options) -> None:
+def resize(source: str, images: Any, options: LocalOptions) -> None:
     """Set the bounds on a picture's size that the image processor has; refuse those it has not.
 
     Args:
@@ -237,7 +237,7 @@ def resize(source: str, images: Any, options: Options) -> None:
         images.size = type(images.size)(**size)
 
 
-def _decode_plainly(model: Any, words: Any, options: Options) -> None:
+def _decode_plainly(model: Any, words: Any, options: LocalOptions) -> None:
     """Replace how the checkpoint decodes, keeping its end, padding, start and forbidden tokens."""
     kept = model.generation_config
     plain = type(kept)(**{name: getattr(kept, name, None) for name in KEPT})

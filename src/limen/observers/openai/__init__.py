@@ -36,7 +36,7 @@ from limen.errors import FatalObserverError, InputError
 from limen.observer import Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint
 from limen.observers.openai.complaint import Failure, Fate
-from limen.observers.openai.options import FROM, Options, expect_no_secrets, further_fields, further_headers
+from limen.observers.openai.options import FROM, OpenAIOptions, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
@@ -74,11 +74,11 @@ class _Call:
     attempts: list[Attempt] = field(default_factory=list)
 
 
-@observer("openai", Options)
+@observer("openai", OpenAIOptions)
 class OpenAI(Observer):
     """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: OpenAIOptions) -> None:
         if not model:
             raise InputError("No model given to 'openai'. Name one as the endpoint does: openai:MODEL.")
         self._extra, self._headers = further_fields(options.extra), further_headers(options.headers)
@@ -178,7 +178,7 @@ class OpenAI(Observer):
                 elif not probed and counted + 1 < self._options.retries:
                     found = await self._ask_without(call, asked, began)
                     outcome, probed, counted = found or outcome, found is not None, counted + (found is not None)
-            if isinstance(outcome, completion.Heard):
+            if isinstance(outcome, completion.Completion):
                 return Reply(outcome.answer, tuple(call.attempts))
             if outcome.fate == "fatal":
                 raise FatalObserverError(outcome.kind, outcome.detail)
@@ -192,7 +192,7 @@ class OpenAI(Observer):
                     return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
 
-    async def _try(self, call: _Call, candidates: int) -> tuple[completion.Heard | Failure, Attempt]:
+    async def _try(self, call: _Call, candidates: int) -> tuple[completion.Completion | Failure, Attempt]:
         """Make one attempt, when it is its turn, and return what came of it with its record."""
         async with self._slots:
             await self._pause_over(call.query)
@@ -211,7 +211,7 @@ class OpenAI(Observer):
 
     # --- log probabilities ---
 
-    async def _ask_without(self, call: _Call, asked: int, began: float) -> completion.Heard | Failure | None:
+    async def _ask_without(self, call: _Call, asked: int, began: float) -> completion.Completion | Failure | None:
         """Find out whether a question fails because log probabilities were asked for, and return what came of it.
 
         It is asked without them, and twice more with them: only where the first is answered and these fail again are
@@ -322,7 +322,7 @@ class OpenAI(Observer):
         opening = orjson.dumps({**self._extra, **fields})
         return opening[:-1] + b',"messages":[{"role":"user","content":['
 
-    async def _post(self, call: _Call, candidates: int) -> completion.Heard | Failure:
+    async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""
         import aiohttp
         from yarl import URL
@@ -392,11 +392,11 @@ class OpenAI(Observer):
 
     def _sort(
         self, status: int, headers: Mapping[str, str], data: bytes, candidates: int, letters: bool
-    ) -> completion.Heard | Failure:
+    ) -> completion.Completion | Failure:
         """Turn a response into an answer or a failure with its fate; no secret that a server says back gets further."""
         if 200 <= status < 300:
             read = completion.read(data, letters)
-            if isinstance(read, completion.Heard):
+            if isinstance(read, completion.Completion):
                 return self._clean(read)
             if not read.status:
                 lasting = read.lasting and not self.sampled
@@ -404,9 +404,9 @@ class OpenAI(Observer):
             status = read.status
         said = complaint.read(data)
         if status in (400, 403, 422, 451) and said.filtered:
-            return completion.Heard(Answer("", finish="content_filter"))
+            return completion.Completion(Answer("", finish="content_filter"))
         options = self._options
-        asked = complaint.Asked(
+        asked = complaint.RequestContext(
             self._host, self._model, options.api_key_env, options.max_tokens, options.max_tokens_name,
             max(complaint.LONG, options.longest_wait_s), candidates, self._answered,
         )  # fmt: skip
@@ -417,10 +417,10 @@ class OpenAI(Observer):
             self._ask_for_fewer(candidates, failure.detail)
         return failure
 
-    def _clean(self, heard: completion.Heard) -> completion.Heard:
+    def _clean(self, heard: completion.Completion) -> completion.Completion:
         answer, hide = heard.answer, self._key.hide
         model = " ".join(hide(answer.model)[:200].split())
-        return completion.Heard(
+        return completion.Completion(
             replace(answer, text=hide(answer.text), model=model), self._key.scrub(heard.system, SYSTEM)
         )
 

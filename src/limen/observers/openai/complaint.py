@@ -43,7 +43,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestContext:
     """What was asked of whom, as far as it explains a failure.
 
     Attributes:
@@ -169,7 +169,7 @@ _CODES = frozenset({"code", "type", "status", "reason", "error_code", "errorcode
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorBody:
     """What an error body says.
 
     Attributes:
@@ -197,7 +197,7 @@ class Complaint:
         return bool(_FILTERED.search(self.code) or _RISK.search(self.whole))
 
 
-def read(data: bytes) -> Complaint:
+def read(data: bytes) -> ErrorBody:
     """Read an error body, in any of the forms servers use."""
     try:
         body = lenient.parse(data)
@@ -209,7 +209,7 @@ def read(data: bytes) -> Complaint:
             )
             text = f"HTML instead of JSON: {' '.join(text.split())[:SHARED]}"
         text = text[:MOST].strip() or "no reason given"
-        return Complaint(text, text.lower(), wait=waiting.in_words(text.lower()))
+        return ErrorBody(text, text.lower(), wait=waiting.in_words(text.lower()))
     pairs = list(_pairs("", body, 0))
     sentences: list[str] = []
     for name, said in pairs:
@@ -221,7 +221,7 @@ def read(data: bytes) -> Complaint:
     message = ": ".join(sentences[:3]) or code or "no reason given"
     whole = " ".join([*sentences, *told])[:MOST].lower()
     waits = [wait for name, said in pairs if (wait := waiting.named(name, said)) is not None]
-    return Complaint(message, whole, code[:MOST], max(waits) if waits else waiting.in_words(whole), bool(sentences))
+    return ErrorBody(message, whole, code[:MOST], max(waits) if waits else waiting.in_words(whole), bool(sentences))
 
 
 def _pairs(name: str, said: Any, depth: int) -> Iterator[tuple[str, Any]]:
@@ -253,7 +253,7 @@ def _place(where: object) -> str:
     return ".".join(map(str, where)) if isinstance(where, list) else str(where or "")
 
 
-def judge(status: int, headers: Mapping[str, str], said: Complaint, asked: Asked) -> Failure:
+def judge(status: int, headers: Mapping[str, str], said: ErrorBody, asked: RequestContext) -> Failure:
     """Return what a failure means: of the moment, of this query, or of all of them.
 
     Args:
@@ -294,7 +294,7 @@ def judge(status: int, headers: Mapping[str, str], said: Complaint, asked: Asked
     return Failure(kind, f"{host} fails ({status}): {said.message}", fate, after, out=status in (502, 503, 504))
 
 
-def _refusal(status: int, said: Complaint, asked: Asked, sentence: str) -> Failure | None:
+def _refusal(status: int, said: ErrorBody, asked: RequestContext, sentence: str) -> Failure | None:
     """Return a refusal whose words or status say whom it concerns, None where they do not."""
     whole, host = said.whole, asked.host
     count, vision = _COUNT.search(whole), _VISION.search(whole)
@@ -320,13 +320,13 @@ def _refusal(status: int, said: Complaint, asked: Asked, sentence: str) -> Failu
     return None
 
 
-def _no_room(whole: str, asked: Asked) -> bool:
+def _no_room(whole: str, asked: RequestContext) -> bool:
     """Say whether the context a server names holds no more than the answer it was asked for."""
     named = re.search(r"context[ _](?:length|window|size)[^\d]{0,40}(\d{1,9})", whole)
     return named is not None and int(named[1]) <= asked.max_tokens
 
 
-def _advice(whole: str, asked: Asked) -> str:
+def _advice(whole: str, asked: RequestContext) -> str:
     """Return which option to set, going by the words of a refusal."""
     other = "max_tokens" if asked.max_tokens_name == "max_completion_tokens" else "max_completion_tokens"
     if _ABOUT_SIZE.search(whole):

@@ -22,7 +22,7 @@ MEANT = 8  # positions searched for the flag: "<", blanks and markup may come be
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Completion:
     """An answer, and what the server calls the system that gave it ("" where it does not say); neither is scrubbed."""
 
     answer: Answer
@@ -30,7 +30,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class NoAnswer:
     """Why a reply is no answer, although its status says so.
 
     Attributes:
@@ -154,7 +154,7 @@ _LESS_THOUGHT = (
 )
 
 
-def read(data: bytes, letters: bool) -> Heard | Trouble:
+def read(data: bytes, letters: bool) -> Completion | NoAnswer:
     """Read the body of a reply that claims success.
 
     A generation that ended by itself, by its length or by a filter is an answer, whatever it says. One that ended for
@@ -170,15 +170,15 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
         try:
             body = _decode_body(lenient.repaired(data))
         except (ValueError, RecursionError):
-            return _complaint(data) or Trouble("malformed", _unlike(data, error))
+            return _complaint(data) or NoAnswer("malformed", _unlike(data, error))
     choice = body.choices[0] if body.choices else None
     failed = body.error or (choice and choice.error)
     if any(failed.values()) if isinstance(failed, dict) else failed:
-        return Trouble("server-error", "", _status(failed))
+        return NoAnswer("server-error", "", _status(failed))
     if choice is None and (refused := _complaint(data)):
         return refused
     if choice is None or choice.message is None:
-        return Trouble("empty", "The reply holds no choices, or one without a message.")
+        return NoAnswer("empty", "The reply holds no choices, or one without a message.")
     said, thought = _parts(choice.message)
     finish = _ending(choice.finish_reason)
     told = "" if choice.finish_reason is None else str(choice.finish_reason)[:60]
@@ -203,10 +203,10 @@ def read(data: bytes, letters: bool) -> Heard | Trouble:
     name = body.model if isinstance(body.model, str) else ""
     system = body.system_fingerprint if isinstance(body.system_fingerprint, str) else ""
     finish = finish if told or finish != "stop" else ""
-    return Heard(Answer(said or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name), system)
+    return Completion(Answer(said or "", p_yes, p_neither, finish, tokens_in, tokens_out, model=name), system)
 
 
-def _complaint(data: bytes) -> Trouble | None:
+def _complaint(data: bytes) -> NoAnswer | None:
     """Return what a reply is that says why there is no answer, in another shape than {"error": ...}; else None."""
     try:
         value = lenient.parse(data)
@@ -215,7 +215,7 @@ def _complaint(data: bytes) -> Trouble | None:
     value = value[0] if isinstance(value, list) and value else value
     if not isinstance(value, dict) or value.get("choices") or not complaint.read(data).said:
         return None
-    return Trouble("server-error", "", _status(value))
+    return NoAnswer("server-error", "", _status(value))
 
 
 def _status(failed: object) -> int:
@@ -239,18 +239,18 @@ def _ending(reason: object) -> str | None:
     return ENDINGS.get(word) or ENDINGS.get(word.partition(":")[0])  # "content_filter: PROHIBITED_CONTENT"
 
 
-def _broken_off(told: str) -> Trouble:
+def _broken_off(told: str) -> NoAnswer:
     """Return why a generation that ended for another reason is no answer."""
     word = told.strip().lower()
     if word == "error":
-        return Trouble("server-error", "The answer ended in an error of the server (finish reason 'error').")
+        return NoAnswer("server-error", "The answer ended in an error of the server (finish reason 'error').")
     what = f"The generation did not end by itself, by its length or by a filter, but with {told!r}."
     if word in _TOOLS:
         what += " No tool was offered: start the server without its tool-call parser (vLLM: --enable-auto-tool-choice)."
-    return Trouble("broken-off", what)
+    return NoAnswer("broken-off", what)
 
 
-def _silence(said: str | None, thought: bool, finish: str, told: str) -> Trouble | None:
+def _silence(said: str | None, thought: bool, finish: str, told: str) -> NoAnswer | None:
     """Return why there is no text to read; None where the model itself ended without one."""
     if thought:
         cut = (
@@ -258,18 +258,18 @@ def _silence(said: str | None, thought: bool, finish: str, told: str) -> Trouble
             if finish == "length"
             else "none is left."
         )
-        return Trouble("thought", f"All text went to the reasoning field, {cut} {_LESS_THOUGHT}.", lasting=True)
+        return NoAnswer("thought", f"All text went to the reasoning field, {cut} {_LESS_THOUGHT}.", lasting=True)
     if finish == "length":
         what = (
             "No text came before the length limit: thought that is not shown may have taken it. Set -O max_tokens=N to"
         )
-        return Trouble(
+        return NoAnswer(
             "cut-off",
             f'{what} more (4096, say), or keep thought short: -O extra={{"reasoning_effort":"none"}}.',
             lasting=True,
         )
     if said is None or not told:
-        return Trouble("empty", f"The reply holds no text (finish reason {told or 'not given'}).")
+        return NoAnswer("empty", f"The reply holds no text (finish reason {told or 'not given'}).")
     return None
 
 

@@ -11,7 +11,7 @@ _RIGHT = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """A chat endpoint.
 
     Attributes:
@@ -55,7 +55,7 @@ class Proxy:
         return f"Proxy({self.url!r})"
 
 
-def find(base_url: str) -> Place:
+def find(base_url: str) -> Endpoint:
     """Return where the endpoint is.
 
     Raises:
@@ -83,10 +83,10 @@ def find(base_url: str) -> Place:
     except ValueError:
         local = host == "localhost"
     bare = f"[{host}]" if ":" in host else host
-    return Place(url, f"{bare}:{port}" if port else bare, split.path.rstrip("/"), asked, local)
+    return Endpoint(url, f"{bare}:{port}" if port else bare, split.path.rstrip("/"), asked, local)
 
 
-def proxy(place: Place) -> Proxy | None:
+def proxy(place: Endpoint) -> Proxy | None:
     """Return the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say leads to the endpoint, if any.
 
     This machine is never asked for by way of another.

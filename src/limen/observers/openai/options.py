@@ -26,7 +26,7 @@ _OUR_HEADERS = frozenset(
 )
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Options of the `openai` observer.
 
     Attributes:
@@ -126,7 +126,7 @@ def further_headers(given: Mapping[str, Any] | str) -> dict[str, str]:
     return headers
 
 
-def expect_no_secrets(model: str, options: Options, extra: Mapping[str, Any]) -> None:
+def expect_no_secrets(model: str, options: OpenAIOptions, extra: Mapping[str, Any]) -> None:
     """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run.
 
     Args:

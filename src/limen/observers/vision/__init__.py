@@ -23,7 +23,7 @@ from limen.observers.vision import colorvideovdp, watson
 FHD = 37.8  # pixels per degree: a 24-inch screen of 1920x1080 pixels at 0.6 m, ColorVideoVDP's `standard_fhd`
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class VisionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What is declared about the viewer.
 
     Attributes:
@@ -63,11 +63,11 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-@observer("vision", Options)
+@observer("vision", VisionOptions)
 class Vision(Observer):
     """A model of human vision, not human data: vision:watson, or vision:cvvdp where its packages are installed."""
 
-    def __init__(self, model: str, options: Options) -> None:
+    def __init__(self, model: str, options: VisionOptions) -> None:
         if model not in MEASURES:
             raise UnknownNameError("model of human vision", model, MEASURES)
         self._measure, self._options = MEASURES[model], options

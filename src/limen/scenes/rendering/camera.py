@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limen.image import Image
-from limen.scenes.rendering.shading import Lit, schlick, spread, tone, towards
+from limen.scenes.rendering.shading import LitWorld, schlick, spread, tone, towards
 from limen.scenes.rendering.texture import Floats, Singles
 from limen.scenes.rendering.world import Booleans, Caster, Hits, Integers, World
 
@@ -74,7 +74,7 @@ class Studio:
     """A lit world, and `every`, which casts rays at all of it, glass included."""
 
     world: World
-    lit: Lit
+    lit: LitWorld
     every: Caster
 
     def picture(self, camera: Camera, size: tuple[int, int], samples: int) -> Image:

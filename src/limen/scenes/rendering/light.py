@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limen import digest
-from limen.scenes.rendering.shading import Lit
+from limen.scenes.rendering.shading import LitWorld
 from limen.scenes.rendering.surface import Floats
 from limen.scenes.rendering.texture import Singles
 from limen.scenes.rendering.world import Booleans, Geometry, Integers, World
@@ -73,7 +73,7 @@ class Emitter:
     aimed: bool = False
 
 
-def solve(world: World, lit: Lit, name: str, effort: Effort | None = None) -> Singles:
+def solve(world: World, lit: LitWorld, name: str, effort: Effort | None = None) -> Singles:
     """Return light (nodes, 3): irradiance over pi, to be multiplied with colour.
 
     Args:
@@ -135,7 +135,7 @@ def _strata(name: str, count: int, *more: str | int) -> Floats:
     return strata
 
 
-def _emitters(world: World, lit: Lit, name: str, count: int) -> list[Emitter]:
+def _emitters(world: World, lit: LitWorld, name: str, count: int) -> list[Emitter]:
     """Return every light as sets of points: portals, glowing patches (the weak with fewer points), the sun."""
     made = [_portal(np.asarray(portal), name, k, count) for k, portal in enumerate(world.portals)]
     lamps = {}
@@ -162,7 +162,7 @@ def _portal(portal: Floats, name: str, number: int, count: int) -> Emitter:
     return Emitter(point.astype(np.float32), normal.astype(np.float32), power.astype(np.float32), aimed=True)
 
 
-def _lamp(world: World, lit: Lit, number: int, name: str, count: int) -> Emitter:
+def _lamp(world: World, lit: LitWorld, number: int, name: str, count: int) -> Emitter:
     patch = world.patches[number]
     square = _strata(name, count, "lamp", number)
     rows, columns = patch.nodes
@@ -193,7 +193,7 @@ def _sun(world: World, name: str, count: int) -> Emitter:
     return Emitter(ray.astype(np.float32), ray.astype(np.float32), power.astype(np.float32), distant=True)
 
 
-def _direct(emitter: Emitter, nodes: Nodes, lit: Lit) -> Singles:
+def _direct(emitter: Emitter, nodes: Nodes, lit: LitWorld) -> Singles:
     """Return irradiance over pi (n, 3) that reaches nodes straight from one light."""
     total = np.zeros_like(nodes.point)
     count = emitter.point.shape[1]
@@ -223,13 +223,13 @@ def _direct(emitter: Emitter, nodes: Nodes, lit: Lit) -> Singles:
     return total / np.float32(math.pi)
 
 
-def _daylight(lit: Lit, direction: Singles) -> Singles:
+def _daylight(lit: LitWorld, direction: Singles) -> Singles:
     """Return the radiance of the outside: its picture squared, for a picture shows less contrast than there is."""
     radiance: Singles = lit.sky_at(direction, 5.0) ** 2 * np.float32(lit.sky.lights)
     return radiance
 
 
-def _gather(lit: Lit, nodes: Nodes, name: str, count: int) -> tuple[Singles, Booleans]:
+def _gather(lit: LitWorld, nodes: Nodes, name: str, count: int) -> tuple[Singles, Booleans]:
     """Return the mean radiance (n, 3) of what nodes see, weighted by cosine, and which nodes lie inside of things.
 
     Lamps seen are left out, for `_direct` has counted them, and so is the sky from nodes that are not open.

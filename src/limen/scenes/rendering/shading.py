@@ -12,7 +12,7 @@ _STEP = np.float32(1e-3)  # metres a ray starts away from the surface it leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Places:
+class SurfacePoints:
     """Points on surfaces, n of them.
 
     Attributes:
@@ -30,7 +30,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lit:
+class LitWorld:
     """A world with its light solved.
 
     Attributes:
@@ -49,7 +49,7 @@ class Lit:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_planes", tuple(np.ascontiguousarray(self.light[:, k]) for k in range(3)))
 
-    def places(self, triangle: Integers, u: Singles, v: Singles) -> Places:
+    def places(self, triangle: Integers, u: Singles, v: Singles) -> SurfacePoints:
         """Interpolate what the corners of triangles (n,) hold, at barycentric coordinates.
 
         Args:
@@ -63,9 +63,9 @@ class Lit:
         normal = mixed[:, :3]
         normal /= np.sqrt(np.einsum("nk,nk->n", normal, normal))[:, None] + np.float32(1e-12)
         patch = self.geometry.patch[triangle]
-        return Places(patch, self.geometry.material[patch], normal, mixed[:, 3:5], mixed[:, 5:7])
+        return SurfacePoints(patch, self.geometry.material[patch], normal, mixed[:, 3:5], mixed[:, 5:7])
 
-    def irradiance(self, at: Places) -> Singles:
+    def irradiance(self, at: SurfacePoints) -> Singles:
         """Return light (n, 3) from the light map, bilinear between nodes."""
         width, height = self.geometry.width[at.patch], self.geometry.height[at.patch]
         zero, edge = np.float32(0), np.float32(1.001)
@@ -82,7 +82,7 @@ class Lit:
             light[:, k] = sum(plane.take(c) * w for c, w in zip(corners, weights, strict=True))
         return light
 
-    def colour(self, at: Places, footprint: Singles | float) -> Singles:
+    def colour(self, at: SurfacePoints, footprint: Singles | float) -> Singles:
         """Return the surfaces' reflectance (n, 3), textures averaged over `footprint` metres."""
         paint = self.paint
         colour: Singles = paint.colour[at.material]
@@ -96,7 +96,7 @@ class Lit:
             colour[has] *= paint.atlas.look_up(texture[has], place[:, 0], place[:, 1], level)
         return colour
 
-    def _fine(self, at: Places, which: Integers) -> Singles:
+    def _fine(self, at: SurfacePoints, which: Integers) -> Singles:
         """Return texels a metre; where a picture is fitted to its patch, from the size of the patch."""
         fine = self.paint.fine[at.material[which]]
         fitted = np.flatnonzero(fine == 0)
@@ -125,11 +125,11 @@ class Lit:
         which = np.full(len(direction), number)
         return self.paint.atlas.look_up(which, u, v, np.full(len(direction), level, dtype=np.float32))
 
-    def radiance(self, at: Places, footprint: Singles | float) -> Singles:
+    def radiance(self, at: SurfacePoints, footprint: Singles | float) -> Singles:
         """Return what surfaces send out (n, 3), mirrors left aside: light times colour, and glow."""
         return self.sent(at, self.colour(at, footprint), self.irradiance(at))
 
-    def sent(self, at: Places, colour: Singles, light: Singles) -> Singles:
+    def sent(self, at: SurfacePoints, colour: Singles, light: Singles) -> Singles:
         """Return what surfaces of such colour (n, 3) send out under such light (n, 3).
 
         Args:

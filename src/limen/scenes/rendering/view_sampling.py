@@ -11,7 +11,7 @@ from limen.image import Image
 from limen.scenes.rendering.camera import Camera, Studio, rays
 from limen.scenes.rendering.motion import MOTIONS, moved
 from limen.scenes.rendering.texture import Singles
-from limen.scenes.rendering.world import Place
+from limen.scenes.rendering.world import CameraRegion
 
 LEVELS = 50
 CLEAR = 0.15  # metres around the camera that are empty at every level
@@ -25,14 +25,14 @@ _TRIES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SampledView:
     """One camera and its motion."""
 
     camera: Camera
     motion: str
 
 
-def plan(studio: Studio, name: str, factor: str, number: int, seed: int = 0) -> Plan:
+def plan(studio: Studio, name: str, factor: str, number: int, seed: int = 0) -> SampledView:
     """Return the view `number`: the first of its draws that is acceptable. Views do not depend on each other.
 
     Each six numbers share out the six motions of the factor, each two numbers one mirrored picture.
@@ -56,14 +56,14 @@ def plan(studio: Studio, name: str, factor: str, number: int, seed: int = 0) -> 
         place = studio.world.places[int(rng.integers(len(studio.world.places)))]
         camera = draw(place, rng, mirrored=number % 2 == coin)
         if acceptable(studio, camera, motion):
-            return Plan(camera, motion)
+            return SampledView(camera, motion)
     raise LimenError(
         f"Scene {name!r} has no room for view {number} ({motion}): {_TRIES} cameras were tried. "
         "Give the world larger places for cameras, away from things and walls."
     )
 
 
-def draw(place: Place, rng: np.random.Generator, *, mirrored: bool) -> Camera:
+def draw(place: CameraRegion, rng: np.random.Generator, *, mirrored: bool) -> Camera:
     """Draw a camera at a place that looks at a point of the place's target, in round figures.
 
     Args:

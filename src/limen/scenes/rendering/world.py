@@ -71,7 +71,7 @@ class Sky:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CameraRegion:
     """A box in which cameras may be put, and which way they may look from there.
 
     Attributes:
@@ -109,7 +109,7 @@ class World:
     textures: Mapping[str, Callable[[], Floats]]
     sky: Sky
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]]
-    places: tuple[Place, ...]
+    places: tuple[CameraRegion, ...]
     portals: tuple[tuple[tuple[float, float, float], ...], ...] = ()
     sun: Sun | None = None
     exposure: float = 1.0
