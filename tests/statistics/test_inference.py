@@ -244,7 +244,7 @@ def test_comparison_counts_ties_where_both_are_censored() -> None:
     assert math.isnan(every.p)
     # a series that ended at 30 without a JND is not known to lie below one of 40
     assert compare([30], [False], [40], [True]).ties == 1
-    with pytest.raises(InputError, match="no pairs"):
+    with pytest.raises(InputError, match="do not pair up"):
         compare([1, 2], [True, True], [1], [True])
 
 

@@ -43,9 +43,9 @@ def print_result(as_json: bool, data: Callable[[], Any], tables: Callable[[], "I
     """Print a command's result: its data as JSON, or its tables; only what is printed is made.
 
     Args:
-        as_json: whether JSON was asked for.
-        data: returns what JSON is made of.
-        tables: returns the tables, in their order.
+        as_json: whether --json was given.
+        data: called without arguments; returns plain data.
+        tables: called without arguments; returns the tables, in order.
     """
     if as_json:
         print_json(data())

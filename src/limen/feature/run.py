@@ -204,7 +204,7 @@ class FeatureRun:
 
         Args:
             seed: of the run, 0 .. `plan.seeds` - 1.
-            progress: called with progress.
+            progress: called with steps done, steps in all, and a note.
             fit: whether to fit those that have no file yet.
 
         Raises:

@@ -92,7 +92,7 @@ def calibrate(run: FeatureRun, progress: ProgressCallback = quiet, maps: Sequenc
 
     Args:
         run: with its maps fitted.
-        progress: called with progress.
+        progress: called with steps done, steps in all, and a note.
         maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
 
     Returns:
@@ -188,7 +188,7 @@ def evaluate(
     Args:
         run: with its maps fitted.
         strengths: NRMSE, each > 0.
-        progress: called with progress.
+        progress: called with steps done, steps in all, and a note.
 
     Returns:
         Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
@@ -308,7 +308,7 @@ def quantise(
     Args:
         run: with its maps fitted.
         budgets: nominal NRMSE, mean over the fitting images, each > 0.
-        progress: called with progress.
+        progress: called with steps done, steps in all, and a note.
         maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
 
     Returns:
@@ -409,7 +409,7 @@ def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = q
     Args:
         run: with its maps fitted; its data must know where objects are.
         images: test images of each seed to look at, >= 1.
-        progress: called with progress.
+        progress: called with steps done, steps in all, and a note.
 
     Returns:
         Rows of map, inside, area, density, prefix, correlation, n (images with objects), seed.
