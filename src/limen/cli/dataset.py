@@ -53,13 +53,15 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
 @click.option(
     "--format", "form", default="parquet", show_default=True, help="parquet (for datasets) or webdataset (tar)."
 )
-@click.option("--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many processes.")
 @click.option(
     "--shard", "share", default="1/1", metavar="I/N", help="Only every N-th shard from the I-th: a job array."
 )
 @click.option("--limit", type=CountRange(0), default=0, help="At most so many references a part (0: all).")
-@click.option("--seed", type=SEED, default=0, help="Of the random draws of stimuli.")
-@click.option("--shard-stimuli", type=CountRange(1), default=1_000, show_default=True, help="About so many each.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the random draws of stimuli.")
+@click.option(
+    "--shard-stimuli", type=CountRange(1), default=1_000, show_default=True, help="About so many stimuli in each shard."
+)
 @JSON
 def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, as_json: bool, **given: Any) -> None:
     """Write the parts that can be made, as shards that resume and do not depend on who writes them."""
@@ -131,8 +133,10 @@ def _many(count: int, one: str, more: str = "") -> str:
 
 @dataset.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--samples", type=CountRange(0), default=4, show_default=True, help="Rows a shard to look at.")
-@click.option("--deep", is_flag=True, help="Look at the pixels of all rows.")
+@click.option(
+    "--samples", type=CountRange(0), default=4, show_default=True, help="How many rows of each shard to check."
+)
+@click.option("--deep", is_flag=True, help="Check the pixels of every row.")
 @JSON
 def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
     """Find shards that are missing, cut or altered, and what does not belong there; exit code 1 if there is any."""

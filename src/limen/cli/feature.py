@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from limen.report.format import Table
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1."
+)
 MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
 DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
@@ -48,17 +50,25 @@ def feature() -> None:
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
-@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many, from 0.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many seeds, counted from 0."
+)
 @click.option("--images-fit", type=COUNT, default=400, show_default=True, help="Images to fit on.")
 @click.option("--images-calibrate", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
 @click.option("--images-test", type=COUNT, default=700, show_default=True, help="Images to measure on.")
 @click.option(
-    "--eps", type=FiniteRange(0, 1e6), default=0.05, show_default=True, help="Drop of the task that is borne."
+    "--eps",
+    type=FiniteRange(0, 1e6),
+    default=0.05,
+    show_default=True,
+    help="Largest drop of the task that is tolerated.",
 )
-@click.option("--rho", type=FiniteRange(0, 1), default=0.1, show_default=True, help="How often it may be more.")
-@click.option("--drop", default="", help="What is lost: classification kl (default) or top1; others 1-f1.")
+@click.option("--rho", type=FiniteRange(0, 1), default=0.1, show_default=True, help="How often the drop may exceed it.")
+@click.option(
+    "--drop", default="", help="How the loss is measured: kl (default) or top1 for classification; 1-f1 otherwise."
+)
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
-@click.option("--calibrate", "labels", default="", help="Labels of the maps to calibrate, with commas between.")
+@click.option("--calibrate", "labels", default="", help="Comma-separated labels of the maps to calibrate.")
 @REVISION
 @DEVICE
 @JSON
@@ -79,7 +89,9 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 
 @feature.command("evaluate")
 @RUN
-@click.option("--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths.")
+@click.option(
+    "--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths, as NRMSE."
+)
 @MODEL
 @DATA
 @DEVICE
@@ -95,10 +107,8 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
 
 @feature.command("quantise")
 @RUN
-@click.option(
-    "--budget", default="", help="Noise budgets, as NRMSE, with commas between; ten from 0.1 to 3 if not given."
-)
-@click.option("--map", "labels", default="", help="Labels of the run's maps to make steps of, with commas between.")
+@click.option("--budget", default="", help="Noise budgets as NRMSE, comma-separated; ten from 0.1 to 3 if not given.")
+@click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
 @MODEL
 @DATA
 @DEVICE
@@ -122,7 +132,7 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 
 @feature.command("attribute")
 @RUN
-@click.option("--images", type=COUNT, default=100, show_default=True, help="Test images to look at.")
+@click.option("--images", type=COUNT, default=100, show_default=True, help="How many test images to use.")
 @MODEL
 @DATA
 @DEVICE
@@ -137,11 +147,17 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
 
 @feature.command("export")
 @RUN
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder that both ends need.")
-@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
-@click.option("--budget", type=FiniteRange(0, 1e6), default=0.45, show_default=True, help="Noise budget, as NRMSE.")
 @click.option(
-    "--seed", type=CountRange(0, 2**63 - 1), default=0, show_default=True, help="Whose map and fitting images."
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write, for the sender and the receiver."
+)
+@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
+@click.option("--budget", type=FiniteRange(0, 1e6), default=0.45, show_default=True, help="Noise budget, as an NRMSE.")
+@click.option(
+    "--seed",
+    type=CountRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The seed whose map and fitting images are used.",
 )
 @MODEL
 @DATA
@@ -174,7 +190,13 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
     show_default=True,
     help="Where the page is written.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Three show how sure it is.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many seeds; three show how certain the figures are.",
+)
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""

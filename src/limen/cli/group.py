@@ -94,7 +94,7 @@ SEED = CountRange(-(2**63), 2**63 - 1)
 OBSERVER = click.option(
     "--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated."
 )
-BASE_URL = click.option("--base-url", help="Of an OpenAI-compatible endpoint.")
+BASE_URL = click.option("--base-url", help="URL of an OpenAI-compatible endpoint.")
 OPTIONS = click.option(
     "-O",
     "--option",

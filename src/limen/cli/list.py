@@ -89,8 +89,8 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("place")
 @click.option("--distortion", "names", default="", help="Comma-separated; all that fit if not given.")
 @click.option("--levels", default="", help="Comma-separated; 0, 1, and steps up to the top if not given.")
-@click.option("--limit", type=CountRange(1), default=1, show_default=True, help="References of each kind.")
-@click.option("--seed", type=SEED, default=0, help="Of the random draws, as in a study.")
+@click.option("--limit", type=CountRange(1), default=1, show_default=True, help="How many references of each kind.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the random draws, as in a study.")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files and the contact sheets."
 )

@@ -87,8 +87,10 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option(
     "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
 )
-@click.option("--megapixels-in-flight", type=float, help="Of all series under way, which bounds memory (48).")
-@click.option("--seed", type=int, help="Of the random draws of stimuli.")
+@click.option(
+    "--megapixels-in-flight", type=float, help="Megapixels of all series under way, which bounds memory (48)."
+)
+@click.option("--seed", type=int, help="Seed of the random draws of stimuli.")
 @click.option("--no-identical-pairs", is_flag=True, help="Do not measure false alarms.")
 @click.option("--no-keep-references", is_flag=True, help="Keep no photograph in the run directory.")
 @click.option(
@@ -221,7 +223,7 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
     show_default=True,
     help="Run directory; the same one resumes.",
 )
-@click.option("--limit", type=CountRange(0), default=0, help="At most so many of the bundled crops.")
+@click.option("--limit", type=CountRange(0), default=0, help="At most so many of the bundled crops (0: all).")
 @click.option(
     "--report",
     "page",

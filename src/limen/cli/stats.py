@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--shape", default="logistic", show_default=True, help="logistic, normal, weibull, gumbel, rgumbel.")
+@click.option(
+    "--shape",
+    default="logistic",
+    show_default=True,
+    help="Shape of the psychometric function: logistic, normal, weibull, gumbel, rgumbel.",
+)
 @JSON
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
@@ -70,9 +75,11 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     type=FiniteRange(0, 1e6, min_open=True),
     default=1.0,
     show_default=True,
-    help="Wanted, of the 95 % interval, in levels.",
+    help="Wanted half-width of the 95 % interval, in levels.",
 )
-@click.option("--sd", type=FiniteRange(0, 1e6), help="Spread of J over references, where there is no run yet.")
+@click.option(
+    "--sd", type=FiniteRange(0, 1e6), help="Standard deviation of J over references, where there is no run yet."
+)
 @JSON
 def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: bool) -> None:
     """Say how many references a wanted interval takes, from runs as pilots or from a spread."""
@@ -100,25 +107,37 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 
 @main.command()
 @click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
-@click.option("--slope", type=FiniteRange(0, 1e6), help="Of an observer of your own, in levels (0: a step).")
-@click.option("--false-alarms", type=FiniteRange(0, 1), default=0.0, help="Its share of yes to no difference.")
-@click.option("--lapses", type=FiniteRange(0, 1), default=0.0, help="Its share of no to plain differences.")
+@click.option("--slope", type=FiniteRange(0, 1e6), help="Slope of an observer of your own, in levels (0: a step).")
+@click.option(
+    "--false-alarms", type=FiniteRange(0, 1), default=0.0, help="How often it says yes where there is no difference."
+)
+@click.option("--lapses", type=FiniteRange(0, 1), default=0.0, help="How often it says no to plain differences.")
 @click.option(
     "--correlation",
     type=FiniteRange(0, 1, max_open=True),
     default=0.0,
-    help="Between its answers at neighbouring levels.",
+    help="Correlation of its answers at neighbouring levels.",
 )
 @click.option(
     "--mean",
     type=FiniteRange(-1e6, 1e6),
     default=20.0,
     show_default=True,
-    help="Of the thresholds over images, in levels.",
+    help="Mean threshold over images, in levels.",
 )
-@click.option("--spread", type=FiniteRange(0, 1e6), default=6.0, show_default=True, help="Their sd.")
 @click.option(
-    "--images", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="About a minute for 100."
+    "--spread",
+    type=FiniteRange(0, 1e6),
+    default=6.0,
+    show_default=True,
+    help="Standard deviation of the thresholds, in levels.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1, 1_000_000),
+    default=100,
+    show_default=True,
+    help="How many images; 100 take about a minute.",
 )
 @click.option("--levels", type=click.IntRange(10, 1_000), default=50, show_default=True, help="Length of the ladder.")
 @click.option(
@@ -131,7 +150,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
     show_default=True,
     help="JNDs to look for; 0 for all.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the simulated observers.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the simulated observers.")
 @JSON
 @PLUGIN
 def simulate(labels: str, as_json: bool, **given: Any) -> None:
