@@ -28,7 +28,7 @@ def commands(group: click.Group, context: click.Context) -> Iterator[tuple[click
 def page() -> str:
     """Return the page."""
     parts = [HEAD]
-    for command, context in commands(main, click.Context(main, info_name="limen")):
+    for command, context in commands(main, click.Context(main, info_name="limen", **main.context_settings)):
         parts.append(f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -16,7 +16,9 @@ commands_page = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(commands_page)
 COMMANDS = {
     context.command_path: command
-    for command, context in commands_page.commands(main, click.Context(main, info_name="limen"))
+    for command, context in commands_page.commands(
+        main, click.Context(main, info_name="limen", **main.context_settings)
+    )
 }
 
 

@@ -289,7 +289,7 @@ def test_the_estimator_counts_its_operations_and_knows_its_state() -> None:
     places, samples = 16, 3
     by_place = 6 * 10 + 9 * 10 * 10 + 10 * 6
     assert made.flops(features) == 2 * samples * (places * by_place + 6 * 10)
-    with pytest.raises(InputError, match="no estimator of limen's"):
+    with pytest.raises(InputError, match="not an estimator of limen's"):
         Estimator.of({"information.0": torch.ones(1, 2)})
     with pytest.raises(InputError, match=r"made for features \(6, 4, 4\) was given \(6, 8, 8\)"):
         made(given.split.encode(torch.rand(1, 3, 16, 16)))

@@ -207,7 +207,7 @@ def test_a_checkpoint_of_another_fit_is_left_and_a_damaged_one_refused(tmp_path:
     assert same(fitted("learned", given).state(), fitted("learned", scope("maps")).state())
     for content in (b"", b"PK something else", file.read_bytes()[:1000]):
         file.write_bytes(content)
-        with pytest.raises(InputError, match="no checkpoint of limen's, or a damaged one. Delete it"):
+        with pytest.raises(InputError, match="not a checkpoint of limen's, or is damaged. Delete it"):
             fitted("learned", given)
     with pytest.raises(StoreError, match="cannot be written"):
         fitted("learned", scope("maps", checkpoint=tmp_path / "no folder" / "fit"))
