@@ -5,6 +5,7 @@ them a NOT. At each place of the text the first phrase that fits uses its words 
 ("nearly identical", "if there is a difference") comes first.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -171,11 +172,19 @@ def _phrases(name: str, table: str) -> str:
 
 
 _TABLES = (("moot", _MOOT), ("not_same", _NOT_SAME), ("no_change", _NO_CHANGE), ("a_change", _A_CHANGE))
-_ANY = re.compile("|".join(f"{_phrases(*named)[:-1]}|{_EAST[named[0]]})" for named in _TABLES), re.MULTILINE)
-# In a text of ASCII alone a phrase begins at the start of a word: looking there first halves the time.
-_ASCII = re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in _TABLES)})", re.MULTILINE)
 _APARTS = (("no_change", _NOT_APART), ("moot", _APART_MOOT), ("a_change", _APART))
-_BETWEEN = re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in _APARTS)})", re.MULTILINE)
+
+
+@functools.cache  # compiled when the first answer is read: a tenth of a second each
+def _any() -> re.Pattern[str]:
+    return re.compile("|".join(f"{_phrases(*named)[:-1]}|{_EAST[named[0]]})" for named in _TABLES), re.MULTILINE)
+
+
+@functools.cache
+def _ascii(tables: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
+    """In a text of ASCII alone a phrase begins at the start of a word: looking there first halves the time."""
+    return re.compile(rf"\b(?=[a-z])(?:{'|'.join(_phrases(*named) for named in tables)})", re.MULTILINE)
+
 
 _CUES = ("lack", "not", "n't", "none", "only", "like", "compared", "absent", "missing", "invisible", "either", "free",
          "clean", "smooth", "sharp", "crisp", "clear", " as ", "match")  # fmt: skip  # no phrase of them is without one
@@ -183,7 +192,7 @@ _CUES = ("lack", "not", "n't", "none", "only", "like", "compared", "absent", "mi
 
 def found(text: str) -> Iterator[str]:
     """Yield the kinds of phrases in a lower-case text, in order: "moot", "not_same", "no_change", "a_change"."""
-    pattern = _ASCII if text.isascii() else _ANY
+    pattern = _ascii(_TABLES) if text.isascii() else _any()
     return (str(match.lastgroup) for match in pattern.finditer(text))
 
 
@@ -191,4 +200,4 @@ def found_apart(text: str) -> Iterator[str]:
     """Yield the kinds of phrases about what one picture has and the other has not: "moot", "no_change", "a_change"."""
     if not any(map(text.__contains__, _CUES)):
         return iter(())
-    return (str(match.lastgroup) for match in _BETWEEN.finditer(text))
+    return (str(match.lastgroup) for match in _ascii(_APARTS).finditer(text))
