@@ -3,12 +3,13 @@ PYTHON ?= python3
 DEV := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features test coverage check test-fuzz test-serve test-oracle test-browser bench clean help
+.PHONY: demo demo-features test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
 	@echo "make demo-features  measure what deep features bear, on small networks that ship (torch, 1.5 GB)"
 	@echo "make test        all tests"
+	@echo "make test-quick  those that take no torch and no time, while you work"
 	@echo "make coverage    all tests, and which lines and branches they reach; fails below the floor (pyproject.toml)"
 	@echo "make test-fuzz   2,000 cases each of broken manifests, replies and settings (make test tries 100)"
 	@echo "make check       ruff, mypy, import-linter"
@@ -50,6 +51,9 @@ demo-features: .venv-feature/.made
 
 test: .venv/.made
 	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2
+
+test-quick: .venv/.made
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser" -n 2
 
 coverage: .venv/.made
 	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --cov=limen --cov-branch --cov-report=term:skip-covered

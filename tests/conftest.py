@@ -17,6 +17,13 @@ settings.register_profile("fuzz", deadline=None, max_examples=2000)  # make test
 settings.load_profile("ci" if os.environ.get("CI") else "limen")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs torch: the wing of deep features, and modules that import it."""
+    for item in items:
+        if "feature" in item.path.parts or hasattr(getattr(item, "module", None), "torch"):
+            item.add_marker("torch")
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of four small photographs."""

@@ -15,6 +15,7 @@ def test_distortion(name: str) -> None:
     testing.check_distortion(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.every("procedure"))
 @pytest.mark.parametrize("levels", [5, 50, 100])
 def test_procedure(name: str, levels: int) -> None:

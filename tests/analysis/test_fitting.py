@@ -161,6 +161,7 @@ def test_power_comes_from_the_run_itself(skipped: Analysis, constant: Analysis) 
     assert powers(constant) == ()
 
 
+@pytest.mark.slow
 def test_tables_and_json(skipped: Analysis, constant: Analysis) -> None:
     for analysis in (skipped, constant):
         rows, pairs, needed = fit(analysis), comparisons(analysis), powers(analysis)
@@ -209,6 +210,7 @@ def made_up(
     return dataclasses.replace(like, manifest=about, outcomes=tuple(outcomes), jnds=(row,), answers=answers)
 
 
+@pytest.mark.slow
 def test_a_scan_gives_back_the_populations_threshold(skipped: Analysis) -> None:
     covered = 0
     for i in range(20):

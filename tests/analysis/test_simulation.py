@@ -51,6 +51,7 @@ def test_the_chain_of_all_jnds_takes_about_half_of_the_scan() -> None:
     assert skip.questions < 0.65 * scan.questions
 
 
+@pytest.mark.slow
 def test_certify_is_as_sure_as_it_says() -> None:
     result = study(BY_NAME["s=3, g=l=.1"], BY_LABEL["certify"], images=60)
     assert result.exact is not None
@@ -62,6 +63,7 @@ def test_certify_is_as_sure_as_it_says() -> None:
     assert result.questions < 12
 
 
+@pytest.mark.slow
 def test_psi_estimates_and_its_intervals_cover() -> None:
     for label, goal in (("psi (20 samples)", 0.75), ("psi (20 levels)", 1.3)):
         result = study(BY_NAME["s=1"], BY_LABEL[label], images=80)
@@ -78,6 +80,7 @@ def test_results_are_the_same_again_and_differ_with_the_seed() -> None:
     assert first != other
 
 
+@pytest.mark.slow
 def test_the_command() -> None:
     done = limen(
         "simulate", "--images", 12, "--procedure", "skip,bisect", "--slope", 2, "--false-alarms", 0.1, "--json"

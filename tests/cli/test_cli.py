@@ -39,6 +39,7 @@ def test_looking_for_a_name_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_list_and_show() -> None:
     names = [item["name"] for item in json.loads(limen("list", "--json").stdout)]
     assert {"blur", "text", "skip", "scan", "openai", "local", "demo", "direct", "choice-implicit"} <= set(names)
@@ -49,6 +50,7 @@ def test_list_and_show() -> None:
     assert "px (sigma)" in limen("show", "blur").stdout
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> None:
     for arguments, complaint in (
         (("show", "blurr"), "Did you mean 'blur'"),
@@ -88,6 +90,7 @@ def test_an_unknown_flag_is_exit_code_1() -> None:
     assert "--distortion" in done.stderr
 
 
+@pytest.mark.slow
 def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> None:
     arguments = ("measure", "--images", photos, "--observer", "simulated", "--distortion", "noise, jpeg", "--limit", 2,
                  "--jnds", 2, "--out", tmp_path / "run")  # fmt: skip
@@ -106,6 +109,7 @@ def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> Non
         assert row["interval"] is None  # fewer than five references
 
 
+@pytest.mark.slow
 def test_unfinished_series_are_exit_code_2(tmp_path: Path, photos: Path) -> None:
     base = ("measure", "--images", photos, "--distortion", "noise")
     limen(*base, "--observer", "simulated", "--limit", 1, "--out", tmp_path / "a")
@@ -138,6 +142,7 @@ def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "the same command goes on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_and_power(tmp_path: Path, photos: Path) -> None:
     for name, threshold in (("a", 4), ("b", 9)):
         limen("measure", "--images", photos, "--observer", f"simulated:{name}", "-O", f"threshold={threshold}",

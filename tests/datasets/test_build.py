@@ -147,6 +147,7 @@ def test_a_stimulus_that_equals_its_reference_is_none(
 # ---- the same bytes, however they come about
 
 
+@pytest.mark.slow
 def test_neither_workers_nor_jobs_nor_the_order_of_parts_change_a_byte(photos: Path, tmp_path: Path) -> None:
     plan = planned(photos)
     assert len(plan.shards) == 2 * len(PARTS)
@@ -174,6 +175,7 @@ def children(process: "subprocess.Popen[bytes]") -> list[str]:
     return listed.read_text().split() if listed.exists() else []
 
 
+@pytest.mark.slow
 def test_killed_builds_end_as_an_undisturbed_one(tmp_path: Path) -> None:
     photos, run = tmp_path / "photos", tmp_path / "run"
     photos.mkdir()

@@ -55,6 +55,7 @@ def test_the_image_processor_leaves_the_pixels_of_a_scene_as_they_are(name: str)
     assert np.abs(seen - (np.stack([scene.image for scene in drawn]) / 127.5 - 1)).max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_listed_split_of_a_net_is_sound(name: str) -> None:
     net = AUTO[name].from_pretrained(SHIPPED[name]).eval()

@@ -231,6 +231,7 @@ def test_images_of_several_sizes_need_a_processor_that_makes_them_one(tmp_path: 
         ).fit.batch([0])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_annotations_from_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import transformers
 

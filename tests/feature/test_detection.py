@@ -281,6 +281,7 @@ def network() -> Network:
     return Network(ScaleGrid().eval(), name="grid", labels=tuple("abcdef"))
 
 
+@pytest.mark.slow
 def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path, network: Network) -> None:
     maps = {label: MAPS[label] for label in ("gaussian", "flat", "fisher")}
     maps["learned"] = ("learned", {"steps": 3, "batch": 4, "draws": 1})

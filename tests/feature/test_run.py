@@ -89,6 +89,7 @@ def test_more_noise_moves_the_output_more_and_the_fisher_map_moves_it_least(meas
     assert by["fisher", 0.5, 0]["discrepancy"] < by["flat", 0.5, 0]["discrepancy"]  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_keeping_clean_features_for_the_next_map_changes_nothing(
     measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +306,7 @@ def test_disarranged_maps_stand_on_one_that_was_fitted() -> None:
         shuffled.fit(tolerance.Scope(split, CLASSIFY, images))
 
 
+@pytest.mark.slow
 def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "run")
     begin = ["feature", "fit", "--model", "demo:resnet", "--split", "resnet.encoder.stages.2", "--data", "scenes"]
@@ -329,6 +331,7 @@ def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.Captu
     assert "takes numbers above 0" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_a_folder_of_photographs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
@@ -623,6 +626,7 @@ def test_weights_of_another_shape_are_no_trained_head(tmp_path: Path) -> None:
 # Notebooks.
 
 
+@pytest.mark.slow
 def test_every_entry_works_in_a_running_loop_and_leaves_the_process_as_it_was(tmp_path: Path) -> None:
     async def cell() -> None:
         maps = {"mine": ("learned", {"steps": 2, "draws": 1}), "fisher": ("fisher", {"draws": 1})}

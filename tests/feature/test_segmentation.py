@@ -191,6 +191,7 @@ class Patches(nn.Module):
         return {CLASSES: 3 * classes, MASKS: 3 * self.masks(fine)}
 
 
+@pytest.mark.slow
 def test_a_run_of_several_tensors_from_fit_to_evaluation(tmp_path: Path) -> None:
     maps = {label: MAPS[label] for label in ("gaussian", "flat", "fisher")}
     maps["learned"] = ("learned", {"steps": 3, "batch": 4, "draws": 1})

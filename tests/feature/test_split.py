@@ -176,6 +176,7 @@ CASES = [(name, number) for name in FAMILIES for number in range({"sam": 1}.get(
 # The list.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_listed_split_is_sound(name: str) -> None:
     images = pictures()
@@ -328,6 +329,7 @@ def test_the_head_replays_batches_of_any_size(name: str, number: int) -> None:
     assert seen == ([1, 5] if name.startswith("detr") else [1, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), CASES)
 def test_gradients_are_those_of_the_whole_network(name: str, number: int) -> None:
     split = SplitPoint(net(name), listed(name)[number].path)

@@ -28,6 +28,9 @@ from limen.store import Store
 from limen.study import Spec, Study
 from limen.testing import photograph
 
+pytestmark = pytest.mark.torch
+
+
 DEMO = Path(observer.__file__).parent / "data" / "demo"
 PAIR = tuple(Picture.of(photograph(name, 48, 80)) for name in ("a", "b"))
 

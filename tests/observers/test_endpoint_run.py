@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from limen.analysis import analyse
@@ -31,6 +32,7 @@ def thresholds(out: Path) -> list[object]:
         return [(o.series.id, o.status, o.thresholds) for o in analyse(store).outcomes]
 
 
+@pytest.mark.slow
 def test_what_fails_stays_open_and_is_finished_later(tmp_path: Path, photos: Path) -> None:
     with Endpoint(threshold=8.0) as calm:
         assert measure(calm, photos, tmp_path / "calm").returncode == 0
@@ -75,6 +77,7 @@ def test_a_wrong_key_stops_the_run_with_one_line(tmp_path: Path, photos: Path) -
         assert len(server.requests) < 40
 
 
+@pytest.mark.slow
 def test_the_key_is_nowhere(tmp_path: Path, photos: Path) -> None:
     async def telling(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
         if len(server.requests) % 3:

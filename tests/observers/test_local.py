@@ -27,6 +27,9 @@ from limen.store import Store
 from limen.study import Spec, Study
 from limen.trial import Answer
 
+pytestmark = pytest.mark.torch
+
+
 FAMILIES = ("idefics3", "qwen2_vl", "llava_onevision", "internvl", "smolvlm", "qwen3_vl")
 DIRECT = question.find("direct")
 

@@ -52,6 +52,7 @@ ONLY_CLOSED = {"(thinking)", "# Thinking\n", "**Thought process:**\n", "== Thoug
 @pytest.mark.parametrize(("begin", "end"), MARKS)
 def test_a_closed_thought_leaves_the_answer(begin: str, end: str) -> None:
     answer = "<no> Both images look the same to me."
+    assert read_direct(f"{begin}{end}{answer}", "stop") == Verdict(Flag.NO), "nothing was thought"
     for text in (
         f"{begin}{MUSING}{end}{answer}",
         f"{begin}{MUSING}{end}\n\n{answer}",

@@ -99,6 +99,7 @@ def many(seed: int, sets: int, n: int = 2) -> tuple[Responses, Array, Array, Arr
     return data, threshold[:, 0], width[:, 0], guess[:, 0]
 
 
+@pytest.mark.slow
 def test_credible_intervals_cover() -> None:
     data, threshold, width, guess = many(1, 200)
     fits = posterior(data, LADDER)
@@ -255,6 +256,7 @@ def frozen(seed: int, references: int, guess: float = 0.1) -> tuple[Array, np.ra
     return draw(rng, 1, own, 9.0, guess, 0.02), rng
 
 
+@pytest.mark.slow
 def test_intervals_over_references_cover_frozen_answers() -> None:
     covered = fractional = 0
     levels = np.arange(4, 50, 5)

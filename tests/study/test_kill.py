@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from limen.analysis import analyse
 from limen.image import png
 from limen.store import Store
@@ -33,6 +35,7 @@ def found(out: Path) -> list[object]:
     return [[(o.series.id, o.status, o.thresholds) for o in outcomes], trials]
 
 
+@pytest.mark.slow
 def test_killed_ten_times(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

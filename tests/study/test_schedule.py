@@ -53,6 +53,7 @@ def facts(out: Path) -> tuple[list[Any], list[Any], Any]:
         return outcomes, asked, priors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("procedure", ["certify", "auto", "psi"])
 def test_the_same_at_any_concurrency(tmp_path: Path, many: Path, procedure: str) -> None:
     for concurrency in (1, 7, 64):
@@ -131,6 +132,7 @@ def test_a_failure_of_what_was_asked_ahead_fails_nothing(tmp_path: Path, many: P
     assert facts(tmp_path / "run")[:2] == facts(tmp_path / "calm")[:2]
 
 
+@pytest.mark.slow
 def test_a_growing_study_keeps_what_it_found(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many, limit=10)
     small, asked, (priors,) = facts(tmp_path / "run")
@@ -144,6 +146,7 @@ def test_a_growing_study_keeps_what_it_found(tmp_path: Path, many: Path) -> None
     assert len(grown) == 40
 
 
+@pytest.mark.slow
 def test_failures_and_reruns_end_where_a_calm_run_does(tmp_path: Path, many: Path) -> None:
     inner = Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05))
 
@@ -197,6 +200,7 @@ def test_a_learning_run_is_exported_whole(tmp_path: Path, many: Path) -> None:
     assert all(decode(content) for content in files["prior"]["content"].to_pylist())
 
 
+@pytest.mark.slow
 def test_looking_offline_changes_nothing(tmp_path: Path, many: Path) -> None:
     run(tmp_path / "run", many, limit=3)
     spec = Spec(images=(str(many),), observers=("simulated",), distortions=("noise", "contrast"),

@@ -46,7 +46,7 @@ _LINE = rf"(?: of)?(?: the| my| internal)?[ _]{_STEM}\w{{0,10}}(?: process)?[^\w
 _BRACKETED = {
     "channel": r"(?:<\|start\|>\w{0,20}\s?)?<\|channel\|?>\s?(?P<which>\w{0,20})(?:[^<\n]{0,80}<\|message\|>)?",
     "speaker": rf"<(?:\|[a-z_]{{2,20}}\||start_of_(?:turn|role))>\s?\w{{0,20}}{_STEM}\w{{0,20}}\s{{0,3}}"
-    r"(?:<\|[a-z_]{2,20}\|>|\n|\Z)",
+    r"(?:<\|(?!im_end|eo[tm]|end\||end_of_t|return|call)[a-z_]{2,20}\|>|\n|\Z)",
     "over": r"<\|(?:end|return|call|start|(?:im|header|message)_(?:start|end)|start_(?:header_id|of_role)"
     r"|eo[tm](?:_id)?|end_of_(?:turn|text|role))\|>|<(?:start|end)_of_turn>|(?P<channel_end><channel\|>)",
     "reply": r"<\|(?:begin|start)_(?:of_)?(?:solution|response|answer)\|>",
