@@ -163,11 +163,10 @@ def apart(observers: Sequence[Observer]) -> None:
 
 def completed(observer: Observer) -> Observer:
     """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
-    for ability in ("sampled", "numeric", "label"):
+    own = {"sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": ""}
+    for ability, value in own.items():
         if not hasattr(observer, ability):
-            setattr(observer, ability, getattr(Observer, ability))
-    if not hasattr(observer, "notice"):
-        observer.notice = ""  # type: ignore[misc]  # a property only in those that are derived
+            setattr(observer, ability, value)
     return observer
 
 

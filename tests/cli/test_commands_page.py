@@ -1,6 +1,6 @@
 """Every command and option says what it does, and docs/commands.md says it too."""
 
-import importlib.util
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +11,9 @@ import pytest
 from limen.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.py"
-_spec = importlib.util.spec_from_file_location("commands_page", PAGE)
-assert _spec is not None
-assert _spec.loader is not None
-commands_page = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(commands_page)
 COMMANDS = {
     context.command_path: command
-    for command, context in commands_page.commands(
-        main, click.Context(main, info_name="limen", **main.context_settings)
-    )
+    for command, context in runpy.run_path(str(PAGE))["commands"](main, click.Context(main, info_name="limen"))
 }
 
 

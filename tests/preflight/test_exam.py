@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -27,7 +28,7 @@ from limen.image import Picture
 from limen.observer import Reply
 from limen.preflight import exam, images, questions, replies
 from limen.preflight.exam import CheckResult, CheckStatus, Exam
-from limen.store import Store
+from limen.store import Store, entries
 from limen.study import Spec, Study
 from limen.trial import Answer, Attempt
 from tests.support.endpoint import Endpoint, Request, completion, reply, say, status
@@ -821,6 +822,7 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         assert progress.notices[0] == "exam of openai:toy: passed, held before."
     with Store.open(tmp_path / "run") as store:
         assert store.manifest["exams"]["openai:toy"]["fit"] is True
+        assert msgspec.to_builtins(entries.check(store.path, store.manifest)) == store.manifest, "read whole"
         (held,) = exam.kept(store)
     assert held.fit
     assert held.answered == 36

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -47,6 +48,11 @@ def changed(run: Path, change: Change) -> Path:
 def refused(run: Path, match: str) -> None:
     with pytest.raises(StoreError, match=match), Store.open(run) as store:
         analyse(store)
+
+
+def test_a_manifest_is_read_whole(run: Path) -> None:
+    with Store.open(run) as store:
+        assert msgspec.to_builtins(entries.check(run, store.manifest)) == store.manifest
 
 
 @pytest.mark.parametrize(

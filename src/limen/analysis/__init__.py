@@ -89,11 +89,12 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         ...     limen.analyse(store).jnds == run.jnds
         True
     """
-    found = tuple(outcomes(store, processes))
+    manifest = entries.check(store.path, store.manifest)
+    found = tuple(outcomes(store, manifest, processes))
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     for outcome in found:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
-    keyed, manifest, origins = sorted(groups.items()), entries.check(store.path, store.manifest), store.origins()
+    keyed, origins = sorted(groups.items()), store.origins()
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(

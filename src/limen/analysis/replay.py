@@ -84,11 +84,12 @@ class Outcome:
         return tuple(r.probe.level for r in self.responses if not r.asked and r.probe.reference == 0)
 
 
-def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
+def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[Outcome]:
     """Yield the outcome of every series under every observer and question.
 
     Args:
         store: of the run.
+        manifest: of the run, checked (`limen.store.entries.check`).
         processes: that may read, where there are many answers; what they read is the same. More than one needs a
             main module that can be imported without running, as Python's `multiprocessing` says.
 
@@ -96,7 +97,6 @@ def outcomes(store: Store, processes: int = 1) -> Iterator[Outcome]:
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    manifest = entries.check(store.path, store.manifest)
     method, ladders = _method(store, manifest), _ladders(manifest)
     rows = {row.id: row for row in store.series()}
     for row in rows.values():

@@ -71,7 +71,7 @@ class SourceEntry(msgspec.Struct, frozen=True):
 
 
 class ExamEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The last exam of an observer; one without `fit` was broken off."""
+    """The last exam of an observer; one without `fit` was broken off. What follows `fit` older runs need not have."""
 
     at: _Text
     version: int
@@ -80,6 +80,9 @@ class ExamEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     about: _Plain | msgspec.UnsetType = msgspec.UNSET
     sampled: bool | msgspec.UnsetType = msgspec.UNSET
     marks: list[_Text] | msgspec.UnsetType = msgspec.UNSET
+    answers: int | msgspec.UnsetType = msgspec.UNSET
+    questions: int | msgspec.UnsetType = msgspec.UNSET
+    results: list[list[Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SessionEntry(msgspec.Struct, frozen=True):
