@@ -28,13 +28,15 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
         return _run(work)
     begun: Future[_Begun] = Future()
     with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(asyncio.run, _announced(work, begun))
         try:
-            return ended.result()
-        except KeyboardInterrupt:  # of this thread; the other would go on, and be waited for
-            if not ended.done():
+            return pool.submit(asyncio.run, _announced(work, begun)).result()
+        except KeyboardInterrupt:  # of this thread, at any line; the other would go on, and be waited for
+            if begun.cancel():
+                work.close()
+            else:
                 loop, task = begun.result()
-                loop.call_soon_threadsafe(task.cancel)
+                with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                    loop.call_soon_threadsafe(task.cancel)
             raise
 
 
@@ -72,6 +74,8 @@ async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, 
 async def _announced(work: Coroutine[Any, Any, T], begun: Future[_Begun]) -> T:
     task = asyncio.current_task()
     assert task is not None
+    if not begun.set_running_or_notify_cancel():
+        raise asyncio.CancelledError
     begun.set_result((asyncio.get_running_loop(), task))
     return await work
 
