@@ -330,14 +330,16 @@ class OpenAI(Observer):
         if self._session is None:
             raise InputError(f"{self.name} is closed. Ask inside 'async with observer:'.")
         body, url = (self._head(call.query.draw, candidates), *call.parts, b"]}]}"), URL(self._place.url)
-        length = {"Content-Length": str(sum(map(len, body)))}
+        headers = {"Content-Length": str(sum(map(len, body)))}
         way: dict[str, Any] = {}
         if self._proxy is not None:
-            login = self._proxy.login
-            way = {"proxy": self._proxy.url, "proxy_auth": aiohttp.BasicAuth(*login, "utf-8") if login else None}
+            login = self._proxy.headers()
+            way = {"proxy": self._proxy.url, "proxy_headers": login}
+            if url.scheme == "http":  # passed on by the proxy; a tunnel's login is for the proxy alone
+                headers |= login
         try:
             for _ in range(1 + HOPS):
-                post = self._session.post(url, data=_stream(body), headers=length, allow_redirects=False, **way)
+                post = self._session.post(url, data=_stream(body), headers=headers, allow_redirects=False, **way)
                 async with post as response:
                     data = await _read_all(response)
                 self._met = True

@@ -1,6 +1,7 @@
 """Where requests go: `base_url` taken apart, and the proxy of the environment on the way."""
 
 import ipaddress
+from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -50,6 +51,12 @@ class Proxy:
     def host(self) -> str:
         """Its host with its port."""
         return urlsplit(self.url).netloc
+
+    def headers(self) -> dict[str, str]:
+        """Return the header with its login (RFC 7617, UTF-8), or none where it asks for none."""
+        if self.login is None:
+            return {}
+        return {"Proxy-Authorization": f"Basic {b64encode(':'.join(self.login).encode()).decode()}"}
 
     def __repr__(self) -> str:
         return f"Proxy({self.url!r})"
