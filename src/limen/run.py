@@ -14,7 +14,6 @@ import numpy as np
 from limen import distortion as distortions
 from limen import function_digest, image, registry
 from limen import observer as observers
-from limen import question as questions
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
 from limen.analysis.merge import together
 from limen.distortion import Distortion
@@ -133,7 +132,7 @@ class Run:
         for outcome in self.analysis.outcomes:
             row = outcome.series
             about = self.analysis.manifest.distortions[row.distortion]
-            asked = questions.find(outcome.question)
+            asked = self.analysis.questions[outcome.question]
             for response in outcome.responses:
                 probe = response.probe
                 level = about.strengths[probe.level - 1] if probe.level else None
@@ -144,8 +143,11 @@ class Run:
                 for trial in response.trials:
                     if trial.answer is None:
                         continue
-                    name = pair(trial.series, trial.reference, trial.level)
-                    verdict = asked.read((trial.answer,), (), trial.draw % 2 == 1, name)
+                    if asked.alone:  # the verdict is on all answers of the comparison together
+                        verdict = response.verdict
+                    else:
+                        name = pair(trial.series, trial.reference, trial.level)
+                        verdict = asked.read((trial.answer,), (), trial.draw, name)
                     said = (verdict.flag.value, verdict.fault.value if verdict.fault else "", trial.answer.text)
                     yield TrialRow(*start, trial.again, *said, trial.answer.p_yes, trial.answer.seconds, trial.key)
 

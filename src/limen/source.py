@@ -22,6 +22,7 @@ from limen import digest as digests
 from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.image import SUFFIXES, Image, digest, load, scale_down
+from limen.item import Item
 
 
 class ReferenceKind(StrEnum):
@@ -32,6 +33,8 @@ class ReferenceKind(StrEnum):
     DISTANCE = "distance"
     PAIR = "pair"
     SCORED_PAIR = "scored pair"
+    ITEM = "item"
+    QUESTION = "question"
 
 
 VIEWS = (ReferenceKind.ANGLE, ReferenceKind.DISTANCE)  # what a scene draws, turned or moved
@@ -51,6 +54,7 @@ class Reference:
         source: the registered name of where it comes from.
         licence: stated for this very reference; "" where the source's counts.
         size: of its pictures, width and height in px; (0, 0) where it is not known before they are loaded.
+        item: the question that belongs to it; None where there is none.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Reference:
     source: str = "folder"
     licence: str = ""
     size: tuple[int, int] = (0, 0)
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 
 from limen import digest
-from limen.observer import Concurrency, Observer, Reply, observer
+from limen.errors import FatalObserverError
+from limen.observer import Concurrency, Observer, Reply, flags, observer
 from limen.question import Query
 from limen.registry import Seed
 from limen.trial import Answer, Attempt
@@ -73,8 +74,11 @@ class Simulated(Observer):
         difference = first.pixels.astype(np.float32) - last.pixels
         p_yes = self.probability(float(np.sqrt(np.mean(difference**2))))
         yes = digest.generator("simulated", self._options.seed, digest.of(query.shown)).random() < p_yes
-        if "option's letter" in query.text or "letter A or B" in query.text:
-            text = "A" if yes else "B"
-        else:
-            text = "<yes> The two images differ." if yes else "<no> The two images look the same."
+        said = flags(query)
+        if not said:
+            raise FatalObserverError(
+                "question", "the simulated observer says whether two pictures differ; for items take 'solver'"
+            )
+        words = "The two images differ." if yes else "The two images look the same."
+        text = said[yes].rstrip(".") if said[yes].endswith(".") else f"{said[yes]} {words}"
         return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))
