@@ -33,7 +33,7 @@ class Series:
 
     @property
     def key(self) -> str:
-        """Names the random draw: the pixels (of an item, its text too) and the study's seed, never a path or a level."""
+        """Names the random draw: the pixels (of an item, its text too) and the study's seed; no path and no level."""
         return f"{self.reference.digest}/{self.seed}"
 
     @property
