@@ -87,14 +87,14 @@ def _left_or_right() -> Iterator[Painted]:
 def _words() -> Iterator[Painted]:
     for place, word in enumerate(_WORDS):
         item = Item("Which word is written in the picture?", ShortText(), word, "words")
-        yield item, functools.partial(_written, place, word.upper(), _between(place, len(_WORDS), 42, 10))
+        yield item, functools.partial(_written, place, word.upper(), _between(place, len(_WORDS), 42, 12))
 
 
 def _numbers() -> Iterator[Painted]:
     for place in range(12):
         number = 100 + 75 * place + _drawn(75, "number", place)
         item = Item("Which number is written in the picture?", Number(), str(number), "numbers")
-        yield item, functools.partial(_written, 100 + place, str(number), _between(place, 12, 56, 10))
+        yield item, functools.partial(_written, 100 + place, str(number), _between(place, 12, 56, 12))
 
 
 def _options(place: int, names: tuple[str, ...]) -> tuple[Letters, str]:
