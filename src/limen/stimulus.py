@@ -12,7 +12,7 @@ from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture, check
 from limen.item import Item
-from limen.source import PAIRS, Reference, ReferenceKind
+from limen.source import PAIRS, Reference, ReferenceKind, item_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Series:
     The n-th JND needs no concept of its own: its reference is the stimulus at the level of the last one.
 
     Attributes:
-        reference: an image, a view of a scene, or a pair.
+        reference: an image, with or without a question of its own (an item); a view of a scene; or a pair.
         distortion: what is done to it.
         seed: of the study; changes the random draw.
     """
@@ -36,7 +36,7 @@ class Series:
 
     @property
     def key(self) -> str:
-        """Names the random draw: the pixels and the study's seed, never a path, a level or a place in an order."""
+        """Names the random draw: the pixels (of an item, its text too) and the study's seed; no path and no level."""
         return f"{self.reference.digest}/{self.seed}"
 
     @property
@@ -97,9 +97,10 @@ def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
             f"{reference.name}: cannot be read any more ({error.strerror or type(error).__name__}). Put it back."
         ) from None
     whole: tuple[Picture, ...] = ()
-    if reference.kind == ReferenceKind.IMAGE:
+    if reference.kind in (ReferenceKind.IMAGE, ReferenceKind.ITEM):
         whole = (Picture.of(check(content, reference.name)),)
         content, found = whole[0].pixels, whole[0].digest
+        found = found if reference.item is None else item_digest(found, reference.item)
     elif reference.kind in PAIRS:
         content = tuple(check(one, reference.name) for one in content)
         whole = tuple(map(Picture.of, content))
