@@ -115,7 +115,9 @@ def test_digests_are_golden(name: str, order: Order) -> None:
 
 
 def test_digests_tell_wording_order_and_explicitness_apart() -> None:
-    assert len({question.find(asked.name, order).digest for asked in question.every() for order in Order}) == 40  # two differ in their verdict alone
+    assert (
+        len({question.find(asked.name, order).digest for asked in question.every() for order in Order}) == 40
+    )  # two differ in their verdict alone
 
 
 def test_digests_do_not_depend_on_the_process() -> None:

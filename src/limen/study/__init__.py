@@ -189,6 +189,8 @@ class Study:
                 f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
             )
         wanted = {kind.of for kind in kinds}
+        if wanted & {ReferenceKind.IMAGE, ReferenceKind.QUESTION}:
+            wanted |= {ReferenceKind.ITEM}
         found = sources.collect(spec.images, spec.limit, progress, wanted, spec.max_side, references)
         series = tuple(
             Series(reference, kind, spec.seed)

@@ -459,7 +459,9 @@ class _Talk:
         return reference, self._stimuli(probe.level)
 
     def _whole(self, reference: Picture) -> Picture:
-        """Return what is kept of the reference: of a pair both pictures as one, the second below the first."""
+        """Return what is kept of the reference, by its digest: of a pair both pictures, the second below the first."""
+        if self._series.reference.item is not None:
+            return Picture(reference.pixels, self._series.reference.digest)
         if self._stimuli is None or self._series.distortion.of not in PAIRS:
             return reference
         both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
