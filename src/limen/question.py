@@ -4,7 +4,8 @@
 
 - *differs*: two pictures are shown, and the answer says that they differ (Chen et al. 2025, arXiv:2507.00490);
 - *picks*: several pictures are shown, and the answer picks the one that was changed (m-alternative forced choice);
-- *changes*: the reference and the stimulus are shown, each alone, and the answers are not the same;
+- *changes*: the reference and the stimulus are shown, each alone, and the answers are not the same; to say, asked
+  twice, that one cannot tell is another answer too;
 - *wrong*: the same, and the stimulus's answer is not the right one.
 
 To add a question, put a file into `questions/`, a file of your own beside your study (`--plugin FILE`), or a table into
@@ -226,8 +227,20 @@ class Question:
         verdict = self._read(answers, shift, name, item, other)
         if verdict.flag is Flag.UNREADABLE and again:
             second = self._read(again, shift, name, item, other)
-            return second if second.flag is not Flag.UNREADABLE else verdict
+            if second.flag is not Flag.UNREADABLE:
+                return second
+            if self.alone and self._falls_silent(answers, again, item):
+                return Verdict(Flag.YES, verdict.fault)
         return verdict
+
+    def _falls_silent(self, answers: tuple[Answer, ...], again: tuple[Answer, ...], item: Item | None) -> bool:
+        """Say whether the reference has an answer and the stimulus, asked twice, a refusal ("I cannot tell").
+
+        That is another answer; one that was cut off or filtered is none.
+        """
+        sides = [(asked[: len(asked) // 2], asked[len(asked) // 2 :]) for asked in (answers, again)]
+        whole = all(answer.finish not in ("length", "content_filter") for _, now in sides for answer in now)
+        return whole and any(self.value(anchor, item).value is not None for anchor, _ in sides)
 
     def _read(
         self, answers: tuple[Answer, ...], shift: int, name: str, item: Item | None, other: Item | None

@@ -249,6 +249,8 @@ class Run:
             yield "Levels; > where they lie among references without a JND; mean with those counted as the last level."
         else:
             yield "No result."
+        if excluded := sum(row.excluded for row in self.jnds if row.order == 1):
+            yield f"{excluded} series excluded: at level 0 the answer is wrong, or cannot be read."
         for lines, what in ((self.unfinished, "series without a result"), (self.refused, "pictures refused")):
             if lines:
                 yield f"{len(lines)} {what}. First: {lines[0]}"
@@ -260,7 +262,7 @@ def measure(
     distortions: Changes | Sequence[Changes] = (),
     *,
     ladders: Mapping[str, Sequence[float]] | None = None,
-    questions: str | Sequence[str] = "direct",
+    questions: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "direct",
     procedure: str | Mapping[str, Any] = "skip",
     jnds: int | None = None,
     out: str | Path | None = None,
@@ -285,7 +287,8 @@ def measure(
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
         ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
-        questions: one or several of `limen.names("question")`.
+        questions: one or several of `limen.names("question")`, or mappings of your own with `name`, `text` and what else
+            makes a question (`limen.question.QuestionOptions`).
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
         jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
         out: run directory, kept and resumed by the same call. If not given, the run lies in a temporary directory that
@@ -328,7 +331,7 @@ def measure(
     kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
     given = {
         "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),
-        "questions": tuple(_several(questions)), "procedure": course,
+        "questions": tuple(one if isinstance(one, str) else dict(one) for one in _several(questions)), "procedure": course,
         "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
     }  # fmt: skip
     spec = registry.settings("measure", given | settings, Spec)

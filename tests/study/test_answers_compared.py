@@ -1,5 +1,6 @@
 """Answers that change: reference and stimulus shown each alone, what they say compared; exclusions, unrest, majority."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from limen import distortion
 from limen.analysis import SeriesStatus, analyse
 from limen.distortion import Distortion
 from limen.errors import InputError
-from limen.image import Image
+from limen.image import Image, digest
 from limen.ladder import Ladder
 from limen.parsing.forms import Choice, Letters, Number, YesNo
 from limen.question import DRAWS
@@ -114,8 +115,7 @@ def test_an_item_without_a_truth_cannot_become_wrong(tmp_path: Path) -> None:
 def test_a_question_of_ones_own_about_one_picture(tmp_path: Path) -> None:
     own = {"name": "animal", "text": "Is there a cat? Yes or no.", "pictures": 1}
     observer = Knower({"yes": grey("a")}, "no", 8.5)
-    plain = Reference("a", animal("a").digest, lambda: grey("a"), size=(40, 40))
-    plain = limen.source.Reference("a", limen.image.digest(grey("a")), lambda: grey("a"), size=(40, 40))
+    plain = Reference("a", digest(grey("a")), lambda: grey("a"), size=(40, 40))
     analysis = run(tmp_path / "run", observer, plain, questions=(own,))
     assert (analysis.jnds[0].question, analysis.jnds[0].median.level) == ("animal", 9)
 
@@ -133,14 +133,11 @@ def test_the_control_is_one_grey_level_and_other_letters(tmp_path: Path) -> None
 
 def test_unrest_is_what_a_control_changes_and_stands_beside(tmp_path: Path) -> None:
     references = [animal(f"p{k}") for k in range(60)]
-    known = {"a cat": np.concatenate([grey("p0")])} | {}
-    steady = Many(0.0)
-    (row,) = [r for r in run(tmp_path / "steady", steady, *references[:20]).answers]
+    (row,) = run(tmp_path / "steady", Many(0.0), *references[:20]).answers
     assert (row.false_alarms.k, row.false_alarms.n) == (0, 20)
     (row,) = run(tmp_path / "restless", Many(0.2), *references).answers
-    low, high = row.false_alarms.low, row.false_alarms.high
+    low, high = row.false_alarms.interval
     assert low <= 0.32 <= high, "2 u (1 - u): one of both answers is the other"
-    assert known
 
 
 class Many(Knower):
@@ -214,6 +211,22 @@ def test_two_questions_about_one_picture_are_two_series(tmp_path: Path) -> None:
     assert first.digest != second.digest
     analysis = run(tmp_path / "run", Knower({"a cat": grey("a")}, "a dog"), first, second)
     assert analysis.jnds[0].n == 2
+
+
+@pytest.mark.parametrize(("finish", "level"), [("stop", 6), ("length", None)])
+def test_to_say_that_one_cannot_tell_is_another_answer_but_to_be_cut_off_is_none(
+    tmp_path: Path, finish: str, level: int | None
+) -> None:
+    class Cautious(Knower):
+        async def answer(self, query: limen.Query) -> limen.Reply:
+            reply = await super().answer(query)
+            assert reply.answer is not None
+            ending = "stop" if reply.answer.text == "A" else finish
+            return limen.Reply(replace(reply.answer, finish=ending), reply.attempts)
+
+    analysis = run(tmp_path / "run", Cautious({"a cat": grey("a")}, "I cannot tell.", 5.5), animal("a"))
+    (threshold,) = analysis.outcomes[0].thresholds
+    assert (None if threshold.censored else threshold.level) == level
 
 
 def test_items_are_pictures_to_other_questions(tmp_path: Path) -> None:

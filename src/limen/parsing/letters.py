@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from limen.parsing.explicit import (
     Item,
-    alternatives,
     aloud,
+    alternatives,
     announced,
     denied,
     folded,

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from limen.parsing.explicit import Item, aloud, announced, last, marked, only, refused, unreadable
+from limen.parsing.explicit import Item, aloud, announced, last, marked, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, ORDINALS, counted
 

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from limen.parsing.explicit import (
     CALLS,
     Item,
-    alternatives,
     aloud,
+    alternatives,
     denied,
     folded,
     last,

@@ -6,6 +6,7 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,8 @@ from limen.procedure import Method
 from limen.question import Order, Question, VerdictKind
 from limen.source import Reference, ReferenceKind
 from limen.stimulus import Series, undergoes
-from limen.store import SeriesRow, Store, entries
+from limen.store import SeriesRow, Store
+from limen.store.entries import ITEMS
 from limen.study import drawing, manifest
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
@@ -236,7 +238,7 @@ class Study:
             if not offline:
                 self._go_on(store, progress)
             store.add_series(_row(series) for series in self.series)
-            store.add_measurements(entries.ITEMS, _items(self.series))
+            store.add_measurements(ITEMS, _items(self.series))
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
@@ -391,12 +393,29 @@ def _with_ladder(kind: Distortion, ladders: Mapping[str, Sequence[float]]) -> Di
     return replace(kind, ladder=Ladder(strengths, kind.ladder.unit))
 
 
+def _check_questions(path: Path, entries: Any) -> None:
+    """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
+    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
+        if not isinstance(entry, dict):
+            continue
+        try:
+            questions.of_table(entry)
+        except InputError as error:
+            name = re.escape(str(entry.get("name", "")))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = (at for at, line in enumerate(lines, start=1) if re.search(rf"""name\s*=\s*["']{name}["']""", line))
+            at = next(found, None) if name else None
+            where = f"{path} line {at}" if at else f"{path}, entry {number} of questions"
+            raise InputError(f"{where}: {error}") from None
+
+
 def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
     """Return the items of references as rows, by the reference's digest."""
     references = {one.reference.digest: one.reference.item for one in series}
     return {
         key: {
-            "question": item.question, "form": forms.describe(item.form), "truth": item.truth, "category": item.category,
+            "question": item.question, "form": forms.describe(item.form),
+            "truth": item.truth, "category": item.category,
         }
         for key, item in references.items() if item is not None
     }  # fmt: skip
@@ -432,6 +451,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
+    _check_questions(path, content.get("questions"))
     changes = dict(changes or {})
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):
