@@ -466,7 +466,8 @@ def known(form: Form, answer: str, what: str) -> str:
 def _usual(given: QuestionOptions, form: Form | None) -> VerdictKind:
     if isinstance(form, Place):
         return VerdictKind.PICKS
-    one_picture = form is None or given.pictures == 1 or set(SLOT.findall(given.text)) == {"1"}
+    alone = set(SLOT.findall(given.text)) == {"1"} if not given.pictures else given.pictures == 1
+    one_picture = form is None or ITEM in given.text or alone
     return VerdictKind.CHANGES if one_picture else VerdictKind.DIFFERS
 
 

@@ -287,8 +287,8 @@ def measure(
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
         ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
-        questions: one or several of `limen.names("question")`, or mappings of your own with `name`, `text` and what else
-            makes a question (`limen.question.QuestionOptions`).
+        questions: one or several of `limen.names("question")`, or mappings with `name`, `text` and what else makes a
+            question of your own (`limen.question.QuestionOptions`).
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
         jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
         out: run directory, kept and resumed by the same call. If not given, the run lies in a temporary directory that
@@ -329,9 +329,10 @@ def measure(
     places, references = _pictures(images)
     chosen = _several(distortions)
     kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
+    asked = tuple(one if isinstance(one, str) else dict(one) for one in _several(questions))
     given = {
         "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),
-        "questions": tuple(one if isinstance(one, str) else dict(one) for one in _several(questions)), "procedure": course,
+        "questions": asked, "procedure": course,
         "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
     }  # fmt: skip
     spec = registry.settings("measure", given | settings, Spec)
