@@ -51,12 +51,12 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return value == other
 
     def canonical(self, answer: str) -> str | None:
-        """Return an answer that a person wrote down (a truth, `notices`) in this form's spelling; None if it is none."""
+        """Return an answer that a person wrote down (a truth, a `notices`) in this spelling; None if it is none."""
         return self.read(answer).value
 
 
 class YesNo(Form, frozen=True):
-    """A word, "yes" or "no", in free text with analysis (`limen.parsing.yes_no.read_direct`)."""
+    """Yes or no: "yes" or "no", in free text with analysis (`limen.parsing.yes_no.read_direct`)."""
 
     name: ClassVar[str] = "yes-no"
     differs: ClassVar[str] = "yes"
@@ -73,7 +73,7 @@ class YesNo(Form, frozen=True):
 
 
 class Choice(YesNo, frozen=True):
-    """A word, "yes" or "no", as the letters A and B (`limen.parsing.yes_no.read_choice`)."""
+    """Yes or no: "yes" or "no", as the letters A and B (`limen.parsing.yes_no.read_choice`)."""
 
     name: ClassVar[str] = "yes-no-letters"
     spelled: ClassVar[Mapping[str, str]] = {"yes": "A.", "no": "B."}
@@ -207,11 +207,11 @@ class ShortText(Form, frozen=True):
     """A word or a short phrase, in lower case without articles and punctuation.
 
     Attributes:
-        accepted: groups of spellings that are one answer: (("red", "crimson"), ("blue",)).
+        accepted: groups of spellings that are one answer: (("red", "crimson"), ("blue",)); the first is what is read.
     """
 
     name: ClassVar[str] = "text"
-    accepted: tuple[tuple[_Text, ...], ...] = ()
+    accepted: tuple[Annotated[tuple[_Text, ...], msgspec.Meta(min_length=1)], ...] = ()
 
     def request(self) -> str:  # noqa: D102
         return "Answer with a word or a short phrase."
@@ -221,9 +221,6 @@ class ShortText(Form, frozen=True):
 
     def same(self, value: str, other: str) -> bool:  # noqa: D102
         return self._group(value) == self._group(other)
-
-    def canonical(self, answer: str) -> str | None:  # noqa: D102
-        return self.read(answer).value or normalised(answer) or None  # a truth may be longer than what is read
 
     def _group(self, value: str) -> str:
         for group in self.accepted:
