@@ -3,11 +3,11 @@
     apt-get download wordnet-base && dpkg-deb -x wordnet-base_*.deb /tmp/wordnet
     python training/make_synonyms.py /tmp/wordnet/usr/share/wordnet
 
-`synonyms.txt` here, lemmas, was chosen by eye; each pair is held to WordNet: both lie in one synset, which is among the
-word's first five senses (WordNet orders them by how often each was met in texts). A form ("shows") becomes a line only if
-it is a form of that part of speech in at least 60 % of the cases that WordNet's tagged texts let one expect: the tag count
-of each lemma that has this form, plus its number of senses, and a fraction of it where the form is an inflected one,
-because tags count lemmas. "sign" (36 as a noun, 40 as a verb) is left alone, and so is "building".
+`synonyms.txt` here, lemmas, was chosen by eye; each pair is held to WordNet: both lie in one synset, which is among
+the word's first five senses (WordNet orders them by how often each was met in texts). A form ("shows") becomes a line
+only if it is a form of that part of speech in at least 60 % of the cases that WordNet's tagged texts let one expect:
+the tag count of each lemma that has this form, plus its number of senses, and a fraction of it where the form is an
+inflected one, because tags count lemmas. "sign" (36 as a noun, 40 as a verb) is left alone, and so is "building".
 """
 
 import re
@@ -53,7 +53,7 @@ PLURAL_ONLY = {"glasses", "spectacles", "eyeglasses", "stairs", "steps", "woods"
 FIXED = {  # expressions that WordNet lacks
     "a result", "bus stops", "country music", "greenhouse effect", "in motion", "make use", "makes use", "making use",
     "stop light", "stop lights", "stop sign", "stop signs", "take part", "taken part", "takes part", "taking part",
-    "tennis shoes", "what use",
+    "tennis shoes", "the very", "what use",
 }  # fmt: skip
 # Of random words: what is not seen in a picture, so that none names a thing that might be in it.
 ABSTRACT = {"04", "07", "09", "10", "11", "12", "16", "19", "24", "26", "28"}  # noun.act, attribute, cognition, ...

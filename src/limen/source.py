@@ -32,6 +32,7 @@ class ReferenceKind(StrEnum):
     DISTANCE = "distance"
     PAIR = "pair"
     SCORED_PAIR = "scored pair"
+    QUESTION = "question"
 
 
 VIEWS = (ReferenceKind.ANGLE, ReferenceKind.DISTANCE)  # what a scene draws, turned or moved
@@ -129,6 +130,7 @@ NEEDED: dict[str, str] = {  # by kind: which references, in words
     **dict.fromkeys(VIEWS, "views of a 3D scene (scene, scene=room)"),
     ReferenceKind.PAIR: "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
     ReferenceKind.SCORED_PAIR: "pairs with opinion scores (band2k=PATH)",
+    ReferenceKind.QUESTION: "pictures with a question each",
 }
 
 

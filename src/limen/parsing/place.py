@@ -1,6 +1,5 @@
 """How the place of a picture is read from an answer."""
 
-
 from limen.parsing.reading import Reading
 
 
