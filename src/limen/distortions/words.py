@@ -44,8 +44,8 @@ _VOWEL = re.compile(r"(?!eu|one|ewe|uni(?!n)|us[aeiu]|ut[ei]|ur[aei])[aeiou]|hou
 
 # Behind a verb these make another verb of it: "look for", "carry out".
 _PARTICLES = frozenset({
-    "about", "across", "along", "apart", "around", "as", "aside", "at", "away", "back", "down", "for", "forward", "into",
-    "like", "off", "on", "out", "over", "through", "to", "together", "up", "upon",
+    "about", "across", "along", "apart", "around", "as", "aside", "at", "away", "back", "down", "for", "forward",
+    "into", "like", "off", "on", "out", "over", "through", "to", "together", "up", "upon",
 })  # fmt: skip
 _BEFORE_NOUNS = frozenset({
     "a", "an", "the", "his", "her", "its", "their", "my", "your", "our", "any", "some", "no", "every",

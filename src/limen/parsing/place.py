@@ -1,5 +1,6 @@
 """How the place of a picture is read from an answer."""
 
+
 from limen.parsing.reading import Reading
 
 
