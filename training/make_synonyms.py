@@ -51,9 +51,10 @@ SINGULAR_ONLY = {"luggage", "baggage", "dirt", "soil", "flooring", "middle", "ce
 GRADED = {"big", "broad", "large", "quick", "speedy", "wide"}  # with -er and -est
 PLURAL_ONLY = {"glasses", "spectacles", "eyeglasses", "stairs", "steps", "woods"}
 FIXED = {  # expressions that WordNet lacks
-    "a result", "bus stops", "country music", "greenhouse effect", "in motion", "make use", "makes use", "making use",
-    "stop light", "stop lights", "stop sign", "stop signs", "take part", "taken part", "takes part", "taking part",
-    "tennis shoes", "the very", "what use",
+    "a result", "bus stops", "clock show", "clock shows", "clocks show", "country music", "greenhouse effect",
+    "in motion", "make use", "makes use", "making use", "stop light", "stop lights", "stop sign", "stop signs",
+    "take part", "taken part", "takes part", "taking part", "tennis shoes", "show me", "show that", "show you",
+    "shown that", "shows that", "the very", "what use",
 }  # fmt: skip
 # Of random words: what is not seen in a picture, so that none names a thing that might be in it.
 ABSTRACT = {"04", "07", "09", "10", "11", "12", "16", "19", "24", "26", "28"}  # noun.act, attribute, cognition, ...

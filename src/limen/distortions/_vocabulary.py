@@ -10,10 +10,11 @@ LONGEST = 5  # words of a phrase
 
 
 class Phrase(NamedTuple):
-    """What may stand for a phrase; whether it must begin a sentence; words that must not follow it."""
+    """What may stand for a phrase; whether it must begin or end a sentence; words that must not follow it."""
 
     given: tuple[str, ...]
     first: bool
+    last: bool
     without: frozenset[str]
 
 
@@ -38,8 +39,8 @@ def phrases() -> dict[str, Phrase]:
         phrase, given = line.split(" = ")
         words = phrase.removeprefix("^").split()
         without = frozenset(word[1:] for word in words if word.startswith("!"))
-        name = " ".join(word for word in words if not word.startswith("!"))
-        found[name] = Phrase(tuple(given.split("|")), phrase.startswith("^"), without)
+        name = " ".join(word for word in words if word[0] not in "!$")
+        found[name] = Phrase(tuple(given.split("|")), phrase.startswith("^"), "$" in words, without)
     return found
 
 

@@ -261,9 +261,12 @@ def _phrase(text: str, words: Sequence[Word], place: int) -> tuple[int, Sequence
         if any(text[word.start].isupper() for word in there[1:]):
             continue
         known = vocabulary.phrases().get(" ".join(word.lower for word in there))
-        behind = words[place + length].lower if place + length < len(words) else ""
-        if known and (first or not known.first) and behind not in known.without and not behind[:1].isdigit():
-            return length, known.given
+        behind = words[place + length] if place + length < len(words) else None
+        if not known or (known.first and not first):
+            continue
+        if behind and not behind.first and (known.last or behind.lower in known.without or behind.lower[0].isdigit()):
+            continue
+        return length, known.given
     return 1, ()
 
 
