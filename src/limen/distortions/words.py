@@ -159,7 +159,7 @@ def text_sentences(item: Item, rng: np.random.Generator) -> Reword:
     """
     text = item.question
     words = _words(text)
-    used = {word.lower for word in (*words, *_words(item.text))}
+    used = set(map(str.lower, _WORD.findall(item.text)))
     pool = [word for word in vocabulary.random_words() if word not in used]
     places = [0, *_ends(text)]
     drawn = zip(rng.integers(len(places), size=len(words)), rng.integers(len(pool), size=len(words)), strict=True)
