@@ -49,7 +49,8 @@ def stimulus(image: Image, distortion: str, level: int, key: str) -> Image:
         level: 0..L of its ladder.
         key: any text; the same key gives the same pixels.
     """
-    return distortions.find(distortion).render(image, key)(level)
+    drawn: Image = distortions.find(distortion).render(image, key)(level)
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)
