@@ -179,13 +179,13 @@ class ShortText(Form, frozen=True):
         return "Answer with a word or a short phrase."
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
-        return read_text(text, finish, tuple(spelling for group in self.accepted for spelling in group))
+        return read_text(text, finish, self.accepted)
 
     def same(self, value: str, other: str) -> bool:  # noqa: D102
         return self._group(value) == self._group(other)
 
     def canonical(self, answer: str) -> str | None:  # noqa: D102
-        return normalised(answer) or None
+        return self.read(answer).value or normalised(answer) or None  # a truth may be longer than what is read
 
     def _group(self, value: str) -> str:
         for group in self.accepted:

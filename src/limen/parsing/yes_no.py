@@ -95,7 +95,7 @@ def _read(text: str, finish: str, choice: bool) -> Verdict:
         return Verdict(flag, Fault.ANTILOGY if torn else _beside(flag, _without(flags, own), choice))
     said = set(_said(own))
     if len(said) == 2:  # mixed: what follows the last "but" or "therefore" is the conclusion, if that is clear
-        said = set(_said(_TURN.split(own)[-1]))
+        said = set(_said(TURN.split(own)[-1]))
     if len(said) == 1:
         return Verdict(said.pop(), Fault.DEFICIENCY)
     return Verdict(Flag.UNREADABLE, Fault.DEFICIENCY if cut else _unreadable(said_aloud, own, finish))
@@ -222,7 +222,7 @@ _CALL = (
     r"(?: (?:is|was|are|(?:w|sh)ould be|must be|ist|est|es|to (?:this|the|your) question|option)\b"
     r"|は|是|为| ?:| -|,){0,3}(?: (?:an?|clear|clearly|definite|definitive|simply|therefore)\b){0,2} ?"
 )
-_TURN = re.compile(
+TURN = re.compile(
     r"\b(?:wait|actually|correction|on (?:second|closer)|rather|i mean|sorry|however|but|therefore|final(?:ly)?|so"
     r"|thus|hence|conclusion|overall|in (?:fact|summary|short)|summary)\b|\x05|但|因此|所以|总之|しかし|aber|mais|pero"
 )
@@ -250,7 +250,7 @@ def _last(flags: list[re.Match[str]]) -> tuple[Flag, bool]:
         between = last.string[flags[-2].end() : last.start()]
         last = last if _WORD.search(between) else flags[-2]
     odd = [flag for flag in flags if flag.lastgroup != last.lastgroup]
-    turned = last is flags[-1] and odd and _TURN.search(last.string, odd[0].end(), last.end())
+    turned = last is flags[-1] and odd and TURN.search(last.string, odd[0].end(), last.end())
     return _GROUPS[str(last.lastgroup)], bool(odd) and not turned
 
 
@@ -297,7 +297,7 @@ def _beside(flag: Flag, analysis: str, choice: bool) -> Fault | None:
 
 # --- rule 6: neither ----------------------------------------------------------------------------------------
 
-_REFUSED = re.compile(
+REFUSED = re.compile(
     r"\bsorry\b|\b(?:can't|cannot|can not|unable to|not able to|won't|couldn't) (?:\w+ ){0,2}"
     r"(?:assist|help|view|see|access|process|compare|analy[sz]e|determine|provide|identify|comply|fulfill|tell|say)"
     r"|\bas an ai\b|\bplease (?:provide|upload|share)\b|\bno (?:access|images? (?:was|were|has|have))\b"
@@ -321,7 +321,7 @@ _LETTER_SHARE, _LOOP_WORDS, _LOOP_LEAST, _LOOP_REPEATS = 0.5, 60, 8, 5
 def _unreadable(spoken: str, own: str, finish: str) -> Fault | None:
     """Return what is wrong with an answer that gives neither flag nor clear analysis."""
     visible = re.sub(r"[\s*_#`~|>-]+", "", spoken)
-    if not visible or finish == "content_filter" or _REFUSED.search(spoken):
+    if not visible or finish == "content_filter" or REFUSED.search(spoken):
         return Fault.DEFICIENCY
     words = _WORD.findall(own)
     if sum(map(str.isalpha, visible)) < _LETTER_SHARE * len(visible) or _meaningless(words, finish):
