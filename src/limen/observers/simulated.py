@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from limen import digest
+from limen.errors import FatalObserverError
 from limen.observer import Concurrency, Observer, Reply, observer
 from limen.question import Query
 from limen.registry import Seed
@@ -64,7 +65,17 @@ class Simulated(Observer):
         return float(o.false_alarms + (1 - o.false_alarms - o.lapses) * noticed)
 
     async def answer(self, query: Query) -> Reply:
-        """Answer by the measured difference of the first and the last picture."""
+        """Answer by the measured difference of the first and the last picture.
+
+        Raises:
+            FatalObserverError: there is one picture, of which nothing can be measured.
+        """
+        if len(query.pictures) < 2:
+            raise FatalObserverError(
+                "pictures",
+                f"{self.name} measures the difference of two pictures and cannot answer a question about one: give the "
+                "observer solver, which reads limen's own items (demo-items)",
+            )
         if self._options.latency:
             import asyncio
 

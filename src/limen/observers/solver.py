@@ -1,9 +1,9 @@
 """An observer in code that reads limen's own items (`demo-items`): a stand-in for a model in offline runs and tests.
 
-It gets the picture and the text, as a model does, and sees the picture by plain means: what differs from the ground by
-more than a fixed step is ink, ink that hangs together is a thing, and a thing is what its outline is most like. So it
-is right about clear pictures and loses faint and small things first, as they are blurred or coded. How much it bears was
-chosen by limen's makers and says nothing about models.
+It gets the picture and the text, as a model does, and sees the picture by plain means: what differs from the ground
+by more than a fixed step is ink, ink that hangs together is a thing, and a thing is what its outline is most like. So
+it is right about clear pictures and loses faint and small things first, as they are blurred or coded. How much it bears
+was chosen by limen's makers and says nothing about models.
 """
 
 import functools

@@ -69,12 +69,10 @@ def _options(fields: Fields) -> tuple[str, ...]:
         texts = [str(one).strip() for _, one in sorted(lettered.items())]
         wanted = LETTERS[: len(lettered)]
         if sorted(lettered) != list(wanted):
-            raise InputError(
-                f"has options {listed(sorted(lettered))}, where their letters should be {', '.join(wanted)}. Name "
-                "options by letters from A on, none left out."
-            )
+            named = listed(sorted(lettered))
+            raise InputError(f"has options {named}, where their letters should be {', '.join(wanted)}. Leave none out.")
     else:
-        raise InputError(f"has options {short(given)}, which are no list. Give a list, or one text for each letter.")
+        raise InputError(f"has options {short(given)}, which are no list. Give a list, or A, B, ...")
     if not texts:
         return ()
     if not 2 <= len(texts) <= len(LETTERS):
@@ -84,10 +82,8 @@ def _options(fields: Fields) -> tuple[str, ...]:
         if not text:
             raise InputError(f"has no words for option {LETTERS[at]}. Write what it stands for.")
         if alike.index(alike[at]) != at:
-            raise InputError(
-                f"has the option {short(text)} twice, as {LETTERS[alike.index(alike[at])]} and {LETTERS[at]}. Leave one "
-                "out."
-            )
+            both = f"{LETTERS[alike.index(alike[at])]} and {LETTERS[at]}"
+            raise InputError(f"has the option {short(text)} twice, as {both}. Leave one out.")
     return tuple(texts)
 
 
