@@ -1,9 +1,9 @@
 """An observer in code that reads limen's own items (`demo-items`): a stand-in for a model in offline runs and tests.
 
-It gets the picture and the text, as a model does, and sees the picture by plain means: what differs from the ground by
-more than a fixed step is ink, ink that hangs together is a thing, and a thing is what its outline is most like. So it is
-right about clear pictures and loses faint and small things first, as they are blurred or coded. How much it bears was
-chosen by limen's makers and says nothing about models.
+It gets the picture and the text, as a model does, and sees the picture by plain means: what differs from the ground
+by more than a fixed step is ink, ink that hangs together is a thing, and a thing is what its outline is most like. So
+it is right about clear pictures and loses faint and small things first, as they are blurred or coded. How much it bears
+was chosen by limen's makers and says nothing about models.
 """
 
 import functools
@@ -110,7 +110,8 @@ class _Thing:
 
 def _ground(image: Image) -> Values:
     """Return each line's commonest colour: things cover less than half of it."""
-    return np.median(image, axis=1, keepdims=True)
+    found: Values = np.median(image, axis=1, keepdims=True)
+    return found
 
 
 def _things(image: Image) -> list[_Thing]:
@@ -241,4 +242,5 @@ def _shares(size: int) -> Values:
     """Return how much of each of `size` places falls to each place of the grid, (SIDE, size); rows sum to 1."""
     edges, places = np.arange(SIDE + 1) * (size / SIDE), np.arange(size)
     low, high = np.maximum(edges[:-1, None], places), np.minimum(edges[1:, None], places + 1)
-    return np.maximum(high - low, 0.0) * (SIDE / size)
+    found: Values = np.maximum(high - low, 0.0) * (SIDE / size)
+    return found
