@@ -11,7 +11,8 @@ from typing import Any
 from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.item import Item
-from limen.parsing.forms import FORMS, LETTERS, Form, Letters, known
+from limen.parsing.forms import FORMS, LETTERS, Form, Letters
+from limen.question import known
 from limen.sources._listed import number
 from limen.sources._rows import Fields
 
