@@ -124,12 +124,12 @@ def text_words(item: Item, rng: np.random.Generator) -> Reword:
     """Replace words by synonyms and phrases by others, a share of the question's words.
 
     Synonyms are WordNet's (Fellbaum 1998), in the same part of speech, number and form; phrases are ours. A phrase
-    counts as those of its words that go. Where fewer words can be replaced than a level asks for, all that can are: such
-    levels have equal texts. That is so in most questions from 10 to 30 % on.
+    counts as those of its words that go. Where fewer words can be replaced than a level asks for, all that can are:
+    such levels have equal texts. That is so in most questions from 8 to 30 % on.
 
     Left alone: numbers, negations, words that ask, names (capitals within a sentence; a sentence's first word too,
     since its capital hides whether it is one), what is quoted, words beside an "or", words of the form's options,
-    expressions of two words that WordNet knows ("rock star"), verbs with a particle ("work out").
+    expressions of two words that WordNet knows ("car door"), verbs with a particle ("work out").
     """
     text = item.question
     words = _words(text)
