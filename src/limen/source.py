@@ -55,6 +55,8 @@ class Reference:
         licence: stated for this very reference; "" where the source's counts.
         size: of its pictures, width and height in px; (0, 0) where it is not known before they are loaded.
         item: the question that is asked of the picture, where the kind is `ReferenceKind.ITEM`; None elsewhere.
+        picture: of an item the digest of its picture's pixels alone, which other items may share; "" elsewhere, and
+            where a source does not say.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Reference:
     licence: str = ""
     size: tuple[int, int] = (0, 0)
     item: Item | None = None
+    picture: str = ""
 
     def digest_of(self, loaded: Any) -> str:
         """Return the digest that a reference of this kind, and of this item, has with other pixels.
@@ -287,7 +290,8 @@ def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
     except InputError as error:
         return Refusal(f"{reference.name}: {error}")
     size = size_of(loaded[0] if isinstance(loaded, tuple) else loaded)
-    return replace(reference, digest=reference.digest_of(loaded), load=load, size=size)
+    picture = digest_of(loaded) if reference.picture else ""
+    return replace(reference, digest=reference.digest_of(loaded), load=load, size=size, picture=picture)
 
 
 def _smaller(load: Callable[[], Any], side: int) -> Any:

@@ -21,8 +21,8 @@ _OPTION = re.compile(r"^([A-Z])\. (.*)$", re.MULTILINE)
 
 def reference(name: str, image: Image, item: Item) -> Reference:
     """Return an item of a picture in memory."""
-    found = item_digest(digest_of(image), item)
-    return Reference(name, found, lambda: image, ReferenceKind.ITEM, size=image.shape[1::-1], item=item)
+    found, size = item_digest(digest_of(image), item), image.shape[1::-1]
+    return Reference(name, found, lambda: image, ReferenceKind.ITEM, size=size, item=item, picture=digest_of(image))
 
 
 class Knower(Observer):

@@ -75,6 +75,7 @@ class Outcome:
         estimates: fitted thresholds, of a procedure that fits; never mixed with `thresholds`.
         item: the question that belongs to the reference, where it has one.
         why: it is excluded: "wrong", "unreadable" or "no truth"; "" where it is not.
+        picture: of an item the digest of its picture's pixels, as far as the run says; "" elsewhere.
         floor: levels (against the reference) that were not asked because they equal it.
     """
 
@@ -87,6 +88,12 @@ class Outcome:
     estimates: tuple[Estimate, ...] = ()
     item: Item | None = None
     why: str = ""
+    picture: str = ""
+
+    @property
+    def photograph(self) -> str:
+        """What the reference is a picture of, as a digest: two items about one picture have one."""
+        return self.picture or self.series.picture
 
     @property
     def floor(self) -> tuple[int, ...]:
@@ -108,6 +115,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
             as limen writes them.
     """
     method, ladders, items = _method(store, manifest), _ladders(manifest), items_of(store)
+    shared = {key: str(row.get("picture", "")) for key, row in store.measurements(entries.ITEMS).items()}
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
@@ -157,14 +165,18 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 responses = read(quick, trials[row.id], item)
                 if quick.alone and (why := excluded(quick, trials[row.id], item)):
                     yield Outcome(
-                        observer, name, row, SeriesStatus.EXCLUDED, (), tuple(responses.values()), (), item, why
-                    )
+                        observer, name, row, SeriesStatus.EXCLUDED, (), tuple(responses.values()), (), item, why,
+                        shared.get(row.picture, ""),
+                    )  # fmt: skip
                     continue
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
                 status, found = replay(method, ladders[row.distortion], responses, manifest.reader, prior)
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
-                yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates, item)
+                yield Outcome(
+                    observer, name, row, status, thresholds, tuple(responses.values()), estimates, item,
+                    picture=shared.get(row.picture, ""),
+                )  # fmt: skip
 
 
 def _method(store: Store, manifest: Manifest) -> Method:

@@ -1,7 +1,6 @@
 """Lossy coding: there and back."""
 
 import io
-import threading
 
 import numpy as np
 from PIL import Image as Pillow
@@ -11,20 +10,24 @@ from limen.image import Image
 from limen.ladder import Ladder
 
 
+def encode_jpeg(image: Image, quality: float) -> bytes:
+    """Return a JPEG file (libjpeg-turbo, 4:2:0).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        quality: 1 to 100.
+    """
+    buffer = io.BytesIO()
+    Pillow.fromarray(image).save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
+    return buffer.getvalue()
+
+
 @distortion(
     "jpeg",
     word="JPEG compression",
     ladder=Ladder(tuple(float(101 - k) for k in range(1, 101)), unit="quality"),
+    encode=encode_jpeg,
 )
 def jpeg(image: Image, rng: np.random.Generator) -> Render:
     """Compress at JPEG quality 101 - k (libjpeg-turbo, 4:2:0): the unit of KonJND-1k and of the paper."""
-    picture = Pillow.fromarray(image)
-    alone = threading.Lock()  # Pillow keeps the settings of a save in the image: another thread would get this quality
-
-    def render(quality: float) -> Image:
-        buffer = io.BytesIO()
-        with alone:
-            picture.save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
-        return np.array(Pillow.open(buffer, formats=("JPEG",)))
-
-    return render
+    return lambda quality: np.array(Pillow.open(io.BytesIO(encode_jpeg(image, quality)), formats=("JPEG",)))

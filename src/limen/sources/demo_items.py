@@ -50,8 +50,9 @@ def demo_items(path: str) -> Iterator[Reference | Refusal]:
         for item, paint in filter(None, row):
             image = paint()
             name = f"{item.category.replace(' ', '-')}-{number:02d}"
-            whole = item_digest(digest(image), item)
-            yield Reference(name, whole, paint, kind=ReferenceKind.ITEM, size=size_of(image), item=item)
+            picture = digest(image)
+            whole, size = item_digest(picture, item), size_of(image)
+            yield Reference(name, whole, paint, kind=ReferenceKind.ITEM, size=size, item=item, picture=picture)
 
 
 def _counting() -> Iterator[Painted]:

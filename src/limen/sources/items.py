@@ -267,8 +267,9 @@ def _bytes(given: str) -> bytes:
 
 
 def _reference(name: str, item: Item, load: Load, image: Image) -> Reference:
-    whole = item_digest(digest(image), item)
-    return Reference(name, whole, load, kind=ReferenceKind.ITEM, size=size_of(image), item=item)
+    picture = digest(image)
+    whole, size = item_digest(picture, item), size_of(image)
+    return Reference(name, whole, load, kind=ReferenceKind.ITEM, size=size, item=item, picture=picture)
 
 
 def _name(file: str, fields: Fields, where: str, seen: set[str]) -> str:

@@ -216,12 +216,13 @@ class _Examined(msgspec.Struct):
 
 
 class ItemEntry(msgspec.Struct, frozen=True):
-    """An item (`limen.item.Item`): its form as plain data, with its name."""
+    """An item (`limen.item.Item`): its form as plain data, with its name; the digest of its picture's pixels, or ""."""
 
     question: _Text
     form: _Plain
     truth: _Text = ""
     category: _Text = ""
+    picture: _Text = ""
 
 
 ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference

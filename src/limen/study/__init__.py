@@ -408,13 +408,13 @@ def _check_questions(path: Path, entries: Any) -> None:
 
 def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
     """Return the items of references as rows, by the reference's digest."""
-    references = {one.reference.digest: one.reference.item for one in series}
+    references = {one.reference.digest: one.reference for one in series}
     return {
         key: {
             "question": item.question, "form": forms.describe(item.form),
-            "truth": item.truth, "category": item.category,
+            "truth": item.truth, "category": item.category, "picture": reference.picture,
         }
-        for key, item in references.items() if item is not None
+        for key, reference in references.items() if (item := reference.item) is not None
     }  # fmt: skip
 
 
