@@ -1,23 +1,29 @@
-"""Unnoticed shares, satisfied user ratios and second draws, from runs whose answers are known."""
+"""Unnoticed shares, changed answers, satisfied machine ratios and second draws, from runs whose answers are known."""
 
 import dataclasses
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from limen import question as ask
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse, survival
 from limen.analysis.merge import together
+from limen.curve import Share
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Probe
 from limen.question import Query
 from limen.report import statistics as tables
 from limen.store import Store
+from limen.store.entries import QuestionEntry
 from limen.study import Spec, Study
+from limen.threshold import Threshold
 from limen.trial import Answer, Trial
-from tests.support.manifests import manifest
+from tests.support.manifests import entry, manifest
 from tests.support.toy import Toy
 
 YES, NO = "Yes, there is a noticeable difference.", "No, there is no noticeable difference."
@@ -35,7 +41,7 @@ def analysed(out: Path, images: Path, observers: tuple[Any, ...], **entries: Any
         return analyse(store)
 
 
-def test_unnoticed_share_and_sur_count_references_and_observers(tmp_path: Path, photos: Path) -> None:
+def test_unnoticed_share_and_machine_ratio_count_references_and_observers(tmp_path: Path, photos: Path) -> None:
     keen, dull = (Toy(lambda q, t=t: YES if rms(q) > t else NO, name) for name, t in (("keen", 6), ("dull", 12)))
     blind = Toy(lambda q: NO, "blind")
     analysis = analysed(tmp_path / "run", photos, (keen, dull, blind))
@@ -46,23 +52,21 @@ def test_unnoticed_share_and_sur_count_references_and_observers(tmp_path: Path, 
         for level, share in zip(row.curve.levels, row.curve.share, strict=True):
             mine = found[row.observer]
             assert share == pytest.approx(sum(not t.reached or t.level > level for t in mine) / len(mine))
-    rows = survival.satisfied(analysis)
-    assert len(rows) == 4
-    for row in rows:
-        assert row.curve.n == 3
-        levels = sorted(
-            o.thresholds[0].level for o in analysis.outcomes if o.series.name == row.reference and o.observer != "blind"
-        )
-        assert row.curve.share[levels[0] - 1] == 1
-        assert row.curve.share[levels[0]] == pytest.approx(2 / 3)
-        assert row.curve.share[50] == pytest.approx(1 / 3)  # the blind one is satisfied with everything
-        assert row.curve.point(0.75) == levels[0] - 1
+    (row,) = survival.satisfied(analysis)
+    assert (row.observers, row.curve.n, row.photographs) == (("keen", "dull", "blind"), 4, 4)
+    for level, share in zip(row.curve.levels, row.curve.share, strict=True):
+        every = [not t.reached or t.level > level for mine in found.values() for t in mine]
+        assert share == pytest.approx(sum(every) / 12)
+    assert row.curve.share[0] == 1
+    assert row.curve.share[50] == pytest.approx(1 / 3)  # the blind one notices nothing
+    assert all(math.isnan(bound) for bound in row.curve.low), "four references are too few for an interval"
     assert survival.points(survival.unnoticed(analysis)[0].curve, (0.5,)) == (None,)  # blind comes first
     assert ">50" in str(tables.unnoticed(analysis, survival.unnoticed(analysis)).rows)
-    assert tables.satisfied(rows).rows[0][2:4] == ("3", "4")
+    cells = tables.satisfied([row]).rows[0]
+    assert (cells[2:5], cells[-1]) == (("keen, dull, blind", "4", "50"), "33")
 
 
-def test_one_observer_is_no_ratio_of_users(tmp_path: Path, photos: Path) -> None:
+def test_one_observer_has_no_ratio(tmp_path: Path, photos: Path) -> None:
     analysis = analysed(tmp_path / "run", photos, (Toy(lambda q: YES if rms(q) > 6 else NO),))
     assert survival.satisfied(analysis) == ()
     assert survival.repeats(analysis) == ()
@@ -73,7 +77,76 @@ def test_two_runs_together_give_a_ratio(tmp_path: Path, photos: Path) -> None:
         name: analysed(tmp_path / name, photos, (Toy(lambda q, t=t: YES if rms(q) > t else NO, name),))
         for name, t in (("a", 6), ("b", 12))
     }
-    assert {row.curve.n for row in survival.satisfied(together(runs))} == {2}
+    (row,) = survival.satisfied(together(runs))
+    assert (row.observers, row.curve.n) == (("a", "b"), 4)
+
+
+def compared(name: str, level: float, observer: str = "a", picture: str = "") -> Outcome:
+    found = Threshold(1, 50 if math.isinf(level) else int(level), 1.0, censored=math.isinf(level))
+    series = SimpleNamespace(distortion="noise", picture=name, levels=50, name=name)
+    given = {"question": "answer-changes", "status": SeriesStatus.COMPLETE, "responses": (), "thresholds": (found,)}
+    return Outcome(observer, series=series, picture=picture, **given)
+
+
+def comparing(*outcomes: Outcome, observers: tuple[str, ...] = ("a",)) -> Analysis:
+    question = ask.find("answer-changes")
+    kept = QuestionEntry(question.digest, "reference-first", question.text, question.about)
+    described = manifest(observers, distortions={"noise": entry()})
+    return Analysis(msgspec.structs.replace(described, questions={"answer-changes": kept}), outcomes, (), (), ())
+
+
+def test_the_share_of_changed_answers_has_wilsons_interval() -> None:
+    (row,) = survival.changed(comparing(*(compared(f"p{k}", 5 * k if k < 8 else math.inf) for k in range(1, 11))))
+    assert (row.n, row.photographs, row.levels[-1]) == (10, 10, 50)
+    assert [row.share[level] for level in (0, 4, 5, 19, 20, 50)] == pytest.approx([0, 0, 0.1, 0.3, 0.4, 0.7])
+    interval = Share(4, 10).interval
+    assert interval is not None
+    assert (row.low[20], row.high[20]) == pytest.approx((interval.low, interval.high))
+
+
+def test_items_that_share_photographs_are_resampled_together() -> None:
+    """Twenty photographs of five items that change together: as sure as twenty items are, not as a hundred."""
+    levels = [5.0 if k % 2 else 30.0 for k in range(20)]
+    alone = comparing(*(compared(f"p{k}", level) for k, level in enumerate(levels)))
+    items = [compared(f"p{k}-{j}", level, picture=f"p{k}") for k, level in enumerate(levels) for j in range(5)]
+    (row,), (single,) = survival.changed(comparing(*items)), survival.changed(alone)
+    assert (row.n, row.photographs) == (100, 20)
+    assert row.share == single.share
+    assert row.high[10] - row.low[10] == pytest.approx(single.high[10] - single.low[10], rel=0.15)
+    assert math.isnan(row.low[0]), "no answer has changed at level 0: nothing to resample"
+
+
+def test_the_bootstrap_over_photographs_covers() -> None:
+    rng, hits = np.random.default_rng(3), 0
+    for _ in range(200):
+        chance = rng.beta(2, 2, 30)
+        items = [
+            compared(f"p{k}-{j}", 5.0 if rng.random() < share else 40.0, picture=f"p{k}")
+            for k, share in enumerate(chance) for j in range(3)
+        ]  # fmt: skip
+        (row,) = survival.changed(comparing(*items))
+        hits += row.low[10] <= 0.5 <= row.high[10]
+    assert hits >= 178  # of 200, at 95 % and what percentiles of 30 clusters lose
+
+
+def test_the_machine_ratio_is_a_mean_over_references_with_its_bootstrap() -> None:
+    a = [compared(f"p{k}", 10 + k) for k in range(20)]
+    b = [compared(f"p{k}", 30 + k if k < 15 else math.inf, "b") for k in range(20)]
+    analysis = comparing(*a, *b, observers=("a", "b"))
+    (row,) = survival.satisfied(analysis)
+    assert (row.observers, row.curve.n, row.photographs) == (("a", "b"), 20, 20)
+    assert [row.curve.share[level] for level in (9, 20, 29, 44, 50)] == pytest.approx([1, 29 / 40, 0.5, 1 / 8, 1 / 8])
+    assert row.curve.low[20] < row.curve.share[20] < row.curve.high[20]
+    assert math.isnan(row.curve.low[9]), "all are alike there"
+    assert survival.satisfied(comparing(*a)) == ()
+    cells = tables.satisfied([row]).rows[0]
+    assert cells[:4] == ("noise", "answer-changes", "a, b", "20")
+    assert cells[7].startswith("72 [")
+
+
+def test_questions_about_pairs_have_no_changed_answers(tmp_path: Path, photos: Path) -> None:
+    analysis = analysed(tmp_path / "run", photos, (Toy(lambda q: YES if rms(q) > 6 else NO),))
+    assert survival.changed(analysis) == ()
 
 
 def test_the_order_effect_of_a_greedy_observer(tmp_path: Path, photos: Path) -> None:

@@ -1,10 +1,9 @@
 """The safe level: up to which at most a stated share of new photographs is noticed, or gets another answer.
 
-A first JND of a photograph not yet seen is the k-th smallest of n + 1, or lies below it, as often as that of any of the
-n that were measured, if all are exchangeable: with k = floor(rho (n + 1)) it lies below the k-th smallest of the n in at
-most rho of all cases (Vovk et al. 2005, Algorithmic Learning in a Random World; Angelopoulos and Bates 2021,
-arXiv:2107.07511). What differs: a threshold is the level of a protocol, so there are ties and an end of the ladder,
-which make the statement only more cautious.
+If the first JNDs of n measured photographs and of a new one are exchangeable, the new one lies below the k-th smallest
+of the n with a probability of at most k / (n + 1), which is at most rho for k = floor(rho (n + 1)) (Vovk et al. 2005,
+Algorithmic Learning in a Random World; Angelopoulos and Bates 2021, arXiv:2107.07511). What differs: a JND is a level,
+so there are ties, and an end of the ladder; they only make the statement more cautious.
 """
 
 import functools
@@ -41,7 +40,10 @@ class SafeRow:
         rank: k = floor(rho (n + 1)); 0 where n is too small.
         level: the safe level, 0 where even level 1 is not safe, L for the whole ladder; None where it is refused.
         levels: L.
-        strengths: the ladder's, of levels 1..L.
+        strength: at the safe level; None at level 0, and where it is refused.
+        finest, coarsest: strengths of levels 1 and L.
+        side: "above" where strengths fall along the ladder, so that those above `strength` are safe too; "below" where
+            they rise; "" where they do neither.
         unit: of the strengths.
         noticed: 95 % interval of the share of new photographs that are noticed, over samples of n: Beta(k, n + 1 - k)
             (Vovk 2012, arXiv:1209.2673), which ties only bring down; None where the level is refused, or is 0.
@@ -59,7 +61,10 @@ class SafeRow:
     rank: int
     level: int | None
     levels: int
-    strengths: tuple[float, ...]
+    strength: float | None
+    finest: float
+    coarsest: float
+    side: str
     unit: str
     noticed: Interval | None
     saved: Mean | None
@@ -70,11 +75,6 @@ class SafeRow:
     def observer(self) -> str:
         """The observer's name, or how many there are together."""
         return self.observers[0] if len(self.observers) == 1 else f"all {len(self.observers)}"
-
-    @property
-    def strength(self) -> float | None:
-        """The ladder's strength at the safe level; None at level 0, and where it is refused."""
-        return self.strengths[self.level - 1] if self.level else None
 
 
 def safe_level(levels: Sequence[float], rho: float, top: int) -> tuple[int, int | None]:
@@ -135,6 +135,7 @@ def _rows(
     if not order or not all(kind.graded for kind in kinds):
         return
     firsts = {name: _firsts(group[name]) for name in order}
+    each: list[tuple[tuple[str, ...], DistortionEntry, dict[str, float]]]
     each = [((name,), kind, firsts[name]) for name, kind in zip(order, kinds, strict=True)]
     if len(order) > 1:
         shared = [one for one in firsts[order[0]] if all(one in mine for mine in firsts.values())]
@@ -147,7 +148,12 @@ def _rows(
             row = _row(observers, question, distortion, rho, kind, thresholds, mine)
             if len(observers) > 1 and not same:
                 row = replace(
-                    row, rank=0, level=None, noticed=None, why="not asked alike: the ladders or the questions differ"
+                    row,
+                    rank=0,
+                    level=None,
+                    strength=None,
+                    noticed=None,
+                    why="not asked alike: the ladders or the questions differ",
                 )
             yield replace(row, saved=_mean(row, thresholds, mine, saved))
 
@@ -180,8 +186,14 @@ def _row(
     rank, level = safe_level(list(thresholds.values()), rho, top)
     fewest = math.ceil(1 / rho - 1e-9) - 1
     left = Counter(one.status.value for one in group if one.status is not SeriesStatus.COMPLETE)
+    strengths, rising = kind.strengths, sorted(kind.strengths)
     return SafeRow(
-        observers, question, distortion, rho, n, rank, level, top, tuple(kind.strengths), kind.unit,
+        observers, question, distortion, rho, n, rank, level, top,
+        strength=strengths[level - 1] if level else None,
+        finest=strengths[0],
+        coarsest=strengths[-1],
+        side="above" if strengths == rising[::-1] else "below" if strengths == rising else "",
+        unit=kind.unit,
         noticed=_beta(rank, n) if level else None,
         saved=None,
         left_out=dict(sorted(left.items())),

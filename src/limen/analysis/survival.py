@@ -1,8 +1,8 @@
 """Shares over references, observers and repeats: who has not noticed yet, and who answers alike when asked twice.
 
-Three things that are easily taken for one another: the *unnoticed share* U(k) = P(J > k) over references, for one
-observer; the *satisfied user ratio* SUR(k) = P(J > k) over observers, for one reference; and p(yes) at a level
-(`limen.analysis.fitting`).
+Four things that are easily taken for one another: the *unnoticed share* U(k) = P(J > k) over references, for one
+observer; the *satisfied machine ratio*, the share of models with J > k, for one reference; the *satisfied user ratio*
+SUR(k), the same over people; and p(yes) at a level (`limen.analysis.fitting`).
 """
 
 import math
@@ -13,10 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from limen import digest
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
-from limen.curve import Interval, Share, bootstrap_mean
+from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean
 from limen.procedure import Probe
-from limen.statistics.survival import Survival, satisfied_user_ratio, unnoticed_share
+from limen.statistics.psychometric import Array
+from limen.statistics.survival import Survival, unnoticed_share
 
 Key: TypeAlias = tuple[str, str, str]
 
@@ -32,19 +34,45 @@ class UnnoticedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SatisfiedRow:
-    """SUR(k) over the observers of one reference, question and distortion.
+class ChangedRow:
+    """The share of answers that have changed, or become wrong, by each level: of one observer, question, distortion.
 
     Attributes:
-        reference, picture: its name, and the digest of its pixels.
-        curve: over observers; `curve.point(0.75)` is the 75 %-SUR point.
+        levels: 0..L.
+        share: of the items whose first JND lies at or below each level.
+        low, high: 95 % interval at each level: Wilson's; where items share photographs the bootstrap over these
+            (percentiles), NaN below five of them and where all are alike.
+        n, photographs: items, and what they are pictures of.
+    """
+
+    observer: str
+    question: str
+    distortion: str
+    levels: tuple[int, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int
+    photographs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SatisfiedRow:
+    """The satisfied machine ratio of one question and distortion: which share of the models does not notice yet.
+
+    Attributes:
+        observers: the models.
+        curve: share of the models with J > k (nothing noticed, or the answer unchanged), mean over the references that
+            all of them have; 95 % bootstrap over references (over photographs, where items share one), NaN below five
+            and where all are alike. The models are these, and no sample of others.
+        photographs: what the references are pictures of.
     """
 
     question: str
     distortion: str
-    reference: str
-    picture: str
+    observers: tuple[str, ...]
     curve: Survival
+    photographs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +126,81 @@ def unnoticed(analysis: Analysis) -> tuple[UnnoticedRow, ...]:
     return tuple(rows)
 
 
-def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
-    """Return SUR(k) of each reference that two observers or more have been asked about."""
-    seen: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
-    for (_, question, distortion), group in groups(analysis).items():
-        for outcome in group:
-            if outcome.thresholds:
-                seen[question, distortion, outcome.series.picture].append(outcome)
+def changed(analysis: Analysis) -> tuple[ChangedRow, ...]:
+    """Return the share of changed answers against level, where answers are compared and the procedure finds a J."""
     rows = []
-    for (question, distortion, picture), outcomes in sorted(seen.items()):
-        if len(outcomes) > 1:
-            levels, reached = zip(*map(protocol, outcomes), strict=True)
-            series = outcomes[0].series
-            curve = satisfied_user_ratio(levels, reached, series.levels)
-            rows.append(SatisfiedRow(question, distortion, series.name, picture, curve))
+    for key, group in groups(analysis).items():
+        if not (analysis.questions[key[1]].alone and any(outcome.thresholds for outcome in group)):
+            continue
+        above = _above(group)
+        photographs = [outcome.photograph for outcome in group]
+        if len(set(photographs)) < len(photographs):
+            low, high = _over_clusters(above, photographs)
+            bounds = tuple((1 - upper, 1 - lower) for lower, upper in zip(low, high, strict=True))
+        else:
+            wilson = (Share(round(float(one)), len(group)).interval for one in (1 - above).sum(axis=0))
+            bounds = tuple((one.low, one.high) for one in wilson if one is not None)
+        shares = tuple(float(share) for share in 1 - above.mean(axis=0))
+        lows, highs = zip(*bounds, strict=True)
+        levels, of = tuple(range(above.shape[1])), (len(group), len(set(photographs)))
+        rows.append(ChangedRow(*key, levels, shares, tuple(lows), tuple(highs), *of))
     return tuple(rows)
+
+
+def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
+    """Return the satisfied machine ratio of each question and distortion that two observers or more were asked."""
+    asked: dict[tuple[str, str], dict[str, dict[str, Outcome]]] = defaultdict(dict)
+    for (observer, question, distortion), group in groups(analysis).items():
+        found = {outcome.series.picture: outcome for outcome in group if outcome.thresholds}
+        if found:
+            asked[question, distortion][observer] = found
+    rows = []
+    for (question, distortion), every in sorted(asked.items()):
+        first, *others = every.values()
+        shared = sorted(first.keys() & set.intersection(*map(set, others))) if others else []
+        if not shared or len({of[picture].series.levels for of in every.values() for picture in shared}) > 1:
+            continue
+        above = np.mean([_above([of[picture] for picture in shared]) for of in every.values()], axis=0)
+        photographs = [first[picture].photograph for picture in shared]
+        low, high = _over_clusters(above, photographs)
+        shares = tuple(float(share) for share in above.mean(axis=0))
+        curve = Survival(tuple(range(len(shares))), shares, low, high, len(shared))
+        rows.append(SatisfiedRow(question, distortion, tuple(every), curve, len(set(photographs))))
+    return tuple(rows)
+
+
+def _above(group: Sequence[Outcome]) -> Array:
+    """Return (n, L + 1), whether the first J lies above level 0..L: 1 or 0."""
+    top = group[0].series.levels
+    levels = [level if reached else math.inf for level, reached in map(protocol, group)]
+    return (np.asarray(levels)[:, None] > np.arange(top + 1)).astype(np.float64)
+
+
+def _over_clusters(
+    values: Array, clusters: Sequence[str], resamples: int = 2000
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the 95 % interval of the mean of each column, percentiles of a bootstrap over clusters of rows.
+
+    NaN below five clusters, and where a column's means of clusters are all alike: resampling has nothing to say then.
+
+    Args:
+        values: (n, m).
+        clusters: (n,), of each row.
+        resamples: how many.
+    """
+    names = {name: place for place, name in enumerate(sorted(set(clusters)))}
+    sums, counts = np.zeros((len(names), values.shape[1])), np.zeros(len(names))
+    for row, cluster in zip(values, clusters, strict=True):
+        sums[names[cluster]] += row
+        counts[names[cluster]] += 1
+    if len(names) < FEWEST_CLUSTERS:
+        nothing = (math.nan,) * values.shape[1]
+        return nothing, nothing
+    times = digest.generator("clusters", len(names)).multinomial(len(names), [1 / len(names)] * len(names), resamples)
+    low, high = np.quantile((times @ sums) / (times @ counts)[:, None], (0.025, 0.975), axis=0)
+    alike = np.ptp(sums / counts[:, None], axis=0) == 0
+    low, high = np.where(alike, math.nan, low), np.where(alike, math.nan, high)
+    return tuple(map(float, low)), tuple(map(float, high))
 
 
 def repeats(analysis: Analysis) -> tuple[RepeatRow, ...]:

@@ -38,8 +38,8 @@ def safe(runs: tuple[Path, ...], rho: float, as_json: bool) -> None:
         rows = safe_levels(apart, (rho,), tuple(stores.values()))
     if not rows:
         raise InputError(
-            f"No first JND in these runs (procedure {analysis.manifest.procedure['name']}), and a safe level is made of "
-            "them. Measure with scan, skip, certify or bisect, on a ladder of several levels."
+            f"No first JND in these runs (procedure {analysis.manifest.procedure['name']}), which a safe level is made "
+            "of. Measure with scan, skip, certify or bisect, on a ladder of several levels."
         )
     quoted = report.sentences(analysis, rows)
     print_result(

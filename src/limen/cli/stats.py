@@ -38,11 +38,14 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     compared = fitting.comparisons(analysis, shape, rows)
     scored = fitting.scored(analysis, shape)
     unnoticed = survival.unnoticed(analysis)
+    changed = survival.changed(analysis)
     satisfied = survival.satisfied(analysis)
     repeats = survival.repeats(analysis)
 
     def data() -> dict[str, Any]:
-        rows_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
+        rows_of = {
+            "unnoticed": unnoticed, "changed": changed, "satisfied": satisfied, "repeats": repeats, "scored": scored,
+        }  # fmt: skip
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
         return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
 
@@ -58,6 +61,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.scored(analysis, scored)
         if unnoticed:
             yield statistics.unnoticed(analysis, unnoticed)
+        if changed:
+            yield statistics.changed(analysis, changed)
         if repeats:
             yield statistics.repeats(analysis, repeats)
         if compared:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
-from limen.analysis.survival import UnnoticedRow
+from limen.analysis.survival import ChangedRow, UnnoticedRow
 from limen.parsing.yes_no import Flag
 from limen.report.format import control, k_of_n
 from limen.threshold import Threshold
@@ -449,14 +449,33 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
         width: of the page, in px.
     """
     values = [
-        {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level, "share": 100 * share,
-         "low": 100 * (share if math.isnan(low) else low), "high": 100 * (share if math.isnan(high) else high)}
+        value
         for row in rows
-        for level, share, low, high in zip(
-            row.curve.levels, row.curve.share, row.curve.low, row.curve.high, strict=True
-        )
-    ]  # fmt: skip
-    look, y = observers(names, width)["color"], per_cent("share", "% unnoticed")
+        for value in _banded(row, names, row.curve.levels, row.curve.share, row.curve.low, row.curve.high)
+    ]
+    return _bands(values, names, width, "% unnoticed")
+
+
+def changed(rows: Iterable[ChangedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return small multiples of the share of answers changed by each level, with its 95 % band; as `unnoticed`."""
+    values = [value for row in rows for value in _banded(row, names, row.levels, row.share, row.low, row.high)]
+    return _bands(values, names, width, "% changed")
+
+
+def _banded(
+    row: UnnoticedRow | ChangedRow, names: Mapping[tuple[str, str], str], *curve: Sequence[float]
+) -> Iterable[Spec]:
+    """Yield the values of one curve; `curve` is levels, shares, lower and upper bounds."""
+    for level, share, low, high in zip(*curve, strict=True):
+        yield {
+            "distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
+            "share": 100 * share, "low": 100 * (share if math.isnan(low) else low),
+            "high": 100 * (share if math.isnan(high) else high),
+        }  # fmt: skip
+
+
+def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str) -> Spec:
+    look, y = observers(names, width)["color"], per_cent("share", title)
     band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
     layers = [
         layer(band, x=_LEVELS, y={**y, "field": "low"}, y2={"field": "high"}, color=look),

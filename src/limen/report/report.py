@@ -15,6 +15,7 @@ from limen.analysis import Analysis, AnswerRow, SeriesStatus, survival
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
 from limen.analysis.paper import SOURCE
+from limen.analysis.safe import RHOS, SafeRow, safe_levels
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
     correlations,
@@ -25,6 +26,7 @@ from limen.report import (
     html,
     images,
     observers,
+    safe,
     sections,
     statistics,
     tables,
@@ -32,7 +34,7 @@ from limen.report import (
 )
 from limen.report.feature_sections import Contribution
 from limen.report.figures import Spec
-from limen.report.format import Table, in_order, number
+from limen.report.format import Table, in_order, number, plain
 from limen.report.images import Gallery
 from limen.report.runs import OpenRun, ShortNames, differences, fixtures, open_runs
 from limen.report.sections import Drawing, Section, Statistics
@@ -111,6 +113,11 @@ class Report:
         return sections.work_out(self.all, self.sizes)
 
     @functools.cached_property
+    def safe(self) -> Sequence[SafeRow]:
+        """The safe levels."""
+        return safe_levels(self.apart, RHOS, [run.store for run in self.runs])
+
+    @functools.cached_property
     def features(self) -> Contribution | None:
         """What the runs of deep features bring, if there are any."""
         return feature_sections.contribution(self.others) if self.others else None
@@ -151,7 +158,7 @@ class Report:
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
-            "together": sections.records(self.statistics) if self.runs else {},
+            "together": sections.records(self.statistics) | {"safe": plain(self.safe)} if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": {"feature": dict(self.features.records)}} if self.features else {})
 
@@ -230,6 +237,7 @@ class Report:
             "searched": searched,
             "first": noted(tables.first_jnds(everything)) if searched else None,
             "side": noted(tables.side_by_side(everything)) if searched and several else None,
+            "safe": noted(safe.table(everything, self.safe)) if self.safe else None,
             "first_figure": self._figure("first-jnds"),
             "accuracy": noted(statistics.accuracy(everything, accuracy)) if accuracy else None,
             "estimates": noted(tables.estimates(everything)) if everything.estimates else None,

@@ -45,7 +45,8 @@ def table(analysis: Analysis, rows: Sequence[SafeRow]) -> Table:
         asked = (row.distortion, *((row.observer,) if several else ()), *((row.question,) if questions else ()))
         lines.append((
             *asked, f"{row.rho:g}", str(row.n), _level(row), cell.strength(row.strength, row.unit), _share(row),
-            NONE if same is None else cell.alarms(same), *((_saved(row),) if saved else ()), *((_left_out(row),) if left else ()),
+            NONE if same is None else cell.alarms(same), *((_saved(row),) if saved else ()),
+            *((_left_out(row),) if left else ()),
         ))  # fmt: skip
     refused = dict.fromkeys(f"? {row.distortion}{f', {row.observer}' * several}: {row.why}." for row in rows if row.why)
     notes = (_NOTE[0], *_NOTE[1:2] * any(len(row.observers) > 1 for row in rows), *_NOTE[2:] * saved, *refused)
@@ -65,50 +66,30 @@ def sentences(analysis: Analysis, rows: Iterable[SafeRow]) -> list[str]:
 def _sentence(row: SafeRow, verdict: VerdictKind) -> str:
     if row.level is None:
         return f"{row.distortion}, {row.observer}: no safe level; {row.why}."
-    known = f"n = {row.n}, exchangeable with those measured"
+    known = f"{100 * (1 - row.rho):g} % of new photographs (n = {row.n}, exchangeable with those measured)"
+    finest = _amount(row.finest, row.unit)
     if row.level == 0:
-        return (
-            f"{row.distortion}, {row.observer}: not even level 1 ({_amount(row, 1)}) is safe for {_rest(row)} of new "
-            f"photographs ({known})."
-        )
+        return f"{row.distortion}, {row.observer}: not even level 1 ({finest}) is safe for {known}."
     who = row.observers[0] if len(row.observers) == 1 else f"every one of {', '.join(row.observers)}"
     saves = ""
     if row.saved is not None:
-        saved = cell.estimate(row.saved.value, row.saved.interval, 0, times=100).replace(" [", " % [", 1)
-        percent = "" if row.saved.interval else " %"
-        saves = (
-            f", and saves {saved}{percent} of the bytes against {_amount(row, 1)} (mean of {row.saved.n} photographs)"
-        )
-    return (
-        f"{row.distortion}: {_range(row)} {_LEAVES[verdict].format(who)} for {_rest(row)} of new photographs "
-        f"({known}){saves}."
-    )
+        share = f"{100 * row.saved.value:.0f} % {cell.bounds(row.saved.interval, 0, times=100)}".rstrip()
+        saves = f", and saves {share} of the bytes against {finest} (mean of {row.saved.n} photographs)"
+    return f"{row.distortion}: {_range(row)} {_LEAVES[verdict].format(who)} for {known}{saves}."
 
 
 def _range(row: SafeRow) -> str:
     """Return which strengths are safe: above or below which, as the ladder runs."""
-    assert row.level is not None
     if row.level == row.levels:
-        return f"the whole ladder, up to {_amount(row, row.levels)},"
-    strengths = list(row.strengths)
-    if strengths == sorted(strengths, reverse=True):
-        side = "and above"
-    elif strengths == sorted(strengths):
-        side = "and below"
-    else:
-        return f"each level up to {row.level} ({_amount(row, row.level)})"
-    return f"{_amount(row, row.level)} {side}"
+        return f"the whole ladder, up to {_amount(row.coarsest, row.unit)},"
+    at = _amount(row.strength, row.unit)
+    return f"{at} and {row.side}" if row.side else f"each level up to {row.level} ({at})"
 
 
-def _amount(row: SafeRow, level: int) -> str:
-    strength = row.strengths[level - 1]
-    if row.unit in _SCALES:
-        return f"{row.unit} {strength:.3g}"
-    return cell.strength(strength, row.unit)
-
-
-def _rest(row: SafeRow) -> str:
-    return f"{100 * (1 - row.rho):g} %"
+def _amount(strength: float | None, unit: str) -> str:
+    if unit in _SCALES and strength is not None:
+        return f"{unit} {strength:.3g}"
+    return cell.strength(strength, unit)
 
 
 def _level(row: SafeRow) -> str:

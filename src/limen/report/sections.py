@@ -53,7 +53,7 @@ class Statistics:
 
     Attributes:
         fits, comparisons, scored: see `limen.analysis.fitting`.
-        unnoticed, satisfied, repeats: see `limen.analysis.survival`.
+        unnoticed, changed, satisfied, repeats: see `limen.analysis.survival`.
         relations: ranks, correlations, implicit against explicit.
         redundancy, laws: of chains of JNDs.
         backbones: correlation of JNDs with the sizes of backbones, by the first question.
@@ -64,6 +64,7 @@ class Statistics:
     fits: tuple[fitting.FitRow, ...]
     comparisons: tuple[fitting.ComparisonRow, ...]
     unnoticed: tuple[survival.UnnoticedRow, ...]
+    changed: tuple[survival.ChangedRow, ...]
     satisfied: tuple[survival.SatisfiedRow, ...]
     repeats: tuple[survival.RepeatRow, ...]
     scored: tuple[fitting.ScoredRow, ...]
@@ -94,6 +95,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         fits,
         fitting.comparisons(analysis, fits=fits),
         survival.unnoticed(analysis),
+        survival.changed(analysis),
         survival.satisfied(analysis),
         survival.repeats(analysis),
         fitting.scored(analysis),
@@ -108,7 +110,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
 
 def records(of: Statistics) -> dict[str, Any]:
     """Return all of it as plain data for JSON."""
-    names = ("fits", "comparisons", "unnoticed", "satisfied", "repeats", "scored")
+    names = ("fits", "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored")
     return {
         **{name: plain(getattr(of, name)) for name in names},
         **growth.records(of.redundancy, of.laws),
@@ -156,6 +158,10 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         "unnoticed", "Share of references not noticed, against the level",
         lambda width: figures.unnoticed(of.unnoticed, names, width),
     )  # fmt: skip
+    changed: Drawing = (
+        "changed", "Share of answers that have changed, against the level",
+        lambda width: figures.changed(of.changed, names, width),
+    )  # fmt: skip
     sizes: Drawing = (
         "backbones", "Mean 1st JND of each part against Param_L / Param_V, one mark an observer",
         lambda width: correlations.sizes(of.relations.boards[0].averages, of.sizes, width),
@@ -168,9 +174,16 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
             observers.noted(analysis, statistics.fits(analysis, of.fits)),
             statistics.scored(analysis, of.scored),
             statistics.unnoticed(analysis, of.unnoticed),
-            statistics.satisfied(of.satisfied),
         ),
         (unnoticed,) if of.unnoticed else (),
+    )
+    yield from _section(
+        "changed",
+        "Changed answers, and the satisfied machine ratio",
+        "The share of answers that are other than the one to the undistorted reference, for each observer; and the "
+        "share of the models that do not notice yet, for each reference, as its mean.",
+        (statistics.changed(analysis, of.changed), statistics.satisfied(of.satisfied)),
+        (changed,) if of.changed else (),
     )
     yield from _section(
         "compared", "Compared on the same references", "",

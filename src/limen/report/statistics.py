@@ -7,7 +7,7 @@ from typing import Any
 from limen.analysis import FEW, Analysis, Quantile
 from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
-from limen.analysis.survival import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.analysis.survival import AccuracyRow, ChangedRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.curve import Interval
 from limen.report import format as cell
 from limen.report.format import NONE, Table, heads, in_order, plain, table
@@ -200,22 +200,47 @@ def unnoticed(analysis: Analysis, rows: Sequence[UnnoticedRow]) -> Table:
     return table(analysis, "Unnoticed share", columns, lines, notes)
 
 
-def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
-    """Return the table of 75 %-SUR points over observers."""
-    lines = []
-    for question, distortion in dict.fromkeys((row.question, row.distortion) for row in rows):
-        curves = [row.curve for row in rows if (row.question, row.distortion) == (question, distortion)]
-        top = curves[0].levels[-1]
-        levels = sorted(math.inf if point is None else point for point in (curve.point(0.75) for curve in curves))
-        cells = [_up_to(levels[math.ceil(share * len(levels)) - 1], top) for share in (0.25, 0.5, 0.75)]
-        observers = "-".join(map(str, sorted({min(c.n for c in curves), max(c.n for c in curves)})))
-        lines.append((distortion, question, observers, str(len(curves)), cells[1], f"{cells[0]}-{cells[2]}"))
-    columns = ("distortion", "question", "observers", "references", "75 %-SUR point (median)", "quartiles")
+_FIFTHS = ("at L / 5", "2 L / 5", "3 L / 5", "4 L / 5", "L")
+
+
+def changed(analysis: Analysis, rows: Sequence[ChangedRow]) -> Table:
+    """Return the table of the share of changed answers at fifths of the ladder."""
+    lines = [
+        (*heads(analysis, row), str(row.n), str(row.photographs), f"{row.levels[-1]}",
+         *_at_fifths(row.share, row.low, row.high))
+        for row in in_order(analysis, rows)
+    ]  # fmt: skip
     notes = (
-        "SUR(k) = P(J > k) over observers for one reference; its 75 % point is the last level that three quarters of "
-        "them do not notice. A few models are no sample of users: read the number of observers first.",
+        "Per cent of the items whose answer has changed, or become wrong, at or below that level of L [95 % Wilson; "
+        "where items share photographs, bootstrap over these]. Read it beside the unrest, the share that a control "
+        "changes (false alarms).",
     )
-    return Table("Satisfied user ratio", columns, tuple(lines), notes, heads=2)
+    return table(analysis, "Changed answers", ("n", "photographs", "L", *_FIFTHS), lines, notes)
+
+
+def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
+    """Return the table of satisfied machine ratios at fifths of the ladder."""
+    lines = [
+        (row.distortion, row.question, ", ".join(row.observers), str(row.curve.n), f"{row.curve.levels[-1]}",
+         _up_to(row.curve.point(0.75), row.curve.levels[-1]),
+         *_at_fifths(row.curve.share, row.curve.low, row.curve.high))
+        for row in rows
+    ]  # fmt: skip
+    columns = ("distortion", "question", "models", "references", "L", "75 % up to", *_FIFTHS)
+    notes = (
+        "Per cent of these models that notice nothing yet at that level of L, or give the answer they gave to the "
+        "undistorted reference: mean over references that all of them have [95 % bootstrap over references]; 75 % up "
+        "to: the last level with that mean or more. The interval is of the references; the models are no sample of "
+        "models, and none of users.",
+    )
+    return Table("Satisfied machine ratio", columns, tuple(lines), notes, heads=2)
+
+
+def _at_fifths(shares: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> tuple[str, ...]:
+    """Return cells of per cent at fifths of levels 0..L, rounded down."""
+    places = [max(1, (len(shares) - 1) * fifth // 5) for fifth in range(1, 6)]
+    bounds = (None if math.isnan(lows[k]) else Interval(lows[k], highs[k]) for k in places)
+    return tuple(cell.estimate(shares[k], interval, 0, times=100) for k, interval in zip(places, bounds, strict=True))
 
 
 def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:

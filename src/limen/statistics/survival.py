@@ -73,14 +73,17 @@ def unnoticed_share(levels: Sequence[float], reached: Sequence[bool], top: int) 
 
 
 def satisfied_user_ratio(levels: Sequence[float], reached: Sequence[bool], top: int) -> Survival:
-    """Return SUR(k) = P(J > k) over *observers* (people or models), for one reference; see `unnoticed_share`.
+    """Return SUR(k) = P(J > k) over *people*, for one reference; see `unnoticed_share`.
+
+    Over models the same share is a satisfied machine ratio (`limen.analysis.survival.satisfied`): a few models are no
+    sample of users.
 
     Wang et al. 2017 (VideoSet, J. Visual Communication 46:292) read it off the fitted normal; here it is the estimate
     without a distribution.
 
     Args:
-        levels: J of each observer, or the last level asked where there is none.
-        reached: whether each observer has a J; as long as `levels`.
+        levels: J of each person, or the last level asked where there is none.
+        reached: whether each person has a J; as long as `levels`.
         top: L, >= 1.
     """
     return unnoticed_share(levels, reached, top)
