@@ -15,7 +15,7 @@ from limen import distortion as distortions
 from limen import function_digest, image, registry
 from limen import observer as observers
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
-from limen.analysis.merge import together
+from limen.analysis.merge import joined, renamed
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.ladder import Ladder
@@ -27,6 +27,7 @@ from limen.trial import pair
 
 if TYPE_CHECKING:
     from limen.analysis.fitting import FitRow
+    from limen.analysis.safe import SafeRow
 
 __all__ = ["Run", "TrialRow", "measure", "open"]
 
@@ -107,12 +108,16 @@ class Run:
     @cached_property
     def analysis(self) -> Analysis:
         """All tables; the answers are read on first use."""
-        named = names_of(self.paths)
+        return joined(self._apart)
+
+    @cached_property
+    def _apart(self) -> list[Analysis]:
+        """The same, run by run, with the names that observers have together."""
         analyses = {}
-        for path, name in named.items():
+        for path, name in names_of(self.paths).items():
             with Store.open(path) as store:
                 analyses[name] = analyse(store)
-        return together(analyses)
+        return renamed(analyses)
 
     @property
     def jnds(self) -> tuple[JndRow, ...]:
@@ -160,6 +165,23 @@ class Run:
         from limen.analysis import fitting
 
         return fitting.fit(self.analysis, shape)
+
+    def safe(self, rho: float = 0.05) -> "tuple[SafeRow, ...]":
+        """Return up to which level new photographs go unnoticed, or are answered as they were.
+
+        Args:
+            rho: share of new photographs that may not, above 0 and below 1.
+
+        Raises:
+            InputError: `rho` is no such share.
+        """
+        from limen.analysis.safe import safe_levels
+
+        if not 0 < rho < 1:
+            raise InputError(f"rho is {rho!r}. Give a share above 0 and below 1: 0.05.")
+        with contextlib.ExitStack() as stack:
+            stores = [stack.enter_context(Store.open(path)) for path in names_of(self.paths)]
+            return safe_levels(self._apart, (rho,), stores)
 
     def report(self, path: str | Path = "report.html") -> Path:
         """Write one page of tables, figures and stimuli, and return its path.

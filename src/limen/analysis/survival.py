@@ -165,7 +165,8 @@ def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
         low, high = _over_clusters(above, photographs)
         shares = tuple(float(share) for share in above.mean(axis=0))
         curve = Survival(tuple(range(len(shares))), shares, low, high, len(shared))
-        rows.append(SatisfiedRow(question, distortion, tuple(every), curve, len(set(photographs))))
+        named = tuple(name for name in analysis.manifest.observers if name in every)
+        rows.append(SatisfiedRow(question, distortion, named, curve, len(set(photographs))))
     return tuple(rows)
 
 
