@@ -19,6 +19,7 @@ from limen.cli import run as cli
 from limen.image import digest
 from limen.parsing.forms import YesNo
 from limen.report import safe as report
+from limen.report.report import Report
 from limen.store import Store
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -233,3 +234,20 @@ def test_the_command_says_which_procedures_claim_jnds(tmp_path: Path, capfd: pyt
     Study.plan(spec).run(tmp_path / "run")
     assert cli(["safe", str(tmp_path / "run")]) == 1
     assert "(procedure psi)" in capfd.readouterr().err
+
+
+def test_the_report_has_the_table_and_the_share_of_changed_answers(run: Path, tmp_path: Path) -> None:
+    with Report.open([run]) as made_of:
+        made_of.page(tmp_path / "report.html", embed=0)
+        content = made_of.data()["together"]
+    page = (tmp_path / "report.html").read_text()
+    assert [(row["rho"], row["n"], row["level"] is None) for row in content["safe"]] == [
+        (0.05, 10, True),
+        (0.1, 10, False),
+    ]
+    assert content["safe"][1]["saved"]["n"] == 10
+    assert '<h3 id="safe">Safe levels</h3>' in page
+    assert "? jpeg: rho 0.05 takes 19 photographs, and there are 10." in page
+    (changed,) = content["changed"]
+    assert (changed["n"], changed["photographs"], len(changed["share"])) == (20, 10, 101)
+    assert "Share of answers that have changed, against the level." in page

@@ -520,7 +520,7 @@ def test_pairs_that_two_distortions_share_are_pooled_once(tmp_path: Path) -> Non
     assert rows["all", "direct-implicit"][2] == "0 of 3: too few to tell"  # one question, asked under two names
     assert rows["all", "direct"][2] == "0 of 6: too few to tell"
     cost = {row[:2]: row for row in tables.course(analysis).rows}
-    asked = [int(cost[name, "direct-implicit"][8]) for name in ("blur", "jpeg", "all")]
+    asked = [int(cost[name, "direct-implicit"][9]) for name in ("blur", "jpeg", "all")]
     assert asked[2] == asked[0] + asked[1] - 3
     assert cost["all", "direct"][2:8] == ("6", "6", "0", "0", "0", "0")
     assert tables.side_by_side(analysis).columns == ("distortion", "direct-implicit", "direct")

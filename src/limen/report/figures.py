@@ -457,7 +457,13 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
 
 
 def changed(rows: Iterable[ChangedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of answers changed by each level, with its 95 % band; as `unnoticed`."""
+    """Return small multiples of the share of answers changed by each level, with its 95 % band.
+
+    Args:
+        rows: shares by level.
+        names: what to call each observer and question, in order.
+        width: of the page, in px.
+    """
     values = [value for row in rows for value in _banded(row, names, row.levels, row.share, row.low, row.high)]
     return _bands(values, names, width, "% changed")
 
