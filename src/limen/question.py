@@ -369,10 +369,11 @@ class QuestionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         text: with the slots `{word}`, `{item}`, `<image 1>` to `<image 9>`.
         paraphrases: other wordings of the same question; the first is asked once more where an answer is unreadable.
         notices: the answers that say "they differ": values of the form.
-        form: yes-no, yes-no-letters, same-different, letters, place, cell, number or text; "" for the item's own where
-            the text holds `{item}`, else yes-no.
+        form: yes-no, yes-no-letters, same-different, letters, place, odd-one-out, cell, number or text; "" for the
+            item's own where the text holds `{item}`, else letters where there are options, else yes-no.
         order: of reference, stimulus and question.
-        pictures: shown at a time: 1 asks of each picture alone, 2 to 9 with the form `place` are a forced choice.
+        pictures: shown at a time: 1 asks of each picture alone, 2 to 9 with the form `place` (or 3 to 9,
+            `odd-one-out`) are a forced choice.
         verdict: differs, picks, changes or wrong; "" for what pictures and form say.
         options, rows, columns, tolerance, relative, accepted: of the form (`limen.parsing.forms`).
     """
@@ -424,8 +425,8 @@ def form_of(given: QuestionOptions, what: str) -> Form:
     """Return the form that a question's settings name."""
     name = given.form or ("yes-no" if not given.options else "letters")
     settings = {key: getattr(given, key) for key in _SETTINGS if getattr(given, key)}
-    if name == "place":
-        settings["pictures"] = given.pictures or 2
+    if name in ("place", "odd-one-out"):
+        settings |= {"pictures": given.pictures} if given.pictures else {}
     return form(name, settings, what)
 
 
