@@ -1,6 +1,6 @@
 """One decorator to add a plug-in, one call to find it.
 
-A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `scenes`, `sources`,
+A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `questions`, `scenes`, `sources`,
 `feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with
 an entry point in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in
 by name.
@@ -39,6 +39,7 @@ SHELVES = {
     "export": "exports",
     "observer": "observers",
     "procedure": "procedures",
+    "question": "questions",
     "scene": "scenes",
     "source": "sources",
     "task": "feature.tasks",
@@ -95,10 +96,8 @@ def names(noun: str) -> tuple[str, ...]:
         >>> "blur" in limen.names("distortion")
         True
     """
-    if noun == "question":
-        return tuple(question.name for question in importlib.import_module("limen.question").every())
     if noun not in SHELVES:
-        raise UnknownNameError("kind of thing", noun, (*SHELVES, "question"))
+        raise UnknownNameError("kind of thing", noun, SHELVES)
     return tuple(every(noun))
 
 

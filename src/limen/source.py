@@ -34,6 +34,7 @@ class ReferenceKind(StrEnum):
     PAIR = "pair"
     SCORED_PAIR = "scored pair"
     ITEM = "item"
+    QUESTION = "question"
 
 
 VIEWS = (ReferenceKind.ANGLE, ReferenceKind.DISTANCE)  # what a scene draws, turned or moved
@@ -142,7 +143,7 @@ NEEDED: dict[str, str] = {  # by kind: which references, in words
     **dict.fromkeys(VIEWS, "views of a 3D scene (scene, scene=room)"),
     ReferenceKind.PAIR: "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
     ReferenceKind.SCORED_PAIR: "pairs with opinion scores (band2k=PATH)",
-    ReferenceKind.ITEM: "items: a question a picture (items=FILE)",
+    **dict.fromkeys((ReferenceKind.ITEM, ReferenceKind.QUESTION), "items: a question a picture (items=FILE, demo-items)"),
 }
 
 
@@ -208,7 +209,7 @@ def collect(
         good[item.digest] = item
         count[item.kind] += 1
     unfit = [
-        f"{name}: {number:,} of the kind {kind!r}, to which no distortion asked for is done."
+        f"{name}: {number:,} of the kind {str(kind)!r}, to which no distortion asked for is done."
         for (name, kind), number in other.items()
     ]
     if not good and unfit:

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from limen import digest
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture, check
+from limen.item import Item
 from limen.source import PAIRS, Reference, ReferenceKind, item_digest
 
 
@@ -56,6 +59,29 @@ class Series:
             return next((one for one in whole if one.pixels is pixels), None) or Picture.of(pixels)
 
         return functools.lru_cache(maxsize=4)(draw)
+
+    def items(self) -> Callable[[int], Item | None]:
+        """Return a function from level to the item that is asked there; None where the reference has none."""
+        return lambda level: self.reference.item
+
+
+def undergoes(reference: Reference, distortion: Distortion) -> bool:
+    """Say whether a distortion can be done to a reference: an item is a picture, and a question."""
+    kinds = (ReferenceKind.IMAGE, ReferenceKind.QUESTION) if reference.item is not None else (reference.kind,)
+    return distortion.of in kinds
+
+
+def control(picture: Picture, name: str) -> Picture:
+    """Return a picture of which nobody could say that it is another: one grey level more or less at each sample.
+
+    What an observer answers otherwise of it than of the picture itself is unrest, not a difference it noticed.
+
+    Args:
+        picture: uint8 RGB.
+        name: of the comparison; draws the signs.
+    """
+    signs = digest.generator("unrest", name).integers(0, 2, picture.pixels.shape, dtype=np.int16) * 2 - 1
+    return Picture.of(np.clip(picture.pixels + signs, 0, 255).astype(np.uint8))
 
 
 def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:

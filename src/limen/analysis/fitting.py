@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from limen import question as questions
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
+from limen.question import Question
 from limen.statistics.inference import (
     ChoiceSensitivity,
     Power,
@@ -172,7 +172,7 @@ def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
     ]
     return tuple(
         _fit_row(key, found.get(key, []), sum_of(*false_alarms(everyone.get(key, []))), jnds.get(key),
-                 analysis.manifest, shape)
+                 analysis.manifest, analysis.questions[key[1]], shape)
         for key in keys
     )  # fmt: skip
 
@@ -200,7 +200,7 @@ def comparisons(
             measure = "J" if all(any(one.thresholds for one in found[key]) for key in keys) else "T50"
             for key in keys:
                 if (key, measure) not in levels:
-                    levels[key, measure] = _levels(found[key], measure, shape)
+                    levels[key, measure] = _levels(found[key], measure, analysis.questions[key[1]], shape)
             row = _comparison(question, distortion, pair, measure, [levels[key, measure] for key in keys])
             if row is not None:
                 lost = tuple(name for name in pair if (name, question, distortion) in unknown)
@@ -259,14 +259,15 @@ def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
 
 
 def _fit_row(
-    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Manifest, shape: str
-) -> FitRow:
+    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Manifest, question: Question,
+    shape: str,
+) -> FitRow:  # fmt: skip
     kind = manifest.distortions[key[2]]
     levels = len(kind.strengths)
-    forced = questions.find(key[1]).forced
+    forced, compared = question.forced, question.alone
     alarms = Share(0, 0) if forced else same
     adaptive = _adaptive(manifest)
-    prior = Priors.ladder(levels, guess=0.5 if forced else None)
+    prior = Priors.ladder(levels, guess=question.guess)
     found = _threshold(group, levels, prior, shape, alarms)
     t50 = t75 = Quantile(math.nan)
     if found is not None:
@@ -288,11 +289,11 @@ def _fit_row(
         strength=strength,
         unit=kind.unit,
         alarms=alarms,
-        detection=_detection(group, levels, alarms) if fixed and not forced else None,
-        by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
+        detection=_detection(group, levels, alarms) if fixed and not forced and not compared else None,
+        by_level=_by_level(group, levels, alarms) if fixed and not forced and not compared else (),
         choosing=_choosing(group, levels) if fixed and forced else None,
         pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
-        p_yes=_fractional(group, levels, prior, shape) if fixed and not forced else None,
+        p_yes=_fractional(group, levels, prior, shape) if fixed and not forced and not compared else None,
         adaptive=adaptive,
         forced=forced,
         window=None if median is None else _window(manifest),
@@ -443,15 +444,15 @@ def _bootstrap(
 ) -> Bootstrap:
     ladder = [float(level) for level in range(1, yes.shape[1] + 1)]
     alarms, identical = np.zeros(len(group)), np.zeros(len(group))
-    counted: set[str] = set()
+    counted: set[tuple[str, ...]] = set()
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
             same = response.readable and probe.reference == probe.level and prior.guess is None
             if same and sure is not None:
-                if response.trials[0].key in counted:
+                if response.key in counted:
                     continue
-                counted.add(response.trials[0].key)
+                counted.add(response.key)
                 identical[i] += 1
                 alarms[i] += sure
     asked = n.sum(axis=1) > 0
@@ -475,7 +476,7 @@ def _comparison(
     return ComparisonRow(question, distortion, *pair, measure=measure, paired=paired, p_holm=paired.p)
 
 
-def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tuple[float, bool]]:
+def _levels(group: Sequence[Outcome], measure: str, question: Question, shape: str) -> dict[str, tuple[float, bool]]:
     """Return each reference's level, and whether it was reached, by the digest of its pixels."""
     pictures = [outcome.series.picture for outcome in group]
     if measure == "J":
@@ -484,8 +485,7 @@ def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tup
     yes, n = _counts(group, top)
     asked = n.sum(axis=1) > 0
     data = Responses.of([float(level) for level in range(1, top + 1)], yes[asked], n[asked])
-    forced = questions.find(group[0].question).forced
-    fits = posterior(data, Priors.ladder(top, guess=0.5 if forced else None), shape)
+    fits = posterior(data, Priors.ladder(top, guess=question.guess), shape)
     return dict(zip(itertools.compress(pictures, asked), (_level(found, top) for found in fits), strict=True))
 
 

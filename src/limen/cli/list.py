@@ -13,6 +13,7 @@ from limen.errors import InputError
 
 if TYPE_CHECKING:
     from limen.image import Image
+    from limen.question import Question
 
 SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
 
@@ -23,7 +24,7 @@ SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "sc
 @PLUGIN
 def list_(shelf: str | None, as_json: bool) -> None:
     """List distortions, exports, observers, procedures, questions, scenes, sources; tasks and tolerances on request."""
-    from limen import question, registry
+    from limen import registry
     from limen.report.format import Table
 
     rows: list[tuple[str, str, str]] = []
@@ -31,8 +32,6 @@ def list_(shelf: str | None, as_json: bool) -> None:
         name = place.rpartition(".")[2]
         if shelf == name or (shelf is None and name == place):  # those of the feature wing load torch
             rows += [(noun, item, _summary(thing)) for item, thing in registry.every(noun).items()]
-    if shelf in (None, "questions"):
-        rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
     notes = ("Of the feature wing: limen list tasks, limen list tolerances.",) if shelf is None else ()
     print_result(
         as_json,
@@ -46,7 +45,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
 @JSON
 @PLUGIN
 def show(name: str, as_json: bool) -> None:
-    """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
+    """Show a distortion's ladder, the settings of a procedure or an observer, a question's words, a source, a scene."""
     from limen import distortion, registry
     from limen.report.format import Table
 
@@ -54,6 +53,9 @@ def show(name: str, as_json: bool) -> None:
         if name in registry.every(noun) and name not in registry.every("distortion"):
             _about(noun, registry.find(noun, name), as_json)
             return
+    if name in registry.every("question"):
+        _asked(registry.find("question", name), as_json)
+        return
     for noun in ("procedure", "observer"):
         if name in registry.every(noun):
             found = registry.find(noun, name)
@@ -154,6 +156,21 @@ def _about(noun: str, found: Any, as_json: bool) -> None:
         click.echo(f"{word:8} {text}")
 
 
+def _asked(found: "Question", as_json: bool) -> None:
+    """Print what a question says, in all its wordings."""
+    about = found.about
+    if as_json:
+        print_json({"kind": "question", "name": found.name, **about})
+        return
+    form = found.form.name if found.form is not None else "the item's own"
+    click.echo(f"question {found.name}\n")
+    rows = [("verdict", about["verdict"]), ("pictures", str(found.pictures)), ("form", form)]
+    rows += [("notices", ", ".join(found.notices))] if found.notices else []
+    rows += [("text", found.text)] + [("paraphrase", text) for text in found.paraphrases]
+    for word, text in rows:
+        click.echo(f"{word:10} " + text.replace("\n", f"\n{'':11}"))
+
+
 def _integer(text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"A level is a whole number from 0, not {text!r}.")
@@ -161,4 +178,6 @@ def _integer(text: str) -> int:
 
 
 def _summary(thing: Any) -> str:
+    if words := getattr(thing, "text", ""):  # of a question
+        return str(words).split("\n")[0]
     return str(getattr(thing, "summary", "") or (thing.__doc__ or "").strip().split("\n")[0])

@@ -7,7 +7,7 @@ import numpy as np
 
 from limen import digest
 from limen.errors import FatalObserverError
-from limen.observer import Concurrency, Observer, Reply, observer
+from limen.observer import Concurrency, Observer, Reply, flags, observer
 from limen.question import Query
 from limen.registry import Seed
 from limen.trial import Answer, Attempt
@@ -65,17 +65,7 @@ class Simulated(Observer):
         return float(o.false_alarms + (1 - o.false_alarms - o.lapses) * noticed)
 
     async def answer(self, query: Query) -> Reply:
-        """Answer by the measured difference of the first and the last picture.
-
-        Raises:
-            FatalObserverError: there is one picture, of which nothing can be measured.
-        """
-        if len(query.pictures) < 2:
-            raise FatalObserverError(
-                "pictures",
-                f"{self.name} measures the difference of two pictures and cannot answer a question about one: give the "
-                "observer solver, which reads limen's own items (demo-items)",
-            )
+        """Answer by the measured difference of the first and the last picture."""
         if self._options.latency:
             import asyncio
 
@@ -84,8 +74,11 @@ class Simulated(Observer):
         difference = first.pixels.astype(np.float32) - last.pixels
         p_yes = self.probability(float(np.sqrt(np.mean(difference**2))))
         yes = digest.generator("simulated", self._options.seed, digest.of(query.shown)).random() < p_yes
-        if "option's letter" in query.text or "letter A or B" in query.text:
-            text = "A" if yes else "B"
-        else:
-            text = "<yes> The two images differ." if yes else "<no> The two images look the same."
+        said = flags(query)
+        if not said:
+            raise FatalObserverError(
+                "question", "the simulated observer says whether two pictures differ; for items take 'solver'"
+            )
+        words = "The two images differ." if yes else "The two images look the same."
+        text = said[yes].rstrip(".") if said[yes].endswith(".") else f"{said[yes]} {words}"
         return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))

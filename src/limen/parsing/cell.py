@@ -52,7 +52,8 @@ def read_cell(text: str, finish: str, rows: int, columns: int) -> Reading:
     Args:
         text: the answer as it came.
         finish: why it ended ("stop", "length", "content_filter", "" if not said).
-        rows, columns: of the grid, 1 to 100.
+        rows: of the grid, 1 to 100.
+        columns: of the grid, 1 to 100.
 
     Returns:
         "row,column", both from 1.

@@ -1,8 +1,8 @@
-"""What the readers of short answers share: a letter, a place, a cell, a number, a word.
+r"""What the readers of short answers share: a letter, a place, a cell, a number, a word.
 
 1. Only what is said aloud counts (`limen.parsing.thought`); sentences that ask, and echoes of the request, do not.
-2. An announced answer ("Answer: B", "the answer is B", \\boxed{B}, <answer>B</answer>) outranks a marked one ("**B**",
-   "(B)", "<B>"), and that one what is said in passing.
+2. An announced answer ("Answer: B", "the answer is B", \boxed{B}, <answer>B</answer>) outranks a marked one
+   ("**B**", "(B)", "<B>"), and that one what is said in passing.
 3. Among answers of one rank the last one counts. It is an *antilogy* if another was at odds with it, unless the text
    says that it changes its mind or concludes in between ("wait, actually B").
 4. What cannot be read is a *deficiency* if it is empty, refused, cut off or all thought, otherwise *gibberish*; an
@@ -19,12 +19,14 @@ from typing import NamedTuple
 from limen.parsing.reading import Reading
 from limen.parsing.yes_no import REFUSED, TURN, Fault, heard
 
+LONGEST = 20_000  # characters read, half from each end: several times the longest answer a person would read
 CALLS = (
     r"(?:(?<![/\w])(?:answer|answers|conclusion|verdict|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ)\b"
     r"|答案|回答|答え|답|\\boxed)"
 )
 _PICKS = (
-    r"\b(?:choice|choose|chose|pick|picked|select|selected|go(?:ing)? with|opt for|it is|it's|it must be|therefore)\b"
+    r"\b(?:choice|choose|chose|pick|picked|select|selected|go(?:ing)? with|opt for"
+    r"|(?<!whether )(?<!if )it(?: is|'s| must be)|therefore)\b"
 )
 _TURNS = r"\b(?:wait|actually|correction|i mean|make that|on second thought)\b"
 _JOIN = (  # what stands between the call and the answer; the sign of a number stays with it
@@ -53,7 +55,7 @@ class Item(NamedTuple):
     Attributes:
         value: in the spelling of its form; None for one that cannot be given, such as a fifth of four options.
         begin, end: its place in the text.
-        torn: whether it is at odds with itself: a letter beside the text of another option, or without a value two of them.
+        torn: whether it is at odds with itself: a letter beside the text of another option; with no value, two at once.
     """
 
     value: str | None
@@ -68,6 +70,8 @@ def aloud(text: str) -> tuple[str, bool]:
     Without the signs of templates and type setting, echoes of the request and questions.
     """
     said, cut = heard(_composed(text))
+    if len(said) > LONGEST:
+        said = f"{said[: LONGEST // 2]}\n{said[-LONGEST // 2 :]}"
     if "<" in said:
         said = _TOKEN.sub(" ", _BOX.sub(r"\\boxed{", said))
         if "</" in said:

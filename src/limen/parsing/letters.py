@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from limen.parsing.explicit import (
     Item,
-    alternatives,
     aloud,
+    alternatives,
     announced,
     denied,
     folded,
@@ -37,7 +37,10 @@ from limen.parsing.yes_no import Fault
 
 _REASON = r" (?:because|since|as|is|was|for|based|due|given|seems|looks|with)\b"
 _OTHER = r"(?:[b-hj-z]|[ai](?! \w))(?![\w'])"  # a second letter: "A or B" is none of both
-_LETTER = rf"(?P<letter>[a-z])(?![\w'’-]|\.\w| ?(?:or|and|/|&|,) ?(?:option )?{_OTHER})(?:(?<![ai])|(?= ?[^\w\s]|\s*\n|\s*\Z|{_REASON}))"
+_LETTER = (
+    rf"(?P<letter>[a-z])(?![\w'’+#-]|\.\w| ?(?:or|and|/|&|,) ?(?:option )?{_OTHER})"
+    rf"(?:(?<![ai])|(?= ?[^\w\s]| ?\n| ?\Z|{_REASON}))"
+)
 _MARKED = marked(rf"(?:option )?(?:{_LETTER}|(?P<with>[a-z])[.):] ?[^\n*<>]{{1,80}}(?=\*\*))")
 _BEGINS = re.compile(
     rf"(?:\A|\n)[\W_]{{0,8}}(?:(?:so|therefore|thus|hence|sure|ok|okay|well|wait|actually|no)\W{{1,3}}){{0,2}}{_LETTER}"

@@ -12,9 +12,9 @@ Rules (ours), the first that finds one counts; what all readers share is in `lim
 6. No number, but that there are none ("no cars", "I don't see any cars"): 0.
 
 A number is in digits or in words: "zero" to "ninety-nine", "a dozen", and either before "hundred", "thousand",
-"million". "1,200", "1 200", "1'200" and "1.200.300" are thousands, for groups of three follow; a comma before other than
-three digits, or after a leading 0, is a decimal one ("3,5", "0,125"), and so is one after points ("1.200,5"); a single
-point always is. "1.5e3" and "1.5 x 10^3" are read; a sign of per cent, a unit, "about" and "at least" are dropped.
+"million". "1,200", "1 200", "1'200" and "1.200.300" are thousands, for groups of three follow; a comma before other
+than three digits, or after a leading 0, is a decimal one ("3,5", "0,125"), and so is one after points ("1.200,5"); a
+single point always is. "1.5e3" and "1.5 x 10^3" are read; a sign of per cent, a unit, "about", "at least" are dropped.
 
 "3-5", "3 to 5", "3 or 4", "between 3 and 5", "2 of 3", "1/2" and "10:30" name two numbers: *antilogy*, unreadable. None
 are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals ("3rd", "the first"), "one" that stands
@@ -50,7 +50,8 @@ _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "doz
 _NUMBER = re.compile(rf"(?P<digits>{_DIGITS})|(?P<words>{_WORDS})")
 _SCALE = re.compile(rf"[ -]?({'|'.join(_SCALES)})\b")
 _RANGE = re.compile(
-    r"(?: ?%| percent)?\s{0,3}(?:-|~|/|:|\}\{|(?:to|or|bis|à|out of(?: the)?|of(?: the| these| those)?)\b)\s{0,3}(?:a |the )?"
+    r"(?: ?%| percent)?\s{0,3}(?:-|~|/|:|\}\{|(?:to|or|bis|à|out of(?: the)?|of(?: the| these| those)?)\b)"
+    r"\s{0,3}(?:a |the )?"
 )
 _AND = re.compile(r"(?: ?%)? ?and ?")
 _LABEL = re.compile(
@@ -61,16 +62,17 @@ _MINUS, _BETWEEN = re.compile(r"\b(?:minus|negative) \Z"), re.compile(r"\bbetwee
 _LINE = re.compile(r"^[ *]{0,8}(\d{1,2})[.)][ *]{1,3}(?=\S)", re.MULTILINE)
 _START = rf"(?:between |from |\+|minus |negative )?(?P<at>(?=[+-]?[.\d]|(?:a )?{_WORDS}))"
 _ANNOUNCED = announced(_START)
-_MARKED = re.compile(rf"(?:[<\[({{*_`\"'«「『|]{{1,6}}) ?{_START}(?=[^\n<>*\])`\"]{{1,40}}[>\])}}*_`\"'»」』|])")
-_TOTAL = re.compile(rf"(?:=|\btotal\b(?! of \D)[^.\n\d]{{0,40}}?|\btotal of |\btotal\W{{1,3}}){_START}")
+_MARKED = re.compile(rf"(?:[<\[*_`\"'«「『|]{{1,6}}) ?{_START}(?=[^\n<>*\])`\"]{{1,40}}[>\])}}*_`\"'»」』|])")
+_TOTAL = re.compile(rf"(?:=|\btotal\b(?! of \D)[^.\n\d]{{0,40}}?|\btotal of |\btotal\W{{1,3}})\s?{_START}")
 _IN_TOTAL = re.compile(r"[^\n.,;:\d]{0,40}?\b(?:in total|altogether|in all|overall)\b")
 _CLAUSE = re.compile(r"[:;\n]|[.!](?=\s|\Z)| - |\b(?:including|of which|of them|namely|consisting)\b")
 _NONE_AT_ALL = re.compile(r"\A\W{0,8}none\b")
+_SHOWN = r"(?:images?|pictures?|photos?|info\w{0,10})\b"
+_SAYS = r"there (?:is|are|were|was)|there's|see|find|count|contains?|shows?|has|have|with|answer is|answer:"
 _NOTHING = re.compile(
-    r"(?:\A\W{0,8}|\b(?:there (?:is|are|were|was)|there's|see|find|count|contains?|shows?|has|have|with|answer is|answer:) )"
-    r"(?:no (?!one\b|idea|way|doubt|images?\b|pictures?\b|photos?\b|info|access|answer|clear|number|exact|specific)[a-z]"
-    r"|none\b)"
-    r"|(?:n't|not) (?:see|find|detect|spot|contain|have|show|identify) any (?!images?\b|pictures?\b|photos?\b|info)[a-z]"
+    rf"(?:\A\W{{0,8}}|\b(?:{_SAYS}) )"
+    rf"(?:no (?!{_SHOWN}|one\b|idea|way|doubt|access|answer|clear|number|exact|specific)[a-z]|none\b)"
+    rf"|(?:n't|not) (?:see|find|detect|spot|contain|have|show|identify) any (?!{_SHOWN})[a-z]"
     r"|\bthere (?:aren't|are not|isn't|is not) any [a-z]|答案(?:是|:|为) ?没有"
 )
 
@@ -120,17 +122,18 @@ def _numbers(said: str) -> Iterator[Item]:
     lines = list(_LINE.finditer(said))
     listed = {line.start(1) for line in lines} if [line[1] for line in lines[:2]] == ["1", "2"] else set()
     held: Item | None = None
+    read = 0  # up to here
     for match in _NUMBER.finditer(said):
         begin, end = match.span()
-        before = said[max(0, begin - 12) : begin]
-        if begin in listed or _LABEL.search(before):
+        before = said[max(0, begin - 12) : begin] if said[begin - 1 : begin] in (" ", "#", "第", ".") else ""
+        if begin < read or begin in listed or (before and _LABEL.search(before)):
             continue
         scale = _SCALE.match(said, end)
         value = _value(match) * (_SCALES[scale[1]] if scale else 1.0)
-        end = scale.end() if scale else end
+        read = end = scale.end() if scale else end
         if not math.isfinite(value):
             continue
-        item = Item(_spelled(-value if _MINUS.search(before) else value), begin, end)
+        item = Item(_spelled(-value if before and _MINUS.search(before) else value), begin, end)
         if held is None:
             held = item
         elif _joined(held, item, said):
@@ -151,6 +154,8 @@ def _joined(one: Item, two: Item, said: str) -> bool:
 
 def _value(match: re.Match[str]) -> float:
     word = match[0]
+    if word.lstrip("+-").isdecimal():
+        return float(word)
     if match["words"] is not None:
         return float(counted(word)) if word else 1.0
     base, _, power = re.sub(r"[x×·]| ?\*(?= ?10)", "e", word.replace(" ", "")).partition("e")
@@ -164,6 +169,7 @@ def _value(match: re.Match[str]) -> float:
 
 
 def _spelled(value: float) -> str:
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     text = format(Decimal(repr(value)), "f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -11,8 +11,8 @@ they say what `limen.parsing.forced_choice` does.
 6. The only place that is named at all.
 
 A place is a number, "first" to "ninth", "1st", "image 3", "picture three", "the last one", "leftmost", "rightmost", and
-"left", "middle", "right" of two or three pictures. A letter is one beside a noun ("image C") or where it is the whole of
-an announced or a marked answer, or of all. A place that is not shown is unreadable, *gibberish*.
+"left", "middle", "right" of two or three pictures. A letter is one beside a noun ("image C") or where it is the whole
+of an announced or a marked answer, or of all. A place that is not shown is unreadable, *gibberish*.
 """
 
 import functools
@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from limen.parsing.explicit import Item, aloud, announced, last, marked, only, refused, unreadable
+from limen.parsing.explicit import Item, aloud, announced, last, marked, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, ORDINALS, counted
 
@@ -63,7 +63,7 @@ def _patterns(pictures: int) -> _Patterns:
         marked(rf"{short}(?: ?[:.-] ?[^\n*]{{1,80}}(?=\*\*))?"),
         re.compile(
             rf"(?<![\w]){name},? (?:clearly |visibly |slightly )?"
-            rf"(?:(?:shows?|has|is|looks?|appears?|seems?|exhibits?|contains?|displays?)\b[^.\n]{{0,40}}?\b(?:{_MORE}|{_ODD})"
+            rf"(?:(?:shows?|has|is|looks?|appears?|seems?|exhibits?|contains?|displays?)\b[^.,;\n]{{0,40}}?\b(?:{_MORE}|{_ODD})"
             r"|differs\b|stands out\b)"
         ),
         re.compile(rf"\A\W{{0,8}}(?:i (?:think|would say|believe) )?(?:it is |it's |that is )?{short}{end}"),

@@ -1,8 +1,8 @@
-"""How a word or a short phrase is read from an answer.
+r"""How a word or a short phrase is read from an answer.
 
 Rules (ours), the first that finds one counts; what all readers share is in `limen.parsing.explicit`:
 
-1. What follows "Answer:", "the answer is", or stands in \\boxed{} or <answer></answer>, to the end of the sentence; the
+1. What follows "Answer:", "the answer is", or stands in \boxed{} or <answer></answer>, to the end of the sentence; the
    last one.
 2. What stands in bold type, quotes or angle brackets, where that is one thing.
 3. The whole answer, if it has no more than eight words. "It is", "this is", "there are" before it are left out.
@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from limen.parsing.explicit import (
     CALLS,
     Item,
-    alternatives,
     aloud,
+    alternatives,
     denied,
     folded,
     last,
@@ -42,8 +42,9 @@ _LEAD = re.compile(
 )
 _ANNOUNCED = re.compile(
     r"(?:\\boxed ?\{{1,3}|<(?:final[ _]?)?answer>|<begin_of_box>)[\s{]{0,3}(?P<box>[^{}<>\n]{1,200})"
-    rf"|{CALLS}[\s*_`\"')\]]{{0,6}}+(?:to (?:this|the|your) question )?(?:\b(?:is|was|would be|ist|est|es|è)\b|[:=]|是|为|は)"
-    r"[\s:*_`\"'=<(\[{]{0,9}+(?P<line>[^\n]{1,200})"
+    rf"|{CALLS}[\s*_`\"')\]]{{0,6}}+(?:to (?:this|the|your) question )?(?:\b(?:is|was|would be|ist|est|es|è)\b"
+    r"|[:=]|是|为|は)"
+    r"[\s:*_`\"'=<(\[{]{0,9}+(?P<line>[^\n]{1,200}?(?=(?<=\w{3})[.!;](?:[\s*_\"'`)]|\Z)|(?<=\w)。|\n|\Z)|[^\n]{200})"
 )
 _MARKED = re.compile(
     r"\*\*(?P<bold>[^*\n]{1,100})\*\*|\"(?P<quoted>[^\"\n]{1,100})\"|«(?P<guillemets>[^«»\n]{1,100})»"
@@ -58,10 +59,10 @@ def normalised(text: str) -> str:
     Lower case, compatible signs alike (NFKC), single blanks, no article (a, an, the) at the beginning, no punctuation
     at the edges except a sign before a digit. Of a text that is punctuation alone that is kept.
     """
-    plain = " ".join(folded(text).split())
+    plain = text
     while True:
         before = plain
-        plain = _trimmed(plain)
+        plain = _trimmed(" ".join(folded(plain).split()))
         plain = _ARTICLE.sub("", plain, count=1) if _ARTICLE.match(plain) else plain
         if plain == before:
             return plain
@@ -93,7 +94,7 @@ def read_text(text: str, finish: str, accepted: Sequence[Sequence[str]] = ()) ->
     Returns:
         The answer as `normalised` spells it; of a group its first spelling.
     """
-    pattern, first = _accepted(tuple(tuple(group) for group in accepted if group))
+    pattern, first = _accepted(tuple(tuple(group) for group in accepted))
     said, cut = aloud(text)
 
     def items(answers: Iterator[tuple[str, int, int]]) -> Iterator[Item]:
@@ -110,10 +111,14 @@ def read_text(text: str, finish: str, accepted: Sequence[Sequence[str]] = ()) ->
     found = last(explicit, said) if explicit else only(items(_parts(_MARKED, said)), said)
     if found:
         return found
+    whole = "" if cut else _short(said)
+    if whole in first:
+        return Reading(first[whole])
+    if refused(said):
+        return unreadable(said, cut, finish)
     values = named(said)
     if len(values) > 1:
         return Reading(None, Fault.ANTILOGY)
-    whole = "" if refused(said) or cut else _short(said)
     value = values[0] if values else whole
     return Reading(value) if value else unreadable(said, cut, finish)
 

@@ -16,7 +16,6 @@ from PIL import Image as Pillow
 
 import limen
 from limen import procedure as procedures
-from limen import question as questions
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus
 from limen.errors import LimenError
 from limen.image import Image
@@ -27,7 +26,6 @@ from limen.report.format import clean
 from limen.report.images import LARGEST, Gallery, Render, renderer
 from limen.report.runs import keeper
 from limen.store import SeriesRow, Store
-from limen.store.entries import Manifest
 from limen.study.schedule import decode
 from limen.trial import Answer, Trial
 
@@ -104,7 +102,7 @@ def data(
     return {
         "limen": limen.__version__,
         "beside": gallery.folder is not None,
-        "lanes": [_lane(together.manifest, *who, name, words) for who, name in names.items()],
+        "lanes": [_lane(together, *who, name, words) for who, name in names.items()],
         "distortions": [
             {"name": clean(name, 80), "word": clean(kind.word, 200), "unit": clean(kind.unit, 80),
              "strengths": [float(f"{strength:.4g}") for strength in kind.strengths]}
@@ -117,13 +115,13 @@ def data(
     }  # fmt: skip
 
 
-def _lane(manifest: Manifest, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
-    known = questions.find(question)
+def _lane(together: Analysis, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
+    known, manifest = together.questions[question], together.manifest
     return {
         "name": name,
         "order": manifest.questions[question].order,
         "forced": known.forced,
-        "wordings": [clean(known.wording.fill(word, known.implicit), 600) for word in words],
+        "wordings": [clean(known.fill(word), 600) for word in words],
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
     }
 
