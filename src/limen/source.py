@@ -143,7 +143,9 @@ NEEDED: dict[str, str] = {  # by kind: which references, in words
     **dict.fromkeys(VIEWS, "views of a 3D scene (scene, scene=room)"),
     ReferenceKind.PAIR: "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
     ReferenceKind.SCORED_PAIR: "pairs with opinion scores (band2k=PATH)",
-    **dict.fromkeys((ReferenceKind.ITEM, ReferenceKind.QUESTION), "items: a question a picture (items=FILE, demo-items)"),
+    **dict.fromkeys(
+        (ReferenceKind.ITEM, ReferenceKind.QUESTION), "items: a question a picture (items=FILE, demo-items)"
+    ),
 }
 
 

@@ -52,6 +52,8 @@ class Series:
             InputError: the reference cannot be loaded any more, or is not what the series was planned with.
         """
         content, whole = _load(self.reference)
+        if self.distortion.of == ReferenceKind.QUESTION:
+            return lambda level: whole[0]
         render = self.distortion.render(content, self.key)
 
         def draw(level: int) -> Picture:
@@ -62,7 +64,11 @@ class Series:
 
     def items(self) -> Callable[[int], Item | None]:
         """Return a function from level to the item that is asked there; None where the reference has none."""
-        return lambda level: self.reference.item
+        item = self.reference.item
+        if item is None or self.distortion.of != ReferenceKind.QUESTION:
+            return lambda level: item
+        reworded: Callable[[int], Item] = self.distortion.render(item, self.key)
+        return reworded
 
 
 def undergoes(reference: Reference, distortion: Distortion) -> bool:

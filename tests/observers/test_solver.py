@@ -136,7 +136,7 @@ def test_a_simulated_observer_leaves_single_pictures_to_it() -> None:
     one = own()[0]
     assert one.item is not None
     query = Query((Picture.of(one.load()), one.item.text), flags=())
-    with pytest.raises(FatalObserverError, match="for items take 'solver'"):
+    with pytest.raises(FatalObserverError, match="give the observer solver"):
         asyncio.run(make("simulated", {}).answer(query))
 
 

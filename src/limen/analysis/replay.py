@@ -107,7 +107,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    method, ladders, items = _method(store, manifest), _ladders(manifest), _items(store)
+    method, ladders, items = _method(store, manifest), _ladders(manifest), items_of(store)
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
@@ -175,7 +175,7 @@ def _method(store: Store, manifest: Manifest) -> Method:
         raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
 
 
-def _items(store: Store) -> dict[str, Item]:
+def items_of(store: Store) -> dict[str, Item]:
     """Return the items of a run by the digest of their reference."""
     found = {}
     for key, row in store.measurements(entries.ITEMS).items():

@@ -102,13 +102,13 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     from limen import distortion, registry, source
     from limen.image import png
     from limen.report.images import contact_sheet
-    from limen.stimulus import Series
+    from limen.stimulus import Series, undergoes
 
     usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]
     kinds = [distortion.find(name) for name in split(names) or usual]
     found = source.collect([place], limit, kinds={kind.of for kind in kinds})
     for kind in kinds if names else ():
-        if all(kind.of != reference.kind for reference in found.references):
+        if not any(undergoes(reference, kind) for reference in found.references):
             raise InputError(f"Nothing in {place} can undergo {kind.name}. See limen list sources.")
     written = []
     try:
@@ -118,7 +118,7 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
             click.echo(f"drawing {reference.name}", err=True)
             stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
             rows: dict[str, list[tuple[str, Image]]] = {}
-            for kind in (kind for kind in kinds if kind.of == reference.kind):
+            for kind in (kind for kind in kinds if undergoes(reference, kind)):
                 top = len(kind.ladder)
                 spread = list(dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top)))
                 stimulus = Series(reference, kind, seed).open()

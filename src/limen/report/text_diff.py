@@ -27,7 +27,7 @@ def changed(before: str, after: str) -> tuple[Change, ...]:
         after: the second one.
 
     Example:
-        >>> from limen.text_diff import changed
+        >>> from limen.report.text_diff import changed
         >>> before, after = "Is this a big car?", "Is this a large auto?"
         >>> [(before[slice(*one.before)], after[slice(*one.after)]) for one in changed(before, after)]
         [('big car?', 'large auto?')]

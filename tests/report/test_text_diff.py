@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.text_diff import changed
+from limen.report.text_diff import changed
 
 
 @pytest.mark.parametrize(
