@@ -276,7 +276,10 @@ BROKEN: list[tuple[Any, str]] = [
     ({**GOOD, "form": "place"}, "No form named 'place'."),
     ({**GOOD, "form": "number", "answer": "many"}, "its answer is 'many', which is no answer in the form 'number'."),
     ({**GOOD, "form": "yes-no", "answer": "maybe"}, "its answer is 'maybe', which is no answer in the form 'yes-no'."),
-    ({**GOOD, "answer": 3, "tolerance": -1}, "its answer: form 'number': tolerance cannot be '-1'. Give a number from 0."),
+    (
+        {**GOOD, "answer": 3, "tolerance": -1},
+        "its answer: form 'number': tolerance cannot be '-1'. Give a number from 0.",
+    ),
     ({**GOOD, "answer": "yes", "relative": True}, "its answer: form 'yes-no' has no setting 'relative'."),
     ({**GOOD, "form": "cell", "rows": 3}, "its answer: form 'cell' needs columns, which was not given."),
     ({**GOOD, "answer": {"a": 1}}, "which is no text and no number"),
