@@ -181,7 +181,7 @@ def table(wordnet: WordNet) -> dict[str, tuple[str, list[str]]]:
 
 
 def collocations(wordnet: WordNet, words: Iterable[str]) -> set[str]:
-    """Return WordNet's expressions of two words, one of which would be replaced: "rock star", "picture frame"."""
+    """Return WordNet's expressions of two words, one of which would be replaced: "car door", "picture frame"."""
     words = set(words)
     found = {one for one in FIXED if words & set(one.split())}
     for lemma, kind in wordnet.senses:

@@ -1,7 +1,7 @@
 """What a series is: one reference at levels 0..n of one distortion. Level 0 is the reference itself."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,13 @@ def undergoes(reference: Reference, distortion: Distortion) -> bool:
     """Say whether a distortion can be done to a reference: an item is a picture, and a question."""
     kinds = (ReferenceKind.IMAGE, ReferenceKind.QUESTION) if reference.item is not None else (reference.kind,)
     return distortion.of in kinds
+
+
+def wanted(distortions: Iterable[Distortion]) -> set[str]:
+    """Return the kinds of reference that can undergo some of these distortions."""
+    kinds = {distortion.of for distortion in distortions}
+    items = {ReferenceKind.ITEM} if kinds & {ReferenceKind.IMAGE, ReferenceKind.QUESTION} else set()
+    return (kinds - {ReferenceKind.QUESTION}) | items
 
 
 def control(picture: Picture, name: str) -> Picture:

@@ -20,7 +20,8 @@ from limen.question import Query
 from limen.report import Report, correlations, statistics, tables
 from limen.report.files import tables as write
 from limen.report.format import alarms, plain
-from limen.statistics.inference import choosing, correlate, design_effect, detection
+from limen.statistics.detection import choosing, design_effect, detection
+from limen.statistics.inference import correlate
 from limen.statistics.likelihood import clustered
 from limen.statistics.population import population
 from limen.statistics.posterior import Placement, Priors, posterior

@@ -1,65 +1,19 @@
-"""Detection, agreement, planning, survival and paired comparisons, against published values and scipy."""
+"""Agreement, planning, survival and paired comparisons, against published values and scipy."""
 
 import math
 
 import numpy as np
 import pytest
 
-from limen.curve import Share
 from limen.errors import InputError, UnknownNameError
 from limen.statistics.inference import (
     correlate,
-    criterion,
-    d_differencing,
-    d_forced_choice,
-    d_yes_no,
-    detection,
     holm,
     power,
     references_needed,
     window_needed,
 )
 from limen.statistics.survival import compare, prentice_wilcoxon, satisfied_user_ratio, unnoticed_share
-
-# --- detection ---
-
-
-def test_the_two_d_primes_of_a_careful_paper() -> None:
-    assert d_yes_no(0.75, 0.30) == pytest.approx(1.20, abs=0.005)
-    assert d_differencing(0.75, 0.30) == pytest.approx(2.41, abs=0.005)
-    assert criterion(0.75, 0.30) == pytest.approx(-0.075, abs=0.001)
-
-
-def test_differencing_is_its_own_model() -> None:
-    """Hits and false alarms of a simulated differencing observer of d' = 2 give 2 back."""
-    rng = np.random.default_rng(1)
-    noise = rng.normal(0, 1, (2, 400_000))
-    for k in (0.8, 1.5, 2.5):
-        alarm, hit = (float(np.mean(np.abs(noise[0] - noise[1] + d) > k)) for d in (0, 2))
-        assert d_differencing(hit, alarm) == pytest.approx(2.0, abs=0.03)
-    assert d_differencing(0.2, 0.3) == 0.0
-
-
-def test_forced_choice() -> None:
-    # Macmillan & Creelman (2005), table A5.7: PC .76 is d' 1.00 in 2AFC, .92 is 1.99.
-    assert d_forced_choice(0.76) == pytest.approx(1.00, abs=0.005)
-    assert d_forced_choice(0.92) == pytest.approx(1.99, abs=0.005)
-    assert d_forced_choice(0.5) == pytest.approx(0.0, abs=1e-12)
-
-
-def test_the_log_linear_correction_keeps_perfect_observers_finite() -> None:
-    found = detection(Share(20, 20), Share(0, 20))
-    assert found.d_yes_no == pytest.approx(2 * 1.98, abs=0.01)  # z of 20.5 / 21
-    assert found.criterion == pytest.approx(0.0, abs=1e-9)
-    many = detection(Share(7500, 10000), Share(3000, 10000))
-    assert (many.d_yes_no, many.d_differencing) == pytest.approx((1.199, 2.406), abs=0.002)
-    with pytest.raises(InputError, match="identical pairs"):
-        detection(Share(3, 4), Share(0, 0))
-    with pytest.raises(InputError, match="has no z"):
-        d_yes_no(1.0, 0.1)
-    with pytest.raises(InputError, match="has no z"):
-        d_differencing(1.0, 0.1)
-
 
 # --- agreement ---
 

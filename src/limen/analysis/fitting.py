@@ -19,17 +19,8 @@ from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
 from limen.question import Question
-from limen.statistics.inference import (
-    ChoiceSensitivity,
-    Power,
-    Sensitivity,
-    choosing,
-    design_effect,
-    detection,
-    holm,
-    power,
-    window_needed,
-)
+from limen.statistics.detection import ChoiceSensitivity, Sensitivity, choosing, design_effect, detection
+from limen.statistics.inference import Power, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior

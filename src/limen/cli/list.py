@@ -102,11 +102,12 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     from limen import distortion, registry, source
     from limen.image import png
     from limen.report.images import contact_sheet
-    from limen.stimulus import Series, undergoes
+    from limen.stimulus import Series, undergoes, wanted
 
     usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]
     kinds = [distortion.find(name) for name in split(names) or usual]
-    found = source.collect([place], limit, kinds={kind.of for kind in kinds})
+    kinds = [kind for kind in kinds if kind.of != source.ReferenceKind.QUESTION]  # changes words, not pictures
+    found = source.collect([place], limit, kinds=wanted(kinds))
     for kind in kinds if names else ():
         if not any(undergoes(reference, kind) for reference in found.references):
             raise InputError(f"Nothing in {place} can undergo {kind.name}. See limen list sources.")
@@ -122,8 +123,8 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
                 top = len(kind.ladder)
                 spread = list(dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top)))
                 stimulus = Series(reference, kind, seed).open()
-                wanted = [_integer(k) for k in split(levels)] or spread
-                rows[kind.name] = [(str(level), stimulus(level).pixels) for level in wanted]
+                shown = [_integer(k) for k in split(levels)] or spread
+                rows[kind.name] = [(str(level), stimulus(level).pixels) for level in shown]
                 for level, picture in rows[kind.name]:
                     written.append(out / f"{stem}_{kind.name}_{int(level):03d}.png")
                     written[-1].write_bytes(png(picture))

@@ -27,7 +27,7 @@ def synonyms() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 @functools.cache
 def collocations() -> frozenset[str]:
-    """Return expressions of two words in which neither is replaced ("rock star")."""
+    """Return expressions of two words in which neither is replaced ("car door")."""
     return frozenset(_lines("collocations.txt"))
 
 

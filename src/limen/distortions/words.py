@@ -124,11 +124,12 @@ def text_words(item: Item, rng: np.random.Generator) -> Reword:
     """Replace words by synonyms and phrases by others, a share of the question's words.
 
     Synonyms are WordNet's (Fellbaum 1998), in the same part of speech, number and form; phrases are ours. A phrase
-    counts as the words that it has. Where fewer words can be replaced than a level asks for, it replaces all that can.
+    counts as those of its words that go. Where fewer words can be replaced than a level asks for, all that can are:
+    such levels have equal texts. That is so in most questions from 8 to 30 % on.
 
     Left alone: numbers, negations, words that ask, names (capitals within a sentence; a sentence's first word too,
     since its capital hides whether it is one), what is quoted, words beside an "or", words of the form's options,
-    expressions of two words that WordNet knows ("rock star"), verbs with a particle ("work out").
+    expressions of two words that WordNet knows ("car door"), verbs with a particle ("work out").
     """
     text = item.question
     words = _words(text)
@@ -296,6 +297,8 @@ def _synonyms(text: str, words: Sequence[Word], place: int) -> Sequence[str]:
 def _replacement(text: str, words: Sequence[Word], place: int, length: int, new: str) -> Edit:
     """Return the edit that puts `new` in place of words, with the article before them."""
     start, end = words[place].start, words[place + length - 1].end
+    kept = new.lower().split()
+    cost = sum(word.lower not in kept for word in words[place : place + length]) or 1
     if text[start].isupper():
         new = new[0].upper() + new[1:]
     before = words[place - 1] if place else None
@@ -303,5 +306,5 @@ def _replacement(text: str, words: Sequence[Word], place: int, length: int, new:
         article = "an" if _VOWEL.match(new.lower()) else "a"
         if article != before.lower:
             article = article.capitalize() if text[before.start].isupper() else article
-            return Edit(before.start, end, f"{article} {new}", length)
-    return Edit(start, end, new, length)
+            return Edit(before.start, end, f"{article} {new}", cost)
+    return Edit(start, end, new, cost)

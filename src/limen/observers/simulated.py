@@ -97,7 +97,7 @@ class Simulated(Observer):
         if not said:
             raise FatalObserverError(
                 "question",
-                f"{self.name} says whether two pictures differ, or which of three and more is the odd one out",
+                f"{self.name} says whether two pictures differ, or which of three is the odd one out",
             )
         p_yes = self.probability(_rms(query.pictures[0], query.pictures[-1]))
         yes = self._draw(query).random() < p_yes

@@ -68,8 +68,8 @@ class Solver(Observer):
         if len(query.pictures) != 1:
             raise FatalObserverError(
                 "pictures",
-                f"solver answers a question about one picture, not {len(query.pictures)}: give --images demo-items with "
-                "--question answer-changes or answer-wrong",
+                f"solver answers a question about one picture, not {len(query.pictures)}: give --images demo-items "
+                "with --question answer-changes or answer-wrong",
             )
         found = solve(query.pictures[0].pixels, query.text)
         return Reply(Answer(found, finish="stop"), (Attempt("ok"),))

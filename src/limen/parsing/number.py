@@ -21,6 +21,7 @@ are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals 
 for a thing ("the one on the left", "one of them") and what a floating-point number cannot hold.
 """
 
+import functools
 import math
 import re
 from bisect import bisect_left
@@ -129,7 +130,7 @@ def _numbers(said: str) -> Iterator[Item]:
         if begin < read or begin in listed or (before and _LABEL.search(before)):
             continue
         scale = _SCALE.match(said, end)
-        value = _value(match) * (_SCALES[scale[1]] if scale else 1.0)
+        value = _value(match[0], match.lastgroup == "words") * (_SCALES[scale[1]] if scale else 1.0)
         read = end = scale.end() if scale else end
         if not math.isfinite(value):
             continue
@@ -152,11 +153,11 @@ def _joined(one: Item, two: Item, said: str) -> bool:
     return bool(_AND.fullmatch(gap) and _BETWEEN.search(said, max(0, one.begin - 12), one.begin))
 
 
-def _value(match: re.Match[str]) -> float:
-    word = match[0]
+@functools.lru_cache(maxsize=4096)  # an endless answer repeats its numbers
+def _value(word: str, in_words: bool) -> float:
     if word.lstrip("+-").isdecimal():
         return float(word)
-    if match["words"] is not None:
+    if in_words:
         return float(counted(word)) if word else 1.0
     base, _, power = re.sub(r"[x×·]| ?\*(?= ?10)", "e", word.replace(" ", "")).partition("e")
     if re.match(r"[+-]?0,|[+-]?\d+,(?!\d{3}\b)|[+-]?[\d.' ]+\.\d{3},|[+-]?\d{4,},", base):

@@ -1,8 +1,8 @@
-"""Statistics of detection, agreement and planning: d', correlations, Holm, the window, how many references.
+"""Statistics of agreement and planning: correlations, Holm, the window, how many references.
 
 Ranks and Student's t are SciPy's. statsmodels has Holm's procedure and power functions too, but brings pandas for
-six lines each. Survival and paired comparisons are in `survival`, fits in `posterior`, `likelihood` and
-`population`.
+six lines each. d' is in `detection`, survival and paired comparisons are in `survival`, fits in `posterior`,
+`likelihood` and `population`.
 """
 
 import math
@@ -13,172 +13,12 @@ from statistics import NormalDist
 import numpy as np
 from scipy import special
 
-from limen.curve import FEWEST_CLUSTERS, Interval, Mean, Share, bootstrap, wilson
+from limen.curve import FEWEST_CLUSTERS, Interval, Mean, bootstrap
 from limen.errors import InputError, UnknownNameError
 from limen.statistics.psychometric import Array
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
-
-
-# --- signal detection ---
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """How well differences are told from none, apart from how readily yes is said. Units of the noise's sd.
-
-    With a greedy observer d' measures spread over pictures, not internal noise: the same pair gets the same answer.
-
-    Attributes:
-        hits, alarms: yes to different and to identical pairs, as counted.
-        d_yes_no: z(H) - z(F): the pair seen as one event (Macmillan & Creelman 2005, ch. 1).
-        interval: of `d_yes_no`, 95 %; a side on which the counts set no bound is infinite.
-        d_differencing: same/different by comparing the two percepts' distance with a criterion (their ch. 9): about
-            twice as large; never below 0.
-        interval_differencing: the same for `d_differencing`.
-        criterion: c = -(z(H) + z(F)) / 2; above 0 a habit of saying no.
-        interval_criterion: the same for `criterion`.
-        told: whether differences are told from none: the interval of `d_yes_no` lies on one side of 0.
-    """
-
-    hits: Share
-    alarms: Share
-    d_yes_no: float
-    interval: Interval
-    d_differencing: float
-    interval_differencing: Interval
-    criterion: float
-    interval_criterion: Interval
-    told: bool
-
-
-def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
-    """Return d' and criterion from counts, with the log-linear correction, and their intervals.
-
-    Hautus (1995, Behavior Research Methods 27:46) adds .5 to every yes and 1 to every n, for all rates, not only 0
-    and 1. Intervals are made of the rates' Wilson intervals, uncorrected (MOVER: Zou & Donner 2008, Statistics in
-    Medicine 27:1693). Rates of 1 bound z on one side only: an observer that says yes to everything has a d' between
-    minus and plus infinity.
-
-    Args:
-        hits: yes to different pairs, k of n.
-        alarms: yes to identical pairs, k of n.
-        depend: design effect of the hits, >= 1: by how much answers about one reference are more alike than those
-            about several (`design_effect`).
-
-    Raises:
-        InputError: no different, or no identical pairs.
-    """
-    if not hits.n or not alarms.n:
-        raise InputError(f"d' needs different and identical pairs, not {hits.n} and {alarms.n}.")
-    h, f = ((share.k + 0.5) / (share.n + 1.0) for share in (hits, alarms))
-    of_h, of_f = wilson(hits.k / depend, hits.n / depend), wilson(alarms.k, alarms.n)
-    d, c = d_yes_no(h, f), criterion(h, f)
-    least, most = _furthest(h, of_h.low, f, of_f.high), _furthest(h, of_h.high, f, of_f.low)
-    same = [_furthest(h, at, f, against)[2] for at, against in ((of_h.high, of_f.high), (of_h.low, of_f.low))]
-    return Sensitivity(
-        hits,
-        alarms,
-        d,
-        Interval(d - least[2], d + most[2]),
-        d_differencing(h, f),
-        Interval(0.0 if math.isinf(least[2]) else d_differencing(*least[:2]),
-                 math.inf if math.isinf(most[2]) else d_differencing(*most[:2])),
-        c,
-        Interval(c - same[0] / 2.0, c + same[1] / 2.0),
-        told=least[2] < d or most[2] < -d,
-    )  # fmt: skip
-
-
-def _furthest(h: float, to_h: float, f: float, to_f: float) -> tuple[float, float, float]:
-    """Return the rates at which z(H) - z(F) is furthest off within the ellipse of two bounds, and how far that is."""
-    if not (0.0 < to_h < 1.0 and 0.0 < to_f < 1.0):
-        return to_h, to_f, math.inf
-    a, b = _z(to_h) - _z(h), _z(to_f) - _z(f)
-    far = math.hypot(a, b)
-    if not far:
-        return h, f, 0.0
-    return _NORMAL.cdf(_z(h) + a * abs(a) / far), _NORMAL.cdf(_z(f) + b * abs(b) / far), far
-
-
-def design_effect(yes: Sequence[float], n: Sequence[float]) -> float:
-    """Return how many times larger the variance of a share is for coming in clusters; at least 1, and 1 below five.
-
-    Rao & Scott (1992, Biometrics 48:577): the variance of the ratio sum yes / sum n over that of independent answers.
-    Differences: never below 1, and 1 below five references or where all answers are alike.
-
-    Args:
-        yes: (R,), counts of yes of each reference, 0..n.
-        n: (R,), counts of answers of each reference, >= 0.
-    """
-    k, m = np.asarray(yes, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    share = float(k.sum() / m.sum())
-    if len(k) < FEWEST_CLUSTERS or not 0.0 < share < 1.0:
-        return 1.0
-    between = float(((k - share * m) ** 2).sum()) * len(k) / (len(k) - 1)
-    return max(1.0, between / (share * (1.0 - share) * float(m.sum())))
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceSensitivity:
-    """d' = sqrt(2) z(share right) of two-alternative forced choice; interval and `told` as for `Sensitivity`."""
-
-    right: Share
-    d: float
-    interval: Interval
-    told: bool
-
-
-def choosing(right: Share, depend: float = 1.0) -> ChoiceSensitivity:
-    """Return d' of a forced choice from counts, with the log-linear correction; arguments as for `detection`."""
-    of = wilson(right.k / depend, right.n / depend)
-    low = d_forced_choice(of.low) if of.low > 0.0 else -math.inf
-    high = d_forced_choice(of.high) if of.high < 1.0 else math.inf
-    d = d_forced_choice((right.k + 0.5) / (right.n + 1.0))
-    return ChoiceSensitivity(right, d, Interval(low, high), told=low > 0.0 or high < 0.0)
-
-
-def d_yes_no(hit: float, alarm: float) -> float:
-    """Return d' = z(H) - z(F) (Macmillan & Creelman 2005, ch. 1) from rates strictly between 0 and 1."""
-    return _z(hit) - _z(alarm)
-
-
-def criterion(hit: float, alarm: float) -> float:
-    """Return c = -(z(H) + z(F)) / 2 (Macmillan & Creelman 2005, ch. 2) from rates strictly between 0 and 1."""
-    return -(_z(hit) + _z(alarm)) / 2.0
-
-
-def d_differencing(hit: float, alarm: float) -> float:
-    """Return d' of the differencing model for same/different.
-
-    "Different" is said where the two percepts, each with noise of sd 1, are further apart than k (Macmillan & Creelman
-    2005, ch. 9; Kaplan, Macmillan & Creelman 1978, Behavior Research Methods 10:796):
-    F = 2 Phi(-k / sqrt 2), H = Phi((d' - k) / sqrt 2) + Phi((-d' - k) / sqrt 2). 0 where H <= F: the model has no
-    observer below chance.
-    """
-    root = math.sqrt(2.0)
-    k = -root * _z(alarm / 2.0)
-    if hit <= alarm or not 0.0 < hit < 1.0:
-        _z(hit)
-        return 0.0
-    low, high = 0.0, k + root * 12.0
-    for _ in range(80):
-        middle = (low + high) / 2.0
-        rate = _NORMAL.cdf((middle - k) / root) + _NORMAL.cdf((-middle - k) / root)
-        low, high = (middle, high) if rate < hit else (low, middle)
-    return (low + high) / 2.0
-
-
-def d_forced_choice(correct: float) -> float:
-    """Return d' = sqrt(2) z(PC) of two-alternative forced choice (Macmillan & Creelman 2005, ch. 7)."""
-    return math.sqrt(2.0) * _z(correct)
-
-
-def _z(rate: float) -> float:
-    if not 0.0 < rate < 1.0:
-        raise InputError(f"A rate of {rate} has no z. Correct it first (limen.statistics.inference.detection does).")
-    return _NORMAL.inv_cdf(rate)
 
 
 # --- agreement ---

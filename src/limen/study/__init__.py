@@ -31,7 +31,7 @@ from limen.preflight import model_input
 from limen.procedure import Method
 from limen.question import Order, Question, VerdictKind
 from limen.source import Reference, ReferenceKind
-from limen.stimulus import Series, undergoes
+from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS
 from limen.study import drawing, manifest
@@ -190,10 +190,7 @@ class Study:
             raise InputError(
                 f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
             )
-        wanted = {kind.of for kind in kinds}
-        if wanted & {ReferenceKind.IMAGE, ReferenceKind.QUESTION}:
-            wanted |= {ReferenceKind.ITEM}
-        found = sources.collect(spec.images, spec.limit, progress, wanted, spec.max_side, references)
+        found = sources.collect(spec.images, spec.limit, progress, wanted(kinds), spec.max_side, references)
         series = tuple(
             Series(reference, kind, spec.seed)
             for reference in found.references

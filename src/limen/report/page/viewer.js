@@ -183,6 +183,7 @@ function drawChoices() {
   const talk = talkOf(state.o, seriesOf(state.d, state.r));
   const item = talk && talk.asked !== null ? book.texts[talk.asked][0] : null;
   look("asked").textContent = `Asked: “${item ?? lane.wordings[state.d]}”${lane.alone ? " (each picture alone)" : lane.order === "reference-first" ? "" : ` (shown ${lane.order})`}`;
+  for (const flag of ["yes", "no"]) look(flag).textContent = said(flag);
   look("l").max = kind.strengths.length;
 }
 
