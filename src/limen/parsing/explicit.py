@@ -162,7 +162,13 @@ def _agree(found: Sequence[Item], said: str) -> bool:
 
 
 def unreadable(said: str, cut: bool, finish: str) -> Reading:
-    """Return a reading without a value (rule 4)."""
+    """Return a reading without a value (rule 4).
+
+    Args:
+        said: the answer aloud.
+        cut: whether its end cut a thought off.
+        finish: why it ended.
+    """
     missing = cut or finish in {"length", "content_filter"} or refused(said) or not _STYLE.sub("", said)
     return Reading(None, Fault.DEFICIENCY if missing else Fault.GIBBERISH)
 

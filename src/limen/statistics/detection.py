@@ -101,9 +101,9 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     Example:
         >>> found = detection(Share(75, 100), Share(6, 20))
         >>> f"{found.d_yes_no:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
-        '1.16 [0.51, 1.80]'
+        '1.16 [0.56, 1.78]'
         >>> f"{found.d_differencing:.2f} {found.d_independent:.2f}"
-        '2.36 1.91'
+        '2.36 1.92'
     """
     if not hits.n or not alarms.n:
         raise InputError(f"d' needs different and identical pairs, not {hits.n} and {alarms.n}.")
@@ -195,7 +195,7 @@ def dprime_independent(hit: float, alarm: float) -> float:
 
     Example:
         >>> f"{dprime_independent(0.75, 0.30):.2f} {dprime_differencing(0.75, 0.30):.2f}"
-        '1.96 2.41'
+        '1.95 2.41'
     """
     return _independent(_z(hit) - _z(alarm))
 
@@ -375,7 +375,7 @@ def choosing(right: Share, depend: float = 1.0, m: int = 2, task: str = "afc") -
     Example:
         >>> found = choosing(Share(60, 100), m=4, task="odd-one-out")
         >>> f"{found.d:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}], told: {found.told}"
-        '1.99 [1.58, 2.37], told: True'
+        '1.99 [1.61, 2.38], told: True'
     """
     functions = {"afc": dprime_afc, "odd-one-out": dprime_odd_one_out}
     if task not in functions:
@@ -405,7 +405,7 @@ class PlaceBias:
         d_uncorrected: d' of the share right (`choosing`): too low where places are favoured.
         interval_uncorrected: the same, 95 %.
         d: d' of the model with a bias for each place.
-        interval: of `d`, 95 %, from the curvature of the likelihood (Wald).
+        interval: of `d`, 95 %, from the curvature of the likelihood (Wald); no bound above where every pick is right.
         bias: (m,), added to the percept at each place, units of the noise's sd; their sum is 0.
     """
 
@@ -439,11 +439,12 @@ def place_bias(picks: Sequence[Sequence[int]]) -> PlaceBias:
         >>> f"{found.picks[0].value:.2f} of the picks on the first place"
         '0.64 of the picks on the first place'
         >>> f"{found.d_uncorrected:.2f} -> {found.d:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
-        '0.78 -> 1.25 [0.94, 1.56]'
+        '0.79 -> 1.06 [0.74, 1.37]'
     """
-    counts = np.asarray(picks, dtype=np.float64)
-    m = len(counts)
-    if counts.shape != (m, m) or not 2 <= m <= MOST_PLACES or not np.all(counts >= 0) or not counts.sum():
+    m = len(picks)
+    square = 2 <= m <= MOST_PLACES and all(len(row) == m for row in picks)
+    counts = np.array(picks if square else [], dtype=np.float64)
+    if not np.all(counts >= 0) or not counts.sum():
         raise InputError(f"Picks are counts of 2 to {MOST_PLACES} places shown by as many picked, not {picks!r}.")
     total = int(counts.sum())
     right = Share(int(np.trace(counts)), total)
@@ -458,7 +459,7 @@ def place_bias(picks: Sequence[Sequence[int]]) -> PlaceBias:
         d_uncorrected=plain.d,
         interval_uncorrected=plain.interval,
         d=float(at[0]),
-        interval=Interval(float(at[0] - _Z95 * sd), float(at[0] + _Z95 * sd)),
+        interval=Interval(float(at[0] - _Z95 * sd), math.inf if right.k == total else float(at[0] + _Z95 * sd)),
         bias=tuple((bias - bias.mean()).tolist()),
     )
 
