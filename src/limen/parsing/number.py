@@ -17,9 +17,9 @@ A number is in digits or in words: "zero" to "ninety-nine", "a dozen", and eithe
 than three digits, or after a leading 0, is a decimal one ("3,5", "0,125"), and so is one after points ("1.200,5"); a
 single point always is. "1.5e3" and "1.5 x 10^3" are read; a sign of per cent, a unit, "about", "at least" are dropped.
 
-"3-5", "3 to 5", "3 or 4", "between 3 and 5", "2 of 3", "1/2", "10:30" and "2^5" name two numbers: *antilogy*, unreadable.
-None are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals ("3rd", "the first"), "one" that stands
-for a thing ("the one on the left", "one of them") and what a floating-point number cannot hold.
+"3-5", "3 to 5", "3 or 4", "between 3 and 5", "2 of 3", "1/2", "10:30" and "2^5" name two numbers: *antilogy*,
+unreadable. None are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals ("3rd", "the first"),
+"one" for a thing ("the one on the left", "one of them") and what a floating-point number cannot hold.
 """
 
 import functools
@@ -44,9 +44,9 @@ _THING = "".join(rf"(?<!\b{word} )" for word in (
     "no", "the", "this", "that", "each", "which", "any", "every", "another", "other", "last", "some", "first", "second",
 ))  # fmt: skip
 _WORDS = (
-    rf"(?:\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{_ONES}))?|{'|'.join(reversed(CARDINALS[1:]))}|zero|(?<!half a )dozen"
+    rf"(?:\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{_ONES}))?|{'|'.join(reversed(CARDINALS[1:]))}|zero"
     rf"|{_THING}one(?! (?:is|on|in|can|at|that|another|with|of(?! (?:the |these |those )?(?:\d|{_ONES})))\b))(?!-?\w)"
-    r"|(?<=\ba )(?=(?:hundred|thousand|million)\b))"
+    r"|(?<=\ba )(?<!half a )(?=(?:hundred|thousand|million|dozen)\b))"
 )
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "dozen": 12.0, "k": 1e3}
 _NUMBER = re.compile(rf"(?P<digits>{_DIGITS})|(?P<words>{_WORDS})")
