@@ -158,7 +158,7 @@ def test_words_are_read_as_a_models_are_and_the_question_is_given_to_who_takes_i
 
 
 def test_a_forced_choice_wants_words() -> None:
-    with pytest.raises(limen.FatalObserverError, match="must answer a forced choice in words"):
+    with pytest.raises(limen.FatalObserverError, match="must answer this question in words"):
         run_of(looks, questions="forced-choice", procedure={"name": "psi", "guess": 0.5})
 
 

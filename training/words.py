@@ -26,7 +26,8 @@ _PUNCTUATION = r"""[.,;:!?"'<>()\[\]]"""
 
 def distortions() -> dict[str, str]:
     """Return the word of each of limen's distortions by name."""
-    return {name: kind.word for name, kind in registry.every("distortion").items()}
+    # Not those of questions: the model is asked of pictures, and a word more would change its vocabulary.
+    return {name: kind.word for name, kind in registry.every("distortion").items() if kind.of != "question"}
 
 
 def _endings() -> tuple[str, ...]:

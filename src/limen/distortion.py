@@ -23,7 +23,7 @@ from limen.image import Image, check
 from limen.ladder import Ladder
 
 Render: TypeAlias = Callable[[float], Image]
-Prepare: TypeAlias = Callable[[Any, np.random.Generator], Render]
+Prepare: TypeAlias = Callable[[Any, np.random.Generator], Callable[[float], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Distortion:
         word: what the question calls it ("color saturation").
         ladder: strengths of levels 1..n.
         prepare: `(image, rng) -> (strength -> image)`, pure but for `rng`; for another kind of reference than images,
-            `(view, rng)` or `(pair, rng)`, and strength 0 gives the reference.
+            `(view, rng)`, `(pair, rng)` or `(item, rng)`, and strength 0 gives the reference; a question gives items.
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
         of: the kind of reference it is done to (`limen.source.Reference.kind`).
@@ -59,8 +59,8 @@ class Distortion:
     summary: str = ""
     of: str = "image"
 
-    def render(self, reference: Any, key: str) -> Callable[[int], Image]:
-        """Return a function from level (0..n) to image; level 0 of an image is the image itself.
+    def render(self, reference: Any, key: str) -> Callable[[int], Any]:
+        """Return a function from level (0..n) to image, or item; level 0 of an image is the image itself.
 
         Args:
             reference: uint8 RGB (H, W, 3); for another kind of reference, what its source loads.
@@ -70,7 +70,7 @@ class Distortion:
             reference = check(reference)
         render = self.prepare(reference, digest.generator("distortion", self.name, key))
 
-        def at(level: int) -> Image:
+        def at(level: int) -> Any:
             if not 0 <= level <= len(self.ladder):
                 raise InputError(f"{self.name} has levels 0 to {len(self.ladder)}, not {level}.")
             if level == 0:

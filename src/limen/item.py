@@ -3,10 +3,12 @@
 It is asked of the picture and of its stimuli, each alone: from which level on does the answer change, or become wrong?
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from limen import digest as digests
-from limen.parsing.forms import Form
+from limen.parsing.forms import LETTERS, Form, Letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,19 @@ class Item:
     def right(self, value: str) -> bool | None:
         """Say whether a readable answer is right; None where no truth is known."""
         return self.form.same(value, self.truth) if self.truth else None
+
+    def permuted(self, name: str) -> "Item":
+        """Return the item with the options of its letters in another order, drawn by name; itself if it has none."""
+        if not isinstance(self.form, Letters):
+            return self
+        options = self.form.options
+        order = digests.generator("options", name).permutation(len(options))
+        if list(order) == sorted(order):
+            order = np.roll(order, 1)
+        return replace(self, form=Letters(tuple(options[place] for place in order)), truth="")
+
+    def value_of(self, other: "Item", value: str) -> str:
+        """Return an answer to this item's options in another order as an answer to this item."""
+        if isinstance(self.form, Letters) and isinstance(other.form, Letters):
+            return LETTERS[self.form.options.index(other.form.options[LETTERS.index(value)])]
+        return value

@@ -52,6 +52,7 @@ __all__ = [
     "Reply",
     "apart",
     "completed",
+    "flags",
     "make",
     "numeric_answer",
     "observer",
@@ -248,22 +249,29 @@ def two_pictures(query: Query) -> tuple[Picture, Picture]:
     """Return the two pictures of a question that has a yes and a no.
 
     Raises:
-        FatalObserverError: it shows other than two, or asks which of them shows more, which a distance cannot tell.
+        FatalObserverError: it shows other than two, or asks for more than whether they differ.
     """
     if len(query.pictures) != 2:
         raise FatalObserverError("pictures", f"a distance is between two pictures, not {len(query.pictures)}")
-    if "<first>" in query.text:
+    if not flags(query):
         raise FatalObserverError(
             "question",
-            "a distance cannot tell which of two pictures shows more: ask direct or choice, not a forced choice",
+            "a distance says whether two pictures differ, not which of them shows more, nor anything else: ask direct "
+            "or choice",
         )
     return query.pictures[0], query.pictures[1]
 
 
 def _flagged(query: Query, yes: bool, analysis: str) -> str:
     """Return a yes or a no as the question wants it, a letter or a flag, with what it is based on."""
-    flags = ("B.", "A.") if offers_letters(query.text) else ("<no>", "<yes>")
-    return f"{flags[yes]} {analysis}"
+    return f"{flags(query)[yes]} {analysis}"
+
+
+def flags(query: Query) -> tuple[str, ...]:
+    """Return how the question wants to hear that nothing, and that something is noticed; () where it asks else."""
+    if query.flags is not None:
+        return query.flags
+    return ("B.", "A.") if offers_letters(query.text) else ("<no>", "<yes>")
 
 
 def numeric_answer(
@@ -364,9 +372,9 @@ class FunctionObserver(Observer):
     def _answer(self, query: Query, result: Any) -> Answer:
         if isinstance(result, str):
             return Answer(result, finish="stop")
-        if "<first>" in query.text:
+        if not flags(query):
             raise FatalObserverError(
-                "question", f"{self.name} must answer a forced choice in words, '<first>' or '<second>', not {result!r}"
+                "question", f"{self.name} must answer this question in words, as it asks for, not with {result!r}"
             )
         if isinstance(result, bool | np.bool_):
             does = "a" if result else "no"

@@ -1,21 +1,43 @@
-"""What a question is: wording and reading in one object.
+"""What a question is: wording, form of the answer, and what an answer is held against.
 
-`ask` makes the queries for one pair of images, `read` turns their answers into a verdict. The wordings are the
-paper's (Chen et al. 2025, arXiv:2507.00490, pipeline figure); the paraphrases, asked once more after an
-unreadable answer, are ours.
+`ask` makes the queries for one comparison, `read` turns their answers into a verdict. Four verdicts there are:
+
+- *differs*: two pictures are shown, and the answer says that they differ (Chen et al. 2025, arXiv:2507.00490);
+- *picks*: several pictures are shown, and the answer picks the one that was changed (m-alternative forced choice);
+- *changes*: the reference and the stimulus are shown, each alone, and the answers are not the same; to say, asked
+  twice, that one cannot tell is another answer too;
+- *wrong*: the same, and the stimulus's answer is not the right one.
+
+To add a question, put a file into `questions/`, a file of your own beside your study (`--plugin FILE`), or a table into
+a study file:
+
+    question(name="same", text="Are these two images identical? Reply with yes or no.", notices=["no"])
 """
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Any, Protocol, TypeAlias
+
+import msgspec
 
 from limen import digest as digests
-from limen.errors import UnknownNameError
+from limen import registry
+from limen.errors import InputError, UnknownNameError
 from limen.image import Picture
-from limen.parsing.forced_choice import read_position
-from limen.parsing.yes_no import READER_VERSION, Flag, Verdict, read_choice, read_direct
+from limen.item import Item
+from limen.parsing import forms
+from limen.parsing.forms import Form, Place, YesNo
+from limen.parsing.reading import Reading
+from limen.parsing.yes_no import READER_VERSION, Flag, Verdict
 from limen.trial import Answer
+
+Reader: TypeAlias = Callable[[str, str], Reading]
+DRAWS = 5  # of one picture, where an observer samples and its answers are compared: the majority counts
+SLOT = re.compile(r"<image ([1-9])>")
+ITEM = "{item}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +47,8 @@ class Query:
     Attributes:
         parts: pictures and texts.
         draw: the number of a repeated draw from an observer that samples; a greedy one has only draw 0.
+        flags: how to answer that nothing and that something is noticed, for observers that judge by a number; () where
+            the question has no such answers, None where its text tells (`limen.observer.flagged`). Never shown.
 
     Example:
         >>> import numpy as np
@@ -37,6 +61,7 @@ class Query:
 
     parts: tuple[Picture | str, ...]
     draw: int = 0
+    flags: tuple[str, ...] | None = None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -67,176 +92,516 @@ class Order(StrEnum):
     REFERENCE_QUESTION_TEST = "ref-question-test"
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """Templates of one question; `{word}` is what the distortion is called.
+class VerdictKind(StrEnum):
+    """What an answer is held against, and so what a yes is."""
 
-    Attributes:
-        explicit: names the distortion.
-        implicit: does not.
-        perspectives: for views of a 3D scene.
-    """
-
-    explicit: str
-    implicit: str
-    perspectives: str
-
-    def fill(self, word: str, implicit: bool) -> str:
-        """Return the text for one distortion."""
-        if word == "perspectives":
-            return self.perspectives
-        return self.implicit if implicit else self.explicit.format(word=word)
+    DIFFERS = "differs"
+    PICKS = "picks"
+    CHANGES = "changes"
+    WRONG = "wrong"
 
 
-_DIRECT = " Please return <yes> or <no> with analysis."
-_CHOICE = "\nA. Yes; B. No\nAnswer with the option's letter from the given choices directly."
-_PAPER = (
-    'Is there any noticeable difference in "{word}" between these two images?',
-    "Is there any noticeable difference between these two images?",
-    "Is there any noticeable difference in the perspectives of these two images?",
-)
-_OURS = (
-    'Compare the first image with the second. Do they differ noticeably in "{word}"?',
-    "Compare the first image with the second. Do they differ noticeably?",
-    "Compare the first image with the second. Do their perspectives differ noticeably?",
-)
+ALONE = (VerdictKind.CHANGES, VerdictKind.WRONG)  # the reference and the stimulus are shown each alone
 
 
-def _wording(stems: tuple[str, ...], ending: str) -> Wording:
-    return Wording(*(stem + ending for stem in stems))
+_YES_NO = YesNo()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One way to ask whether two images differ, and to read what is answered.
+    """One way to ask, and to judge what is answered.
 
     Attributes:
-        name: "direct", "direct-implicit", "choice" or "choice-implicit".
-        wording: asked first.
-        paraphrase: asked once more if the answer cannot be read.
-        implicit: whether the distortion goes unnamed.
-        reader: turns one answer's text and finish reason into a verdict.
-        order: of reference, stimulus and question.
-        forced: which of the two shows more? Then the order is drawn by name, and a yes is a right choice.
+        name: unique among questions; also the column of tables.
+        text: asked first. `{word}` is what the distortion is called, `{item}` the item's own question; `<image 1>` to
+            `<image 9>` stand where pictures are shown within the text, all of them or none.
+        paraphrases: other wordings; the first is asked once more where an answer cannot be read.
+        form: in which the answer is wanted; None for the item's own.
+        notices: values of the form that say "they differ".
+        verdict: what an answer is held against.
+        order: of reference, stimulus and question, where two pictures are shown before the text.
+        special: other texts for certain words: the word, then text and paraphrases.
+        identity: what the digest is made of for questions older than forms; () for the rest.
+        reader: reads in place of the form: one that remembers what it has read.
     """
 
     name: str
-    wording: Wording
-    paraphrase: Wording
-    implicit: bool
-    reader: Callable[[str, str], Verdict]
+    text: str
+    paraphrases: tuple[str, ...] = ()
+    form: Form | None = _YES_NO
+    notices: tuple[str, ...] = ("yes",)
+    verdict: VerdictKind = VerdictKind.DIFFERS
     order: Order = Order.REFERENCE_FIRST
-    forced: bool = False
+    special: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    identity: tuple[Any, ...] = ()
+    reader: Reader | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def alone(self) -> bool:
+        """Whether reference and stimulus are shown each alone, and their answers compared."""
+        return self.verdict in ALONE
+
+    @property
+    def forced(self) -> bool:
+        """Whether an answer is right or wrong by its place, so that blind guessing is right at a known rate."""
+        return self.verdict is VerdictKind.PICKS
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures a query shows."""
+        return 1 if self.alone else self.form.pictures if isinstance(self.form, Place) else 2
+
+    @property
+    def guess(self) -> float | None:
+        """Rate at which guessing is right; None where it is not known beforehand (false alarms, unrest)."""
+        return 1 / self.pictures if self.forced else None
+
+    @property
+    def implicit(self) -> bool:
+        """Whether the distortion goes unnamed."""
+        return "{word}" not in self.text
+
+    @property
+    def itemised(self) -> bool:
+        """Whether it is the item's own question that is asked."""
+        return any(ITEM in text for text in (self.text, *self.paraphrases))
+
+    def fill(self, word: str, variant: int = 0, item: Item | None = None) -> str:
+        """Return the text for one distortion.
+
+        Args:
+            word: what the distortion is called, any text.
+            variant: 0 for the text, k for the k-th paraphrase (the last one where there are fewer).
+            item: whose question it asks, where it asks an item's.
+        """
+        texts = dict(self.special).get(word, (self.text, *self.paraphrases))
+        text = texts[min(variant, len(texts) - 1)].replace("{word}", word)
+        return text if item is None else text.replace(ITEM, item.text)
 
     def ask(
-        self, word: str, reference: Picture, stimulus: Picture, again: bool = False, swapped: bool = False,
-        name: str = "",
+        self, word: str, reference: Picture, stimulus: Picture, again: bool = False, shift: int = 0, name: str = "",
+        *, items: tuple[Item | None, Item | None] = (None, None), draws: int = 1,
     ) -> tuple[Query, ...]:  # fmt: skip
-        """Return the queries that show one pair.
+        """Return the queries that show one comparison: one; or each picture alone, `draws` times each.
 
         Args:
             word: what the distortion is called in the question, any text.
             reference: the picture at the reference's level.
             stimulus: the picture compared with it.
             again: use the paraphrase.
-            swapped: show the pair the other way round than `order` says: a declared second draw.
-            name: of the comparison; draws the order of a forced choice.
+            shift: how often places are moved on from where they were drawn: of a declared second draw 1, and so on.
+            name: of the comparison; draws the places of a forced choice.
+            items: asked of the reference and of the stimulus.
+            draws: of each picture shown alone, >= 1; the majority counts.
         """
-        text = (self.paraphrase if again else self.wording).fill(word, self.implicit)
+        if self.alone:
+            sides = zip((reference, stimulus), items, strict=True)
+            texts = [(picture, self.fill(word, int(again), item)) for picture, item in sides]
+            return tuple(Query(_placed(text, (picture,)), draw, ()) for picture, text in texts for draw in range(draws))
+        text = self.fill(word, int(again))
+        if self.forced:
+            shown = [reference] * self.pictures
+            shown[self.place(name, shift) - 1] = stimulus
+            return (Query(_placed(text, shown), flags=()),)
         first, second = reference, stimulus
-        if self._swap(word, reference, stimulus, name) != swapped:
+        if self._swap(word, reference, stimulus) != bool(shift % 2):
             first, second = stimulus, reference
         if self.order is Order.REFERENCE_QUESTION_TEST:
-            return (Query((first, text, second)),)
-        return (Query((first, second, text)),)
+            return (Query((first, text, second), flags=self._flags),)
+        return (Query(_placed(text, (first, second)), flags=self._flags),)
 
     def read(
-        self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = (), swapped: bool = False, name: str = ""
-    ) -> Verdict:
+        self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = (), shift: int = 0, name: str = "",
+        item: Item | None = None, other: Item | None = None,
+    ) -> Verdict:  # fmt: skip
         """Read the answers to the queries of one `ask`; those to the paraphrase count where the first say nothing.
 
-        `name` and `swapped` as they were asked: a forced choice needs them to know which picture was which.
-
         Args:
-            answers: to the queries of one `ask`: one.
+            answers: to the queries of one `ask`, in their order.
             again: to the paraphrase; () where it was not asked.
-            swapped: as it was asked.
+            shift: as it was asked.
             name: of the comparison, as it was asked.
+            item: that was asked, where the question asks an item's.
+            other: asked of the stimulus, where its options stood in another order; None for the same.
         """
-        (answer,) = answers
-        verdict = self.reader(answer.text, answer.finish)
-        if verdict.flag is Flag.UNREADABLE:
-            second = self.read(again, (), swapped, name) if again else verdict
-            return second if second.flag is not Flag.UNREADABLE else verdict
-        if self.forced and self._drawn(name) != swapped:
-            return Verdict(Flag.NO if verdict.yes else Flag.YES, verdict.fault)
+        verdict = self._read(answers, shift, name, item, other)
+        if verdict.flag is Flag.UNREADABLE and again:
+            second = self._read(again, shift, name, item, other)
+            if second.flag is not Flag.UNREADABLE:
+                return second
+            if self.alone and self._falls_silent(answers, again, item):
+                return Verdict(Flag.YES, verdict.fault)
         return verdict
 
+    def _falls_silent(self, answers: tuple[Answer, ...], again: tuple[Answer, ...], item: Item | None) -> bool:
+        """Say whether the reference has an answer and the stimulus, asked twice, a refusal ("I cannot tell").
+
+        That is another answer; one that was cut off or filtered is none.
+        """
+        sides = [(asked[: len(asked) // 2], asked[len(asked) // 2 :]) for asked in (answers, again)]
+        whole = all(answer.finish not in ("length", "content_filter") for _, now in sides for answer in now)
+        return whole and any(self.value(anchor, item).value is not None for anchor, _ in sides)
+
+    def _read(
+        self, answers: tuple[Answer, ...], shift: int, name: str, item: Item | None, other: Item | None
+    ) -> Verdict:
+        if self.alone:
+            half = len(answers) // 2
+            anchor, now = self.value(answers[:half], item), self.value(answers[half:], other or item)
+            if anchor.value is None or now.value is None:
+                return Verdict(Flag.UNREADABLE, (anchor if anchor.value is None else now).fault)
+            if item is not None and other is not None:
+                now = Reading(item.value_of(other, now.value), now.fault)
+            return Verdict(Flag.YES if self._apart(anchor.value, now.value or "", item) else Flag.NO, now.fault)
+        (answer,) = answers
+        reading = self._reading(answer, item)
+        if reading.value is None:
+            return Verdict(Flag.UNREADABLE, reading.fault)
+        wanted = (str(self.place(name, shift)),) if self.forced else self.notices
+        return Verdict(Flag.YES if reading.value in wanted else Flag.NO, reading.fault)
+
+    def value(self, answers: Sequence[Answer], item: Item | None = None) -> Reading:
+        """Return what the majority of the draws of one picture says; unreadable where half or more are.
+
+        Of values that are said equally often the one said first counts.
+
+        Args:
+            answers: one or more.
+            item: that was asked, where the question asks an item's.
+        """
+        readings = [self._reading(answer, item) for answer in answers]
+        said = [reading for reading in readings if reading.value is not None]
+        if not said or 2 * len(said) <= len(readings) > 1:
+            return Reading(None, next((one.fault for one in readings if one.fault is not None), None))
+        same = self._form(item).same
+        votes = [sum(same(one.value or "", other.value or "") for other in said) for one in said]
+        return said[votes.index(max(votes))]
+
+    def excluded(self, answers: tuple[Answer, ...], again: tuple[Answer, ...] = (), item: Item | None = None) -> str:
+        """Return why a series cannot be judged, by the answer to its reference: "unreadable", "wrong", "no truth", "".
+
+        Args:
+            answers: to the reference shown alone, all draws.
+            again: to the paraphrase; () where it was not asked.
+            item: that was asked, where the question asks an item's.
+        """
+        value = self.value(answers, item).value or (self.value(again, item).value if again else None)
+        if value is None:
+            return "unreadable"
+        if self.verdict is VerdictKind.WRONG:
+            right = item.right(value) if item is not None else None
+            return "no truth" if right is None else "" if right else "wrong"
+        return ""
+
+    def place(self, name: str, shift: int = 0) -> int:
+        """Return where a forced choice shows the stimulus, 1 for the first picture.
+
+        Every place comes once in each block of as many neighbouring levels of a series, in an order drawn by name; two
+        pictures of the question of 0.1 are drawn one by one.
+
+        Args:
+            name: of the comparison.
+            shift: how often it is moved on.
+        """
+        count = self.pictures
+        if self.identity:
+            return 1 + (digests.seed("forced choice", name) + 1 + shift) % 2
+        series, _, level = name.rpartition("/")
+        block, spot = divmod(int(level or 0), count)
+        order = digests.generator("places", series, str(block)).permutation(count)
+        return 1 + (int(order[spot]) + shift) % count
+
     @property
-    def text(self) -> str:
-        """The template it asks first."""
-        return self.wording.implicit if self.implicit else self.wording.explicit
+    def about(self) -> dict[str, Any]:
+        """All that makes it, as plain data (`recorded`)."""
+        return {
+            "text": self.text,
+            "paraphrases": list(self.paraphrases),
+            "form": None if self.form is None else forms.describe(self.form),
+            "notices": list(self.notices),
+            "verdict": self.verdict.value,
+        }
 
     @property
     def digest(self) -> str:
-        """Identity of what is asked: wordings and order (not of how it is read)."""
-        first, again = self.wording, self.paraphrase
-        texts = [
-            first.explicit,
-            first.implicit,
-            first.perspectives,
-            again.explicit,
-            again.implicit,
-            again.perspectives,
-        ]
-        return digests.of([*texts, self.implicit, self.order.value])
+        """Identity of what is asked: wordings, form and order (not of how it is read)."""
+        if self.identity:
+            return digests.of([*self.identity, self.order.value])
+        form = None if self.form is None else [self.form.name, self.form.request()]
+        return digests.of(["question", self.text, list(self.paraphrases), form, self.pictures, self.order.value])
 
-    def _swap(self, word: str, reference: Picture, stimulus: Picture, name: str) -> bool:
-        if self.forced:
-            return self._drawn(name)
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        """How to answer that nothing and that something is noticed; () where the form has more than two answers."""
+        spelled = self.form.spelled if self.form is not None else {}
+        said = {value in self.notices: spelling for value, spelling in spelled.items()}
+        return (said[False], said[True]) if len(said) == 2 else ()
+
+    def _form(self, item: Item | None) -> Form:
+        form = self.form or (item.form if item is not None else None)
+        if form is None:
+            raise InputError(f"Question {self.name!r} asks an item's question; these references have none.")
+        return form
+
+    def _reading(self, answer: Answer, item: Item | None) -> Reading:
+        read = self.reader or self._form(item).read
+        return read(answer.text, answer.finish)
+
+    def _apart(self, anchor: str, now: str, item: Item | None) -> bool:
+        if self.verdict is VerdictKind.WRONG and item is not None and item.truth:
+            return not item.right(now)
+        return not self._form(item).same(anchor, now)
+
+    def _swap(self, word: str, reference: Picture, stimulus: Picture) -> bool:
         if self.order is Order.BALANCED:
             return digests.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
         return self.order is Order.SWAPPED
 
-    def _drawn(self, name: str) -> bool:
-        return digests.seed("forced choice", name) % 2 == 1
+
+# --- the shelf, and entries of a study ---
 
 
-_CHOOSE = " Please return <first> or <second> with analysis."
-_MORE = (
-    'Which of these two images shows more "{word}", the first or the second?',
-    *["Which of these two images is more distorted, the first or the second?"] * 2,
-)
-_MORE_OURS = (
-    'Compare the first image with the second. Is "{word}" stronger in the first or in the second?',
-    *["Compare the first image with the second. Is the first or the second more distorted?"] * 2,
-)
+class QuestionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question as a study file (or a plug-in) says it; what it does not say follows from the rest.
 
-_QUESTIONS = {
-    question.name: question
-    for question in (
-        Question("direct", _wording(_PAPER, _DIRECT), _wording(_OURS, _DIRECT), False, read_direct),
-        Question("direct-implicit", _wording(_PAPER, _DIRECT), _wording(_OURS, _DIRECT), True, read_direct),
-        Question("choice", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), False, read_choice),
-        Question("choice-implicit", _wording(_PAPER, _CHOICE), _wording(_OURS, _CHOICE), True, read_choice),
-        Question(
-            "forced-choice", _wording(_MORE, _CHOOSE), _wording(_MORE_OURS, _CHOOSE), False, read_position, forced=True
-        ),
-    )
-}
+    Attributes:
+        name: unique among questions; also the column of tables.
+        text: with the slots `{word}`, `{item}`, `<image 1>` to `<image 9>`.
+        paraphrases: other wordings of the same question; the first is asked once more where an answer is unreadable.
+        notices: the answers that say "they differ": values of the form.
+        form: yes-no, yes-no-letters, same-different, letters, place, odd-one-out, cell, number or text; "" for the
+            item's own where the text holds `{item}`, else letters where there are options, else yes-no.
+        order: of reference, stimulus and question.
+        pictures: shown at a time: 1 asks of each picture alone, 2 to 9 with the form `place` (or 3 to 9,
+            `odd-one-out`) are a forced choice.
+        verdict: differs, picks, changes or wrong; "" for what pictures and form say.
+        options, rows, columns, tolerance, relative, accepted: of the form (`limen.parsing.forms`).
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[\w][\w .+-]{0,79}$")]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
+    paraphrases: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)], ...] = ()
+    notices: str | tuple[str, ...] = ()
+    form: str = ""
+    order: Order | None = None
+    pictures: Annotated[int, msgspec.Meta(ge=0, le=forms.MOST_PICTURES)] = 0
+    verdict: VerdictKind | None = None
+    options: tuple[str, ...] = ()
+    rows: int = 0
+    columns: int = 0
+    tolerance: float = 0.0
+    relative: bool = False
+    accepted: tuple[tuple[str, ...], ...] = ()
+
+
+_SETTINGS = ("options", "rows", "columns", "tolerance", "relative", "accepted")
+
+
+def of_table(content: Mapping[str, Any], order: Order = Order.REFERENCE_FIRST) -> Question:
+    """Return the question that a table of a study file, or of a plug-in, describes (`QuestionOptions`).
+
+    Args:
+        content: the table.
+        order: of the study, where the table gives none.
+
+    Raises:
+        InputError: something in it is missing, unknown or at odds, named with the question.
+    """
+    name = content.get("name")
+    what = f"Question {name!r}" if isinstance(name, str) else "A question"
+    given = registry.settings(what, content, QuestionOptions)
+    itemised = any(ITEM in text for text in (given.text, *given.paraphrases))
+    form = None if itemised and not given.form else form_of(given, what)
+    verdict = given.verdict or _usual(given, form)
+    question = Question(
+        given.name, given.text, given.paraphrases, form, _notices(given, form, verdict, what), verdict,
+        given.order or order,
+    )  # fmt: skip
+    _check(question, given, what)
+    return question
+
+
+def form_of(given: QuestionOptions, what: str) -> Form:
+    """Return the form that a question's settings name."""
+    name = given.form or ("yes-no" if not given.options else "letters")
+    settings = {key: getattr(given, key) for key in _SETTINGS if getattr(given, key)}
+    if name in ("place", "odd-one-out"):
+        settings |= {"pictures": given.pictures} if given.pictures else {}
+    return form(name, settings, what)
+
+
+def form(name: str, settings: Mapping[str, Any], what: str = "") -> Form:
+    """Return the answer form `name` with its settings.
+
+    Args:
+        name: as `limen.parsing.forms.FORMS` has it.
+        settings: of the form.
+        what: whose form it is, for messages.
+
+    Raises:
+        UnknownNameError: there is no such form.
+        InputError: a setting that it does not take, or one out of bounds.
+    """
+    if name not in forms.FORMS:
+        raise UnknownNameError("answer form", name, forms.FORMS)
+    return registry.settings(f"{what}: form {name!r}".removeprefix(": "), settings, forms.FORMS[name])
+
+
+def known(form: Form, answer: str, what: str) -> str:
+    """Return an answer that a person wrote down, in the form's spelling.
+
+    Args:
+        form: of the answer.
+        answer: as it was written.
+        what: it is, for messages.
+
+    Raises:
+        InputError: it is no answer in this form.
+    """
+    value = form.canonical(answer)
+    if value is None:
+        raise InputError(f"{what} is {answer!r}, which is no answer in the form {form.name!r}. {form.request()}")
+    return value
+
+
+def _usual(given: QuestionOptions, form: Form | None) -> VerdictKind:
+    if isinstance(form, Place):
+        return VerdictKind.PICKS
+    alone = set(SLOT.findall(given.text)) == {"1"} if not given.pictures else given.pictures == 1
+    one_picture = form is None or ITEM in given.text or alone
+    return VerdictKind.CHANGES if one_picture else VerdictKind.DIFFERS
+
+
+def _notices(given: QuestionOptions, form: Form | None, verdict: VerdictKind, what: str) -> tuple[str, ...]:
+    words = (given.notices,) if isinstance(given.notices, str) else given.notices
+    if verdict is not VerdictKind.DIFFERS:
+        if words:
+            raise InputError(
+                f"{what}: notices says which answers mean a difference; the verdict {verdict.value!r} has none. "
+                "Leave notices out."
+            )
+        return ()
+    assert form is not None
+    if not words and form.differs:
+        return (form.differs,)
+    if not words:
+        raise InputError(
+            f"{what}: the form {form.name!r} has no answer that says by itself that two pictures differ. Give "
+            f"notices = [...]: which answers do. {form.request()}"
+        )
+    values = tuple(known(form, word, f"{what}: notices") for word in words)
+    if form.spelled and set(form.spelled) <= set(values):
+        raise InputError(
+            f"{what}: notices holds every answer, {', '.join(words)}: leave out what says that they are alike."
+        )
+    return values
+
+
+def _check(question: Question, given: QuestionOptions, what: str) -> None:
+    shows = question.pictures
+    if given.pictures and given.pictures != shows:
+        raise InputError(
+            f"{what}: pictures is {given.pictures}; with the verdict {question.verdict.value!r} it is {shows}. "
+            "Give pictures = 1 for answers that change, 2 for a difference, form = 'place' for 3 to 9."
+        )
+    texts = (question.text, *question.paraphrases)
+    if len(set(texts)) < len(texts):
+        raise InputError(
+            f"{what}: a paraphrase is the same as the text or as another one. Change its words, or leave it out."
+        )
+    for text in texts:
+        slots = SLOT.findall(text)
+        if slots and sorted(slots) != [str(place) for place in range(1, shows + 1)]:
+            every = ", ".join(f"<image {place}>" for place in range(1, shows + 1))
+            raise InputError(
+                f"{what}: {text[:80]!r} has slots for {', '.join(f'<image {slot}>' for slot in slots)}; the number of "
+                f"pictures is {shows}. Give each of {every} once, or none to show them before the text."
+            )
+        if slots and question.order is not Order.REFERENCE_FIRST and not question.alone and not question.forced:
+            raise InputError(
+                f"{what}: pictures stand at their slots in the text, and order = {question.order.value!r} moves them. "
+                "Leave one of the two out."
+            )
+        if question.form is not None and ITEM in text:
+            raise InputError(f"{what}: {{item}} brings its own form; leave form = {given.form!r} out.")
+        if question.itemised and ITEM not in text:
+            raise InputError(f"{what}: {text[:80]!r} asks no item. Put {{item}} where its question stands.")
+        if question.itemised and "{word}" in text:
+            raise InputError(f"{what}: {{word}} names the distortion; an item's own question does not speak of it.")
+    if question.itemised and not question.alone:
+        raise InputError(f"{what}: an item is asked of one picture. Its verdict is 'changes' or 'wrong'.")
+    if question.verdict is VerdictKind.WRONG and not question.itemised:
+        raise InputError(
+            f"{what}: only items have right answers. Put {{item}} into the text, or set verdict = 'changes'."
+        )
+
+
+def question(**content: Any) -> Question:
+    """Put a question on the shelf and return it; arguments as for `QuestionOptions`.
+
+    Args:
+        content: the question's entries.
+
+    Raises:
+        InputError: something in it does not fit, or its name is taken.
+    """
+    return registry.add("question", str(content.get("name")))(of_table(content))
 
 
 def find(name: str, order: Order = Order.REFERENCE_FIRST) -> Question:
     """Return the question `name` in the given order, or raise `UnknownNameError`."""
-    if name not in _QUESTIONS:
-        raise UnknownNameError("question", name, _QUESTIONS)
-    known = _QUESTIONS[name]
-    return dataclasses.replace(known, order=order)
+    found = registry.find("question", name)
+    assert isinstance(found, Question)
+    return dataclasses.replace(found, order=order)
 
 
 def every() -> tuple[Question, ...]:
-    """Return all questions."""
-    return tuple(_QUESTIONS.values())
+    """Return all questions of the shelf."""
+    return tuple(registry.every("question").values())
+
+
+class Recorded(Protocol):
+    """A question as a manifest has it (`limen.store.entries.QuestionEntry`)."""
+
+    @property
+    def order(self) -> str:
+        """Of reference, stimulus and question."""
+
+    @property
+    def about(self) -> Mapping[str, Any] | msgspec.UnsetType:
+        """All that makes it; unset for those older than forms, which are found by name."""
+
+
+def recorded(name: str, entry: Recorded) -> Question:
+    """Return the question that a manifest's entry describes.
+
+    Args:
+        name: of the question.
+        entry: of the manifest.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    order = Order(entry.order)
+    if isinstance(entry.about, msgspec.UnsetType):
+        return find(name, order)
+    about = dict(entry.about)
+    try:
+        settings = dict(about["form"]) if about["form"] is not None else None
+        made = form(settings.pop("name"), settings) if settings is not None else None
+        texts = (str(about["text"]), tuple(map(str, about["paraphrases"])))
+        return Question(name, *texts, made, tuple(about["notices"]), VerdictKind(about["verdict"]), order)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"question {name!r} is not as limen writes it ({error})") from None
+
+
+def _placed(text: str, pictures: Sequence[Picture]) -> tuple[Picture | str, ...]:
+    """Return a query's parts: pictures where the text has slots for them, or before it."""
+    pieces = SLOT.split(text)
+    if len(pieces) == 1:
+        return (*pictures, text)
+    parts = (pictures[int(piece) - 1] if place % 2 else piece.strip(" ") for place, piece in enumerate(pieces))
+    return tuple(part for part in parts if not isinstance(part, str) or part.strip())
 
 
 __all__ = [
@@ -246,8 +611,14 @@ __all__ = [
     "Order",
     "Query",
     "Question",
+    "QuestionOptions",
     "Verdict",
-    "Wording",
+    "VerdictKind",
     "every",
     "find",
+    "form",
+    "known",
+    "of_table",
+    "question",
+    "recorded",
 ]

@@ -14,7 +14,6 @@ import numpy as np
 from limen import distortion as distortions
 from limen import function_digest, image, registry
 from limen import observer as observers
-from limen import question as questions
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
 from limen.analysis.merge import together
 from limen.distortion import Distortion
@@ -133,7 +132,7 @@ class Run:
         for outcome in self.analysis.outcomes:
             row = outcome.series
             about = self.analysis.manifest.distortions[row.distortion]
-            asked = questions.find(outcome.question)
+            asked = self.analysis.questions[outcome.question]
             for response in outcome.responses:
                 probe = response.probe
                 level = about.strengths[probe.level - 1] if probe.level else None
@@ -144,8 +143,11 @@ class Run:
                 for trial in response.trials:
                     if trial.answer is None:
                         continue
-                    name = pair(trial.series, trial.reference, trial.level)
-                    verdict = asked.read((trial.answer,), (), trial.draw % 2 == 1, name)
+                    if asked.alone:  # the verdict is on all answers of the comparison together
+                        verdict = response.verdict
+                    else:
+                        name = pair(trial.series, trial.reference, trial.level)
+                        verdict = asked.read((trial.answer,), (), trial.draw, name)
                     said = (verdict.flag.value, verdict.fault.value if verdict.fault else "", trial.answer.text)
                     yield TrialRow(*start, trial.again, *said, trial.answer.p_yes, trial.answer.seconds, trial.key)
 
@@ -247,6 +249,8 @@ class Run:
             yield "Levels; > where they lie among references without a JND; mean with those counted as the last level."
         else:
             yield "No result."
+        if excluded := sum(row.excluded for row in self.jnds if row.order == 1):
+            yield f"{excluded} series excluded: at level 0 the answer is wrong, or cannot be read."
         for lines, what in ((self.unfinished, "series without a result"), (self.refused, "pictures refused")):
             if lines:
                 yield f"{len(lines)} {what}. First: {lines[0]}"
@@ -258,7 +262,7 @@ def measure(
     distortions: Changes | Sequence[Changes] = (),
     *,
     ladders: Mapping[str, Sequence[float]] | None = None,
-    questions: str | Sequence[str] = "direct",
+    questions: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "direct",
     procedure: str | Mapping[str, Any] = "skip",
     jnds: int | None = None,
     out: str | Path | None = None,
@@ -283,7 +287,8 @@ def measure(
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
         ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
-        questions: one or several of `limen.names("question")`.
+        questions: one or several of `limen.names("question")`, or mappings with `name`, `text` and what else makes a
+            question of your own (`limen.question.QuestionOptions`).
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
         jnds: how many JNDs to find along a ladder, 1 or more; 0 for all. 1 if not given.
         out: run directory, kept and resumed by the same call. If not given, the run lies in a temporary directory that
@@ -324,9 +329,10 @@ def measure(
     places, references = _pictures(images)
     chosen = _several(distortions)
     kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
+    asked = tuple(one if isinstance(one, str) else dict(one) for one in _several(questions))
     given = {
         "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),
-        "questions": tuple(_several(questions)), "procedure": course,
+        "questions": asked, "procedure": course,
         "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
     }  # fmt: skip
     spec = registry.settings("measure", given | settings, Spec)

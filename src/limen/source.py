@@ -22,6 +22,7 @@ from limen import digest as digests
 from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.image import SUFFIXES, Image, digest, load, scale_down
+from limen.item import Item
 
 
 class ReferenceKind(StrEnum):
@@ -32,6 +33,8 @@ class ReferenceKind(StrEnum):
     DISTANCE = "distance"
     PAIR = "pair"
     SCORED_PAIR = "scored pair"
+    ITEM = "item"
+    QUESTION = "question"
 
 
 VIEWS = (ReferenceKind.ANGLE, ReferenceKind.DISTANCE)  # what a scene draws, turned or moved
@@ -44,13 +47,14 @@ class Reference:
 
     Attributes:
         name: as the user knows it, relative to what was given; never an absolute path.
-        digest: of what decides the pixels: of an image they themselves.
+        digest: of what decides the pixels: of an image they themselves; of an item, of its picture and its text.
         load: returns an image; a view of a scene; or the two images of a pair.
         kind: a `ReferenceKind`, or the word of somebody else's plug-in.
         strength: of the one level of a scored pair (an opinion score); None elsewhere.
         source: the registered name of where it comes from.
         licence: stated for this very reference; "" where the source's counts.
         size: of its pictures, width and height in px; (0, 0) where it is not known before they are loaded.
+        item: the question that is asked of the picture, where the kind is `ReferenceKind.ITEM`; None elsewhere.
     """
 
     name: str
@@ -61,6 +65,16 @@ class Reference:
     source: str = "folder"
     licence: str = ""
     size: tuple[int, int] = (0, 0)
+    item: Item | None = None
+
+    def digest_of(self, loaded: Any) -> str:
+        """Return the digest that a reference of this kind, and of this item, has with other pixels.
+
+        Args:
+            loaded: an image, or the two images of a pair.
+        """
+        found = digest_of(loaded)
+        return found if self.item is None else item_digest(found, self.item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,9 @@ NEEDED: dict[str, str] = {  # by kind: which references, in words
     **dict.fromkeys(VIEWS, "views of a 3D scene (scene, scene=room)"),
     ReferenceKind.PAIR: "pairs that others made (magicbrush=PATH, spot-the-diff=PATH)",
     ReferenceKind.SCORED_PAIR: "pairs with opinion scores (band2k=PATH)",
+    **dict.fromkeys(
+        (ReferenceKind.ITEM, ReferenceKind.QUESTION), "items: a question a picture (items=FILE, demo-items)"
+    ),
 }
 
 
@@ -188,12 +205,13 @@ def collect(
                 break
             continue
         if item.digest in good:
-            refused.append(f"{item.name}: has the same pixels as {good[item.digest].name}. One of them is enough.")
+            same = "pixels" if item.item is None else "pixels and question"
+            refused.append(f"{item.name}: has the same {same} as {good[item.digest].name}. One of them is enough.")
             continue
         good[item.digest] = item
         count[item.kind] += 1
     unfit = [
-        f"{name}: {number:,} of the kind {kind!r}, to which no distortion asked for is done."
+        f"{name}: {number:,} of the kind {str(kind)!r}, to which no distortion asked for is done."
         for (name, kind), number in other.items()
     ]
     if not good and unfit:
@@ -261,7 +279,7 @@ def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
 
     Its digest is that of the pixels shown: scaled and unscaled photographs never share an answer.
     """
-    if reference.kind not in (ReferenceKind.IMAGE, *PAIRS) or 0 < max(reference.size) <= side:
+    if reference.kind not in (ReferenceKind.IMAGE, ReferenceKind.ITEM, *PAIRS) or 0 < max(reference.size) <= side:
         return reference
     load = functools.partial(_smaller, reference.load, side)
     try:
@@ -269,7 +287,7 @@ def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
     except InputError as error:
         return Refusal(f"{reference.name}: {error}")
     size = size_of(loaded[0] if isinstance(loaded, tuple) else loaded)
-    return replace(reference, digest=digest_of(loaded), load=load, size=size)
+    return replace(reference, digest=reference.digest_of(loaded), load=load, size=size)
 
 
 def _smaller(load: Callable[[], Any], side: int) -> Any:
@@ -282,6 +300,16 @@ def _smaller(load: Callable[[], Any], side: int) -> Any:
 def digest_of(loaded: Image | tuple[Image, ...]) -> str:
     """Return the digest of what the source of an image, or of a pair, loads."""
     return digests.of([digest(one) for one in loaded]) if isinstance(loaded, tuple) else digest(loaded)
+
+
+def item_digest(picture: str, item: Item) -> str:
+    """Return the digest of an item's reference: two questions about one picture are two references.
+
+    Args:
+        picture: the digest of the picture's pixels.
+        item: what is asked of it; its text counts, its truth and its category do not.
+    """
+    return digests.of([picture, item.text])
 
 
 def size_of(image: Image) -> tuple[int, int]:

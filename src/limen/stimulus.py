@@ -1,15 +1,18 @@
 """What a series is: one reference at levels 0..n of one distortion. Level 0 is the reference itself."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from limen import digest
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture, check
-from limen.source import PAIRS, Reference, ReferenceKind
+from limen.item import Item
+from limen.source import PAIRS, Reference, ReferenceKind, item_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Series:
     The n-th JND needs no concept of its own: its reference is the stimulus at the level of the last one.
 
     Attributes:
-        reference: an image, a view of a scene, or a pair.
+        reference: an image, with or without a question of its own (an item); a view of a scene; or a pair.
         distortion: what is done to it.
         seed: of the study; changes the random draw.
     """
@@ -33,7 +36,7 @@ class Series:
 
     @property
     def key(self) -> str:
-        """Names the random draw: the pixels and the study's seed, never a path, a level or a place in an order."""
+        """Names the random draw: the pixels (of an item, its text too) and the study's seed; no path and no level."""
         return f"{self.reference.digest}/{self.seed}"
 
     @property
@@ -49,6 +52,8 @@ class Series:
             InputError: the reference cannot be loaded any more, or is not what the series was planned with.
         """
         content, whole = _load(self.reference)
+        if self.distortion.of == ReferenceKind.QUESTION:
+            return lambda level: whole[0]
         render = self.distortion.render(content, self.key)
 
         def draw(level: int) -> Picture:
@@ -56,6 +61,47 @@ class Series:
             return next((one for one in whole if one.pixels is pixels), None) or Picture.of(pixels)
 
         return functools.lru_cache(maxsize=4)(draw)
+
+    @property
+    def varied(self) -> bool:
+        """Whether a second draw of a level is another stimulus: words can be perturbed in many ways."""
+        return self.distortion.of == ReferenceKind.QUESTION
+
+    def items(self) -> Callable[[int, int], Item | None]:
+        """Return a function from level and draw to the item that is asked; None where the reference has none."""
+        item = self.reference.item
+        if item is None or not self.varied:
+            return lambda level, draw: item
+        reworded = functools.lru_cache(maxsize=64)(
+            lambda draw: self.distortion.render(item, f"{self.key}/{draw}" if draw else self.key)
+        )
+        return lambda level, draw: reworded(draw)(level)
+
+
+def undergoes(reference: Reference, distortion: Distortion) -> bool:
+    """Say whether a distortion can be done to a reference: an item is a picture, and a question."""
+    kinds = (ReferenceKind.IMAGE, ReferenceKind.QUESTION) if reference.item is not None else (reference.kind,)
+    return distortion.of in kinds
+
+
+def wanted(distortions: Iterable[Distortion]) -> set[str]:
+    """Return the kinds of reference that can undergo some of these distortions."""
+    kinds = {distortion.of for distortion in distortions}
+    items = {ReferenceKind.ITEM} if kinds & {ReferenceKind.IMAGE, ReferenceKind.QUESTION} else set()
+    return (kinds - {ReferenceKind.QUESTION}) | items
+
+
+def control(picture: Picture, name: str) -> Picture:
+    """Return a picture of which nobody could say that it is another: one grey level more or less at each sample.
+
+    What an observer answers otherwise of it than of the picture itself is unrest, not a difference it noticed.
+
+    Args:
+        picture: uint8 RGB.
+        name: of the comparison; draws the signs.
+    """
+    signs = digest.generator("unrest", name).integers(0, 2, picture.pixels.shape, dtype=np.int16) * 2 - 1
+    return Picture.of(np.clip(picture.pixels + signs, 0, 255).astype(np.uint8))
 
 
 def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
@@ -71,9 +117,10 @@ def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
             f"{reference.name}: cannot be read any more ({error.strerror or type(error).__name__}). Put it back."
         ) from None
     whole: tuple[Picture, ...] = ()
-    if reference.kind == ReferenceKind.IMAGE:
+    if reference.kind in (ReferenceKind.IMAGE, ReferenceKind.ITEM):
         whole = (Picture.of(check(content, reference.name)),)
         content, found = whole[0].pixels, whole[0].digest
+        found = found if reference.item is None else item_digest(found, reference.item)
     elif reference.kind in PAIRS:
         content = tuple(check(one, reference.name) for one in content)
         whole = tuple(map(Picture.of, content))

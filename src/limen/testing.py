@@ -49,7 +49,8 @@ def stimulus(image: Image, distortion: str, level: int, key: str) -> Image:
         level: 0..L of its ladder.
         key: any text; the same key gives the same pixels.
     """
-    return distortions.find(distortion).render(image, key)(level)
+    drawn: Image = distortions.find(distortion).render(image, key)(level)
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def check_observer(name: str, settings: dict[str, Any] | None = None) -> None:
     async def talk() -> None:
         async with observers.make(name, settings or {}) as observer:
             print_ = digest.of(dict(observer.fingerprint()))
-            text = questions.find("direct").wording.explicit.format(word="blur")
+            text = questions.find("direct").fill("blur")
             one, other = Picture.of(photograph("a", 64, 64)), Picture.of(photograph("b", 64, 64))
             query = Query((one, other, text))
             replies = [await observer.answer(query) for _ in range(2)]

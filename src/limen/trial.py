@@ -1,14 +1,6 @@
 """What a trial is: a fact. What was shown, asked and answered, by whom, at what cost; no opinion about it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class AnswerForm(StrEnum):
-    """In what form a question wants its answer."""
-
-    YES_NO = "yes-no"
-    FORCED_CHOICE = "forced choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,8 @@ class Answer:
     seconds: float = 0.0
     model: str = ""
 
+
+OTHER_SIDE = 1_000  # number of the first query of the stimulus, where it and the reference are shown each alone
 
 # Outcomes of an attempt that asking the same observer the same again would not mend; all other failures may pass.
 LASTING = frozenset({"rejected", "unsupported", "cut-off", "thought", "input", "out-of-memory"})
@@ -74,11 +68,11 @@ class Trial:
         reference, level: which two stimuli were compared; 0 is the reference image itself.
         draw: 0, or the number of a declared second draw.
         again: the paraphrase, asked because the first answer could not be read.
-        part: which of the queries of one ask.
+        part: which of the queries of one ask; from `OTHER_SIDE` on those of the stimulus that is shown alone.
         key: digest of what was shown to whom; "" where the two stimuli are the same picture and nothing was asked.
         answer: None where none has come.
         wording: the text that was asked; "" where nothing was asked, and in runs that did not keep it (schema 2).
-        form: the `AnswerForm` that was wanted; "" as for `wording`.
+        form: of the answer that was wanted, by name (`limen.parsing.forms`); "" as for `wording`.
     """
 
     observer: str

@@ -7,7 +7,9 @@ the protocol's J and counts as censored in every statistic.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from limen import question
 from limen.analysis.replay import Outcome, Response, SeriesStatus, outcomes
 from limen.analysis.tables import (
     FEW,
@@ -24,6 +26,7 @@ from limen.analysis.tables import (
     jnd_rows,
     sum_of,
 )
+from limen.question import Question
 from limen.store import Origin, Store, entries
 from limen.store.entries import Manifest
 
@@ -67,6 +70,11 @@ class Analysis:
     origins: tuple[Origin, ...] = ()
     mixed: tuple[tuple[str, str, str], ...] = ()
 
+    @cached_property
+    def questions(self) -> Mapping[str, Question]:
+        """The questions that were asked, by name, as the manifest describes them."""
+        return {name: question.recorded(name, entry) for name, entry in self.manifest.questions.items()}
+
     def __repr__(self) -> str:
         rows = (f"{len(getattr(self, name))} {name}" for name in ("outcomes", "jnds", "answers", "curves", "estimates"))
         return f"<Analysis of {', '.join(self.manifest.observers)}: {', '.join(rows)}>"
@@ -95,13 +103,14 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     for outcome in found:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     keyed, origins = sorted(groups.items()), store.origins()
+    asked = {name: question.recorded(name, entry) for name, entry in manifest.questions.items()}
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(
         manifest,
         found,
         tuple(row for key, group in keyed for row in jnd_rows(key, group, manifest)),
-        tuple(answer_row(key, group) for key, group in keyed),
+        tuple(answer_row(key, group, asked[key[1]]) for key, group in keyed),
         tuple(curve_row(key, group) for key, group in keyed),
         store.attempts(),
         tuple(row for row in estimates if row is not None),

@@ -15,11 +15,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from limen import question as questions
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
-from limen.statistics.detection import ChoiceSensitivity, Sensitivity, choosing, design_effect, detection
+from limen.parsing.forms import OddOneOut
+from limen.question import Question
+from limen.statistics.detection import (
+    ChoiceSensitivity,
+    PlaceBias,
+    Sensitivity,
+    choosing,
+    design_effect,
+    detection,
+    place_bias,
+)
 from limen.statistics.inference import Power, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.population import Population, population
@@ -27,6 +36,7 @@ from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors
 from limen.statistics.psychometric import Array, Responses
 from limen.statistics.survival import PairedComparison, compare
 from limen.store.entries import Manifest
+from limen.trial import pair
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
 
@@ -48,12 +58,13 @@ class FitRow:
             pairs.
         by_level: the same for each level of a fixed design, as (level, detection).
         choosing: d' of a forced choice over all levels of a fixed design; None elsewhere.
+        picks: of a forced choice, picks by place, and d' with a bias for each; None elsewhere.
         pooled: maximum likelihood of the pooled curve of a fixed design, with bootstrap over references and goodness of
             fit; None for an adaptive run.
         p_yes: the same from p(yes) as fractional response, where the observer gives it.
         adaptive: whether answers decided which levels were asked.
-        forced: a forced choice: the guess rate is .5, identical pairs have no right answer and no p(yes) is taken;
-            T50 is the 75 % point, where psi = .75 but for lapses.
+        forced: a forced choice among m: the guess rate is 1 / m, identical pairs have no right answer and no p(yes) is
+            taken; T50 is the midpoint between guessing and 1 (.75 of two) but for lapses.
         window, window_needed: levels that say yes in a row for a JND, in use and wanted at these false alarms;
             None without a protocol J.
     """
@@ -72,6 +83,7 @@ class FitRow:
     detection: Sensitivity | None
     by_level: tuple[tuple[int, Sensitivity], ...]
     choosing: ChoiceSensitivity | None
+    picks: PlaceBias | None
     pooled: Bootstrap | None
     p_yes: Bootstrap | None
     adaptive: bool
@@ -163,7 +175,7 @@ def fit(analysis: Analysis, shape: str = "logistic") -> tuple[FitRow, ...]:
     ]
     return tuple(
         _fit_row(key, found.get(key, []), sum_of(*false_alarms(everyone.get(key, []))), jnds.get(key),
-                 analysis.manifest, shape)
+                 analysis.manifest, analysis.questions[key[1]], shape)
         for key in keys
     )  # fmt: skip
 
@@ -186,15 +198,15 @@ def comparisons(
     graded = {name for name, kind in analysis.manifest.distortions.items() if kind.graded}
     for question, distortion in sorted({key[1:] for key in found if key[2] in graded}):
         observers = [name for name in analysis.manifest.observers if (name, question, distortion) in found]
-        for pair in itertools.combinations(observers, 2):
-            keys = [(name, question, distortion) for name in pair]
+        for both in itertools.combinations(observers, 2):
+            keys = [(name, question, distortion) for name in both]
             measure = "J" if all(any(one.thresholds for one in found[key]) for key in keys) else "T50"
             for key in keys:
                 if (key, measure) not in levels:
-                    levels[key, measure] = _levels(found[key], measure, shape)
-            row = _comparison(question, distortion, pair, measure, [levels[key, measure] for key in keys])
+                    levels[key, measure] = _levels(found[key], measure, analysis.questions[key[1]], shape)
+            row = _comparison(question, distortion, both, measure, [levels[key, measure] for key in keys])
             if row is not None:
-                lost = tuple(name for name in pair if (name, question, distortion) in unknown)
+                lost = tuple(name for name in both if (name, question, distortion) in unknown)
                 rows.append(replace(row, paired=row.paired.untold(), undetermined=lost) if lost else row)
     adjusted = holm([row.paired.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
@@ -250,14 +262,15 @@ def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
 
 
 def _fit_row(
-    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Manifest, shape: str
-) -> FitRow:
+    key: Key, group: Sequence[Outcome], same: Share, jnd: JndRow | None, manifest: Manifest, question: Question,
+    shape: str,
+) -> FitRow:  # fmt: skip
     kind = manifest.distortions[key[2]]
     levels = len(kind.strengths)
-    forced = questions.find(key[1]).forced
+    forced, compared = question.forced, question.alone
     alarms = Share(0, 0) if forced else same
     adaptive = _adaptive(manifest)
-    prior = Priors.ladder(levels, guess=0.5 if forced else None)
+    prior = Priors.ladder(levels, guess=question.guess)
     found = _threshold(group, levels, prior, shape, alarms)
     t50 = t75 = Quantile(math.nan)
     if found is not None:
@@ -279,11 +292,12 @@ def _fit_row(
         strength=strength,
         unit=kind.unit,
         alarms=alarms,
-        detection=_detection(group, levels, alarms) if fixed and not forced else None,
-        by_level=_by_level(group, levels, alarms) if fixed and not forced else (),
-        choosing=_choosing(group, levels) if fixed and forced else None,
+        detection=_detection(group, levels, alarms) if fixed and not forced and not compared else None,
+        by_level=_by_level(group, levels, alarms) if fixed and not forced and not compared else (),
+        choosing=_choosing(group, levels, question) if fixed and forced else None,
+        picks=_picks(group, question) if forced else None,
         pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
-        p_yes=_fractional(group, levels, prior, shape) if fixed and not forced else None,
+        p_yes=_fractional(group, levels, prior, shape) if fixed and not forced and not compared else None,
         adaptive=adaptive,
         forced=forced,
         window=None if median is None else _window(manifest),
@@ -407,9 +421,22 @@ def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tup
     return tuple((k, detection(Share(int(yes[k - 1]), int(n[k - 1])), alarms)) for k in asked)
 
 
-def _choosing(group: Sequence[Outcome], levels: int) -> ChoiceSensitivity | None:
+def _choosing(group: Sequence[Outcome], levels: int, question: Question) -> ChoiceSensitivity | None:
     right, depend = _said(group, levels)
-    return choosing(right, depend) if right.n else None
+    task = "odd-one-out" if isinstance(question.form, OddOneOut) else "afc"
+    return choosing(right, depend, question.pictures, task) if right.n else None
+
+
+def _picks(group: Iterable[Outcome], question: Question) -> PlaceBias | None:
+    """Return how the choices are spread over the places; None where nothing was chosen."""
+    counts = np.zeros((question.pictures, question.pictures), dtype=int)
+    for outcome in group:
+        for trial in (trial for response in outcome.responses for trial in response.trials if trial.answer is not None):
+            picked = question.value((trial.answer,)).value if trial.answer is not None else None
+            if picked is not None and trial.level > trial.reference:
+                shown = question.place(pair(trial.series, trial.reference, trial.level), trial.draw)
+                counts[shown - 1, int(picked) - 1] += 1
+    return place_bias(counts.tolist()) if counts.any() else None
 
 
 def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:
@@ -434,15 +461,15 @@ def _bootstrap(
 ) -> Bootstrap:
     ladder = [float(level) for level in range(1, yes.shape[1] + 1)]
     alarms, identical = np.zeros(len(group)), np.zeros(len(group))
-    counted: set[str] = set()
+    counted: set[tuple[str, ...]] = set()
     for i, outcome in enumerate(group):
         for response in outcome.responses:
             probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
             same = response.readable and probe.reference == probe.level and prior.guess is None
             if same and sure is not None:
-                if response.trials[0].key in counted:
+                if response.key in counted:
                     continue
-                counted.add(response.trials[0].key)
+                counted.add(response.key)
                 identical[i] += 1
                 alarms[i] += sure
     asked = n.sum(axis=1) > 0
@@ -466,7 +493,7 @@ def _comparison(
     return ComparisonRow(question, distortion, *pair, measure=measure, paired=paired, p_holm=paired.p)
 
 
-def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tuple[float, bool]]:
+def _levels(group: Sequence[Outcome], measure: str, question: Question, shape: str) -> dict[str, tuple[float, bool]]:
     """Return each reference's level, and whether it was reached, by the digest of its pixels."""
     pictures = [outcome.series.picture for outcome in group]
     if measure == "J":
@@ -475,8 +502,7 @@ def _levels(group: Sequence[Outcome], measure: str, shape: str) -> dict[str, tup
     yes, n = _counts(group, top)
     asked = n.sum(axis=1) > 0
     data = Responses.of([float(level) for level in range(1, top + 1)], yes[asked], n[asked])
-    forced = questions.find(group[0].question).forced
-    fits = posterior(data, Priors.ladder(top, guess=0.5 if forced else None), shape)
+    fits = posterior(data, Priors.ladder(top, guess=question.guess), shape)
     return dict(zip(itertools.compress(pictures, asked), (_level(found, top) for found in fits), strict=True))
 
 

@@ -2,30 +2,30 @@
 
 import functools
 import itertools
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias
 
 from limen import procedure as procedures
 from limen import question as questions
 from limen.errors import InputError, StoreError
+from limen.item import Item
 from limen.ladder import Ladder
 from limen.loop import sheltered
-from limen.parsing.yes_no import READER_VERSION, Fault, Flag, Verdict
+from limen.parsing.reading import Reading
+from limen.parsing.yes_no import READER_VERSION, Flag, Verdict
 from limen.procedure import Method, Probe, Result, begin
-from limen.question import Order, Question
+from limen.question import Question, Reader
 from limen.statistics.observer_model import Prior
 from limen.store import SeriesRow, Store, entries
 from limen.store.entries import Manifest
 from limen.study.schedule import decode
 from limen.threshold import Estimate, Threshold
-from limen.trial import Trial, pair
+from limen.trial import OTHER_SIDE, Answer, Trial, pair
 
 MANY = 50_000  # different answers from which on several processes are worth their start
-_VERDICTS = tuple(Verdict(flag, fault) for flag in Flag for fault in (None, *Fault))
-Reader: TypeAlias = Callable[[str, str], Verdict]
 
 
 class SeriesStatus(StrEnum):
@@ -36,6 +36,7 @@ class SeriesStatus(StrEnum):
     UNDETERMINED = "undetermined"  # another reader steered the run; this one would have asked other questions
     UNREADABLE = "unreadable"  # not one answer could be read, after the paraphrase
     NOT_APPLICABLE = "not applicable"  # every stimulus asked for equals the reference
+    EXCLUDED = "excluded"  # the undistorted reference was answered wrongly, or not readably: nothing to hold against
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Response:
     def asked(self) -> bool:
         """Whether the observer was asked at all."""
         return bool(self.trials)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity of what was shown to whom: the keys of the queries of its first wording."""
+        return tuple(trial.key for trial in self.trials if not trial.again)
 
     @property
     def readable(self) -> bool:
@@ -67,6 +73,8 @@ class Outcome:
         thresholds: 1st to n-th JND as the procedure finds them in the recorded answers.
         responses: by probe, in order.
         estimates: fitted thresholds, of a procedure that fits; never mixed with `thresholds`.
+        item: the question that belongs to the reference, where it has one.
+        why: it is excluded: "wrong", "unreadable" or "no truth"; "" where it is not.
         floor: levels (against the reference) that were not asked because they equal it.
     """
 
@@ -77,6 +85,8 @@ class Outcome:
     thresholds: tuple[Threshold, ...]
     responses: tuple[Response, ...]
     estimates: tuple[Estimate, ...] = ()
+    item: Item | None = None
+    why: str = ""
 
     @property
     def floor(self) -> tuple[int, ...]:
@@ -97,7 +107,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    method, ladders = _method(store, manifest), _ladders(manifest)
+    method, ladders, items = _method(store, manifest), _ladders(manifest), items_of(store)
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
@@ -106,7 +116,10 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
         if observer not in manifest.observers or name not in ("", *manifest.questions):
             raise _unsound(store, f"trials of {observer!r} under {name!r}")
     for name, asked in sorted(manifest.questions.items()):
-        question = questions.find(name, Order(asked.order))
+        try:
+            question = questions.recorded(name, asked)
+        except InputError as error:
+            raise StoreError(f"{store.path / 'manifest.json'}: {error}. {entries.RESTORE}") from None
         if question.digest != asked.digest:
             raise StoreError(
                 f"{store.path} asked {name!r} in words this limen does not have ({asked.text!r}). "
@@ -131,16 +144,27 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
             if not trials and store.asked(observer):
                 continue  # this observer was not asked this question
             expected = (trials.get(row, ()) for row in rows)
-            quick = replace(question, reader=having_read(question.reader, expected, processes))
+            form = question.form
+            quick = replace(question, reader=having_read(form.read, expected, processes)) if form else question
             for row in rows.values():
-                if any(max(one.reference, one.level) > row.levels or one.part for one in trials[row.id]):
+                if any(max(one.reference, one.level) > row.levels for one in trials[row.id]):
                     raise _unsound(store, f"a trial of {row.name!r} beyond the {row.levels} levels of its ladder")
-                responses = read(quick, trials[row.id])
+                if any(one.part for one in trials[row.id]) and not question.alone:
+                    raise _unsound(store, f"a second part of a trial of {row.name!r}, whose question has one")
+                item = items.get(row.picture)
+                if form is None and item is None:
+                    raise _unsound(store, f"a series of {row.name!r} without the item that {name!r} asks")
+                responses = read(quick, trials[row.id], item)
+                if quick.alone and (why := excluded(quick, trials[row.id], item)):
+                    yield Outcome(
+                        observer, name, row, SeriesStatus.EXCLUDED, (), tuple(responses.values()), (), item, why
+                    )
+                    continue
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
                 status, found = replay(method, ladders[row.distortion], responses, manifest.reader, prior)
                 thresholds = tuple(one for one in found if isinstance(one, Threshold))
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
-                yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates)
+                yield Outcome(observer, name, row, status, thresholds, tuple(responses.values()), estimates, item)
 
 
 def _method(store: Store, manifest: Manifest) -> Method:
@@ -149,6 +173,19 @@ def _method(store: Store, manifest: Manifest) -> Method:
         return procedures.make(settings.pop("name"), settings)
     except InputError as error:
         raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
+
+
+def items_of(store: Store) -> dict[str, Item]:
+    """Return the items of a run by the digest of their reference."""
+    found = {}
+    for key, row in store.measurements(entries.ITEMS).items():
+        settings = dict(row["form"])
+        try:
+            form = questions.form(str(settings.pop("name", "")), settings)
+        except InputError as error:
+            raise StoreError(f"{store.path}: the item {key!r} cannot be read. {error} {entries.RESTORE}") from None
+        found[key] = Item(row["question"], form, row.get("truth", ""), row.get("category", ""))
+    return found
 
 
 def _ladders(manifest: Manifest) -> dict[str, Ladder]:
@@ -179,23 +216,23 @@ def having_read(reader: Reader, trials: Iterable[Iterable[Trial]], processes: in
 
 
 def _reading_ahead(reader: Reader, answers: Sequence[tuple[str, str]], processes: int) -> Reader:
-    verdicts: dict[tuple[str, str], Verdict] = {}
+    readings: dict[tuple[str, str], Reading] = {}
     coming = zip(answers, _read_in(processes, reader, answers), strict=False)
 
-    def read_one(text: str, finish: str) -> Verdict:
-        while (text, finish) not in verdicts:
+    def read_one(text: str, finish: str) -> Reading:
+        while (text, finish) not in readings:
             try:
-                answer, verdict = next(coming)
+                answer, reading = next(coming)
             except (OSError, RuntimeError, StopIteration):  # no process could be started, or it did not go on
-                answer, verdict = (text, finish), reader(text, finish)
-            verdicts[answer] = verdict
-        return verdicts[text, finish]
+                answer, reading = (text, finish), reader(text, finish)
+            readings[answer] = reading
+        return readings[text, finish]
 
     return read_one
 
 
-def _read_in(processes: int, reader: Reader, answers: Sequence[tuple[str, str]]) -> Iterator[Verdict]:
-    """Yield the verdicts on answers, in order, from so many fresh processes."""
+def _read_in(processes: int, reader: Reader, answers: Sequence[tuple[str, str]]) -> Iterator[Reading]:
+    """Yield what answers say, in order, from so many fresh processes."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -203,18 +240,42 @@ def _read_in(processes: int, reader: Reader, answers: Sequence[tuple[str, str]])
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         with sheltered():  # at Ctrl-C they finish their piece, and are given no other
             coming = pool.map(functools.partial(_read_piece, reader), pieces)
-        for numbers in coming:
-            yield from (_VERDICTS[number] for number in numbers)
+        for different, places in coming:
+            yield from (different[place] for place in places)
 
 
-def _read_piece(reader: Reader, answers: Sequence[tuple[str, str]]) -> bytes:
-    """Return the places in `_VERDICTS` of the verdicts on answers: a byte each travels faster than an object."""
-    places = {verdict: place for place, verdict in enumerate(_VERDICTS)}
-    return bytes(places[verdict] for verdict in itertools.starmap(reader, answers))
+def _read_piece(reader: Reader, answers: Sequence[tuple[str, str]]) -> tuple[tuple[Reading, ...], "array[int]"]:
+    """Return the different readings of answers, and each answer's place in them: numbers travel faster than objects."""
+    readings = list(itertools.starmap(reader, answers))
+    places = {reading: place for place, reading in enumerate(dict.fromkeys(readings))}
+    return tuple(places), array("H", [places[reading] for reading in readings])
 
 
-def read(question: Question, trials: Iterable[Trial]) -> dict[Probe, Response]:
-    """Read the recorded answers of one series: a response for each probe that has all its answers."""
+def excluded(question: Question, trials: Iterable[Trial], item: Item | None) -> str:
+    """Return why a series has no threshold (`Question.excluded`); "" where it may have one, or it is not known yet.
+
+    Args:
+        question: that shows the reference and the stimulus each alone.
+        trials: of one series.
+        item: of its reference; None where the question is the same for all.
+    """
+    anchor = [one for one in trials if one.reference == one.level == one.draw == 0 and one.part < OTHER_SIDE]
+    anchor = sorted((one for one in anchor if one.answer is not None), key=lambda one: one.part)
+    first, again = (tuple(one.answer for one in anchor if one.again is asked and one.answer) for asked in (False, True))
+    if not first:
+        return ""
+    why = question.excluded(first, again, item)
+    return "" if why == "unreadable" and not again else why
+
+
+def read(question: Question, trials: Iterable[Trial], item: Item | None = None) -> dict[Probe, Response]:
+    """Read the recorded answers of one series: a response for each probe that has all its answers.
+
+    Args:
+        question: that was asked.
+        trials: of the series, in any order.
+        item: of its reference, where the question asks an item's.
+    """
     gathered: dict[Probe, list[Trial]] = defaultdict(list)
     for trial in trials:
         gathered[Probe(trial.reference, trial.level, trial.draw)].append(trial)
@@ -223,15 +284,29 @@ def read(question: Question, trials: Iterable[Trial]) -> dict[Probe, Response]:
         if any(not trial.key for trial in group):
             responses[probe] = Response(probe, Verdict(Flag.NO), ())
             continue
-        first = tuple(t.answer for t in group if not t.again and t.answer is not None)
-        again = tuple(t.answer for t in group if t.again and t.answer is not None)
+        first, again = _whole(group, False), _whole(group, True)
         if first:
             name = pair(group[0].series, probe.reference, probe.level)
-            verdict = question.read(first, again, probe.draw % 2 == 1, name)
+            other = item.permuted(name) if item is not None and probe.reference == probe.level else None
+            verdict = question.read(first, again, probe.draw, name, item, other)
             if verdict.flag is Flag.UNREADABLE and not again:
                 continue  # the paraphrase has still to be asked
             responses[probe] = Response(probe, verdict, tuple(group))
     return responses
+
+
+def _whole(group: Iterable[Trial], again: bool) -> tuple[Answer, ...]:
+    """Return the answers to one ask in the order of its queries; () where some are missing.
+
+    Queries are asked in their order, those of the reference first: as many of both sides are all of them.
+    """
+    known = sorted((t for t in group if t.again is again and t.answer is not None), key=lambda trial: trial.part)
+    others = sum(trial.part >= OTHER_SIDE for trial in known)
+    if others and 2 * others != len(known):
+        return ()
+    if not others and any(trial.part for trial in known):
+        return ()
+    return tuple(trial.answer for trial in known if trial.answer is not None)
 
 
 def replay(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from limen import digest
-from limen import question as questions
 from limen.analysis.replay import Outcome, Response, SeriesStatus
 from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean
 from limen.parsing.yes_no import Fault, Flag
@@ -55,6 +54,8 @@ class JndRow:
         strength: the ladder's strength at the median (None where that is censored).
         unit: of the strength.
         unreadable: series without one readable answer, which are not in n.
+        excluded: series whose undistorted reference was answered wrongly, or not readably, where answers are compared:
+            not in n.
         not_applicable, unfinished, undetermined: series that are not in n either.
         questions: queries put to the observer for these series, identical pairs included (order 1 only).
     """
@@ -79,6 +80,7 @@ class JndRow:
     unfinished: int
     undetermined: int
     questions: int
+    excluded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,7 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
             unfinished=status[SeriesStatus.UNFINISHED],
             undetermined=status[SeriesStatus.UNDETERMINED],
             questions=_questions(group) if order == 1 else 0,
+            excluded=status[SeriesStatus.EXCLUDED],
         )
 
 
@@ -291,14 +294,19 @@ def _questions(group: Iterable[Outcome]) -> int:
     return len({trial.key for outcome in group for response in outcome.responses for trial in response.trials})
 
 
-def answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRow:
-    """Return false alarms, faults and cost of one observer, question and distortion."""
+def answer_row(key: tuple[str, str, str], group: Sequence[Outcome], question: Question) -> AnswerRow:
+    """Return false alarms, faults and cost of one observer, question and distortion.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        question: that was asked.
+    """
     responses = [response for outcome in group for response in outcome.responses if response.asked]
-    distinct = {response.trials[0].key: response for response in responses}
+    distinct = {response.key: response for response in responses}
     clean, distorted = false_alarms(group)
     answers = {trial.key: trial for response in responses for trial in response.trials}
-    question = questions.find(key[1])
-    faults = Counter(_faults(question, responses).values())
+    faults = Counter(_faults(question, group).values())
     spent_in = [t.answer.tokens_in for t in answers.values() if t.answer and t.answer.tokens_in is not None]
     spent_out = [t.answer.tokens_out for t in answers.values() if t.answer and t.answer.tokens_out is not None]
     return AnswerRow(
@@ -316,17 +324,19 @@ def answer_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> AnswerRow
     )
 
 
-def _faults(question: Question, responses: Iterable[Response]) -> dict[str, Fault | None]:
+def _faults(question: Question, group: Iterable[Outcome]) -> dict[str, Fault | None]:
     """Return each answer's fault, by key."""
-    return {trial.key: fault for response in responses for trial, fault in faulty(question, response)}
+    return {trial.key: fault for outcome in group for trial, fault in faulty(question, outcome)}
 
 
-def faulty(question: Question, response: Response) -> Iterator[tuple[Trial, Fault | None]]:
-    """Yield the answered trials of a response, each with its fault; one without a paraphrase has been read already."""
-    alone = len(response.trials) == 1
-    for trial in response.trials:
-        if trial.answer is not None:
-            yield trial, response.verdict.fault if alone else question.read((trial.answer,)).fault
+def faulty(question: Question, outcome: Outcome) -> Iterator[tuple[Trial, Fault | None]]:
+    """Yield the answered trials of a series, each with its fault; one without a paraphrase has been read already."""
+    for response in outcome.responses:
+        single = len(response.trials) == 1
+        for trial in response.trials:
+            if trial.answer is not None:
+                fault = response.verdict.fault if single else question.value((trial.answer,), outcome.item).fault
+                yield trial, fault
 
 
 def false_alarms(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
@@ -336,7 +346,7 @@ def false_alarms(outcomes: Iterable[Outcome]) -> tuple[Share, Share]:
     its false alarms from here.
     """
     pairs = {
-        response.trials[0].key: response
+        response.key: response
         for outcome in outcomes
         for response in outcome.responses
         if response.asked and response.probe.reference == response.probe.level

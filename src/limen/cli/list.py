@@ -13,6 +13,7 @@ from limen.errors import InputError
 
 if TYPE_CHECKING:
     from limen.image import Image
+    from limen.question import Question
 
 SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
 
@@ -23,7 +24,7 @@ SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "sc
 @PLUGIN
 def list_(shelf: str | None, as_json: bool) -> None:
     """List distortions, exports, observers, procedures, questions, scenes, sources; tasks and tolerances on request."""
-    from limen import question, registry
+    from limen import registry
     from limen.report.format import Table
 
     rows: list[tuple[str, str, str]] = []
@@ -31,8 +32,6 @@ def list_(shelf: str | None, as_json: bool) -> None:
         name = place.rpartition(".")[2]
         if shelf == name or (shelf is None and name == place):  # those of the feature wing load torch
             rows += [(noun, item, _summary(thing)) for item, thing in registry.every(noun).items()]
-    if shelf in (None, "questions"):
-        rows += [("question", item.name, item.text.split("\n")[0]) for item in question.every()]
     notes = ("Of the feature wing: limen list tasks, limen list tolerances.",) if shelf is None else ()
     print_result(
         as_json,
@@ -46,7 +45,7 @@ def list_(shelf: str | None, as_json: bool) -> None:
 @JSON
 @PLUGIN
 def show(name: str, as_json: bool) -> None:
-    """Show a distortion's ladder, the settings of a procedure or an observer, or what a source or a scene is."""
+    """Show a distortion's ladder, the settings of a procedure or an observer, a question's words, a source, a scene."""
     from limen import distortion, registry
     from limen.report.format import Table
 
@@ -54,6 +53,9 @@ def show(name: str, as_json: bool) -> None:
         if name in registry.every(noun) and name not in registry.every("distortion"):
             _about(noun, registry.find(noun, name), as_json)
             return
+    if name in registry.every("question"):
+        _asked(registry.find("question", name), as_json)
+        return
     for noun in ("procedure", "observer"):
         if name in registry.every(noun):
             found = registry.find(noun, name)
@@ -100,13 +102,14 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     from limen import distortion, registry, source
     from limen.image import png
     from limen.report.images import contact_sheet
-    from limen.stimulus import Series
+    from limen.stimulus import Series, undergoes, wanted
 
     usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]
     kinds = [distortion.find(name) for name in split(names) or usual]
-    found = source.collect([place], limit, kinds={kind.of for kind in kinds})
+    kinds = [kind for kind in kinds if kind.of != source.ReferenceKind.QUESTION]  # changes words, not pictures
+    found = source.collect([place], limit, kinds=wanted(kinds))
     for kind in kinds if names else ():
-        if all(kind.of != reference.kind for reference in found.references):
+        if not any(undergoes(reference, kind) for reference in found.references):
             raise InputError(f"Nothing in {place} can undergo {kind.name}. See limen list sources.")
     written = []
     try:
@@ -116,12 +119,12 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
             click.echo(f"drawing {reference.name}", err=True)
             stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
             rows: dict[str, list[tuple[str, Image]]] = {}
-            for kind in (kind for kind in kinds if kind.of == reference.kind):
+            for kind in (kind for kind in kinds if undergoes(reference, kind)):
                 top = len(kind.ladder)
                 spread = list(dict.fromkeys((0, 1, top // 8, top // 4, top // 2, 3 * top // 4, top)))
                 stimulus = Series(reference, kind, seed).open()
-                wanted = [_integer(k) for k in split(levels)] or spread
-                rows[kind.name] = [(str(level), stimulus(level).pixels) for level in wanted]
+                shown = [_integer(k) for k in split(levels)] or spread
+                rows[kind.name] = [(str(level), stimulus(level).pixels) for level in shown]
                 for level, picture in rows[kind.name]:
                     written.append(out / f"{stem}_{kind.name}_{int(level):03d}.png")
                     written[-1].write_bytes(png(picture))
@@ -154,6 +157,21 @@ def _about(noun: str, found: Any, as_json: bool) -> None:
         click.echo(f"{word:8} {text}")
 
 
+def _asked(found: "Question", as_json: bool) -> None:
+    """Print what a question says, in all its wordings."""
+    about = found.about
+    if as_json:
+        print_json({"kind": "question", "name": found.name, **about})
+        return
+    form = found.form.name if found.form is not None else "the item's own"
+    click.echo(f"question {found.name}\n")
+    rows = [("verdict", about["verdict"]), ("pictures", str(found.pictures)), ("form", form)]
+    rows += [("notices", ", ".join(found.notices))] if found.notices else []
+    rows += [("text", found.text)] + [("paraphrase", text) for text in found.paraphrases]
+    for word, text in rows:
+        click.echo(f"{word:10} " + text.replace("\n", f"\n{'':11}"))
+
+
 def _integer(text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"A level is a whole number from 0, not {text!r}.")
@@ -161,4 +179,6 @@ def _integer(text: str) -> int:
 
 
 def _summary(thing: Any) -> str:
+    if words := getattr(thing, "text", ""):  # of a question
+        return str(words).split("\n")[0]
     return str(getattr(thing, "summary", "") or (thing.__doc__ or "").strip().split("\n")[0])

@@ -52,8 +52,13 @@ MOST_CAUSES = 8  # lines about why series stay open
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )
+@click.option("--question", help="Comma-separated, of `limen list questions` (direct; with --ask answer-changes).")
 @click.option(
-    "--question", help="Comma-separated: direct (default), direct-implicit, choice, choice-implicit, forced-choice."
+    "--ask",
+    multiple=True,
+    metavar="FILE",
+    help="Questions of your own with their pictures (JSONL, CSV, TSV, Parquet): from which level on does the answer "
+    "change? May be repeated; the same as --images items=FILE --question answer-changes.",
 )
 @click.option(
     "--order",
@@ -326,9 +331,9 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     if given["base_url"]:
         settings["base_url"] = given["base_url"]
     changes: dict[str, Any] = {
-        "images": list(given["images"]),
+        "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
         "distortions": _named("--distortion", given["distortion"]),
-        "questions": _named("--question", given["question"]),
+        "questions": _named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
         "order": given["order"],
         "limit": given["limit"],

@@ -52,6 +52,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
         if rows:
             yield observers.noted(analysis, statistics.fits(analysis, rows))
+        if any(row.picks for row in rows):
+            yield statistics.picks(analysis, rows)
         if accuracy:
             yield statistics.accuracy(analysis, accuracy)
         if scored:

@@ -6,7 +6,9 @@ import msgspec
 import numpy as np
 
 from limen import digest
-from limen.observer import Concurrency, Observer, Reply, observer
+from limen.errors import FatalObserverError
+from limen.image import Picture
+from limen.observer import Concurrency, Observer, Reply, flags, observer
 from limen.question import Query
 from limen.registry import Seed
 from limen.trial import Answer, Attempt
@@ -63,18 +65,48 @@ class Simulated(Observer):
         noticed = (1 / (1 + np.exp((o.threshold - rms) / o.slope)) - at_zero) / (1 - at_zero)
         return float(o.false_alarms + (1 - o.false_alarms - o.lapses) * noticed)
 
+    def _draw(self, query: Query) -> np.random.Generator:
+        return digest.generator("simulated", self._options.seed, digest.of(query.shown))
+
+    def _odd(self, query: Query) -> int:
+        """Return the place of the picture that differs from the others, where it is noticed; else a guess."""
+        pictures, draw = query.pictures, self._draw(query)
+        apart = [np.median([_rms(one, other) for other in pictures if other is not one]) for one in pictures]
+        noticed = self.probability(float(max(apart)))
+        return 1 + int(np.argmax(apart) if draw.random() < noticed else draw.integers(len(pictures)))
+
     async def answer(self, query: Query) -> Reply:
-        """Answer by the measured difference of the first and the last picture."""
+        """Answer by the measured difference of the first and the last picture; of three and more, by the odd one.
+
+        Raises:
+            FatalObserverError: there is one picture, of which nothing can be measured.
+        """
+        if len(query.pictures) < 2:
+            raise FatalObserverError(
+                "pictures",
+                f"{self.name} measures the difference of two pictures and cannot answer a question about one: give the "
+                "observer solver, which reads limen's own items (demo-items)",
+            )
         if self._options.latency:
             import asyncio
 
             await asyncio.sleep(self._options.latency)
-        first, last = query.pictures[0], query.pictures[-1]
-        difference = first.pixels.astype(np.float32) - last.pixels
-        p_yes = self.probability(float(np.sqrt(np.mean(difference**2))))
-        yes = digest.generator("simulated", self._options.seed, digest.of(query.shown)).random() < p_yes
-        if "option's letter" in query.text or "letter A or B" in query.text:
-            text = "A" if yes else "B"
-        else:
-            text = "<yes> The two images differ." if yes else "<no> The two images look the same."
+        said = flags(query)
+        if len(query.pictures) > 2:
+            return Reply(Answer(f"Number {self._odd(query)}.", finish="stop"), (Attempt("ok"),))
+        if not said:
+            raise FatalObserverError(
+                "question",
+                f"{self.name} says whether two pictures differ, or which of three is the odd one out",
+            )
+        p_yes = self.probability(_rms(query.pictures[0], query.pictures[-1]))
+        yes = self._draw(query).random() < p_yes
+        words = "The two images differ." if yes else "The two images look the same."
+        text = said[yes].rstrip(".") if said[yes].endswith(".") else f"{said[yes]} {words}"
         return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))
+
+
+def _rms(one: Picture, other: Picture) -> float:
+    """Return the difference of two pictures, in grey levels rms."""
+    difference = one.pixels.astype(np.float32) - other.pixels
+    return float(np.sqrt(np.mean(difference**2)))

@@ -5,16 +5,18 @@ that a run is read again without the file that asked. Values are in one canonica
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from limen.errors import InputError
 from limen.parsing.cell import read_cell
+from limen.parsing.forced_choice import read_position
 from limen.parsing.letters import read_letter
 from limen.parsing.number import read_number
 from limen.parsing.place import read_place
 from limen.parsing.reading import Reading
+from limen.parsing.same_different import read_same_different
 from limen.parsing.short_text import normalised, read_text
 from limen.parsing.yes_no import Flag, Verdict, read_choice, read_direct
 
@@ -28,6 +30,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every form does; derive from it."""
 
     name: ClassVar[str] = ""
+    differs: ClassVar[str] = ""  # the value that says by itself that two pictures differ
+    spelled: ClassVar[Mapping[str, str]] = {}  # how each of two values is written in an answer
 
     def request(self) -> str:
         """Return the sentence that asks for an answer in this form, to stand behind a question; "" for none."""
@@ -55,6 +59,8 @@ class YesNo(Form, frozen=True):
     """Yes or no: "yes" or "no", in free text with analysis (`limen.parsing.yes_no.read_direct`)."""
 
     name: ClassVar[str] = "yes-no"
+    differs: ClassVar[str] = "yes"
+    spelled: ClassVar[Mapping[str, str]] = {"yes": "<yes>", "no": "<no>"}
 
     def request(self) -> str:  # noqa: D102
         return "Please return <yes> or <no> with analysis."
@@ -70,12 +76,30 @@ class Choice(YesNo, frozen=True):
     """Yes or no: "yes" or "no", as the letters A and B (`limen.parsing.yes_no.read_choice`)."""
 
     name: ClassVar[str] = "yes-no-letters"
+    spelled: ClassVar[Mapping[str, str]] = {"yes": "A.", "no": "B."}
 
     def request(self) -> str:  # noqa: D102
         return "A. Yes; B. No\nAnswer with the option's letter from the given choices directly."
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_choice(text, finish))
+
+
+class SameOrDifferent(Form, frozen=True):
+    """A word, "same" or "different", in free text with analysis (`limen.parsing.same_different`)."""
+
+    name: ClassVar[str] = "same-different"
+    differs: ClassVar[str] = "different"
+    spelled: ClassVar[Mapping[str, str]] = {"different": "<different>", "same": "<same>"}
+
+    def request(self) -> str:  # noqa: D102
+        return "Please return <same> or <different> with analysis."
+
+    def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
+        return read_same_different(text, finish)
+
+    def canonical(self, answer: str) -> str | None:  # noqa: D102
+        return answer.lower() if answer.lower() in self.spelled else None
 
 
 class Letters(Form, frozen=True):
@@ -117,6 +141,27 @@ class Place(Form, frozen=True):
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return read_place(text, finish, self.pictures)
+
+
+class OddOneOut(Place, frozen=True):
+    """The picture that differs from the others, by its place: one of three to nine, whatever it differs in."""
+
+    name: ClassVar[str] = "odd-one-out"
+    pictures: Annotated[int, msgspec.Meta(ge=3, le=MOST_PICTURES)] = 3
+
+
+class FirstOrSecond(Place, frozen=True):
+    """One of two pictures, by the words "first" and "second" (`limen.parsing.forced_choice`)."""
+
+    name: ClassVar[str] = "forced choice"
+
+    def request(self) -> str:  # noqa: D102
+        return "Please return <first> or <second> with analysis."
+
+    def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
+        verdict = read_position(text, finish)
+        places = {Flag.NO: "1", Flag.YES: "2", Flag.UNREADABLE: None}
+        return Reading(places[verdict.flag], verdict.fault)
 
 
 class Cell(Form, frozen=True):
@@ -191,30 +236,14 @@ class ShortText(Form, frozen=True):
         return value
 
 
-FORMS: dict[str, type[Form]] = {form.name: form for form in (YesNo, Choice, Letters, Place, Cell, Number, ShortText)}
+_ALL = (YesNo, Choice, SameOrDifferent, Letters, Place, OddOneOut, FirstOrSecond, Cell, Number, ShortText)
+FORMS: dict[str, type[Form]] = {form.name: form for form in _ALL}
 
 
 def describe(form: Form) -> dict[str, Any]:
     """Return a form as plain data: its name beside its settings (`limen.question.form`)."""
     found: dict[str, Any] = {"name": form.name, **msgspec.to_builtins(form)}
     return found
-
-
-def known(form: Form, answer: str, what: str) -> str:
-    """Return an answer that a person wrote down, in the form's spelling.
-
-    Args:
-        form: of the answer.
-        answer: as it was written.
-        what: it is, for messages.
-
-    Raises:
-        InputError: it is no answer in this form.
-    """
-    value = form.canonical(answer)
-    if value is None:
-        raise InputError(f"{what} is {answer!r}, which is no answer in the form {form.name!r}. {form.request()}")
-    return value
 
 
 def _flag(verdict: Verdict) -> Reading:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limen import question as questions
 from limen.analysis import Analysis, Outcome, SeriesStatus, faulty
 from limen.errors import LimenError
 from limen.parsing.yes_no import Fault
@@ -158,7 +157,7 @@ def said(analysis: Analysis, names: ShortNames) -> Iterator[dict[str, str]]:
         answers = (
             (trial, fault)
             for outcome in analysis.outcomes if (outcome.observer, outcome.question) == (observer, question)
-            for response in outcome.responses for trial, fault in faulty(questions.find(question), response)
+            for trial, fault in faulty(analysis.questions[question], outcome)
         )  # fmt: skip
         while wanted and (answer := next(answers, None)):
             trial, fault = answer

@@ -124,7 +124,11 @@ class ShortNames:
 def fixtures(analysis: Analysis) -> dict[str, str]:
     """Return the observers that are no models to be measured, and what they are."""
     demo = "a small model made to try limen with"
-    known = {"simulated": "a simulated observer of known threshold", "demo": demo}
+    known = {
+        "simulated": "a simulated observer of known threshold",
+        "solver": "code that reads limen's own items",
+        "demo": demo,
+    }
     return {
         name: known.get(str(fingerprint.get("kind")), demo)
         for name, fingerprint in analysis.manifest.observers.items()

@@ -166,6 +166,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         "The level noticed half the time is another thing than the protocol's JND, which needs its whole window.",
         (
             observers.noted(analysis, statistics.fits(analysis, of.fits)),
+            statistics.picks(analysis, of.fits),
             statistics.scored(analysis, of.scored),
             statistics.unnoticed(analysis, of.unnoticed),
             statistics.satisfied(of.satisfied),

@@ -16,20 +16,20 @@ from PIL import Image as Pillow
 
 import limen
 from limen import procedure as procedures
-from limen import question as questions
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus
 from limen.errors import LimenError
 from limen.image import Image
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
+from limen.question import VerdictKind
 from limen.report.examples import typical
 from limen.report.format import clean
 from limen.report.images import LARGEST, Gallery, Render, renderer
 from limen.report.runs import keeper
+from limen.report.text_diff import changed
 from limen.store import SeriesRow, Store
-from limen.store.entries import Manifest
 from limen.study.schedule import decode
-from limen.trial import Answer, Trial
+from limen.trial import OTHER_SIDE, Answer, Trial
 
 LONGEST = 100_000  # characters of one answer in the page; the run has them all
 MOST_TEXT = 16_000_000  # characters of all answers in the page
@@ -104,7 +104,7 @@ def data(
     return {
         "limen": limen.__version__,
         "beside": gallery.folder is not None,
-        "lanes": [_lane(together.manifest, *who, name, words) for who, name in names.items()],
+        "lanes": [_lane(together, *who, name, words) for who, name in names.items()],
         "distortions": [
             {"name": clean(name, 80), "word": clean(kind.word, 200), "unit": clean(kind.unit, 80),
              "strengths": [float(f"{strength:.4g}") for strength in kind.strengths]}
@@ -117,13 +117,14 @@ def data(
     }  # fmt: skip
 
 
-def _lane(manifest: Manifest, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
-    known = questions.find(question)
+def _lane(together: Analysis, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
+    known, manifest = together.questions[question], together.manifest
     return {
         "name": name,
         "order": manifest.questions[question].order,
-        "forced": known.forced,
-        "wordings": [clean(known.wording.fill(word, known.implicit), 600) for word in words],
+        "testable": known.verdict is VerdictKind.DIFFERS and known.notices == ("yes",),
+        "alone": known.alone,
+        "wordings": [clean(known.fill(word), 600) for word in words],
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
     }
 
@@ -226,20 +227,35 @@ class _Content:
             "status": outcome.status.value,
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
             "fits": [str(estimate) for estimate in outcome.estimates],
-            "probes": [self._probe(response) for response in outcome.responses],
+            "asked": self._asked(outcome),
+            "probes": [self._probe(response, self._first(outcome)) for response in outcome.responses],
             "waiting": [] if outcome.status is not SeriesStatus.UNFINISHED else list(waiting(run, outcome)),
         }
 
-    def _probe(self, response: Response) -> list[Any]:
+    def _first(self, outcome: Outcome) -> str:
+        """Return the words first asked of the undistorted reference, where reference and stimulus are shown alone."""
+        if not self.together.questions[outcome.question].alone:
+            return ""
+        trials = (trial for response in outcome.responses for trial in response.trials)
+        return next((t.wording for t in trials if t.reference == t.part == 0 and not t.again), "")
+
+    def _asked(self, outcome: Outcome) -> int | None:
+        """Return the number of the text of an item's question; None where the question is the same for all."""
+        question = self.together.questions[outcome.question]
+        return self._text(outcome.item.text) if question.itemised and outcome.item is not None else None
+
+    def _probe(self, response: Response, first: str) -> list[Any]:
         probe, verdict = response.probe, response.verdict
         flag = verdict.flag.value if response.asked else "same"
-        trials = [self._trial(trial, trial.answer) for trial in response.trials if trial.answer is not None]
+        trials = [self._trial(trial, trial.answer, first) for trial in response.trials if trial.answer is not None]
         return [probe.reference, probe.level, probe.draw, flag, verdict.fault.value if verdict.fault else "", trials]
 
-    def _trial(self, trial: Trial, answer: Answer) -> list[Any]:
+    def _trial(self, trial: Trial, answer: Answer, first: str) -> list[Any]:
+        reworded = trial.wording if first and trial.wording != first and not trial.again else ""
         return [
             int(trial.again), self._text(answer.text), _plain(answer.p_yes), _plain(answer.p_neither),
             _short(answer.finish), answer.tokens_in, answer.tokens_out, _plain(answer.seconds), _short(answer.model),
+            *([int(trial.part >= OTHER_SIDE), _marked(first, reworded)] if first else []),
         ]  # fmt: skip
 
     def _text(self, text: str) -> int | None:
@@ -251,6 +267,16 @@ class _Content:
             self.numbers[text] = len(self.texts)
             self.texts.append([visible(text[:LONGEST])] + ([len(text)] if len(text) > LONGEST else []))
         return self.numbers[text]
+
+
+def _marked(before: str, after: str) -> list[list[Any]]:
+    """Return a text in pieces, each with 1 where it differs from the text before, else 0; [] for no text."""
+    pieces, place = list[list[Any]](), 0
+    for change in changed(before, after) if after else ():
+        start, end = change.after
+        pieces += [[after[place:start], 0], [after[start:end] or "\u2038", 1]]  # a caret where words went away
+        place = end
+    return [[visible(text[:LONGEST]), mark] for text, mark in [*pieces, [after[place:], 0]] if text]
 
 
 def _through(sees: Callable[[Image], Image], draw: Render) -> Render:

@@ -55,12 +55,20 @@ class DistortionEntry(msgspec.Struct, frozen=True):
         return len(self.strengths) > 1
 
 
-class QuestionEntry(msgspec.Struct, frozen=True):
-    """A question in its words, and in which order reference, stimulus and question were shown."""
+class QuestionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A question in its words, and in which order reference, stimulus and question were shown.
+
+    Attributes:
+        digest: of what is asked.
+        order: of reference, stimulus and question.
+        text: asked first.
+        about: all that makes it (`limen.question.Question.about`); unset for the questions of 0.1, known by name.
+    """
 
     digest: _Text
     order: Literal["reference-first", "swapped", "balanced", "ref-question-test"]
     text: _Text
+    about: _Plain | msgspec.UnsetType = msgspec.UNSET
 
 
 class SourceEntry(msgspec.Struct, frozen=True):
@@ -207,7 +215,19 @@ class _Examined(msgspec.Struct):
             raise ValueError(f"no exam was held in the year {self.at.year}")
 
 
-_ROWS: dict[str, type[msgspec.Struct]] = {"floor": _Floor, "calibration": _Criterion, "exam": _Examined}
+class ItemEntry(msgspec.Struct, frozen=True):
+    """An item (`limen.item.Item`): its form as plain data, with its name."""
+
+    question: _Text
+    form: _Plain
+    truth: _Text = ""
+    category: _Text = ""
+
+
+ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference
+_ROWS: dict[str, type[msgspec.Struct]] = {
+    "floor": _Floor, "calibration": _Criterion, "exam": _Examined, ITEMS: ItemEntry,
+}  # fmt: skip
 
 
 def read(path: Path) -> dict[str, Any]:

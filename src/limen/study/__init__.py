@@ -6,7 +6,8 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,12 +26,14 @@ from limen.image import SMALLEST
 from limen.ladder import Ladder
 from limen.loop import finish
 from limen.observer import Observer
+from limen.parsing import forms
 from limen.preflight import model_input
 from limen.procedure import Method
-from limen.question import Order, Question
+from limen.question import Order, Question, VerdictKind
 from limen.source import Reference, ReferenceKind
-from limen.stimulus import Series
+from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
+from limen.store.entries import ITEMS
 from limen.study import drawing, manifest
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
@@ -58,7 +61,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ladders: strengths of your own by distortion, from the weakest to the strongest, in its unit.
         plugins: Python files that register further distortions, observers and so on; run before anything is looked up.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
-        questions: "direct", "direct-implicit", "choice", "choice-implicit".
+        questions: a name (`limen list questions`), or a table with `name`, `text` and what else makes a question
+            (`limen.question.QuestionOptions`).
         order: of reference, stimulus and question.
         procedure: a table with `name` and its settings.
         limit: at most so many references of each kind, in the order of `images`; a larger one later appends.
@@ -87,7 +91,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distortions: tuple[str, ...] = ()
     ladders: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     plugins: tuple[str, ...] = ()
-    questions: tuple[str, ...] = ("direct",)
+    questions: tuple[str | dict[str, Any], ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
     limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
@@ -168,11 +172,11 @@ class Study:
         kinds = [_with_ladder(kind, spec.ladders) for kind in kinds]
         if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
             raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
-        asked = tuple(questions.find(name, spec.order) for name in dict.fromkeys(spec.questions))
+        asked = _asked(spec)
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
-        if any(question.forced for question in asked) and getattr(method, "guess", 0.5) != 0.5:
-            raise InputError("A forced choice is right half the time by chance: give the procedure guess = 0.5.")
+        for question in asked:
+            _check_fit(question, method)
         for kind in kinds:
             if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
@@ -186,13 +190,12 @@ class Study:
             raise InputError(
                 f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
             )
-        wanted = {kind.of for kind in kinds}
-        found = sources.collect(spec.images, spec.limit, progress, wanted, spec.max_side, references)
+        found = sources.collect(spec.images, spec.limit, progress, wanted(kinds), spec.max_side, references)
         series = tuple(
             Series(reference, kind, spec.seed)
             for reference in found.references
             for kind in kinds
-            if kind.of == reference.kind
+            if undergoes(reference, kind)
         )
         unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
         if spec.distortions and unused:
@@ -232,6 +235,7 @@ class Study:
             if not offline:
                 self._go_on(store, progress)
             store.add_series(_row(series) for series in self.series)
+            store.add_measurements(ITEMS, _items(self.series))
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
@@ -350,12 +354,68 @@ def _make_observer(entry: str | dict[str, Any]) -> Observer:
     return observers.make(name, settings)
 
 
+def _asked(spec: Spec) -> tuple[Question, ...]:
+    """Return the questions of a study: those of the shelf by name, own ones made; no two of one name."""
+    made: dict[str, Question] = {}
+    for entry in spec.questions:
+        question = (
+            questions.find(entry, spec.order) if isinstance(entry, str) else questions.of_table(entry, spec.order)
+        )
+        if isinstance(entry, dict) and question.name in registry.names("question"):
+            raise InputError(
+                f"Question {question.name!r} is limen's own name for another wording. Give yours another name."
+            )
+        if isinstance(entry, dict) and question.name in made:
+            raise InputError(f"Two questions of the study are named {question.name!r}. Give one of them another name.")
+        made[question.name] = question
+    return tuple(made.values())
+
+
+def _check_fit(question: Question, method: Method) -> None:
+    """Raise `InputError` where a procedure cannot find this question's threshold."""
+    if question.guess is not None and abs(getattr(method, "guess", question.guess) - question.guess) > 1e-3:
+        raise InputError(
+            f"{question.name}: guessing is right at 1 in {question.pictures}. Give the procedure "
+            f"guess = {question.guess:.4g}."
+        )
+    if question.verdict is VerdictKind.WRONG and getattr(method, "orders", 1) != 1:
+        raise InputError(f"{question.name}: an answer becomes wrong once. Give the procedure jnds = 1.")
+
+
 def _with_ladder(kind: Distortion, ladders: Mapping[str, Sequence[float]]) -> Distortion:
     """Return a distortion with the strengths that a study gives it, if any."""
     if kind.name not in ladders:
         return kind
     strengths = tuple(float(strength) for strength in ladders[kind.name])
     return replace(kind, ladder=Ladder(strengths, kind.ladder.unit))
+
+
+def _check_questions(path: Path, entries: Any) -> None:
+    """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
+    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
+        if not isinstance(entry, dict):
+            continue
+        try:
+            questions.of_table(entry)
+        except InputError as error:
+            name = re.escape(str(entry.get("name", "")))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = (at for at, line in enumerate(lines, start=1) if re.search(rf"""name\s*=\s*["']{name}["']""", line))
+            at = next(found, None) if name else None
+            where = f"{path} line {at}" if at else f"{path}, entry {number} of questions"
+            raise InputError(f"{where}: {error}") from None
+
+
+def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
+    """Return the items of references as rows, by the reference's digest."""
+    references = {one.reference.digest: one.reference.item for one in series}
+    return {
+        key: {
+            "question": item.question, "form": forms.describe(item.form),
+            "truth": item.truth, "category": item.category,
+        }
+        for key, item in references.items() if item is not None
+    }  # fmt: skip
 
 
 def _row(series: Series) -> SeriesRow:
@@ -388,6 +448,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
+    _check_questions(path, content.get("questions"))
     changes = dict(changes or {})
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):

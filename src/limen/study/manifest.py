@@ -109,7 +109,8 @@ def _ladder(kind: Distortion) -> dict[str, Any]:
 
 
 def _wording(question: Question) -> dict[str, Any]:
-    return {"digest": question.digest, "order": question.order.value, "text": question.text}
+    about = {} if question.identity else {"about": question.about}
+    return {"digest": question.digest, "order": question.order.value, "text": question.text} | about
 
 
 def git_revision() -> str | None:

@@ -13,17 +13,19 @@ import numpy as np
 
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
+from limen.item import Item
 from limen.observer import Observer, Reply
+from limen.parsing.forms import SameOrDifferent
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
-from limen.question import Query, Question
+from limen.question import DRAWS, Query, Question
 from limen.source import PAIRS
-from limen.stimulus import Series
+from limen.stimulus import Series, control
 from limen.stopping import GRACE
 from limen.store import Store
 from limen.study.pixel_budget import PixelBudget
 from limen.study.schedule import Assignment
-from limen.trial import Answer, AnswerForm, Attempt, Trial, pair
+from limen.trial import OTHER_SIDE, Answer, Attempt, Trial, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ class Progress:
 
 Watch = Callable[[Progress], None]
 UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not say its size
-GREEDY_DRAWS = 1  # draws of one pair after the first that differ though the model is greedy: the pair swapped
 
 
 class UnansweredQuery(Exception):
@@ -132,6 +133,8 @@ class Session:
         """
         talk = _Talk(self, turn.question, turn.series)
         try:
+            if turn.question.alone and await talk.excluded():
+                return {}
             return await self._through(talk, turn, method)
         finally:
             talk.close()
@@ -154,6 +157,8 @@ class Session:
                 found = stop.value
         if self.identical_pairs and not turn.question.forced:
             references = {0} | {one.reference for one in found}
+            if isinstance(turn.question.form, SameOrDifferent):  # as many identical pairs as different ones
+                references |= {probe.level for probe in known.keys() - talk.floor}
             await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
         return {probe: verdict for probe, verdict in known.items() if probe not in talk.floor}
 
@@ -296,6 +301,7 @@ class _Talk:
         self._entering = asyncio.Lock()
         self._room = 0  # taken of the session's
         self.floor: set[Probe] = set()
+        self._items = series.items()
         self._known: dict[tuple[Probe, bool, int], Trial] = {
             (Probe(t.reference, t.level, t.draw), t.again, t.part): t
             for t in session.store.trials(session.observer.name, question.name, series.id)
@@ -322,68 +328,127 @@ class _Talk:
         if self._recorded(probe, again=False) is not None:
             return
         reference, stimulus = await self._pictures(probe)
-        if probe.level != probe.reference and reference.digest == stimulus.digest:
+        if self._equal(probe, reference, stimulus):
             return
-        for part, query in enumerate(self._queries(probe, False, reference, stimulus)):
-            trial = self._trial(probe, False, part, query)
-            await self._session.answer(query, trial, early)
+        queries = self._queries(probe, False, reference, stimulus)
+        for part, query in zip(self._parts, queries, strict=True):
+            await self._session.answer(query, self._trial(probe, False, part, query), early)
 
     async def _verdict(self, probe: Probe) -> Verdict:
         first = await self._answers(probe, again=False)
         if not first:
             self.floor.add(probe)
             return Verdict(Flag.NO)  # the two stimuli are one picture: there is nothing to notice
-        name, swapped = self._name(probe), probe.draw % 2 == 1
-        verdict = self._question.read(first, (), swapped, name)
+        about = (probe.draw, self._name(probe), self._series.reference.item, self._other(probe))
+        verdict = self._question.read(first, (), *about)
         if verdict.flag is Flag.UNREADABLE:
-            verdict = self._question.read(first, await self._answers(probe, again=True), swapped, name)
+            verdict = self._question.read(first, await self._answers(probe, again=True), *about)
         return verdict
+
+    async def excluded(self) -> bool:
+        """Say whether the undistorted reference, asked alone, has no answer that others can be held against."""
+        undistorted, item = Probe(0, 0), self._series.reference.item
+        first = await self._answers(undistorted, again=False, anchor=True)
+        if not self._question.excluded(first, (), item):
+            return False
+        return bool(self._question.excluded(first, await self._answers(undistorted, again=True, anchor=True), item))
+
+    def _other(self, probe: Probe) -> Item | None:
+        """Return the item that a control asks of its stimulus: with its options in another order."""
+        item = self._series.reference.item
+        return item.permuted(self._name(probe)) if item is not None and probe.reference == probe.level else None
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        """The numbers of the queries of one ask: of what is shown alone first those of the reference."""
+        if not self._question.alone:
+            return (0,)
+        draws = range(self._draws)
+        return (*draws, *(OTHER_SIDE + draw for draw in draws))
+
+    @property
+    def _draws(self) -> int:
+        return DRAWS if self._question.alone and self._session.observer.sampled else 1
 
     def _name(self, probe: Probe) -> str:
         return pair(self._series.id, probe.reference, probe.level)
 
-    async def _answers(self, probe: Probe, again: bool) -> tuple[Answer, ...]:
-        """Return the answers to one ask, or () where both stimuli are the same picture and nothing is asked."""
-        known = self._recorded(probe, again)
+    async def _answers(self, probe: Probe, again: bool, anchor: bool = False) -> tuple[Answer, ...]:
+        """Return the answers to one ask, or () where both stimuli are the same and nothing is asked.
+
+        With `anchor`, only those to the reference shown alone.
+        """
+        known = self._recorded(probe, again, anchor)
         if known is not None:
             return known
         reference, stimulus = await self._pictures(probe)
-        if probe.level != probe.reference and reference.digest == stimulus.digest:
+        if self._equal(probe, reference, stimulus):
             await self._session.store.add(self._trial(probe, again, 0, None))
             return ()
         if probe.reference == 0:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
         answers = []
-        for part, query in enumerate(self._queries(probe, again, reference, stimulus)):
-            trial = self._trial(probe, again, part, query)
-            answers.append(await self._session.answer(query, trial))
+        queries = self._queries(probe, again, reference, stimulus)
+        for part, query in zip(self._parts, queries, strict=True):
+            if anchor and part >= OTHER_SIDE:
+                break
+            answers.append(await self._session.answer(query, self._trial(probe, again, part, query)))
         return tuple(answers)
+
+    def _equal(self, probe: Probe, reference: Picture, stimulus: Picture) -> bool:
+        """Say whether two levels are one stimulus, in pixels and in words."""
+        if probe.level == probe.reference or reference.digest != stimulus.digest:
+            return False
+        if not self._question.itemised:
+            return True
+        return self._items(probe.reference, probe.draw) == self._items(probe.level, probe.draw)
 
     def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
         """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
-        shown, name = (self._series.distortion.word, reference, stimulus), self._name(probe)
-        swapped = probe.draw % 2 == 1
-        if self._session.observer.sampled:
-            queries = self._question.ask(*shown, again, swapped and self._question.forced, name)
-            return tuple(Query(query.parts, probe.draw) for query in queries)
-        if probe.draw > GREEDY_DRAWS:
-            raise InputError(
-                f"{self._session.observer.name} is greedy: a pair has two different draws (as asked, and swapped), not "
-                f"{probe.draw + 1}; the paraphrase is kept for answers that cannot be read. Set draws to 2 or 1."
+        question, name = self._question, self._name(probe)
+        shown = (self._series.distortion.word, reference, stimulus, again)
+        items: tuple[Item | None, Item | None] = (None, None)
+        if question.itemised:
+            items = (
+                self._items(probe.reference, probe.draw),
+                self._other(probe) or self._items(probe.level, probe.draw),
             )
-        return self._question.ask(*shown, again, swapped, name)
+        if self._session.observer.sampled:
+            shift, draws = probe.draw if question.forced else 0, self._draws
+            queries = question.ask(*shown, shift, name, items=items, draws=draws)
+            fixed = len(queries) // 2  # the reference shown alone is asked once, whatever is compared with it
+            return tuple(
+                query if at < fixed else dataclasses.replace(query, draw=probe.draw * draws + query.draw)
+                for at, query in enumerate(queries)
+            )
+        most = 1 if question.alone else question.pictures  # different ways of showing the same pixels
+        if probe.draw >= most and not (self._series.varied and question.itemised):
+            different = (
+                "one: the same picture, asked the same, is answered the same" if question.alone
+                else "two different draws (as asked, and swapped)" if most == 2
+                else f"{most} different draws (the stimulus at each place)"
+            )  # fmt: skip
+            raise InputError(
+                f"{self._session.observer.name} is greedy: a pair has {different}, not {probe.draw + 1}; the "
+                f"paraphrase is kept for answers that cannot be read. Set draws to "
+                f"{' or '.join(map(str, range(most, 0, -1)))}."
+            )
+        return question.ask(*shown, probe.draw, name, items=items)
 
-    def _recorded(self, probe: Probe, again: bool) -> tuple[Answer, ...] | None:
+    def _recorded(self, probe: Probe, again: bool, anchor: bool = False) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""
         answers: list[Answer] = []
-        while (trial := self._known.get((probe, again, len(answers)))) is not None:
-            if not trial.key:
+        for part in self._parts:
+            if anchor and part >= OTHER_SIDE:
+                break
+            trial = self._known.get((probe, again, part))
+            if trial is not None and not trial.key:
                 return ()
-            if trial.answer is None:
+            if trial is None or trial.answer is None:
                 return None
             answers.append(trial.answer)
-            self._session.progress.replayed += 1
-        return tuple(answers) or None
+        self._session.progress.replayed += len(answers)
+        return tuple(answers)
 
     async def _pictures(self, probe: Probe) -> tuple[Picture, Picture]:
         """Return both pictures of a probe, drawn in a thread, when there is room for the series."""
@@ -397,10 +462,15 @@ class _Talk:
         with self._opening:
             if self._stimuli is None:
                 self._stimuli = self._series.open()
-        return self._stimuli(probe.reference), self._stimuli(probe.level)
+        reference = self._stimuli(probe.reference)
+        if self._question.alone and probe.reference == probe.level:
+            return reference, control(reference, self._name(probe))
+        return reference, self._stimuli(probe.level)
 
     def _whole(self, reference: Picture) -> Picture:
-        """Return what is kept of the reference: of a pair both pictures as one, the second below the first."""
+        """Return what is kept of the reference, by its digest: of a pair both pictures, the second below the first."""
+        if self._series.reference.item is not None:
+            return Picture(reference.pixels, self._series.reference.digest)
         if self._stimuli is None or self._series.distortion.of not in PAIRS:
             return reference
         both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
@@ -412,5 +482,6 @@ class _Talk:
         of = (*names, probe.reference, probe.level, probe.draw, again, part)
         if query is None:
             return Trial(*of, key="")
-        form = AnswerForm.FORCED_CHOICE if self._question.forced else AnswerForm.YES_NO
-        return Trial(*of, query.key(self._session.fingerprint), wording=query.text, form=form)
+        form = self._question.form or (self._series.reference.item.form if self._series.reference.item else None)
+        name = form.name if form is not None else ""
+        return Trial(*of, query.key(self._session.fingerprint), wording=query.text, form=name)

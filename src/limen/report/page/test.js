@@ -108,11 +108,11 @@ const test = {
     const lane = book.lanes[o];
     this.o = o;
     this.d = d;
-    this.pairs = lane.forced ? [] : choose(o, d, this.seed);
+    this.pairs = lane.testable ? choose(o, d, this.seed) : [];
     this.said = [];
     part("end").hidden = true;
     part("note").textContent = "";
-    if (lane.forced) part("note").textContent = "A forced choice has no yes and no: this test is for the other questions.";
+    if (!lane.testable) part("note").textContent = "This test is for questions whose yes says that two pictures differ.";
     else if (!this.pairs.some((pair) => pair.reference < pair.level)) part("note").textContent = `No pair of ${book.distortions[d].name} that ${lane.name} has answered has pictures in this page. Choose another distortion.`;
     if (part("note").textContent) return;
     remember(`#test/${new URLSearchParams({ o, d, s: this.seed })}`);

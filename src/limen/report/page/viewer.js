@@ -4,6 +4,7 @@
 // (Trusted Types) makes anything else throw.
 
 const MODES = ["side", "flicker", "swipe", "difference", "single"];
+const ALONE = { yes: "another answer", no: "the same answer" }; // where reference and stimulus are shown each alone
 const WORDS = { yes: "yes", no: "no", unreadable: "unreadable", same: "equals the reference, not asked", failed: "failed", open: "not asked yet", none: "not asked" };
 const CLIP = 400; // characters of an answer shown before "more"
 
@@ -179,7 +180,10 @@ function drawChoices() {
   options(look("r"), here.map((series) => [series.r, short(book.references[series.r]) + (pictured(series) ? "" : " (no pictures)")]), state.r);
   const kind = book.distortions[state.d];
   const lane = book.lanes[state.o];
-  look("asked").textContent = `Asked: “${lane.wordings[state.d]}”${lane.order === "reference-first" ? "" : ` (shown ${lane.order})`}`;
+  const talk = talkOf(state.o, seriesOf(state.d, state.r));
+  const item = talk && talk.asked !== null ? book.texts[talk.asked][0] : null;
+  look("asked").textContent = `Asked: “${item ?? lane.wordings[state.d]}”${lane.alone ? " (each picture alone)" : lane.order === "reference-first" ? "" : ` (shown ${lane.order})`}`;
+  for (const flag of ["yes", "no"]) look(flag).textContent = said(flag);
   look("l").max = kind.strengths.length;
 }
 
@@ -234,7 +238,7 @@ function drawLevel(talk) {
   const kind = book.distortions[state.d];
   const strength = state.l ? `: ${kind.strengths[state.l - 1]} ${kind.unit}` : ", the reference itself";
   const jnd = talk && talk.steps.find((one) => one[1] === state.l);
-  const what = talk ? WORDS[became(talk, state.l)] : "not asked";
+  const what = talk ? said(became(talk, state.l)) : "not asked";
   const words = `Level ${state.l} of ${kind.strengths.length}${strength}. Answer: ${what}.${jnd ? ` JND number ${jnd[0]}${jnd[4] ? "" : ", unconfirmed"}.` : ""}`;
   look("now").setAttribute("aria-live", document.activeElement === look("l") ? "off" : "polite"); // the slider speaks
   look("now").textContent = words;
@@ -389,10 +393,15 @@ function drawAnswers(talk) {
   return box.replaceChildren(...parts);
 }
 
+/** Return a verdict in the words of the question that is looked at. */
+function said(flag) {
+  return (book.lanes[state.o].alone && ALONE[flag]) || WORDS[flag];
+}
+
 function answered([reference, level, drawn, flag, fault, trials], chosen) {
   const pair = reference === level ? `level ${level} with itself` : `level ${level} against level ${reference}`;
   const box = make("div", { className: chosen ? "look-talk on" : "look-talk" });
-  const head = make("p", {}, make("b", { textContent: `${pair[0].toUpperCase()}${pair.slice(1)}${drawn ? `, draw ${drawn + 1}` : ""}: ${WORDS[flag]}` }), " ");
+  const head = make("p", {}, make("b", { textContent: `${pair[0].toUpperCase()}${pair.slice(1)}${drawn ? `, draw ${drawn + 1}` : ""}: ${said(flag)}` }), " ");
   if (fault) head.append(make("span", { className: "look-tag", textContent: fault }));
   if (!chosen) head.append(button("Show this pair", () => change({ a: reference }), "look-go"));
   box.append(head);
@@ -400,8 +409,9 @@ function answered([reference, level, drawn, flag, fault, trials], chosen) {
   return box;
 }
 
-function told([again, text, yes, neither, finish, into, out, seconds, model]) {
+function told([again, text, yes, neither, finish, into, out, seconds, model, side, reworded]) {
   const facts = [
+    side === undefined ? "" : side ? "of the stimulus" : "of the reference",
     again ? "asked again in other words" : "",
     yes === null ? "" : `p(yes) ${yes}`,
     neither === null ? "" : `p(neither) ${neither}`,
@@ -411,6 +421,7 @@ function told([again, text, yes, neither, finish, into, out, seconds, model]) {
     model,
   ].filter(Boolean);
   const line = make("p", { className: "small", textContent: facts.join(" · ") });
+  if (reworded?.length) line.append(make("span", { className: "look-reworded" }, " asked: ", ...reworded.map(([piece, mark]) => (mark ? make("mark", { textContent: piece }) : piece))));
   if (text === null) return [line, make("p", { className: "note", textContent: "The text is in the run, and not in this page, which has reached its size." })];
   return [line, clipped(...book.texts[text])];
 }
