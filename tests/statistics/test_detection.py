@@ -237,6 +237,27 @@ def test_a_biased_observer_recovers_and_uncorrected_does_not(bias: tuple[float, 
     assert np.median([one.bias for one in found], axis=0) == pytest.approx(centred, abs=0.15)
 
 
+@pytest.mark.parametrize(
+    ("true", "bias"), [(1.0, (0.8, 0.0, -0.4)), (2.0, (0.8, 0.0, -0.4)), (2.0, (0.0, 1.0, 0.0, 0.0))]
+)
+def test_a_biased_odd_one_out_recovers_nearly_and_uncorrected_does_not(true: float, bias: tuple[float, ...]) -> None:
+    m = len(bias)
+    percepts = np.random.default_rng(9).normal(0, 1, (m, 20_000, m)) + true * np.eye(m)[:, None, :]
+    others = (percepts.sum(axis=-1, keepdims=True) - percepts) / (m - 1)
+    picks = (np.abs(percepts - others) + np.array(bias)).argmax(axis=-1)
+    found = place_bias([np.bincount(row, minlength=m).tolist() for row in picks], "odd-one-out")
+    assert found.d == pytest.approx(true, abs=0.14)
+    assert found.d_uncorrected < true - 0.18
+    assert found.interval.low < found.d < found.interval.high
+
+
+def test_without_a_bias_nothing_is_corrected_in_the_odd_one_out() -> None:
+    found = place_bias([[60, 20, 20], [20, 60, 20], [20, 20, 60]], "odd-one-out")
+    assert found.d == pytest.approx(found.d_uncorrected, abs=0.01)
+    with pytest.raises(UnknownNameError, match="odd-one-out"):
+        place_bias([[6, 2], [2, 6]], "odd")
+
+
 def test_without_a_bias_nothing_is_corrected() -> None:
     found = place_bias([[60, 20, 20], [20, 60, 20], [20, 20, 60]])
     assert found.d == pytest.approx(found.d_uncorrected, abs=1e-4)
