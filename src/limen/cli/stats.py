@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import fitting, survival
+    from limen.analysis.wordings import wordings
     from limen.report import observers, statistics
     from limen.report.format import plain
 
@@ -40,9 +41,16 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     unnoticed = survival.unnoticed(analysis)
     satisfied = survival.satisfied(analysis)
     repeats = survival.repeats(analysis)
+    worded = wordings(analysis)
 
     def data() -> dict[str, Any]:
-        rows_of = {"unnoticed": unnoticed, "satisfied": satisfied, "repeats": repeats, "scored": scored}
+        rows_of = {
+            "unnoticed": unnoticed,
+            "satisfied": satisfied,
+            "repeats": repeats,
+            "scored": scored,
+            "wordings": worded,
+        }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
         return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
 
@@ -60,6 +68,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.scored(analysis, scored)
         if unnoticed:
             yield statistics.unnoticed(analysis, unnoticed)
+        if worded:
+            yield statistics.wordings(analysis, worded)
         if repeats:
             yield statistics.repeats(analysis, repeats)
         if compared:

@@ -8,6 +8,7 @@ from limen.analysis import FEW, Analysis, Quantile
 from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
 from limen.analysis.survival import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.analysis.wordings import WordingRow
 from limen.curve import Interval
 from limen.report import format as cell
 from limen.report.format import NONE, Table, heads, in_order, plain, table
@@ -43,6 +44,28 @@ def picks(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
         "not measurable. To be free of a criterion is not to be free of bias.",
     )
     return table(analysis, "Picks by place", columns, lines, notes)
+
+
+def wordings(analysis: Analysis, rows: Sequence[WordingRow]) -> Table:
+    """Return the table of how far thresholds hang on the wording of a question."""
+    compared = any(row.changed is not None for row in rows)
+    columns = ("wordings", "n", "mean of each", "spread (sd) [95 %]", *(("changed by a paraphrase",) * compared))
+    lines = [
+        (
+            *heads(analysis, row), str(len(row.wordings)), str(row.n), ", ".join(f"{mean:.1f}" for mean in row.means),
+            cell.estimate(row.spread, row.interval),
+            *((NONE if row.changed is None else cell.rate(row.changed),) * compared),
+        )
+        for row in rows
+    ]  # fmt: skip
+    notes = (
+        "Levels; restricted means of the 1st JND over the references that all wordings have, the question's own first. "
+        "Spread: standard deviation over wordings, with a bootstrap over references: their own scatter is in it, so it "
+        "lies above 0 where words do not matter."
+        + " Changed: answers to the undistorted reference that other words alone change."
+        * compared,
+    )
+    return table(analysis, "Spread over wordings", columns, lines, notes)
 
 
 def comparisons(rows: Sequence[ComparisonRow]) -> Table:
