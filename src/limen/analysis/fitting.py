@@ -22,15 +22,14 @@ from limen.parsing.forms import OddOneOut
 from limen.question import Question
 from limen.statistics.detection import (
     ChoiceSensitivity,
-    PlaceBias,
     Sensitivity,
     choosing,
     design_effect,
     detection,
-    place_bias,
 )
 from limen.statistics.inference import Power, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
+from limen.statistics.place_bias import PlaceBias, place_bias
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses
