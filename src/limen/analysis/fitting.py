@@ -22,15 +22,14 @@ from limen.parsing.forms import OddOneOut
 from limen.question import Question
 from limen.statistics.detection import (
     ChoiceSensitivity,
-    PlaceBias,
     Sensitivity,
     choosing,
     design_effect,
     detection,
-    place_bias,
 )
 from limen.statistics.inference import Power, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
+from limen.statistics.place_bias import PlaceBias, place_bias
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses
@@ -423,8 +422,11 @@ def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tup
 
 def _choosing(group: Sequence[Outcome], levels: int, question: Question) -> ChoiceSensitivity | None:
     right, depend = _said(group, levels)
-    task = "odd-one-out" if isinstance(question.form, OddOneOut) else "afc"
-    return choosing(right, depend, question.pictures, task) if right.n else None
+    return choosing(right, depend, question.pictures, _task(question)) if right.n else None
+
+
+def _task(question: Question) -> str:
+    return "odd-one-out" if isinstance(question.form, OddOneOut) else "afc"
 
 
 def _picks(group: Iterable[Outcome], question: Question) -> PlaceBias | None:
@@ -436,7 +438,7 @@ def _picks(group: Iterable[Outcome], question: Question) -> PlaceBias | None:
             if picked is not None and trial.level > trial.reference:
                 shown = question.place(pair(trial.series, trial.reference, trial.level), trial.draw)
                 counts[shown - 1, int(picked) - 1] += 1
-    return place_bias(counts.tolist()) if counts.any() else None
+    return place_bias(counts.tolist(), _task(question)) if counts.any() else None
 
 
 def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:

@@ -21,11 +21,12 @@ from limen.parsing.yes_no import REFUSED, TURN, Fault, heard
 
 LONGEST = 20_000  # characters read, half from each end: several times the longest answer a person would read
 CALLS = (
-    r"(?:(?<![/\w])(?:answer|answers|conclusion|verdict|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ)\b"
-    r"|答案|回答|答え|답|\\boxed)"
+    r"(?:(?<![/a-z])(?<!/final_)(?:answers?|conclusion|verdict|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ)\b"
+    r"|答案|回答|答え|正解|应?选择?|답|정답|\\boxed)"
 )
 _PICKS = (
-    r"\b(?:choice|choose|chose|pick|picked|select|selected|go(?:ing)? with|opt for"
+    r"\b(?:choose|chose|pick|picked|select|selected|choice|go(?:ing)? with|opt for|say|guess"
+    r"|(?:option|letter|number|picture|image|cell) ?(?:is(?! (?:in)?correct| wrong)|:)"
     r"|(?<!whether )(?<!if )it(?: is|'s| must be)|therefore)\b"
 )
 _TURNS = r"\b(?:wait|actually|correction|i mean|make that|on second thought)\b"
@@ -162,7 +163,13 @@ def _agree(found: Sequence[Item], said: str) -> bool:
 
 
 def unreadable(said: str, cut: bool, finish: str) -> Reading:
-    """Return a reading without a value (rule 4)."""
+    """Return a reading without a value (rule 4).
+
+    Args:
+        said: the answer aloud.
+        cut: whether its end cut a thought off.
+        finish: why it ended.
+    """
     missing = cut or finish in {"length", "content_filter"} or refused(said) or not _STYLE.sub("", said)
     return Reading(None, Fault.DEFICIENCY if missing else Fault.GIBBERISH)
 
