@@ -16,7 +16,7 @@ are the same either way would favour a diagonal. A cell outside the grid is unre
 import re
 from collections.abc import Iterator
 
-from limen.parsing.explicit import Item, aloud, announced, last, only, refused, unreadable
+from limen.parsing.explicit import Mention, aloud, announced, last, only, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, ORDINALS, counted
 
@@ -65,11 +65,11 @@ def read_cell(text: str, finish: str, rows: int, columns: int) -> Reading:
     """
     said, cut = aloud(text)
 
-    def items(pattern: re.Pattern[str]) -> Iterator[Item]:
+    def items(pattern: re.Pattern[str]) -> Iterator[Mention]:
         for match in pattern.finditer(said):
             row, column = _cell(match, rows, columns)
             inside = 1 <= row <= rows and 1 <= column <= columns
-            yield Item(f"{row},{column}" if inside else None, match.start(), match.end())
+            yield Mention(f"{row},{column}" if inside else None, match.start(), match.end())
 
     found = last(items(_ANNOUNCED), said) or last(items(_BEGINS), said) or last(items(_MARKED), said)
     if found is None and not refused(said):

@@ -50,7 +50,7 @@ _BOLD = re.compile(r"</?(?:b|strong|em|i|u|mark)>")
 _BLOCK = re.compile(r"</?(?:p|div|span|code|li|ul|ol|font)(?: [^<>\n]{0,200})?>|<br ?/?>")
 
 
-class Item(NamedTuple):
+class Mention(NamedTuple):
     """An answer found in a text.
 
     Attributes:
@@ -136,7 +136,7 @@ def marked(item: str) -> re.Pattern[str]:
     return re.compile(rf"{_OPEN}(?:{item}){_CLOSE}")
 
 
-def last(items: Iterable[Item], said: str) -> Reading | None:
+def last(items: Iterable[Mention], said: str) -> Reading | None:
     """Return the last of explicit answers (rule 3), None where there is none."""
     found = list(items)
     if not found:
@@ -147,7 +147,7 @@ def last(items: Iterable[Item], said: str) -> Reading | None:
     return Reading(final.value, None if _agree(found, said) and not final.torn else Fault.ANTILOGY)
 
 
-def only(items: Iterable[Item], said: str) -> Reading | None:
+def only(items: Iterable[Mention], said: str) -> Reading | None:
     """Return the one answer that is named in passing, or an antilogy where several are; None where there is none."""
     found = list(items)
     if not found:
@@ -157,7 +157,7 @@ def only(items: Iterable[Item], said: str) -> Reading | None:
     return last(found, said)
 
 
-def _agree(found: Sequence[Item], said: str) -> bool:
+def _agree(found: Sequence[Mention], said: str) -> bool:
     odd = next((item for item in found if item.value != found[-1].value), None)
     return odd is None or bool(TURN.search(said, odd.end, found[-1].end))
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from limen.parsing.explicit import (
-    Item,
+    Mention,
     aloud,
     alternatives,
     announced,
@@ -91,7 +91,7 @@ def read_letter(text: str, finish: str, options: Sequence[str]) -> Reading:
     said, cut = aloud(text if "</" in text else _TAG.sub(r"(\1)", text))
     said = patterns.menu.sub("\n", said)
 
-    def items(pattern: re.Pattern[str]) -> Iterator[Item]:
+    def items(pattern: re.Pattern[str]) -> Iterator[Mention]:
         return (_item(match, patterns, len(options)) for match in pattern.finditer(said))
 
     found = last(items(patterns.announced), said) or last(items(_MARKED), said) or _of_lines(list(items(_BEGINS)), said)
@@ -103,7 +103,7 @@ def read_letter(text: str, finish: str, options: Sequence[str]) -> Reading:
     return found or unreadable(said, cut, finish)
 
 
-def _of_lines(found: list[Item], said: str) -> Reading | None:
+def _of_lines(found: list[Mention], said: str) -> Reading | None:
     """Return the letter that the answer begins with, unless others follow as in a list; otherwise the only one."""
     begins = found and not any(map(str.isalnum, said[: found[0].begin]))
     if begins and [item.value for item in found[:2]] != ["A", "B"] and not TURN.search(said):
@@ -111,13 +111,13 @@ def _of_lines(found: list[Item], said: str) -> Reading | None:
     return only(found, said)
 
 
-def _item(match: re.Match[str], patterns: _Patterns, count: int) -> Item:
+def _item(match: re.Match[str], patterns: _Patterns, count: int) -> Mention:
     groups = match.groupdict()
     name = next((name for name in ("letter", "with", "named") if groups.get(name)), None)
     if name is None:
-        return Item(patterns.letters[normalised(groups["text"])], *match.span("text"))
+        return Mention(patterns.letters[normalised(groups["text"])], *match.span("text"))
     place = ord(groups[name]) - ord("a")
     value = chr(ord("A") + place) if place < count else None
     beside = patterns.beside.match(match.string, match.end(name))
     torn = beside is not None and patterns.letters[normalised(beside["text"])] != value
-    return Item(value, *match.span(name), torn)
+    return Mention(value, *match.span(name), torn)

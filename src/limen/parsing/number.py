@@ -29,7 +29,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from decimal import Decimal
 
-from limen.parsing.explicit import Item, aloud, announced, last, only, refused, unreadable
+from limen.parsing.explicit import Mention, aloud, announced, last, only, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, TENS, counted
 
@@ -96,7 +96,7 @@ def read_number(text: str, finish: str) -> Reading:
     items = list(_numbers(said))
     starts = [item.begin for item in items]
 
-    def at(pattern: re.Pattern[str]) -> Iterator[Item]:
+    def at(pattern: re.Pattern[str]) -> Iterator[Mention]:
         for match in pattern.finditer(said):
             place = bisect_left(starts, match.start("at"))
             if place < len(items) and items[place].begin - match.start("at") <= 2:
@@ -116,7 +116,7 @@ def read_number(text: str, finish: str) -> Reading:
     return found or unreadable(said, cut, finish)
 
 
-def _first_clause(items: list[Item], said: str) -> list[Item]:
+def _first_clause(items: list[Mention], said: str) -> list[Mention]:
     end = _CLAUSE.search(said, items[0].end)
     clause = items if end is None else [item for item in items if item.end <= end.start()]
     if len(clause) > 2 and not any(item.torn for item in clause):
@@ -126,11 +126,11 @@ def _first_clause(items: list[Item], said: str) -> list[Item]:
     return clause
 
 
-def _numbers(said: str) -> Iterator[Item]:
+def _numbers(said: str) -> Iterator[Mention]:
     """Yield the numbers of a text in order, two that stand for one as one without a value."""
     lines = list(_LINE.finditer(said))
     listed = {line.start(1) for line in lines} if [line[1] for line in lines[:2]] == ["1", "2"] else set()
-    held: Item | None = None
+    held: Mention | None = None
     read = 0  # up to here
     for match in _NUMBER.finditer(said):
         begin, end = match.span()
@@ -144,11 +144,11 @@ def _numbers(said: str) -> Iterator[Item]:
             continue
         power = said[end : end + 1] == "^"
         spelled = _spelled(-value if before and _MINUS.search(before) else value)
-        item = Item(None if power else spelled, begin, end, power)
+        item = Mention(None if power else spelled, begin, end, power)
         if held is None:
             held = item
         elif _joined(held, item, said):
-            held = Item(held.value if held.value == item.value else None, held.begin, end, held.value != item.value)
+            held = Mention(held.value if held.value == item.value else None, held.begin, end, held.value != item.value)
         else:
             yield held
             held = item
@@ -156,7 +156,7 @@ def _numbers(said: str) -> Iterator[Item]:
         yield held
 
 
-def _joined(one: Item, two: Item, said: str) -> bool:
+def _joined(one: Mention, two: Mention, said: str) -> bool:
     gap = said[one.end : min(two.begin, one.end + 40)]
     if _RANGE.fullmatch(gap):
         return True

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from limen.parsing.explicit import Item, aloud, announced, last, marked, refused, unreadable
+from limen.parsing.explicit import Mention, aloud, announced, last, marked, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, ORDINALS, counted
 
@@ -93,10 +93,10 @@ def read_place(text: str, finish: str, pictures: int) -> Reading:
     said, cut = aloud(text)
     said = patterns.list.sub("\n", said)
 
-    def items(pattern: re.Pattern[str]) -> Iterator[Item]:
+    def items(pattern: re.Pattern[str]) -> Iterator[Mention]:
         for match in pattern.finditer(said):
             place = _place(match, pictures)
-            yield Item(str(place) if place <= pictures else None, match.start(), match.end())
+            yield Mention(str(place) if place <= pictures else None, match.start(), match.end())
 
     found = last(items(patterns.announced), said) or last(items(patterns.marked), said)
     if found is None and not refused(said):

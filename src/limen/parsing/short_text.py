@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from limen.parsing.explicit import (
     CALLS,
-    Item,
+    Mention,
     aloud,
     alternatives,
     denied,
@@ -104,11 +104,11 @@ def read_text(text: str, finish: str, accepted: Sequence[Sequence[str]] = ()) ->
     pattern, first = _accepted(tuple(tuple(group) for group in accepted))
     said, cut = aloud(text)
 
-    def items(answers: Iterator[tuple[str, int, int]]) -> Iterator[Item]:
+    def items(answers: Iterator[tuple[str, int, int]]) -> Iterator[Mention]:
         for answer, begin, end in answers:
             values = named(answer) or [_short(answer)]
             if values[0]:
-                yield Item(values[0] if len(values) == 1 else None, begin, end, torn=len(values) > 1)
+                yield Mention(values[0] if len(values) == 1 else None, begin, end, torn=len(values) > 1)
 
     def named(answer: str) -> list[str]:
         found = (match for match in pattern.finditer(answer) if not denied(match))
