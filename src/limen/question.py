@@ -594,7 +594,7 @@ def every() -> tuple[Question, ...]:
     return tuple(registry.every("question").values())
 
 
-class Recorded(Protocol):
+class QuestionRecord(Protocol):
     """A question as a manifest has it (`limen.store.entries.QuestionEntry`)."""
 
     @property
@@ -606,7 +606,7 @@ class Recorded(Protocol):
         """All that makes it; unset for those older than forms, which are found by name."""
 
 
-def recorded(name: str, entry: Recorded) -> Question:
+def recorded(name: str, entry: QuestionRecord) -> Question:
     """Return the question that a manifest's entry describes.
 
     Args:

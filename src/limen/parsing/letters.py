@@ -51,7 +51,7 @@ _TAG = re.compile(r"<([a-zA-Z])>")  # the letter B, as it was asked for, and not
 _TWO = re.compile(rf"(?<![\w'])[a-z]{_AND}")
 
 
-class _Patterns(NamedTuple):
+class _LetterPatterns(NamedTuple):
     menu: re.Pattern[str]
     text: re.Pattern[str]
     announced: re.Pattern[str]
@@ -60,14 +60,14 @@ class _Patterns(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _patterns(options: tuple[str, ...]) -> _Patterns:
+def _patterns(options: tuple[str, ...]) -> _LetterPatterns:
     texts = [normalised(option) for option in options]
     letters = {text: chr(ord("A") + i) for i, text in enumerate(texts) if text and texts.count(text) == 1}
     said = alternatives(letters)
     entries = (
         rf"[\W_]{{0,6}}\b{chr(ord('a') + i)}[\W_]{{1,6}}{re.escape(folded(option))}" for i, option in enumerate(options)
     )
-    return _Patterns(
+    return _LetterPatterns(
         re.compile("".join(entries)),
         re.compile(said),
         announced(rf"{_LETTER}|(?:an? |the )?{said}", picks=True),
@@ -111,7 +111,7 @@ def _of_lines(found: list[Mention], said: str) -> Reading | None:
     return only(found, said)
 
 
-def _item(match: re.Match[str], patterns: _Patterns, count: int) -> Mention:
+def _item(match: re.Match[str], patterns: _LetterPatterns, count: int) -> Mention:
     groups = match.groupdict()
     name = next((name for name in ("letter", "with", "named") if groups.get(name)), None)
     if name is None:

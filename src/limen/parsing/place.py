@@ -34,7 +34,7 @@ _MORE = (
 _ODD = r"(?:odd|differs|different|stands out|unlike)\b"
 
 
-class _Patterns(NamedTuple):
+class _PlacePatterns(NamedTuple):
     list: re.Pattern[str]
     announced: re.Pattern[str]
     marked: re.Pattern[str]
@@ -45,7 +45,7 @@ class _Patterns(NamedTuple):
 
 
 @functools.cache
-def _patterns(pictures: int) -> _Patterns:
+def _patterns(pictures: int) -> _PlacePatterns:
     sides = {2: "|left|right", 3: "|left|middle|cent(?:er|re)|right"}.get(pictures, "")
     words = (
         rf"leftmost|rightmost|{'|'.join(ORDINALS)}|[1-9]\d{{0,2}}(?:st|nd|rd|th)|last(?= (?:one|{_NOUN})\b|\W{{0,3}}\Z)"
@@ -63,7 +63,7 @@ def _patterns(pictures: int) -> _Patterns:
     entry = rf"<?(?:{name}|(?:number )?[1-9])>?"
     unnamed = re.sub(r"\?P<\w+>", "?:", entry)
     end = r"(?= ?(?:[.,;!\n)]|because|since|as\b|is\b|-|\Z))"
-    return _Patterns(
+    return _PlacePatterns(
         re.compile(rf"(?<![\w]){unnamed}(?:, ?{unnamed}){{0,8}},? (?:or|to) {unnamed}"),
         announced(short, picks=True),
         marked(rf"{short}(?: ?[:.-] ?[^\n*]{{1,80}}(?=\*\*))?"),
