@@ -34,7 +34,7 @@ def _endings() -> tuple[str, ...]:
     """Return what all texts of a question share at their end, for the direct and for the choice questions."""
     found = []
     for one in map(question.find, QUESTIONS):
-        text = one.wording.implicit
+        text = one.fill("x")
         found.append(text[text.index("?") + 1 :].strip())
     return tuple(dict.fromkeys(found))
 
@@ -51,8 +51,8 @@ def phrases() -> list[str]:
     """Return every phrase of limen's questions that is one token, without the distortions' words."""
     found: dict[str, None] = {}
     for one in map(question.find, QUESTIONS):
-        for wording in (one.wording, one.paraphrase):
-            for text in (wording.fill("\0", one.implicit), wording.fill(PERSPECTIVES, False)):
+        for again in (0, 1):
+            for text in (one.fill("\0", again), one.fill(PERSPECTIVES, again)):
                 found.update(dict.fromkeys(piece for piece in pieces(text, "\0") if piece != "\0"))
     return list(found)
 
@@ -108,7 +108,7 @@ class Language:
         key = (name, again, word)
         if key not in self._known:
             one = question.find(name)
-            text = (one.paraphrase if again else one.wording).fill(word, one.implicit)
+            text = one.fill(word, int(again))
             self._known[key] = [self.ids[piece] for piece in pieces(text, word)]
         return self._known[key]
 
@@ -119,7 +119,7 @@ class Language:
         unknown with 0.1, and followed by an unknown one with 0.04.
         """
         one = question.find(name)
-        text = (one.paraphrase if again else one.wording).fill(word, one.implicit)
+        text = one.fill(word, int(again))
         unknown, ids = self.ids[UNKNOWN], []
         for piece in pieces(text, word):
             if piece == word or rng.random() < 0.4:

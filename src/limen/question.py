@@ -121,6 +121,7 @@ class Question:
         verdict: what an answer is held against.
         order: of reference, stimulus and question, where two pictures are shown before the text.
         special: other texts for certain words: the word, then text and paraphrases.
+        of: the question of which it is another wording; "" for none.
         identity: what the digest is made of for questions older than forms; () for the rest.
         reader: reads in place of the form: one that remembers what it has read.
     """
@@ -133,6 +134,7 @@ class Question:
     verdict: VerdictKind = VerdictKind.DIFFERS
     order: Order = Order.REFERENCE_FIRST
     special: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    of: str = ""
     identity: tuple[Any, ...] = ()
     reader: Reader | None = dataclasses.field(default=None, compare=False)
 
@@ -165,6 +167,34 @@ class Question:
     def itemised(self) -> bool:
         """Whether it is the item's own question that is asked."""
         return any(ITEM in text for text in (self.text, *self.paraphrases))
+
+    def wordings(self, count: int) -> tuple["Question", ...]:
+        """Return its first paraphrases as questions of their own, named `NAME~1` and so on.
+
+        Args:
+            count: how many, 0 for none.
+
+        Raises:
+            InputError: it has fewer.
+        """
+        if count > len(self.paraphrases):
+            raise InputError(
+                f"Question {self.name!r} has {len(self.paraphrases)} paraphrases, not {count}. Write more into "
+                "paraphrases = [...] of a question of your own, or ask for fewer."
+            )
+        found = []
+        for at in range(count):
+            text, *others = (self.paraphrases[at], self.text, *self.paraphrases[:at], *self.paraphrases[at + 1 :])
+            special = tuple(
+                (word, (texts[at + 1], texts[0], *texts[1 : at + 1], *texts[at + 2 :])) for word, texts in self.special
+            )
+            found.append(
+                dataclasses.replace(
+                    self, name=f"{self.name}~{at + 1}", text=text, paraphrases=tuple(others), special=special,
+                    of=self.name, identity=(),
+                )
+            )  # fmt: skip
+        return tuple(found)
 
     def fill(self, word: str, variant: int = 0, item: Item | None = None) -> str:
         """Return the text for one distortion.
@@ -320,6 +350,8 @@ class Question:
             "form": None if self.form is None else forms.describe(self.form),
             "notices": list(self.notices),
             "verdict": self.verdict.value,
+            **({"of": self.of} if self.of else {}),
+            **({"special": [[word, list(texts)] for word, texts in self.special]} if self.special else {}),
         }
 
     @property
@@ -328,7 +360,9 @@ class Question:
         if self.identity:
             return digests.of([*self.identity, self.order.value])
         form = None if self.form is None else [self.form.name, self.form.request()]
-        return digests.of(["question", self.text, list(self.paraphrases), form, self.pictures, self.order.value])
+        special = [[word, list(texts)] for word, texts in self.special]
+        texts = [self.text, list(self.paraphrases), *([special] if special else [])]
+        return digests.of(["question", *texts, form, self.pictures, self.order.value])
 
     @property
     def _flags(self) -> tuple[str, ...]:
@@ -369,10 +403,11 @@ class QuestionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         text: with the slots `{word}`, `{item}`, `<image 1>` to `<image 9>`.
         paraphrases: other wordings of the same question; the first is asked once more where an answer is unreadable.
         notices: the answers that say "they differ": values of the form.
-        form: yes-no, yes-no-letters, same-different, letters, place, cell, number or text; "" for the item's own where
-            the text holds `{item}`, else yes-no.
+        form: yes-no, yes-no-letters, same-different, letters, place, odd-one-out, cell, number or text; "" for the
+            item's own where the text holds `{item}`, else letters where there are options, else yes-no.
         order: of reference, stimulus and question.
-        pictures: shown at a time: 1 asks of each picture alone, 2 to 9 with the form `place` are a forced choice.
+        pictures: shown at a time: 1 asks of each picture alone, 2 to 9 with the form `place` (or 3 to 9,
+            `odd-one-out`) are a forced choice.
         verdict: differs, picks, changes or wrong; "" for what pictures and form say.
         options, rows, columns, tolerance, relative, accepted: of the form (`limen.parsing.forms`).
     """
@@ -424,8 +459,8 @@ def form_of(given: QuestionOptions, what: str) -> Form:
     """Return the form that a question's settings name."""
     name = given.form or ("yes-no" if not given.options else "letters")
     settings = {key: getattr(given, key) for key in _SETTINGS if getattr(given, key)}
-    if name == "place":
-        settings["pictures"] = given.pictures or 2
+    if name in ("place", "odd-one-out"):
+        settings |= {"pictures": given.pictures} if given.pictures else {}
     return form(name, settings, what)
 
 
@@ -559,7 +594,7 @@ def every() -> tuple[Question, ...]:
     return tuple(registry.every("question").values())
 
 
-class Recorded(Protocol):
+class QuestionRecord(Protocol):
     """A question as a manifest has it (`limen.store.entries.QuestionEntry`)."""
 
     @property
@@ -571,7 +606,7 @@ class Recorded(Protocol):
         """All that makes it; unset for those older than forms, which are found by name."""
 
 
-def recorded(name: str, entry: Recorded) -> Question:
+def recorded(name: str, entry: QuestionRecord) -> Question:
     """Return the question that a manifest's entry describes.
 
     Args:
@@ -589,7 +624,11 @@ def recorded(name: str, entry: Recorded) -> Question:
         settings = dict(about["form"]) if about["form"] is not None else None
         made = form(settings.pop("name"), settings) if settings is not None else None
         texts = (str(about["text"]), tuple(map(str, about["paraphrases"])))
-        return Question(name, *texts, made, tuple(about["notices"]), VerdictKind(about["verdict"]), order)
+        special = tuple((str(word), tuple(map(str, of))) for word, of in about.get("special", ()))
+        return Question(
+            name, *texts, made, tuple(about["notices"]), VerdictKind(about["verdict"]), order, special,
+            str(about.get("of", "")),
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"question {name!r} is not as limen writes it ({error})") from None
 

@@ -165,7 +165,7 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
 
     Args:
         owner: what the keys belong to, as the message should call it ("procedure 'scan'").
-        given: what was written; text is converted where the field is a number.
+        given: what was written; text is converted where the field is a number, or several ("2,4,6").
         kind: the struct to make.
     """
     known = kind.__struct_fields__
@@ -174,8 +174,10 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
+    listed = _number_lists(kind)
+    parted = {key: _parted(value) if key in listed else value for key, value in given.items()}
     try:
-        made = msgspec.convert(dict(given), kind, strict=False)
+        made = msgspec.convert(parted, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InputError(_complaint(owner, given, kind, str(error))) from None
     except UnicodeEncodeError as error:
@@ -187,6 +189,19 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(_complaint(owner, given, kind, f"Not finite - at `$.{name}`"))
     return made
+
+
+def _number_lists(kind: type[msgspec.Struct]) -> set[str]:
+    """Return the names of a struct's fields that hold several numbers."""
+    fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
+    several, number = (msgspec.inspect.VarTupleType, msgspec.inspect.ListType), (
+        msgspec.inspect.IntType, msgspec.inspect.FloatType
+    )  # fmt: skip
+    return {one.name for one in fields if isinstance(one.type, several) and isinstance(one.type.item_type, number)}
+
+
+def _parted(value: Any) -> Any:
+    return [part.strip() for part in value.strip("[] ").split(",")] if isinstance(value, str) else value
 
 
 def _complaint(owner: str, given: Mapping[str, Any], kind: type[msgspec.Struct], error: str) -> str:

@@ -214,7 +214,7 @@ def collect(
         good[item.digest] = item
         count[item.kind] += 1
     unfit = [
-        f"{name}: {number:,} of the kind {kind!r}, to which no distortion asked for is done."
+        f"{name}: {number:,} of the kind {str(kind)!r}, to which no distortion asked for is done."
         for (name, kind), number in other.items()
     ]
     if not good and unfit:

@@ -62,13 +62,20 @@ class Series:
 
         return functools.lru_cache(maxsize=4)(draw)
 
-    def items(self) -> Callable[[int], Item | None]:
-        """Return a function from level to the item that is asked there; None where the reference has none."""
+    @property
+    def varied(self) -> bool:
+        """Whether a second draw of a level is another stimulus: words can be perturbed in many ways."""
+        return self.distortion.of == ReferenceKind.QUESTION
+
+    def items(self) -> Callable[[int, int], Item | None]:
+        """Return a function from level and draw to the item that is asked; None where the reference has none."""
         item = self.reference.item
-        if item is None or self.distortion.of != ReferenceKind.QUESTION:
-            return lambda level: item
-        reworded: Callable[[int], Item] = self.distortion.render(item, self.key)
-        return reworded
+        if item is None or not self.varied:
+            return lambda level, draw: item
+        reworded = functools.lru_cache(maxsize=64)(
+            lambda draw: self.distortion.render(item, f"{self.key}/{draw}" if draw else self.key)
+        )
+        return lambda level, draw: reworded(draw)(level)
 
 
 def undergoes(reference: Reference, distortion: Distortion) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import re
 from types import SimpleNamespace
 from typing import cast
 
@@ -128,14 +127,14 @@ def test_its_fingerprint_has_a_version_and_it_is_a_fixture() -> None:
 
 def test_two_pictures_end_the_run() -> None:
     one = Picture.of(own()[0].load())
-    with pytest.raises(FatalObserverError, match=re.escape("give demo-items")):
+    with pytest.raises(FatalObserverError, match="give --images demo-items"):
         say(one, one, "Do they differ?")
 
 
 def test_a_simulated_observer_leaves_single_pictures_to_it() -> None:
     one = own()[0]
     assert one.item is not None
-    query = Query((Picture.of(one.load()), one.item.text))
+    query = Query((Picture.of(one.load()), one.item.text), flags=())
     with pytest.raises(FatalObserverError, match="give the observer solver"):
         asyncio.run(make("simulated", {}).answer(query))
 

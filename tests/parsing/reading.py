@@ -48,4 +48,4 @@ def is_quick(read: Callable[[str], object], *pieces: str) -> None:
             text = text[:300_000]
         start = time.process_time()
         read(text)
-        assert time.process_time() - start < 0.2, piece
+        assert time.process_time() - start < 0.5, piece  # .1 s on a quiet core; a square would take minutes

@@ -61,6 +61,17 @@ READ: dict[str, list[Row]] = {  # of three rows and five columns
         ("the upper-left cell", "1,1"),
         ("the central tile", "2,3"),
     ],
+    "in other languages": [
+        ("第2行第3列", "2,3"),
+        ("2行3列", "2,3"),
+        ("Zeile 2, Spalte 3", "2,3"),
+        ("ligne 2, colonne 3", "2,3"),
+    ],
+    "the answer begins with it": [
+        ("<2, 3>, because the one at <1, 1> is red.", "2,3"),
+        ("Row 2, column 3. The one in row 2, column 4 is brighter.", "2,3"),
+        ("The cell in row 2, column 3 is different from the one in row 2, column 4.", "2,3"),
+    ],
     "the last one counts": [
         ("Answer: <1, 1>. Answer: <2, 3>", "2,3 antilogy"),
         ("<1, 1>. Wait, actually <2, 3>.", "2,3"),

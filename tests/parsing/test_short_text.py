@@ -31,6 +31,16 @@ FREE: dict[str, list[Row]] = {
         ("$5", "$5"),
         ("C++", "c++"),
         ("A", "a"),
+        ("Golden Retriever (a dog breed)", "golden retriever (a dog breed)"),
+    ],
+    "words around it": [
+        ("Red, because the light is on.", "red"),
+        ("A dog, I think.", "dog"),
+        ("I think it's a Golden Retriever.", "golden retriever"),
+        ("Red\n\nThe car in the image is clearly red, as can be seen from its paint.", "red"),
+        ("A red car. It is parked in front of a house with a garden and a blue door.", "red car"),
+        (f"Sure! {LONG}.", "unreadable gibberish"),
+        (f"Analysis:\n{LONG}.", "unreadable gibberish"),
     ],
     "an announced answer": [
         ("Answer: red", "red"),
@@ -63,6 +73,7 @@ FREE: dict[str, list[Row]] = {
     "none": [
         ("", "unreadable deficiency"),
         ("...", "unreadable gibberish"),
+        ("I don't know.", "unreadable deficiency"),
         ("Answer with a word or a short phrase.", "unreadable deficiency"),
         ("I'm sorry, I can't help with that.", "unreadable deficiency"),
         (f"{LONG}.", "unreadable gibberish"),

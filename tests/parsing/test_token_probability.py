@@ -49,8 +49,8 @@ def test_letters_only_where_offered() -> None:
 
 def test_which_questions_offer_letters() -> None:
     for question in every():
-        for wording in (question.wording, question.paraphrase):
-            assert offers_letters(wording.explicit) == question.name.startswith("choice")
+        for variant in range(1 + len(question.paraphrases)):
+            assert offers_letters(question.fill("blur", variant)) == question.name.startswith("choice")
     assert not offers_letters("A. No; B. Yes")
 
 

@@ -60,7 +60,8 @@ def test_every_table_is_there_as_json_csv_and_parquet(written: Path) -> None:
     content = json.loads((written / "results.json").read_text())
     run, every = content["runs"][0], content["together"]
     assert set(every) >= {
-        "fits", "comparisons", "unnoticed", "changed", "satisfied", "safe", "repeats", "scored", "redundancy", "laws", "relations",
+        "fits", "comparisons", "unnoticed", "changed", "satisfied", "safe", "repeats", "scored", "redundancy", "laws",
+        "relations",
     }  # fmt: skip
     for name in ("jnds", "answers", "curves", "series"):
         assert len(rows(written, name)) == len(run[name]) > 0

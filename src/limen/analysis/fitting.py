@@ -18,15 +18,24 @@ import numpy as np
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Interval, Share
+from limen.parsing.forms import OddOneOut
 from limen.question import Question
-from limen.statistics.detection import ChoiceSensitivity, Sensitivity, choosing, design_effect, detection
+from limen.statistics.detection import (
+    ChoiceSensitivity,
+    Sensitivity,
+    choosing,
+    design_effect,
+    detection,
+)
 from limen.statistics.inference import Power, holm, power, window_needed
 from limen.statistics.likelihood import Bootstrap, clustered
+from limen.statistics.place_bias import PlaceBias, place_bias
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
 from limen.statistics.psychometric import Array, Responses
 from limen.statistics.survival import PairedComparison, compare
 from limen.store.entries import Manifest
+from limen.trial import pair
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
 
@@ -48,12 +57,13 @@ class FitRow:
             pairs.
         by_level: the same for each level of a fixed design, as (level, detection).
         choosing: d' of a forced choice over all levels of a fixed design; None elsewhere.
+        picks: of a forced choice, picks by place, and d' with a bias for each; None elsewhere.
         pooled: maximum likelihood of the pooled curve of a fixed design, with bootstrap over references and goodness of
             fit; None for an adaptive run.
         p_yes: the same from p(yes) as fractional response, where the observer gives it.
         adaptive: whether answers decided which levels were asked.
-        forced: a forced choice: the guess rate is .5, identical pairs have no right answer and no p(yes) is taken;
-            T50 is the 75 % point, where psi = .75 but for lapses.
+        forced: a forced choice among m: the guess rate is 1 / m, identical pairs have no right answer and no p(yes) is
+            taken; T50 is the midpoint between guessing and 1 (.75 of two) but for lapses.
         window, window_needed: levels that say yes in a row for a JND, in use and wanted at these false alarms;
             None without a protocol J.
     """
@@ -72,6 +82,7 @@ class FitRow:
     detection: Sensitivity | None
     by_level: tuple[tuple[int, Sensitivity], ...]
     choosing: ChoiceSensitivity | None
+    picks: PlaceBias | None
     pooled: Bootstrap | None
     p_yes: Bootstrap | None
     adaptive: bool
@@ -186,15 +197,15 @@ def comparisons(
     graded = {name for name, kind in analysis.manifest.distortions.items() if kind.graded}
     for question, distortion in sorted({key[1:] for key in found if key[2] in graded}):
         observers = [name for name in analysis.manifest.observers if (name, question, distortion) in found]
-        for pair in itertools.combinations(observers, 2):
-            keys = [(name, question, distortion) for name in pair]
+        for both in itertools.combinations(observers, 2):
+            keys = [(name, question, distortion) for name in both]
             measure = "J" if all(any(one.thresholds for one in found[key]) for key in keys) else "T50"
             for key in keys:
                 if (key, measure) not in levels:
                     levels[key, measure] = _levels(found[key], measure, analysis.questions[key[1]], shape)
-            row = _comparison(question, distortion, pair, measure, [levels[key, measure] for key in keys])
+            row = _comparison(question, distortion, both, measure, [levels[key, measure] for key in keys])
             if row is not None:
-                lost = tuple(name for name in pair if (name, question, distortion) in unknown)
+                lost = tuple(name for name in both if (name, question, distortion) in unknown)
                 rows.append(replace(row, paired=row.paired.untold(), undetermined=lost) if lost else row)
     adjusted = holm([row.paired.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))
@@ -282,7 +293,8 @@ def _fit_row(
         alarms=alarms,
         detection=_detection(group, levels, alarms) if fixed and not forced and not compared else None,
         by_level=_by_level(group, levels, alarms) if fixed and not forced and not compared else (),
-        choosing=_choosing(group, levels) if fixed and forced else None,
+        choosing=_choosing(group, levels, question) if fixed and forced else None,
+        picks=_picks(group, question) if forced else None,
         pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
         p_yes=_fractional(group, levels, prior, shape) if fixed and not forced and not compared else None,
         adaptive=adaptive,
@@ -408,9 +420,25 @@ def _by_level(group: Sequence[Outcome], levels: int, alarms: Share) -> tuple[tup
     return tuple((k, detection(Share(int(yes[k - 1]), int(n[k - 1])), alarms)) for k in asked)
 
 
-def _choosing(group: Sequence[Outcome], levels: int) -> ChoiceSensitivity | None:
+def _choosing(group: Sequence[Outcome], levels: int, question: Question) -> ChoiceSensitivity | None:
     right, depend = _said(group, levels)
-    return choosing(right, depend) if right.n else None
+    return choosing(right, depend, question.pictures, _task(question)) if right.n else None
+
+
+def _task(question: Question) -> str:
+    return "odd-one-out" if isinstance(question.form, OddOneOut) else "afc"
+
+
+def _picks(group: Iterable[Outcome], question: Question) -> PlaceBias | None:
+    """Return how the choices are spread over the places; None where nothing was chosen."""
+    counts = np.zeros((question.pictures, question.pictures), dtype=int)
+    for outcome in group:
+        for trial in (trial for response in outcome.responses for trial in response.trials if trial.answer is not None):
+            picked = question.value((trial.answer,)).value if trial.answer is not None else None
+            if picked is not None and trial.level > trial.reference:
+                shown = question.place(pair(trial.series, trial.reference, trial.level), trial.draw)
+                counts[shown - 1, int(picked) - 1] += 1
+    return place_bias(counts.tolist(), _task(question)) if counts.any() else None
 
 
 def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:

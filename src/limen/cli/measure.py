@@ -61,6 +61,11 @@ MOST_CAUSES = 8  # lines about why series stay open
     "change? May be repeated; the same as --images items=FILE --question answer-changes.",
 )
 @click.option(
+    "--paraphrases",
+    type=int,
+    help="Ask each question in so many other wordings too: how much does the threshold hang on the words? (0).",
+)
+@click.option(
     "--order",
     help="In which order a pair is shown: reference-first (default), swapped, balanced (by seeded hash) or "
     "ref-question-test. How many JNDs: --jnds.",
@@ -336,6 +341,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "questions": _named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
         "order": given["order"],
+        "paraphrases": given["paraphrases"],
         "limit": given["limit"],
         "seed": given["seed"],
         "max_side": given["max_side"],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import fitting, survival
+    from limen.analysis.wordings import wordings
     from limen.report import observers, statistics
     from limen.report.format import plain
 
@@ -41,11 +42,17 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     changed = survival.changed(analysis)
     satisfied = survival.satisfied(analysis)
     repeats = survival.repeats(analysis)
+    worded = wordings(analysis)
 
     def data() -> dict[str, Any]:
         rows_of = {
-            "unnoticed": unnoticed, "changed": changed, "satisfied": satisfied, "repeats": repeats, "scored": scored,
-        }  # fmt: skip
+            "unnoticed": unnoticed,
+            "changed": changed,
+            "satisfied": satisfied,
+            "repeats": repeats,
+            "scored": scored,
+            "wordings": worded,
+        }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
         return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
 
@@ -55,6 +62,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
         if rows:
             yield observers.noted(analysis, statistics.fits(analysis, rows))
+        if any(row.picks for row in rows):
+            yield statistics.picks(analysis, rows)
         if accuracy:
             yield statistics.accuracy(analysis, accuracy)
         if scored:
@@ -63,6 +72,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.unnoticed(analysis, unnoticed)
         if changed:
             yield statistics.changed(analysis, changed)
+        if worded:
+            yield statistics.wordings(analysis, worded)
         if repeats:
             yield statistics.repeats(analysis, repeats)
         if compared:

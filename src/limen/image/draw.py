@@ -72,8 +72,10 @@ class Canvas:
     """A picture in the making.
 
     Args:
-        width, height: in px.
-        top, bottom: the ground's colour at the upper and the lower edge; lines between are interpolated.
+        width: in px.
+        height: in px.
+        top: the ground's colour at the upper edge; between the edges it is interpolated.
+        bottom: at the lower edge.
     """
 
     def __init__(self, width: int, height: int, top: Colour, bottom: Colour) -> None:
@@ -82,7 +84,14 @@ class Canvas:
         self.pixels: Image = np.repeat(ground[:, None], width, axis=1).astype(np.uint8)
 
     def disc(self, x: int, y: int, radius: int, colour: Colour) -> None:
-        """Draw a disc; centre and radius in eighths of a px."""
+        """Draw a disc; lengths in eighths of a px.
+
+        Args:
+            x: of the centre, from the left.
+            y: of the centre, from the top.
+            radius: of the disc.
+            colour: to fill it with.
+        """
         self._fill(
             (x - radius, y - radius, x + radius, y + radius),
             lambda across, down: (across - x) ** 2 + (down - y) ** 2 <= radius**2,
@@ -90,7 +99,12 @@ class Canvas:
         )
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
-        """Draw a polygon; points in eighths of a px."""
+        """Draw a polygon.
+
+        Args:
+            points: its corners in order, in eighths of a px.
+            colour: to fill it with.
+        """
 
         def inside(across: Units, down: Units) -> npt.NDArray[np.bool_]:
             odd = np.zeros(np.broadcast_shapes(across.shape, down.shape), np.bool_)
@@ -103,7 +117,13 @@ class Canvas:
         self._fill((min(xs), min(ys), max(xs), max(ys)), inside, colour)
 
     def line(self, points: Sequence[Point], radius: int, colour: Colour) -> None:
-        """Draw a line of `radius` on either side, with round ends and corners; all in eighths of a px."""
+        """Draw a line with round ends and corners; lengths in eighths of a px.
+
+        Args:
+            points: through which it goes.
+            radius: half its width.
+            colour: to draw it with.
+        """
         xs, ys = zip(*points, strict=True)
         self._fill(
             (min(xs) - radius, min(ys) - radius, max(xs) + radius, max(ys) + radius),
@@ -172,8 +192,8 @@ def written(text: str, height: int) -> tuple[int, int]:
     """Return width and height of a text's middle lines in eighths of a px, as `Canvas.write` draws it.
 
     Args:
-        text: of `SIGNS`.
-        height: of a capital, in px.
+        text: of `SIGNS`, at least one.
+        height: of a capital's middle line, in px.
     """
     units = sum(_grid(_width(sign) + _GAP, height) for sign in text[:-1]) + _grid(_width(text[-1]), height)
     return units, _grid(CAP, height)

@@ -67,7 +67,9 @@ class Solver(Observer):
         """Answer one question about one picture."""
         if len(query.pictures) != 1:
             raise FatalObserverError(
-                "pictures", f"solver answers items, which have one picture, not {len(query.pictures)}: give demo-items"
+                "pictures",
+                f"solver answers a question about one picture, not {len(query.pictures)}: give --images demo-items "
+                "with --question answer-changes or answer-wrong",
             )
         found = solve(query.pictures[0].pixels, query.text)
         return Reply(Answer(found, finish="stop"), (Attempt("ok"),))

@@ -21,11 +21,12 @@ from limen.parsing.yes_no import REFUSED, TURN, Fault, heard
 
 LONGEST = 20_000  # characters read, half from each end: several times the longest answer a person would read
 CALLS = (
-    r"(?:(?<![/\w])(?:answer|answers|conclusion|verdict|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ)\b"
-    r"|答案|回答|答え|답|\\boxed)"
+    r"(?:(?<![/a-z])(?<!/final_)(?:answers?|conclusion|verdict|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ)\b"
+    r"|答案|回答|答え|正解|应?选择?|답|정답|\\boxed)"
 )
 _PICKS = (
-    r"\b(?:choice|choose|chose|pick|picked|select|selected|go(?:ing)? with|opt for"
+    r"\b(?:choose|chose|pick|picked|select|selected|choice|go(?:ing)? with|opt for|say|guess"
+    r"|(?:option|letter|number|picture|image|cell) ?(?:is(?! (?:in)?correct| wrong)|:)"
     r"|(?<!whether )(?<!if )it(?: is|'s| must be)|therefore)\b"
 )
 _TURNS = r"\b(?:wait|actually|correction|i mean|make that|on second thought)\b"
@@ -49,7 +50,7 @@ _BOLD = re.compile(r"</?(?:b|strong|em|i|u|mark)>")
 _BLOCK = re.compile(r"</?(?:p|div|span|code|li|ul|ol|font)(?: [^<>\n]{0,200})?>|<br ?/?>")
 
 
-class Item(NamedTuple):
+class Mention(NamedTuple):
     """An answer found in a text.
 
     Attributes:
@@ -135,7 +136,7 @@ def marked(item: str) -> re.Pattern[str]:
     return re.compile(rf"{_OPEN}(?:{item}){_CLOSE}")
 
 
-def last(items: Iterable[Item], said: str) -> Reading | None:
+def last(items: Iterable[Mention], said: str) -> Reading | None:
     """Return the last of explicit answers (rule 3), None where there is none."""
     found = list(items)
     if not found:
@@ -146,7 +147,7 @@ def last(items: Iterable[Item], said: str) -> Reading | None:
     return Reading(final.value, None if _agree(found, said) and not final.torn else Fault.ANTILOGY)
 
 
-def only(items: Iterable[Item], said: str) -> Reading | None:
+def only(items: Iterable[Mention], said: str) -> Reading | None:
     """Return the one answer that is named in passing, or an antilogy where several are; None where there is none."""
     found = list(items)
     if not found:
@@ -156,13 +157,19 @@ def only(items: Iterable[Item], said: str) -> Reading | None:
     return last(found, said)
 
 
-def _agree(found: Sequence[Item], said: str) -> bool:
+def _agree(found: Sequence[Mention], said: str) -> bool:
     odd = next((item for item in found if item.value != found[-1].value), None)
     return odd is None or bool(TURN.search(said, odd.end, found[-1].end))
 
 
 def unreadable(said: str, cut: bool, finish: str) -> Reading:
-    """Return a reading without a value (rule 4)."""
+    """Return a reading without a value (rule 4).
+
+    Args:
+        said: the answer aloud.
+        cut: whether its end cut a thought off.
+        finish: why it ended.
+    """
     missing = cut or finish in {"length", "content_filter"} or refused(said) or not _STYLE.sub("", said)
     return Reading(None, Fault.DEFICIENCY if missing else Fault.GIBBERISH)
 

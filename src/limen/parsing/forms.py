@@ -143,6 +143,13 @@ class Place(Form, frozen=True):
         return read_place(text, finish, self.pictures)
 
 
+class OddOneOut(Place, frozen=True):
+    """The picture that differs from the others, by its place: one of three to nine, whatever it differs in."""
+
+    name: ClassVar[str] = "odd-one-out"
+    pictures: Annotated[int, msgspec.Meta(ge=3, le=MOST_PICTURES)] = 3
+
+
 class FirstOrSecond(Place, frozen=True):
     """One of two pictures, by the words "first" and "second" (`limen.parsing.forced_choice`)."""
 
@@ -229,7 +236,7 @@ class ShortText(Form, frozen=True):
         return value
 
 
-_ALL = (YesNo, Choice, SameOrDifferent, Letters, Place, FirstOrSecond, Cell, Number, ShortText)
+_ALL = (YesNo, Choice, SameOrDifferent, Letters, Place, OddOneOut, FirstOrSecond, Cell, Number, ShortText)
 FORMS: dict[str, type[Form]] = {form.name: form for form in _ALL}
 
 

@@ -7,7 +7,8 @@ Rules (ours), the first that finds one counts; what all readers share is in `lim
 3. A total ("12 in total", "a total of 12", "7 + 5 = 12"), the last one.
 4. "None" at the beginning: 0.
 5. The only number of all; or else the only one in the first clause that has any, up to a colon, semicolon, dash,
-   "including" or the end of the sentence ("There are 3 cars: 2 red and 1 blue"). Several there are an *antilogy* and
+   "including" or the end of the sentence ("There are 3 cars: 2 red and 1 blue"); or else the first or the last of that
+   clause if it is the sum of the others ("two people, one man and one woman"). Otherwise several are an *antilogy* and
    unreadable.
 6. No number, but that there are none ("no cars", "I don't see any cars"): 0.
 
@@ -16,9 +17,9 @@ A number is in digits or in words: "zero" to "ninety-nine", "a dozen", and eithe
 than three digits, or after a leading 0, is a decimal one ("3,5", "0,125"), and so is one after points ("1.200,5"); a
 single point always is. "1.5e3" and "1.5 x 10^3" are read; a sign of per cent, a unit, "about", "at least" are dropped.
 
-"3-5", "3 to 5", "3 or 4", "between 3 and 5", "2 of 3", "1/2" and "10:30" name two numbers: *antilogy*, unreadable. None
-are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals ("3rd", "the first"), "one" that stands
-for a thing ("the one on the left", "one of them") and what a floating-point number cannot hold.
+"3-5", "3 to 5", "3 or 4", "between 3 and 5", "2 of 3", "1/2", "10:30" and "2^5" name two numbers: *antilogy*,
+unreadable. None are those of a name ("image 2", "step 3", "1." and "2." before lines), ordinals ("3rd", "the first"),
+"one" for a thing ("the one on the left", "one of them") and what a floating-point number cannot hold.
 """
 
 import functools
@@ -28,12 +29,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from decimal import Decimal
 
-from limen.parsing.explicit import Item, aloud, announced, last, only, refused, unreadable
+from limen.parsing.explicit import Mention, aloud, announced, last, only, refused, unreadable
 from limen.parsing.reading import Reading
 from limen.parsing.words import CARDINALS, TENS, counted
 
 _DIGITS = (
-    r"(?:(?<![\w.,])|(?<=[\u3040-\u9fff\uac00-\ud7a3]))[+-]?"
+    r"(?:(?<![\w.,^])|(?<=[\u3040-\u9fff\uac00-\ud7a3]))[+-]?"
     r"(?:\d{1,3}(?:,\d{3})++(?:\.\d++)?|\d{1,3}(?:\.\d{3}){2,}+|\d{1,3}(?:\.\d{3})++,\d++"
     r"|\d{1,3}(?:[ ']\d{3})++(?:[.,]\d++)?|\d++(?:[.,]\d++)?|\.\d++)(?![.,]?\d)(?!(?:st|nd|rd|th)\b)"
     r"(?:e[+-]?\d{1,3}(?!\w)| ?[x×*·] ?10 ?(?:\^|\*\*) ?\{?[+-]?\d{1,3}\}?)?+"
@@ -43,13 +44,13 @@ _THING = "".join(rf"(?<!\b{word} )" for word in (
     "no", "the", "this", "that", "each", "which", "any", "every", "another", "other", "last", "some", "first", "second",
 ))  # fmt: skip
 _WORDS = (
-    rf"(?:\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{_ONES}))?|{'|'.join(reversed(CARDINALS[1:]))}|zero|(?<!half a )dozen"
+    rf"(?:\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{_ONES}))?|{'|'.join(reversed(CARDINALS[1:]))}|zero"
     rf"|{_THING}one(?! (?:is|on|in|can|at|that|another|with|of(?! (?:the |these |those )?(?:\d|{_ONES})))\b))(?!-?\w)"
-    r"|(?<=\ba )(?=(?:hundred|thousand|million)\b))"
+    r"|(?<=\ba )(?<!half a )(?=(?:hundred|thousand|million|dozen)\b))"
 )
-_SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "dozen": 12.0}
+_SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "dozen": 12.0, "k": 1e3}
 _NUMBER = re.compile(rf"(?P<digits>{_DIGITS})|(?P<words>{_WORDS})")
-_SCALE = re.compile(rf"[ -]?({'|'.join(_SCALES)})\b")
+_SCALE = re.compile(rf"(?:[ -]?(?:{'|'.join(_SCALES)}))(?<! k)\b")
 _RANGE = re.compile(
     r"(?: ?%| percent)?\s{0,3}(?:-|~|/|:|\}\{|(?:to|or|bis|à|out of(?: the)?|of(?: the| these| those)?)\b)"
     r"\s{0,3}(?:a |the )?"
@@ -68,13 +69,15 @@ _TOTAL = re.compile(rf"(?:=|\btotal\b(?! of \D)[^.\n\d]{{0,40}}?|\btotal of |\bt
 _IN_TOTAL = re.compile(r"[^\n.,;:\d]{0,40}?\b(?:in total|altogether|in all|overall)\b")
 _CLAUSE = re.compile(r"[:;\n]|[.!](?=\s|\Z)| - |\b(?:including|of which|of them|namely|consisting)\b")
 _NONE_AT_ALL = re.compile(r"\A\W{0,8}none\b")
+_POWERS = {ord(sign): f"^{digit}" for digit, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _SHOWN = r"(?:images?|pictures?|photos?|info\w{0,10})\b"
 _SAYS = r"there (?:is|are|were|was)|there's|see|find|count|contains?|shows?|has|have|with|answer is|answer:"
 _NOTHING = re.compile(
     rf"(?:\A\W{{0,8}}|\b(?:{_SAYS}) )"
     rf"(?:no (?!{_SHOWN}|one\b|idea|way|doubt|access|answer|clear|number|exact|specific)[a-z]|none\b)"
+    r"|\A\W{0,8}(?:nobody|no one|nothing)\b"
     rf"|(?:n't|not) (?:see|find|detect|spot|contain|have|show|identify) any (?!{_SHOWN})[a-z]"
-    r"|\bthere (?:aren't|are not|isn't|is not) any [a-z]|答案(?:是|:|为) ?没有"
+    r"|\bthere (?:aren't|are not|isn't|is not) any\b|答案(?:是|:|为) ?没有"
 )
 
 
@@ -88,12 +91,12 @@ def read_number(text: str, finish: str) -> Reading:
     Returns:
         The shortest decimal spelling, without an exponent: "12", "-0.5", "1200".
     """
-    said, cut = aloud(text)
+    said, cut = aloud(text.translate(_POWERS))
     said = said.replace("{,}", ",").replace("\\times", "x").replace("\\cdot", "x").replace("\u2212", "-")
     items = list(_numbers(said))
     starts = [item.begin for item in items]
 
-    def at(pattern: re.Pattern[str]) -> Iterator[Item]:
+    def at(pattern: re.Pattern[str]) -> Iterator[Mention]:
         for match in pattern.finditer(said):
             place = bisect_left(starts, match.start("at"))
             if place < len(items) and items[place].begin - match.start("at") <= 2:
@@ -113,16 +116,21 @@ def read_number(text: str, finish: str) -> Reading:
     return found or unreadable(said, cut, finish)
 
 
-def _first_clause(items: list[Item], said: str) -> list[Item]:
+def _first_clause(items: list[Mention], said: str) -> list[Mention]:
     end = _CLAUSE.search(said, items[0].end)
-    return items if end is None else [item for item in items if item.end <= end.start()]
+    clause = items if end is None else [item for item in items if item.end <= end.start()]
+    if len(clause) > 2 and not any(item.torn for item in clause):
+        for total, parts in ((clause[0], clause[1:]), (clause[-1], clause[:-1])):
+            if math.isclose(float(total.value or 0), sum(float(part.value or 0) for part in parts)):
+                return [total]
+    return clause
 
 
-def _numbers(said: str) -> Iterator[Item]:
+def _numbers(said: str) -> Iterator[Mention]:
     """Yield the numbers of a text in order, two that stand for one as one without a value."""
     lines = list(_LINE.finditer(said))
     listed = {line.start(1) for line in lines} if [line[1] for line in lines[:2]] == ["1", "2"] else set()
-    held: Item | None = None
+    held: Mention | None = None
     read = 0  # up to here
     for match in _NUMBER.finditer(said):
         begin, end = match.span()
@@ -130,15 +138,17 @@ def _numbers(said: str) -> Iterator[Item]:
         if begin < read or begin in listed or (before and _LABEL.search(before)):
             continue
         scale = _SCALE.match(said, end)
-        value = _value(match[0], match.lastgroup == "words") * (_SCALES[scale[1]] if scale else 1.0)
+        value = _value(match[0], match.lastgroup == "words") * (_SCALES[scale[0].strip(" -")] if scale else 1.0)
         read = end = scale.end() if scale else end
         if not math.isfinite(value):
             continue
-        item = Item(_spelled(-value if before and _MINUS.search(before) else value), begin, end)
+        power = said[end : end + 1] == "^"
+        spelled = _spelled(-value if before and _MINUS.search(before) else value)
+        item = Mention(None if power else spelled, begin, end, power)
         if held is None:
             held = item
         elif _joined(held, item, said):
-            held = Item(held.value if held.value == item.value else None, held.begin, end, held.value != item.value)
+            held = Mention(held.value if held.value == item.value else None, held.begin, end, held.value != item.value)
         else:
             yield held
             held = item
@@ -146,7 +156,7 @@ def _numbers(said: str) -> Iterator[Item]:
         yield held
 
 
-def _joined(one: Item, two: Item, said: str) -> bool:
+def _joined(one: Mention, two: Mention, said: str) -> bool:
     gap = said[one.end : min(two.begin, one.end + 40)]
     if _RANGE.fullmatch(gap):
         return True

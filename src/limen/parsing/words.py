@@ -9,7 +9,7 @@ TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 
 
 def counted(word: str) -> int:
-    """Return the number of a word: "3", "3rd", "third", "three", "twenty-one", "zero", "dozen".
+    """Return the number of a word: "3", "3rd", "third", "three", "twenty-one", "zero".
 
     Raises:
         ValueError: it is none.
@@ -19,9 +19,9 @@ def counted(word: str) -> int:
         return int(digits[0])
     if word in ORDINALS:
         return ORDINALS.index(word) + 1
-    tens, _, ones = word.replace(" ", "-").partition("-")
-    if tens in TENS:
-        return 10 * (TENS.index(tens) + 2) + (CARDINALS.index(ones) + 1 if ones else 0)
-    return {"zero": 0, "none": 0, "dozen": 12}.get(word) or (
-        CARDINALS.index(word) + 1 if word not in {"zero", "none"} else 0
-    )
+    if word == "zero":
+        return 0
+    tens, _, ones = word.replace(" ", "-").rpartition("-")
+    if not tens and ones in TENS:
+        tens, ones = ones, ""
+    return (10 * (TENS.index(tens) + 2) if tens else 0) + (CARDINALS.index(ones) + 1 if ones else 0)

@@ -17,7 +17,7 @@ def _counted(text: str, count: int) -> str:
 for count in (3, 4):
     question(
         name=f"odd-one-out-{count}", text=_counted(_ODD, count), paraphrases=(_counted(_ODD_AGAIN, count),),
-        form="place", pictures=count,
+        form="odd-one-out", pictures=count,
     )  # fmt: skip
 question(
     name="forced-choice-4", text=_counted(_MORE, 4), paraphrases=(_counted(_MORE_AGAIN, 4),), form="place", pictures=4

@@ -23,6 +23,28 @@ _OURS = (
     "Compare the first image with the second. Do they differ noticeably?",
     "Compare the first image with the second. Do their perspectives differ noticeably?",
 )
+_MORE_WORDINGS = (  # asked only where a study asks for the spread over wordings
+    (
+        'Look at both images. Can you see a difference in "{word}" between them?',
+        "Look at both images. Can you see a difference between them?",
+        "Look at both images. Can you see a difference between their perspectives?",
+    ),
+    (
+        'Do these two images look noticeably different in "{word}"?',
+        "Do these two images look noticeably different?",
+        "Do these two images look noticeably different in their perspectives?",
+    ),
+    (
+        'Has "{word}" changed noticeably from the first image to the second?',
+        "Has anything changed noticeably from the first image to the second?",
+        "Has the perspective changed noticeably from the first image to the second?",
+    ),
+    (
+        'Could you tell the second image from the first by its "{word}"?',
+        "Could you tell the second image from the first?",
+        "Could you tell the second image from the first by its perspective?",
+    ),
+)
 _MORE = (
     'Which of these two images shows more "{word}", the first or the second?',
     *["Which of these two images is more distorted, the first or the second?"] * 2,
@@ -37,12 +59,13 @@ def _add(
     name: str, form: Form, ending: str, implicit: bool = False, verdict: VerdictKind = VerdictKind.DIFFERS,
     stems: tuple[tuple[str, ...], tuple[str, ...]] = (_PAPER, _OURS),
 ) -> None:  # fmt: skip
-    texts = [[stem + ending for stem in wording] for wording in stems]
-    (text, again), views = [wording[implicit] for wording in texts], [wording[2] for wording in texts]
-    notices = ("yes",) if verdict is VerdictKind.DIFFERS else ()
-    identity = (*texts[0], *texts[1], implicit)
+    differs = verdict is VerdictKind.DIFFERS
+    texts = [[stem + ending for stem in wording] for wording in (*stems, *(_MORE_WORDINGS if differs else ()))]
+    text, *others = (wording[implicit] for wording in texts)
+    views = tuple(wording[2] for wording in texts)
     made = Question(
-        name, text, (again,), form, notices, verdict, special=((VIEWS, tuple(views)),), identity=identity
+        name, text, tuple(others), form, ("yes",) if differs else (), verdict, special=((VIEWS, views),),
+        identity=(*texts[0], *texts[1], implicit),
     )  # fmt: skip
     registry.add("question", name)(made)
 

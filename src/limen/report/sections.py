@@ -13,6 +13,7 @@ from limen.analysis import correlations as relations
 from limen.analysis import growth as laws
 from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
+from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
 from limen.report import correlations, figures, growth, observers, statistics
 from limen.report.figures import Spec
@@ -54,6 +55,7 @@ class Statistics:
     Attributes:
         fits, comparisons, scored: see `limen.analysis.fitting`.
         unnoticed, changed, satisfied, repeats: see `limen.analysis.survival`.
+        wordings: see `limen.analysis.wordings`.
         relations: ranks, correlations, implicit against explicit.
         redundancy, laws: of chains of JNDs.
         backbones: correlation of JNDs with the sizes of backbones, by the first question.
@@ -68,6 +70,7 @@ class Statistics:
     satisfied: tuple[survival.SatisfiedRow, ...]
     repeats: tuple[survival.RepeatRow, ...]
     scored: tuple[fitting.ScoredRow, ...]
+    wordings: tuple[WordingRow, ...]
     relations: relations.CorrelationAnalysis
     redundancy: tuple[redundancy.RedundancyRow, ...]
     laws: tuple[laws.GrowthRow, ...]
@@ -99,6 +102,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         survival.satisfied(analysis),
         survival.repeats(analysis),
         fitting.scored(analysis),
+        wordings(analysis),
         related,
         redundancy.redundancy(analysis) if chained else (),
         laws.laws(analysis) if chained and small else (),
@@ -110,7 +114,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
 
 def records(of: Statistics) -> dict[str, Any]:
     """Return all of it as plain data for JSON."""
-    names = ("fits", "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored")
+    names = ("fits", "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored", "wordings")
     return {
         **{name: plain(getattr(of, name)) for name in names},
         **growth.records(of.redundancy, of.laws),
@@ -172,6 +176,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         "The level noticed half the time is another thing than the protocol's JND, which needs its whole window.",
         (
             observers.noted(analysis, statistics.fits(analysis, of.fits)),
+            statistics.picks(analysis, of.fits),
             statistics.scored(analysis, of.scored),
             statistics.unnoticed(analysis, of.unnoticed),
         ),
@@ -188,7 +193,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
     yield from _section(
         "compared", "Compared on the same references", "",
         (statistics.comparisons(of.comparisons), correlations.prompting(of.relations.prompting),
-         statistics.repeats(analysis, of.repeats)),
+         statistics.wordings(analysis, of.wordings), statistics.repeats(analysis, of.repeats)),
     )  # fmt: skip
     yield from _section(
         "parts",

@@ -8,6 +8,7 @@ from limen.analysis import FEW, Analysis, Quantile
 from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
 from limen.analysis.survival import AccuracyRow, ChangedRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.analysis.wordings import WordingRow
 from limen.curve import Interval
 from limen.report import format as cell
 from limen.report.format import NONE, Table, heads, in_order, plain, table
@@ -24,6 +25,47 @@ def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
         cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
         lines.append((*heads(analysis, row), *cells))
     return table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
+
+
+def picks(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
+    """Return the table of how forced choices are spread over the places; without lines where nothing was chosen."""
+    lines = []
+    for row in rows:
+        of = row.picks
+        if of is None:
+            continue
+        shares = ", ".join(f"{at}: {100 * share.value:.0f} %" for at, share in enumerate(of.picks, start=1))
+        d = of.verdict or cell.estimate(of.d, of.interval, 2)
+        lines.append((*heads(analysis, row), str(of.right.n), shares, cell.number(of.d_uncorrected, 2), d))
+    columns = ("choices", "picks by place", "d'", "d' with a bias a place")
+    notes = (
+        "Places are balanced over neighbouring levels. Picks: share of all choices. d' over all levels asked as if the "
+        "places were alike, and by maximum likelihood with a bias for each (DeCarlo 2012) [95 %]; 80 % on one place: "
+        "not measurable. To be free of a criterion is not to be free of bias.",
+    )
+    return table(analysis, "Picks by place", columns, lines, notes)
+
+
+def wordings(analysis: Analysis, rows: Sequence[WordingRow]) -> Table:
+    """Return the table of how far thresholds hang on the wording of a question."""
+    compared = any(row.changed is not None for row in rows)
+    columns = ("wordings", "n", "mean of each", "spread (sd) [95 %]", *(("changed by a paraphrase",) * compared))
+    lines = [
+        (
+            *heads(analysis, row), str(len(row.wordings)), str(row.n), ", ".join(f"{mean:.1f}" for mean in row.means),
+            cell.estimate(row.spread, row.interval),
+            *((NONE if row.changed is None else cell.rate(row.changed),) * compared),
+        )
+        for row in rows
+    ]  # fmt: skip
+    notes = (
+        "Levels; restricted means of the 1st JND over the references that all wordings have, the question's own first. "
+        "Spread: standard deviation over wordings, with a bootstrap over references: their own scatter is in it, so it "
+        "lies above 0 where words do not matter."
+        + " Changed: answers to the undistorted reference that other words alone change."
+        * compared,
+    )
+    return table(analysis, "Spread over wordings", columns, lines, notes)
 
 
 def comparisons(rows: Sequence[ComparisonRow]) -> Table:
@@ -157,8 +199,9 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
         )
     if any(row.forced for row in rows):
         notes.append(
-            "Forced choice: guess rate .5; T50 is the level where 75 % would choose right but for lapses; "
-            "d' = sqrt(2) z(share right)."
+            "Forced choice among m: guess rate 1/m; T50 is the midpoint between guessing and 1 but for lapses (75 % "
+            "right of two); d' by task: m-alternative forced choice, or for the odd one out the differencing model. "
+            "T50 of unlike m do not compare; the strength at d' = 1 does."
         )
     if any(0 < row.alarms.n < FEW for row in rows):
         notes.append(f"* fewer than {FEW} identical pairs: the prior, Beta(1/2, 3), speaks with them.")

@@ -21,6 +21,7 @@ from limen.analysis import (
     survival,
 )
 from limen.analysis.correlations import PARTS, part_of
+from limen.analysis.wordings import wordings
 from limen.curve import Share
 from limen.parsing.yes_no import READER_VERSION
 from limen.report import format as cell
@@ -236,13 +237,19 @@ def sentence(analysis: Analysis) -> str:
     chosen = {key: value for key, value in manifest.procedure.items() if key != "name" and value != []}
     settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
     kinds = ", ".join(f"{name} v{kind.version}" for name, kind in manifest.distortions.items())
-    asked = ", ".join(f"{name} ({question.order})" for name, question in manifest.questions.items())
+    own = {name for name, question in analysis.questions.items() if not question.of}
+    asked = ", ".join(f"{name} ({entry.order})" for name, entry in manifest.questions.items() if name in own)
     references = len({outcome.series.picture for outcome in analysis.outcomes})
+    worded = "".join(
+        f"; in {len(row.wordings)} wordings the mean of {row.distortion} has an sd of "
+        f"{cell.estimate(row.spread, row.interval)} levels"
+        for row in wordings(analysis)
+    )
     scaled = f" scaled to {manifest.max_side} px a side at most" if manifest.max_side else ""
     return (
         f"{heading(manifest)} of {', '.join(manifest.observers)} over {references} references{scaled}, "
         f"measured with limen {manifest.limen} (procedure {manifest.procedure['name']}: {settings}; "
-        f"question {asked}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
+        f"question {asked}{worded}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
     )
 
 

@@ -8,11 +8,10 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-from limen import registry
+from limen import question
 from limen.errors import InputError, UnknownNameError
 from limen.item import Item
 from limen.parsing.forms import FORMS, LETTERS, Form, Letters
-from limen.question import known
 from limen.sources._listed import number
 from limen.sources._rows import Fields
 
@@ -25,11 +24,11 @@ def item(fields: Fields) -> Item:
     Raises:
         InputError: it lacks a question, or its options, form or answer do not fit each other.
     """
-    question = fields.get("question")
-    if not isinstance(question, str) or not question.strip():
+    words = fields.get("question")
+    if not isinstance(words, str) or not words.strip():
         raise InputError(f"has no question, among: {listed(fields)}. Write it as 'question'.")
     hint = fields.get("hint")
-    text = f"{hint}\n{question}" if isinstance(hint, str) else question
+    text = f"{hint}\n{words}" if isinstance(hint, str) else words
     if len(text) > MOST_SIGNS:
         raise InputError(f"has a question of {len(text):,} signs, over {MOST_SIGNS:,}. Shorten it.")
     answers = _answers(fields)
@@ -109,8 +108,7 @@ def _form(fields: Fields, options: tuple[str, ...], answers: list[str]) -> Form:
         raise InputError("is of the form 'letters' and has no options. Give them as a list, or as A, B, ...")
     if accepted:
         given["accepted"] = accepted
-    made: Form = registry.settings(f"its form {name!r}", given, known_forms[name])
-    return made
+    return question.form(name, given, "its answer")
 
 
 def _accepted(fields: Fields, answers: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -142,7 +140,7 @@ def _truth(form: Form, answer: str) -> str:
         InputError: it is none of the options, or it is one by its letter and another by its words.
     """
     if not isinstance(form, Letters):
-        return known(form, answer, "its answer")
+        return question.known(form, answer, "its answer")
     named = LETTERS.find(answer.upper()) if len(answer) == 1 else -1
     worded = next((at for at, option in enumerate(form.options) if _alike(option) == _alike(answer)), -1)
     if 0 <= named < len(form.options) and worded in (-1, named):

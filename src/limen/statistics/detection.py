@@ -9,7 +9,7 @@ The same d' gives another share right in each task, so each task has its own fun
 | same/different | each percept judged alone | `Sensitivity.d_independent`, `dprime_independent` |
 | m-alternative forced choice | the largest | `afc`, `dprime_afc`, `choosing` |
 | odd one out of m | the farthest from the mean of the others | `odd_one_out`, `dprime_odd_one_out`, `choosing` |
-| forced choice with a habit | the largest, with a bias for each place | `place_bias` |
+| either with a habit | the same, with a bias for each place | `limen.statistics.place_bias` |
 
 Sources: Green & Swets (1966), Signal detection theory and psychophysics; Macmillan & Creelman (2005), Detection theory,
 2nd ed.; and those named with each. An interval of d' is that of the share, taken through the function that gives d'
@@ -30,12 +30,10 @@ from limen.errors import InputError, UnknownNameError
 from limen.statistics.psychometric import Array
 
 MOST_PLACES = 9
-FAVOURED = 0.8  # of the picks on one place: more cannot be measured
 
 _NORMAL = NormalDist()
-_Z95 = _NORMAL.inv_cdf(0.975)
-_NOISE = np.linspace(-8.0, 8.0, 65)  # trapezoids, which converge at once for a Gaussian
-_WEIGHT = np.exp(-(_NOISE**2) / 2.0) / math.sqrt(2.0 * math.pi) * (_NOISE[1] - _NOISE[0])
+NOISE = np.linspace(-8.0, 8.0, 65)  # trapezoids, which converge at once for a Gaussian
+WEIGHT = np.exp(-(NOISE**2) / 2.0) / math.sqrt(2.0 * math.pi) * (NOISE[1] - NOISE[0])
 _FAR = 12.0  # a d' that no share of counts reaches
 
 
@@ -101,9 +99,9 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     Example:
         >>> found = detection(Share(75, 100), Share(6, 20))
         >>> f"{found.d_yes_no:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
-        '1.16 [0.51, 1.80]'
+        '1.16 [0.56, 1.78]'
         >>> f"{found.d_differencing:.2f} {found.d_independent:.2f}"
-        '2.36 1.91'
+        '2.36 1.92'
     """
     if not hits.n or not alarms.n:
         raise InputError(f"d' needs different and identical pairs, not {hits.n} and {alarms.n}.")
@@ -195,7 +193,7 @@ def dprime_independent(hit: float, alarm: float) -> float:
 
     Example:
         >>> f"{dprime_independent(0.75, 0.30):.2f} {dprime_differencing(0.75, 0.30):.2f}"
-        '1.96 2.41'
+        '1.95 2.41'
     """
     return _independent(_z(hit) - _z(alarm))
 
@@ -233,7 +231,7 @@ def afc(dprime: float, m: int) -> float:
         ['0.760', '0.634', '0.552', '0.361']
     """
     _alternatives(m, 2)
-    return float(_WEIGHT @ special.ndtr(_NOISE + dprime) ** (m - 1))
+    return float(WEIGHT @ special.ndtr(NOISE + dprime) ** (m - 1))
 
 
 def dprime_afc(correct: float, m: int = 2) -> float:
@@ -375,7 +373,7 @@ def choosing(right: Share, depend: float = 1.0, m: int = 2, task: str = "afc") -
     Example:
         >>> found = choosing(Share(60, 100), m=4, task="odd-one-out")
         >>> f"{found.d:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}], told: {found.told}"
-        '1.99 [1.58, 2.37], told: True'
+        '1.99 [1.61, 2.38], told: True'
     """
     functions = {"afc": dprime_afc, "odd-one-out": dprime_odd_one_out}
     if task not in functions:
@@ -389,103 +387,3 @@ def choosing(right: Share, depend: float = 1.0, m: int = 2, task: str = "afc") -
     return ChoiceSensitivity(
         right, dprime((right.k + 1.0 / m) / (right.n + 1.0), m), Interval(low, high), told=low > 0.0 or high < 0.0
     )
-
-
-# --- a habit of places ---
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceBias:
-    """How a forced choice is spread over the places, and d' with and without regard to it.
-
-    Attributes:
-        picks: of each place, first to last, with its interval.
-        right: picks of the place that was right.
-        verdict: "" or "not measurable: place bias", where one place has more than 80 % of the picks.
-        d_uncorrected: d' of the share right (`choosing`): too low where places are favoured.
-        interval_uncorrected: the same, 95 %.
-        d: d' of the model with a bias for each place.
-        interval: of `d`, 95 %, from the curvature of the likelihood (Wald).
-        bias: (m,), added to the percept at each place, units of the noise's sd; their sum is 0.
-    """
-
-    picks: tuple[Share, ...]
-    right: Share
-    verdict: str
-    d_uncorrected: float
-    interval_uncorrected: Interval
-    d: float
-    interval: Interval
-    bias: tuple[float, ...]
-
-
-def place_bias(picks: Sequence[Sequence[int]]) -> PlaceBias:
-    """Return picks by place, and d' of an m-alternative forced choice with a bias for each place.
-
-    The percept at the right place is N(d', 1), elsewhere N(0, 1); that plus the place's bias is largest where the
-    observer picks (DeCarlo 2012, J. of Mathematical Psychology 56:196). Maximum likelihood over d' and m - 1 biases;
-    the likelihood is log-concave, so that it has one maximum. 1 / m^2 is added to every count, one answer in all and
-    towards chance, which keeps places finite that were never picked (ours, after Hautus 1995).
-
-    Args:
-        picks: (m, m), counts: row the place of the right picture, column the place picked, m from 2 to 9. Balance the
-            places: of unbalanced ones `d_uncorrected` says little, `d` still does.
-
-    Raises:
-        InputError: no square of 2 to 9 places, counts below 0, or none.
-
-    Example:
-        >>> found = place_bias([[45, 3, 2], [25, 22, 3], [26, 5, 19]])
-        >>> f"{found.picks[0].value:.2f} of the picks on the first place"
-        '0.64 of the picks on the first place'
-        >>> f"{found.d_uncorrected:.2f} -> {found.d:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
-        '0.78 -> 1.25 [0.94, 1.56]'
-    """
-    counts = np.asarray(picks, dtype=np.float64)
-    m = len(counts)
-    if counts.shape != (m, m) or not 2 <= m <= MOST_PLACES or not np.all(counts >= 0) or not counts.sum():
-        raise InputError(f"Picks are counts of 2 to {MOST_PLACES} places shown by as many picked, not {picks!r}.")
-    total = int(counts.sum())
-    right = Share(int(np.trace(counts)), total)
-    shares = tuple(Share(int(picked), total) for picked in counts.sum(axis=0))
-    plain = choosing(right, m=m)
-    at, sd = _fit(counts + 1.0 / m**2)
-    bias = np.append(at[1:], 0.0)
-    return PlaceBias(
-        picks=shares,
-        right=right,
-        verdict="not measurable: place bias" if max(share.value for share in shares) > FAVOURED else "",
-        d_uncorrected=plain.d,
-        interval_uncorrected=plain.interval,
-        d=float(at[0]),
-        interval=Interval(float(at[0] - _Z95 * sd), float(at[0] + _Z95 * sd)),
-        bias=tuple((bias - bias.mean()).tolist()),
-    )
-
-
-def _fit(counts: Array) -> tuple[Array, float]:
-    """Return d' and the biases but the last, which is 0, at the likelihood's maximum, and the sd of d'."""
-    from scipy.optimize import minimize  # a report without a bias to fit starts without it
-
-    found = minimize(_surprise, np.zeros(len(counts)), (counts,), "BFGS", jac=True)
-    at, step = np.asarray(found.x, dtype=np.float64), 1e-4
-    moves = step * np.eye(len(at))
-    curvature = np.array([_surprise(at + move, counts)[1] - _surprise(at - move, counts)[1] for move in moves])
-    return at, math.sqrt(float(np.linalg.inv(curvature / (2.0 * step))[0, 0]))
-
-
-def _surprise(at: Array, counts: Array) -> tuple[float, Array]:
-    """Return minus the log-likelihood of picks, (m shown, m picked), and its gradient, at d' and the biases but one."""
-    m = len(at)
-    percept = at[0] * np.eye(m) + np.append(at[1:], 0.0)  # (shown, place)
-    lead = _NOISE + (percept[:, :, None] - percept[:, None, :])[..., None]  # (shown, picked, other, noise)
-    log_below = special.log_ndtr(lead)
-    log_below[:, range(m), range(m)] = 0.0
-    ahead_of_all = np.exp(log_below.sum(axis=2)) * _WEIGHT  # (shown, picked, noise)
-    picking = np.maximum(ahead_of_all.sum(axis=2), 1e-300)
-    hazard = np.exp(-(lead**2) / 2.0 - log_below) / math.sqrt(2.0 * math.pi)
-    hazard[:, range(m), range(m)] = 0.0
-    slope = np.einsum("spn,spon->spo", ahead_of_all, hazard) * (counts / picking)[..., None]  # by the lead over each
-    by_place = slope.sum(axis=2) - slope.sum(axis=1)  # (shown, place): by the percept there
-    gradient = np.append(np.trace(by_place), by_place.sum(axis=0)[:-1])
-    return -float((counts * np.log(picking)).sum()), -gradient

@@ -63,6 +63,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: a name (`limen list questions`), or a table with `name`, `text` and what else makes a question
             (`limen.question.QuestionOptions`).
+        paraphrases: in so many other wordings each question is asked too, for the spread of its thresholds over them.
         order: of reference, stimulus and question.
         procedure: a table with `name` and its settings.
         limit: at most so many references of each kind, in the order of `images`; a larger one later appends.
@@ -92,6 +93,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ladders: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     questions: tuple[str | dict[str, Any], ...] = ("direct",)
+    paraphrases: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
     limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
@@ -368,7 +370,7 @@ def _asked(spec: Spec) -> tuple[Question, ...]:
         if isinstance(entry, dict) and question.name in made:
             raise InputError(f"Two questions of the study are named {question.name!r}. Give one of them another name.")
         made[question.name] = question
-    return tuple(made.values())
+    return tuple(one for question in made.values() for one in (question, *question.wordings(spec.paraphrases)))
 
 
 def _check_fit(question: Question, method: Method) -> None:

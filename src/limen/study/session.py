@@ -399,8 +399,9 @@ class _Talk:
         """Say whether two levels are one stimulus, in pixels and in words."""
         if probe.level == probe.reference or reference.digest != stimulus.digest:
             return False
-        words = (self._items(probe.reference), self._items(probe.level)) if self._question.itemised else (None, None)
-        return words[0] == words[1]
+        if not self._question.itemised:
+            return True
+        return self._items(probe.reference, probe.draw) == self._items(probe.level, probe.draw)
 
     def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
         """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
@@ -408,12 +409,20 @@ class _Talk:
         shown = (self._series.distortion.word, reference, stimulus, again)
         items: tuple[Item | None, Item | None] = (None, None)
         if question.itemised:
-            items = (self._items(probe.reference), self._other(probe) or self._items(probe.level))
+            items = (
+                self._items(probe.reference, probe.draw),
+                self._other(probe) or self._items(probe.level, probe.draw),
+            )
         if self._session.observer.sampled:
             shift, draws = probe.draw if question.forced else 0, self._draws
             queries = question.ask(*shown, shift, name, items=items, draws=draws)
-            return tuple(dataclasses.replace(query, draw=probe.draw * draws + query.draw) for query in queries)
-        if probe.draw >= (most := 1 if question.alone else question.pictures):
+            fixed = len(queries) // 2  # the reference shown alone is asked once, whatever is compared with it
+            return tuple(
+                query if at < fixed else dataclasses.replace(query, draw=probe.draw * draws + query.draw)
+                for at, query in enumerate(queries)
+            )
+        most = 1 if question.alone else question.pictures  # different ways of showing the same pixels
+        if probe.draw >= most and not (self._series.varied and question.itemised):
             different = (
                 "one: the same picture, asked the same, is answered the same" if question.alone
                 else "two different draws (as asked, and swapped)" if most == 2
