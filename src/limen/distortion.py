@@ -40,7 +40,7 @@ class Distortion:
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
         of: the kind of reference it is done to (`limen.source.Reference.kind`).
-        encode: of a codec, `(image, strength) -> the file's bytes`; None for what writes no file.
+        encoded: of a codec, `(image, strength) -> bytes` of the coded file; None for what is no codec.
 
     Example:
         >>> import numpy as np
@@ -60,16 +60,7 @@ class Distortion:
     version: int = 1
     summary: str = ""
     of: str = "image"
-    encode: Encode | None = None
-
-    def encoded(self, image: Image, strength: float) -> bytes | None:
-        """Return the file that a codec makes of an image, whose size is what a viewer downloads; None for no codec.
-
-        Args:
-            image: uint8 RGB (H, W, 3).
-            strength: in the ladder's unit.
-        """
-        return None if self.encode is None else self.encode(check(image), strength)
+    encoded: Encode | None = None
 
     def render(self, reference: Any, key: str) -> Callable[[int], Any]:
         """Return a function from level (0..n) to image, or item; level 0 of an image is the image itself.
@@ -93,7 +84,7 @@ class Distortion:
 
 
 def distortion(
-    name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image", encode: Encode | None = None
+    name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image", encoded: Encode | None = None
 ) -> Callable[[Prepare], Prepare]:
     """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`.
 
@@ -103,12 +94,12 @@ def distortion(
         ladder: strengths of levels 1..n.
         version: >= 1; raised whenever pixels change for the same strength.
         of: the kind of reference it is done to (`limen.source.ReferenceKind`).
-        encode: of a codec, what gives the file's bytes: `(image, strength) -> bytes`.
+        encoded: of a codec, `(image, strength) -> bytes` of the coded file.
     """
 
     def keep(prepare: Prepare) -> Prepare:
         summary = (prepare.__doc__ or "").strip().split("\n")[0]
-        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary, of, encode))
+        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary, of, encoded))
         return prepare
 
     return keep

@@ -16,7 +16,7 @@ from limen import distortion
 from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.safe import SafeRow, safe_level, safe_levels
 from limen.cli import run as cli
-from limen.image import digest
+from limen.image import decode, digest
 from limen.parsing.forms import YesNo
 from limen.report import safe as report
 from limen.report.report import Report
@@ -206,13 +206,20 @@ def test_a_codec_saves_bytes_against_its_finest_level(run: Path) -> None:
 
 
 def encode(image: Any, quality: float) -> bytes:
-    data = distortion.find("jpeg").encoded(image, quality)
-    assert data is not None
-    return data
+    kind = distortion.find("jpeg")
+    assert kind.encoded is not None
+    return kind.encoded(image, quality)
 
 
-def test_what_writes_no_file_saves_nothing() -> None:
-    assert distortion.find("blur").encoded(grey("a"), 2.0) is None
+def test_the_file_of_a_codec_is_the_stimulus() -> None:
+    kind, image = distortion.find("jpeg"), photograph()
+    assert np.array_equal(decode(encode(image, 40.0)), kind.render(image, "any")(61))
+
+
+def test_without_a_kept_picture_nothing_is_said_of_bytes(run: Path) -> None:
+    with Store.open(run) as store:
+        whole = analyse(store)
+    assert safe_levels([whole], (0.1,))[0].saved is None
 
 
 def test_the_command_prints_a_table_and_a_sentence(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,15 +17,16 @@ from limen import distortion as distortions
 from limen.analysis import Analysis, Outcome, SeriesStatus
 from limen.curve import Interval, Mean, bootstrap_mean
 from limen.errors import InputError, UnknownNameError
-from limen.image import decode, digest
+from limen.image import Image, decode, digest
 from limen.store import Store
 from limen.store.entries import DistortionEntry
 
 RHOS = (0.05, 0.1)  # of a report
 MOST = 100  # pictures whose files are made to say what is saved
+MOST_PIXELS = 50_000_000  # of them together, or one more picture
 OPEN = (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
 
-_Saved: TypeAlias = Callable[[str, str, str, int], float | None]
+_Sizes: TypeAlias = Callable[[str, str, str, float], tuple[int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class SafeRow:
         unit: of the strengths.
         noticed: 95 % interval of the share of new photographs that are noticed, over samples of n: Beta(k, n + 1 - k)
             (Vovk 2012, arXiv:1209.2673), which ties only bring down; None where the level is refused, or is 0.
-        saved: share of the bytes against level 1, mean over pictures kept in the run, `MOST` of them at most; None
+        saved: share of the bytes against level 1, mean over pictures kept in the run (`MOST` of them, and `MOST_PIXELS`, at most); None
             where the distortion is no codec, no picture is kept, or the level is not above 1.
         left_out: series that are not in n, by what became of them.
         why: it is refused; "" where it is not.
@@ -117,17 +118,17 @@ def safe_levels(
     for analysis in analyses:
         for outcome in analysis.outcomes:
             groups[outcome.series.distortion, outcome.question][outcome.observer].append(outcome)
-    saved = _saved(analyses, stores)
+    sizes = _sizes(analyses, stores)
     return tuple(
         row
         for (distortion, question), group in sorted(groups.items())
-        for row in _rows(analyses, question, distortion, group, rhos, saved)
+        for row in _rows(analyses, question, distortion, group, rhos, sizes)
     )
 
 
 def _rows(
     analyses: Sequence[Analysis], question: str, distortion: str, group: Mapping[str, Sequence[Outcome]],
-    rhos: Sequence[float], saved: _Saved,
+    rhos: Sequence[float], sizes: _Sizes,
 ) -> Iterator[SafeRow]:  # fmt: skip
     known = {name: analysis for analysis in analyses for name in analysis.manifest.observers}
     order = [name for name in known if name in group and _claims(group[name])]
@@ -155,7 +156,7 @@ def _rows(
                     noticed=None,
                     why="not asked alike: the ladders or the questions differ",
                 )
-            yield replace(row, saved=_mean(row, thresholds, mine, saved))
+            yield replace(row, saved=_saved(row, thresholds, mine, sizes))
 
 
 def _claims(group: Iterable[Outcome]) -> bool:
@@ -212,52 +213,62 @@ def _beta(rank: int, n: int) -> Interval:
 # --- bytes ---
 
 
-def _saved(analyses: Sequence[Analysis], stores: Sequence[Store]) -> _Saved:
-    """Return a function from distortion, reference, photograph and level to the share saved against level 1.
+def _sizes(analyses: Sequence[Analysis], stores: Sequence[Store]) -> _Sizes:
+    """Return a function from distortion, reference, photograph and strength to a coded file's bytes, and its pixels.
 
     None where nothing can be said: no codec of this version, or no picture kept that is the one measured.
     """
     entries = {name: kind for analysis in analyses for name, kind in analysis.manifest.distortions.items()}
 
-    @functools.cache
-    def share(distortion: str, reference: str, photograph: str, level: int) -> float | None:
-        kind = _codec(distortion, entries[distortion])
-        kept = (store.picture(reference) for store in stores if kind is not None)
-        data = next((picture for picture in kept if picture is not None), None)
-        if kind is None or data is None:
+    @functools.lru_cache(maxsize=1)  # both strengths of one picture come after each other
+    def picture(reference: str, photograph: str) -> Image | None:
+        kept = (store.picture(reference) for store in stores)
+        data = next((one for one in kept if one is not None), None)
+        if data is None:
             return None
         try:
             image = decode(data)
         except InputError:
             return None
-        if digest(image) != photograph:
+        return image if digest(image) == photograph else None
+
+    @functools.cache
+    def size(distortion: str, reference: str, photograph: str, strength: float) -> tuple[int, int] | None:
+        encoded = _codec(distortion, entries[distortion])
+        image = picture(reference, photograph) if encoded is not None else None
+        if encoded is None or image is None:
             return None
-        strengths = entries[distortion].strengths
-        finest, there = (kind.encoded(image, strength) for strength in (strengths[0], strengths[level - 1]))
-        return None if finest is None or there is None else 1 - len(there) / len(finest)
+        try:
+            return len(encoded(image, strength)), image.shape[0] * image.shape[1]
+        except InputError:  # a library lacks the codec, or cannot code a picture of this size
+            return None
 
-    return share
+    return size
 
 
-def _codec(name: str, entry: DistortionEntry) -> distortions.Distortion | None:
-    """Return a codec as it was measured, if this limen has it."""
+def _codec(name: str, entry: DistortionEntry) -> distortions.Encode | None:
+    """Return what codes a picture as it was measured, if this limen has it."""
     try:
         kind = distortions.find(name)
     except UnknownNameError:
         return None
-    return kind if kind.encode is not None and kind.version == entry.version else None
+    return kind.encoded if kind.version == entry.version else None
 
 
-def _mean(row: SafeRow, thresholds: Mapping[str, float], group: Iterable[Outcome], saved: _Saved) -> Mean | None:
-    if row.level is None or row.level < 2:
+def _saved(row: SafeRow, thresholds: Mapping[str, float], group: Iterable[Outcome], size: _Sizes) -> Mean | None:
+    """Return what single pictures save at the safe level against level 1: the first by digest, up to the bounds."""
+    if row.level is None or row.strength is None or row.level < 2:
         return None
     complete = (outcome for outcome in group if outcome.status is SeriesStatus.COMPLETE)
     references = {outcome.photograph: outcome.series.picture for outcome in complete}
     shares: list[float] = []
+    pixels = 0
     for photograph in sorted(thresholds):
-        share = saved(row.distortion, references[photograph], photograph, row.level)
-        if share is not None:
-            shares.append(share)
-        if len(shares) == MOST:
+        at = (row.distortion, references[photograph], photograph)
+        finest, there = size(*at, row.finest), size(*at, row.strength)
+        if finest is not None and there is not None:
+            shares.append(1 - there[0] / finest[0])
+            pixels += finest[1]
+        if len(shares) == MOST or pixels > MOST_PIXELS:
             break
     return Mean(sum(shares) / len(shares), bootstrap_mean(shares), len(shares)) if shares else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console
     from rich.table import Table as Drawn
 
     from limen.report.format import Table
@@ -60,10 +61,9 @@ def print_table(table: "Table") -> None:
     Columns that do not fit are printed below the others, with the leading ones that say what a row is of.
     """
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
+    console = _console()
     columns = zip(table.columns, *table.rows, strict=True)
     widths = [3 + min(PROSE, max(map(cell_len, cells))) for cells in columns]
     heads = list(range(table.heads))
@@ -78,6 +78,22 @@ def print_table(table: "Table") -> None:
         console.print(_drawn(table, block, titled=block is blocks[0]))
     for note in table.notes:
         console.print(Text(tame(note), style="dim"))
+
+
+def print_sentences(sentences: "Iterable[str]") -> None:
+    """Print sentences, each after an empty line and broken between words where a terminal is narrower."""
+    from rich.text import Text
+
+    console = _console()
+    for sentence in sentences:
+        console.print()
+        console.print(Text(tame(sentence)))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
 
 
 def _drawn(table: "Table", columns: list[int], titled: bool = False) -> "Drawn":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from limen.cli.console import print_result, tame
+from limen.cli.console import print_result, print_sentences
 from limen.cli.group import JSON, PLUGIN, FiniteRange, main
 from limen.errors import InputError
 
@@ -51,5 +51,4 @@ def safe(runs: tuple[Path, ...], rho: float, as_json: bool) -> None:
         lambda: [observers.noted(analysis, report.table(analysis, rows))],
     )
     if not as_json:
-        for sentence in quoted:
-            click.echo(f"\n{tame(sentence)}")
+        print_sentences(quoted)

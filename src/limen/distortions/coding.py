@@ -10,13 +10,7 @@ from limen.image import Image
 from limen.ladder import Ladder
 
 
-def encode_jpeg(image: Image, quality: float) -> bytes:
-    """Return a JPEG file (libjpeg-turbo, 4:2:0).
-
-    Args:
-        image: uint8 RGB (H, W, 3).
-        quality: 1 to 100.
-    """
+def _jpeg(image: Image, quality: float) -> bytes:
     buffer = io.BytesIO()
     Pillow.fromarray(image).save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
     return buffer.getvalue()
@@ -26,8 +20,8 @@ def encode_jpeg(image: Image, quality: float) -> bytes:
     "jpeg",
     word="JPEG compression",
     ladder=Ladder(tuple(float(101 - k) for k in range(1, 101)), unit="quality"),
-    encode=encode_jpeg,
+    encoded=_jpeg,
 )
 def jpeg(image: Image, rng: np.random.Generator) -> Render:
     """Compress at JPEG quality 101 - k (libjpeg-turbo, 4:2:0): the unit of KonJND-1k and of the paper."""
-    return lambda quality: np.array(Pillow.open(io.BytesIO(encode_jpeg(image, quality)), formats=("JPEG",)))
+    return lambda quality: np.array(Pillow.open(io.BytesIO(_jpeg(image, quality)), formats=("JPEG",)))

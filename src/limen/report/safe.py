@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from limen.analysis import Analysis
+from limen.analysis import FEW, Analysis
 from limen.analysis.safe import SafeRow
 from limen.question import VerdictKind
 from limen.report import format as cell
@@ -22,6 +22,7 @@ _NOTE = (
     "as small as this one the share may be as high as the upper end in brackets, Beta(k, n + 1 - k).",
     "All together: at the smallest first JND that any of them has.",
     "Bytes saved: mean over the pictures that were kept [95 % BCa], against the ladder's level 1, the finest.",
+    f"* false alarms from fewer than {FEW} identical pairs: too few to tell.",
 )
 
 
@@ -49,7 +50,14 @@ def table(analysis: Analysis, rows: Sequence[SafeRow]) -> Table:
             *((_left_out(row),) if left else ()),
         ))  # fmt: skip
     refused = dict.fromkeys(f"? {row.distortion}{f', {row.observer}' * several}: {row.why}." for row in rows if row.why)
-    notes = (_NOTE[0], *_NOTE[1:2] * any(len(row.observers) > 1 for row in rows), *_NOTE[2:] * saved, *refused)
+    few = any(0 < one.n < FEW for one in alarms.values())
+    notes = (
+        _NOTE[0],
+        *_NOTE[1:2] * any(len(row.observers) > 1 for row in rows),
+        *_NOTE[2:3] * saved,
+        *_NOTE[3:] * few,
+        *refused,
+    )
     return Table("Safe levels", columns, tuple(lines), notes, heads=len(heads))
 
 
