@@ -48,8 +48,8 @@ class SafeRow:
         unit: of the strengths.
         noticed: 95 % interval of the share of new photographs that are noticed, over samples of n: Beta(k, n + 1 - k)
             (Vovk 2012, arXiv:1209.2673), which ties only bring down; None where the level is refused, or is 0.
-        saved: share of the bytes against level 1, mean over pictures kept in the run (`MOST` of them, and `MOST_PIXELS`, at most); None
-            where the distortion is no codec, no picture is kept, or the level is not above 1.
+        saved: share of the bytes against level 1, mean over pictures kept in the run (`MOST` of them, and `MOST_PIXELS`
+            together, at most); None where the distortion is no codec, no picture is kept, or the level is not above 1.
         left_out: series that are not in n, by what became of them.
         why: it is refused; "" where it is not.
     """
