@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import limen
 from limen import distortion
 from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.safe import SafeRow, safe_level, safe_levels
 from limen.cli import run as cli
+from limen.errors import InputError
 from limen.image import decode, digest
 from limen.parsing.forms import YesNo
 from limen.report import safe as report
@@ -220,6 +222,14 @@ def test_without_a_kept_picture_nothing_is_said_of_bytes(run: Path) -> None:
     with Store.open(run) as store:
         whole = analyse(store)
     assert safe_levels([whole], (0.1,))[0].saved is None
+
+
+def test_from_python_it_is_the_same(run: Path) -> None:
+    with Store.open(run) as store:
+        rows = safe_levels([analyse(store)], (0.1,), [store])
+    assert limen.open(run).safe(rho=0.1) == rows
+    with pytest.raises(InputError, match="Give a share above 0 and below 1"):
+        limen.open(run).safe(rho=5)
 
 
 def test_the_command_prints_a_table_and_a_sentence(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from limen.errors import InputError, MissingExtraError
 from limen.image import Image, digest, png
 from limen.item import Item
 from limen.parsing.forms import Letters, Number, ShortText, YesNo
-from limen.source import Reference, ReferenceKind, Refusal, collect, read
+from limen.source import Reference, ReferenceKind, Refusal, collect, read, scaled_down
 from limen.sources import _rows
 from limen.stimulus import Series
 from limen.testing import photograph
@@ -53,6 +53,15 @@ def write_table(file: Path, rows: list[dict[str, str]], delimiter: str = "\t") -
 def write_lines(file: Path, rows: list[Any]) -> Path:
     file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
     return file
+
+
+def test_items_about_one_picture_say_so(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b")
+    rows = [{"image": f"{name}.png", "question": question} for name in "ab" for question in ("Is it a?", "Is it b?")]
+    found = items(write_lines(tmp_path / "rows.jsonl", rows))
+    assert [one.picture for one in found] == [digest(picture(name)) for name in "aabb"]
+    scaled = [scaled_down(one, 40) for one in found]
+    assert all(isinstance(one, Reference) and one.picture == digest(one.load()) for one in scaled)
 
 
 def items(place: Path | str) -> list[Reference]:

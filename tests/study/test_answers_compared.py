@@ -16,6 +16,7 @@ from limen.image import Image, digest
 from limen.ladder import Ladder
 from limen.parsing.forms import Choice, Letters, Number, YesNo
 from limen.question import DRAWS
+from limen.report import tables
 from limen.source import Reference
 from limen.store import Store
 from limen.study import Spec, Study
@@ -228,6 +229,24 @@ def test_to_say_that_one_cannot_tell_is_another_answer_but_to_be_cut_off_is_none
     analysis = run(tmp_path / "run", Cautious({"a cat": grey("a")}, "I cannot tell.", 5.5), animal("a"))
     (threshold,) = analysis.outcomes[0].thresholds
     assert (None if threshold.censored else threshold.level) == level
+
+
+def test_categories_have_rows_of_their_own(tmp_path: Path) -> None:
+    cats = [reference(n, grey(n), replace(asking(ANIMALS, "A", f"Which? {n}"), category="cats")) for n in "ab"]
+    dogs = [reference(n, grey(n), replace(asking(ANIMALS, "B", f"Which? {n}"), category="dogs")) for n in "cd"]
+    known = {"a cat": grey("a"), "a cat ": grey("b"), "a dog": grey("c"), "a dog ": grey("d")}
+
+    class Kinds(Knower):
+        def _says(self, picture: limen.Picture, query: limen.Query) -> str:
+            return super()._says(picture, query).strip()
+
+    analysis = run(tmp_path / "run", Kinds(known, "a fox", 5.5), *cats, *dogs, questions=("answer-wrong",))
+    rows = {one.category: one for one in analysis.categories}
+    assert {name: (one.row.n, one.row.median.level, one.false_alarms.n) for name, one in rows.items()} == {
+        "cats": (2, 6, 2), "dogs": (2, 6, 2),
+    }  # fmt: skip
+    assert tables.categories(analysis).rows[0][:3] == ("brighter", "cats", "2")
+    assert run(tmp_path / "one", Kinds(known, "a fox", 5.5), *cats).categories == (), "one category is the whole"
 
 
 def test_items_are_pictures_to_other_questions(tmp_path: Path) -> None:

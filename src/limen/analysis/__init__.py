@@ -14,11 +14,13 @@ from limen.analysis.replay import Outcome, Response, SeriesStatus, outcomes
 from limen.analysis.tables import (
     FEW,
     AnswerRow,
+    CategoryRow,
     CurveRow,
     EstimateRow,
     JndRow,
     Quantile,
     answer_row,
+    category_rows,
     curve_row,
     estimate_row,
     false_alarms,
@@ -48,6 +50,7 @@ class Analysis:
         curves: pooled responses.
         attempts: outcomes of attempts, by (observer, outcome), failures too.
         estimates: fitted thresholds, of a procedure that fits.
+        categories: the 1st JND by category of items, where there are several.
         unneeded: answers that were asked ahead and never needed: they cost, and are in no other figure.
         origins: which models answered.
         mixed: series with answers of several models: (observer, distortion, name of the reference).
@@ -69,6 +72,7 @@ class Analysis:
     unneeded: int = 0
     origins: tuple[Origin, ...] = ()
     mixed: tuple[tuple[str, str, str], ...] = ()
+    categories: tuple[CategoryRow, ...] = ()
 
     @cached_property
     def questions(self) -> Mapping[str, Question]:
@@ -117,4 +121,5 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         store.unneeded(),
         origins,
         store.mixed() if several else (),
+        tuple(row for key, group in keyed for row in category_rows(key, group, manifest)),
     )

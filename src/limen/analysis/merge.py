@@ -57,7 +57,7 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
 
     return Analysis(
         manifest,
-        **{name: every(name) for name in (*_ROWS, "origins", "mixed")},
+        **{name: every(name) for name in (*_ROWS, "origins", "mixed", "categories")},
         attempts={key: count for each in renamed for key, count in each.attempts.items()},
         unneeded=sum(each.unneeded for each in renamed),
     )
@@ -75,6 +75,10 @@ def _renamed(analysis: Analysis, names: Mapping[str, str]) -> Analysis:
         attempts={(names[observer], outcome): count for (observer, outcome), count in analysis.attempts.items()},
         origins=tuple(
             dataclasses.replace(row, observer=names.get(row.observer, row.observer)) for row in analysis.origins
+        ),
+        categories=tuple(
+            dataclasses.replace(one, row=dataclasses.replace(one.row, observer=names[one.row.observer]))
+            for one in analysis.categories
         ),
         mixed=tuple((names.get(observer, observer), kind, name) for observer, kind, name in analysis.mixed),
         **rows,

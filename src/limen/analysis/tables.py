@@ -84,6 +84,15 @@ class JndRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryRow:
+    """The 1st JND over the items of one category (`limen.item.Item.category`), and its unrest or false alarms."""
+
+    category: str
+    row: JndRow
+    false_alarms: Share
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRow:
     """What the answers of one observer, question and distortion were like.
 
@@ -220,6 +229,22 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
             questions=_questions(group) if order == 1 else 0,
             excluded=status[SeriesStatus.EXCLUDED],
         )
+
+
+def category_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> Iterable[CategoryRow]:
+    """Yield the 1st JND of each category of items; nothing where there is one or none.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        manifest: of the run.
+    """
+    categories = sorted({outcome.item.category for outcome in group if outcome.item is not None})
+    for category in categories if len(categories) > 1 else ():
+        mine = [outcome for outcome in group if outcome.item is not None and outcome.item.category == category]
+        for row in jnd_rows(key, mine, manifest):
+            if row.order == 1:
+                yield CategoryRow(category, row, sum_of(*false_alarms(mine)))
 
 
 def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> EstimateRow | None:

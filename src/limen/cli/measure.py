@@ -284,6 +284,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
         accuracy = survival.accuracy(analysis)
         if any(kind.graded for kind in analysis.manifest.distortions.values()):
             print_table(tables.main_table(analysis))
+        if analysis.categories:
+            print_table(tables.categories(analysis))
         if numbers.rows:
             print_table(numbers)
         if accuracy:

@@ -235,9 +235,11 @@ class Report:
             "changed": observers.warnings(everything),
             "answering": self._grid(observers.answering(everything)),
             "searched": searched,
+            "meaning": _meaning(everything),
             "first": noted(tables.first_jnds(everything)) if searched else None,
             "side": noted(tables.side_by_side(everything)) if searched and several else None,
             "safe": noted(safe.table(everything, self.safe)) if self.safe else None,
+            "categories": self._grid(tables.categories(everything)) if everything.categories else None,
             "first_figure": self._figure("first-jnds"),
             "accuracy": noted(statistics.accuracy(everything, accuracy)) if accuracy else None,
             "estimates": noted(tables.estimates(everything)) if everything.estimates else None,
@@ -285,6 +287,17 @@ class Report:
     def _viewer(self, gallery: Gallery) -> dict[str, Any]:
         runs = viewer_data.on_page([(run.store, run.analysis) for run in self.runs], self.all)
         return html.viewer(viewer_data.data(runs, self.all, self.names.asked, gallery), gallery)
+
+
+def _meaning(analysis: Analysis) -> str:
+    """Say what a 1st JND of these questions is."""
+    compared = {question.alone for question in analysis.questions.values()}
+    notices = "The first level at which the observer notices a difference from the reference"
+    answers = "The first level at which the answer is another one than of the undistorted reference, or wrong,"
+    if compared == {True}:
+        return f"{answers} and stays so at the levels that confirm it. A higher level is a steadier observer."
+    both = f" Where answers are compared: {answers[0].lower()}{answers[1:-1]}." if True in compared else ""
+    return f"{notices}, and goes on noticing it at the levels that confirm it. A lower level is a keener eye.{both}"
 
 
 def _searched(analysis: Analysis) -> bool:

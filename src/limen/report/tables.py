@@ -31,7 +31,10 @@ from limen.store.entries import Manifest
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
 
 
-LEFT_OUT = (SeriesStatus.UNREADABLE, SeriesStatus.NOT_APPLICABLE, SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
+LEFT_OUT = (
+    SeriesStatus.UNREADABLE, SeriesStatus.EXCLUDED, SeriesStatus.NOT_APPLICABLE, SeriesStatus.UNFINISHED,
+    SeriesStatus.UNDETERMINED,
+)  # fmt: skip
 
 
 def first_jnds(analysis: Analysis) -> Table:
@@ -66,6 +69,20 @@ def side_by_side(analysis: Analysis) -> Table:
         tuple((distortion, *line) for distortion, line in cells.items()),
         ("Mean level over references, restricted at L [95 % BCa interval], and references without a JND up to L.",),
     )
+
+
+def categories(analysis: Analysis) -> Table:
+    """Return the table of 1st JNDs by category of items; without lines where there are not several."""
+    lines = [
+        (*heads(analysis, one.row), one.category or "(none)", *_jnd_cells(one.row), cell.count(one.row.excluded),
+         cell.alarms(one.false_alarms))
+        for one in analysis.categories
+    ]  # fmt: skip
+    columns = (
+        "category", "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "excluded",
+        "false alarms",
+    )  # fmt: skip
+    return table(analysis, "1st just noticeable difference by category", columns, lines)
 
 
 def nth_jnds(analysis: Analysis) -> Table:
@@ -200,6 +217,7 @@ def records(analysis: Analysis) -> dict[str, Any]:
     return {
         "manifest": msgspec.to_builtins(analysis.manifest),
         "jnds": plain(analysis.jnds),
+        "categories": plain(analysis.categories),
         "estimates": plain(analysis.estimates),
         "answers": plain(analysis.answers),
         "curves": plain(analysis.curves),
@@ -212,6 +230,8 @@ def records(analysis: Analysis) -> dict[str, Any]:
                 "reference": outcome.series.name,
                 "picture": outcome.series.picture,
                 "status": outcome.status.value,
+                "why": outcome.why,
+                "category": outcome.item.category if outcome.item is not None else "",
                 "floor": list(outcome.floor),
                 "thresholds": plain(outcome.thresholds),
                 "estimates": plain(outcome.estimates),
@@ -288,6 +308,11 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
         "mean restricted at L (a series without a JND counts as L), 95 % BCa bootstrap over references."
     ]
     notes.extend(_few(row.false_alarms for row in analysis.answers))
+    if any(question.alone for question in analysis.questions.values()):
+        notes.append(
+            "Where answers are compared, false alarms are the unrest: controls (one grey level of noise, options in "
+            "another order) that change the answer. Excluded: the answer to the reference is wrong, or cannot be read."
+        )
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
