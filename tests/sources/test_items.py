@@ -60,7 +60,7 @@ def test_items_about_one_picture_say_so(tmp_path: Path) -> None:
     rows = [{"image": f"{name}.png", "question": question} for name in "ab" for question in ("Is it a?", "Is it b?")]
     found = items(write_lines(tmp_path / "rows.jsonl", rows))
     assert [one.picture for one in found] == [digest(picture(name)) for name in "aabb"]
-    scaled = [scaled_down(one, 40) for one in found]
+    scaled = [scaled_down(one, 60) for one in found]
     assert all(isinstance(one, Reference) and one.picture == digest(one.load()) for one in scaled)
 
 
