@@ -144,6 +144,30 @@ def test_the_machine_ratio_is_a_mean_over_references_with_its_bootstrap() -> Non
     assert cells[7].startswith("72 [")
 
 
+def shown(level: int) -> Trial:
+    return Trial("a", "answer-changes", "s", 0, level, 0, False, 0, f"{level}", Answer("A"))
+
+
+def test_of_fixed_levels_it_is_the_share_at_each() -> None:
+    def asked(name: str, changed_at: tuple[int, ...]) -> Outcome:
+        said = tuple(
+            Response(Probe(0, level), Verdict(Flag.YES if level in changed_at else Flag.NO), (shown(level),))
+            for level in (10, 20, 30)
+        )
+        return dataclasses.replace(compared(name, 1), thresholds=(), responses=said)
+
+    analysis = comparing(*(asked(f"p{k}", (20,) if k < 3 else (20, 30)) for k in range(10)))
+    (row,) = survival.changed(analysis)
+    assert (row.n, row.levels, row.share) == (10, (10, 20, 30), (0, 1, pytest.approx(0.7)))
+    assert tables.changed(analysis, (row,)).rows[0][4:] == (
+        "-",
+        "0 [0, 28]",
+        "0 [0, 28]",
+        "100 [72, 100]",
+        "70 [40, 89]",
+    )
+
+
 def test_questions_about_pairs_have_no_changed_answers(tmp_path: Path, photos: Path) -> None:
     analysis = analysed(tmp_path / "run", photos, (Toy(lambda q: YES if rms(q) > 6 else NO),))
     assert survival.changed(analysis) == ()

@@ -15,7 +15,7 @@ import numpy as np
 
 from limen import digest
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean
+from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean, wilson
 from limen.procedure import Probe
 from limen.statistics.psychometric import Array
 from limen.statistics.survival import Survival, unnoticed_share
@@ -38,8 +38,8 @@ class ChangedRow:
     """The share of answers that have changed, or become wrong, by each level: of one observer, question, distortion.
 
     Attributes:
-        levels: 0..L.
-        share: of the items whose first JND lies at or below each level.
+        levels: 0..L; those asked, where the procedure asks fixed ones.
+        share: of the items whose first JND lies at or below each level; or whose answer is another there.
         low, high: 95 % interval at each level: Wilson's; where items share photographs the bootstrap over these
             (percentiles), NaN below five of them and where all are alike.
         n, photographs: items, and what they are pictures of.
@@ -127,24 +127,42 @@ def unnoticed(analysis: Analysis) -> tuple[UnnoticedRow, ...]:
 
 
 def changed(analysis: Analysis) -> tuple[ChangedRow, ...]:
-    """Return the share of changed answers against level, where answers are compared and the procedure finds a J."""
+    """Return the share of changed answers against level, where answers are compared; of procedures that fit none.
+
+    Where the procedure finds a JND, that is the share of items with one at or below each level; where it asks fixed
+    levels, the share of other answers at each of them, over the items that have a readable one at all.
+    """
     rows = []
     for key, group in groups(analysis).items():
-        if not (analysis.questions[key[1]].alone and any(outcome.thresholds for outcome in group)):
+        if not analysis.questions[key[1]].alone or any(outcome.estimates for outcome in group):
             continue
-        above = _above(group)
-        photographs = [outcome.photograph for outcome in group]
-        if len(set(photographs)) < len(photographs):
-            low, high = _over_clusters(above, photographs)
-            bounds = tuple((1 - upper, 1 - lower) for lower, upper in zip(low, high, strict=True))
+        if any(outcome.thresholds for outcome in group):
+            levels, of, shares = tuple(range(group[0].series.levels + 1)), group, 1 - _above(group)
         else:
-            wilson = (Share(round(float(one)), len(group)).interval for one in (1 - above).sum(axis=0))
-            bounds = tuple((one.low, one.high) for one in wilson if one is not None)
-        shares = tuple(float(share) for share in 1 - above.mean(axis=0))
-        lows, highs = zip(*bounds, strict=True)
-        levels, of = tuple(range(above.shape[1])), (len(group), len(set(photographs)))
-        rows.append(ChangedRow(*key, levels, shares, tuple(lows), tuple(highs), *of))
+            levels, of, shares = _at_levels(group)
+        if of:
+            photographs = [outcome.photograph for outcome in of]
+            low, high = _bounds(shares, photographs)
+            mean = tuple(float(share) for share in shares.mean(axis=0))
+            rows.append(ChangedRow(*key, levels, mean, low, high, len(of), len(set(photographs))))
     return tuple(rows)
+
+
+def _at_levels(group: Sequence[Outcome]) -> tuple[tuple[int, ...], list[Outcome], Array]:
+    """Return the levels asked of all, the items with a readable answer at each, and (n, m) which of them changed."""
+    said = [_said(outcome) for outcome in group]
+    levels = tuple(sorted({level for one in said for level in one if level}))
+    whole = [place for place, one in enumerate(said) if all(level in one for level in levels)] if levels else []
+    shares = np.array([[float(said[place][level]) for level in levels] for place in whole])
+    return levels, [group[place] for place in whole], shares
+
+
+def _bounds(shares: Array, photographs: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the 95 % interval of the mean of each column of zeros and ones, as `ChangedRow` says."""
+    if len(set(photographs)) < len(photographs):
+        return _over_clusters(shares, photographs)
+    intervals = [wilson(float(k), len(photographs)) for k in shares.sum(axis=0)]
+    return tuple(one.low for one in intervals), tuple(one.high for one in intervals)
 
 
 def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:

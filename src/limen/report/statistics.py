@@ -1,6 +1,7 @@
 """Tables of what is worked out from answers: fits, comparisons, references needed, unnoticed shares, simulations."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -250,13 +251,13 @@ def changed(analysis: Analysis, rows: Sequence[ChangedRow]) -> Table:
     """Return the table of the share of changed answers at fifths of the ladder."""
     lines = [
         (*heads(analysis, row), str(row.n), str(row.photographs), f"{row.levels[-1]}",
-         *_at_fifths(row.share, row.low, row.high))
+         *_at_fifths(row.levels, row.share, row.low, row.high))
         for row in in_order(analysis, rows)
     ]  # fmt: skip
     notes = (
-        "Per cent of the items whose answer has changed, or become wrong, at or below that level of L [95 % Wilson; "
-        "where items share photographs, bootstrap over these]. Read it beside the unrest, the share that a control "
-        "changes (false alarms).",
+        "Per cent of the items whose answer has changed, or become wrong, at or below that level, L being the last one "
+        "(of a run at fixed levels: at the last level asked up to there) [95 % Wilson; where items share photographs, "
+        "bootstrap over these]. Read it beside the unrest, the share that a control changes (false alarms).",
     )
     return table(analysis, "Changed answers", ("n", "photographs", "L", *_FIFTHS), lines, notes)
 
@@ -266,7 +267,7 @@ def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
     lines = [
         (row.distortion, row.question, ", ".join(row.observers), str(row.curve.n), f"{row.curve.levels[-1]}",
          _up_to(row.curve.point(0.75), row.curve.levels[-1]),
-         *_at_fifths(row.curve.share, row.curve.low, row.curve.high))
+         *_at_fifths(row.curve.levels, row.curve.share, row.curve.low, row.curve.high))
         for row in rows
     ]  # fmt: skip
     columns = ("distortion", "question", "models", "references", "L", "75 % up to", *_FIFTHS)
@@ -279,11 +280,24 @@ def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
     return Table("Satisfied machine ratio", columns, tuple(lines), notes, heads=2)
 
 
-def _at_fifths(shares: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> tuple[str, ...]:
-    """Return cells of per cent at fifths of levels 0..L, rounded down."""
-    places = [max(1, (len(shares) - 1) * fifth // 5) for fifth in range(1, 6)]
-    bounds = (None if math.isnan(lows[k]) else Interval(lows[k], highs[k]) for k in places)
-    return tuple(cell.estimate(shares[k], interval, 0, times=100) for k, interval in zip(places, bounds, strict=True))
+def _at_fifths(
+    levels: Sequence[int], shares: Sequence[float], lows: Sequence[float], highs: Sequence[float]
+) -> Iterable[str]:
+    """Yield cells of per cent at fifths of the last level, or at the last level asked below; - where there is none.
+
+    Args:
+        levels: in ascending order.
+        shares: at each level.
+        lows: ends of the intervals; NaN where there is none.
+        highs: as `lows`.
+    """
+    for fifth in range(1, 6):
+        place = bisect_right(levels, levels[-1] * fifth // 5) - 1
+        if place < 0:
+            yield NONE
+            continue
+        interval = None if math.isnan(lows[place]) else Interval(lows[place], highs[place])
+        yield cell.estimate(shares[place], interval, 0, times=100)
 
 
 def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:
