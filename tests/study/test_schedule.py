@@ -26,7 +26,6 @@ from limen.study.schedule import Schedule, decode
 from limen.testing import photograph, simulate
 from tests.support.toy import Toy
 
-
 # Every third level of the usual ladders: what is reckoned grows faster than they do.
 LADDERS = {name: distortion.find(name).ladder.strengths[2::3] for name in ("noise", "contrast")}
 
