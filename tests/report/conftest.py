@@ -23,7 +23,7 @@ def drawn(spec: figures.Spec, palette: Mapping[str, str]) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once() -> Iterator[None]:
-    """Draw equal figures once for all tests: half of a report's time, and most are of the same few runs."""
+    """Draw equal figures once for all tests: about a third of a report's time, and most are of the same few runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "_drawn", drawn)
         yield
