@@ -28,10 +28,8 @@ def covers(found: Parameter, value: float) -> bool:
     return found.interval.low <= value <= found.interval.high
 
 
-def draw(
-    rng: np.random.Generator, n: int, threshold: Any, width: Any, guess: Any, lapse: Any, levels: Array = LEVELS
-) -> Array:
-    return np.asarray(rng.binomial(n, psi("logistic", levels, threshold, width, guess, lapse)), dtype=float)
+def draw(rng: np.random.Generator, n: int, threshold: Any, width: Any, guess: Any, lapse: Any) -> Array:
+    return np.asarray(rng.binomial(n, psi("logistic", LEVELS, threshold, width, guess, lapse)), dtype=float)
 
 
 # --- shapes ---
@@ -91,19 +89,19 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 # --- posterior ---
 
 
-def many(seed: int, sets: int, n: int = 2, levels: Array = LEVELS) -> tuple[Responses, Array, Array, Array]:
+def many(seed: int, sets: int, n: int = 2) -> tuple[Responses, Array, Array, Array]:
     rng = np.random.default_rng(seed)
     threshold, width = rng.uniform(5, 45, (sets, 1)), np.exp(rng.uniform(0, 3, (sets, 1)))
     guess, lapse = np.minimum(rng.beta(1, 5, (2, sets, 1)), 0.45)
-    yes = draw(rng, n, threshold, width, guess, lapse, levels)
+    yes = draw(rng, n, threshold, width, guess, lapse)
     alarms = rng.binomial(20, guess[:, 0])
-    data = Responses.of(list(levels), yes, np.full_like(yes, n), alarms, 20)
+    data = Responses.of(list(LEVELS), yes, np.full_like(yes, n), alarms, 20)
     return data, threshold[:, 0], width[:, 0], guess[:, 0]
 
 
 @pytest.mark.slow
 def test_credible_intervals_cover() -> None:
-    data, threshold, width, guess = many(1, 200, 4, LEVELS[::2])  # as many answers as two at each level
+    data, threshold, width, guess = many(1, 200)
     fits = posterior(data, LADDER)
     t75 = inverse("logistic", 0.75, threshold, width)
     for name, truth in (("threshold", threshold), ("t75", t75), ("width", width), ("guess", guess)):
