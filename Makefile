@@ -49,17 +49,20 @@ demo-features: .venv-feature/.made
 	.venv-oracle/bin/python $(PIP_INSTALL) -e '.[oracle]' pytest hypothesis
 	@touch $@
 
+# Tests start many processes: each would compile all it imports where Python is told to keep no bytecode.
+test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
+
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal
 
 test-quick: .venv/.made
-	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser" -n 2
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser" -n 2 --dist worksteal
 
 coverage: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --cov=limen --cov-branch --cov-report=term:skip-covered
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal --cov=limen --cov-branch --cov-report=term:skip-covered
 
 test-fuzz: .venv/.made
-	$(DEV)/python -m pytest tests/fuzz --hypothesis-profile=fuzz -n 2
+	$(DEV)/python -m pytest tests/fuzz --hypothesis-profile=fuzz -n 2 --dist worksteal
 
 check: .venv/.made
 	$(DEV)/ruff check .

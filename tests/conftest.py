@@ -1,5 +1,6 @@
 """What several tests share: photographs on disk, and toy observers that count what they are asked."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "feature" in item.path.parts or hasattr(getattr(item, "module", None), "torch"):
             item.add_marker("torch")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported: it is no garbage, and there are many whole collections to come."""
+    gc.freeze()
 
 
 @pytest.fixture

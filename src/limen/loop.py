@@ -10,8 +10,9 @@ from each.
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from limen import stopping
@@ -27,17 +28,28 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     except RuntimeError:
         return _run(work)
     begun: Future[_Begun] = Future()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            return pool.submit(asyncio.run, _announced(work, begun)).result()
-        except KeyboardInterrupt:  # of this thread, at any line; the other would go on, and be waited for
-            if begun.cancel():
-                work.close()
-            else:
-                loop, task = begun.result()
-                with contextlib.suppress(RuntimeError):  # it has just ended by itself
-                    loop.call_soon_threadsafe(task.cancel)
-            raise
+    ended: Future[T] = Future()
+    # Not an executor: one that is interrupted while its thread starts does not know the thread, nor waits for it.
+    thread = threading.Thread(target=_carry, args=(work, begun, ended), name="limen-loop")
+    try:
+        thread.start()
+        return ended.result()
+    except KeyboardInterrupt:  # of this thread, at any line; the other would go on
+        if begun.cancel():
+            work.close()
+        else:
+            loop, task = begun.result()
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                loop.call_soon_threadsafe(task.cancel)
+            ended.exception()  # until it has put its house in order
+        raise
+
+
+def _carry(work: Coroutine[Any, Any, T], begun: Future[_Begun], ended: Future[T]) -> None:
+    try:
+        ended.set_result(asyncio.run(_announced(work, begun)))
+    except BaseException as error:  # noqa: BLE001 - told where the result is waited for
+        ended.set_exception(error)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from limen.analysis.simulation import CONTENDERS, OBSERVERS, Contender, SimulatedObserver, study
-from tests.cli.test_cli import limen
+from tests.support.command import limen
 
 BY_NAME = {observer.name: observer for observer in OBSERVERS}
 BY_LABEL = {contender.label: contender for contender in CONTENDERS}

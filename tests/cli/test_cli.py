@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from limen.cli import run
+from tests.support.command import limen
 
 
-def limen(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does."""
     call = [sys.executable, "-m", "limen", *map(str, arguments)]
-    return subprocess.run(call, capture_output=True, text=True, check=False, **options)
+    return subprocess.run(call, capture_output=True, text=True, check=False)
 
 
 def test_help_and_version() -> None:
-    assert "limen measure --images" in limen("--help").stdout
-    assert limen("--version").stdout.startswith("limen, version")
+    assert "limen measure --images" in process("--help").stdout
+    assert process("--version").stdout.startswith("limen, version")
 
 
 @pytest.mark.parametrize("module", ["limen", "limen.cli", "limen.__main__"])
@@ -39,7 +41,6 @@ def test_looking_for_a_name_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.slow
 def test_list_and_show() -> None:
     names = [item["name"] for item in json.loads(limen("list", "--json").stdout)]
     assert {"blur", "text", "skip", "scan", "openai", "local", "demo", "direct", "choice-implicit"} <= set(names)
@@ -50,7 +51,6 @@ def test_list_and_show() -> None:
     assert "px (sigma)" in limen("show", "blur").stdout
 
 
-@pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> None:
     for arguments, complaint in (
         (("show", "blurr"), "Did you mean 'blur'"),
@@ -84,8 +84,14 @@ def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> 
         assert "Traceback" not in done.stderr
 
 
+def test_a_mistake_is_the_exit_code_of_the_process(tmp_path: Path) -> None:
+    done = process("measure", "--out", tmp_path / "x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("limen: measure needs --images")
+
+
 def test_an_unknown_flag_is_exit_code_1() -> None:
-    done = limen("measure", "--distorton", "blur")
+    done = process("measure", "--distorton", "blur")
     assert done.returncode == 1
     assert "--distortion" in done.stderr
 
@@ -94,7 +100,7 @@ def test_an_unknown_flag_is_exit_code_1() -> None:
 def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> None:
     arguments = ("measure", "--images", photos, "--observer", "simulated", "--distortion", "noise, jpeg", "--limit", 2,
                  "--jnds", 2, "--out", tmp_path / "run")  # fmt: skip
-    done = limen(*arguments)
+    done = process(*arguments)
     assert done.returncode == 0, done.stderr
     assert "1st just noticeable difference" in done.stdout
     assert "measured with limen" in done.stdout
@@ -113,7 +119,7 @@ def test_measure_prints_a_table_and_resumes(tmp_path: Path, photos: Path) -> Non
 def test_unfinished_series_are_exit_code_2(tmp_path: Path, photos: Path) -> None:
     base = ("measure", "--images", photos, "--distortion", "noise")
     limen(*base, "--observer", "simulated", "--limit", 1, "--out", tmp_path / "a")
-    done = limen(*base, "--observer", f"recorded:{tmp_path / 'a'}", "--limit", 2, "--out", tmp_path / "b")
+    done = process(*base, "--observer", f"recorded:{tmp_path / 'a'}", "--limit", 2, "--out", tmp_path / "b")
     assert done.returncode == 2
     assert "unfinished: simulated noise b.png: not-recorded" in done.stderr
     assert "Run the same command again" in done.stderr
@@ -147,7 +153,7 @@ def test_fit_and_power(tmp_path: Path, photos: Path) -> None:
     for name, threshold in (("a", 4), ("b", 9)):
         limen("measure", "--images", photos, "--observer", f"simulated:{name}", "-O", f"threshold={threshold}",
               "--distortion", "noise", "--out", tmp_path / name)  # fmt: skip
-    done = limen("fit", tmp_path / "a", tmp_path / "b", "--json")
+    done = process("fit", tmp_path / "a", tmp_path / "b", "--json")
     result = json.loads(done.stdout)
     assert [row["observer"] for row in result["fits"]] == ["simulated:a", "simulated:b"]
     for row in result["fits"]:

@@ -11,20 +11,24 @@ from aiohttp import web
 
 from limen.analysis import analyse
 from limen.store import Store
+from tests.support.command import limen
 from tests.support.endpoint import Endpoint, Request, body, compare, completion, empty_choices, html, raw, say, status
 
 KEY = "sk-very-secret-0123456789"
 
 
+def words(server: Endpoint, photos: Path, out: Path, *more: str) -> list[str]:
+    return [
+        "measure", "--images", str(photos), "--distortion", "noise,contrast", "--observer", "openai:toy", "--base-url",
+        server.base_url, "-O", "label=toy", "-O", "backoff_s=0.01", "-O", "retries=2", "-O", "timeout_s=2",
+        "--out", str(out), *more,
+    ]  # fmt: skip
+
+
 def measure(
     server: Endpoint, photos: Path, out: Path, *more: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    call = [
-        sys.executable, "-m", "limen", "measure", "--images", str(photos), "--distortion", "noise,contrast",
-        "--observer", "openai:toy", "--base-url", server.base_url, "-O", "label=toy", "-O", "backoff_s=0.01",
-        "-O", "retries=2", "-O", "timeout_s=2", "--out", str(out), *more,
-    ]  # fmt: skip
-    return subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return limen(*words(server, photos, out, *more), environment=environment)
 
 
 def thresholds(out: Path) -> list[object]:
@@ -35,7 +39,7 @@ def thresholds(out: Path) -> list[object]:
 @pytest.mark.slow
 def test_what_fails_stays_open_and_is_finished_later(tmp_path: Path, photos: Path) -> None:
     with Endpoint(threshold=8.0) as calm:
-        assert measure(calm, photos, tmp_path / "calm").returncode == 0
+        assert measure(calm, photos, tmp_path / "calm", "--no-exam").returncode == 0
 
     calls = 0
 
@@ -87,12 +91,14 @@ def test_the_key_is_nowhere(tmp_path: Path, photos: Path) -> None:
         )
 
     with Endpoint(threshold=8.0, behaviour=telling) as server:
-        done = measure(server, photos, tmp_path / "run", OPENAI_API_KEY=KEY)
-        assert any(request.headers["Authorization"] == f"Bearer {KEY}" for request in server.requests)
-        report = subprocess.run(
-            [sys.executable, "-m", "limen", "report", str(tmp_path / "run"), "--out", str(tmp_path / "r.html")],
-            capture_output=True, text=True, check=True, env=os.environ | {"OPENAI_API_KEY": KEY},
+        done = subprocess.run(  # all that a process of its own says, whoever in it says it
+            [sys.executable, "-m", "limen", *words(server, photos, tmp_path / "run")],
+            capture_output=True, text=True, check=False, env=os.environ | {"OPENAI_API_KEY": KEY},
         )  # fmt: skip
+        assert any(request.headers["Authorization"] == f"Bearer {KEY}" for request in server.requests)
+        page = str(tmp_path / "r.html")
+        report = limen("report", tmp_path / "run", "--out", page, environment={"OPENAI_API_KEY": KEY})
+        assert report.returncode == 0, report.stderr
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert {"trials.db", "manifest.json", "r.html"} <= {file.name for file in written}
     for content in [
@@ -127,8 +133,7 @@ def test_one_model_behind_two_hosts_is_measured_in_one_study(tmp_path: Path, pho
         )
         study = tmp_path / "study.toml"
         study.write_text(f'images = ["{photos}"]\ndistortions = ["noise"]\nlimit = 1\n{tables}')
-        call = [sys.executable, "-m", "limen", "measure", str(study), "--wait-for-server", "5", "--no-exam"]
-        done = subprocess.run([*call, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False)
+        done = limen("measure", study, "--wait-for-server", 5, "--no-exam", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     with Store.open(tmp_path / "run") as store:
         assert set(store.manifest["observers"]) == {"openai:toy@a", "openai:toy@b"}

@@ -169,8 +169,5 @@ def test_time_is_linear(piece: str) -> None:
         thought.drop(piece * times)
         return time.process_time() - start
 
-    # The least of three: a busy machine only adds.
-    fewer, more = (
-        min(seconds(times) for _ in range(3)) for times in (10_000, 40_000)
-    )  # the least: a busy machine only adds
-    assert more < 0.1 + 12 * fewer
+    fewer = min(seconds(10_000) for _ in range(3))  # the least: a busy machine only adds
+    assert any(seconds(40_000) < 0.1 + 12 * fewer for _ in range(3))

@@ -216,29 +216,32 @@ def test_places_that_can_be_written_are_not_made_by_the_look(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
-@pytest.mark.parametrize("at", ["drawing", "writing"])
 def test_a_report_that_is_stopped_leaves_no_half_file(
-    chains: Path, tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "page.html"
-    command = ["report", str(chains), "--out", str(out), "--stimuli-beside"]
+    spec = Spec(images=(str(photos),), observers=("simulated",), distortions=("noise",), limit=2)
+    Study.plan(spec).run(tmp_path / "run")
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    command = ["report", str(tmp_path / "run"), "--out", str(folder / "page.html"), "--stimuli-beside"]
 
     def stop(*given: object) -> None:
         raise KeyboardInterrupt
 
     def stopped() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(*((html, "render", stop) if at == "drawing" else (os, "fsync", stop)))
-            assert run_command(command) == 130
-        assert capsys.readouterr().err.splitlines()[-1] == "limen: stopped."
+        for place, name in ((html, "render"), (os, "fsync")):  # while it is drawn, and while it is written
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, stop)
+                assert run_command(command) == 130
+            assert capsys.readouterr().err.splitlines()[-1] == "limen: stopped."
 
     stopped()
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
     assert run_command(command) == 0
-    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    whole = {path: path.read_bytes() for path in folder.rglob("*.*")}
     assert len(whole) > 10
     stopped()
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == whole, "of the earlier page"
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == whole, "of the earlier page"
 
 
 def test_every_object_shows_itself_on_a_screen(chains: Path, tmp_path: Path) -> None:

@@ -207,6 +207,7 @@ def test_figures_are_well_formed_and_take_the_pages_colours(any_page: str) -> No
         assert all(shade == "currentColor" or str(shade).startswith("var(--") for shade in shades), shades
 
 
+@pytest.mark.usefixtures("drawn_anew")
 def test_same_runs_give_the_same_bytes(tiny: Path, tiny_page: str, tmp_path: Path) -> None:
     assert page(tiny, tiny, out=tmp_path / "deep" / "er" / "report.html") == tiny_page
     assert [file.name for file in (tmp_path / "deep" / "er").iterdir()] == ["report.html"]

@@ -245,7 +245,7 @@ class _Climb:
         return np.asarray(np.clip(points[np.argmax(value, axis=1)], self.low, self.high))
 
     def _step(self, data: Responses, at: Array, damping: Array) -> Array:
-        p, slope = self.psi(at), self._slopes(at)
+        p, slope = self._psi_and_slopes(at)
         weight = 1.0 / (p * (1.0 - p))
         gradient = np.einsum("bik,bk->bi", slope, (data.yes - data.n * p) * weight)
         information = np.einsum("bik,bjk,bk->bij", slope, slope, data.n * weight)
@@ -258,16 +258,15 @@ class _Climb:
         reach = (self.high - self.low) / 4
         return np.asarray(np.clip(step, -reach, reach))
 
-    def _slopes(self, at: Array) -> Array:
-        """Return the derivatives of psi by each parameter, (B, 4, K)."""
+    def _psi_and_slopes(self, at: Array) -> tuple[Array, Array]:
+        """Return psi at the data's levels, (B, K), and its derivatives by each parameter, (B, 4, K)."""
         m, w, g, low = (at[:, [i]] for i in range(4))
-
-        def f(threshold: Array, log_width: Array) -> Array:
-            return rise(self.shape, self.data.levels, threshold, np.exp(log_width))
-
-        h = 1e-5 * np.exp(w)
-        by_m = (f(m + h, w) - f(np.maximum(m - h, m * 0.5 if self.shape == "weibull" else -np.inf), w)) / (2 * h)
-        by_w = (f(m, w + 1e-5) - f(m, w - 1e-5)) / 2e-5
-        here = f(m, w)
+        width = np.exp(w)
+        h = 1e-5 * width
+        below = np.maximum(m - h, m * 0.5 if self.shape == "weibull" else -np.inf)
+        thresholds = np.stack((m, m + h, below, m, m))
+        widths = np.stack((width, width, width, np.exp(w + 1e-5), np.exp(w - 1e-5)))
+        here, above, below, wider, narrower = rise(self.shape, self.data.levels, thresholds, widths)
         height = 1.0 - g - low
-        return np.stack((height * by_m, height * by_w, 1.0 - here, -here), axis=1)
+        slopes = (height * ((above - below) / (2 * h)), height * ((wider - narrower) / 2e-5), 1.0 - here, -here)
+        return np.clip(g + height * here, TINY, 1 - TINY), np.stack(slopes, axis=1)

@@ -112,6 +112,7 @@ class ObserverModel:
         for index, weight, histogram in prior.cells if prior else ():
             weights[index] += weight / len(histogram) if fresh_threshold else weight * np.array(histogram)
         self._log = np.log(weights)
+        self._weights: Values | None = None
         self.asked: dict[int, bool] = {}
         self._said: set[bool] = set()
 
@@ -120,13 +121,17 @@ class ObserverModel:
         self.asked[level] = yes
         self._said.add(yes)
         self._log = self._log + self.grid.log[int(yes), :, :, level - 1]
+        self._weights = None
 
     @property
     def weights(self) -> Values:
         """The posterior, shape (c, t), summing to 1."""
-        weights: Values = np.exp(self._log - self._log.max())
-        weights /= weights.sum()
-        return weights
+        if self._weights is None:
+            weights: Values = np.exp(self._log - self._log.max())
+            weights /= weights.sum()
+            weights.flags.writeable = False
+            self._weights = weights
+        return self._weights
 
     def estimate(self, ladder: Ladder) -> Estimate:
         """Return T50 with its 95 % credible interval, slope, false alarms and lapses integrated out.
@@ -147,7 +152,9 @@ class ObserverModel:
     def support(self, mass: float = 0.995, most: int = 400) -> tuple[npt.NDArray[np.intp], Values]:
         """Return the likeliest grid points that hold `mass` together, as flat indices with their weights."""
         flat = self.weights.ravel()
-        order = np.argsort(-flat, kind="stable")[:most]
+        least = -np.partition(-flat, most - 1)[most - 1] if most < len(flat) else 0.0
+        high = np.flatnonzero(flat >= least)  # few are to be sorted
+        order = high[np.argsort(-flat[high], kind="stable")[:most]]
         count = min(len(order), int(np.searchsorted(np.cumsum(flat[order]), mass)) + 1)
         chosen = order[:count]
         return chosen, flat[chosen] / flat[chosen].sum()
@@ -203,23 +210,24 @@ def scan_outcome(weights: Values, yes: Values, offsets: Sequence[int]) -> Values
     cases, _, levels = yes.shape
     span = offsets[-1]  # answers to remember: bit i is the answer i levels back
     states = 1 << span
+    half = states // 2
     found = np.zeros((cases, levels + 1))
-    mass = np.zeros((states, *weights.shape))
+    mass, moved = np.zeros((2, states, *weights.shape))
     mass[0] = weights
-    hits = {state for state in range(states) if all(state >> (span - 1 - o) & 1 for o in offsets[:-1])} if span else {0}
-    for level in range(levels):
-        said = yes[:, :, level]
-        moved = np.zeros_like(mass)
-        for state in range(states):
-            for answer, share in ((1, said), (0, 1 - said)):
-                part = mass[state] * share
-                if answer and state in hits and level >= span:
-                    found[:, level - span] += part.sum(axis=1)
-                elif states == 1:
-                    moved[0] += part
-                else:
-                    moved[(state << 1 | answer) & (states - 1)] += part
-        mass = moved
+    hits = [state for state in range(states) if all(state >> (span - 1 - o) & 1 for o in offsets[:-1])] if span else [0]
+    for level, said in enumerate(np.ascontiguousarray(np.moveaxis(yes, 2, 0))):
+        no = mass * (1 - said)
+        mass *= said
+        if level >= span:
+            for state in hits:
+                found[:, level - span] += mass[state].sum(axis=1)
+                mass[state] = 0
+        if not half:
+            mass = no
+            continue
+        np.add(mass[:half], mass[half:], out=moved[1::2])  # the oldest answer is forgotten
+        np.add(no[:half], no[half:], out=moved[::2])
+        mass, moved = moved, mass
     for state in range(states):  # candidates whose window the end of the ladder cuts, the lowest first
         cut = _cut(state, span, levels, offsets)
         found[:, levels if cut is None else cut] += mass[state].sum(axis=1)
