@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from limen import question as ask
-from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse, survival
+from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse, changes, survival
 from limen.analysis.merge import together
 from limen.curve import Share
 from limen.parsing.yes_no import Flag, Verdict
@@ -96,7 +96,7 @@ def comparing(*outcomes: Outcome, observers: tuple[str, ...] = ("a",)) -> Analys
 
 
 def test_the_share_of_changed_answers_has_wilsons_interval() -> None:
-    (row,) = survival.changed(comparing(*(compared(f"p{k}", 5 * k if k < 8 else math.inf) for k in range(1, 11))))
+    (row,) = changes.changed(comparing(*(compared(f"p{k}", 5 * k if k < 8 else math.inf) for k in range(1, 11))))
     assert (row.n, row.photographs, row.levels[-1]) == (10, 10, 50)
     assert [row.share[level] for level in (0, 4, 5, 19, 20, 50)] == pytest.approx([0, 0, 0.1, 0.3, 0.4, 0.7])
     interval = Share(4, 10).interval
@@ -109,7 +109,7 @@ def test_items_that_share_photographs_are_resampled_together() -> None:
     levels = [5.0 if k % 2 else 30.0 for k in range(20)]
     alone = comparing(*(compared(f"p{k}", level) for k, level in enumerate(levels)))
     items = [compared(f"p{k}-{j}", level, picture=f"p{k}") for k, level in enumerate(levels) for j in range(5)]
-    (row,), (single,) = survival.changed(comparing(*items)), survival.changed(alone)
+    (row,), (single,) = changes.changed(comparing(*items)), changes.changed(alone)
     assert (row.n, row.photographs) == (100, 20)
     assert row.share == single.share
     assert row.high[10] - row.low[10] == pytest.approx(single.high[10] - single.low[10], rel=0.15)
@@ -124,7 +124,7 @@ def test_the_bootstrap_over_photographs_covers() -> None:
             compared(f"p{k}-{j}", 5.0 if rng.random() < share else 40.0, picture=f"p{k}")
             for k, share in enumerate(chance) for j in range(3)
         ]  # fmt: skip
-        (row,) = survival.changed(comparing(*items))
+        (row,) = changes.changed(comparing(*items))
         hits += row.low[10] <= 0.5 <= row.high[10]
     assert hits >= 178  # of 200, at 95 % and what percentiles of 30 clusters lose
 
@@ -157,7 +157,7 @@ def test_of_fixed_levels_it_is_the_share_at_each() -> None:
         return dataclasses.replace(compared(name, 1), thresholds=(), responses=said)
 
     analysis = comparing(*(asked(f"p{k}", (20,) if k < 3 else (20, 30)) for k in range(10)))
-    (row,) = survival.changed(analysis)
+    (row,) = changes.changed(analysis)
     assert (row.n, row.levels, row.share) == (10, (10, 20, 30), (0, 1, pytest.approx(0.7)))
     assert tables.changed(analysis, (row,)).rows[0][4:] == (
         "-",
@@ -170,7 +170,7 @@ def test_of_fixed_levels_it_is_the_share_at_each() -> None:
 
 def test_questions_about_pairs_have_no_changed_answers(tmp_path: Path, photos: Path) -> None:
     analysis = analysed(tmp_path / "run", photos, (Toy(lambda q: YES if rms(q) > 6 else NO),))
-    assert survival.changed(analysis) == ()
+    assert changes.changed(analysis) == ()
 
 
 def test_the_order_effect_of_a_greedy_observer(tmp_path: Path, photos: Path) -> None:

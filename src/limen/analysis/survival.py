@@ -15,7 +15,7 @@ import numpy as np
 
 from limen import digest
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean, wilson
+from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean
 from limen.procedure import Probe
 from limen.statistics.psychometric import Array
 from limen.statistics.survival import Survival, unnoticed_share
@@ -31,29 +31,6 @@ class UnnoticedRow:
     question: str
     distortion: str
     curve: Survival
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedRow:
-    """The share of answers that have changed, or become wrong, by each level: of one observer, question, distortion.
-
-    Attributes:
-        levels: 0..L; those asked, where the procedure asks fixed ones.
-        share: of the items whose first JND lies at or below each level; or whose answer is another there.
-        low, high: 95 % interval at each level: Wilson's; where items share photographs the bootstrap over these
-            (percentiles), NaN below five of them and where all are alike.
-        n, photographs: items, and what they are pictures of.
-    """
-
-    observer: str
-    question: str
-    distortion: str
-    levels: tuple[int, ...]
-    share: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    n: int
-    photographs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,45 +103,6 @@ def unnoticed(analysis: Analysis) -> tuple[UnnoticedRow, ...]:
     return tuple(rows)
 
 
-def changed(analysis: Analysis) -> tuple[ChangedRow, ...]:
-    """Return the share of changed answers against level, where answers are compared; of procedures that fit none.
-
-    Where the procedure finds a JND, that is the share of items with one at or below each level; where it asks fixed
-    levels, the share of other answers at each of them, over the items that have a readable one at all.
-    """
-    rows = []
-    for key, group in groups(analysis).items():
-        if not analysis.questions[key[1]].alone or any(outcome.estimates for outcome in group):
-            continue
-        if any(outcome.thresholds for outcome in group):
-            levels, of, shares = tuple(range(group[0].series.levels + 1)), group, 1 - _above(group)
-        else:
-            levels, of, shares = _at_levels(group)
-        if of:
-            photographs = [outcome.photograph for outcome in of]
-            low, high = _bounds(shares, photographs)
-            mean = tuple(float(share) for share in shares.mean(axis=0))
-            rows.append(ChangedRow(*key, levels, mean, low, high, len(of), len(set(photographs))))
-    return tuple(rows)
-
-
-def _at_levels(group: Sequence[Outcome]) -> tuple[tuple[int, ...], list[Outcome], Array]:
-    """Return the levels asked of all, the items with a readable answer at each, and (n, m) which of them changed."""
-    said = [_said(outcome) for outcome in group]
-    levels = tuple(sorted({level for one in said for level in one if level}))
-    whole = [place for place, one in enumerate(said) if all(level in one for level in levels)] if levels else []
-    shares = np.array([[float(said[place][level]) for level in levels] for place in whole])
-    return levels, [group[place] for place in whole], shares
-
-
-def _bounds(shares: Array, photographs: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the 95 % interval of the mean of each column of zeros and ones, as `ChangedRow` says."""
-    if len(set(photographs)) < len(photographs):
-        return _over_clusters(shares, photographs)
-    intervals = [wilson(float(k), len(photographs)) for k in shares.sum(axis=0)]
-    return tuple(one.low for one in intervals), tuple(one.high for one in intervals)
-
-
 def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
     """Return the satisfied machine ratio of each question and distortion that two observers or more were asked."""
     asked: dict[tuple[str, str], dict[str, dict[str, Outcome]]] = defaultdict(dict)
@@ -178,24 +116,24 @@ def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
         shared = sorted(first.keys() & set.intersection(*map(set, others))) if others else []
         if not shared or len({of[picture].series.levels for of in every.values() for picture in shared}) > 1:
             continue
-        above = np.mean([_above([of[picture] for picture in shared]) for of in every.values()], axis=0)
+        apart = np.mean([above([of[picture] for picture in shared]) for of in every.values()], axis=0)
         photographs = [first[picture].photograph for picture in shared]
-        low, high = _over_clusters(above, photographs)
-        shares = tuple(float(share) for share in above.mean(axis=0))
+        low, high = over_clusters(apart, photographs)
+        shares = tuple(float(share) for share in apart.mean(axis=0))
         curve = Survival(tuple(range(len(shares))), shares, low, high, len(shared))
         named = tuple(name for name in analysis.manifest.observers if name in every)
         rows.append(SatisfiedRow(question, distortion, named, curve, len(set(photographs))))
     return tuple(rows)
 
 
-def _above(group: Sequence[Outcome]) -> Array:
-    """Return (n, L + 1), whether the first J lies above level 0..L: 1 or 0."""
+def above(group: Sequence[Outcome]) -> Array:
+    """Return (n, L + 1), whether the first J of each series lies above level 0..L: 1 or 0."""
     top = group[0].series.levels
     levels = [level if reached else math.inf for level, reached in map(protocol, group)]
     return (np.asarray(levels)[:, None] > np.arange(top + 1)).astype(np.float64)
 
 
-def _over_clusters(
+def over_clusters(
     values: Array, clusters: Sequence[str], resamples: int = 2000
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the 95 % interval of the mean of each column, percentiles of a bootstrap over clusters of rows.

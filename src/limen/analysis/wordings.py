@@ -1,6 +1,6 @@
 """How much thresholds and answers hang on the wording: one question asked in several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from limen import digest
 from limen.analysis import Analysis, Outcome
+from limen.analysis.changes import paraphrased
 from limen.analysis.survival import groups, protocol
 from limen.curve import FEWEST_CLUSTERS, Interval, Share
-from limen.trial import OTHER_SIDE
 
 RESAMPLES = 2_000
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -49,7 +49,6 @@ def wordings(analysis: Analysis) -> tuple[WordingRow, ...]:
     """Return what the wording does to thresholds, where a run asked a question in several (`--paraphrases`)."""
     asked = analysis.questions
     found = groups(analysis)
-    everyone = groups(analysis, whole=False)
     rows = []
     for observer, question, distortion in found:
         others = [name for name, one in asked.items() if one.of == question]
@@ -65,7 +64,7 @@ def wordings(analysis: Analysis) -> tuple[WordingRow, ...]:
             WordingRow(
                 observer, question, distortion, found[keys[0]][0].series.levels, tuple(key[1] for key in keys),
                 len(shared), tuple(table.mean(axis=0).tolist()), float(_spread(table)), _interval(table),
-                _changed(analysis, [everyone[key] for key in keys]) if asked[question].alone else None,
+                paraphrased(analysis, (observer, question, distortion)),
             )
         )  # fmt: skip
     return tuple(rows)
@@ -88,32 +87,3 @@ def _interval(table: Array) -> Interval | None:
     drawn = digest.generator("bootstrap", count).integers(0, count, (RESAMPLES, count))
     low, high = np.quantile(_spread(table[drawn]), (0.025, 0.975))
     return Interval(float(low), float(high))
-
-
-def _changed(analysis: Analysis, lanes: Sequence[Sequence[Outcome]]) -> Share:
-    """Return how many answers to the reference are not the same in another wording."""
-    first, *others = (_anchors(analysis, lane) for lane in lanes)
-    changed = total = 0
-    for other in others:
-        for picture, (outcome, value) in first.items():
-            if picture in other:
-                total += 1
-                form = analysis.questions[outcome.question].form or (outcome.item.form if outcome.item else None)
-                changed += form is not None and not form.same(value, other[picture][1])
-    return Share(changed, total)
-
-
-def _anchors(analysis: Analysis, group: Sequence[Outcome]) -> Mapping[str, tuple[Outcome, str]]:
-    """Return the readable answer to each undistorted reference, in the question's own words."""
-    found = {}
-    for outcome in group:
-        question = analysis.questions[outcome.question]
-        trials = {
-            trial.part: trial.answer
-            for response in outcome.responses for trial in response.trials
-            if trial.reference == 0 and trial.part < OTHER_SIDE and not trial.again and trial.answer is not None
-        }  # fmt: skip
-        value = question.value(tuple(trials[part] for part in sorted(trials)), outcome.item).value if trials else None
-        if value is not None:
-            found[outcome.series.picture] = (outcome, value)
-    return found

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @JSON
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
-    from limen.analysis import fitting, survival
+    from limen.analysis import changes, fitting, survival
     from limen.analysis.wordings import wordings
     from limen.report import observers, statistics
     from limen.report.format import plain
@@ -39,7 +39,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     compared = fitting.comparisons(analysis, shape, rows)
     scored = fitting.scored(analysis, shape)
     unnoticed = survival.unnoticed(analysis)
-    changed = survival.changed(analysis)
+    changed = changes.changed(analysis)
     satisfied = survival.satisfied(analysis)
     repeats = survival.repeats(analysis)
     worded = wordings(analysis)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
-from limen.analysis.survival import ChangedRow, UnnoticedRow
+from limen.analysis.changes import ChangedRow
+from limen.analysis.survival import UnnoticedRow
 from limen.parsing.yes_no import Flag
 from limen.report.format import control, k_of_n
 from limen.threshold import Threshold
@@ -464,8 +465,12 @@ def changed(rows: Iterable[ChangedRow], names: Mapping[tuple[str, str], str], wi
         names: what to call each observer and question, in order.
         width: of the page, in px.
     """
-    values = [value for row in rows for value in _banded(row, names, row.levels, row.share, row.low, row.high)]
-    return _bands(values, names, width, "% changed")
+    values = [
+        value | ({} if row.paraphrased is None else {"paraphrased": 100 * row.paraphrased.value})
+        for row in rows
+        for value in _banded(row, names, row.levels, row.share, row.low, row.high)
+    ]
+    return _bands(values, names, width, "% changed", "paraphrased")
 
 
 def _banded(
@@ -480,13 +485,16 @@ def _banded(
         }  # fmt: skip
 
 
-def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str) -> Spec:
+def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str, beside: str = "") -> Spec:
+    """Return small multiples of a share with its band; `beside` names a share that is drawn as a dashed line."""
     look, y = observers(names, width)["color"], per_cent("share", title)
     band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
     layers = [
         layer(band, x=_LEVELS, y={**y, "field": "low"}, y2={"field": "high"}, color=look),
         layer(line(interpolate="step-after"), x=_LEVELS, y=y, color=look),
     ]
+    if any(beside in value for value in values):
+        layers.append(layer(line(strokeDash=[4, 3]), x=_LEVELS, y={**y, "field": beside}, color=look))
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from limen.analysis import Analysis, SeriesStatus, fitting, redundancy, survival
+from limen.analysis import Analysis, SeriesStatus, changes, fitting, redundancy, survival
 from limen.analysis import correlations as relations
 from limen.analysis import growth as laws
 from limen.analysis.model_size import BackboneRow, Parameters
@@ -54,7 +54,8 @@ class Statistics:
 
     Attributes:
         fits, comparisons, scored: see `limen.analysis.fitting`.
-        unnoticed, changed, satisfied, repeats: see `limen.analysis.survival`.
+        changed: see `limen.analysis.changes`.
+        unnoticed, satisfied, repeats: see `limen.analysis.survival`.
         wordings: see `limen.analysis.wordings`.
         relations: ranks, correlations, implicit against explicit.
         redundancy, laws: of chains of JNDs.
@@ -66,7 +67,7 @@ class Statistics:
     fits: tuple[fitting.FitRow, ...]
     comparisons: tuple[fitting.ComparisonRow, ...]
     unnoticed: tuple[survival.UnnoticedRow, ...]
-    changed: tuple[survival.ChangedRow, ...]
+    changed: tuple[changes.ChangedRow, ...]
     satisfied: tuple[survival.SatisfiedRow, ...]
     repeats: tuple[survival.RepeatRow, ...]
     scored: tuple[fitting.ScoredRow, ...]
@@ -98,7 +99,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         fits,
         fitting.comparisons(analysis, fits=fits),
         survival.unnoticed(analysis),
-        survival.changed(analysis),
+        changes.changed(analysis),
         survival.satisfied(analysis),
         survival.repeats(analysis),
         fitting.scored(analysis),

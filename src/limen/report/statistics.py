@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from limen.analysis import FEW, Analysis, Quantile
+from limen.analysis.changes import ChangedRow
 from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
-from limen.analysis.survival import AccuracyRow, ChangedRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
+from limen.analysis.survival import AccuracyRow, RepeatRow, SatisfiedRow, UnnoticedRow, points
 from limen.analysis.wordings import WordingRow
 from limen.curve import Interval
 from limen.report import format as cell
@@ -249,17 +250,23 @@ _FIFTHS = ("at L / 5", "2 L / 5", "3 L / 5", "4 L / 5", "L")
 
 def changed(analysis: Analysis, rows: Sequence[ChangedRow]) -> Table:
     """Return the table of the share of changed answers at fifths of the ladder."""
+    worded = any(row.paraphrased is not None for row in rows)
     lines = [
         (*heads(analysis, row), str(row.n), str(row.photographs), f"{row.levels[-1]}",
-         *_at_fifths(row.levels, row.share, row.low, row.high))
+         *_at_fifths(row.levels, row.share, row.low, row.high),
+         *((NONE if row.paraphrased is None else cell.percent(row.paraphrased),) * worded))
         for row in in_order(analysis, rows)
     ]  # fmt: skip
     notes = (
         "Per cent of the items whose answer has changed, or become wrong, at or below that level, L being the last one "
         "(of a run at fixed levels: at the last level asked up to there) [95 % Wilson; where items share photographs, "
-        "bootstrap over these]. Read it beside the unrest, the share that a control changes (false alarms).",
+        "or draws of an item are several, bootstrap over photographs]. Read it beside the unrest, the share that a "
+        "control changes (false alarms)."
+        + " Other words: what a mere paraphrase of the question changes, of the undistorted picture."
+        * worded,
     )
-    return table(analysis, "Changed answers", ("n", "photographs", "L", *_FIFTHS), lines, notes)
+    columns = ("n", "photographs", "L", *_FIFTHS, *(("other words",) * worded))
+    return table(analysis, "Changed answers", columns, lines, notes)
 
 
 def satisfied(rows: Sequence[SatisfiedRow]) -> Table:
