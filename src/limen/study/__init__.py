@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,6 @@ from limen import source as sources
 from limen.distortion import Distortion
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.image import SMALLEST
-from limen.ladder import Ladder
 from limen.loop import finish
 from limen.observer import Observer
 from limen.parsing import forms
@@ -34,7 +33,8 @@ from limen.source import Reference, ReferenceKind
 from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS
-from limen.study import drawing, manifest
+from limen.study import drawing, ladders, manifest
+from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
 from limen.study.session import Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
@@ -58,7 +58,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
             "KIND=PATH" for a data set (`limen list sources`).
         distortions: by name; if none is given, all of the paper's that these references can undergo.
-        ladders: strengths of your own by distortion, from the weakest to the strongest, in its unit.
+        ladders: strengths of your own by distortion, in its unit, from the weakest to the strongest: a list of them, or
+            a table with `strengths`, or with `from`, `to`, `levels` and `spacing` ("linear" or "geometric").
         plugins: Python files that register further distortions, observers and so on; run before anything is looked up.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: a name (`limen list questions`), or a table with `name`, `text` and what else makes a question
@@ -89,7 +90,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: tuple[str, ...]
     observers: tuple[str | dict[str, Any], ...]
     distortions: tuple[str, ...] = ()
-    ladders: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    ladders: dict[str, Strengths] = msgspec.field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     questions: tuple[str | dict[str, Any], ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
@@ -169,7 +170,7 @@ class Study:
         """
         if not made or not spec.questions:
             raise InputError("A study needs at least one observer and one question.")
-        kinds = [_with_ladder(kind, spec.ladders) for kind in kinds]
+        kinds = [ladders.replaced(kind, spec.ladders) for kind in kinds]
         if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
             raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
         asked = _asked(spec)
@@ -382,14 +383,6 @@ def _check_fit(question: Question, method: Method) -> None:
         raise InputError(f"{question.name}: an answer becomes wrong once. Give the procedure jnds = 1.")
 
 
-def _with_ladder(kind: Distortion, ladders: Mapping[str, Sequence[float]]) -> Distortion:
-    """Return a distortion with the strengths that a study gives it, if any."""
-    if kind.name not in ladders:
-        return kind
-    strengths = tuple(float(strength) for strength in ladders[kind.name])
-    return replace(kind, ladder=Ladder(strengths, kind.ladder.unit))
-
-
 def _check_questions(path: Path, entries: Any) -> None:
     """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
     for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
@@ -449,7 +442,10 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
     _check_questions(path, content.get("questions"))
+    ladders.check_file(path, content.get("ladders"))
     changes = dict(changes or {})
+    if isinstance(content.get("ladders"), dict) and "ladders" in changes:
+        changes["ladders"] = content["ladders"] | changes["ladders"]
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):
         changes["procedure"] = there | mine  # --orders 2 changes the file's procedure, it does not replace it
