@@ -22,7 +22,7 @@ from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
 from limen.source import Reference, size_of
 from limen.store import Store, names_of
-from limen.study import USUAL, Spec, Study
+from limen.study import USUAL, Spec, Study, own_distortions
 from limen.study.ladders import Given, strengths
 from limen.trial import pair
 
@@ -330,7 +330,11 @@ def measure(
         course["orders"] = jnds
     places, references = _pictures(images)
     chosen = _several(distortions)
-    kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
+    own = own_distortions(settings.get("codecs", {}), places)
+    kinds = [
+        own[one] if isinstance(one, str) and one in own else _distortion(one, ladders or {})
+        for one in chosen or own or USUAL
+    ]
     asked = tuple(one if isinstance(one, str) else dict(one) for one in _several(questions))
     given = {
         "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),

@@ -91,6 +91,6 @@ def avif(image: Image, rng: np.random.Generator) -> Render:
 def jpeg2000(image: Image, rng: np.random.Generator) -> Render:
     """Compress to a PSNR of 50.7 - 0.7k dB (OpenJPEG, 9/7 wavelet, 4:4:4, one layer, no JP2 boxes) (ours).
 
-    By PSNR and not by rate: a rate that is fine for one picture is coarse for another, or fewer bytes than a header has.
+    By PSNR and not by rate: a rate that is fine for one picture is coarse for another, or less than a header takes.
     """
     return _there_and_back(image, _jpeg2000)

@@ -56,6 +56,8 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     Raises:
         InputError: it cannot be drawn as it was shown, and why.
     """
+    if outside := store.manifest["distortions"].get(row.distortion, {}).get("outside"):
+        raise InputError(f"The stimuli are {outside}: a report has only the references.")
     kind = distortions.find(row.distortion)
     if kind.of in VIEWS:
         return _view(store, kind, row, views)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from limen import digest, registry
+from limen import codec, digest, registry
 from limen import distortion as distortions
 from limen import observer as observers
 from limen import procedure as procedures
@@ -57,9 +57,12 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
             "KIND=PATH" for a data set (`limen list sources`).
-        distortions: by name; if none is given, all of the paper's that these references can undergo.
+        distortions: by name; if none is given, all that `codecs` and `images` bring with them, else all of the paper's
+            that these references can undergo.
         ladders: strengths of your own by distortion, in its unit, from the weakest to the strongest: a list of them, or
             a table with `strengths`, or with `from`, `to`, `levels` and `spacing` ("linear" or "geometric").
+        codecs: command lines that code a picture, by the name of the distortion: tables of `encode`, `decode`,
+            `strengths`, `unit`, `suffix`, `word`, `version` and `seconds` (`limen.codec`).
         plugins: Python files that register further distortions, observers and so on; run before anything is looked up.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: a name (`limen list questions`), or a table with `name`, `text` and what else makes a question
@@ -91,6 +94,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     observers: tuple[str | dict[str, Any], ...]
     distortions: tuple[str, ...] = ()
     ladders: dict[str, Strengths] = msgspec.field(default_factory=dict)
+    codecs: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     questions: tuple[str | dict[str, Any], ...] = ("direct",)
     order: Order = Order.REFERENCE_FIRST
@@ -143,7 +147,8 @@ class Study:
         """Check every name and setting, find the references, and make the series."""
         for path in spec.plugins:
             registry.plugin(path)
-        kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions or USUAL)]
+        own = own_distortions(spec.codecs, spec.images)
+        kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
         made = [_make_observer(entry) for entry in spec.observers]
         return cls.of(spec, made, kinds, progress)
 
@@ -339,6 +344,31 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
+def own_distortions(codecs: Mapping[str, Mapping[str, Any]], places: Iterable[str]) -> dict[str, Distortion]:
+    """Return the distortions that only one study has, by name: codecs by a command line, and what places bring.
+
+    Args:
+        codecs: settings by name (`limen.codec.Options`).
+        places: files, folders, `KIND=PATH`.
+
+    Raises:
+        InputError: a codec cannot be used, or a name is taken.
+    """
+    found: dict[str, Distortion] = {}
+    for name, given in codecs.items():
+        if not isinstance(given, Mapping):
+            raise InputError(f"codecs.{name} cannot be {given!r:.60}. Give a table with encode and strengths.")
+        if "strengths" in given:
+            given = dict(given) | {"strengths": ladders.strengths(f"codecs.{name}.strengths", given["strengths"])}
+        found[name] = codec.of_table(name, given)
+    for name, brought in sources.brought(places).items():
+        if found.setdefault(name, brought) is not brought:
+            raise InputError(f"Two distortions of the study are named {name!r}. Give one of them another name.")
+    if taken := sorted(found.keys() & registry.every("distortion").keys()):
+        raise InputError(f"Distortion {taken[0]!r} is limen's own name for another one. Give yours another name.")
+    return found
+
+
 def _left(session: Session, turn: Assignment, kind: str, detail: str) -> UnfinishedSeries:
     return UnfinishedSeries(
         session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail
@@ -399,6 +429,15 @@ def _check_questions(path: Path, entries: Any) -> None:
             raise InputError(f"{where}: {error}") from None
 
 
+def _check_codecs(path: Path, entries: Any) -> None:
+    """Raise `InputError`, with file and line, where a codec of a study file cannot be used."""
+    for name, given in entries.items() if isinstance(entries, dict) else ():
+        try:
+            own_distortions({name: given}, ())
+        except InputError as error:
+            raise InputError(f"{path}{ladders.line_of(path, 'codecs', name)}: {error}") from None
+
+
 def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
     """Return the items of references as rows, by the reference's digest."""
     references = {one.reference.digest: one.reference.item for one in series}
@@ -443,6 +482,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
         content["plugins"] = [str(path.parent / str(file)) for file in files]
     _check_questions(path, content.get("questions"))
     ladders.check_file(path, content.get("ladders"))
+    _check_codecs(path, content.get("codecs"))
     changes = dict(changes or {})
     if isinstance(content.get("ladders"), dict) and "ladders" in changes:
         changes["ladders"] = content["ladders"] | changes["ladders"]

@@ -70,7 +70,7 @@ def strengths(where: str, given: Sequence[float] | Mapping[str, Any], whole: boo
     Raises:
         InputError: it is neither, or too few, or they do not rise or fall all the way.
     """
-    table = dict(given) if isinstance(given, Mapping) else {"strengths": list(given)}
+    table = dict(given) if isinstance(given, Mapping) else {"strengths": given}
     rule: Any = registry.settings(where, table, Rule)
     ends = (getattr(rule, "from"), rule.to, rule.levels)
     if rule.strengths is not None and len(table) > 1:
