@@ -17,6 +17,7 @@ from limen.analysis.model_size import Parameters
 from limen.analysis.paper import SOURCE
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
+    coded_size,
     correlations,
     examples,
     feature_sections,
@@ -121,6 +122,7 @@ class Report:
         own: tuple[Section, ...] = ()
         if self.runs:
             own = (
+                *sections.of_codecs(self.runs, self.apart, self.all, self.names.asked),
                 *sections.of_observers(self.runs, self.apart),
                 *sections.of_statistics(self.all, self.statistics, self.names.asked),
             )
@@ -148,6 +150,7 @@ class Report:
                 {"run": run.name}
                 | tables.records(run.analysis)
                 | observers.records(run.store)
+                | coded_size.records(run)
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
