@@ -133,10 +133,10 @@ def figure(
         x = figures.quantity("strength", "strength", {"zero": False, "nice": False}, tickCount=4, grid=False)
         y = figures.quantity("bits", "bits a pixel", {"type": "log", "nice": False}, tickCount=4, format="~g")
         layers = [
-            figures.layer(figures.line(), None, "!isValid(datum.who)", x=x, y=y),
+            figures.layer(figures.line(color=figures.MUTED), None, "!isValid(datum.who)", x=x, y=y),
             figures.layer(figures.points(60), None, "isValid(datum.who)", x=x, y=y, **figures.observers(names, width)),
         ]
-        return figures.multiples([*curves, *marks], layers, width, {"scale": {"x": "independent", "y": "independent"}})
+        return figures.multiples([*curves, *marks], layers, width, {"scale": {"x": "independent"}})
 
     return draw
 
