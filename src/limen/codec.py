@@ -76,7 +76,16 @@ class Command:
     seconds: float
 
     def run(self, given: Path, made: Path, strength: float) -> None:
-        """Run it; raise `InputError` unless it ends with 0 and has written the file `made`."""
+        """Run it.
+
+        Args:
+            given: the file that stands for {input}.
+            made: the file it is to write, {output}.
+            strength: of the level.
+
+        Raises:
+            InputError: it cannot be started, takes too long, ends with another code than 0, or writes nothing.
+        """
         places = {"input": str(given), "output": str(made), "strength": f"{strength:.12g}"}
         words = [_PLACE.sub(lambda found: places[found[1]], word) for word in self.words]
         with tempfile.TemporaryFile() as said:

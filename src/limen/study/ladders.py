@@ -148,7 +148,13 @@ def check_file(path: Path, entries: Any) -> None:
 
 
 def line_of(path: Path, table: str, name: str) -> str:
-    """Return " line N" for where a study file has the entry `name` of a table, "" where that cannot be told."""
+    """Return " line N" for where a study file has an entry of a table, "" where that cannot be told.
+
+    Args:
+        path: the study file.
+        table: the table's name ("ladders").
+        name: of the entry.
+    """
     quoted = rf"""["']?{re.escape(name)}["']?"""
     entry = re.compile(
         rf"\s*(\[\s*{table}\s*\.\s*{quoted}\s*\]|({table}\s*\.\s*)?{quoted}\s*[.=]|{table}\s*=.*{quoted})"
