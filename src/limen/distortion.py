@@ -20,11 +20,11 @@ import numpy as np
 from limen import digest, function_digest, registry
 from limen.errors import InputError
 from limen.image import Image, check
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 Render: TypeAlias = Callable[[float], Image]
-Encode: TypeAlias = Callable[[Image, float], bytes]
 Prepare: TypeAlias = Callable[[Any, np.random.Generator], Callable[[float], Any]]
+Encode: TypeAlias = Callable[[Image, float], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ class Distortion:
         version: raised whenever pixels change for the same strength.
         summary: one line, the first of the function's docstring.
         of: the kind of reference it is done to (`limen.source.Reference.kind`).
+        domain: which strengths it takes; None where nothing is said of that.
         encoded: of a codec, `(image, strength) -> bytes` of the coded file; None for what is no codec.
+        outside: where its stimuli come from if limen alone cannot draw them again ("coded by a command line: ..."); "".
 
     Example:
         >>> import numpy as np
@@ -60,7 +62,9 @@ class Distortion:
     version: int = 1
     summary: str = ""
     of: str = "image"
+    domain: Domain | None = None
     encoded: Encode | None = None
+    outside: str = ""
 
     def render(self, reference: Any, key: str) -> Callable[[int], Any]:
         """Return a function from level (0..n) to image, or item; level 0 of an image is the image itself.
@@ -84,7 +88,14 @@ class Distortion:
 
 
 def distortion(
-    name: str, *, word: str, ladder: Ladder, version: int = 1, of: str = "image", encoded: Encode | None = None
+    name: str,
+    *,
+    word: str,
+    ladder: Ladder,
+    version: int = 1,
+    of: str = "image",
+    domain: Domain | None = None,
+    encoded: Encode | None = None,
 ) -> Callable[[Prepare], Prepare]:
     """Register a function `(image, rng) -> (strength -> image)` as the distortion `name`.
 
@@ -94,12 +105,13 @@ def distortion(
         ladder: strengths of levels 1..n.
         version: >= 1; raised whenever pixels change for the same strength.
         of: the kind of reference it is done to (`limen.source.ReferenceKind`).
+        domain: which strengths it takes, where a ladder of somebody's own is to be checked.
         encoded: of a codec, `(image, strength) -> bytes` of the coded file.
     """
 
     def keep(prepare: Prepare) -> Prepare:
         summary = (prepare.__doc__ or "").strip().split("\n")[0]
-        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary, of, encoded))
+        registry.add("distortion", name)(Distortion(name, word, ladder, prepare, version, summary, of, domain, encoded))
         return prepare
 
     return keep

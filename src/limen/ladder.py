@@ -1,6 +1,8 @@
-"""What a ladder is: ordered strengths of one distortion, with their unit and a version."""
+"""What a ladder is: ordered strengths of one distortion, with their unit and a version; and what they may be."""
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limen import digest as digests
@@ -45,3 +47,49 @@ class Ladder:
     def digest(self) -> str:
         """The ladder's identity, as manifests carry it."""
         return digests.of([list(self.strengths), self.unit, self.version])
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Which strengths a distortion takes.
+
+    Attributes:
+        least, most: the bounds, both included; infinite for none.
+        neutral: the strength that changes nothing, or least; strengths of a ladder lead away from it, to one side.
+        whole: whether strengths are whole numbers.
+    """
+
+    least: float
+    most: float
+    neutral: float
+    whole: bool = False
+
+    def check(self, strengths: Sequence[float]) -> None:
+        """Raise `InputError`, without a name in front, unless these can be the strengths of a ladder.
+
+        Args:
+            strengths: finite, rising or falling.
+        """
+        for strength in strengths:
+            if not self.least <= strength <= self.most:
+                raise InputError(f"{strength:g} is out of its range. Give strengths {self}.")
+            if self.whole and strength != int(strength):
+                raise InputError(f"{strength:g} is not a whole number. Give strengths {self}.")
+        away = [abs(strength - self.neutral) for strength in strengths]
+        sides = {strength > self.neutral for strength in strengths if strength != self.neutral}
+        if len(sides) > 1:
+            raise InputError(
+                f"{strengths[0]:g} and {strengths[-1]:g} lie on two sides of {self.neutral:g}, which changes nothing. "
+                "Give strengths of one side."
+            )
+        if any(one >= other for one, other in itertools.pairwise(away)):
+            raise InputError(
+                f"{strengths[0]:g} to {strengths[-1]:g} leads towards {self.neutral:g}, which changes least. "
+                "Begin with the weakest strength."
+            )
+
+    def __str__(self) -> str:
+        kind = "that are whole numbers " if self.whole else ""
+        if math.isinf(self.most):
+            return f"{kind}from {self.least:g}" if math.isfinite(self.least) else f"{kind}of any size"
+        return f"{kind}from {self.least:g} to {self.most:g}"

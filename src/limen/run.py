@@ -22,7 +22,8 @@ from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
 from limen.source import Reference, size_of
 from limen.store import Store, names_of
-from limen.study import USUAL, Spec, Study
+from limen.study import USUAL, Spec, Study, own_distortions
+from limen.study.ladders import Given, strengths
 from limen.trial import pair
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def measure(
     observer: Looks | Sequence[Looks],
     distortions: Changes | Sequence[Changes] = (),
     *,
-    ladders: Mapping[str, Sequence[float]] | None = None,
+    ladders: Mapping[str, Sequence[float] | Mapping[str, Any]] | None = None,
     questions: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "direct",
     procedure: str | Mapping[str, Any] = "skip",
     jnds: int | None = None,
@@ -308,7 +309,8 @@ def measure(
             (then give `returns` or `threshold`).
         distortions: what is done to the pictures: names, `limen.Distortion` objects, or functions of an image and a
             strength, which need a ladder; all of the paper's if not given.
-        ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit.
+        ladders: strengths by distortion, from the weakest to the strongest, each in the distortion's own unit; or a
+            rule, {"from": 0.5, "to": 16, "levels": 20, "spacing": "geometric"} (or "linear").
         questions: one or several of `limen.names("question")`, or mappings with `name`, `text` and what else makes a
             question of your own (`limen.question.QuestionOptions`).
         procedure: one of `limen.names("procedure")`, or a mapping of its `name` and settings.
@@ -350,12 +352,16 @@ def measure(
         course["orders"] = jnds
     places, references = _pictures(images)
     chosen = _several(distortions)
-    kinds = [_distortion(one, ladders or {}) for one in chosen or USUAL]
+    own = own_distortions(settings.get("codecs", {}), places)
+    kinds = [
+        own[one] if isinstance(one, str) and one in own else _distortion(one, ladders or {})
+        for one in chosen or own or USUAL
+    ]
     asked = tuple(one if isinstance(one, str) else dict(one) for one in _several(questions))
     given = {
         "images": places, "observers": (), "distortions": tuple(kind.name for kind in kinds) if chosen else (),
         "questions": asked, "procedure": course,
-        "ladders": {name: tuple(map(float, ladder)) for name, ladder in (ladders or {}).items()},
+        "ladders": {name: _plain(ladder) for name, ladder in (ladders or {}).items()},
     }  # fmt: skip
     spec = registry.settings("measure", given | settings, Spec)
     about = {"name": name, "returns": returns, "threshold": threshold, "concurrency": concurrency}
@@ -427,7 +433,11 @@ class _Loaded:
         return self.pixels
 
 
-def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Distortion:
+def _plain(ladder: Sequence[float] | Mapping[str, Any]) -> Given:
+    return dict(ladder) if isinstance(ladder, Mapping) else tuple(map(float, ladder))
+
+
+def _distortion(given: Changes, ladders: Mapping[str, Sequence[float] | Mapping[str, Any]]) -> Distortion:
     if isinstance(given, str):
         return distortions.find(given)
     if isinstance(given, Distortion):
@@ -439,7 +449,7 @@ def _distortion(given: Changes, ladders: Mapping[str, Sequence[float]]) -> Disto
     name = getattr(given, "__name__", type(given).__name__)
     if name not in ladders:
         raise InputError(f"Distortion {name!r} is a function and needs strengths: ladders={{{name!r}: [1, 2, 4, 8]}}.")
-    return distortions.of_function(given, Ladder(tuple(map(float, ladders[name])), "strength"))
+    return distortions.of_function(given, Ladder(strengths(f"ladders.{name}", ladders[name]), "strength"))
 
 
 def _observer(given: Looks, about: Mapping[str, Any], version: str, kept: bool) -> Observer:

@@ -12,7 +12,7 @@ import functools
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -88,6 +88,7 @@ class Refusal:
 
 
 Read: TypeAlias = Callable[[str], Iterator[Reference | Refusal]]
+Bring: TypeAlias = Callable[[str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class Source:
         get: one sentence, how to get it.
         summary: one line, the first of the function's docstring.
         bare: whether it may be named without a path.
+        distortions: of a source whose references bring their own: given what stands behind `KIND=`, those
+            `limen.distortion.Distortion` by name; None elsewhere.
     """
 
     name: str
@@ -111,10 +114,17 @@ class Source:
     get: str
     summary: str
     bare: bool
+    distortions: Bring | None = None
 
 
 def source(
-    name: str, *, licence: str = "", where: str = "", get: str = "", bare: bool = False
+    name: str,
+    *,
+    licence: str = "",
+    where: str = "",
+    get: str = "",
+    bare: bool = False,
+    distortions: Bring | None = None,
 ) -> Callable[[Read], Read]:
     """Register a function from a path to references and refusals as the source `name`.
 
@@ -124,11 +134,12 @@ def source(
         where: address at which the data are published.
         get: one line that says how to get them.
         bare: whether the KIND is given without a path.
+        distortions: of a source whose references bring their own distortions, what gives them by name.
     """
 
     def keep(read: Read) -> Read:
         summary = (read.__doc__ or "").strip().split("\n")[0]
-        registry.add("source", name)(Source(name, read, licence, where, get, summary, bare))
+        registry.add("source", name)(Source(name, read, licence, where, get, summary, bare, distortions))
         return read
 
     return keep
@@ -246,6 +257,25 @@ def read(place: str | Path) -> Iterator[Reference | Refusal]:
         yield Refusal(f"{name}: the file or folder of this name is not read: {name} is a source. Give ./{name} for it.")
     for item in found.read(path):
         yield replace(item, source=name) if isinstance(item, Reference) else item
+
+
+def brought(places: Iterable[str | Path]) -> dict[str, Any]:
+    """Return the distortions that the references of some places bring with them, by name.
+
+    Raises:
+        InputError: a place cannot be read, or two bring another distortion under one name.
+    """
+    found: dict[str, Any] = {}
+    for place in places:
+        name, path = split(place)
+        bring = find(name).distortions
+        if bring is None or not path:
+            continue
+        for one, distortion in bring(path).items():
+            known: Any = found.setdefault(one, distortion)
+            if (known.ladder, known.word) != (distortion.ladder, distortion.word):
+                raise InputError(f"{place}: its distortion {one!r} is another one elsewhere. Give it another name.")
+    return found
 
 
 def split(place: str | Path) -> tuple[str, str]:

@@ -53,16 +53,19 @@ def some_levels(kind: Distortion) -> tuple[int, ...]:
 def test_the_shelf_holds_what_the_data_set_needs() -> None:
     words = {kind.name: (kind.word, len(kind.ladder), kind.ladder.unit) for kind in EVERY}
     assert words == {
+        "avif": ("AVIF compression", 50, "quality"),
         "banding": ("banding artifacts", 100, "grey levels a channel"),
         "blur": ("blur", 50, "px (sigma) at 640 px width"),
         "brightness": ("brightness", 50, "exponent (gamma)"),
         "contrast": ("contrast", 50, "factor about mid-grey"),
         "jpeg": ("JPEG compression", 100, "quality"),
+        "jpeg2000": ("JPEG 2000 compression", 50, "dB PSNR"),
         "mask": ("mask", 50, "share of the image's area"),
         "noise": ("noise", 50, "variance (unit range)"),
         "qr": ("QR code watermark", 50, "opacity"),
         "saturation": ("color saturation", 50, "factor about luma"),
         "text": ("text watermark", 50, "opacity"),
+        "webp": ("WebP compression", 50, "quality"),
     }
     for kind in EVERY:
         assert len(kind.summary) > 20
@@ -79,6 +82,9 @@ STRENGTHS = {
     "mask": lambda k: 0.03 * k / 50,
     "qr": lambda k: k / 50,
     "text": lambda k: k / 50,
+    "webp": lambda k: 102 - 2 * k,
+    "avif": lambda k: 102 - 2 * k,
+    "jpeg2000": lambda k: 50.7 - 0.7 * k,
 }
 
 
@@ -209,6 +215,8 @@ def test_constant_pictures_never_wrap_around(kind: Distortion, value: int) -> No
             assert np.abs(stimulus - value).max() <= 4.5 * 255 * math.sqrt(kind.ladder[level]) + 1
         elif kind.name in {"blur", "saturation"}:
             assert np.array_equal(stimulus, flat(value))
+        elif kind.name in {"avif", "jpeg2000", "webp"}:
+            assert np.abs(stimulus - value).max() <= 8
         else:
             assert len(np.unique(stimulus)) == 1
 
@@ -353,6 +361,41 @@ def test_jpeg_uses_the_standard_tables_of_its_quality_and_halved_colour() -> Non
         written = Pillow.open(buffer)
         assert sorted(written.quantization[0]) == sorted(tables[0])
         assert np.array_equal(at(level), np.array(written))
+
+
+def test_coded_files_are_what_is_shown_and_grow_with_quality() -> None:
+    picture = photograph(96, 128)
+    codecs = {kind.name: kind for kind in EVERY if kind.encoded is not None}
+    assert {name: image.container.kind(kind.encoded(picture, kind.ladder[9])) for name, kind in codecs.items()} == {
+        "avif": "AVIF", "jpeg": "JPEG", "jpeg2000": "JPEG2000", "webp": "WEBP"
+    }  # fmt: skip
+    for kind in codecs.values():
+        at, sizes, errors = kind.render(picture, "key"), [], []
+        for level in (1, len(kind.ladder) // 2, len(kind.ladder)):
+            data = kind.encoded(picture, kind.ladder[level])
+            assert np.array_equal(image.decode(data), at(level))
+            sizes.append(len(data))
+            errors.append(np.abs(at(level).astype(int) - picture).mean())
+        assert sizes[0] > sizes[1] > sizes[2]
+        assert errors[0] < 3 < 6 < errors[2], kind.name
+
+
+def test_jpeg2000_has_the_signal_to_noise_ratio_of_its_strength() -> None:
+    picture, kind = photograph(96, 128), find("jpeg2000")
+    for level in (1, 15, 30, 45):
+        error = np.mean((kind.render(picture, "key")(level).astype(float) - picture) ** 2)
+        assert 10 * math.log10(255**2 / error) == pytest.approx(kind.ladder[level], abs=1.5)
+
+
+def test_without_avif_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.features.check", lambda feature: False)
+    with pytest.raises(InputError, match=r"This build of Pillow has no AVIF\. Install one"):
+        find("avif").render(photograph(), "key")(1)
+
+
+def test_a_picture_beyond_a_codecs_size_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"16400x32 pixels cannot be coded as WEBP \(.*\)\. Scale it down first"):
+        find("webp").render(flat(9, 32, 16_400), "key")(1)
 
 
 def test_mask_is_a_black_rectangle_of_the_stated_area() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 import pytest
 import segno
-from PIL import features
+from PIL import AvifImagePlugin, features
 
 import limen
 from limen import image, registry
@@ -29,7 +29,14 @@ EVERY: tuple[Distortion, ...] = tuple(one for one in registry.every("distortion"
 RECORD = json.loads(FILE.read_text()) if FILE.exists() else {}
 
 # Whose code makes the pixels, beyond the arithmetic of NumPy that IEEE 754 leaves no freedom in.
-LIBRARIES = {"jpeg": ("libjpeg-turbo", "pillow"), "text": ("freetype", "pillow"), "qr": ("segno",)}
+LIBRARIES = {
+    "jpeg": ("libjpeg-turbo", "pillow"),
+    "webp": ("libwebp", "pillow"),
+    "avif": ("libavif", "aom", "pillow"),
+    "jpeg2000": ("openjpeg", "pillow"),
+    "text": ("freetype", "pillow"),
+    "qr": ("segno",),
+}
 
 
 def libraries() -> dict[str, str]:
@@ -38,6 +45,10 @@ def libraries() -> dict[str, str]:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
         "libjpeg-turbo": str(features.version("libjpeg_turbo")),
+        "libwebp": str(features.version("webp")),
+        "libavif": str(features.version("avif")),
+        "aom": str(AvifImagePlugin.get_codec_version("aom")),
+        "openjpeg": str(features.version("jpg_2000")),
         "freetype": str(features.version("freetype2")),
         "segno": segno.__version__,
     }

@@ -105,7 +105,8 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     from limen.stimulus import Series, undergoes, wanted
 
     usual = [name for name in registry.every("distortion") if not name.endswith("-fine")]
-    kinds = [distortion.find(name) for name in split(names) or usual]
+    own = source.brought([place])
+    kinds = [own.get(name) or distortion.find(name) for name in split(names) or own or usual]
     kinds = [kind for kind in kinds if kind.of != source.ReferenceKind.QUESTION]  # changes words, not pictures
     found = source.collect([place], limit, kinds=wanted(kinds))
     for kind in kinds if names else ():

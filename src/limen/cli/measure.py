@@ -43,6 +43,14 @@ MOST_CAUSES = 8  # lines about why series stay open
 @click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a --part's source lies.")
 @click.option("--photographs", multiple=True, metavar="PLACE", help="Other photographs for a --part of KonJND-1k's.")
 @click.option("--distortion", help="Comma-separated; all that fit the references if not given.")
+@click.option(
+    "--ladder",
+    "ladders",
+    multiple=True,
+    metavar="NAME=STRENGTHS",
+    help="Strengths of your own for a distortion: blur=1,2,4,8, or blur=0.5..16x20 for 20 levels, with :geometric "
+    "behind it for steps by one factor. May be repeated.",
+)
 @OBSERVER
 @BASE_URL
 @OPTIONS
@@ -119,8 +127,10 @@ def measure(
 ) -> int:
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
-    from limen.study import Spec, load
+    from limen.study import Spec, ladders, load
 
+    if given["ladders"]:
+        given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
     changes = _changes(given)
     if study is not None and study.suffix != ".toml":
         raise InputError(
@@ -342,6 +352,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "distortions": _named("--distortion", given["distortion"]),
         "questions": _named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
+        "ladders": given["ladders"] or None,
         "order": given["order"],
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],

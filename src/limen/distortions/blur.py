@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from limen.distortion import Render, distortion
 from limen.image import Image
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 LADDER = Ladder(tuple(0.5 * k for k in range(1, 51)), unit="px (sigma) at 640 px width")
 _NEGLIGIBLE = 4.0  # sigma x frequency beyond which a cosine over all of 0..255 keeps less than 0.05 levels
@@ -129,7 +129,7 @@ def _pixels(odd: Values, even: Values, height: int, overshoots: bool) -> Image:
     return pixels
 
 
-@distortion("blur", word="blur", ladder=LADDER, version=2)
+@distortion("blur", word="blur", ladder=LADDER, version=2, domain=Domain(0, math.inf, neutral=0))
 def blur(image: Image, rng: np.random.Generator) -> Render:
     """Blur with a Gaussian of sigma = 0.5 k W/640 px (fit to the paper's thumbnails: 6, 19, 26 px at 12, 36, 48).
 

@@ -1,6 +1,7 @@
 """Additive Gaussian noise."""
 
 import functools
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from limen.distortion import Render, distortion
 from limen.image import Image
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 
 @functools.lru_cache(maxsize=1)
@@ -36,6 +37,7 @@ def field(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.fl
     "noise",
     word="noise",
     ladder=Ladder(tuple(round(0.0002 * k, 4) for k in range(1, 51)), unit="variance (unit range)"),
+    domain=Domain(0, math.inf, neutral=0),
 )
 def noise(image: Image, rng: np.random.Generator) -> Render:
     """Add Gaussian noise of variance 0.0002 k (unit range), one field a series (KADID-10k's top 0.01 at k = 50)."""

@@ -11,9 +11,10 @@ from PIL import ImageDraw, ImageFont
 
 from limen.distortion import Render, distortion
 from limen.image import Image
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 ALPHA = Ladder(tuple(round(k / 50, 2) for k in range(1, 51)), unit="opacity")
+OPACITY = Domain(0, 1, neutral=0)
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without those that look alike
 
 
@@ -47,7 +48,7 @@ def _blend(image: Image, top: int, left: int, ink: npt.NDArray[np.float32], cove
 SHARE = Ladder(tuple(round(0.03 * k / 50, 5) for k in range(1, 51)), unit="share of the image's area")
 
 
-@distortion("mask", word="mask", ladder=SHARE)
+@distortion("mask", word="mask", ladder=SHARE, domain=Domain(0, SHARE.strengths[-1], neutral=0))
 def mask(image: Image, rng: np.random.Generator) -> Render:
     """Cover k/50 of 3 % of the area with a black rectangle, growing about one place (fit to the paper's thumbnails)."""
     area = image.shape[0] * image.shape[1]
@@ -57,16 +58,18 @@ def mask(image: Image, rng: np.random.Generator) -> Render:
         width = min(image.shape[1], max(1, round(math.sqrt(share * area * aspect))))
         return min(image.shape[0], max(1, round(share * area / width))), width
 
-    sizes, height, width = {}, 1, 1
+    sizes, height, width = [(0, 0)], 1, 1
     for share in SHARE.strengths:
         h, w = box(share)
         if h >= height and w >= width:  # rounding may trade a row for a column: a mask never uncovers
             height, width = h, w
-        sizes[share] = (height, width)
+        sizes.append((height, width))
+    heights, widths = zip(*sizes, strict=True)
     top, left = _corner(image, height, width, rng)
 
     def render(share: float) -> Image:
-        h, w = sizes[share]
+        # Strengths of somebody's own lie between those of the ladder, and so do their sizes.
+        h, w = (max(1, round(float(np.interp(share, (0, *SHARE.strengths), side)))) for side in (heights, widths))
         y, x = max(0, top + (height - h) // 2), max(0, left + (width - w) // 2)
         stimulus = image.copy()
         stimulus[y : y + h, x : x + w] = 0
@@ -75,7 +78,7 @@ def mask(image: Image, rng: np.random.Generator) -> Render:
     return render
 
 
-@distortion("qr", word="QR code watermark", ladder=ALPHA)
+@distortion("qr", word="QR code watermark", ladder=ALPHA, domain=OPACITY)
 def qr(image: Image, rng: np.random.Generator) -> Render:
     """Blend in a QR code (version 1, a quarter of the shorter side or one pixel a module) at opacity k/50."""
     code = segno.make_qr(_content(rng), version=1, error="l")
@@ -86,7 +89,7 @@ def qr(image: Image, rng: np.random.Generator) -> Render:
     return _blend(image, top, left, ink, np.ones_like(ink))
 
 
-@distortion("text", word="text watermark", ladder=ALPHA)
+@distortion("text", word="text watermark", ladder=ALPHA, domain=OPACITY)
 def text(image: Image, rng: np.random.Generator) -> Render:
     """Write a word at opacity 0.6 k/50, half the image wide, white on dark and black on light places (ours)."""
     content = _content(rng)

@@ -1,5 +1,6 @@
 """Changes of tone and colour: each pixel by itself, arithmetic on the encoded values in float32, rounded once."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy.typing as npt
 
 from limen.distortion import Prepare, Render, distortion
 from limen.image import Image
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 LUMA = (299, 587, 114)  # thousandths of red, green and blue: ITU-R BT.601
 Values = npt.NDArray[np.floating[Any]]
 Tone = Callable[[Values, float], Values]
+FACTOR = Domain(0, math.inf, neutral=1)
 
 
 def _rounded(values: Values) -> Image:
@@ -68,16 +70,19 @@ distortion(
     word="brightness",
     ladder=Ladder(tuple(round(1 - 0.018 * k, 4) for k in range(1, 51)), unit="exponent (gamma)"),
     version=2,
+    domain=FACTOR,
 )(_by_table(_brightness))
 distortion(
     "contrast",
     word="contrast",
     ladder=Ladder(tuple(round(1 - 0.0175 * k, 4) for k in range(1, 51)), unit="factor about mid-grey"),
+    domain=FACTOR,
 )(_by_table(_contrast))
 distortion(
     "banding",
     word="banding artifacts",
     ladder=Ladder(tuple(256 / 2 ** (5 * k / 100) for k in range(1, 101)), unit="grey levels a channel"),
+    domain=Domain(1, 256, neutral=256),
 )(_by_table(_banding))
 
 
@@ -86,6 +91,7 @@ distortion(
     word="color saturation",
     ladder=Ladder(tuple(round(1 + 0.06 * k, 2) for k in range(1, 51)), unit="factor about luma"),
     version=2,
+    domain=FACTOR,
 )
 def saturation(image: Image, rng: np.random.Generator) -> Render:
     """Raise the saturation, y = luma + (1 + 0.06 k)(x - luma), BT.601 luma (fit to the paper's thumbnails).

@@ -24,10 +24,11 @@ import numpy as np
 from limen.distortion import distortion
 from limen.distortions import _vocabulary as vocabulary
 from limen.item import Item
-from limen.ladder import Ladder
+from limen.ladder import Domain, Ladder
 
 Reword: TypeAlias = Callable[[float], Item]
 
+PERCENT = Domain(0, 100, neutral=0)
 STRENGTHS = tuple(2.5 * k for k in range(1, 21))  # hold the paper's 5, 10, 15, 20, 25, 30 and 50
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -72,7 +73,13 @@ class Word(NamedTuple):
     first: bool
 
 
-@distortion("text-characters", word="wording", ladder=Ladder(STRENGTHS, unit="% of the characters"), of="question")
+@distortion(
+    "text-characters",
+    word="wording",
+    ladder=Ladder(STRENGTHS, unit="% of the characters"),
+    of="question",
+    domain=PERCENT,
+)
 def text_characters(item: Item, rng: np.random.Generator) -> Reword:
     """Swap, delete, insert and repeat letters of the question, a share of its characters.
 
@@ -119,7 +126,9 @@ def text_characters(item: Item, rng: np.random.Generator) -> Reword:
     return _reworder(item, edits, len(text) - sum(end - start for start, end in kept))
 
 
-@distortion("text-words", word="wording", ladder=Ladder(STRENGTHS, unit="% of the words"), of="question")
+@distortion(
+    "text-words", word="wording", ladder=Ladder(STRENGTHS, unit="% of the words"), of="question", domain=PERCENT
+)
 def text_words(item: Item, rng: np.random.Generator) -> Reword:
     """Replace words by synonyms and phrases by others, a share of the question's words.
 
@@ -150,7 +159,9 @@ def text_words(item: Item, rng: np.random.Generator) -> Reword:
     return _reworder(item, [edits[index] for index in rng.permutation(len(edits))], len(words))
 
 
-@distortion("text-sentences", word="wording", ladder=Ladder(STRENGTHS, unit="% of the words"), of="question")
+@distortion(
+    "text-sentences", word="wording", ladder=Ladder(STRENGTHS, unit="% of the words"), of="question", domain=PERCENT
+)
 def text_sentences(item: Item, rng: np.random.Generator) -> Reword:
     """Put random words before, between and behind the question's sentences, a share of its words.
 

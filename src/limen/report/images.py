@@ -56,7 +56,7 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     Raises:
         InputError: it cannot be drawn as it was shown, and why.
     """
-    kind = distortions.find(row.distortion)
+    kind = _found(store, row.distortion)
     if kind.of in VIEWS:
         return _view(store, kind, row, views)
     data = store.picture(row.picture)
@@ -66,9 +66,7 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
         )
     if data is None:
         raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
-    kind = _as_measured(store, kind)
-    if store.manifest.get("probes", {}).get(row.distortion) not in (None, _probe(kind)):
-        raise InputError(f"The libraries installed here draw {row.distortion} with other pixels than the run's did.")
+    kind = as_measured(store, row.distortion)
     _, facts = container.look(data)
     pixels = math.prod(facts.size or (1, 1))
     if pixels > MOST_PIXELS:
@@ -89,8 +87,29 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     return cached(kind.render(pair or kept, row.key))
 
 
-def _as_measured(store: Store, kind: Distortion) -> Distortion:
-    """Return a distortion with the ladder that the run asked about, be it published or the study's own."""
+def as_measured(store: Store, name: str) -> Distortion:
+    """Return a distortion of a run with the ladder that it asked about, be it published or the study's own.
+
+    Args:
+        store: of the run.
+        name: of the distortion.
+
+    Raises:
+        InputError: this limen does not draw it, or not as the run did.
+    """
+    kind = _with_ladder(store, _found(store, name))
+    if store.manifest.get("probes", {}).get(name) not in (None, _probe(kind)):
+        raise InputError(f"The libraries installed here draw {name} with other pixels than the run's did.")
+    return kind
+
+
+def _found(store: Store, name: str) -> Distortion:
+    if outside := store.manifest["distortions"].get(name, {}).get("outside"):
+        raise InputError(f"The stimuli are {outside}: a report has only the references.")
+    return distortions.find(name)
+
+
+def _with_ladder(store: Store, kind: Distortion) -> Distortion:
     measured = store.manifest["distortions"][kind.name]
     if (kind.version, kind.ladder.unit) != (measured["version"], measured["unit"]):
         raise InputError(f"{_DIFFERENT.format(kind.name)} (version, unit).")
@@ -109,7 +128,7 @@ def _view(store: Store, kind: Distortion, row: SeriesRow, wanted: bool) -> Rende
         raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={name}.")
     for view in registry.find("scene", name).views(kind.of):
         if view.digest == row.picture:
-            return functools.lru_cache(maxsize=16)(_as_measured(store, kind).render(view, row.key))
+            return functools.lru_cache(maxsize=16)(_with_ladder(store, kind).render(view, row.key))
     raise InputError(f"{_DIFFERENT.format(f'the scene {name}')}, or has not this view of it.")
 
 

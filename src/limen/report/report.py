@@ -18,6 +18,7 @@ from limen.analysis.paper import SOURCE
 from limen.analysis.safe import RHOS, SafeRow, safe_levels
 from limen.errors import InputError, MissingExtraError
 from limen.report import (
+    coded_size,
     correlations,
     examples,
     feature_sections,
@@ -128,6 +129,7 @@ class Report:
         own: tuple[Section, ...] = ()
         if self.runs:
             own = (
+                *sections.of_codecs(self.runs, self.apart, self.all, self.names.asked),
                 *sections.of_observers(self.runs, self.apart),
                 *sections.of_statistics(self.all, self.statistics, self.names.asked),
             )
@@ -155,6 +157,7 @@ class Report:
                 {"run": run.name}
                 | tables.records(run.analysis)
                 | observers.records(run.store)
+                | coded_size.records(run)
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],

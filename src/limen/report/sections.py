@@ -15,7 +15,7 @@ from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
 from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
-from limen.report import correlations, figures, growth, observers, statistics
+from limen.report import coded_size, correlations, figures, growth, observers, statistics
 from limen.report.figures import Spec
 from limen.report.format import Table, plain
 from limen.report.runs import OpenRun
@@ -123,6 +123,33 @@ def records(of: Statistics) -> dict[str, Any]:
         "backbones": plain(of.backbones),
         "relations": correlations.records(of.relations),
     }
+
+
+def of_codecs(
+    runs: Sequence[OpenRun], analyses: Sequence[Analysis], together: Analysis, names: Names
+) -> Iterator[Section]:
+    """Yield how large coded pictures are where they begin to look different, if some are coded.
+
+    Args:
+        runs: of observers of images.
+        analyses: of each run, with the names that the page gives its observers.
+        together: of all runs.
+        names: what to call each observer and question, in order.
+    """
+    found = coded_size.rows(runs, analyses)
+    if not found:
+        return
+    drawing: Drawing = (
+        "sizes", "Bits a pixel against a codec's strength, with the median thresholds",
+        functools.cache(coded_size.figure(runs, found, names)),
+    )  # fmt: skip
+    yield from _section(
+        "sizes",
+        "Bytes where the difference is noticed",
+        "A codec's ladder has a second axis: what a picture costs.",
+        (coded_size.table(together, found),),
+        (drawing,),
+    )
 
 
 def of_observers(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> Iterator[Section]:

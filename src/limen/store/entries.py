@@ -32,7 +32,7 @@ _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 _Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
 
 
-class DistortionEntry(msgspec.Struct, frozen=True):
+class DistortionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A distortion as it was asked about.
 
     Attributes:
@@ -41,6 +41,7 @@ class DistortionEntry(msgspec.Struct, frozen=True):
         unit: of the strengths.
         ladder: digest of the ladder.
         strengths: of levels 1..n.
+        outside: where its stimuli come from if limen alone cannot draw them again; "".
     """
 
     version: _Number
@@ -48,6 +49,7 @@ class DistortionEntry(msgspec.Struct, frozen=True):
     unit: _Text
     ladder: _Text
     strengths: Annotated[list[float], msgspec.Meta(min_length=1, max_length=10_000)]
+    outside: _Text = ""
 
     @property
     def graded(self) -> bool:

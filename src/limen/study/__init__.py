@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from limen import digest, registry
+from limen import codec, digest, registry
 from limen import distortion as distortions
 from limen import observer as observers
 from limen import procedure as procedures
@@ -23,7 +23,6 @@ from limen import source as sources
 from limen.distortion import Distortion
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.image import SMALLEST
-from limen.ladder import Ladder
 from limen.loop import finish
 from limen.observer import Observer
 from limen.parsing import forms
@@ -34,7 +33,8 @@ from limen.source import Reference, ReferenceKind
 from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS
-from limen.study import drawing, manifest
+from limen.study import drawing, ladders, manifest
+from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
 from limen.study.session import Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
@@ -57,8 +57,12 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         images: files, folders, "demo" for the bundled photographs, "scene" for views of the 3D scenes, or
             "KIND=PATH" for a data set (`limen list sources`).
-        distortions: by name; if none is given, all of the paper's that these references can undergo.
-        ladders: strengths of your own by distortion, from the weakest to the strongest, in its unit.
+        distortions: by name; if none is given, all that `codecs` and `images` bring with them, else all of the paper's
+            that these references can undergo.
+        ladders: strengths of your own by distortion, in its unit, from the weakest to the strongest: a list of them, or
+            a table with `strengths`, or with `from`, `to`, `levels` and `spacing` ("linear" or "geometric").
+        codecs: command lines that code a picture, by the name of the distortion: tables of `encode`, `decode`,
+            `strengths`, `unit`, `suffix`, `word`, `version` and `seconds` (`limen.codec`).
         plugins: Python files that register further distortions, observers and so on; run before anything is looked up.
         observers: a name ("openai:gpt-4o"), or a table with `name` and the settings of that kind.
         questions: a name (`limen list questions`), or a table with `name`, `text` and what else makes a question
@@ -90,7 +94,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: tuple[str, ...]
     observers: tuple[str | dict[str, Any], ...]
     distortions: tuple[str, ...] = ()
-    ladders: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    ladders: dict[str, Strengths] = msgspec.field(default_factory=dict)
+    codecs: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     questions: tuple[str | dict[str, Any], ...] = ("direct",)
     paraphrases: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
@@ -144,7 +149,8 @@ class Study:
         """Check every name and setting, find the references, and make the series."""
         for path in spec.plugins:
             registry.plugin(path)
-        kinds = [distortions.find(name) for name in dict.fromkeys(spec.distortions or USUAL)]
+        own = own_distortions(spec.codecs, spec.images)
+        kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
         made = [_make_observer(entry) for entry in spec.observers]
         return cls.of(spec, made, kinds, progress)
 
@@ -171,7 +177,7 @@ class Study:
         """
         if not made or not spec.questions:
             raise InputError("A study needs at least one observer and one question.")
-        kinds = [_with_ladder(kind, spec.ladders) for kind in kinds]
+        kinds = [ladders.replaced(kind, spec.ladders) for kind in kinds]
         if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
             raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
         asked = _asked(spec)
@@ -340,6 +346,31 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
+def own_distortions(codecs: Mapping[str, Mapping[str, Any]], places: Iterable[str]) -> dict[str, Distortion]:
+    """Return the distortions that only one study has, by name: codecs by a command line, and what places bring.
+
+    Args:
+        codecs: settings by name (`limen.codec.Options`).
+        places: files, folders, `KIND=PATH`.
+
+    Raises:
+        InputError: a codec cannot be used, or a name is taken.
+    """
+    found: dict[str, Distortion] = {}
+    for name, given in codecs.items():
+        if not isinstance(given, Mapping):
+            raise InputError(f"codecs.{name} cannot be {given!r:.60}. Give a table with encode and strengths.")
+        if "strengths" in given:
+            given = dict(given) | {"strengths": ladders.strengths(f"codecs.{name}.strengths", given["strengths"])}
+        found[name] = codec.of_table(name, given)
+    for name, brought in sources.brought(places).items():
+        if found.setdefault(name, brought) is not brought:
+            raise InputError(f"Two distortions of the study are named {name!r}. Give one of them another name.")
+    if taken := sorted(found.keys() & registry.every("distortion").keys()):
+        raise InputError(f"Distortion {taken[0]!r} is limen's own name for another one. Give yours another name.")
+    return found
+
+
 def _left(session: Session, turn: Assignment, kind: str, detail: str) -> UnfinishedSeries:
     return UnfinishedSeries(
         session.observer.name, turn.series.distortion.name, turn.series.reference.name, kind, detail
@@ -384,14 +415,6 @@ def _check_fit(question: Question, method: Method) -> None:
         raise InputError(f"{question.name}: an answer becomes wrong once. Give the procedure jnds = 1.")
 
 
-def _with_ladder(kind: Distortion, ladders: Mapping[str, Sequence[float]]) -> Distortion:
-    """Return a distortion with the strengths that a study gives it, if any."""
-    if kind.name not in ladders:
-        return kind
-    strengths = tuple(float(strength) for strength in ladders[kind.name])
-    return replace(kind, ladder=Ladder(strengths, kind.ladder.unit))
-
-
 def _check_questions(path: Path, entries: Any) -> None:
     """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
     for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
@@ -406,6 +429,15 @@ def _check_questions(path: Path, entries: Any) -> None:
             at = next(found, None) if name else None
             where = f"{path} line {at}" if at else f"{path}, entry {number} of questions"
             raise InputError(f"{where}: {error}") from None
+
+
+def _check_codecs(path: Path, entries: Any) -> None:
+    """Raise `InputError`, with file and line, where a codec of a study file cannot be used."""
+    for name, given in entries.items() if isinstance(entries, dict) else ():
+        try:
+            own_distortions({name: given}, ())
+        except InputError as error:
+            raise InputError(f"{path}{ladders.line_of(path, 'codecs', name)}: {error}") from None
 
 
 def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
@@ -451,7 +483,11 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
     _check_questions(path, content.get("questions"))
+    ladders.check_file(path, content.get("ladders"))
+    _check_codecs(path, content.get("codecs"))
     changes = dict(changes or {})
+    if isinstance(content.get("ladders"), dict) and "ladders" in changes:
+        changes["ladders"] = content["ladders"] | changes["ladders"]
     mine, there = changes.get("procedure"), content.get("procedure")
     if isinstance(mine, dict) and isinstance(there, dict) and mine.get("name", there.get("name")) == there.get("name"):
         changes["procedure"] = there | mine  # --orders 2 changes the file's procedure, it does not replace it

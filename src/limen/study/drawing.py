@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import features
+from PIL import AvifImagePlugin, features
 
 import limen
 from limen import digest as digests
@@ -26,7 +26,7 @@ from limen.stimulus import Series
 SIDE = 64  # px of the picture that probes are drawn from
 VIEW = (64, 48)
 _LIBRARIES = ("numpy", "pillow", "segno", "embreex")
-_WITHIN_PILLOW = ("libjpeg_turbo", "freetype2", "raqm", "littlecms2", "webp", "libtiff", "avif")
+_WITHIN_PILLOW = ("libjpeg_turbo", "freetype2", "raqm", "littlecms2", "webp", "libtiff", "avif", "jpg_2000")
 # What a distortion of somebody else's may raise over a picture of 64 px: then it has no probe.
 _UNFIT = (LimenError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError)
 
@@ -46,6 +46,7 @@ def libraries(kinds: Iterable[Distortion]) -> dict[str, str]:
     """Return the versions of all that has a hand in a stimulus, in reading a picture or changing it."""
     foreign = {kind.prepare.__module__.partition(".")[0] for kind in kinds} - {"limen", "__main__"}
     within = {name: features.version(name) for name in _WITHIN_PILLOW}
+    within["aom"] = AvifImagePlugin.get_codec_version("aom") if features.check("avif") else None  # libavif has several
     return versions(*_LIBRARIES, *sorted(foreign)) | {name: str(found) for name, found in within.items() if found}
 
 

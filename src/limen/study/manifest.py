@@ -105,7 +105,7 @@ def same(path: Path, what: str, there: object, given: object) -> None:
 def _ladder(kind: Distortion) -> dict[str, Any]:
     ladder = kind.ladder
     about = {"version": kind.version, "word": kind.word, "unit": ladder.unit, "ladder": ladder.digest}
-    return about | {"strengths": list(ladder.strengths)}
+    return about | {"strengths": list(ladder.strengths)} | ({"outside": kind.outside} if kind.outside else {})
 
 
 def _wording(question: Question) -> dict[str, Any]:
