@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_result
-from limen.cli.group import JSON, CountRange, FiniteRange, main, split, telling
+from limen.cli.group import JSON, CountRange, FiniteRange, demo_places, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -175,21 +175,7 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 
 
 @feature.command("demo")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/features"),
-    show_default=True,
-    help="Folder of the runs.",
-)
-@click.option(
-    "--report",
-    "page",
-    type=click.Path(path_type=Path),
-    default=Path("features.html"),
-    show_default=True,
-    help="Where the page is written.",
-)
+@demo_places("runs/features", "features.html")
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),

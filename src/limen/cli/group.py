@@ -5,7 +5,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from limen import registry
 from limen.cli.console import tame
 from limen.errors import InputError
 
+F = TypeVar("F", bound=Callable[..., Any])
 MOST = 20  # lines about single files, references or series
 
 
@@ -87,6 +88,24 @@ class RenamedOption(click.Option):
         shown = copy.copy(self)
         shown.opts = self.opts[:1]
         return click.Option.get_help_record(shown, ctx)
+
+
+def demo_places(out: str, page: str) -> Callable[[F], F]:
+    """Return what gives a demo command its two places, `--out` (a run directory) and `--report` (a page).
+
+    Args:
+        out: where the run lies if nothing else is given.
+        page: where the page is written if nothing else is given.
+    """
+    run = click.option(
+        "--out", type=click.Path(path_type=Path), default=Path(out), show_default=True,
+        help="Run directory; the same one resumes.",
+    )  # fmt: skip
+    report = click.option(
+        "--report", "page", type=click.Path(path_type=Path), default=Path(page), show_default=True,
+        help="Where the page is written.",
+    )  # fmt: skip
+    return lambda command: run(report(command))
 
 
 SEED = CountRange(-(2**63), 2**63 - 1)

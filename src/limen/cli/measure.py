@@ -22,6 +22,7 @@ from limen.cli.group import (
     CountRange,
     FiniteRange,
     RenamedOption,
+    demo_places,
     key_values,
     left_out,
     main,
@@ -236,22 +237,8 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
 
 
 @main.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/demo"),
-    show_default=True,
-    help="Run directory; the same one resumes.",
-)
+@demo_places("runs/demo", "report.html")
 @click.option("--limit", type=CountRange(0), default=0, help="At most so many of the bundled crops (0: all).")
-@click.option(
-    "--report",
-    "page",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    help="Where the page is written.",
-)
 @JSON
 def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     """Measure the 1st to n-th JND of the embedded demo model on bundled photographs, and write a report."""

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from limen import digest as digests
 from limen import observer as observers
@@ -26,6 +27,7 @@ from limen.preflight import model_input, perception, questions, settings, transp
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
 from limen.preflight.questions import ENOUGH, MOST, ExamItem
 from limen.store import Store
+from limen.store.entries import ExamEntry
 from limen.trial import Answer, Attempt
 
 __all__ = [
@@ -326,20 +328,6 @@ def examine(name: str, options: Mapping[str, Any] | None = None, tell: Tell = la
 # --- in a run ---
 
 
-class _ExamEntry(msgspec.Struct, frozen=True):
-    """What the manifest says of an exam; `fit` and what follows it once the exam has ended."""
-
-    version: int
-    fingerprint: str
-    at: str
-    about: dict[str, Any] = {}
-    sampled: bool = False
-    fit: bool | None = None
-    marks: list[str] = []
-    answers: int = 0
-    questions: int | None = None  # answered or failed for good; older runs do not say, and hold the answered ones only
-
-
 async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None) -> str:
     """Examine an observer before a run's first question, once for each fingerprint, and return what to tell.
 
@@ -362,7 +350,7 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
     name, digest = observer.name, digests.of(dict(observer.fingerprint()))
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
-    if before is not None and same and before.fit and before.questions is not None:
+    if before is not None and same and before.fit is True and before.questions is not UNSET:
         marks = f"\nmarked: {'; '.join(before.marks)}" if before.marks else ""
         return f"exam of {name}: passed, held before.{marks}"
     goes_on = before is not None and same and before.fit is not False
@@ -404,22 +392,23 @@ def kept(store: Store) -> tuple[Exam, ...]:
     """Return the last exam of each of a run's observers, judged anew from its answers; none where none was ended."""
     exams = []
     for name, entry in _entries(store).items():
-        if entry.fit is None:
+        if entry.fit is UNSET:
             continue
+        about, sampled = entry.about or {}, entry.sampled is True
         asked = _asked(store, name, entry.at)
         waiting: Sequence[str] = ()
-        if entry.questions is None and entry.fit:  # from before failures for good were kept: few of them are no matter
-            lacking = _waiting(questions.plan(entry.about, entry.sampled), asked)
+        if entry.questions is UNSET and entry.fit:  # from before failures for good were kept: few of them are no matter
+            lacking = _waiting(questions.plan(about, sampled), asked)
             waiting = [item.name for item in lacking] if len(lacking) >= ENOUGH else ()
-        given = (name, entry.fingerprint, entry.about, entry.sampled, entry.at)
+        given = (name, entry.fingerprint, about, sampled, entry.at)
         exams.append(Exam(*given, tuple(asked.values()), tuple(waiting)))
     return tuple(exams)
 
 
-def _entries(store: Store) -> dict[str, _ExamEntry]:
+def _entries(store: Store) -> dict[str, ExamEntry]:
     """Return what the manifest says of exams, by observer."""
     try:
-        return msgspec.convert(store.manifest.get("exams", {}), dict[str, _ExamEntry])
+        return msgspec.convert(store.manifest.get("exams", {}), dict[str, ExamEntry])
     except msgspec.ValidationError as error:
         raise StoreError(
             f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({error}). "
