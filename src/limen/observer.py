@@ -256,8 +256,8 @@ def two_pictures(query: Query) -> tuple[Picture, Picture]:
     if not flags(query):
         raise FatalObserverError(
             "question",
-            "a distance says whether two pictures differ, not which of them shows more, nor anything else: ask direct "
-            "or choice",
+            "a distance says whether two pictures differ. It cannot tell which of two pictures shows more, nor answer "
+            "anything else: ask direct or choice, not a forced choice",
         )
     return query.pictures[0], query.pictures[1]
 

@@ -23,8 +23,7 @@ from limen.trial import Answer
 
 PHOTOGRAPHS = sorted((demo.FOLDER / "photographs").glob("*.png"))
 TAUGHT = ("direct", "direct-implicit", "choice", "choice-implicit")
-PAPERS = [asked.name for asked in question.every() if not asked.forced]  # the four that the model was taught
-WORDINGS = [(name, again) for name in PAPERS for again in (False, True)]
+WORDINGS = [(name, again) for name in TAUGHT for again in (False, True)]
 
 
 def answers(queries: Sequence[Query]) -> list[Answer]:

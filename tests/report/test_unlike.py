@@ -41,7 +41,7 @@ UNLIKE: dict[str, dict[str, Any]] = {
     "floored": {"observers": ("demo",), "distortions": ("noise", "qr"), "floor": True},
     "worded": {"questions": ("direct", "direct-implicit"), "distortions": ("noise", "jpeg")},
     "scanned": {"questions": ("direct-implicit",), "procedure": {"name": "scan", "orders": 0}},
-    "forced": {"questions": ("forced-choice",), "procedure": {"name": "psi", "guess": 0.5}},
+    "forced": {"questions": ("odd-one-out-3",), "procedure": {"name": "psi", "guess": 1 / 3}},
     "fitted": {"procedure": {"name": "psi"}},
     "fixed": {"procedure": {"name": "constant"}},
     "chosen": {"questions": ("choice",), "order": Order.SWAPPED},

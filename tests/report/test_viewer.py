@@ -192,7 +192,7 @@ def test_wordings_are_those_that_were_asked(run: Path) -> None:
         (lane,) = found["lanes"]
         words = [kind["word"] for kind in found["distortions"]]
         assert [f'"{word}"' in wording for word, wording in zip(words, lane["wordings"], strict=True)] == [True, True]
-        assert not lane["forced"]
+        assert (lane["testable"], lane["alone"]) == (True, False)
 
 
 def test_two_observers_and_two_questions_are_four_lanes(tmp_path: Path) -> None:

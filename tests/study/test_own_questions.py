@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import limen
-from limen import digest, question
+from limen import digest, question, registry
 from limen.analysis import analyse
 from limen.distortion import Distortion
 from limen.errors import InputError, LimenError, StoreError
@@ -216,7 +216,8 @@ def test_a_study_file_says_where(tmp_path: Path) -> None:
         load(study)
 
 
-def test_a_question_in_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_question_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._known, "question", dict(registry.every("question")))
     file = tmp_path / "mine.py"
     file.write_text(
         "from limen.question import question\n"

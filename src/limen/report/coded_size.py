@@ -189,7 +189,9 @@ def _coder(store: Store, name: str, pictures: Sequence[Image]) -> Coded | None:
 
 
 def _codec(store: Store, name: str) -> Distortion | None:
-    """Return a codec of a run, if limen codes as the run did."""
+    """Return a codec of a run, if the run has it and limen codes as it did."""
+    if name not in store.manifest["distortions"]:
+        return None
     try:
         kind = images.as_measured(store, name)
     except InputError:
