@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -52,6 +53,12 @@ def test_command_lines_are_understood(page: str, line: str) -> None:
         command, rest = command.commands[rest[0]], rest[1:]
     with click.Context(main):
         command.make_context(words[0], rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_study_files_are_toml(page: Path) -> None:
+    for body in blocks(page, "toml"):
+        tomllib.loads(body)
 
 
 def test_there_are_commands_to_check() -> None:

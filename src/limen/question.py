@@ -494,7 +494,8 @@ def known(form: Form, answer: str, what: str) -> str:
     """
     value = form.canonical(answer)
     if value is None:
-        raise InputError(f"{what} is {answer!r}, which is no answer in the form {form.name!r}. {form.request()}")
+        right = f"Give {' or '.join(form.spelled)}." if form.spelled else form.request()
+        raise InputError(f"{what} is {answer!r}, which is no answer in the form {form.name!r}. {right}")
     return value
 
 

@@ -18,7 +18,7 @@ from limen.observer import Observer, Reply
 from limen.question import Query
 from limen.report import Report
 from limen.store import Store
-from limen.study import load
+from limen.study import Study, load
 from limen.testing import photograph
 from limen.trial import Answer, Attempt
 
@@ -62,7 +62,7 @@ def grey(name: str) -> Any:
     return (photograph(name, 40, 40) // 2 + 60).astype(np.uint8)
 
 
-def measured(observer: Observer, *questions: Any, **given: Any) -> limen.Run:
+def measured(observer: Any, *questions: Any, **given: Any) -> limen.Run:
     pictures = {name: grey(name) for name in "ab"}
     return limen.measure(pictures, observer, BRIGHTER, questions=list(questions), exam=False, **given)
 
@@ -130,6 +130,14 @@ def test_a_forced_choice_among_several_pictures(name: str, count: int) -> None:
     assert row.forced
     assert row.fit is not None
     assert 5 <= row.t50.level <= 9
+
+
+@pytest.mark.parametrize("name", ["odd-one-out-3", "forced-choice-4"])
+def test_the_simulated_observer_finds_the_odd_one(name: str) -> None:
+    run = measured("simulated", name, procedure={"name": "constant", "every": 2})  # notices 6 grey levels rms
+    right = {row.level: row.verdict == "yes" for row in run.trials()}
+    assert all(right[level] for level in right if level >= 10)
+    assert not all(right[level] for level in right if level <= 4)
 
 
 def test_a_greedy_observer_sees_each_place_once() -> None:
@@ -211,6 +219,12 @@ def test_a_study_file_says_where(tmp_path: Path) -> None:
     )
     spec = load(study)
     assert spec.questions[1]["name"] == "same"  # type: ignore[index]
+    whole = tmp_path / "tables.toml"
+    whole.write_text(
+        'images = ["demo"]\nobservers = ["simulated"]\ndistortions = ["blur"]\nlimit = 1\n'
+        '[[questions]]\nname = "direct"\n[[questions]]\nname = "same"\ntext = "Identical?"\nnotices = ["no"]\n'
+    )
+    assert [one.name for one in Study.plan(load(whole)).questions] == ["direct", "same"]
     study.write_text(study.read_text().replace('["no"]', '["perhaps"]'))
     with pytest.raises(InputError, match=r"study\.toml line 5: Question 'same': notices is 'perhaps'"):
         load(study)

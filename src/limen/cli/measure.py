@@ -268,6 +268,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
+    left_out(plan.refused)  # before anything is asked, and paid for
+    with watching() as watch:
         examine = functools.partial(exam.keep, tell=watch.examining)
         progress = plan.run(out, watch, offline, examine if spec.exam else None)
     with Store.open(out) as store:
@@ -296,7 +298,6 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
 def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
-    left_out(progress.refused)
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(

@@ -71,7 +71,10 @@ class Simulated(Observer):
     def _odd(self, query: Query) -> int:
         """Return the place of the picture that differs from the others, where it is noticed; else a guess."""
         pictures, draw = query.pictures, self._draw(query)
-        apart = [np.median([_rms(one, other) for other in pictures if other is not one]) for one in pictures]
+        apart = [
+            np.median([_rms(one, other) for at, other in enumerate(pictures) if at != own])
+            for own, one in enumerate(pictures)
+        ]
         noticed = self.probability(float(max(apart)))
         return 1 + int(np.argmax(apart) if draw.random() < noticed else draw.integers(len(pictures)))
 

@@ -11,7 +11,7 @@ from typing import Any
 from limen import question
 from limen.errors import InputError, UnknownNameError
 from limen.item import Item
-from limen.parsing.forms import FORMS, LETTERS, Form, Letters
+from limen.parsing.forms import FORMS, LETTERS, Form, Letters, Place, SameOrDifferent
 from limen.sources._listed import number
 from limen.sources._rows import Fields
 
@@ -96,7 +96,8 @@ def _form(fields: Fields, options: tuple[str, ...], answers: list[str]) -> Form:
         else "number" if "tolerance" in fields or (len(answers) == 1 and not accepted and _is_number(answers[0]))
         else "text"
     )  # fmt: skip
-    known_forms = {form: kind for form, kind in FORMS.items() if form != "place"}  # of several pictures
+    several = (Place, SameOrDifferent)  # forms of answers about several pictures
+    known_forms = {form: kind for form, kind in FORMS.items() if not issubclass(kind, several)}
     if not isinstance(name, str) or name not in known_forms:
         raise UnknownNameError("form", str(name), known_forms)
     given: dict[str, Any] = {key: fields[key] for key in ("tolerance", "relative") if key in fields}

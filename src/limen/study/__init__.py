@@ -391,6 +391,8 @@ def _asked(spec: Spec) -> tuple[Question, ...]:
     """Return the questions of a study: those of the shelf by name, own ones made; no two of one name."""
     made: dict[str, Question] = {}
     for entry in spec.questions:
+        if isinstance(entry, dict) and entry.keys() == {"name"}:  # of the shelf, in a study file's [[questions]]
+            entry = str(entry["name"])
         question = (
             questions.find(entry, spec.order) if isinstance(entry, str) else questions.of_table(entry, spec.order)
         )
@@ -418,7 +420,7 @@ def _check_fit(question: Question, method: Method) -> None:
 def _check_questions(path: Path, entries: Any) -> None:
     """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
     for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict) or entry.keys() == {"name"}:
             continue
         try:
             questions.of_table(entry)
