@@ -175,7 +175,7 @@ def test_pictures_stand_where_the_text_has_slots() -> None:
     ("entry", "said"),
     [
         ({"text": "Alike?"}, "needs name"),
-        ({"name": "q"}, "needs text"),
+        ({"name": "q"}, "No question named 'q'"),
         ({"name": "q", "txt": "Alike?", "text": "a"}, r"no setting 'txt'\. Did you mean 'text'"),
         ({"name": "q", "text": "Alike?", "notices": ["maybe"]}, "'maybe', which is no answer in the form 'yes-no'"),
         ({"name": "q", "text": "Alike?", "notices": ["yes", "no"]}, "holds every answer"),
