@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+import limen
 from limen import distortion
 from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
+from limen.analysis.replay import items_of
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.ladder import Ladder
@@ -193,6 +195,28 @@ def test_wordings_are_those_that_were_asked(run: Path) -> None:
         words = [kind["word"] for kind in found["distortions"]]
         assert [f'"{word}"' in wording for word, wording in zip(words, lane["wordings"], strict=True)] == [True, True]
         assert (lane["testable"], lane["alone"]) == (True, False)
+
+
+def test_items_show_their_question_both_sides_and_which_words_were_changed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    limen.measure(
+        "demo-items", "solver", "text-characters", questions="answer-changes", limit=2, exam=False, out=run,
+        procedure={"name": "constant", "levels": [20]},
+    )  # fmt: skip
+    with told(run) as (found, _, store):
+        (lane,) = found["lanes"]
+        assert (lane["alone"], lane["testable"]) == (True, False)
+        asked = {found["texts"][talk["asked"]][0] for talk in found["talks"]}
+        assert asked == {item.text for item in items_of(store).values()}
+        for talk in found["talks"]:
+            first = found["texts"][talk["asked"]][0]
+            (probe,) = [one for one in talk["probes"] if one[:2] == [0, 20]]
+            sides = [(trial[0], trial[9], trial[10]) for trial in probe[5]]
+            assert [(again, side) for again, side, _ in sides[:2]] == [(0, 0), (0, 1)]
+            assert sides[0][2] == []
+            words = sides[1][2]
+            assert any(mark for _, mark in words)
+            assert "".join(text for text, _ in words).splitlines()[-1] == first.splitlines()[-1], "options stay"
 
 
 def test_two_observers_and_two_questions_are_four_lanes(tmp_path: Path) -> None:

@@ -269,9 +269,12 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
     left_out(plan.refused)  # before anything is asked, and paid for
+    pairs = any(question.pictures > 1 for question in plan.questions)
+    if spec.exam and not pairs and not offline:
+        click.echo("No exam: it finds out how two pictures arrive, and these questions show one at a time.", err=True)
     with watching() as watch:
         examine = functools.partial(exam.keep, tell=watch.examining)
-        progress = plan.run(out, watch, offline, examine if spec.exam else None)
+        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None)
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)

@@ -6,7 +6,6 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from limen import codec, digest, registry
 from limen import distortion as distortions
 from limen import observer as observers
 from limen import procedure as procedures
-from limen import question as questions
 from limen import source as sources
 from limen.distortion import Distortion
 from limen.errors import InputError, StoreError, UnknownNameError
@@ -28,12 +26,12 @@ from limen.observer import Observer
 from limen.parsing import forms
 from limen.preflight import model_input
 from limen.procedure import Method
-from limen.question import Order, Question, VerdictKind
+from limen.question import Order, Question
 from limen.source import Reference, ReferenceKind
 from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS
-from limen.study import drawing, ladders, manifest
+from limen.study import asking, drawing, ladders, manifest
 from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
@@ -180,11 +178,11 @@ class Study:
         kinds = [ladders.replaced(kind, spec.ladders) for kind in kinds]
         if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
             raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
-        asked = _asked(spec)
+        asked = asking.questions_of(spec.questions, spec.order, spec.paraphrases)
         settings = dict(spec.procedure)
         method = procedures.make(str(settings.pop("name", "skip")), settings)
         for question in asked:
-            _check_fit(question, method)
+            asking.check_procedure(question, method)
         for kind in kinds:
             if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
                 next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
@@ -205,6 +203,8 @@ class Study:
             for kind in kinds
             if undergoes(reference, kind)
         )
+        for question in asked:
+            asking.check_references(question, found.references, kinds)
         unused = {kind.name for kind in kinds} - {one.distortion.name for one in series}
         if spec.distortions and unused:
             needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
@@ -387,52 +387,6 @@ def _make_observer(entry: str | dict[str, Any]) -> Observer:
     return observers.make(name, settings)
 
 
-def _asked(spec: Spec) -> tuple[Question, ...]:
-    """Return the questions of a study: those of the shelf by name, own ones made; no two of one name."""
-    made: dict[str, Question] = {}
-    for entry in spec.questions:
-        if isinstance(entry, dict) and entry.keys() == {"name"}:  # of the shelf, in a study file's [[questions]]
-            entry = str(entry["name"])
-        question = (
-            questions.find(entry, spec.order) if isinstance(entry, str) else questions.of_table(entry, spec.order)
-        )
-        if isinstance(entry, dict) and question.name in registry.names("question"):
-            raise InputError(
-                f"Question {question.name!r} is limen's own name for another wording. Give yours another name."
-            )
-        if isinstance(entry, dict) and question.name in made:
-            raise InputError(f"Two questions of the study are named {question.name!r}. Give one of them another name.")
-        made[question.name] = question
-    return tuple(one for question in made.values() for one in (question, *question.wordings(spec.paraphrases)))
-
-
-def _check_fit(question: Question, method: Method) -> None:
-    """Raise `InputError` where a procedure cannot find this question's threshold."""
-    if question.guess is not None and abs(getattr(method, "guess", question.guess) - question.guess) > 1e-3:
-        raise InputError(
-            f"{question.name}: guessing is right at 1 in {question.pictures}. Give the procedure "
-            f"guess = {question.guess:.4g}."
-        )
-    if question.verdict is VerdictKind.WRONG and getattr(method, "orders", 1) != 1:
-        raise InputError(f"{question.name}: an answer becomes wrong once. Give the procedure jnds = 1.")
-
-
-def _check_questions(path: Path, entries: Any) -> None:
-    """Raise `InputError`, with file and line, where a question of a study file cannot be asked."""
-    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
-        if not isinstance(entry, dict) or entry.keys() == {"name"}:
-            continue
-        try:
-            questions.of_table(entry)
-        except InputError as error:
-            name = re.escape(str(entry.get("name", "")))
-            lines = path.read_text(encoding="utf-8").splitlines()
-            found = (at for at, line in enumerate(lines, start=1) if re.search(rf"""name\s*=\s*["']{name}["']""", line))
-            at = next(found, None) if name else None
-            where = f"{path} line {at}" if at else f"{path}, entry {number} of questions"
-            raise InputError(f"{where}: {error}") from None
-
-
 def _check_codecs(path: Path, entries: Any) -> None:
     """Raise `InputError`, with file and line, where a codec of a study file cannot be used."""
     for name, given in entries.items() if isinstance(entries, dict) else ():
@@ -484,7 +438,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
-    _check_questions(path, content.get("questions"))
+    asking.check_file(path, content.get("questions"))
     ladders.check_file(path, content.get("ladders"))
     _check_codecs(path, content.get("codecs"))
     changes = dict(changes or {})
