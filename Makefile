@@ -1,6 +1,7 @@
 # Each target makes the virtual environment it needs. PYTHON=python3.12 make test uses another interpreter.
 PYTHON ?= python3
 DEV := .venv/bin
+COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo demo-features test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
@@ -53,13 +54,13 @@ demo-features: .venv-feature/.made
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
 
 test-quick: .venv/.made
 	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser" -n 2 --dist worksteal
 
-coverage: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal --cov=limen --cov-branch --cov-report=term:skip-covered
+coverage:
+	$(MAKE) test COVERAGE=1
 
 test-fuzz: .venv/.made
 	$(DEV)/python -m pytest tests/fuzz --hypothesis-profile=fuzz -n 2 --dist worksteal
