@@ -52,7 +52,13 @@ def check_procedure(question: Question, method: Method) -> None:
 
 
 def check_references(question: Question, references: Iterable[Reference], kinds: Iterable[Distortion]) -> None:
-    """Raise `InputError` where a question asks for what references or distortions do not have."""
+    """Raise `InputError` where a question asks for what references or distortions do not have.
+
+    Args:
+        question: of the study.
+        references: all of them.
+        kinds: its distortions.
+    """
     without = next((one.name for one in references if one.item is None), None)
     if question.itemised and without is not None:
         raise InputError(
