@@ -330,9 +330,20 @@ function layOut() {
   if (!image.naturalWidth || look("stage").hidden) return;
   const zoom = zoomFor(image, look("frame-b").parentElement.clientWidth, innerHeight * 0.7);
   for (const name of ["ref", "under", "over"]) fit(look(name), zoom);
+  align(image);
   const told = zoom < 1 ? "scaled down to fit: choose 1:1 for its own pixels" : `each of its pixels is ${zoom} × ${zoom} of the screen's`;
   look("pixels").dataset.zoom = zoom;
   look("pixels").textContent = `${look("pixels").dataset.facts} Here ${told}.`;
+}
+
+/** Begin on a whole screen pixel: what is clipped or blended between two of them is no longer the picture. */
+function align(image) {
+  const stage = look("stage");
+  Object.assign(stage.style, { position: "relative", top: "0", left: "0" });
+  const screen = devicePixelRatio || 1;
+  const box = image.getBoundingClientRect();
+  const missing = (length) => (Math.ceil(length * screen - 0.01) - length * screen) / screen;
+  Object.assign(stage.style, { top: `${missing(box.top + scrollY)}px`, left: `${missing(box.left + scrollX)}px` });
 }
 
 function zoomFor(image, width, height) {
