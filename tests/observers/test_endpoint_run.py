@@ -51,13 +51,13 @@ def test_what_fails_stays_open_and_is_finished_later(tmp_path: Path, photos: Pat
         return await wrong(server, seen, request)
 
     with Endpoint(threshold=8.0, behaviour=failing_now_and_then) as server:
-        done = measure(server, photos, tmp_path / "run")
+        done = measure(server, photos, tmp_path / "run", "--no-exam")
         assert done.returncode == 2, done.stderr
         assert re.search(r"unfinished: (\d+ series of )?openai:toy", done.stderr)
         assert "Run the same command again" in done.stderr
         assert "1st just noticeable difference" in done.stdout
         server.behaviour = compare
-        assert measure(server, photos, tmp_path / "run").returncode == 0
+        assert measure(server, photos, tmp_path / "run", "--no-exam").returncode == 0
     assert thresholds(tmp_path / "run") == thresholds(tmp_path / "calm")
     with Store.open(tmp_path / "run") as store:
         failed = {outcome for (_, outcome), count in store.attempts().items() if outcome != "ok" and count}
