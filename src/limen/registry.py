@@ -7,6 +7,7 @@ by name.
 """
 
 import difflib
+import functools
 import importlib
 import inspect
 import linecache
@@ -191,6 +192,7 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
     return made
 
 
+@functools.cache
 def _number_lists(kind: type[msgspec.Struct]) -> set[str]:
     """Return the names of a struct's fields that hold several numbers."""
     fields = getattr(msgspec.inspect.type_info(kind), "fields", ())

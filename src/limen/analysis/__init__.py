@@ -77,11 +77,15 @@ class Analysis:
     @cached_property
     def questions(self) -> Mapping[str, Question]:
         """The questions that were asked, by name, as the manifest describes them."""
-        return {name: question.recorded(name, entry) for name, entry in self.manifest.questions.items()}
+        return _questions(self.manifest)
 
     def __repr__(self) -> str:
         rows = (f"{len(getattr(self, name))} {name}" for name in ("outcomes", "jnds", "answers", "curves", "estimates"))
         return f"<Analysis of {', '.join(self.manifest.observers)}: {', '.join(rows)}>"
+
+
+def _questions(manifest: Manifest) -> dict[str, Question]:
+    return {name: question.recorded(name, entry) for name, entry in manifest.questions.items()}
 
 
 def analyse(store: Store, processes: int = 1) -> Analysis:
@@ -107,7 +111,7 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     for outcome in found:
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     keyed, origins = sorted(groups.items()), store.origins()
-    asked = {name: question.recorded(name, entry) for name, entry in manifest.questions.items()}
+    asked = _questions(manifest)
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from limen import procedure as procedures
 from limen import question as questions
@@ -114,8 +115,9 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    method, ladders, items = _method(store, manifest), _ladders(manifest), items_of(store)
-    shared = {key: str(row.get("picture", "")) for key, row in store.measurements(entries.ITEMS).items()}
+    method, ladders, asking = _method(store, manifest), _ladders(manifest), store.measurements(entries.ITEMS)
+    items = {key: _item(store, key, row) for key, row in asking.items()}
+    shared = {key: str(row.get("picture", "")) for key, row in asking.items()}
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
@@ -187,17 +189,18 @@ def _method(store: Store, manifest: Manifest) -> Method:
         raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
 
 
-def items_of(store: Store) -> dict[str, Item]:
-    """Return the items of a run by the digest of their reference."""
-    found = {}
-    for key, row in store.measurements(entries.ITEMS).items():
-        settings = dict(row["form"])
-        try:
-            form = questions.form(str(settings.pop("name", "")), settings)
-        except InputError as error:
-            raise StoreError(f"{store.path}: the item {key!r} cannot be read. {error} {entries.RESTORE}") from None
-        found[key] = Item(row["question"], form, row.get("truth", ""), row.get("category", ""))
-    return found
+def items_of(store: Store, reference: str | None = None) -> dict[str, Item]:
+    """Return the items of a run by the digest of their reference, all or that of one reference."""
+    return {key: _item(store, key, row) for key, row in store.measurements(entries.ITEMS, reference).items()}
+
+
+def _item(store: Store, key: str, row: Mapping[str, Any]) -> Item:
+    settings = dict(row["form"])
+    try:
+        form = questions.form(str(settings.pop("name", "")), settings)
+    except InputError as error:
+        raise StoreError(f"{store.path}: the item {key!r} cannot be read. {error} {entries.RESTORE}") from None
+    return Item(row["question"], form, row.get("truth", ""), row.get("category", ""))
 
 
 def _ladders(manifest: Manifest) -> dict[str, Ladder]:

@@ -52,6 +52,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def canonical(self, answer: str) -> str | None:
         """Return an answer that a person wrote down (a truth, a `notices`) in this spelling; None if it is none."""
+        if self.spelled:
+            return answer.lower() if answer.lower() in self.spelled else None
         return self.read(answer).value
 
 
@@ -67,9 +69,6 @@ class YesNo(Form, frozen=True):
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_direct(text, finish))
-
-    def canonical(self, answer: str) -> str | None:  # noqa: D102
-        return answer.lower() if answer.lower() in ("yes", "no") else None
 
 
 class Choice(YesNo, frozen=True):
@@ -97,9 +96,6 @@ class SameOrDifferent(Form, frozen=True):
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return read_same_different(text, finish)
-
-    def canonical(self, answer: str) -> str | None:  # noqa: D102
-        return answer.lower() if answer.lower() in self.spelled else None
 
 
 class Letters(Form, frozen=True):

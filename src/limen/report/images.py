@@ -77,7 +77,7 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     kept = decode(data, "the kept reference")
     pair = np.array_split(kept, 2) if kind.of in PAIRS else None  # one picture, the second below the first
     measured = digests.of([digest(half) for half in pair]) if pair else digest(kept)
-    if measured != row.picture and (item := items_of(store).get(row.picture)) is not None:
+    if measured != row.picture and (item := items_of(store, row.picture).get(row.picture)) is not None:
         measured = item_digest(measured, item)
     if measured != row.picture:
         raise InputError("The picture kept in the run is not the one that was measured (its digest differs).")

@@ -420,13 +420,19 @@ class Store:
         ((total,),) = self._rows("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture")
         return int(total)
 
-    def measurements(self, stage: str) -> dict[str, dict[str, Any]]:
-        """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any."""
+    def measurements(self, stage: str, key: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return a stage's rows of numbers by key, in the order of keys; none in a run from before there were any.
+
+        Args:
+            stage: of the rows.
+            key: of the only row that is wanted; None for all.
+        """
         if not self._has("measurement"):
             return {}
         self._check("measurement")
-        rows = self._rows("SELECT key, content FROM measurement WHERE stage = ? ORDER BY key", (stage,))
-        found = {key: entries.row(self.path / "trials.db", stage, key, content) for key, content in rows}
+        only, given = ("", (stage,)) if key is None else (" AND key = ?", (stage, key))
+        rows = self._rows(f"SELECT key, content FROM measurement WHERE stage = ?{only} ORDER BY key", given)
+        found = {own: entries.row(self.path / "trials.db", stage, own, content) for own, content in rows}
         levels = {row.id: row.levels for row in self.series()} if stage == "floor" else {}
         for key, row in found.items():
             of = levels.get(row["series"]) if levels else None
