@@ -1,5 +1,6 @@
 """Runs to one page, to figures, or to JSON: no model, no network, no server; only the viewer needs its script."""
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen.analysis import Analysis, AnswerRow, SeriesStatus, survival
+from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival
+from limen.analysis.correlations import part_of
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
 from limen.analysis.paper import SOURCE
 from limen.analysis.safe import RHOS, SafeRow, safe_levels
-from limen.errors import InputError, MissingExtraError
+from limen.analysis.trust import TrustRow, trust
+from limen.errors import InputError, LimenError, MissingExtraError
+from limen.preflight import exam
 from limen.report import (
     coded_size,
     correlations,
@@ -24,6 +28,7 @@ from limen.report import (
     feature_sections,
     figures,
     files,
+    headline,
     html,
     images,
     observers,
@@ -31,13 +36,14 @@ from limen.report import (
     sections,
     statistics,
     tables,
+    units,
     viewer_data,
 )
 from limen.report.feature_sections import Contribution
 from limen.report.figures import Spec
-from limen.report.format import Table, in_order, number, plain
+from limen.report.format import Table, clean, in_order, number, plain
 from limen.report.images import Gallery
-from limen.report.runs import OpenRun, ShortNames, differences, fixtures, open_runs
+from limen.report.runs import OpenRun, ShortNames, differences, fixtures, keeper, open_runs
 from limen.report.sections import Drawing, Section, Statistics
 from limen.store import Store
 from limen.store.rows import shown
@@ -104,6 +110,22 @@ class Report:
         return renamed({run.name: run.analysis for run in self.runs})
 
     @functools.cached_property
+    def judged(self) -> Mapping[str, Sequence[TrustRow]]:
+        """How far the thresholds of each run can be trusted, by its name; with the run's own names of observers."""
+        return {
+            run.name: trust(run.analysis, {held.observer: held for held in exam.kept(run.store)}) for run in self.runs
+        }
+
+    @functools.cached_property
+    def worth(self) -> Sequence[TrustRow]:
+        """The same of all runs, with the names that their observers have together."""
+        rows = []
+        for run, analysis in zip(self.runs, self.apart, strict=True):
+            called = dict(zip(run.analysis.manifest.observers, analysis.manifest.observers, strict=True))
+            rows += [dataclasses.replace(row, observer=called[row.observer]) for row in self.judged[run.name]]
+        return rows
+
+    @functools.cached_property
     def names(self) -> ShortNames:
         """What to call those that were asked."""
         return ShortNames(self.all)
@@ -145,7 +167,7 @@ class Report:
     def sentences(self) -> list[str]:
         """The sentences to quote, one a run."""
         others = self.features.sentences if self.features else ()
-        return [*(tables.sentence(run.analysis) for run in self.runs), *others]
+        return [*(headline.sentence(run.analysis, self.judged[run.name]) for run in self.runs), *others]
 
     # --- what is made of it ---
 
@@ -161,9 +183,16 @@ class Report:
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
-            "together": sections.records(self.statistics) | {"safe": plain(self.safe)} if self.runs else {},
+            "together": sections.records(self.statistics) | self._headline() if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": {"feature": dict(self.features.records)}} if self.features else {})
+
+    def _headline(self) -> dict[str, Any]:
+        return {
+            "headline": plain(headline.numbers(self.all, self.names.asked)),
+            "trust": plain(self.worth),
+            "safe": plain(self.safe),
+        }
 
     def page(self, out: Path, embed: float = EMBED, beside: bool = False) -> None:
         """Write one self-contained HTML page; the same runs give the same bytes.
@@ -207,7 +236,7 @@ class Report:
         viewer = self._viewer(gallery) if self.runs else None
         return {
             "version": limen.__version__,
-            "heading": tables.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
+            "heading": headline.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
             "sentences": self.sentences,
             "sections": [self._section(section) for section in self.sections],
             "how": [_how(run) for run in self.runs],
@@ -239,8 +268,13 @@ class Report:
             "answering": self._grid(observers.answering(everything)),
             "searched": searched,
             "meaning": _meaning(everything),
+            "numbers": headline.numbers(everything, names.asked),
+            "worth": headline.worth(self.worth, names.asked),
+            "rules": self._grid(headline.judgements(self.worth, names.asked)),
+            "pair": self._pair(),
+            "question": _asked_for(everything),
             "first": noted(tables.first_jnds(everything)) if searched else None,
-            "side": noted(tables.side_by_side(everything)) if searched and several else None,
+            "board": self._board(),
             "safe": noted(safe.table(everything, self.safe)) if self.safe else None,
             "categories": self._grid(tables.categories(everything)) if everything.categories else None,
             "first_figure": self._figure("first-jnds"),
@@ -268,6 +302,41 @@ class Report:
             "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
 
+    def _board(self) -> dict[str, Any] | None:
+        """Return the table of medians of several observers, with the part of the data set that each column is of."""
+        if len(self.names.asked) < 2:
+            return None
+        laid = self._grid(headline.board(self.all, self.names.asked, self.worth))
+        parts = [part_of(name) for name, _ in laid["columns"]]
+        return laid | {"parts": parts if len(set(filter(None, parts))) > 1 else []} if laid["rows"] else None
+
+    def _pair(self) -> dict[str, Any] | None:
+        """Return a reference and its stimulus at the median threshold, where they can be drawn."""
+        typical = headline.typical_pair(self.all, keeper([run.store for run in self.runs]))
+        if typical is None:
+            return None
+        outcome, level = typical
+        kind = self.all.manifest.distortions[outcome.series.distortion]
+        for run in self.runs:
+            if run.store.picture(outcome.series.picture) is None:
+                continue
+            try:
+                draw = images.renderer(run.store, outcome.series)
+                shown = [images.pair_picture(draw(at)) for at in (0, level)]
+            except LimenError:
+                return None  # the section of stimuli says why
+            return {
+                "reference": shown[0],
+                "stimulus": shown[1],
+                "name": clean(outcome.series.name, 80),
+                "distortion": outcome.series.distortion,
+                "level": level,
+                "of": len(kind.strengths),
+                "strength": units.said(Quantile(level), kind.strengths, kind.unit),
+                "who": self.names.asked[outcome.observer, outcome.question],
+            }
+        return None
+
     def _section(self, section: Section) -> dict[str, Any]:
         return {
             "anchor": section.anchor,
@@ -290,6 +359,20 @@ class Report:
     def _viewer(self, gallery: Gallery) -> dict[str, Any]:
         runs = viewer_data.on_page([(run.store, run.analysis) for run in self.runs], self.all)
         return html.viewer(viewer_data.data(runs, self.all, self.names.asked, gallery), gallery)
+
+
+def _asked_for(analysis: Analysis) -> str:
+    """Say in one line what was asked."""
+    kinds = analysis.questions.values()
+    references = len({outcome.series.picture for outcome in analysis.outcomes})
+    over = f"{references:,} reference{'s' * (references != 1)}"
+    if all(question.alone for question in kinds):
+        return f"From which strength of a change on does the answer become another one? Asked of {over}."
+    if not any(kind.graded for kind in analysis.manifest.distortions.values()):
+        return f"Is the difference between two pictures noticed? Asked of {over}."
+    if all(question.forced for question in kinds):
+        return f"From which strength on is the changed picture found among the others? Asked of {over}."
+    return f"From which strength on is a picture told from its undistorted original? Asked of {over}."
 
 
 def _meaning(analysis: Analysis) -> str:
