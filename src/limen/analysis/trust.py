@@ -147,7 +147,7 @@ def _alarms(share: Share, forced: bool) -> RuleResult:
 
 def _up_to(share: Share) -> str:
     interval = share.interval
-    return f" ({100 * share.value:.1f} %, up to {100 * interval.high:.1f})" if interval else ""
+    return f" (at most {100 * interval.high:.1f} %)" if interval else ""
 
 
 def _unreadable(share: Share) -> RuleResult:
@@ -157,7 +157,7 @@ def _unreadable(share: Share) -> RuleResult:
     status = RuleStatus.KEPT
     if share.value > MOST_UNREADABLE:
         status = RuleStatus.FAILED if share.value > FAR_TOO_UNREADABLE else RuleStatus.CARE
-    seen = f"{share.k:,} of {share.n:,} pairs without a readable answer ({100 * share.value:.1f} %)"
+    seen = f"{share.k:,} of {share.n:,} pairs without a readable answer"
     return RuleResult(rule, bound, status, share, seen)
 
 

@@ -81,6 +81,22 @@ def numbers(analysis: Analysis, names: Mapping[tuple[str, str], str]) -> list[He
     return found or list(_accuracies(analysis, names))
 
 
+def about(analysis: Analysis, asked: int) -> str:
+    """Say what the numbers are.
+
+    Args:
+        analysis: of a run, or of several put together.
+        asked: observers times questions.
+    """
+    graded = _thresholds(analysis)
+    if not graded:
+        return "Share of the changed pictures that were noticed [95 % Wilson interval]."
+    names = {one.distortion for one in graded}
+    more = f" {len(names) - MOST} more distortions below." if len(names) > MOST else ""
+    who = " from the lowest to the highest observer" if asked > 1 else ""
+    return f"{_measure(analysis)} over references{who} [95 % interval by order statistics].{more}"
+
+
 def _thresholds(analysis: Analysis) -> list[_Threshold]:
     """Return the median 1st JNDs; where the procedure fits, T50; where it looks for neither, where half is yes."""
     jnds = [
@@ -250,7 +266,7 @@ def worth(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> Wor
 
 
 def _kept(row: TrustRow) -> str:
-    return "; ".join(rule.seen for rule in row.rules if rule.share is not None) or "all rules are kept"
+    return "; ".join(rule.seen for rule in row.rules[:2] if rule.share is not None) or "all rules are kept"
 
 
 def judgements(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> cell.Table:

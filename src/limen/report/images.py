@@ -138,12 +138,16 @@ def _view(store: Store, kind: Distortion, row: SeriesRow, wanted: bool) -> Rende
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture for the page: a data URI, the size to show it at, and whether it is enlarged with hard pixels."""
+    """A picture for the page: a data URI, the size to show it at, and whether it is enlarged with hard pixels.
+
+    `exact` says that every pixel of it is one of the picture's own.
+    """
 
     source: str = field(repr=False)
     width: int
     height: int
     hard: bool
+    exact: bool = True
 
 
 def thumbnail(image: Image) -> Thumbnail:
@@ -158,7 +162,7 @@ def thumbnail(image: Image) -> Thumbnail:
     buffer = io.BytesIO()
     small = Pillow.fromarray(image).resize(_size(image, SIDE), Pillow.Resampling.LANCZOS)
     small.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
-    return Thumbnail(_uri("jpeg", buffer.getvalue()), *_size(image, SHOWN), hard=False)
+    return Thumbnail(_uri("jpeg", buffer.getvalue()), *_size(image, SHOWN), hard=False, exact=False)
 
 
 def pair_picture(image: Image) -> Thumbnail:
@@ -170,7 +174,7 @@ def pair_picture(image: Image) -> Thumbnail:
     width, height = _size(image, min(longest, PAIR))
     if longest > PAIR:
         image = np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling.LANCZOS))
-    return Thumbnail(_uri("png", png(image)), width, height, hard=False)
+    return Thumbnail(_uri("png", png(image)), width, height, hard=False, exact=longest <= PAIR)
 
 
 def _size(image: Image, longest: int) -> tuple[int, int]:

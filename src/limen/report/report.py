@@ -50,6 +50,8 @@ from limen.store.rows import shown
 
 CARD = 700  # px
 EMBED = 12.0  # MB of pictures in the page
+FOLD = 14  # rows from which on a table is folded
+FEW_OBSERVERS = 3  # with questions, up to which sections stand open
 
 
 def check_extra() -> None:
@@ -234,6 +236,7 @@ class Report:
 
     def _content(self, gallery: Gallery) -> dict[str, Any]:
         viewer = self._viewer(gallery) if self.runs else None
+        script = viewer or html.without_viewer()
         return {
             "version": limen.__version__,
             "heading": headline.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
@@ -244,8 +247,13 @@ class Report:
                        for name, store in self.others.items()],
             "asked": bool(self.runs),
             "viewer": viewer,
-            "policy": viewer["policy"] if viewer else html.policy(()),
-        } | (self._asked() if self.runs else {})  # fmt: skip
+            "scripts": script["scripts"],
+            "policy": script["policy"],
+            "style": html.style(),
+            "fold": FOLD,
+            "compact": self.runs and len(self.names.asked) > FEW_OBSERVERS,
+            "screens": self._screens(),
+        } | (self._asked() if self.runs else {"rules": None})  # fmt: skip
 
     def _asked(self) -> dict[str, Any]:
         """Return what the page shows of observers of images in sections written by hand."""
@@ -268,13 +276,11 @@ class Report:
             "answering": self._grid(observers.answering(everything)),
             "searched": searched,
             "meaning": _meaning(everything),
-            "numbers": headline.numbers(everything, names.asked),
-            "worth": headline.worth(self.worth, names.asked),
             "rules": self._grid(headline.judgements(self.worth, names.asked)),
-            "pair": self._pair(),
             "question": _asked_for(everything),
             "first": noted(tables.first_jnds(everything)) if searched else None,
             "board": self._board(),
+            "shared": names.shared,
             "safe": noted(safe.table(everything, self.safe)) if self.safe else None,
             "categories": self._grid(tables.categories(everything)) if everything.categories else None,
             "first_figure": self._figure("first-jnds"),
@@ -301,6 +307,17 @@ class Report:
             "pixels": images.SIDE,
             "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
+
+    def _screens(self) -> list[dict[str, Any]]:
+        """Return what the page says first."""
+        if not self.runs:
+            return []
+        return [{
+            "verdict": headline.worth(self.worth, self.names.asked),
+            "numbers": headline.numbers(self.all, self.names.asked),
+            "about": headline.about(self.all, len(self.names.asked)),
+            "pair": self._pair(),
+        }]  # fmt: skip
 
     def _board(self) -> dict[str, Any] | None:
         """Return the table of medians of several observers, with the part of the data set that each column is of."""

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class ShortNames:
     """What a page calls the observers of an analysis: short names, each like no other.
 
     Attributes:
+        shared: what all names of observers begin with, up to a : or /, and are shown without; "" for nothing.
         asked: names of each observer with a question that it was asked, in the page's order.
         short: names by an observer's own name, and by "observer, question".
     """
@@ -100,10 +102,11 @@ class ShortNames:
     def __init__(self, analysis: Analysis) -> None:
         self.asked: dict[tuple[str, str], str] = {}
         self.short: dict[str, str] = {}
+        self.shared = _shared(list(analysis.manifest.observers))
         questions = analysis.manifest.questions
         there = {(outcome.observer, outcome.question) for outcome in analysis.outcomes}
         for observer in analysis.manifest.observers:
-            name = shortened(clean(observer), 48)
+            name = shortened(clean(observer.removeprefix(self.shared)), 48)
             same = sum(known.split(" #")[0] == name for known in self.short.values())
             self.short[observer] = f"{name} #{same + 1}" if same else name
         for observer in analysis.manifest.observers:
@@ -119,6 +122,13 @@ class ShortNames:
     def position(self, observer: str, question: str) -> int:
         """Return the place of one who was asked a question, which is also the number of its colour."""
         return list(self.asked).index((observer, question))
+
+
+def _shared(names: Sequence[str]) -> str:
+    """Return what names begin with in common, up to a : or /; "" where there is one name, or one would be nothing."""
+    common = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    start = common[: max(common.rfind(":"), common.rfind("/")) + 1]
+    return start if all(len(name) > len(start) for name in names) else ""
 
 
 def fixtures(analysis: Analysis) -> dict[str, str]:

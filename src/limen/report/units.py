@@ -41,7 +41,7 @@ KNOWN = {
     "factor about luma": KnownUnit("{} %", _gain, "+.0f"),
     "factor about mid-grey": KnownUnit("{} %", _gain, "+.0f"),
     "exponent (gamma)": KnownUnit("gamma {}", digits=".2f"),
-    "variance (unit range)": KnownUnit("sd {} of 255", lambda variance: 255 * math.sqrt(variance), ".1f"),
+    "variance (unit range)": KnownUnit("sd {} grey levels", lambda variance: 255 * math.sqrt(variance), ".1f"),
     "opacity": KnownUnit("{} % opaque", _per_cent, ".0f"),
     "share of the image's area": KnownUnit("{} % of the area", _per_cent, ".2g"),
     "grey levels a channel": KnownUnit("{} grey levels", digits=".0f"),
@@ -72,7 +72,7 @@ def said(level: Quantile, strengths: Sequence[float], unit: str) -> str:
 
 
 def bracket(low: Quantile | None, high: Quantile | None, strengths: Sequence[float], unit: str) -> str:
-    """Return an interval of levels as strengths, "[2.5, 4]", in the order of the levels; "" where there is none.
+    """Return an interval of levels as strengths, the smaller first, "[2.5, 4]"; "" where there is none.
 
     Args:
         low: its end; one beyond the ladder is named by the last strength, as in "[20, beyond 25]".
@@ -82,9 +82,7 @@ def bracket(low: Quantile | None, high: Quantile | None, strengths: Sequence[flo
     """
     if low is None or high is None:
         return ""
-    of = known(unit)
-    ends = []
-    for end in (low, high):
-        at = strength_at(end, strengths)
-        ends.append(f"beyond {of.said(strengths[-1])}" if at is None else of.said(at))
+    of, values = known(unit), [strength_at(end, strengths) for end in (low, high)]
+    inside = sorted(value for value in values if value is not None)
+    ends = [of.said(value) for value in inside] + [f"beyond {of.said(strengths[-1])}"] * values.count(None)
     return f"[{ends[0]}, {ends[1]}]"
