@@ -23,6 +23,7 @@ Spec: TypeAlias = dict[str, Any]
 
 LONGEST = 400  # characters of one text in a figure
 LARGEST = 16_000  # dots of a PNG's longer side
+FEW = 3  # observers with questions, up to which a figure draws single references too
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 # Replaced in the drawing by the page's own colours.
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
@@ -200,10 +201,9 @@ def kinds(field: str, room: int, **more: Any) -> Spec:
     return {"field": field, "type": "nominal", "axis": axis, **more}
 
 
-def orders(most: int) -> Spec:
-    """Return the axis of n, the order of a JND."""
-    step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
-    return quantity("n", "n", {"domain": [0, most], "nice": False}, values=list(range(0, most + 1, step)), grid=False)
+def orders() -> Spec:
+    """Return the axis of n, the order of a JND, as long as each panel needs it (`multiples` with scales of its own)."""
+    return quantity("n", "n", {"zero": True, "nice": False}, tickCount=5, tickMinStep=1, format="d", grid=False)
 
 
 def per_cent(field: str, title: str) -> Spec:
@@ -247,6 +247,8 @@ def first_jnds(
         width: of the page, in px.
     """
     first = [row for row in rows if row.order == 1 and row.n]
+    if len(names) > FEW:
+        return _first_by_distortion(first, names, width)
     counts = Counter(
         (outcome.series.distortion, names[outcome.observer, outcome.question], threshold.level)
         for outcome in outcomes
@@ -264,6 +266,37 @@ def first_jnds(
         ]
         panels.append(_first_panel(means, singles, distortions, names, levels, width))
     return {"vconcat": panels, "spacing": 18}
+
+
+def _first_by_distortion(rows: Sequence[JndRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return a panel for each distortion with a line for each of many observers: means with intervals, named directly.
+
+    Every panel's axis goes as far as its data.
+    """
+    values = [_mean(row, names[row.observer, row.question]) | {"levels": row.levels} for row in rows]
+    room = 150 if width > 500 else 104
+    columns = 4 if width > 500 else 2
+    x = quantity("mean", "level", {"zero": False, "nice": True}, tickCount=4, tickMinStep=1)
+    y = kinds("who", room, sort=list(names.values()))
+    y["axis"] |= {"labelLimit": room, "labelFontSize": 11, "grid": True}
+    look = identity(tuple(names.values()), 1)
+    look = {channel: {**of, "legend": None} for channel, of in look.items()}
+    bars = {"type": "rule", "strokeWidth": 2}
+    layers = [
+        layer(
+            bars, None, "isValid(datum.low)", y=y, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}
+        ),
+        layer(points(46), x=x, y=y, **look),
+    ]  # fmt: skip
+    return {
+        "data": {"values": values},
+        "facet": {"field": "distortion", "type": "nominal", "title": None},
+        "columns": columns,
+        "spec": {"width": (width - room - 20) // columns - 16, "height": 15 * len(names), "layer": layers},
+        "spacing": {"row": 52, "column": 16},
+        "bounds": "flush",
+        "resolve": {"scale": {"x": "independent"}},
+    }
 
 
 def _mean(row: JndRow, name: str) -> Spec:
@@ -378,7 +411,8 @@ def _marks(jnds: Iterable[Threshold], levels: int, width: int) -> list[Spec]:
 def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
     """Return small multiples of the restricted mean of the n-th JND against n, as a share of the ladder.
 
-    A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound.
+    A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound. A bar is
+    the mean's 95 % interval.
 
     Args:
         rows: the n-th JNDs.
@@ -388,18 +422,30 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     reached = [row for row in rows if row.censored.k < row.n]
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "n": row.order,
-         "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n}
+         "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n,
+         "low": 100 * row.interval.low / row.levels if row.interval else None,
+         "high": 100 * row.interval.high / row.levels if row.interval else None}
         for row in reached
     ]  # fmt: skip
-    values += [{**item, "n": 0, "share": 0.0, "half": True} for item in values if item["n"] == 1]
+    start = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None}
+    values += [{**item, **start} for item in values if item["n"] == 1]
     look = observers(names, width)
-    at = {"x": orders(max([1, *(row.order for row in reached)])), "y": per_cent("share", "% of the ladder")}
+    at = {"x": orders(), "y": per_cent("share", "% of the ladder")}
+    ends = {(item["distortion"], item["who"]): item for item in sorted(values, key=lambda item: item["n"])}
+    named = len(names) > len(COLOURS)  # colours come back: each line says whose it is, by its number
+    labels = [item | {"label": item["who"].partition(" ")[0]} for item in ends.values()] if named else []
+    own = "!isValid(datum.label)"
     layers = [
-        layer(line(), **at, color=look["color"]),
-        layer(points(), None, "datum.half", **at, **look),
-        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, "!datum.half", **at, **look),
-    ]
-    return multiples(values, layers, width, {"axis": {"x": "independent"}})
+        layer({"type": "rule", "opacity": 0.45}, None, f"{own} && isValid(datum.low)",
+              x=at["x"], y={**at["y"], "field": "low"}, y2={"field": "high"}, color=look["color"]),
+        layer(line(), None, own, **at, color=look["color"]),
+        layer(points(), None, f"{own} && datum.half", **at, **look),
+        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, f"{own} && !datum.half",
+              **at, **look),
+        layer({"type": "text", "align": "left", "dx": 4, "fontSize": 9}, None, "isValid(datum.label)",
+              **at, text={"field": "label"}, color=look["color"]),
+    ]  # fmt: skip
+    return multiples([*values, *labels], layers, width, {"scale": {"x": "independent"}})
 
 
 def faults(rows: Sequence[AnswerRow], width: int) -> Spec:

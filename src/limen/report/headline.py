@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival
@@ -257,12 +257,28 @@ def worth(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> Wor
     """
     if len(rows) == 1:
         return Worth(rows[0].trust.value, rows[0].why or _kept(rows[0]), TONES[rows[0].trust])
+    found = {row.trust for row in rows}
+    worst = next(kind for kind in (Trust.NOT, Trust.NONE, Trust.CARE, Trust.BELIEVED) if kind in found)
+    return Worth(_tally(rows), "; ".join(_reasons(rows, names)) or "all rules are kept", TONES[worst])
+
+
+def _tally(rows: Sequence[TrustRow]) -> str:
+    """Return how many got which verdict."""
     counts = Counter(row.trust for row in rows)
-    word = ", ".join(f"{counts[kind]} {kind.value}" for kind in Trust if counts[kind])
-    lines = [f"{names[row.observer, row.question]}: {row.why}" for row in rows if row.why]
-    more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-    worst = next(kind for kind in (Trust.NOT, Trust.NONE, Trust.CARE, Trust.BELIEVED) if counts[kind])
-    return Worth(word, "; ".join(lines[:3]) + more or "all rules are kept", TONES[worst])
+    return ", ".join(f"{counts[kind]} {kind.value}" for kind in Trust if counts[kind])
+
+
+def _reasons(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """Yield, rule by rule, who does not keep it: by name where they are few, and with what was found of one."""
+    missed: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in rows:
+        for rule in row.missed:
+            missed[rule.rule].append((names[row.observer, row.question], rule.seen))
+    for rule, found in sorted(missed.items(), key=lambda item: -len(item[1])):
+        alike = len({seen for _, seen in found}) == 1
+        who = f"all {len(rows)}" if len(found) == len(rows) else ", ".join(name for name, _ in found[:3])
+        more = f" and {len(found) - 3} more" if 3 < len(found) < len(rows) else ""
+        yield f"{found[0][1] if alike else rule}: {who}{more}"
 
 
 def _kept(row: TrustRow) -> str:
@@ -320,9 +336,8 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     verdict = "; ".join(
         f"{names[row.observer, row.question]} {row.trust.value}{_alarmed(row)}" for row in judged[:MOST]
     )
-    more = f"; and {len(judged) - MOST} more" if len(judged) > MOST else ""
     return (
-        f"{results}. Verdict on trust: {verdict}{more}. Over {references} references{scaled}, measured with limen "
+        f"{results}. Verdict on trust: {verdict}. Over {references} references{scaled}, measured with limen "
         f"{manifest.limen} (procedure {manifest.procedure['name']}: {settings}; question {asked}{worded}; distortions "
         f"{kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
     )

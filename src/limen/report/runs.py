@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from limen.errors import InputError
 from limen.report.format import clean, shortened
 from limen.store import Store, names_of
 
+NUMBERED = 7  # observers with questions above which their names begin with a number, as figures call them
 WING = "feature"  # the one whose runs a report shows beside those of observers of images
 
 
@@ -114,6 +114,10 @@ class ShortNames:
                 if (observer, question) in there:
                     name = self.short[observer] + (f", {question}" if len(questions) > 1 else "")
                     self.asked[observer, question] = name
+        if len(self.asked) > NUMBERED:
+            self.asked = {who: f"{i} {name}" for i, (who, name) in enumerate(self.asked.items(), start=1)}
+            if len(questions) == 1:
+                self.short = {observer: name for (observer, _), name in self.asked.items()}
         self.short |= {f"{observer}, {question}": name for (observer, question), name in self.asked.items()}
 
     def __repr__(self) -> str:
@@ -126,8 +130,9 @@ class ShortNames:
 
 def _shared(names: Sequence[str]) -> str:
     """Return what names begin with in common, up to a : or /; "" where there is one name, or one would be nothing."""
-    common = os.path.commonprefix(list(names)) if len(names) > 1 else ""
-    start = common[: max(common.rfind(":"), common.rfind("/")) + 1]
+    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
+    same = next((i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    start = first[: max(first.rfind(":", 0, same), first.rfind("/", 0, same)) + 1]
     return start if all(len(name) > len(start) for name in names) else ""
 
 
