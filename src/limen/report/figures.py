@@ -16,7 +16,7 @@ from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
 from limen.analysis.changes import ChangedRow
 from limen.analysis.survival import UnnoticedRow
 from limen.parsing.yes_no import Flag
-from limen.report.format import control, k_of_n
+from limen.report.format import control, estimate, k_of_n, rate
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
@@ -39,6 +39,7 @@ _NOISE = re.compile(
     r' (?:role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"'
     r'|<path class="(?:background|foreground)"[^>]*/>| opacity="1"| stroke-miterlimit="10"'
 )
+_SAID = re.compile(r'<(path|line|rect)([^>]*) aria-label="([^"]*)"([^>]*)/>')
 _TAG = re.compile(r"<[^>]*>")  # numbers in attributes are drawing, those between tags are words
 _SIZE = re.compile(r'(?:width|height)="([\d.]+)"')
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
@@ -54,7 +55,8 @@ def svg(spec: Spec, label: str) -> str:
     Returns:
         An `<svg>` element; texts in it are escaped.
     """
-    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", _drawn(spec, _PAGE))).replace("<g></g>", "")
+    hovered = _SAID.sub(r"<\1\2\4><title>\3</title></\1>", _drawn(spec, _PAGE))
+    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", hovered)).replace("<g></g>", "")
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(legible(label))}" ', 1)
 
 
@@ -169,6 +171,8 @@ def layer(mark: Spec, values: Sequence[Spec] | None = None, where: str = "", /, 
         encoding: what decides about place, colour and shape.
     """
     data = {} if values is None else {"data": {"values": list(values)}}
+    if "description" in encoding:
+        mark = {**mark, "aria": True}  # becomes the text that a pointer over the mark shows
     return data | ({"transform": [{"filter": where}]} if where else {}) | {"mark": mark, "encoding": encoding}
 
 
@@ -232,6 +236,9 @@ def multiples(values: list[Spec], layers: list[Spec], width: int, own: Spec) -> 
     }
 
 
+SAYS: Spec = {"field": "says"}  # the encoding of what a pointer over a mark shows
+
+
 # --- figures ---
 
 
@@ -286,7 +293,7 @@ def _first_by_distortion(rows: Sequence[JndRow], names: Mapping[tuple[str, str],
         layer(
             bars, None, "isValid(datum.low)", y=y, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}
         ),
-        layer(points(46), x=x, y=y, **look),
+        layer(points(46), x=x, y=y, **look, description=SAYS),
     ]  # fmt: skip
     return {
         "data": {"values": values},
@@ -305,6 +312,8 @@ def _mean(row: JndRow, name: str) -> Spec:
     return {
         "distortion": row.distortion, "who": name, "mean": row.mean, "none": none, "lane": f"{name}\nmean",
         "low": interval.low if interval else None, "high": interval.high if interval else None,
+        "says": f"{name}, {row.distortion}: mean {estimate(row.mean, interval)}, n = {row.n}"
+        + (f", {none}" if none else ""),
     }  # fmt: skip
 
 
@@ -334,7 +343,7 @@ def _first_panel(
                   **lane, **look, x={**x, "field": "level"}, size=size),
             layer({"type": "rule", "strokeWidth": 2.5}, sure,
                   **lane, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}),
-            layer(points(75), means, **lane, **look, x=x),
+            layer(points(75), means, **lane, **look, x=x, description=SAYS),
             layer({"type": "text", "align": "left", "dx": 8}, bounded,
                   **lane, x={"value": "width"}, text={"field": "none"}),
         ],
@@ -424,10 +433,12 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
         {"distortion": row.distortion, "who": names[row.observer, row.question], "n": row.order,
          "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n,
          "low": 100 * row.interval.low / row.levels if row.interval else None,
-         "high": 100 * row.interval.high / row.levels if row.interval else None}
+         "high": 100 * row.interval.high / row.levels if row.interval else None,
+         "says": f"{names[row.observer, row.question]}, JND {row.order}: mean level "
+         f"{estimate(row.mean, row.interval)}, reached by {row.n - row.censored.k} of {row.n}"}
         for row in reached
     ]  # fmt: skip
-    start = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None}
+    start = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None, "says": "the reference"}
     values += [{**item, **start} for item in values if item["n"] == 1]
     look = observers(names, width)
     at = {"x": orders(), "y": per_cent("share", "% of the ladder")}
@@ -439,9 +450,9 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
         layer({"type": "rule", "opacity": 0.45}, None, f"{own} && isValid(datum.low)",
               x=at["x"], y={**at["y"], "field": "low"}, y2={"field": "high"}, color=look["color"]),
         layer(line(), None, own, **at, color=look["color"]),
-        layer(points(), None, f"{own} && datum.half", **at, **look),
+        layer(points(), None, f"{own} && datum.half", **at, **look, description=SAYS),
         layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, f"{own} && !datum.half",
-              **at, **look),
+              **at, **look, description=SAYS),
         layer({"type": "text", "align": "left", "dx": 4, "fontSize": 9}, None, "isValid(datum.label)",
               **at, text={"field": "label"}, color=look["color"]),
     ]  # fmt: skip
@@ -475,12 +486,13 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
-         "share": 100 * share.value}
+         "share": 100 * share.value,
+         "says": f"{names[row.observer, row.question]}, level {level}: {rate(share)} yes"}
         for row in rows for level, share in zip(row.curve.levels, row.curve.shares, strict=True)
     ]  # fmt: skip
     look = observers(names, width)
     at = {"x": _LEVELS, "y": per_cent("share", "% yes")}
-    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look)]
+    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look, description=SAYS)]
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
@@ -544,21 +556,62 @@ def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int,
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
-def card(drawn: Spec, sentences: Sequence[str], warnings: Sequence[str]) -> Spec:
-    """Return a figure with sentences below it, for one picture that can be shown by itself.
+Row: TypeAlias = tuple[str, str, str]  # what a number is of, the number, what it rests on
+
+
+def card(
+    heading: str, verdict: tuple[str, str, str], numbers: Sequence[Row], drawn: Spec | None, small: Sequence[str]
+) -> Spec:
+    """Return the first screen of a page as one picture that can be shown by itself.
 
     Args:
-        drawn: the figure.
-        sentences: below it, one after another.
-        warnings: below these.
+        heading: what was measured.
+        verdict: one word on trust, why, and the colour of the word.
+        numbers: one a line.
+        drawn: a figure below them; None for none.
+        small: sentences at the foot, one after another.
     """
-    lines = [
-        text
-        for sentence in (*sentences, *warnings)
-        for text in textwrap.wrap(sentence, 105, max_lines=12, placeholder=" …")
-    ][:60]
+    word, why, shade = verdict
+    parts = [_written([heading], 19, fontWeight=650)]
+    if word:
+        parts += [
+            _written([f"{word[:1].upper()}{word[1:]}"], 15, color=shade, fontWeight=650),
+            _written(_wrapped([why], 3), 11),
+        ]
+    if numbers:
+        parts.append(_numbers(numbers))
+    foot = _written(_wrapped(small, 40), 11, color=MUTED)
+    return {"vconcat": [*parts, *([drawn] if drawn else []), foot], "padding": 24, "spacing": 10}
+
+
+def _wrapped(texts: Iterable[str], most: int) -> list[str]:
+    return [line for text in texts for line in textwrap.wrap(text, 112, max_lines=12, placeholder=" …")][:most]
+
+
+def _written(lines: Sequence[str], size: int, **style: Any) -> Spec:
+    """Return lines of text, one below another, from the left edge of a card."""
     values = [{"line": i, "text": text} for i, text in enumerate(lines)]
     at = {"x": {"value": 0}, "y": {"field": "line", "type": "ordinal", "axis": None}}
-    mark = {"type": "text", "align": "left", "fontSize": 12, "limit": 900}
-    below = layer(mark, values, **at, text={"field": "text"})
-    return {"vconcat": [drawn, {**below, "width": 700, "height": 17 * len(lines)}], "padding": 24}
+    mark = {"type": "text", "align": "left", "fontSize": size, "limit": 760, **style}
+    return {
+        **layer(mark, values, **at, text={"field": "text"}),
+        "width": 700,
+        "height": round(1.45 * size) * len(lines),
+    }
+
+
+def _numbers(numbers: Sequence[Row]) -> Spec:
+    """Return the numbers of a card as a table without lines."""
+    values = [{"line": i, "what": what, "value": value, "note": note} for i, (what, value, note) in enumerate(numbers)]
+    y = {"field": "line", "type": "ordinal", "axis": None}
+    columns = (
+        ("what", 0, 13, {"color": MUTED}, 110),
+        ("value", 120, 16, {"fontWeight": 650}, 330),
+        ("note", 460, 11, {"color": MUTED}, 300),
+    )
+    layers = [
+        layer({"type": "text", "align": "left", "fontSize": size, "limit": room, **style}, values,
+              x={"value": place}, y=y, text={"field": field})
+        for field, place, size, style, room in columns
+    ]  # fmt: skip
+    return {"layer": layers, "width": 700, "height": 27 * len(numbers)}

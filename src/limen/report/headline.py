@@ -245,6 +245,24 @@ class Worth:
     tone: str
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the page, and the card, say first of one wing.
+
+    Attributes:
+        heading: what was measured, and of whom.
+        verdict: what the numbers are worth; None where that is not judged.
+        numbers: three to five of them.
+        about: what they are, in a line.
+    """
+
+    heading: str
+    verdict: Worth | None
+    numbers: Sequence[HeadlineNumber]
+    about: str
+
+
+COLOURS = {"good": "#00704f", "care": "#8a4b00", "bad": "#b3261e"}
 TONES = {Trust.BELIEVED: "good", Trust.CARE: "care", Trust.NOT: "bad", Trust.NONE: "care"}
 
 

@@ -221,16 +221,21 @@ class Report:
         return {name: draw(width) for name, _, draw in self.drawings.values()}
 
     def card(self) -> Spec:
-        """Return one picture with the first result and the sentence to quote; what is raised as for `page`."""
+        """Return the first screen as one picture; what is raised as for `page`."""
         check_extra()
+        screens = self._screens()
         drawn = next((draw(CARD) for _, _, draw in self.drawings.values()), None)
-        if drawn is None:
+        if drawn is None or not screens:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
+        worth, numbers = screens[0].verdict, screens[0].numbers
         known = fixtures(self.all) if self.runs else {}
         named = "; ".join(f"{name}: {what}" for name, what in known.items())
         fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
         changed = observers.warnings(self.all) if self.runs else []
-        return figures.card(drawn, self.sentences, [*fixture, *changed])
+        rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in numbers]
+        small = [*fixture, *changed, screens[0].about, *self.sentences]
+        verdict = (worth.word, worth.why, headline.COLOURS[worth.tone]) if worth else ("", "", figures.INK)
+        return figures.card(screens[0].heading, verdict, rows, drawn, small)
 
     # --- what the template is given ---
 
@@ -253,6 +258,7 @@ class Report:
             "fold": FOLD,
             "compact": self.runs and len(self.names.asked) > FEW_OBSERVERS,
             "screens": self._screens(),
+            "pair": self._pair() if self.runs else None,
         } | (self._asked() if self.runs else {"rules": None})  # fmt: skip
 
     def _asked(self) -> dict[str, Any]:
@@ -308,16 +314,20 @@ class Report:
             "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
 
-    def _screens(self) -> list[dict[str, Any]]:
-        """Return what the page says first."""
+    def _screens(self) -> list[headline.Screen]:
+        """Return what the page says first, of each wing."""
         if not self.runs:
             return []
-        return [{
-            "verdict": headline.worth(self.worth, self.names.asked),
-            "numbers": headline.numbers(self.all, self.names.asked),
-            "about": headline.about(self.all, len(self.names.asked)),
-            "pair": self._pair(),
-        }]  # fmt: skip
+        who = list(self.all.manifest.observers)
+        called = f"{len(who)} observers" if len(who) > FEW_OBSERVERS else ", ".join(who)
+        return [
+            headline.Screen(
+                f"{headline.heading(self.all.manifest)} of {called}",
+                headline.worth(self.worth, self.names.asked),
+                headline.numbers(self.all, self.names.asked),
+                headline.about(self.all, len(self.names.asked)),
+            )
+        ]
 
     def _board(self) -> dict[str, Any] | None:
         """Return the table of medians of several observers, with the part of the data set that each column is of."""
