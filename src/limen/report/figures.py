@@ -300,7 +300,7 @@ def _first_by_distortion(rows: Sequence[JndRow], names: Mapping[tuple[str, str],
         "facet": {"field": "distortion", "type": "nominal", "title": None},
         "columns": columns,
         "spec": {"width": (width - room - 20) // columns - 16, "height": 15 * len(names), "layer": layers},
-        "spacing": {"row": 52, "column": 16},
+        "spacing": {"row": 70, "column": 16},
         "bounds": "flush",
         "resolve": {"scale": {"x": "independent"}},
     }

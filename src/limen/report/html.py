@@ -49,7 +49,7 @@ def grid(table: Table, short: Mapping[str, str] | None = None) -> dict[str, Any]
         cells = [_Cell(text, j < table.heads, group if j == 0 else 1, numeric[j]) for j, text in enumerate(row)]
         rows.append({"cells": cells if new else cells[1:], "new": new})
     return {"title": table.title, "columns": list(zip(columns, numeric, strict=True)), "rows": rows,
-            "notes": table.notes, "parts": []}  # fmt: skip
+            "notes": table.notes, "parts": [], "board": False}  # fmt: skip
 
 
 def render(content: Mapping[str, Any]) -> str:

@@ -335,7 +335,8 @@ class Report:
             return None
         laid = self._grid(headline.board(self.all, self.names.asked, self.worth))
         parts = [part_of(name) for name, _ in laid["columns"]]
-        return laid | {"parts": parts if len(set(filter(None, parts))) > 1 else []} if laid["rows"] else None
+        shown = parts if len(set(filter(None, parts))) > 1 else []
+        return laid | {"parts": shown, "board": True} if laid["rows"] else None
 
     def _pair(self) -> dict[str, Any] | None:
         """Return a reference and its stimulus at the median threshold, where they can be drawn."""
