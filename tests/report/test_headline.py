@@ -96,7 +96,9 @@ def test_a_run_that_found_nothing_is_quoted_as_that() -> None:
     assert "brighter beyond 30 strength" in said
     assert "12 without one" in said
     assert "no threshold found" in said
-    assert headline.worth(judged, names(run)).word == "no threshold found"
+    verdict = headline.worth(judged, names(run))
+    assert verdict is not None
+    assert verdict.word == "no threshold found"
 
 
 def test_the_board_has_a_row_for_each_observer_and_its_verdict() -> None:

@@ -266,13 +266,15 @@ COLOURS = {"good": "#00704f", "care": "#8a4b00", "bad": "#b3261e"}
 TONES = {Trust.BELIEVED: "good", Trust.CARE: "care", Trust.NOT: "bad", Trust.NONE: "care"}
 
 
-def worth(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> Worth:
-    """Return what the rules come to over all that were asked.
+def worth(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> Worth | None:
+    """Return what the rules come to over all that were asked; None where nobody was.
 
     Args:
         rows: of all of them.
         names: what to call each.
     """
+    if not rows:
+        return None
     if len(rows) == 1:
         return Worth(rows[0].trust.value, rows[0].why or _kept(rows[0]), TONES[rows[0].trust])
     found = {row.trust for row in rows}

@@ -223,19 +223,19 @@ class Report:
     def card(self) -> Spec:
         """Return the first screen as one picture; what is raised as for `page`."""
         check_extra()
-        screens = self._screens()
         drawn = next((draw(CARD) for _, _, draw in self.drawings.values()), None)
-        if drawn is None or not screens:
+        if drawn is None:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
-        worth, numbers = screens[0].verdict, screens[0].numbers
-        known = fixtures(self.all) if self.runs else {}
-        named = "; ".join(f"{name}: {what}" for name, what in known.items())
+        if not self.runs:
+            return figures.card(feature_sections.HEADING, ("", "", figures.INK), (), drawn, self.sentences)
+        (screen,) = self._screens()
+        named = "; ".join(f"{name}: {what}" for name, what in fixtures(self.all).items())
         fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
-        changed = observers.warnings(self.all) if self.runs else []
-        rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in numbers]
-        small = [*fixture, *changed, screens[0].about, *self.sentences]
+        rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in screen.numbers]
+        small = [*fixture, *observers.warnings(self.all), screen.about, *self.sentences]
+        worth = screen.verdict
         verdict = (worth.word, worth.why, headline.COLOURS[worth.tone]) if worth else ("", "", figures.INK)
-        return figures.card(screens[0].heading, verdict, rows, drawn, small)
+        return figures.card(screen.heading, verdict, rows, drawn, small)
 
     # --- what the template is given ---
 
