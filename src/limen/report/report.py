@@ -346,7 +346,8 @@ class Report:
         outcome, level = typical
         kind = self.all.manifest.distortions[outcome.series.distortion]
         for run in self.runs:
-            if run.store.picture(outcome.series.picture) is None:
+            has = any(one.series.id == outcome.series.id for one in run.analysis.outcomes)
+            if not has or run.store.picture(outcome.series.picture) is None:
                 continue
             try:
                 draw = images.renderer(run.store, outcome.series)
