@@ -41,12 +41,15 @@ def _packed(rows: npt.NDArray[np.uint8]) -> bytes:
     packed = []
     for top in range(0, height, step):
         band = rows[top : top + step]
-        left, up = np.zeros_like(band), np.empty_like(band)
-        left[:, 3:] = band[:, :-3]
+        left, up = np.empty_like(band), np.empty_like(band)
+        left[:, :3], left[:, 3:] = 0, band[:, :-3]
         up[0], up[1:] = above, band[:-1]
         above = band[-1]
-        # What two bytes share and half of what they do not: their mean, rounded down, without a ninth bit.
-        mean = (left & up) + ((left ^ up) >> 1)
+        # Their mean, rounded down, without a ninth bit: what two bytes share, and half of what they do not.
+        mean = left & up
+        left ^= up
+        left >>= 1
+        mean += left
         ready = filtered[: len(band)]
         np.subtract(band, mean, out=ready[:, 1:])
         packed.append(compressor.compress(ready))
