@@ -25,7 +25,7 @@ from limen.errors import InputError, MissingExtraError, StoreError
 from limen.image import decode, png
 from limen.observer import Observer, Reply
 from limen.question import Query
-from limen.report import Report, correlations, examples, figures, headline, images, runs, tables
+from limen.report import Report, correlations, examples, figures, headline, images, lanes, runs, tables
 from limen.report.format import clean, ordinal
 from limen.report.report import check_extra
 from limen.store import SeriesRow, Store
@@ -490,7 +490,7 @@ def test_ordinals() -> None:
 def test_lane_shows_each_level_against_the_reference_in_force(tiny: Path) -> None:
     with Store.open(tiny) as store:
         for found in analyse(store).outcomes:
-            shown = figures.in_force(found)
+            shown = lanes.in_force(found)
             levels = [response.probe.level for response in shown]
             assert levels == sorted(set(levels))
             jnds = {threshold.level: threshold.reference for threshold in found.thresholds if not threshold.censored}

@@ -2,18 +2,20 @@
 
 import asyncio
 import dataclasses
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from limen import distortion
 from limen import question as questions
 from limen.analysis import Analysis, SeriesStatus, analyse
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError
-from limen.image import png
+from limen.image import decode, digest, lossless, png
 from limen.observers.simulated import Simulated, SimulatedOptions
 from limen.question import Query
 from limen.store import Store
@@ -73,6 +75,34 @@ def test_thresholds_are_those_of_the_observer(tmp_path: Path, photos: Path) -> N
         assert [t.level for t in outcome.thresholds] == [
             t.level for t in simulate("scan", says, 50, orders=0).thresholds
         ]
+
+
+def test_kept_references_are_the_pixels_shown_and_no_key_depends_on_their_files(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "run", Toy(noticing(5.0)), photos)
+    files = kept(tmp_path / "run")
+    assert len(files) == len(list(photos.iterdir()))
+    assert all(digest(decode(file)) == name for name, file in files.items())
+
+    monkeypatch.setattr(lossless, "png", with_pillow)
+    run(tmp_path / "other", Toy(noticing(5.0)), photos)
+    assert trials(tmp_path / "other") == trials(tmp_path / "run")
+    others = kept(tmp_path / "other")
+    assert others.keys() == files.keys()
+    assert all(others[name] != files[name] for name in files)
+
+
+def kept(out: Path) -> dict[str, bytes]:
+    with Store.open(out) as store:
+        return {row.picture: data for row in store.series() if (data := store.picture(row.picture))}
+
+
+def with_pillow(pixels: np.ndarray) -> bytes:
+    """Encode as limen 0.1 did."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def test_results_do_not_depend_on_concurrency(tmp_path: Path, photos: Path) -> None:

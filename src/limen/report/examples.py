@@ -9,7 +9,7 @@ from typing import Any
 from limen.analysis import Analysis, Outcome, SeriesStatus, faulty
 from limen.errors import LimenError
 from limen.parsing.yes_no import Fault
-from limen.report import figures
+from limen.report import figures, lanes
 from limen.report.format import clean, ordinal, strength
 from limen.report.images import Render, Thumbnail, renderer, thumbnail
 from limen.report.runs import OpenRun, ShortNames, keeper
@@ -51,11 +51,11 @@ def examples(runs: Sequence[OpenRun], analysis: Analysis, names: ShortNames) -> 
             mine = [outcome for outcome in outcomes if outcome.series.id == series and outcome.thresholds]
             mine.sort(key=lambda outcome: names.position(outcome.observer, outcome.question))
             stores = [run.store for run in runs if series in held[run.name]]
-            lanes = []
+            answered = []
             for outcome in mine:
-                lanes.append(_lane(stores, outcome, kind, names, spent))
-                spent += sum(len(stimulus.picture.source) for stimulus in lanes[-1]["stimuli"])
-            shown.append({"reference": clean(mine[0].series.name, 80), "lanes": lanes})
+                answered.append(_lane(stores, outcome, kind, names, spent))
+                spent += sum(len(stimulus.picture.source) for stimulus in answered[-1]["stimuli"])
+            shown.append({"reference": clean(mine[0].series.name, 80), "lanes": answered})
         about = {"word": kind.word, "unit": kind.unit, "levels": len(kind.strengths)}
         yield {"distortion": distortion, **about, "shown": shown}
 
@@ -78,9 +78,8 @@ def _lane(
         "who": who,
         "colour": figures.on_page(figures.colour(position)),
         "jnds": _in_words(outcome),
-        "figure": figures.both(
-            lambda width: figures.responses(outcome, position, len(kind.strengths), width),
-            f"Answers of {who} by level of {outcome.series.distortion}",
+        "figure": lanes.both(
+            outcome, position, kind.strengths, kind.unit, f"Answers of {who} by level of {outcome.series.distortion}"
         ),
         "stimuli": pictures,
         "note": note,

@@ -12,12 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
+from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome
 from limen.analysis.changes import ChangedRow
 from limen.analysis.survival import UnnoticedRow
-from limen.parsing.yes_no import Flag
 from limen.report.format import control, estimate, k_of_n, rate
-from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -34,7 +32,7 @@ _PAGE = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER:
 _PRINT = {INK: "#000000", MUTED: "#666666", GRID: "#dddddd", PAPER: "#ffffff"}
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 FAULTS = {"antilogy": COLOURS[3], "gibberish": COLOURS[0], "deficiency": COLOURS[4], "none": GRID}
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 _NOISE = re.compile(
     r' (?:role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"'
     r'|<path class="(?:background|foreground)"[^>]*/>| opacity="1"| stroke-miterlimit="10"'
@@ -89,7 +87,7 @@ def _drawn(spec: Spec, palette: Mapping[str, str]) -> str:
     }  # fmt: skip
     config = {
         "background": "white" if palette is _PRINT else None,
-        "aria": False, "font": _FONT, "view": {"stroke": None}, "axis": axis,
+        "aria": False, "font": FONT, "view": {"stroke": None}, "axis": axis,
         "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "orient": "top", "title": None,
                    "symbolOpacity": 1, "columnPadding": 24},
         "title": {"color": INK, "fontSize": 13, "anchor": "start", "fontWeight": 600, "frame": "group"},
@@ -348,73 +346,6 @@ def _first_panel(
                   **lane, x={"value": "width"}, text={"field": "none"}),
         ],
     }  # fmt: skip
-
-
-def in_force(outcome: Outcome) -> list[Response]:
-    """Return the responses of one series level by level, each against the reference in force at its level.
-
-    A level asked about twice, to confirm one JND and then to look for the next, is shown once: the second time.
-    """
-    steps = [threshold.level for threshold in outcome.thresholds if not threshold.censored]
-    shown = []
-    for response in outcome.responses:
-        level = response.probe.level
-        reference = max((step for step in steps if step < level), default=0)
-        if level > response.probe.reference == reference and not response.probe.draw:
-            shown.append(response)
-    return sorted(shown, key=lambda response: response.probe.level)
-
-
-def responses(outcome: Outcome, position: int, levels: int, width: int) -> Spec:
-    """Return the lane of one series: yes and no at each level asked, with every JND marked and numbered.
-
-    Args:
-        outcome: of one series.
-        position: of the observer among those drawn, >= 0: its colour.
-        levels: L of the ladder, >= 1.
-        width: of the page, in px.
-    """
-    marks = _marks((threshold for threshold in outcome.thresholds if not threshold.censored), levels, width)
-    x = quantity("level", "level", {"domain": [0, levels + 0.5], "nice": False}, grid=False,
-                 tickCount=10 if width > 500 else 5, tickMinStep=1, offset=8, domain=False)  # fmt: skip
-    y = quantity("answer", None, {"domain": [0, 1.5], "nice": False}, values=[0, 1], domain=False, ticks=False,
-                 labelExpr="datum.value ? 'yes' : 'no'", grid=False, minExtent=30)  # fmt: skip
-    at = {"x": x, "y": y}
-    answers: dict[str, list[Spec]] = {"yes": [], "no": [], "=": [], "×": []}
-    for response in in_force(outcome):
-        sign = "=" if not response.asked else _SIGNS[response.verdict.flag]
-        answers[sign].append({"level": response.probe.level, "base": 0, "answer": int(sign == "yes"), "sign": sign})
-    shade = colour(position)
-    filled = {"condition": {"test": "datum.confirmed", "value": shade}, "value": PAPER}
-    return {
-        "width": width - 46,
-        "height": 46,
-        "layer": [
-            layer({"type": "rule", "color": GRID}, [{"answer": 0}], y=y),
-            layer(points(14, color=MUTED), answers["no"], **at),
-            layer({"type": "text", "color": MUTED, "fontSize": 10}, answers["="] + answers["×"],
-                  **at, text={"field": "sign"}),
-            layer({"type": "rule", "color": shade, "strokeWidth": 2}, answers["yes"],
-                  x=x, y={**y, "field": "base"}, y2={"field": "answer"}),
-            layer({"type": "point", "shape": "diamond", "size": 70, "opacity": 1, "stroke": shade, "strokeWidth": 1.5},
-                  marks, **at, fill=filled),
-            layer({"type": "text", "dy": -11, "fontSize": 10}, marks, **at, text={"field": "label"}),
-        ],
-    }  # fmt: skip
-
-
-_SIGNS = {Flag.YES: "yes", Flag.NO: "no", Flag.UNREADABLE: "×"}
-
-
-def _marks(jnds: Iterable[Threshold], levels: int, width: int) -> list[Spec]:
-    """Return JNDs with their order as label, left out where it would touch the one before."""
-    room, last, marks = 15 * levels / (width - 46), -99.0, []
-    for jnd in jnds:
-        fits = jnd.level - last >= room
-        last = jnd.level if fits else last
-        label = f"{jnd.order}{'' if jnd.confirmed else '?'}" if fits else ""
-        marks.append({"level": jnd.level, "answer": 1, "label": label, "confirmed": jnd.confirmed})
-    return marks
 
 
 def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
