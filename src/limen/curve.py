@@ -1,7 +1,6 @@
 """Counts per strength, and the statistics that every table shares: Wilson intervals and the cluster bootstrap."""
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,9 +98,11 @@ class Curve:
 
         Pool-adjacent-violators (Ayer et al. 1955), then linear between levels; None where it never gets there.
         """
+        from scipy.optimize import isotonic_regression  # a study starts without SciPy
+
         if not self.levels:
             return None
-        fitted = np.array(self._monotone())
+        fitted = isotonic_regression([s.value for s in self.shares], weights=self.n).x
         above = np.nonzero(fitted >= criterion - 1e-12)[0]  # a pooled mean may miss its own value by rounding
         if not len(above):
             return None
@@ -110,19 +111,6 @@ class Curve:
             return float(self.levels[i])
         step = min(1.0, (criterion - fitted[i - 1]) / (fitted[i] - fitted[i - 1]))
         return float(self.levels[i - 1] + step * (self.levels[i] - self.levels[i - 1]))
-
-    def _monotone(self) -> list[float]:
-        """Return the share of yes at each level, levels pooled until none lies below the one before.
-
-        As `scipy.optimize.isotonic_regression` does it, whose import takes longer than many a study's tables.
-        """
-        pools: list[tuple[int, int, int]] = []  # yes, n, levels
-        for pool in zip(self.yes, self.n, itertools.repeat(1), strict=False):
-            while pools and pools[-1][0] * pool[1] > pool[0] * pools[-1][1]:
-                yes, n, levels = pools.pop()
-                pool = (yes + pool[0], n + pool[1], levels + pool[2])
-            pools.append(pool)
-        return [yes / n for yes, n, levels in pools for _ in range(levels)]
 
 
 def bootstrap(

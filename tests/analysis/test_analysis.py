@@ -147,15 +147,3 @@ def test_the_crossing_of_a_curve() -> None:
     assert Curve((), (), ()).crossing() is None
     whole = Curve(tuple(range(1, 9)), (6, 2, 3, 0, 2, 3, 0, 3), (7, 2, 3, 3, 8, 6, 3, 3))
     assert whole.crossing() == pytest.approx(1.0)  # seven levels pooled are one half, but for rounding
-
-
-def test_shares_are_made_monotone_as_scipy_does() -> None:
-    from scipy.optimize import isotonic_regression
-
-    rng = np.random.default_rng(8)
-    for _ in range(300):
-        n = rng.integers(1, 9, int(rng.integers(1, 30)))
-        yes = rng.integers(0, n + 1)
-        curve = Curve(tuple(range(len(n))), tuple(yes.tolist()), tuple(n.tolist()))
-        expected = isotonic_regression(yes / n, weights=n).x
-        np.testing.assert_allclose(curve._monotone(), expected, rtol=0, atol=1e-14)

@@ -1,13 +1,11 @@
 """Agreement, planning, survival and paired comparisons, against published values and scipy."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 
 from limen.errors import InputError, UnknownNameError
-from limen.statistics import inference
 from limen.statistics.inference import (
     correlate,
     holm,
@@ -151,21 +149,6 @@ def test_with_one_common_end_it_is_one_minus_the_ecdf() -> None:
         unnoticed_share([], [], 50)
 
 
-def test_it_is_scipys_kaplan_meier() -> None:
-    from scipy import stats
-
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        n = int(rng.integers(1, 40))
-        times, seen = rng.integers(1, 13, n).astype(float), rng.random(n) < rng.choice([0.0, 0.5, 0.9, 1.0])
-        sf = stats.ecdf(stats.CensoredData(uncensored=times[seen], right=times[~seen])).sf
-        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            bounds = sf.confidence_interval(confidence_level=0.95, method="log-log")
-        found = unnoticed_share(list(times), list(seen), 12)
-        for ours, theirs in ((found.share, sf), (found.low, bounds.low), (found.high, bounds.high)):
-            np.testing.assert_allclose(ours, theirs.evaluate(np.arange(13)), rtol=0, atol=1e-15)
-
-
 # --- pairs ---
 
 
@@ -183,15 +166,6 @@ def test_prentice_wilcoxon_holds_its_level_and_sees_a_shift() -> None:
         seen += prentice_wilcoxon(*pairs(rng, 25, 5.0))[1] < 0.05
     assert wrong / 600 == pytest.approx(0.05, abs=0.025)
     assert seen / 600 > 0.8
-
-
-def test_ranks_are_scipys() -> None:
-    from scipy.stats import rankdata
-
-    rng = np.random.default_rng(7)
-    for shape in ((1,), (9,), (2, 20), (2, 50, 13), (3, 1)):
-        for values in (rng.integers(0, 6, shape).astype(float), rng.normal(size=shape), np.zeros(shape)):
-            assert np.array_equal(inference._ranks(values), rankdata(values, axis=-1))
 
 
 def test_uncensored_it_is_the_test_of_pooled_midranks() -> None:

@@ -1,8 +1,8 @@
 """Statistics of agreement and planning: correlations, Holm, the window, how many references.
 
-Student's t is SciPy's; ranks are not, because `scipy.stats` takes 1.5 s of CPU to import. statsmodels has Holm's
-procedure and power functions too, but brings pandas for six lines each. d' is in `detection`, survival and paired
-comparisons are in `survival`, fits in `posterior`, `likelihood` and `population`.
+Ranks and Student's t are SciPy's. statsmodels has Holm's procedure and power functions too, but brings pandas for
+six lines each. d' is in `detection`, survival and paired comparisons are in `survival`, fits in `posterior`,
+`likelihood` and `population`.
 """
 
 import math
@@ -56,10 +56,12 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") ->
     # Neither the order of the pairs nor which of the two comes first may change the draws.
     pairs = np.array(min(sorted(zip(x, y, strict=True)), sorted(zip(y, x, strict=True))), dtype=np.float64).T
 
+    from scipy.stats import rankdata  # 2 s: loaded only where it is used
+
     def of(rows: Array) -> Array:
         chosen = pairs[:, rows.astype(np.intp)]
         if kind == "spearman":
-            chosen = _ranks(chosen)
+            chosen = rankdata(chosen, axis=-1)
         chosen = chosen - chosen.mean(axis=-1, keepdims=True)
         size = np.sqrt((chosen**2).sum(axis=-1).prod(axis=0))
         return np.asarray(np.where(size > 0, (chosen[0] * chosen[1]).sum(axis=-1) / np.where(size > 0, size, 1.0), 0.0))
@@ -68,21 +70,6 @@ def correlate(x: Sequence[float], y: Sequence[float], kind: str = "spearman") ->
     every = [float(i) for i in range(len(x))]
     value = math.nan if flat else float(of(np.array(every)))
     return Correlation(kind, value, None if flat else bootstrap(every, of), len(x))
-
-
-def _ranks(values: Array) -> Array:
-    """Return ranks from 1 along the last axis; equal values share the mean of theirs."""
-    n = values.shape[-1]
-    order = np.argsort(values, axis=-1)
-    ordered = np.take_along_axis(values, order, axis=-1)
-    new = np.ones(values.shape, dtype=bool)
-    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-    starts = np.flatnonzero(new)
-    sizes = np.diff(starts, append=values.size)
-    ranks = np.empty(values.shape)
-    shared = np.repeat(starts % n + (sizes + 1) / 2, sizes).reshape(values.shape)
-    np.put_along_axis(ranks, order, shared, axis=-1)
-    return ranks
 
 
 def mean(values: Sequence[float]) -> Mean:

@@ -1,18 +1,18 @@
 """Thresholds that may lie beyond what was asked: shares that did not notice, and paired comparisons of observers.
 
-Kaplan-Meier, with Greenwood's formula on the log-log scale, is a dozen lines: `scipy.stats.ecdf`, which the tests hold
-it to, takes 1.5 s of CPU to import, and lifelines brings pandas. No library in reach has the paired Prentice-Wilcoxon
-test (R has it in NADA2), so it is written here.
+Kaplan-Meier is scipy's (`scipy.stats.ecdf` of `CensoredData`, with Greenwood's formula on the log-log scale);
+lifelines gives the same and brings pandas. No library in reach has the paired Prentice-Wilcoxon test (R has it in
+NADA2), so it is written here.
 """
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
 from limen.curve import Interval, bootstrap_mean
 from limen.errors import InputError
@@ -60,18 +60,16 @@ def unnoticed_share(levels: Sequence[float], reached: Sequence[bool], top: int) 
         top: L, >= 1.
     """
     _checked(levels, reached)
+    from scipy import stats  # 2 s: loaded only where it is used
+
     times, seen = np.asarray(levels, dtype=np.float64), np.asarray(reached, dtype=bool)
-    moments, moment = np.unique(times, return_inverse=True)
-    left, found = np.bincount(moment), np.bincount(moment, weights=seen)
-    there = len(times) - np.cumsum(left) + left
-    share = np.cumprod((there - found) / there)
-    with np.errstate(divide="ignore", invalid="ignore"):  # undefined at shares of 0 and 1: NaN
-        spread = np.sqrt(1 / np.log(share) ** 2 * np.cumsum(found / (there * (there - found))))
-        middle, half = np.log(-np.log(share)), special.ndtri(0.975) * spread
-        low, high = np.exp(-np.exp(middle + half)), np.exp(-np.exp(middle - half))
-    last = np.searchsorted(moments, np.arange(top + 1), side="right")  # the last moment up to each level
-    shares, lows, highs = (tuple(np.concatenate(([1.0], curve))[last].tolist()) for curve in (share, low, high))
-    return Survival(tuple(range(top + 1)), shares, lows, highs, len(times))
+    data = stats.CensoredData(uncensored=times[seen], right=times[~seen])
+    found = stats.ecdf(data).sf
+    x = np.arange(top + 1)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # undefined at shares of 0 and 1: NaN
+        bounds = found.confidence_interval(confidence_level=0.95, method="log-log")
+    shares, low, high = (tuple(float(v) for v in curve.evaluate(x)) for curve in (found, bounds.low, bounds.high))
+    return Survival(tuple(range(top + 1)), shares, low, high, len(times))
 
 
 def satisfied_user_ratio(levels: Sequence[float], reached: Sequence[bool], top: int) -> Survival:
