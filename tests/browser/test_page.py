@@ -79,7 +79,8 @@ def test_the_sentence_is_copied(visit: Any) -> None:
 @pytest.mark.parametrize("size", WIDTHS)
 def test_tables_sort_by_number_and_back(browser: Any, crowd: Path, size: tuple[int, int]) -> None:
     shown = Visit(browser, crowd, **at(size))
-    column = "[...document.querySelectorAll('.board tbody tr')].map(r => parseFloat(r.cells[2].textContent.replace('>', '')))"
+    rows = "[...document.querySelectorAll('.board tbody tr')]"
+    column = f"{rows}.map(row => parseFloat(row.cells[2].textContent.replace('>', '')))"
     head = shown.page.locator(".board thead th").nth(2)
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
@@ -149,8 +150,8 @@ def test_what_is_folded_opens_for_a_link_and_for_paper(browser: Any, crowd: Path
     shown = Visit(browser, crowd)
     folded = "[...document.querySelectorAll('details')].filter(d => !d.open).length"
     assert shown.page.evaluate(folded) > 5
-    inside = "(d => { const e = d.querySelector('table'); e.id = 'inside'; return !d.open; })"
-    assert shown.page.evaluate(f"{inside}([...document.querySelectorAll('details')].find(d => d.querySelector('table')))")
+    table = "[...document.querySelectorAll('details:not([open]) table')].find(e => !e.id)"
+    shown.page.evaluate(f"{table}.id = 'inside'")
     shown.page.evaluate("location.hash = '#inside'")
     shown.settle()
     assert shown.page.evaluate("document.getElementById('inside').closest('details').open")
