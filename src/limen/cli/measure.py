@@ -31,6 +31,7 @@ from limen.cli.group import (
 from limen.errors import InputError
 
 if TYPE_CHECKING:
+    from limen.spending import Spending
     from limen.study import Progress, Spec, UnfinishedSeries
 
 UNFINISHED = 2
@@ -119,17 +120,28 @@ MOST_CAUSES = 8  # lines about why series stay open
 )
 @click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
 @click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
+@click.option("--max-questions", type=CountRange(1), metavar="N", help="Stop when N questions have been asked.")
+@click.option(
+    "--max-cost",
+    type=FiniteRange(0, 1e12, min_open=True),
+    metavar="X",
+    help="Stop before answers cost more than X, at --price.",
+)
+@click.option("--price", metavar="RATES", help="What a million tokens cost you, in any currency: in=2.5,out=10.")
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @JSON
 @PLUGIN
 def measure(
-    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None, **given: Any
-) -> int:
+    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None,
+    max_questions: int | None, max_cost: float | None, price: str | None, **given: Any,
+) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
+    from limen.spending import Spending
     from limen.study import Spec, ladders, load
 
+    spending = Spending(max_questions, max_cost, price)
     if given["ladders"]:
         given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
     changes = _changes(given)
@@ -146,7 +158,7 @@ def measure(
         spec = registry.settings("measure", changes, Spec)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
-    return _measure(spec, out, offline, as_json)
+    return _measure(spec, out, offline, as_json, spending)
 
 
 @main.command()
@@ -256,7 +268,7 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     return code
 
 
-def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
+def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
     from limen.analysis import analyse, survival
     from limen.cli.progress import watching
@@ -273,8 +285,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     if spec.exam and not pairs and not offline:
         click.echo("No exam: it finds out how two pictures arrive, and these questions show one at a time.", err=True)
     with watching() as watch:
-        examine = functools.partial(exam.keep, tell=watch.examining)
-        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None)
+        examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
+        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
@@ -301,6 +313,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
 
 def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
+    from limen.study import LIMIT
+
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(
@@ -308,7 +322,18 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
         f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
         err=True,
     )
-    groups = _causes(progress.unfinished)
+    stopped = [left for left in progress.unfinished if left.kind == LIMIT]
+    spending = progress.spending
+    if spending.price is not None or stopped:
+        click.echo(f"{'stopped' if stopped else 'cost'}: {spending.summary}.", err=True)
+    if stopped:
+        count = f"{len(stopped):,} series are" if len(stopped) > 1 else "1 series is"
+        click.echo(
+            f"{count} not finished, because {spending.why}. The same command with a larger limit goes on, and asks "
+            "nothing twice.",
+            err=True,
+        )
+    groups = _causes([left for left in progress.unfinished if left.kind != LIMIT])
     for line in groups[:MOST_CAUSES]:
         click.echo(tame(f"unfinished: {line}"), err=True)
     if groups:

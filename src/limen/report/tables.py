@@ -270,6 +270,16 @@ def sentence(analysis: Analysis) -> str:
         f"{heading(manifest)} of {', '.join(manifest.observers)} over {references} references{scaled}, "
         f"measured with limen {manifest.limen} (procedure {manifest.procedure['name']}: {settings}; "
         f"question {asked}{worded}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
+        f"{_not_finished(analysis)}"
+    )
+
+
+def _not_finished(analysis: Analysis) -> str:
+    """Return a sentence on series that lack answers; "" where none does."""
+    count = sum(outcome.status is SeriesStatus.UNFINISHED for outcome in analysis.outcomes)
+    are = "is" if count == 1 else "are"
+    return (
+        f" {count:,} of {len(analysis.outcomes):,} series {are} not finished and count in no figure." if count else ""
     )
 
 
@@ -281,7 +291,7 @@ def _reader(manifest: Manifest) -> str:
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:
     if not row.n:
-        return ("0", *[NONE] * 5)
+        return ("0", "not finished" if row.unfinished else NONE, *[NONE] * 4)
     unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
     return (
         str(row.n), str(row.median), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
@@ -295,10 +305,13 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
 
 
 def _left_out(counts: Mapping[SeriesStatus, int]) -> Iterable[str]:
-    again = " (another reader steered the run: run the study again)"
+    said = {
+        SeriesStatus.UNDETERMINED: "undetermined (another reader steered the run: run the study again)",
+        SeriesStatus.UNFINISHED: "not finished (answers are missing: run the study again)",
+    }
     for status in LEFT_OUT:
         if counts.get(status):
-            yield f"{counts[status]} series {status}{again * (status is SeriesStatus.UNDETERMINED)}, left out."
+            yield f"{counts[status]} series {said.get(status, status)}, left out."
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:
