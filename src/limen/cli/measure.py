@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import print_json, print_table, tame
+from limen.cli.console import print_json, print_result, print_table, tame
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -129,12 +129,20 @@ MOST_CAUSES = 8  # lines about why series stay open
 )
 @click.option("--price", metavar="RATES", help="What a million tokens cost you, in any currency: in=2.5,out=10.")
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and ask nothing; what --out holds is taken off.")
+@click.option(
+    "--latency",
+    type=FiniteRange(0, 86_400, min_open=True),
+    metavar="SECONDS",
+    help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.")
 @JSON
 @PLUGIN
 def measure(
-    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None,
-    max_questions: int | None, max_cost: float | None, price: str | None, **given: Any,
+    study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
+    max_questions: int | None, max_cost: float | None, price: str | None,
+    dry_run: bool, latency: float | None, **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
@@ -142,6 +150,10 @@ def measure(
     from limen.study import Spec, ladders, load
 
     spending = Spending(max_questions, max_cost, price)
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out': the run directory.")
+    if latency is not None and not dry_run:
+        raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
         given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
     changes = _changes(given)
@@ -158,6 +170,9 @@ def measure(
         spec = registry.settings("measure", changes, Spec)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    if out is None or dry_run:
+        _dry_run(spec, out, spending, latency, as_json)
+        return 0
     return _measure(spec, out, offline, as_json, spending)
 
 
@@ -309,6 +324,21 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
         click.echo(f"warning: {tame(line)}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
+
+
+def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:
+    """Print what a study would cost."""
+    from limen.analysis import cost
+    from limen.cli.progress import watching
+    from limen.report import costs
+    from limen.study import Study
+
+    with watching() as watch:
+        plan = Study.plan(spec, watch.reading)
+    left_out(plan.refused)
+    with watching() as watch:
+        found = cost.costs(plan, out, spending.price, latency, watch.reckoning)
+    print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
 
 
 def _account(progress: "Progress", out: Path, offline: bool) -> None:

@@ -383,6 +383,28 @@ async def keep(
     return exam.summary
 
 
+def pending(observer: Observer, store: Store | None = None, fingerprint: Mapping[str, Any] | None = None) -> int:
+    """Return how many questions an exam of an observer would put at most, before it is entered.
+
+    Args:
+        observer: to be examined.
+        store: of a run, whose exams need not be held again; None where there is none.
+        fingerprint: of the observer, as far as it is known before it is entered.
+    """
+    if observer.numeric:
+        return 0
+    known = dict(store.manifest["observers"].get(observer.name, {})) if store is not None else {}
+    settings = known or dict(fingerprint or {"max_tokens": observer.max_tokens})
+    items = questions.plan(settings, observer.sampled)
+    before = _entries(store).get(observer.name) if store is not None else None
+    if store is None or before is None or (before.version, before.fingerprint) != (VERSION, digests.of(settings)):
+        return len(items)
+    if before.fit is True and before.questions is not UNSET:
+        return 0
+    goes_on = _asked(store, observer.name, before.at) if before.fit is not False else {}
+    return len(items) - sum(one.answer is not None for one in goes_on.values())
+
+
 def _refuse(exam: Exam) -> None:
     """Raise where an exam says that nothing should be measured, or says too little."""
     last = exam.failure
