@@ -2,7 +2,7 @@
 
 All series of one observer under one distortion share where its thresholds lie, and nobody knows where that is: so the
 uncertainty is one over observers, and does not shrink with the number of series. Simulated observers have first JNDs
-anywhere on the ladder or beyond its end, spread over images; of one observer they are correlated over distortions.
+anywhere on the ladder or beyond its ends, spread over images; of one observer they are correlated over distortions.
 """
 
 import math
@@ -29,8 +29,8 @@ DRAWS = 1_000  # of what may come, behind every interval
 OBSERVERS, IMAGES = 48, 6  # that are simulated, and series of each
 FEWER = (12, 4)  # of them where a question is reckoned for long
 LATER = 2  # series of each that begin with what the first wave taught
-BEYOND = 1.25  # of a ladder: up to where first JNDs may lie
-ALIKE = 0.5  # correlation of one observer's thresholds over distortions
+BEYOND = 0.25  # of a ladder: how far below its first level and above its last one first JNDs may lie
+ALIKE = 0.75  # correlation of one observer's thresholds over distortions
 ENOUGH = FEWEST_CLUSTERS  # finished series from which on they say more than a simulation
 
 
@@ -256,7 +256,7 @@ class _Observer:
     """A simulated observer: a logistic curve on levels, with false alarms and lapses; frozen, as greedy models are.
 
     Args:
-        sensitivity: 0 to 1, from the first level on to beyond the ladder.
+        sensitivity: 0 to 1, from below the first level to beyond the last.
         levels: L.
         number: names its draws.
     """
@@ -264,7 +264,7 @@ class _Observer:
     def __init__(self, sensitivity: float, levels: int, number: int) -> None:
         rng = digest.generator("forecast observer", number)
         self._number, self._levels = number, levels
-        self._centre = sensitivity * BEYOND * levels
+        self._centre = ((1 + 2 * BEYOND) * sensitivity - BEYOND) * levels
         self._spread = rng.uniform(0.05, 0.25) * levels
         self._slope = rng.uniform(0.005, 0.06) * levels
         self._false_alarms, self._lapses = rng.beta(0.5, 8, 2)
