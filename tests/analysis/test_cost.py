@@ -87,7 +87,7 @@ def test_procedures_that_learn_are_played_in_waves(tmp_path: Path, threshold: fl
 
 def test_the_interval_is_over_observers_and_does_not_shrink_with_series() -> None:
     pool = simulated(procedures.make("skip", {}), 50, Asking())
-    few, many = (Count.of(totals([Lane("q", "blur", n, (), (), pool)], "x").sum(axis=0) * (1 / n)) for n in (20, 2000))
+    few, many = (Count.of(totals([Lane("q", "blur", n, (), (), pool)]).sum(axis=0) * (1 / n)) for n in (20, 2000))
     width = [one.interval.high - one.interval.low for one in (few, many)]
     assert width[1] > 0.7 * width[0] > 0
     assert few.expected == pytest.approx(many.expected, rel=0.1)
@@ -96,10 +96,10 @@ def test_the_interval_is_over_observers_and_does_not_shrink_with_series() -> Non
 def test_finished_series_say_more_than_a_simulation() -> None:
     pool = simulated(procedures.make("skip", {}), 50, Asking())
     took = (9, 10, 10, 11, 10, 9)
-    known = Count.of(totals([Lane("q", "blur", 100, (), took, pool)], "x").sum(axis=0))
+    known = Count.of(totals([Lane("q", "blur", 100, (), took, pool)]).sum(axis=0))
     assert 800 < known.interval.low < known.interval.high < 1200
     assert Lane("q", "blur", 100, (), took[:4], pool).basis == "simulation"
-    begun = Count.of(totals([Lane("q", "blur", 0, (8,) * 100, took, pool)], "x").sum(axis=0))
+    begun = Count.of(totals([Lane("q", "blur", 0, (8,) * 100, took, pool)]).sum(axis=0))
     assert 100 <= begun.expected <= 300  # of each series eight answers are there
 
 

@@ -165,9 +165,8 @@ def test_the_command_says_what_stopped_it_and_goes_on(tmp_path: Path) -> None:
     done = measure(tmp_path / "run", "--max-questions", 5, "--price", "in=2,out=10")
     assert done.returncode == 2
     last = " ".join(done.stderr.split())
-    assert "stopped: 5 questions, at most" in last
-    assert "2 series are not finished, because the limit of 5 questions is reached" in last
-    assert "The same command with a larger limit goes on" in last
+    assert "stopped: the limit of 5 questions is reached (5 questions, at most " in last
+    assert "at your rates). 2 series are not finished: the same command goes on, with a larger limit further" in last
     assert "unfinished:" not in last
     assert "not finished" in done.stdout
     done = measure(tmp_path / "run", "--max-questions", 500, "--price", "in=2,out=10")

@@ -170,7 +170,7 @@ def _cost(
         for kind, members in by_kind.items():
             lanes.append(_lane(question, way, members, known, made[len(members[0]), way], undistorted[kind]))
             usage.append((*(told or _reckoned(question, members)), question.pictures))
-    drawn, per, examined = totals(lanes, observer.name), np.array(usage), _exam(plan, observer, store)
+    drawn, per, examined = totals(lanes), np.array(usage), _exam(plan, observer, store)
     exact = all(lane.basis in ("", "fixed") for lane in lanes) and not examined
     questions = Count.of(drawn.sum(axis=0) + examined, exact)
     tokens_in, tokens_out, pictures = (Count.of(drawn.T @ per[:, at] + examined * per[:, at].mean()) for at in range(3))

@@ -142,18 +142,17 @@ class Count:
         return Count(factor * self.expected, interval, self.exact)
 
 
-def totals(lanes: Sequence[Lane], name: str) -> Values:
+def totals(lanes: Sequence[Lane]) -> Values:
     """Return draws of how many queries each lane of one observer will take, lanes x `DRAWS`.
 
     Args:
         lanes: of one observer.
-        name: of the observer; with the same name come the same draws.
     """
     found = np.zeros((len(lanes), DRAWS))
-    common = digest.generator("forecast", name).normal(size=DRAWS)
+    common = digest.generator("forecast").normal(size=DRAWS)
     for row, lane in zip(found, lanes, strict=True):
-        rng = digest.generator("forecast", name, lane.question, lane.distortion)
-        own = digest.generator("forecast", name, lane.distortion).normal(size=DRAWS)
+        rng = digest.generator("forecast", lane.question, lane.distortion)
+        own = digest.generator("forecast", lane.distortion).normal(size=DRAWS)
         sensitivity = ndtr(math.sqrt(ALIKE) * common + math.sqrt(1 - ALIKE) * own)
         row += lane.known
         if lane.basis == "finished":

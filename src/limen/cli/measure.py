@@ -328,6 +328,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
 
 def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:
     """Print what a study would cost."""
+    from rich.console import Console
+
     from limen.analysis import cost
     from limen.cli.progress import watching
     from limen.report import costs
@@ -336,8 +338,8 @@ def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: floa
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
     left_out(plan.refused)
-    with watching() as watch:
-        found = cost.costs(plan, out, spending.price, latency, watch.reckoning)
+    with Console(stderr=True).status("reckoning") as status:
+        found = cost.costs(plan, out, spending.price, latency, status.update)
     print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
 
 
@@ -354,15 +356,15 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
     )
     stopped = [left for left in progress.unfinished if left.kind == LIMIT]
     spending = progress.spending
-    if spending.price is not None or stopped:
-        click.echo(f"{'stopped' if stopped else 'cost'}: {spending.summary}.", err=True)
     if stopped:
         count = f"{len(stopped):,} series are" if len(stopped) > 1 else "1 series is"
         click.echo(
-            f"{count} not finished, because {spending.why}. The same command with a larger limit goes on, and asks "
-            "nothing twice.",
+            f"stopped: {spending.why} ({spending.summary}). {count} not finished: the same command goes on, with a "
+            "larger limit further, and asks nothing twice.",
             err=True,
         )
+    elif spending.price is not None:
+        click.echo(f"cost: {spending.summary}.", err=True)
     groups = _causes([left for left in progress.unfinished if left.kind != LIMIT])
     for line in groups[:MOST_CAUSES]:
         click.echo(tame(f"unfinished: {line}"), err=True)

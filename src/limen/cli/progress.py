@@ -30,11 +30,6 @@ class Watch:
         self._read += 1
         self._bar.update(self._task, note=f"{self._read:,}")
 
-    def reckoning(self, what: str) -> None:
-        """Draw what a forecast is busy with."""
-        self._bar.start()
-        self._bar.update(self._task, description=what)
-
     def examining(self, exam: "Exam") -> None:
         """Draw how far an exam is."""
         self._bar.start()

@@ -68,8 +68,8 @@ def _basis(whole: ObserverCost) -> Iterator[str]:
     if "simulation" in series:
         yield (
             f"Questions of {series['simulation']}: by simulation. The procedure is played with up to {OBSERVERS} "
-            "simulated observers whose first JND lies anywhere on the ladder or beyond its ends. The interval (95 %) is "
-            "over such observers: more series do not narrow it, answers do. Run a few (--limit 5), then look again."
+            "simulated observers whose first JND lies anywhere on the ladder or beyond its ends. The interval (95 %) "
+            "is over such observers: more series do not narrow it, answers do. Run a few (--limit 5), then look again."
         )
     if "finished" in series:
         yield (
