@@ -90,6 +90,7 @@ class Observer(Protocol):
             is asked in swapped order or other words.
         numeric: whether it judges two pictures by a number: an exam of order, wording and tokens finds nothing in it.
         label: tells one model behind two hosts apart; "" where that is not needed.
+        max_tokens: length of an answer at most; None where it is not known.
 
     Example:
         >>> import limen
@@ -110,6 +111,7 @@ class Observer(Protocol):
     sampled: bool = False
     numeric: bool = False
     label: str = ""
+    max_tokens: int | None = None
 
     @property
     def notice(self) -> str:
@@ -123,6 +125,10 @@ class Observer(Protocol):
     async def answer(self, query: Query) -> Reply:
         """Answer one query. Raises `FatalObserverError` if no other query would be answered either."""
         ...
+
+    def sent_bytes(self, picture: Picture) -> int:
+        """Return how many bytes a picture takes as it is sent to a server; 0 where it is sent to none."""
+        return 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,7 +170,10 @@ def apart(observers: Sequence[Observer]) -> None:
 
 def completed(observer: Observer) -> Observer:
     """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
-    own = {"sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": ""}
+    own = {
+        "sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": "",
+        "max_tokens": Observer.max_tokens, "sent_bytes": lambda picture: 0,
+    }  # fmt: skip
     for ability, value in own.items():
         if not hasattr(observer, ability):
             setattr(observer, ability, value)

@@ -21,6 +21,7 @@ from limen.errors import InputError
 from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
 from limen.source import Reference, size_of
+from limen.spending import Spending
 from limen.store import Store, names_of
 from limen.study import USUAL, Spec, Study, own_distortions
 from limen.study.ladders import Given, strengths
@@ -237,7 +238,8 @@ class Run:
                 ("observer", "question", "distortion", "JND", "n", "median", "quartiles", "mean", "none found")
             )
             table += [
-                (row.observer, row.question, row.distortion, f"{row.order}", f"{row.n}", f"{row.median}",
+                (row.observer, row.question, row.distortion, f"{row.order}", f"{row.n}",
+                 "not finished" if row.unfinished and not row.n else f"{row.median}",
                  f"{row.q1} - {row.q3}", f"{row.mean:.1f}", f"{row.censored.k} of {row.censored.n}")
                 for row in self.jnds
             ]  # fmt: skip
@@ -296,6 +298,9 @@ def measure(
     concurrency: int = 1,
     plugins: str | Path | Sequence[str | Path] = (),
     progress: Callable[[Any], None] | None = None,
+    max_questions: int | None = None,
+    max_cost: float | None = None,
+    price: str | Mapping[str, float] | None = None,
     **settings: Any,
 ) -> Run:
     """Measure just noticeable differences, and return what was found.
@@ -326,6 +331,10 @@ def measure(
         concurrency: calls of a function at a time, 1 to 4,096.
         plugins: Python files that register further names.
         progress: called with `limen.study.Progress` while it runs.
+        max_questions: how many questions this call asks at most; series that lack answers then stay open, and the same
+            call with the same `out` goes on.
+        max_cost: the same for what answers cost, at `price`.
+        price: what a million tokens cost you, {"in": 2.5, "out": 10}, in any currency.
         settings: any other setting of a study by name: `seed`, `limit`, `order`, `max_side`, `look_ahead`, ...
             (`limen.Spec` says which there are).
 
@@ -345,6 +354,7 @@ def measure(
     """
     for plugin in _several(plugins):
         registry.plugin(plugin)
+    spending = Spending(max_questions, max_cost, price)
     if unknown := sorted(settings.keys() - _OF_SPEC):
         raise InputError(f"measure has no setting {unknown[0]!r}. Further ones: {', '.join(sorted(_OF_SPEC))}.")
     course: dict[str, Any] = {"name": procedure} if isinstance(procedure, str) else dict(procedure)
@@ -369,7 +379,7 @@ def measure(
     study = Study.of(spec, made, kinds, references=references)
     folder = tempfile.TemporaryDirectory(prefix="limen-", ignore_cleanup_errors=True) if out is None else None
     path = Path(folder.name) / "run" if folder else Path(str(out)).expanduser()
-    done = study.run(path, progress or (lambda _: None))
+    done = study.run(path, progress or (lambda _: None), spending=spending)
     unfinished = [f"{one.observer}, {one.distortion}, {one.reference}: {one.detail}" for one in done.unfinished]
     return Run([path], notices=done.notices, refused=done.refused, unfinished=unfinished, folder=folder)
 

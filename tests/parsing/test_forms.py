@@ -1,5 +1,7 @@
 """The forms of answers: what is asked for, when two answers are one, what a person may write for one."""
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -168,3 +170,9 @@ def test_tolerance_looks_the_same_from_both_sides(one: str, two: str, tolerance:
 def test_settings_out_of_range_are_refused(name: str, settings: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(settings, FORMS[name])
+
+
+def test_a_form_is_described_as_it_comes_back_from_a_file() -> None:
+    """A run goes on only where the question of its manifest is the one that is asked: a tuple is no list."""
+    for form in (Letters(("a cat", "a dog")), ShortText(accepted=(("red", "crimson"),)), Cell(4, 4)):
+        assert json.loads(json.dumps(describe(form))) == describe(form)

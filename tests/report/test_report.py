@@ -338,7 +338,7 @@ def test_unfinished_series_are_counted_not_guessed(tmp_path: Path) -> None:
     plan = Study.plan(spec(photographs(tmp_path / "in", "a.png", "b.png"), distortions=("blur",)))
     dataclasses.replace(plan, observers=(Silent(),)).run(tmp_path / "run")
     content = page(tmp_path / "run", out=tmp_path / "report.html")
-    assert "2 series unfinished, left out." in content
+    assert "2 series not finished (answers are missing: run the study again), left out." in content
     assert ">timeout<" in content
     outline(content)
 

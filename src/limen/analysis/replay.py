@@ -151,7 +151,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
             for (kind, wave), prior in priors.items():
                 if prior is not None and not (kind in ladders and prior.fits(len(ladders[kind]))):
                     raise _unsound(store, f"a prior of {kind!r}, wave {wave}, that fits no ladder")
-            if not trials and store.asked(observer):
+            if not trials and store.asked(observer) and name not in manifest.planned.get(observer, ()):
                 continue  # this observer was not asked this question
             expected = (trials.get(row, ()) for row in rows)
             form = question.form

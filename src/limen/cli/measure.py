@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import print_json, print_table, tame
+from limen.cli.console import print_json, print_result, print_table, tame
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -31,6 +31,7 @@ from limen.cli.group import (
 from limen.errors import InputError
 
 if TYPE_CHECKING:
+    from limen.spending import Spending
     from limen.study import Progress, Spec, UnfinishedSeries
 
 UNFINISHED = 2
@@ -119,17 +120,40 @@ MOST_CAUSES = 8  # lines about why series stay open
 )
 @click.option("--no-exam", is_flag=True, help="Do not examine observers first (`limen exam`).")
 @click.option("--no-floor", is_flag=True, help="Do not write down from which level on a model's input differs at all.")
+@click.option("--max-questions", type=CountRange(1), metavar="N", help="Stop when N questions have been asked.")
+@click.option(
+    "--max-cost",
+    type=FiniteRange(0, 1e12, min_open=True),
+    metavar="X",
+    help="Stop before answers cost more than X, at --price.",
+)
+@click.option("--price", metavar="RATES", help="What a million tokens cost you, in any currency: in=2.5,out=10.")
 @click.option("--offline", is_flag=True, help="Only replay what the run holds; ask nobody.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and ask nothing; what --out holds is taken off.")
+@click.option(
+    "--latency",
+    type=FiniteRange(0, 86_400, min_open=True),
+    metavar="SECONDS",
+    help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.")
 @JSON
 @PLUGIN
 def measure(
-    study: Path | None, out: Path, offline: bool, as_json: bool, wait_for_server: float | None, **given: Any
-) -> int:
+    study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
+    max_questions: int | None, max_cost: float | None, price: str | None,
+    dry_run: bool, latency: float | None, **given: Any,
+) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
+    from limen.spending import Spending
     from limen.study import Spec, ladders, load
 
+    spending = Spending(max_questions, max_cost, price)
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out': the run directory.")
+    if latency is not None and not dry_run:
+        raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
         given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
     changes = _changes(given)
@@ -146,7 +170,10 @@ def measure(
         spec = registry.settings("measure", changes, Spec)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
-    return _measure(spec, out, offline, as_json)
+    if out is None or dry_run:
+        _dry_run(spec, out, spending, latency, as_json)
+        return 0
+    return _measure(spec, out, offline, as_json, spending)
 
 
 @main.command()
@@ -256,7 +283,7 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     return code
 
 
-def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
+def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
     from limen.analysis import analyse, survival
     from limen.analysis.trust import trust
@@ -274,8 +301,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     if spec.exam and not pairs and not offline:
         click.echo("No exam: it finds out how two pictures arrive, and these questions show one at a time.", err=True)
     with watching() as watch:
-        examine = functools.partial(exam.keep, tell=watch.examining)
-        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None)
+        examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
+        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
@@ -302,8 +329,27 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     return UNFINISHED if progress.unfinished else 0
 
 
+def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:
+    """Print what a study would cost."""
+    from rich.console import Console
+
+    from limen.analysis import cost
+    from limen.cli.progress import watching
+    from limen.report import costs
+    from limen.study import Study
+
+    with watching() as watch:
+        plan = Study.plan(spec, watch.reading)
+    left_out(plan.refused)
+    with Console(stderr=True).status("reckoning") as status:
+        found = cost.costs(plan, out, spending.price, latency, status.update)
+    print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
+
+
 def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
+    from limen.study import LIMIT
+
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
     click.echo(
@@ -311,7 +357,18 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
         f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
         err=True,
     )
-    groups = _causes(progress.unfinished)
+    stopped = [left for left in progress.unfinished if left.kind == LIMIT]
+    spending = progress.spending
+    if stopped:
+        count = f"{len(stopped):,} series are" if len(stopped) > 1 else "1 series is"
+        click.echo(
+            f"stopped: {spending.why} ({spending.summary}). {count} not finished: the same command goes on, with a "
+            "larger limit further, and asks nothing twice.",
+            err=True,
+        )
+    elif spending.price is not None:
+        click.echo(f"cost: {spending.summary}.", err=True)
+    groups = _causes([left for left in progress.unfinished if left.kind != LIMIT])
     for line in groups[:MOST_CAUSES]:
         click.echo(tame(f"unfinished: {line}"), err=True)
     if groups:

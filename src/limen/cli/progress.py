@@ -53,6 +53,8 @@ class Watch:
         note = f"{progress.asked:,} asked" if progress.asked or not progress.floors else floors
         if progress.replayed:
             note += f", {progress.replayed:,} replayed"
+        if progress.spending.price is not None:
+            note += f", {progress.spending.said} spent"
         if progress.failures:
             note += f", {progress.failures:,} failures"
         self._bar.update(self._task, description="series", total=progress.total, completed=progress.done, note=note)

@@ -116,7 +116,7 @@ class Demo(Observer):
     def __init__(self, model: str, options: DemoOptions) -> None:
         if model:
             raise InputError(f"Observer 'demo' has one model, not {model!r}. Use `demo`, or local:FOLDER.")
-        self.name, self.concurrency = "demo", options.concurrency
+        self.name, self.concurrency, self.max_tokens = "demo", options.concurrency, LONGEST
         files = ("vision.onnx", "text.onnx", "tokenizer.json")
         self._digest = digest.of([digest.of((FOLDER / file).read_bytes()) for file in files])
         self._label = f"limen-demo-{self._digest[:8]}"

@@ -237,8 +237,8 @@ FORMS: dict[str, type[Form]] = {form.name: form for form in _ALL}
 
 
 def describe(form: Form) -> dict[str, Any]:
-    """Return a form as plain data: its name beside its settings (`limen.question.form`)."""
-    found: dict[str, Any] = {"name": form.name, **msgspec.to_builtins(form)}
+    """Return a form as JSON has it: its name beside its settings (`limen.question.form`), lists for tuples."""
+    found: dict[str, Any] = {"name": form.name, **msgspec.json.decode(msgspec.json.encode(form))}
     return found
 
 

@@ -28,6 +28,7 @@ from limen.parsing.yes_no import Flag
 from limen.preflight import model_input, perception, questions, settings, transport
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
 from limen.preflight.questions import ENOUGH, MOST, ExamItem
+from limen.spending import Spending
 from limen.store import Store
 from limen.store.entries import ExamEntry
 from limen.trial import Answer, Attempt
@@ -224,6 +225,7 @@ async def hold(
     known: Mapping[str, ExamTrial] | None = None,
     note: Note = lambda one: None,
     tell: Tell = lambda held: None,
+    spending: Spending | None = None,
 ) -> Exam:
     """Examine an observer that has been entered.
 
@@ -236,6 +238,7 @@ async def hold(
         known: what has been asked before, by name; it is not asked again.
         note: called with each question when its answer comes, or fails to.
         tell: called then with the exam as far as it is.
+        spending: of the run; what its limits do not allow stays open. Without limits, if not given.
 
     Raises:
         FatalObserverError: it would answer no question at all.
@@ -243,11 +246,12 @@ async def hold(
     """
     if observer.numeric:
         raise InputError(f"{observer.name} compares two pictures by a number: there is nothing to examine. Measure it.")
-    sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell)
+    sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell, spending or Spending())
     opening = sitting.items[:1]
     for _ in range(ROUNDS):
         await sitting.put_all(_waiting(opening, sitting.asked))
-    if sitting.asked[opening[0].name].answer is not None:
+    first = sitting.asked.get(opening[0].name)
+    if first is not None and first.answer is not None:
         for _ in range(ROUNDS):
             await sitting.put_all(sitting.waiting())
     return sitting.exam()
@@ -256,8 +260,11 @@ async def hold(
 class _Sitting:
     """An observer at its exam."""
 
-    def __init__(self, observer: Observer, at: str, known: dict[str, ExamTrial], note: Note, tell: Tell) -> None:
+    def __init__(
+        self, observer: Observer, at: str, known: dict[str, ExamTrial], note: Note, tell: Tell, spending: Spending
+    ) -> None:
         self.observer, self.at, self.asked, self.note, self.tell = observer, at, known, note, tell
+        self.spending = spending
         self.fingerprint, self.sampled = dict(observer.fingerprint()), observer.sampled
         self.items = questions.plan(self.fingerprint, self.sampled)
         self.silent = 0
@@ -295,13 +302,15 @@ class _Sitting:
     async def put(self, item: ExamItem) -> None:
         """Put one question. Only with pairs does a fatal failure say that nothing could be measured."""
         try:
-            reply = await self.observer.answer(item.query)
+            reply = await self.spending.ask(self.observer, item.query)
         except FatalObserverError as error:
             if len(item.query.pictures) == 2:
                 raise
             reply = Reply(None, (Attempt("rejected", str(error)),))
         except ObserverError as error:
             reply = Reply(None, (Attempt(error.kind, error.detail),))
+        if reply is None:
+            return
         self.silent = self.silent + 1 if reply.answer is None else 0
         attempts = tuple(replace(one, detail=without_paths(one.detail)) for one in reply.attempts)
         one = ExamTrial(item.name, item.query.shown, item.query.draw, reply.answer, attempts)
@@ -337,7 +346,9 @@ def examine(name: str, options: Mapping[str, Any] | None = None, tell: Tell = la
 # --- in a run ---
 
 
-async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None) -> str:
+async def keep(
+    observer: Observer, store: Store, tell: Tell = lambda held: None, spending: Spending | None = None
+) -> str:
     """Examine an observer before a run's first question, once for each fingerprint, and return what to tell.
 
     Questions and answers go into the store as they come, so that an exam that is broken off goes on from there; the
@@ -348,6 +359,7 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
         observer: entered.
         store: the run's, open for writing.
         tell: called with the exam as far as it is, after each question.
+        spending: of the run; what its limits do not allow stays open.
 
     Raises:
         FatalObserverError: it failed, with what to change; the observer answered nothing, or fell silent, with the last
@@ -373,11 +385,33 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
     entry = {"version": VERSION, "fingerprint": digest, "at": at}
     _enter(store, name, entry)
     known = {one.name: one for one in _asked(store, name, at).values() if one.answer is not None}
-    exam = await hold(observer, at, known, note, tell)
+    exam = await hold(observer, at, known, note, tell, spending)
     if exam.answered and (exam.failed or not exam.waiting):
         _enter(store, name, entry | _outcome(exam))
     _refuse(exam)
     return exam.summary
+
+
+def pending(observer: Observer, store: Store | None = None, fingerprint: Mapping[str, Any] | None = None) -> int:
+    """Return how many questions an exam of an observer would put at most, before it is entered.
+
+    Args:
+        observer: to be examined.
+        store: of a run, whose exams need not be held again; None where there is none.
+        fingerprint: of the observer, as far as it is known before it is entered.
+    """
+    if observer.numeric:
+        return 0
+    known = dict(store.manifest["observers"].get(observer.name, {})) if store is not None else {}
+    settings = known or dict(fingerprint or {"max_tokens": observer.max_tokens})
+    items = questions.plan(settings, observer.sampled)
+    before = _entries(store).get(observer.name) if store is not None else None
+    if store is None or before is None or (before.version, before.fingerprint) != (VERSION, digests.of(settings)):
+        return len(items)
+    if before.fit is True and before.questions is not UNSET:
+        return 0
+    goes_on = _asked(store, observer.name, before.at) if before.fit is not False else {}
+    return len(items) - sum(one.answer is not None for one in goes_on.values())
 
 
 def _refuse(exam: Exam) -> None:

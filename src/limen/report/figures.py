@@ -360,7 +360,7 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
         width: of the page, in px.
     """
     reached = [row for row in rows if row.censored.k < row.n]
-    values = [
+    values: list[Spec] = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "n": row.order,
          "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n,
          "low": 100 * row.interval.low / row.levels if row.interval else None,
@@ -369,7 +369,7 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
          f"{estimate(row.mean, row.interval)}, reached by {row.n - row.censored.k} of {row.n}"}
         for row in reached
     ]  # fmt: skip
-    start = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None, "says": "the reference"}
+    start: Spec = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None, "says": "the reference"}
     values += [{**item, **start} for item in values if item["n"] == 1]
     look = observers(names, width)
     at = {"x": orders(), "y": per_cent("share", "% of the ladder")}

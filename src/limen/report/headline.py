@@ -71,7 +71,7 @@ def numbers(analysis: Analysis, names: Mapping[tuple[str, str], str]) -> list[He
     for name in _first(groups)[:MOST]:
         strengths, unit = kinds[name].strengths, kinds[name].unit
         lowest, highest = _extremes(groups[name])
-        value, between = units.said(lowest.median, strengths, unit), f"level {lowest.median} of {len(strengths)}"
+        value, between = _value(lowest, strengths, unit), f"level {lowest.median} of {len(strengths)}"
         interval, note = units.bracket(lowest.low, lowest.high, strengths, unit), _counted(lowest)
         if len(groups[name]) > 1:
             value = _range(lowest.median, highest.median, strengths, unit)
@@ -154,6 +154,10 @@ def _range(low: Quantile, high: Quantile, strengths: Sequence[float], unit: str)
         return first if first == last else f"{first} to {last}"
     ends = [of.said(strength_at(end, strengths) or 0.0) for end in (low, high)]
     return of.form.format(" to ".join(ends))
+
+
+def _value(one: _Threshold, strengths: Sequence[float], unit: str) -> str:
+    return units.said(one.median, strengths, unit) if one.n or not one.unfinished else "not finished"
 
 
 def _counted(one: _Threshold) -> str:
@@ -292,8 +296,8 @@ def _reasons(rows: Sequence[TrustRow], names: Mapping[tuple[str, str], str]) -> 
     """Yield, rule by rule, who does not keep it: by name where they are few, and with what was found of one."""
     missed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
-        for rule in row.missed:
-            missed[rule.rule].append((names[row.observer, row.question], rule.seen))
+        for result in row.missed:
+            missed[result.rule].append((names[row.observer, row.question], result.seen))
     for rule, found in sorted(missed.items(), key=lambda item: -len(item[1])):
         alike = len({seen for _, seen in found}) == 1
         who = f"all {len(rows)}" if len(found) == len(rows) else ", ".join(name for name, _ in found[:3])
@@ -359,7 +363,16 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     return (
         f"{results}. Verdict on trust: {verdict}. Over {references} references{scaled}, measured with limen "
         f"{manifest.limen} (procedure {manifest.procedure['name']}: {settings}; question {asked}{worded}; distortions "
-        f"{kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
+        f"{kinds}; reader {_reader(manifest)}; seed {manifest.seed}).{_not_finished(analysis)}"
+    )
+
+
+def _not_finished(analysis: Analysis) -> str:
+    """Return a sentence on series that lack answers; "" where none does."""
+    count = sum(outcome.status is SeriesStatus.UNFINISHED for outcome in analysis.outcomes)
+    are = "is" if count == 1 else "are"
+    return (
+        f" {count:,} of {len(analysis.outcomes):,} series {are} not finished and count in no figure." if count else ""
     )
 
 
@@ -389,7 +402,7 @@ def _results(analysis: Analysis, names: Mapping[tuple[str, str], str]) -> list[s
         for distortion in first[:MOST]:
             kind, one = analysis.manifest.distortions[distortion], mine[distortion]
             interval = units.bracket(one.low, one.high, kind.strengths, kind.unit)
-            value = units.said(one.median, kind.strengths, kind.unit)
+            value = _value(one, kind.strengths, kind.unit)
             each.append(f"{distortion} {value} {f'{interval} ' if interval else ''}({_counted(one)})")
         more = f", and of {len(first) - MOST} distortions more" if len(first) > MOST else ""
         if each:

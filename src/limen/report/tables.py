@@ -228,7 +228,7 @@ def records(analysis: Analysis) -> dict[str, Any]:
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:
     if not row.n:
-        return ("0", *[NONE] * 5)
+        return ("0", "not finished" if row.unfinished else NONE, *[NONE] * 4)
     unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
     return (
         str(row.n), str(row.median), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
@@ -242,10 +242,13 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
 
 
 def _left_out(counts: Mapping[SeriesStatus, int]) -> Iterable[str]:
-    again = " (another reader steered the run: run the study again)"
+    said = {
+        SeriesStatus.UNDETERMINED: "undetermined (another reader steered the run: run the study again)",
+        SeriesStatus.UNFINISHED: "not finished (answers are missing: run the study again)",
+    }
     for status in LEFT_OUT:
         if counts.get(status):
-            yield f"{counts[status]} series {status}{again * (status is SeriesStatus.UNDETERMINED)}, left out."
+            yield f"{counts[status]} series {said.get(status, status)}, left out."
 
 
 def _notes(analysis: Analysis) -> tuple[str, ...]:

@@ -121,6 +121,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         exams: the last one of each observer, by name.
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
+        planned: questions that a limit kept a session from putting to an observer, wholly or in part, by its name.
     """
 
     schema: int
@@ -139,6 +140,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     exams: dict[_Text, ExamEntry] = {}
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
+    planned: dict[_Text, list[_Text]] = {}
 
 
 class _Procedure(msgspec.Struct):

@@ -28,6 +28,7 @@ from limen.preflight import model_input
 from limen.procedure import Method
 from limen.question import Order, Question
 from limen.source import Reference, ReferenceKind
+from limen.spending import Spending
 from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS
@@ -35,10 +36,10 @@ from limen.study import asking, drawing, ladders, manifest
 from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
-from limen.study.session import Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
+from limen.study.session import LIMIT, Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
 from limen.trial import LASTING
 
-__all__ = ["USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "load"]
+__all__ = ["LIMIT", "USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "load"]
 
 FLOORS = 64  # series whose as-seen floor is written at a time
 USUAL = (
@@ -213,8 +214,9 @@ class Study:
         return cls(spec, tuple(made), asked, series, method, found.refused)
 
     def run(
-        self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None
-    ) -> Progress:
+        self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None,
+        spending: Spending | None = None,
+    ) -> Progress:  # fmt: skip
         """Measure into the run directory `out`, resuming what is there.
 
         Args:
@@ -222,12 +224,16 @@ class Study:
             watch: called while it runs.
             offline: only replay; asks no observer.
             examine: called with each observer before its first question, unless offline (`limen.preflight.exam.keep`).
+            spending: the limits of what may be asked and spent, with a count of it that may have begun elsewhere; where
+                one is reached, series that lack answers stay open ("limit"), and the same call goes on. Without limits,
+                if not given.
 
         Raises:
             StoreError: `out` cannot be written, or holds another study.
             FatalObserverError: an observer would answer no question; what was answered is kept.
         """
-        progress = Progress(len(self.series) * len(self.questions) * len(self.observers), refused=self.refused)
+        total = len(self.series) * len(self.questions) * len(self.observers)
+        progress = Progress(total, refused=self.refused, spending=spending or Spending())
         progress.notices += self._announced()
         kinds = {series.distortion.name: series.distortion for series in self.series}.values()
         name = str(self.spec.procedure.get("name", "skip"))
@@ -278,24 +284,29 @@ class Study:
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
+                limited = not offline and progress.spending.over
+                if limited and observer.name not in known:
+                    self._leave(observer, progress)
+                    continue
+                replayed = offline or limited  # a model that will not be asked is not loaded
                 if offline and observer.name not in known:
                     raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
-                if not offline:
+                if not replayed:
                     await stack.enter_async_context(observer)
                     await asyncio.to_thread(model_input.calibrate, observer, self.series, store)
-                fingerprint = dict(known[observer.name] if offline else observer.fingerprint())
+                fingerprint = dict(known[observer.name] if replayed else observer.fingerprint())
                 there = known.get(observer.name, fingerprint)
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
                 watch(progress)
-                if examine is not None:
+                if examine is not None and not replayed:
                     told = await examine(observer, store)
                     progress.notices += [told] if told else []
                 known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
-                if observer.notice and not offline:
+                if observer.notice and not replayed:
                     progress.notices.append(observer.notice)
-                if self.spec.floor and not offline:
+                if self.spec.floor and not replayed and not progress.spending.over:
                     await self._look(observer, store, progress, watch)
                 watch(progress)
                 session = Session(
@@ -304,6 +315,24 @@ class Study:
                 )  # fmt: skip
                 await self._observe(session)
                 budget = session.budget
+                self._note_planned(observer.name, store, progress)
+
+    def _leave(self, observer: Observer, progress: Progress) -> None:
+        """Leave all series of an observer open that a limit has kept from being begun with."""
+        why = progress.spending.why
+        for _ in self.questions:
+            progress.unfinished += [
+                UnfinishedSeries(observer.name, one.distortion.name, one.reference.name, LIMIT, why)
+                for one in self.series
+            ]
+        progress.done += len(self.series) * len(self.questions)
+
+    def _note_planned(self, observer: str, store: Store, progress: Progress) -> None:
+        """Write down what an observer was to be asked, where a limit came first, so that tables know of it."""
+        if progress.spending.refused:
+            planned: dict[str, list[str]] = store.manifest.get("planned", {})
+            names = {*planned.get(observer, ()), *(question.name for question in self.questions)}
+            store.amend(planned=planned | {observer: sorted(names)})
 
     async def _look(self, observer: Observer, store: Store, progress: Progress, watch: Watch) -> None:
         """Write down the as-seen floor of every series, some at a time."""
@@ -328,8 +357,10 @@ class Study:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        why = "its wave begins when the open series of earlier ones are finished"
-        session.progress.unfinished += [_left(session, turn, "waiting", why) for turn in schedule.waiting()]
+        kind, why = "waiting", "its wave begins when the open series of earlier ones are finished"
+        if session.progress.spending.refused:
+            kind, why = LIMIT, session.progress.spending.why
+        session.progress.unfinished += [_left(session, turn, kind, why) for turn in schedule.waiting()]
 
     async def _work(self, session: Session, schedule: Schedule) -> None:
         while not session.stopping and (turn := await schedule.take()) is not None:

@@ -20,6 +20,7 @@ from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import DRAWS, Query, Question
 from limen.source import PAIRS
+from limen.spending import CHARACTERS, PATCH, USUAL, Spending
 from limen.stimulus import Series, control
 from limen.stopping import GRACE
 from limen.store import Store
@@ -54,6 +55,7 @@ class Progress:
         refused: one line for each file that could not be used.
         notices: what a person should know before it starts (where photographs are sent).
         floors: series whose as-seen floor has been looked for.
+        spending: what was asked and spent in this session, exams included, and may be.
     """
 
     total: int = 0
@@ -68,6 +70,7 @@ class Progress:
     refused: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
     floors: int = 0
+    spending: Spending = field(default_factory=Spending)
 
     def count(self, answer: Answer) -> None:
         """Add one answer's cost."""
@@ -77,6 +80,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+LIMIT = "limit"  # kind of a series that is left open because no more may be asked
 UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not say its size
 
 
@@ -118,6 +122,7 @@ class Session:
     silent: int = 0  # queries since the last answer
     kept: set[str] = field(default_factory=set)
     stopping: bool = False  # nothing more is asked
+    unsaid: bool = False  # it has been told that the observer does not say what answers cost
 
     def __post_init__(self) -> None:
         name = self.observer.name
@@ -214,11 +219,19 @@ class Session:
     async def _reply(self, query: Query) -> Reply:
         """Ask; an observer may also raise its failure, unless that is fatal."""
         try:
-            return await self.observer.answer(query)
+            reply = await self.progress.spending.ask(self.observer, query)
         except FatalObserverError:
             raise
         except ObserverError as error:
             return Reply(None, (Attempt(error.kind, error.detail),))
+        if reply is None:
+            raise UnansweredQuery(LIMIT, self.progress.spending.why)
+        return reply
+
+    def expect_room(self) -> None:
+        """Raise if a limit has left a question unasked: nothing is drawn for another that cannot be put either."""
+        if self.progress.spending.refused:
+            raise UnansweredQuery(LIMIT, self.progress.spending.why)
 
     def _count(self, answer: Answer | None, attempts: tuple[Attempt, ...]) -> None:
         self.progress.failures += len(attempts) - (answer is not None)
@@ -234,8 +247,21 @@ class Session:
         elif answer is not None:
             self.silent = 0
             self.progress.count(answer)
+            self._tell_unsaid(answer)
             self._hear(answer.model)
         self.watch(self.progress)
+
+    def _tell_unsaid(self, answer: Answer) -> None:
+        """Tell, once for each observer, that what answers cost is reckoned, where it is asked for."""
+        if self.progress.spending.price is None or None not in (answer.tokens_in, answer.tokens_out) or self.unsaid:
+            return
+        self.unsaid = True
+        longest = self.observer.max_tokens
+        out = f"at most, {longest:,} out (max_tokens)" if longest else f"as {USUAL} out"
+        self.progress.notices.append(
+            f"{self.observer.name} does not say how many tokens an answer took: each is reckoned {out}, and its "
+            f"question as one token for {CHARACTERS} characters and for {PATCH}x{PATCH} px."
+        )
 
     def _hear(self, model: str) -> None:
         """Tell, once for each, that a model answers which has not answered before; the store's answers count."""
@@ -276,7 +302,8 @@ class _Early:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.over = True  # nothing more is asked; what is under way is paid for, so its answer is waited for and kept
-        for task in self._tasks if kind is not None else ():
+        broken_off = kind is not None and not issubclass(kind, UnansweredQuery)
+        for task in self._tasks if broken_off else ():
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -327,6 +354,7 @@ class _Talk:
         """Get the answers to one ask into the store, without making it a trial."""
         if self._recorded(probe, again=False) is not None:
             return
+        self._session.expect_room()
         reference, stimulus = await self._pictures(probe)
         if self._equal(probe, reference, stimulus):
             return
@@ -381,6 +409,7 @@ class _Talk:
         known = self._recorded(probe, again, anchor)
         if known is not None:
             return known
+        self._session.expect_room()
         reference, stimulus = await self._pictures(probe)
         if self._equal(probe, reference, stimulus):
             await self._session.store.add(self._trial(probe, again, 0, None))

@@ -55,7 +55,7 @@ class Local(Observer):
         self._waiting: list[_Ticket] = []
         self.name = f"local:{self._label}"
         self.concurrency = 2 * self._batch
-        self.sampled = options.temperature > 0
+        self.sampled, self.max_tokens = options.temperature > 0, options.max_tokens
 
     async def __aenter__(self) -> Self:
         self._turn = asyncio.Lock()

@@ -33,6 +33,7 @@ import orjson
 from limen import digest
 from limen import image as images
 from limen.errors import FatalObserverError, InputError
+from limen.image import Picture
 from limen.observer import Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint
 from limen.observers.openai.complaint import Failure, Fate
@@ -87,7 +88,7 @@ class OpenAI(Observer):
         self.tell: Callable[[str], None] = lambda line: None
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
-        self.sampled = self._temperature is None or self._temperature > 0
+        self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
         self._place = endpoint.find(options.base_url)
         self._host = self._place.host
         expect_no_secrets(model, options, self._extra)
@@ -116,6 +117,10 @@ class OpenAI(Observer):
         key = f", with the key in {variable}" if variable and os.environ.get(variable) else ""
         fewer = f" {self._refused}" if self._refused else ""
         return f"Photographs will be sent to {self._host}{way}{plain}{key}.{fewer}"
+
+    def sent_bytes(self, picture: Picture) -> int:
+        """Return how many bytes a picture takes in the body of a request."""
+        return len(self._pictures.encode(picture))
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return model, host, decoding parameters and encoding; nothing of keys, of timing or of load."""

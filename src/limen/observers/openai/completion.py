@@ -68,7 +68,7 @@ class Pictures:
 
     async def _make(self, picture: Picture) -> bytes:
         try:
-            piece = await asyncio.to_thread(self._encode, picture)
+            piece = await asyncio.to_thread(self.encode, picture)
         finally:
             del self._pending[picture.digest]
         self._ready[picture.digest] = piece
@@ -77,7 +77,8 @@ class Pictures:
             self._size -= len(self._ready.popitem(last=False)[1])
         return piece
 
-    def _encode(self, picture: Picture) -> bytes:
+    def encode(self, picture: Picture) -> bytes:
+        """Return the piece for `picture`, made anew."""
         data = base64.b64encode(image.encode(picture.pixels, self._encoding))
         opening = f'{{"type":"image_url","image_url":{{"url":"data:{self._mime};base64,'
         return opening.encode() + data + self._ending
