@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table, tame
+from limen.cli.console import print_json, print_table, say
 from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
@@ -83,11 +83,11 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
         done = building.build(out, work, workers, share, counted)
     _refused(held)
     for line in (*map(datasets.missing, left), *_faults(held)):
-        click.echo(f"not made: {tame(line)}", err=True)
+        say(f"not made: {line}", err=True)
     if as_json:
         print_json({key: getattr(done, key) for key in done.__slots__} | {"out": str(out)})
         return
-    click.echo(f"{_said(done)} Check them: limen dataset verify {shlex.quote(str(out))}")
+    say(f"{_said(done)} Check them: limen dataset verify {shlex.quote(str(out))}")
 
 
 def _can_write(form: str) -> None:
@@ -151,9 +151,9 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
         click.echo(f"{_many(shards, 'shard')}: all there and as built.")
     else:
         for fault in faults:
-            click.echo(tame(str(fault)))
+            say(str(fault))
         if command:
-            click.echo(f"Repair: {tame(command)}", err=True)
+            say(f"Repair: {command}", err=True)
     return 1 if faults else 0
 
 

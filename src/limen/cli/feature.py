@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_result
+from limen.cli.console import print_result, say
 from limen.cli.group import JSON, CountRange, FiniteRange, demo_places, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
@@ -171,7 +171,7 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
         made = quantiser(opened, steps, budget, seed)
     made.save(out)
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
-    click.echo(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
+    say(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
 
 
 @feature.command("demo")
@@ -208,7 +208,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
         runs.append(out / name)
     with Report.open(runs) as made:
         made.page(page)
-    click.echo(f"Report: {page} (open it in a browser)")
+    say(f"Report: {page} (open it in a browser)")
 
 
 @feature.command("splits")

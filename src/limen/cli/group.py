@@ -10,23 +10,68 @@ from typing import Any, TypeVar
 import click
 
 from limen import registry
-from limen.cli.console import tame
+from limen.cli.console import QUIET, WIDE, chosen, say
 from limen.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
+EPILOG = """\b
+Exit codes:
+  0    done
+  1    a mistake, explained in one line; a check that failed (exam, dataset verify)
+  2    a run that ended with unfinished series: the same command goes on
+  70   a bug of limen's
+  130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
+"""
 MOST = 20  # lines about single files, references or series
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def _everywhere(hidden: bool) -> list[click.Option]:
+    """Return the options that stand before a command or behind it."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        ctx.meta[f"limen.{param.name}"] = ctx.meta.get(f"limen.{param.name}", False) or value
+
+    helps = {
+        ("-q", f"--{QUIET}"): "No progress and no notices; errors, warnings and results stay.",
+        (f"--{WIDE}",): "Print every column of a table, however narrow the terminal is.",
+    }
+    return [
+        click.Option(list(names), is_flag=True, expose_value=False, callback=choose, hidden=hidden, help=text)
+        for names, text in helps.items()
+    ]
+
+
+class Command(click.Command):
+    """A command that takes --quiet and --wide too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _everywhere(hidden=True)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+@click.group(
+    cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(package_name="limen")
 def main() -> None:
     """Measure just noticeable differences of machine vision.
 
     \b
-    limen demo                                     try it: no model, no network, no photographs needed
-    limen measure --images photos/ --distortion blur,jpeg --observer openai:MODEL --out runs/a
+    limen demo                       try it: needs no model, no network, no photograph
+    limen measure --images photos/ --distortion blur,jpeg --observer openai:MODEL \\
+        --out runs/a
     limen report runs/a --out report.html
     """
+
+
+main.params += _everywhere(hidden=False)
 
 
 class CountRange(click.IntRange):
@@ -140,9 +185,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 def left_out(lines: Sequence[str]) -> None:
     """Say on stderr what could not be used."""
     for line in lines[:MOST]:
-        click.echo(f"left out: {tame(line)}", err=True)
+        say(f"left out: {line}", err=True)
     if len(lines) > MOST:
-        click.echo(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
+        say(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
 
 
 def split(names: str) -> list[str]:
@@ -157,7 +202,12 @@ def telling(what: str) -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), refresh_per_second=4)
+    bar = Progress(
+        *columns,
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True, quiet=chosen(QUIET)),
+        refresh_per_second=4,
+    )
     task = bar.add_task(what, total=None, note="")
 
     def tell(done: int | None = None, of: int | None = None, note: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_result, print_table
+from limen.cli.console import notice, print_json, print_result, print_table, say
 from limen.cli.group import JSON, PLUGIN, SEED, CountRange, main, split
 from limen.errors import InputError
 
@@ -117,7 +117,7 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
         out.mkdir(parents=True, exist_ok=True)
         for reference in found.references:
             name = reference.name.rpartition(".")[0] or reference.name
-            click.echo(f"drawing {reference.name}", err=True)
+            notice(f"drawing {reference.name}")
             stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
             rows: dict[str, list[tuple[str, Image]]] = {}
             for kind in (kind for kind in kinds if undergoes(reference, kind)):
@@ -134,7 +134,7 @@ def render(place: str, names: str, levels: str, limit: int, seed: int, out: Path
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror}). Give another --out.") from None
     sheets = "a contact sheet each" if len(found.references) > 1 else sheet.name
-    click.echo(f"{len(written)} stimuli of {len(found.references)} references, and {sheets}, in {out}")
+    say(f"{len(written)} stimuli of {len(found.references)} references, and {sheets}, in {out}")
 
 
 def _explained(text: str) -> tuple[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import print_json, print_table, tame
+from limen.cli.console import notice, print_json, print_table, say
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -252,7 +252,7 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     code = _measure(spec, out, offline=False, as_json=as_json)
     with Report.open((out,)) as made:
         made.page(page)
-    click.echo(f"Report: {page} (open it in a browser)", err=as_json)
+    say(f"Report: {page} (open it in a browser)", err=as_json)
     return code
 
 
@@ -271,7 +271,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     left_out(plan.refused)  # before anything is asked, and paid for
     pairs = any(question.pictures > 1 for question in plan.questions)
     if spec.exam and not pairs and not offline:
-        click.echo("No exam: it finds out how two pictures arrive, and these questions show one at a time.", err=True)
+        notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
     with watching() as watch:
         examine = functools.partial(exam.keep, tell=watch.examining)
         progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None)
@@ -292,9 +292,9 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
             print_table(numbers)
         if accuracy:
             print_table(statistics.accuracy(analysis, accuracy))
-        click.echo(tame(tables.sentence(analysis)))
+        say(tables.sentence(analysis))
     for line in observers.warnings(analysis):
-        click.echo(f"warning: {tame(line)}", err=True)
+        say(f"warning: {line}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
 
@@ -303,20 +303,19 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
-    click.echo(
+    notice(
         f"{progress.done:,} series: {progress.asked:,} questions asked{early}, {progress.replayed:,} answers replayed, "
-        f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
-        err=True,
+        f"{progress.failures:,} attempts failed{tokens}. Run: {out}"
     )
     groups = _causes(progress.unfinished)
     for line in groups[:MOST_CAUSES]:
-        click.echo(tame(f"unfinished: {line}"), err=True)
+        say(f"unfinished: {line}", err=True)
     if groups:
         more = len(groups) - MOST_CAUSES
         remedy = "Run the same command again to finish them."
         if offline:
             remedy = "The run does not hold the answers they need: run it without --offline to ask for them."
-        click.echo(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
+        say(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
 
 
 def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:

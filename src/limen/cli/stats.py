@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_result
+from limen.cli.console import notice, print_json, print_result, say
 from limen.cli.group import JSON, PLUGIN, SEED, FiniteRange, RenamedOption, main, split
 from limen.errors import InputError
 
@@ -110,7 +110,7 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         if as_json:
             print_json({"sd": sd, "half_width": half_width, "references": needed})
         else:
-            click.echo(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
+            say(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
         return
     analysis = _together(runs)
     rows = fitting.powers(analysis, half_width)
@@ -195,7 +195,7 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     results = []
     for observer in seen:
         for name in chosen:
-            click.echo(f"{observer.name}: {name}", err=True)
+            notice(f"{observer.name}: {name}")
             size = (given["images"], given["levels"], given["seed"], given["orders"])
             results.append(simulation.study(observer, known[name], *size))
     print_result(as_json, lambda: plain(results), lambda: [statistics.simulated(results)])
