@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str]) -> int:
             "dataset": "Finished shards are",
             "feature": "What was fitted and measured is",
         }
-        what = kept.get(arguments[0] if arguments else "", "")
+        what = kept.get(next((word for word in arguments if not word.startswith("-")), ""), "")
         signal = error if isinstance(error, StopSignal) else error.__cause__
         by = f" by {signal.name}" if isinstance(signal, StopSignal) else ""
         goes_on = f" {what} kept: the same command goes on from there." if what else ""

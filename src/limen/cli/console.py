@@ -108,7 +108,7 @@ def print_table(table: "Table") -> None:
         if kept:
             console.print(_drawn(table, kept, True, _widths(table, kept, console.width)))
         else:
-            _print_entries(console, table)
+            _print_entries(table)
         left = [table.columns[place] for place in every if kept and place not in kept]
         if left:
             console.print(Text(tame(f"left out at this width: {', '.join(left)} (--wide shows all)"), style="dim"))
@@ -186,18 +186,16 @@ def _widths(table: "Table", columns: list[int], room: int) -> list[int]:
     return least
 
 
-def _print_entries(console: "Console", table: "Table") -> None:
+def _print_entries(table: "Table") -> None:
     """Print each row as lines of its own, a column a line, where a terminal is too narrow for a table."""
-    from rich.text import Text
-
     if table.title:
-        console.print(Text(tame(table.title), style="bold"))
+        say(table.title)
     for row in table.rows:
-        console.print()
+        click.echo()
         for name, cell in zip(table.columns, row, strict=True):
             if cell:
-                console.print(Text(tame(f"{name}: {cell}" if name else cell)))
-    console.print()
+                say(f"{name}: {cell}" if name else cell)
+    click.echo()
 
 
 def _drawn(table: "Table", columns: list[int], titled: bool, widths: "Sequence[int]" = ()) -> "Drawn":

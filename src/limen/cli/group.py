@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +17,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
 Exit codes:
   0    done
-  1    a mistake, explained in one line; a check that failed (exam, dataset verify)
+  1    a mistake, told in one line; exam or dataset verify found a fault
   2    a run that ended with unfinished series: the same command goes on
   70   a bug of limen's
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
 """
+COMMANDS = {
+    "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export"),
+    "Look": ("list", "show", "render", "see", "backbones"),
+    "The paper, and deep features": ("published", "dataset", "feature"),
+}
 MOST = 20  # lines about single files, references or series
 
 
@@ -42,11 +47,34 @@ def _everywhere(hidden: bool) -> list[click.Option]:
 
 
 class Command(click.Command):
-    """A command that takes --quiet and --wide too."""
+    """A command that takes --quiet and --wide too, and whose help may show its options in sections.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Args:
+        sections: names of options by the heading they stand under; the others come last.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += _everywhere(hidden=True)
+        self.sections = sections or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section.
+
+        Args:
+            ctx: of the command line.
+            formatter: to write with.
+        """
+        heading_of = {name: heading for heading, names in self.sections.items() for name in names}
+        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*self.sections, "Options")}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None and isinstance(option, click.Option):
+                records[heading_of.get(option.opts[0], "Options")].append(record)
+        for heading, rows in records.items():
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 class Group(click.Group):
@@ -54,6 +82,25 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in the order and under the headings of `COMMANDS`, all others below.
+
+        Args:
+            ctx: of the command line.
+            formatter: to write with.
+        """
+        headed = {name: heading for heading, names in COMMANDS.items() for name in names}
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*COMMANDS, "Commands")}
+        order = list(headed)
+        for name in sorted(self.commands, key=lambda name: order.index(name) if name in headed else len(order)):
+            if not self.commands[name].hidden:
+                heading = headed.get(name, "Commands") if ctx.parent is None else "Commands"
+                rows[heading].append((name, self.commands[name].get_short_help_str(200)))
+        for heading, found in rows.items():
+            if found:
+                with formatter.section(heading):
+                    formatter.write_dl(found)
 
 
 @click.group(
@@ -64,9 +111,8 @@ def main() -> None:
     """Measure just noticeable differences of machine vision.
 
     \b
-    limen demo                       try it: needs no model, no network, no photograph
-    limen measure --images photos/ --distortion blur,jpeg --observer openai:MODEL \\
-        --out runs/a
+    limen demo                   try it: no model, network or photograph needed
+    limen measure --images photos/ --observer openai:MODEL --out runs/a
     limen report runs/a --out report.html
     """
 

@@ -35,9 +35,29 @@ if TYPE_CHECKING:
 
 UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
+SECTIONS = {
+    "What is shown": (
+        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--max-side",
+        "--seed",
+    ),
+    "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
+    "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
+    "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
+    "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
+}  # fmt: skip
+EXAMPLES = """\b
+Examples:
+  limen measure --images demo --distortion blur,jpeg --observer demo \\
+      --out runs/a
+  limen measure --images photos/ --limit 20 --observer openai:MODEL \\
+      --base-url http://localhost:8000/v1 --out runs/b
+  limen measure --images photos/ --distortion jpeg --observer local:FOLDER \\
+      --procedure psi -P trials=60 --out runs/c
+  limen measure study.toml --out runs/d
+"""
 
 
-@main.command()
+@main.command(sections=SECTIONS, epilog=EXAMPLES)
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @click.option("--images", multiple=True, help="File or folder of images, demo, scene, or KIND=PATH; may be repeated.")
 @click.option("--part", help="Of a data set, e.g. vpa-jnd:jpeg, instead of --images and --distortion.")
