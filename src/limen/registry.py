@@ -226,6 +226,8 @@ def _wanted(kind: msgspec.inspect.Type) -> str:
         return " or ".join(dict.fromkeys(_wanted(one) for one in kind.types if not isinstance(one, of.NoneType)))
     if isinstance(kind, of.IntType | of.FloatType):
         name = "a whole number" if isinstance(kind, of.IntType) else "a number"
+        if min(-(kind.ge or 0), kind.le or 0) >= 10**18:  # of 63 or 64 bits
+            return f"{name} of at most 18 digits"
         limits = (
             ("from", kind.ge),
             ("above", kind.gt),
@@ -238,12 +240,19 @@ def _wanted(kind: msgspec.inspect.Type) -> str:
     if isinstance(kind, of.StrType):
         return "a text"
     if isinstance(kind, of.LiteralType):
-        return f"one of {', '.join(map(str, kind.values))}"
+        several = "one of " if len(kind.values) > 1 else ""
+        return several + ", ".join(map(str, kind.values))
     if isinstance(kind, of.EnumType):
         return f"one of {', '.join(str(one.value) for one in kind.cls)}"
     if isinstance(kind, of.VarTupleType | of.ListType):
         return f"a list, each of it {_wanted(kind.item_type)}"
     return "a table of keys and values"
+
+
+def ranges(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return in words what each of a struct's settings may be, by name."""
+    fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
+    return {field.name: _wanted(field.type) for field in fields}
 
 
 def described(kind: type[msgspec.Struct]) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from limen.cli.console import QUIET, WIDE, notice, print_table, say
-from limen.cli.group import main, telling
+from limen.cli.group import main, telling, working
 from limen.report.format import Table
 from tests.support.command import limen
 
@@ -166,3 +166,34 @@ def test_quiet_stands_before_a_command_or_behind_it(line: str) -> None:
 
 def test_quiet_hides_no_error() -> None:
     assert "nobody" in limen("-q", "show", "nobody").stderr
+
+
+def test_published_is_short_and_says_what_the_rest_would_tell() -> None:
+    short, whole = limen("published").stdout, limen("published", "--all").stdout
+    assert len(short.splitlines()) < 45
+    assert "1st JND by part" in short
+    rest = re.search(r"With --all also: (.*)\.", short)
+    assert rest is not None
+    titles = rest[1].split("; ")
+    assert len(titles) >= 6
+    for title in titles:
+        assert title in whole
+        assert short.count(title) == 1
+    assert "With --all" not in whole
+    assert "1st JND by part" in whole
+
+
+def test_what_takes_long_says_what_it_does_and_leaves_no_trace(
+    terminal: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with working("reading answers") as now:
+        now("fitting thresholds")
+    err = capsys.readouterr().err
+    assert "fitting thresholds" in err
+    assert err.rstrip().endswith(("\x1b[2K", "\x1b[1A\x1b[2K"))  # the line is taken away
+
+
+def test_in_a_pipe_what_takes_long_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("reading answers"):
+        pass
+    assert capsys.readouterr().err.strip() == ""

@@ -89,6 +89,23 @@ def print_result(as_json: bool, data: Callable[[], Any], tables: Callable[[], "I
             print_table(table)
 
 
+def print_short(as_json: bool, data: Callable[[], Any], tables: "Sequence[Table]", essential: str, whole: bool) -> None:
+    """Print a command's result short: one table of several, and what the others would tell.
+
+    Args:
+        as_json: whether --json was given.
+        data: called without arguments; returns plain data.
+        tables: all there are.
+        essential: the title, or its beginning, of the one that is shown.
+        whole: whether --all was given: print them all.
+    """
+    shown = [table for table in tables if whole or table.title.startswith(essential)]
+    print_result(as_json, data, lambda: shown)
+    rest = [table.title for table in tables if table not in shown]
+    if rest and not as_json:
+        print_sentences([f"With --all also: {'; '.join(rest)}."])
+
+
 def print_table(table: "Table") -> None:
     """Print a table with its notes.
 
@@ -179,10 +196,10 @@ def _widths(table: "Table", columns: list[int], room: int) -> list[int]:
     left = room - sum(least) - 3 * len(columns) - 1  # a space on either side of each, and the lines between
     if left < 0:
         return []
-    while left and least != most:  # the one that lacks most gets the next column
-        lacking = max(range(len(columns)), key=lambda i: most[i] - least[i])
-        least[lacking] += 1
-        left -= 1
+    for i in sorted(range(len(columns)), key=lambda i: most[i] - least[i]):  # so that as few as can be must fold
+        more = min(left, most[i] - least[i])
+        least[i] += more
+        left -= more
     return least
 
 

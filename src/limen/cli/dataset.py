@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table, say
-from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling
+from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling, working
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
     """Find shards that are missing, cut or altered, and what does not belong there; exit code 1 if there is any."""
     from limen.datasets import build as building
 
-    faults = building.verify(folder, samples, deep)
+    with working("checking shards"):
+        faults = building.verify(folder, samples, deep)
     command = building.repair(folder) if any(fault.mends for fault in faults) else ""
     if as_json:
         print_json({"faults": faults, "repair": command})
@@ -187,8 +188,9 @@ def _print_plan(name: str, held: "tuple[PartOnDisk, ...]", given: "SourcePlaces"
     if any(one.stands_in for one in held):
         notes += ["Other photographs stand in for KonJND-1k's: those parts are not the paper's stimuli."]
     columns = ("part", "source", "references", "stimuli", "public refs", "public stimuli", "series on disk", "stimuli")
-    print_table(Table(f"{name}: the paper's counts, what can be had, what is here", columns, tuple(rows), tuple(notes)))
-    print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held)))
+    title = f"{name}: the paper's counts, what can be had, what is here"
+    print_table(Table(title, columns, tuple(rows), tuple(notes), spare=("source", "stimuli", "public stimuli")))
+    print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held), heads=4))
 
 
 def _state(one: "PartOnDisk") -> str:

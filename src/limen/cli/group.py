@@ -225,6 +225,7 @@ PLUGIN = click.option(
     "--plugin", multiple=True, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_load,
     help="Python file that adds distortions, observers, ... of yours; may be repeated.",
 )  # fmt: skip
+ALL = click.option("--all", "whole", is_flag=True, help="Print all tables, not the essential one alone.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -239,6 +240,23 @@ def left_out(lines: Sequence[str]) -> None:
 def split(names: str) -> list[str]:
     """Return the names in a text that has commas between them."""
     return [name.strip() for name in names.split(",") if name.strip()]
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that something is being done whose length nobody knows, and for how long; it leaves no trace.
+
+    Yields a function to call with what is done next.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True, quiet=chosen(QUIET))
+    off = not console.is_terminal  # a pipe would get an empty line
+    with Progress(*columns, console=console, transient=True, refresh_per_second=8, disable=off) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda now: bar.update(task, description=now)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from limen.cli.group import (
     left_out,
     main,
     split,
+    working,
 )
 from limen.errors import InputError
 
@@ -200,17 +201,29 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
     if not as_json:
         check_extra()
         _check_places(out, wanted)
-    with _in_haste(), Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
+    written = []
+    with (
+        _in_haste(),
+        working("reading answers") as now,
+        Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made,
+    ):
+        now("working out every number" if as_json else "drawing the page")
         if as_json:
-            print_json(made.data())
-            return
-        made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
-        click.echo(str(out))
-        for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
-            if folder is not None:
-                click.echo(f"{folder}: {len(write(made, folder))} files")
-        if wanted["card"] is not None:
-            click.echo(str(files.card(made, wanted["card"])))
+            found = made.data()
+        else:
+            made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+            written.append(str(out))
+        for name, write in (("tables", files.tables), ("figures", files.drawings)):
+            if wanted[name] is not None and not as_json:
+                now(f"writing {name}")
+                written.append(f"{wanted[name]}: {len(write(made, wanted[name]))} files")
+        if wanted["card"] is not None and not as_json:
+            now("drawing the card")
+            written.append(str(files.card(made, wanted["card"])))
+    if as_json:
+        print_json(found)
+    for line in written:
+        click.echo(line)
 
 
 def _check_places(out: Path, wanted: dict[str, Any]) -> None:
@@ -252,7 +265,9 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
         raise InputError(
             "export takes a kind and a place: limen export RUN --to KIND --out PATH. See limen list exports."
         )
-    for file in registry.find("export", kind)(run_directory, out):
+    with working("writing tables"):
+        files = registry.find("export", kind)(run_directory, out)
+    for file in files:
         click.echo(str(file))
 
 
@@ -270,7 +285,7 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     files.check(page, remedy="Give another --report.")
     spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
     code = _measure(spec, out, offline=False, as_json=as_json)
-    with Report.open((out,)) as made:
+    with working("drawing the report"), Report.open((out,)) as made:
         made.page(page)
     say(f"Report: {page} (open it in a browser)", err=as_json)
     return code
