@@ -908,12 +908,12 @@ def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path
         progress = measured(photos, tmp_path / "run", made)
         assert progress.done == 1
         assert "not finished (35 questions" in progress.notices[0]
-        assert "Open: second picture, kept apart" in progress.notices[0]
+        assert "Still open: whether the second picture arrives, whether two" in progress.notices[0]
         with Store.open(tmp_path / "run") as store:
             assert not exam.kept(store)
         model.mended = True
         asked = len(server.requests)
-        assert "passed (36 answers" in measured(photos, tmp_path / "run", made).notices[0]
+        assert "passed (36 questions" in measured(photos, tmp_path / "run", made).notices[0]
         assert len(server.requests) - asked == 1
 
 

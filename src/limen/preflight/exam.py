@@ -392,7 +392,7 @@ async def keep(observer: Observer, store: Store, tell: Tell = lambda held: None)
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
     if before is not None and same and before.fit is True and before.questions is not UNSET:
-        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks)])
+        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
     goes_on = before is not None and same and before.fit is not False
     at = before.at if before is not None and goes_on else _now()
 
