@@ -239,7 +239,7 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     kind_name, _, model = name.partition(":")
     kind = registry.find("observer", kind_name)
     assert isinstance(kind, ObserverKind)
-    return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options)))
+    return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options, commas=True)))
 
 
 # --- numbers and functions as answers ---

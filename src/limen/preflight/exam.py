@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from limen import digest as digests
 from limen import observer as observers
+from limen import validation
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError, without_paths
 from limen.loop import finish
 from limen.observer import Observer, Reply
@@ -450,9 +451,10 @@ def _entries(store: Store) -> dict[str, ExamEntry]:
     try:
         return msgspec.convert(store.manifest.get("exams", {}), dict[str, ExamEntry])
     except msgspec.ValidationError as error:
+        wrong = validation.fault(error, store.manifest["exams"], dict[str, ExamEntry])
         raise StoreError(
-            f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({error}). "
-            "Restore it from a copy, or take the entry out: observers are then examined again."
+            f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({wrong.place or 'it'} "
+            f"{wrong.what}). Restore it from a copy, or take the entry out: observers are then examined again."
         ) from None
 
 
