@@ -1,7 +1,10 @@
 """What `--help` says: nothing is cut at 80 columns, exit codes are told, examples are true."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
@@ -47,3 +50,14 @@ def test_examples_of_measure_are_understood() -> None:
         assert words[:2] == ["limen", "measure"]
         with click.Context(main):
             main.commands["measure"].make_context("measure", words[2:])
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "offered"),
+    [("limen rep", 1, "report"), ("limen measure --off", 2, "--offline"), ("limen list so", 2, "sources")],
+)
+def test_a_shell_completes_commands_options_and_choices(words: str, place: int, offered: str) -> None:
+    code = "import sys; sys.argv[0] = 'limen'; from limen.__main__ import main; main()"
+    asked = {"_LIMEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked)
+    assert done.stdout.splitlines() == [f"plain,{offered}"]
