@@ -154,7 +154,7 @@ def test_a_study_file_measures_its_codec_and_no_other(program: str, tmp_path: Pa
     with limen.Store.open(out) as store, pytest.raises(InputError, match="The stimuli are coded by a command line"):
         renderer(store, next(iter(store.series())))
     file.write_text(study(program, version="2"))
-    with pytest.raises(StoreError, match="holds another study: distortion mine was"):
+    with pytest.raises(StoreError, match="holds another study: distortion mine.version was"):
         Study.plan(load(file)).run(out)
 
 

@@ -71,6 +71,7 @@ class UnknownNameError(InputError):
         kind: what the name should be of, in the singular ("distortion").
         name: what was given.
         known: the names there are.
+        hint: a sentence in place of the nearest name, where that is not what is meant.
 
     Example:
         >>> from limen import UnknownNameError
@@ -78,10 +79,10 @@ class UnknownNameError(InputError):
         No distortion named 'blurr'. Did you mean 'blur'? Known: blur, noise.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
         near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = f" {hint}" if hint else f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"No {kind} named {name!r}.{hint} Known: {', '.join(self.known) or 'none'}.")
 
 

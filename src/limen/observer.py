@@ -20,14 +20,16 @@ An observer's failure is never a verdict: it raises `ObserverError`, the series 
 """
 
 import asyncio
+import difflib
 import inspect
 import math
 import numbers
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, overload, runtime_checkable
 
@@ -35,7 +37,7 @@ import msgspec
 import numpy as np
 
 from limen import function_digest, registry
-from limen.errors import FatalObserverError, InputError
+from limen.errors import FatalObserverError, InputError, UnknownNameError
 from limen.image import Picture
 from limen.parsing.token_probability import offers_letters
 from limen.question import Query
@@ -246,9 +248,22 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
         InputError: an option that the kind does not take, with the nearest one it does.
     """
     kind_name, _, model = name.partition(":")
-    kind = registry.find("observer", kind_name)
+    if kind_name not in (known := registry.every("observer")):
+        raise UnknownNameError("observer", name, known, _meant(name, known))
+    kind = known[kind_name]
     assert isinstance(kind, ObserverKind)
-    return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options)))
+    return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options, commas=True)))
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return what somebody meant who gave the name of a model alone; "" where a kind is misspelt."""
+    if Path(name).expanduser().is_dir():
+        return f"{name} is a folder: local:{name} if it holds a checkpoint."
+    if "/" in name:
+        return f"Did you mean openai:{name} (behind an endpoint, with --base-url) or local:{name} (from the hub)?"
+    if ":" in name or difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+        return ""
+    return f"Did you mean openai:{name}? An observer is KIND:MODEL."
 
 
 # --- numbers and functions as answers ---

@@ -110,7 +110,7 @@ def procedure(name: str) -> Callable[[T], T]:
 
 def make(name: str, settings: Mapping[str, Any]) -> Method:
     """Make the procedure `name`; raises `UnknownNameError`, or `InputError` naming the nearest setting."""
-    method: Method = registry.settings(f"Procedure {name!r}", settings, registry.find("procedure", name))
+    method: Method = registry.settings(f"Procedure {name!r}", settings, registry.find("procedure", name), commas=True)
     return method
 
 

@@ -13,7 +13,6 @@ import inspect
 import linecache
 import math
 import pkgutil
-import re
 import sys
 import threading
 import traceback
@@ -25,15 +24,13 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from limen import digest
+from limen import digest, validation
 from limen.errors import InputError, LimenError, UnknownNameError
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_PLACE = re.compile(r"`\$\.(\w+)")
-_MISSING = re.compile(r"missing required field `(\w+)`$")
 
 SHELVES = {
     "distortion": "distortions",
@@ -161,13 +158,14 @@ def _line_in(error: BaseException, file: str) -> str:
     return f"line {lines[-1]}: " if lines else ""
 
 
-def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
+def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool = False) -> S:
     """Turn keys and values a user wrote into `kind`, naming the nearest key where one is unknown.
 
     Args:
         owner: what the keys belong to, as the message should call it ("procedure 'scan'").
         given: what was written; text is converted where the field is a number, or several ("2,4,6").
         kind: the struct to make.
+        commas: whether a text is cut at its commas where the field is a list of texts, too.
     """
     known = kind.__struct_fields__
     for key in given:
@@ -175,12 +173,15 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
-    listed = _number_lists(kind)
+    listed = _lists(kind, commas)
     parted = {key: _parted(value) if key in listed else value for key, value in given.items()}
     try:
         made = msgspec.convert(parted, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InputError(_complaint(owner, given, kind, str(error))) from None
+        wrong = validation.fault(error, parted, kind, strict=False)
+        if wrong.what == "was not given":
+            raise InputError(f"{owner} needs {wrong.place}, which was not given. {wrong.remedy}") from None
+        raise InputError(f"{owner}: {wrong}") from None
     except UnicodeEncodeError as error:
         raise InputError(
             f"{owner}: {str(error.object)[:40]!a} holds half of a character, so it is not valid text. Write it again."
@@ -188,62 +189,32 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S]) -> S:
     for name in known:
         value = getattr(made, name)
         if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(_complaint(owner, given, kind, f"Not finite - at `$.{name}`"))
+            raise InputError(f"{owner}: {validation.fault(f'Not finite - at `$.{name}`', parted, kind)}")
     return made
 
 
 @functools.cache
-def _number_lists(kind: type[msgspec.Struct]) -> set[str]:
-    """Return the names of a struct's fields that hold several numbers."""
-    fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
-    several, number = (msgspec.inspect.VarTupleType, msgspec.inspect.ListType), (
-        msgspec.inspect.IntType, msgspec.inspect.FloatType
-    )  # fmt: skip
-    return {one.name for one in fields if isinstance(one.type, several) and isinstance(one.type.item_type, number)}
+def _lists(kind: type[msgspec.Struct], of_texts: bool) -> set[str]:
+    """Return the names of a struct's fields that hold several numbers, or several texts too."""
+    of = msgspec.inspect
+    items = (of.IntType, of.FloatType, *((of.StrType,) if of_texts else ()))
+    found = set()
+    for field in getattr(of.type_info(kind), "fields", ()):
+        kinds = field.type.types if isinstance(field.type, of.UnionType) else (field.type,)
+        listed = [one for one in kinds if isinstance(one, of.VarTupleType | of.ListType)]
+        if listed and isinstance(listed[0].item_type, items) and not any(isinstance(one, of.StrType) for one in kinds):
+            found.add(field.name)
+    return found
 
 
 def _parted(value: Any) -> Any:
     return [part.strip() for part in value.strip("[] ").split(",")] if isinstance(value, str) else value
 
 
-def _complaint(owner: str, given: Mapping[str, Any], kind: type[msgspec.Struct], error: str) -> str:
-    """Return in a sentence what msgspec says of settings: which one, what was given, what would be right."""
-    place = _PLACE.search(error)
-    if place is None:
-        missing = _MISSING.search(error)
-        return f"{owner} needs {missing[1]}, which was not given." if missing else f"{owner}: {error}."
-    name = place[1]
+def ranges(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return in words what each of a struct's settings may be, by name."""
     fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
-    wanted = next(_wanted(field.type) for field in fields if field.name == name)
-    shown = f"{given[name]!s:.60}" if len(f"{given[name]!s:.61}") <= 60 else f"{given[name]!s:.40}..."
-    return f"{owner}: {name} cannot be {shown!r}. Give {wanted}."
-
-
-def _wanted(kind: msgspec.inspect.Type) -> str:
-    """Return in words what a setting may be."""
-    of = msgspec.inspect
-    if isinstance(kind, of.UnionType):
-        return " or ".join(dict.fromkeys(_wanted(one) for one in kind.types if not isinstance(one, of.NoneType)))
-    if isinstance(kind, of.IntType | of.FloatType):
-        name = "a whole number" if isinstance(kind, of.IntType) else "a number"
-        limits = (
-            ("from", kind.ge),
-            ("above", kind.gt),
-            ("to" if kind.ge is not None else "up to", kind.le),
-            ("below", kind.lt),
-        )
-        return " ".join((name, *(f"{word} {limit:,.9g}" for word, limit in limits if limit is not None)))
-    if isinstance(kind, of.BoolType):
-        return "true or false"
-    if isinstance(kind, of.StrType):
-        return "a text"
-    if isinstance(kind, of.LiteralType):
-        return f"one of {', '.join(map(str, kind.values))}"
-    if isinstance(kind, of.EnumType):
-        return f"one of {', '.join(str(one.value) for one in kind.cls)}"
-    if isinstance(kind, of.VarTupleType | of.ListType):
-        return f"a list, each of it {_wanted(kind.item_type)}"
-    return "a table of keys and values"
+    return {field.name: validation.words(field.type) for field in fields}
 
 
 def described(kind: type[msgspec.Struct]) -> tuple[str, dict[str, Any]]:

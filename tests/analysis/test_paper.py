@@ -208,7 +208,7 @@ def test_the_command_prints_json_with_everything() -> None:
 
 
 def test_the_command_prints_tables_that_say_what_they_are(found: PaperAnalysis) -> None:
-    done = CliRunner().invoke(main, ["published"])
+    done = CliRunner().invoke(main, ["published", "--all"])
     assert done.exit_code == 0, done.output
     for words in ("25.090 !", "4 points, 3 parameters", "restricted at L", ">58.1 (20)", "does not fit", "active"):
         assert words in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limen import distortion
+from limen import registry
 from limen.cli import run
 from limen.cli.bug import BUG, hidden
 
@@ -19,10 +19,10 @@ WORDS = "it broke, api_key=sk-1234567890 https://me:pass@host/v1 Authorization: 
 def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """`limen show` with a bug in it; where its traceback goes."""
 
-    def find(name: str) -> None:
-        raise KeyError(WORDS + name)
+    def every(noun: str) -> None:
+        raise KeyError(WORDS + noun)
 
-    monkeypatch.setattr(distortion, "find", find)
+    monkeypatch.setattr(registry, "every", every)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("SOME_TOKEN", "hush-hush")
     monkeypatch.delenv("LIMEN_DEBUG", raising=False)
@@ -79,7 +79,7 @@ def test_want_of_memory_of_disk_or_of_a_reader_is_no_bug(
     def find(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(distortion, "find", find)
+    monkeypatch.setattr(registry, "every", find)
     monkeypatch.setattr("os.dup2", lambda *given: None)
     assert run(["show", "blur"]) == 1
     assert capfd.readouterr().err.count("\n") == (0 if isinstance(error, BrokenPipeError) else 1)

@@ -143,7 +143,7 @@ def _first(content: dict[str, Any]) -> dict[str, Any]:
         (lambda c: _first(c).update(bbox=[48, 0, 5, 5]), "1 boxes hold nothing"),
         (lambda c: _first(c).update(bbox=[-9, 0, 5, 5]), "1 boxes hold nothing"),
         (lambda c: _first(c).update(bbox=[1, 2, 3]), "annotations[0].bbox"),
-        (lambda c: _first(c).pop("category_id"), "missing required field `category_id` - at `$.annotations[0]`"),
+        (lambda c: _first(c).pop("category_id"), "annotations[0].category_id was not given"),
         (lambda c: _first(c).update(category_id=99), "1 categories are used and not listed, the first is 99"),
         (lambda c: c["categories"][1].update(id=1), "1 categories occur twice, the first is 1"),
         (lambda c: [one.update(name="disc") for one in c["categories"]], "No class of the network named 'disc'. Did"),
@@ -167,7 +167,7 @@ def test_files_that_are_none_and_images_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a COCO annotation file"):
         coco.read(tmp_path / "nowhere.json", LABELS, masks=True)
     (tmp_path / "list.json").write_text("[1, 2]")
-    with pytest.raises(InputError, match="Expected `object`, got `array`"):
+    with pytest.raises(InputError, match="it cannot be .*Give a table of keys and values"):
         coco.read(tmp_path / "list.json", LABELS, masks=True)
     file = write(tmp_path / "set")
     Pillow.new("RGB", (40, 32)).save(tmp_path / "set" / "images" / "0.png")

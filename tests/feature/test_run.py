@@ -318,7 +318,14 @@ def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.Captu
     assert command(["feature", "evaluate", out, "--nrmse", "0.5,1", "--json"]) == 0
     assert {row["map"] for row in json.loads(capfd.readouterr().out)} == {"clean", "gaussian", "fisher", "mine"}
     assert command(["feature", "quantise", out, "--budget", "0.5,2"]) == 0
-    assert "permuted:fisher" in capfd.readouterr().out
+    short = capfd.readouterr().out
+    assert "permuted:fisher" in short
+    assert "With --all also: Quantisation with a step a token" in short
+    assert command(["feature", "quantise", out, "--budget", "0.5,2", "--all"]) == 0
+    whole = capfd.readouterr().out
+    assert "\nBits an element" in whole
+    assert whole.startswith("Quantisation with a step a token")
+    assert "With --all" not in whole
     assert command(["feature", "attribute", out, "--images", "4"]) == 0
     assert "density in / out" in capfd.readouterr().out
     assert command(["report", out, "--out", str(tmp_path / "page.html")]) == 0

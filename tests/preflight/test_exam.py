@@ -624,7 +624,7 @@ def test_a_server_that_falls_silent_is_not_asked_on() -> None:
     with Endpoint(behaviour=status(400, "too large")) as server:
         held = exam.examine("openai:toy", {"base_url": server.base_url})
         assert len(server.requests) == 1
-    assert "not held, nothing was answered. rejected: 127.0.0.1" in held.summary
+    assert "not held: nothing was answered. rejected: 127.0.0.1" in held.summary
     assert held.summary.endswith("(400): too large.")
     assert not held.fit
 
@@ -671,9 +671,9 @@ def test_checks_whose_answers_have_not_come_are_open_and_nothing_else() -> None:
     assert held.answered == 14
     assert not held.fit
     assert not held.failed
-    assert "14 answers, 7,010" not in held.summary
-    assert "not finished (14 answers" in held.summary
-    assert held.summary.startswith("exam of openai:toy: not finished (14 answers")
+    assert "14 questions, 7,010" not in held.summary
+    assert "not finished (14 questions" in held.summary
+    assert held.summary.startswith("exam of openai:toy not finished (14 questions")
     assert "fails (503): the model is being unloaded." in held.summary
     status_of = statuses(held)
     assert status_of["order"] is CheckStatus.OK, "all it looks at has come"
@@ -816,10 +816,10 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
         progress = measured(photos, tmp_path / "run", made)
         first = len(server.requests)
-        assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
+        assert any("exam of openai:toy passed (36 questions" in notice for notice in progress.notices)
         progress = measured(photos, tmp_path / "run", made)
         assert len(server.requests) == first, "neither exam nor measurement asks again"
-        assert progress.notices[0] == "exam of openai:toy: passed, held before."
+        assert progress.notices[0] == "exam of openai:toy passed, held before."
     with Store.open(tmp_path / "run") as store:
         assert store.manifest["exams"]["openai:toy"]["fit"] is True
         assert msgspec.to_builtins(entries.check(store.path, store.manifest)) == store.manifest, "read whole"
@@ -889,7 +889,7 @@ def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: 
         progress = measured(photos, tmp_path / "run", made)
         again = [one for one in server.requests[before:] if "any noticeable" not in one.text]
         assert len(again) < 36 - 14
-    assert any("exam of openai:toy: passed (36 answers" in notice for notice in progress.notices)
+    assert any("exam of openai:toy passed (36 questions" in notice for notice in progress.notices)
 
 
 def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path: Path, photos: Path) -> None:
@@ -907,13 +907,13 @@ def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path
         made = observer.make("openai:toy", given)
         progress = measured(photos, tmp_path / "run", made)
         assert progress.done == 1
-        assert "not finished (35 answers" in progress.notices[0]
-        assert "Open: second picture, kept apart" in progress.notices[0]
+        assert "not finished (35 questions" in progress.notices[0]
+        assert "Still open: whether the second picture arrives, whether two" in progress.notices[0]
         with Store.open(tmp_path / "run") as store:
             assert not exam.kept(store)
         model.mended = True
         asked = len(server.requests)
-        assert "passed (36 answers" in measured(photos, tmp_path / "run", made).notices[0]
+        assert "passed (36 questions" in measured(photos, tmp_path / "run", made).notices[0]
         assert len(server.requests) - asked == 1
 
 
@@ -978,7 +978,7 @@ def test_a_stopped_exam_says_what_it_found_so_far(
         assert cli.run([command, *call, "--base-url", server.base_url]) == 130
     shown = capsys.readouterr()
     said = " ".join((shown.out if command == "exam" else shown.err).split())
-    assert "exam of openai:toy: not finished (20 answers" in said
+    assert "exam of openai:toy not finished (20 questions" in said
     if command == "exam":
         assert "open" in said
         assert "names the colours of first and second" in said
@@ -1046,7 +1046,7 @@ def test_the_command_line_says_what_is_unfit_and_measures_only_when_told(
         assert cli.run(["exam", *where]) == 1
         shown = capsys.readouterr()
         assert "second picture" in shown.out
-        assert "exam of openai:toy: failed" in shown.out
+        assert "exam of openai:toy failed" in shown.out
         call = ["measure", "--images", str(photos), "--distortion", "noise", "--limit", "1", *where]
         assert cli.run([*call, "--out", str(tmp_path / "run")]) == 1
         last = capsys.readouterr().err.splitlines()[-1]
@@ -1083,3 +1083,43 @@ def test_observers_answer_an_exam_within_a_loop() -> None:
 def test_from_nothing_nothing_follows() -> None:
     assert {result.status for result in exam.judge({}, {}, False)} == {CheckStatus.UNKNOWN}
     assert {result.status for result in exam.judge({"count-2": None}, {"max_tokens": 9}, True)} == {CheckStatus.UNKNOWN}
+
+
+# --- in words -----------------------------------------------------------------------------------------------------
+
+
+def test_every_check_is_called_by_plain_words() -> None:
+    held = examine(Sighted())
+    assert {result.check for result in held.results} <= set(exam.IN_WORDS)
+
+
+def test_a_finding_says_whether_it_affects_the_run() -> None:
+    held = exam.examine("demo")
+    first, *notes = held.summary.splitlines()
+    assert first.startswith("exam of demo passed (36 questions, 1,938 + 99 tokens). Not settled: ")
+    assert "whether pictures arrive in order, whether pictures arrive in full size" in first
+    assert notes == ["Note: could not say on which side a test disc was; this does not affect the run."]
+
+
+def test_every_finding_has_a_note_of_its_own() -> None:
+    sources = "".join(
+        Path(module.__file__ or "").read_text() for module in (exam.perception, exam.settings, exam.transport)
+    )
+    marks = [
+        "misses a plain difference",
+        "answers no to anything",
+        "gives no p(yes)",
+        "p(yes) does not fit the answers",
+    ]
+    marks += ["answers do not repeat word for word", "the seed is not honoured", "answers cost over max_tokens"]
+    marks += [
+        "pictures are scaled down to about 320 px",
+        "answers yes to identical pictures",
+        "does not find a red disc",
+    ]
+    for mark in marks:
+        assert mark in sources, "a mark that is given"
+        assert "the run is marked with it" not in exam._note(mark)
+    for mark in ("calls itself gpt", "does not answer 2 of 9 questions (rejected)", "answers to direct cannot be read"):
+        assert "the run is marked with it" not in exam._note(mark)
+    assert exam._note("of a plug-in") == "Note: of a plug-in; the run is marked with it."

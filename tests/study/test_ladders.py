@@ -41,7 +41,7 @@ def test_a_geometric_rule_ends_where_it_says_with_one_factor() -> None:
         ([1, 3, 2], r"x: turns at level 2, from 3 to 2\. Strengths rise or fall all the way"),
         ([1, 2, 2], r"x: has 2 twice"),
         ([1, math.inf, 3], r"x: has a strength that is not a finite number"),
-        (["a", 2], r"x: strengths cannot be .* a list, each of it a number"),
+        (["a", 2], r"x: strengths\[0\] cannot be 'a'. Give a number"),
         ({"form": 1}, r"x has no setting 'form'\. Did you mean 'from'\? Known: strengths, from, to, levels, spacing"),
         ({"from": 1, "levels": 4}, r"x: has no to\. Give strengths = \[\.\.\.\], or from, to and levels"),
         ({"strengths": [1, 2], "levels": 4}, r"x: has strengths, and levels beside them"),

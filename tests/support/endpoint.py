@@ -84,6 +84,8 @@ class Endpoint:
         self.threshold, self.latency, self.logprobs = threshold, latency, logprobs
         self.behaviour: Behaviour = behaviour or compare
         self.requests: list[Request] = []
+        self.models: tuple[str, ...] = ()  # what it says it offers; nothing by default
+        self.looks = 0  # how often it was asked for that
         self.in_flight = self.most_in_flight = 0
         self.port = 0
         self._script: deque[Behaviour] = deque()
@@ -125,6 +127,10 @@ class Endpoint:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        if request.method == "GET":  # of its models
+            self.looks += 1
+            listed = {"data": [{"id": name} for name in self.models]}
+            return reply(listed if self.models else {"error": "no such path"}, 200 if self.models else 404)
         seen = Request(request.path, dict(request.headers), body, orjson.loads(body) if body else {})
         self.requests.append(seen)
         behaviour = self._script.popleft() if self._script else self.behaviour

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, stats
-from limen.cli.console import tame
+from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, show, stats
+from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.stopping import StopSignal
 
-__all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "stats"]
+__all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "show", "stats"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,13 +30,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     if any("\0" in argument for argument in arguments):
-        click.echo("limen: what was given holds a NUL character, which no name can. Write it again.", err=True)
+        say("limen: what was given holds a NUL character, which no name can. Write it again.", err=True)
         return 1
     try:
         code = main.main([*arguments], prog_name="limen", standalone_mode=False)
         sys.stdout.flush()  # a full disk is known now, not when Python ends
     except LimenError as error:
-        click.echo(f"limen: {tame(str(error))}", err=True)
+        say(f"limen: {error}", err=True)
         return 1
     except click.ClickException as error:
         error.show()
@@ -48,24 +48,24 @@ def _run(arguments: Sequence[str]) -> int:
             "dataset": "Finished shards are",
             "feature": "What was fitted and measured is",
         }
-        what = kept.get(arguments[0] if arguments else "", "")
+        what = kept.get(next((word for word in arguments if not word.startswith("-")), ""), "")
         signal = error if isinstance(error, StopSignal) else error.__cause__
         by = f" by {signal.name}" if isinstance(signal, StopSignal) else ""
         goes_on = f" {what} kept: the same command goes on from there." if what else ""
-        click.echo(f"limen: stopped{by}.{goes_on}", err=True)
+        say(f"limen: stopped{by}.{goes_on}", err=True)
         return 128 + signal.number if isinstance(signal, StopSignal) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; what is left goes nowhere
         return 1
     except UnicodeEncodeError as error:
-        click.echo(
+        say(
             f"limen: {str(error.object)[:40]!a} holds half of a character, which no text can. Write it again.", err=True
         )
         return 1
     except MemoryError:
-        click.echo("limen: out of memory. Give smaller pictures, or fewer at once (-O concurrency=2).", err=True)
+        say("limen: out of memory. Give smaller pictures, or fewer at once (-O concurrency=2).", err=True)
         return 1
     except OSError as error:
-        click.echo(f"limen: {tame(str(error))}. Check the disk and where the output goes.", err=True)
+        say(f"limen: {error}. Check the disk and where the output goes.", err=True)
         return 1
     return code if isinstance(code, int) else 0

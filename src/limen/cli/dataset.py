@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table, tame
-from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling
+from limen.cli.console import print_json, print_table, say
+from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling, working
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
         done = building.build(out, work, workers, share, counted)
     _refused(held)
     for line in (*map(datasets.missing, left), *_faults(held)):
-        click.echo(f"not made: {tame(line)}", err=True)
+        say(f"not made: {line}", err=True)
     if as_json:
         print_json({key: getattr(done, key) for key in done.__slots__} | {"out": str(out)})
         return
-    click.echo(f"{_said(done)} Check them: limen dataset verify {shlex.quote(str(out))}")
+    say(f"{_said(done)} Check them: limen dataset verify {shlex.quote(str(out))}")
 
 
 def _can_write(form: str) -> None:
@@ -142,7 +142,8 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
     """Find shards that are missing, cut or altered, and what does not belong there; exit code 1 if there is any."""
     from limen.datasets import build as building
 
-    faults = building.verify(folder, samples, deep)
+    with working("checking shards"):
+        faults = building.verify(folder, samples, deep)
     command = building.repair(folder) if any(fault.mends for fault in faults) else ""
     if as_json:
         print_json({"faults": faults, "repair": command})
@@ -151,9 +152,9 @@ def verify(folder: Path, samples: int, deep: bool, as_json: bool) -> int:
         click.echo(f"{_many(shards, 'shard')}: all there and as built.")
     else:
         for fault in faults:
-            click.echo(tame(str(fault)))
+            say(str(fault))
         if command:
-            click.echo(f"Repair: {tame(command)}", err=True)
+            say(f"Repair: {command}", err=True)
     return 1 if faults else 0
 
 
@@ -187,8 +188,9 @@ def _print_plan(name: str, held: "tuple[PartOnDisk, ...]", given: "SourcePlaces"
     if any(one.stands_in for one in held):
         notes += ["Other photographs stand in for KonJND-1k's: those parts are not the paper's stimuli."]
     columns = ("part", "source", "references", "stimuli", "public refs", "public stimuli", "series on disk", "stimuli")
-    print_table(Table(f"{name}: the paper's counts, what can be had, what is here", columns, tuple(rows), tuple(notes)))
-    print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held)))
+    title = f"{name}: the paper's counts, what can be had, what is here"
+    print_table(Table(title, columns, tuple(rows), tuple(notes), spare=("source", "stimuli", "public stimuli")))
+    print_table(Table("Sources", ("source", "licence", "published at", "how to get it"), _sources(held), heads=4))
 
 
 def _state(one: "PartOnDisk") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_table, tame
+from limen.cli.console import print_json, print_table, say, tame
 from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, main, telling
 from limen.errors import InputError
 
@@ -64,7 +64,7 @@ def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: b
             if not as_json:
                 _print(one)
             for line in one.summary.splitlines():
-                click.echo(tame(line), err=as_json)
+                say(line, err=as_json)
 
 
 def _observers(

@@ -2,14 +2,14 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_result
-from limen.cli.group import JSON, CountRange, FiniteRange, demo_places, main, split, telling
+from limen.cli.console import print_result, print_short, say
+from limen.cli.group import ALL, JSON, CountRange, FiniteRange, demo_places, main, split, telling, working
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -112,8 +112,11 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
 @MODEL
 @DATA
 @DEVICE
+@ALL
 @JSON
-def quantise(run: Path, budget: str, labels: str, model: str, data: str, device: str, as_json: bool) -> None:
+def quantise(
+    run: Path, budget: str, labels: str, model: str, data: str, device: str, whole: bool, as_json: bool
+) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import BUDGETS, equal_rates, quantise
@@ -122,12 +125,9 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
     budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
-
-    def tables() -> "Iterator[Table]":
-        yield feature_tables.rates(opened.store.manifest, rows)
-        yield feature_tables.equal_rates(opened.store.manifest, equal)
-
-    print_result(as_json, lambda: rows, tables)
+    manifest = opened.store.manifest
+    tables = [feature_tables.rates(manifest, rows), feature_tables.equal_rates(manifest, equal)]
+    print_short(as_json, lambda: rows, tables, "Bits an element", whole)
 
 
 @feature.command("attribute")
@@ -167,11 +167,11 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
     from limen.feature.run import FeatureRun
     from limen.feature.stages import quantiser
 
-    with FeatureRun.open(run, device, model=model, data=data) as opened:
+    with working("fitting the quantiser"), FeatureRun.open(run, device, model=model, data=data) as opened:
         made = quantiser(opened, steps, budget, seed)
-    made.save(out)
+        made.save(out)
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
-    click.echo(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
+    say(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
 
 
 @feature.command("demo")
@@ -206,9 +206,9 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
             quantise(run, (0.6, 1.0, 1.5), tell)
             attribute(run, 60, tell)
         runs.append(out / name)
-    with Report.open(runs) as made:
+    with working("drawing the report"), Report.open(runs) as made:
         made.page(page)
-    click.echo(f"Report: {page} (open it in a browser)")
+    say(f"Report: {page} (open it in a browser)")
 
 
 @feature.command("splits")
@@ -219,13 +219,15 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 @JSON
 def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> None:
     """List sensible splits of a network."""
-    from limen.feature import task as tasks
-    from limen.feature.model.known_splits import sensible
-    from limen.feature.model.network import load
     from limen.report.format import Table
 
-    network = load(model, tasks.find(task), device, revision)
-    found = sensible(network.model)
+    with working("loading the network"):
+        from limen.feature import task as tasks
+        from limen.feature.model.known_splits import sensible
+        from limen.feature.model.network import load
+
+        network = load(model, tasks.find(task), device, revision)
+        found = sensible(network.model)
     if not found:
         kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
         raise InputError(

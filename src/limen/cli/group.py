@@ -3,30 +3,121 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from limen import registry
-from limen.cli.console import tame
+from limen.cli.console import QUIET, WIDE, chosen, say
 from limen.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
+EPILOG = """\b
+Exit codes:
+  0    done
+  1    a mistake, told in one line; exam or dataset verify found a fault
+  2    a run that ended with unfinished series: the same command goes on
+  70   a bug of limen's
+  130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
+"""
+COMMANDS = {
+    "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export"),
+    "Look": ("list", "show", "render", "see", "backbones"),
+    "The paper, and deep features": ("published", "dataset", "feature"),
+}
 MOST = 20  # lines about single files, references or series
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def _everywhere(hidden: bool) -> list[click.Option]:
+    """Return the options that stand before a command or behind it."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        ctx.meta[f"limen.{param.name}"] = ctx.meta.get(f"limen.{param.name}", False) or value
+
+    helps = {
+        ("-q", f"--{QUIET}"): "No progress and no notices; errors, warnings and results stay.",
+        (f"--{WIDE}",): "Print every column of a table, however narrow the terminal is.",
+    }
+    return [
+        click.Option(list(names), is_flag=True, expose_value=False, callback=choose, hidden=hidden, help=text)
+        for names, text in helps.items()
+    ]
+
+
+class Command(click.Command):
+    """A command that takes --quiet and --wide too, and whose help may show its options in sections.
+
+    Args:
+        sections: names of options by the heading they stand under; the others come last.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _everywhere(hidden=True)
+        self.sections = sections or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section.
+
+        Args:
+            ctx: of the command line.
+            formatter: to write with.
+        """
+        heading_of = {name: heading for heading, names in self.sections.items() for name in names}
+        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*self.sections, "Options")}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None and isinstance(option, click.Option):
+                records[heading_of.get(option.opts[0], "Options")].append(record)
+        for heading, rows in records.items():
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in the order and under the headings of `COMMANDS`, all others below.
+
+        Args:
+            ctx: of the command line.
+            formatter: to write with.
+        """
+        headed = {name: heading for heading, names in COMMANDS.items() for name in names}
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*COMMANDS, "Commands")}
+        order = list(headed)
+        for name in sorted(self.commands, key=lambda name: order.index(name) if name in headed else len(order)):
+            if not self.commands[name].hidden:
+                heading = headed.get(name, "Commands") if ctx.parent is None else "Commands"
+                rows[heading].append((name, self.commands[name].get_short_help_str(200)))
+        for heading, found in rows.items():
+            if found:
+                with formatter.section(heading):
+                    formatter.write_dl(found)
+
+
+@click.group(
+    cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(package_name="limen")
 def main() -> None:
     """Measure just noticeable differences of machine vision.
 
     \b
-    limen demo                                     try it: no model, no network, no photographs needed
-    limen measure --images photos/ --distortion blur,jpeg --observer openai:MODEL --out runs/a
+    limen demo                   try it: no model, network or photograph needed
+    limen measure --images photos/ --observer openai:MODEL --out runs/a
     limen report runs/a --out report.html
     """
+
+
+main.params += _everywhere(hidden=False)
 
 
 class CountRange(click.IntRange):
@@ -134,20 +225,38 @@ PLUGIN = click.option(
     "--plugin", multiple=True, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_load,
     help="Python file that adds distortions, observers, ... of yours; may be repeated.",
 )  # fmt: skip
+ALL = click.option("--all", "whole", is_flag=True, help="Print all tables, not the essential one alone.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def left_out(lines: Sequence[str]) -> None:
     """Say on stderr what could not be used."""
     for line in lines[:MOST]:
-        click.echo(f"left out: {tame(line)}", err=True)
+        say(f"left out: {line}", err=True)
     if len(lines) > MOST:
-        click.echo(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
+        say(f"left out: ... and {len(lines) - MOST:,} more.", err=True)
 
 
 def split(names: str) -> list[str]:
     """Return the names in a text that has commas between them."""
     return [name.strip() for name in names.split(",") if name.strip()]
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that something is being done whose length nobody knows, and for how long; it leaves no trace.
+
+    Yields a function to call with what is done next.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True, quiet=chosen(QUIET))
+    off = not console.is_terminal  # a pipe would get an empty line
+    with Progress(*columns, console=console, transient=True, refresh_per_second=8, disable=off) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda now: bar.update(task, description=now)
 
 
 @contextlib.contextmanager
@@ -157,7 +266,12 @@ def telling(what: str) -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), refresh_per_second=4)
+    bar = Progress(
+        *columns,
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True, quiet=chosen(QUIET)),
+        refresh_per_second=4,
+    )
     task = bar.add_task(what, total=None, note="")
 
     def tell(done: int | None = None, of: int | None = None, note: str = "") -> None:

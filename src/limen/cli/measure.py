@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import print_json, print_result, print_table, tame
+from limen.cli.console import notice, print_json, print_result, print_table, say
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -27,6 +27,7 @@ from limen.cli.group import (
     left_out,
     main,
     split,
+    working,
 )
 from limen.errors import InputError
 
@@ -36,9 +37,31 @@ if TYPE_CHECKING:
 
 UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
+SECTIONS = {
+    "What is shown": (
+        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--max-side",
+        "--seed",
+    ),
+    "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
+    "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
+    "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
+    "What it costs": ("--dry-run", "--price", "--latency", "--max-questions", "--max-cost"),
+    "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
+}  # fmt: skip
+EXAMPLES = """\b
+Examples:
+  limen measure --images demo --distortion blur,jpeg --observer demo \\
+      --out runs/a
+  limen measure --images photos/ --limit 20 --observer openai:MODEL \\
+      --base-url http://localhost:8000/v1 --out runs/b
+  limen measure --images photos/ --distortion jpeg --observer local:FOLDER \\
+      --procedure psi -P trials=60 --out runs/c
+  limen measure study.toml --out runs/d --dry-run --price in=2.5,out=10
+  limen measure study.toml --out runs/d
+"""
 
 
-@main.command()
+@main.command(sections=SECTIONS, epilog=EXAMPLES)
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @click.option("--images", multiple=True, help="File or folder of images, demo, scene, or KIND=PATH; may be repeated.")
 @click.option("--part", help="Of a data set, e.g. vpa-jnd:jpeg, instead of --images and --distortion.")
@@ -207,17 +230,29 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
     if not as_json:
         check_extra()
         _check_places(out, wanted)
-    with _in_haste(), Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made:
+    written = []
+    with (
+        _in_haste(),
+        working("reading answers") as now,
+        Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made,
+    ):
+        now("working out every number" if as_json else "drawing the page")
         if as_json:
-            print_json(made.data())
-            return
-        made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
-        click.echo(str(out))
-        for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
-            if folder is not None:
-                click.echo(f"{folder}: {len(write(made, folder))} files")
-        if wanted["card"] is not None:
-            click.echo(str(files.card(made, wanted["card"])))
+            found = made.data()
+        else:
+            made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+            written.append(str(out))
+        for name, write in (("tables", files.tables), ("figures", files.drawings)):
+            if wanted[name] is not None and not as_json:
+                now(f"writing {name}")
+                written.append(f"{wanted[name]}: {len(write(made, wanted[name]))} files")
+        if wanted["card"] is not None and not as_json:
+            now("drawing the card")
+            written.append(str(files.card(made, wanted["card"])))
+    if as_json:
+        print_json(found)
+    for line in written:
+        click.echo(line)
 
 
 def _check_places(out: Path, wanted: dict[str, Any]) -> None:
@@ -259,7 +294,9 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
         raise InputError(
             "export takes a kind and a place: limen export RUN --to KIND --out PATH. See limen list exports."
         )
-    for file in registry.find("export", kind)(run_directory, out):
+    with working("writing tables"):
+        files = registry.find("export", kind)(run_directory, out)
+    for file in files:
         click.echo(str(file))
 
 
@@ -277,9 +314,9 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     files.check(page, remedy="Give another --report.")
     spec = Spec(images=("demo",), observers=("demo",), procedure={"name": "skip", "orders": 0}, limit=limit)
     code = _measure(spec, out, offline=False, as_json=as_json)
-    with Report.open((out,)) as made:
+    with working("drawing the report"), Report.open((out,)) as made:
         made.page(page)
-    click.echo(f"Report: {page} (open it in a browser)", err=as_json)
+    say(f"Report: {page} (open it in a browser)", err=as_json)
     return code
 
 
@@ -299,7 +336,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     left_out(plan.refused)  # before anything is asked, and paid for
     pairs = any(question.pictures > 1 for question in plan.questions)
     if spec.exam and not pairs and not offline:
-        click.echo("No exam: it finds out how two pictures arrive, and these questions show one at a time.", err=True)
+        notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
     with watching() as watch:
         examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
         progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
@@ -322,17 +359,15 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
             print_table(numbers)
         if accuracy:
             print_table(statistics.accuracy(analysis, accuracy))
-        click.echo(tame(headline.sentence(analysis, judged)))
+        say(headline.sentence(analysis, judged))
     for line in observers.warnings(analysis):
-        click.echo(f"warning: {tame(line)}", err=True)
+        say(f"warning: {line}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
 
 
 def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:
     """Print what a study would cost."""
-    from rich.console import Console
-
     from limen.analysis import cost
     from limen.cli.progress import watching
     from limen.report import costs
@@ -341,8 +376,8 @@ def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: floa
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
     left_out(plan.refused)
-    with Console(stderr=True).status("reckoning") as status:
-        found = cost.costs(plan, out, spending.price, latency, status.update)
+    with working("reckoning") as tell:
+        found = cost.costs(plan, out, spending.price, latency, tell)
     print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
 
 
@@ -352,31 +387,30 @@ def _account(progress: "Progress", out: Path, offline: bool) -> None:
 
     tokens = f", {progress.tokens_in:,} + {progress.tokens_out:,} tokens" if progress.tokens_in else ""
     early = f" ({progress.ahead:,} of them ahead)" if progress.ahead else ""
-    click.echo(
+    notice(
         f"{progress.done:,} series: {progress.asked:,} questions asked{early}, {progress.replayed:,} answers replayed, "
-        f"{progress.failures:,} attempts failed{tokens}. Run: {out}",
-        err=True,
+        f"{progress.failures:,} attempts failed{tokens}. Run: {out}"
     )
     stopped = [left for left in progress.unfinished if left.kind == LIMIT]
     spending = progress.spending
     if stopped:
         count = f"{len(stopped):,} series are" if len(stopped) > 1 else "1 series is"
-        click.echo(
+        say(
             f"stopped: {spending.why} ({spending.summary}). {count} not finished: the same command goes on, with a "
             "larger limit further, and asks nothing twice.",
             err=True,
         )
     elif spending.price is not None:
-        click.echo(f"cost: {spending.summary}.", err=True)
+        notice(f"cost: {spending.summary}.")
     groups = _causes([left for left in progress.unfinished if left.kind != LIMIT])
     for line in groups[:MOST_CAUSES]:
-        click.echo(tame(f"unfinished: {line}"), err=True)
+        say(f"unfinished: {line}", err=True)
     if groups:
         more = len(groups) - MOST_CAUSES
         remedy = "Run the same command again to finish them."
         if offline:
             remedy = "The run does not hold the answers they need: run it without --offline to ask for them."
-        click.echo(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
+        say(f"{f'... and {more} more causes. ' if more > 0 else ''}{remedy}", err=True)
 
 
 def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:

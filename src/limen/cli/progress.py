@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from limen import study
-from limen.cli.console import tame
+from limen.cli.console import QUIET, chosen, tame
 
 if TYPE_CHECKING:
     from limen.preflight.exam import Exam
@@ -65,7 +65,8 @@ def watching() -> Iterator[Watch]:
     """Yield a `Watch` that draws on stderr until the block ends."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=False, refresh_per_second=4,
+        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True, quiet=chosen(QUIET)),
+        transient=False, refresh_per_second=4,
     )  # fmt: skip
     watch = Watch(bar)
     try:

@@ -1,15 +1,18 @@
 """The paper's own numbers, and what a careful reader adds to them."""
 
-from limen.cli.console import print_result
-from limen.cli.group import JSON, main
+from limen.cli.console import print_short
+from limen.cli.group import ALL, JSON, main, working
 
 
 @main.command()
+@ALL
 @JSON
-def published(as_json: bool) -> None:
+def published(whole: bool, as_json: bool) -> None:
     """Analyse the paper's published JNDs as a run is: averages, ranks, correlations, prompting, backbones."""
-    from limen.analysis.paper import analysed
-    from limen.report import correlations
+    with working("working out the paper's numbers"):
+        from limen.analysis.paper import analysed
+        from limen.report import correlations
 
-    found = analysed()
-    print_result(as_json, lambda: correlations.published_records(found), lambda: correlations.published_tables(found))
+        found = analysed()
+        tables = correlations.published_tables(found)
+    print_short(as_json, lambda: correlations.published_records(found), tables, "1st JND by part", whole)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from limen.cli.console import print_result, print_sentences
-from limen.cli.group import JSON, PLUGIN, FiniteRange, main
+from limen.cli.group import JSON, PLUGIN, FiniteRange, main, working
 from limen.errors import InputError
 
 
@@ -31,7 +31,7 @@ def safe(runs: tuple[Path, ...], rho: float, as_json: bool) -> None:
     from limen.report.format import plain
     from limen.store import Store, names_of
 
-    with ExitStack() as stack:
+    with working("reading answers"), ExitStack() as stack:
         stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(runs).items()}
         apart = renamed({name: analyse(store) for name, store in stores.items()})
         analysis = joined(apart)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.console import print_json, print_table
-from limen.cli.group import JSON, OPTIONS, PLUGIN, main
+from limen.cli.group import JSON, OPTIONS, PLUGIN, main, working
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ def see(model: str, photo: Path, options: dict[str, str], out: Path | None, as_j
     from limen import image
     from limen.image import Picture
 
-    sent = image.load(photo)
-    found = _observer(model, options).see([Picture.of(sent)] * 2)[0]
-    about = _about(sent, found)
+    with working("preparing the photograph as the model does"):
+        sent = image.load(photo)
+        found = _observer(model, options).see([Picture.of(sent)] * 2)[0]
+        about = _about(sent, found)
     if out is not None:
         try:
             out.write_bytes(image.png(found.sheet(sent)))
@@ -56,9 +57,10 @@ def backbones(models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
 
     MODELS are folders with a config.json, or hub ids.
     """
-    from limen.analysis.model_size import count
+    with working("reading configurations"):
+        from limen.analysis.model_size import count
 
-    found = {model: count(model) for model in models}
+        found = {model: count(model) for model in models}
     names = {model: f"local:{Path(model).resolve().name if Path(model).is_dir() else model}" for model in models}
     if out is not None:
         lines = ["model,vision_params_m,language_params_b,language_backbone"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_json, print_result
-from limen.cli.group import JSON, PLUGIN, SEED, FiniteRange, RenamedOption, main, split
+from limen.cli.console import print_json, print_result, say
+from limen.cli.group import JSON, PLUGIN, SEED, FiniteRange, RenamedOption, main, split, telling, working
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,15 +34,19 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     from limen.report import observers, statistics
     from limen.report.format import plain
 
-    analysis = _together(runs)
-    rows = fitting.fit(analysis, shape)
-    compared = fitting.comparisons(analysis, shape, rows)
-    scored = fitting.scored(analysis, shape)
-    unnoticed = survival.unnoticed(analysis)
-    changed = changes.changed(analysis)
-    satisfied = survival.satisfied(analysis)
-    repeats = survival.repeats(analysis)
-    worded = wordings(analysis)
+    with working("reading answers") as now:
+        analysis = _together(runs)
+        now("fitting thresholds")
+        rows = fitting.fit(analysis, shape)
+        now("comparing observers")
+        compared = fitting.comparisons(analysis, shape, rows)
+        scored = fitting.scored(analysis, shape)
+        now("unnoticed shares")
+        unnoticed = survival.unnoticed(analysis)
+        changed = changes.changed(analysis)
+        satisfied = survival.satisfied(analysis)
+        repeats = survival.repeats(analysis)
+        worded = wordings(analysis)
 
     def data() -> dict[str, Any]:
         rows_of = {
@@ -110,10 +114,11 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         if as_json:
             print_json({"sd": sd, "half_width": half_width, "references": needed})
         else:
-            click.echo(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
+            say(f"{needed:,} references put the mean J within +-{half_width:g} levels (sd {sd:g}, 95 %)")
         return
-    analysis = _together(runs)
-    rows = fitting.powers(analysis, half_width)
+    with working("reading answers"):
+        analysis = _together(runs)
+        rows = fitting.powers(analysis, half_width)
     if not rows:
         raise InputError(
             "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
@@ -192,12 +197,14 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
         own = (given["slope"], given["false_alarms"], given["lapses"], given["correlation"])
         seen = [simulation.SimulatedObserver(f"s={own[0]:g}, g={own[1]:g}, l={own[2]:g}", *own)]
     seen = [replace(observer, mean=given["mean"], spread=given["spread"]) for observer in seen]
-    results = []
-    for observer in seen:
-        for name in chosen:
-            click.echo(f"{observer.name}: {name}", err=True)
-            size = (given["images"], given["levels"], given["seed"], given["orders"])
-            results.append(simulation.study(observer, known[name], *size))
+    results: list[simulation.SimulationRow] = []
+    size = (given["images"], given["levels"], given["seed"], given["orders"])
+    with telling("simulating") as tell:
+        for observer in seen:
+            for name in chosen:
+                tell(len(results), len(seen) * len(chosen), f"{observer.name}: {name}")
+                results.append(simulation.study(observer, known[name], *size))
+        tell(len(results), len(results))
     print_result(as_json, lambda: plain(results), lambda: [statistics.simulated(results)])
 
 

@@ -29,7 +29,7 @@ import safetensors.torch
 import torch
 
 import limen
-from limen import files
+from limen import files, validation
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
@@ -100,7 +100,8 @@ class FeaturePlan:
         try:
             return msgspec.convert(store.manifest["plan"], cls)
         except msgspec.ValidationError as error:
-            raise StoreError(f"{store.path / 'manifest.json'}: {error} of the plan. {rows.AGAIN}") from None
+            wrong = validation.fault(error, store.manifest["plan"], cls)
+            raise StoreError(f"{store.path / 'manifest.json'}: of the plan {wrong} {rows.AGAIN}") from None
 
     def entry(self) -> dict[str, Any]:
         """Return what a manifest says of the plan."""

@@ -108,5 +108,5 @@ def make(name: str, given: Mapping[str, Any] | None = None) -> Tolerance:
     """Return a tolerance by name, not fitted yet, with settings as a user wrote them."""
     kind = registry.find("tolerance", name)
     settings: type[msgspec.Struct] = kind.Settings
-    made: Tolerance = kind(registry.settings(f"tolerance {name!r}", given or {}, settings))
+    made: Tolerance = kind(registry.settings(f"tolerance {name!r}", given or {}, settings, commas=True))
     return made

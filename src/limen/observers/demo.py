@@ -42,7 +42,12 @@ Floats = npt.NDArray[np.float32]
 
 
 class DemoOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """What can be chosen: how many series at once, and how many pictures' image tokens are kept."""
+    """What can be chosen.
+
+    Attributes:
+        concurrency: series advanced side by side.
+        cache: pictures whose image tokens are kept.
+    """
 
     concurrency: Concurrency = 4
     cache: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 1024

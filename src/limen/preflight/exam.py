@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from limen import digest as digests
 from limen import observer as observers
+from limen import validation
 from limen.curve import Share
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError, without_paths
 from limen.loop import finish
@@ -53,6 +54,45 @@ VERSION = 1  # of questions and pictures: raised whenever one of them changes; r
 ROUNDS = 2  # times that a question is put whose failure may pass, in one sitting
 STAGE = "exam"  # under which a run's store keeps the rows
 _ABOUT = ("kind", "model", "max_tokens", "temperature", "seed", "logprobs")
+
+IN_WORDS = {  # checks, as a sentence calls what they would settle
+    "answers": "whether all questions are answered",
+    "second picture": "whether the second picture arrives",
+    "kept apart": "whether two pictures are kept apart",
+    "order": "whether pictures arrive in order",
+    "size": "whether pictures arrive in full size",
+    "repeats": "whether answers repeat",
+    "temperature": "whether the temperature is kept",
+    "seed": "whether the seed is kept",
+    "log probabilities": "whether p(yes) fits the answers",
+    "max_tokens": "whether max_tokens is kept",
+    "model": "which model answers",
+    "plain difference": "whether a plain difference is noticed",
+    "identical pictures": "whether identical pictures are called the same",
+    "red disc": "whether a red disc is found",
+    "wordings": "whether answers to all wordings can be read",
+}
+_NOTES = {  # the beginning of a finding's mark, and what it means for the run
+    "does not find a red disc": "could not say on which side a test disc was; this does not affect the run",
+    "answers no to anything": "; expect no thresholds from it",
+    "misses a plain difference": "; thresholds may come out too high",
+    "answers yes to identical pictures": "; thresholds may come out too low, so look at its false alarms",
+    "answers do not repeat": "; another run may differ a little",
+    "answers cost over": "; the run may cost more than expected",
+    "answers": "; what cannot be read is asked again in other words, and left out if that fails too",
+    "the seed is not honoured": "; another run may differ, the thresholds of this one stand",
+    "gives no p(yes)": "; this does not affect thresholds, which are read from the text",
+    "p(yes) does not fit": "; do not rely on p(yes)",
+    "calls itself": "; make sure that it is the model you mean",
+    "does not answer": "; such questions stay open in the run",
+    "pictures are scaled down": "; finer changes are lost on the way, and thresholds come out higher",
+}
+
+
+def _note(mark: str) -> str:
+    """Return a finding as a sentence that says whether it affects the run."""
+    means = next((means for begin, means in _NOTES.items() if mark.startswith(begin)), "; the run is marked with it")
+    return f"Note: {mark if means.startswith(';') else ''}{means}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,23 +200,25 @@ class Exam:
 
     @property
     def summary(self) -> str:
-        """The outcome in one or two lines."""
+        """The outcome in sentences, a line for the whole and one for each finding."""
         last = f" {self.failure.outcome}: {self.failure.detail}".rstrip(" .:") + "." if self.failure else ""
         if not self.answered:
-            return f"exam of {self.observer}: not held, nothing was answered.{last}"
+            return f"exam of {self.observer} not held: nothing was answered.{last}"
         tokens = f", {self.tokens[0]:,} + {self.tokens[1]:,} tokens" if self.tokens[0] else ""
-        count = f"{self.answered} answers{tokens}"
+        count = f"{self.answered} questions{tokens}"
         if self.failed:
-            line = f"exam of {self.observer}: failed ({count})."
+            line = f"exam of {self.observer} failed ({count})."
         elif self.waiting:
-            still = f"{len(self.waiting)} questions open: they are put again at the next start"
-            line = f"exam of {self.observer}: not finished ({count}; {still}).{last}"
+            open_ = "1 is open and is" if len(self.waiting) == 1 else f"{len(self.waiting)} are open and are"
+            line = (
+                f"exam of {self.observer} not finished ({count} answered; {open_} put again at the next start).{last}"
+            )
         else:
-            line = f"exam of {self.observer}: passed ({count})."
-        for status, word in ((CheckStatus.UNKNOWN, "Not known"), (CheckStatus.OPEN, "Open")):
-            checks = ", ".join(result.check for result in self.having(status))
+            line = f"exam of {self.observer} passed ({count})."
+        for status, word in ((CheckStatus.UNKNOWN, "Not settled"), (CheckStatus.OPEN, "Still open")):
+            checks = ", ".join(IN_WORDS.get(result.check, result.check) for result in self.having(status))
             line += f" {word}: {checks}." if checks else ""
-        return f"{line}\nmarked: {'; '.join(self.marks)}" if self.marks else line
+        return "\n".join([line, *map(_note, self.marks)])
 
     @property
     def complaint(self) -> str:
@@ -372,8 +414,7 @@ async def keep(
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
     if before is not None and same and before.fit is True and before.questions is not UNSET:
-        marks = f"\nmarked: {'; '.join(before.marks)}" if before.marks else ""
-        return f"exam of {name}: passed, held before.{marks}"
+        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
     goes_on = before is not None and same and before.fit is not False
     at = before.at if before is not None and goes_on else _now()
 
@@ -453,9 +494,10 @@ def _entries(store: Store) -> dict[str, ExamEntry]:
     try:
         return msgspec.convert(store.manifest.get("exams", {}), dict[str, ExamEntry])
     except msgspec.ValidationError as error:
+        wrong = validation.fault(error, store.manifest["exams"], dict[str, ExamEntry])
         raise StoreError(
-            f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({error}). "
-            "Restore it from a copy, or take the entry out: observers are then examined again."
+            f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({wrong.place or 'it'} "
+            f"{wrong.what}). Restore it from a copy, or take the entry out: observers are then examined again."
         ) from None
 
 

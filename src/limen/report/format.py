@@ -27,6 +27,7 @@ class Table:
         rows: cells, as text.
         notes: what a reader must know to read it right.
         heads: how many leading columns say what a row is of.
+        spare: columns that a narrow terminal leaves out first, the least needed first; then the others, from the right.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     heads: int = 1
+    spare: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Table({self.title[:80]!r}, {len(self.rows)} rows of {len(self.columns)} columns)"
@@ -82,7 +84,12 @@ def who(analysis: Analysis, row: ByObserver) -> tuple[str, ...]:
 
 
 def table(
-    analysis: Analysis, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]], notes: tuple[str, ...] = ()
+    analysis: Analysis,
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[tuple[str, ...]],
+    notes: tuple[str, ...] = (),
+    spare: tuple[str, ...] = (),
 ) -> Table:
     """Return a table whose rows begin with `heads`.
 
@@ -92,9 +99,10 @@ def table(
         columns: names of those that follow.
         rows: cells of all columns.
         notes: sentences below the table.
+        spare: see `Table`.
     """
     names = _telling(analysis)
-    return Table(title, ("distortion", *names, *columns), tuple(rows), notes, heads=1 + len(names))
+    return Table(title, ("distortion", *names, *columns), tuple(rows), notes, heads=1 + len(names), spare=spare)
 
 
 def _telling(analysis: Analysis) -> list[str]:

@@ -45,7 +45,8 @@ def first_jnds(analysis: Analysis) -> Table:
     columns = (
         "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
     )  # fmt: skip
-    return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis))
+    spare = ("questions", "quartiles", "none up to L")
+    return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis), spare)
 
 
 def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:

@@ -7,7 +7,6 @@ reader of them trusts: their presence, their types and bounds, and ladders again
 import datetime
 import json
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import orjson
 
+from limen import validation
 from limen.errors import StoreError
 from limen.ladder import Ladder
 
@@ -329,13 +329,12 @@ def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Stru
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")
-        entry = place.removeprefix(".").rstrip("`")
-        if lacking := re.fullmatch(r"Object missing required field `(\w+)`", what):
-            entry, what = f"{entry}.{lacking[1]}".removeprefix("."), "is missing"
-        else:
-            what = f"is not as limen writes it ({what.replace('`', '')})"
-        raise StoreError(f"{file}: {where}the entry {entry!r} {what}. {RESTORE}") from None
+        wrong = validation.fault(error, content, kind)
+        found = wrong.what.replace("cannot be", "is", 1)
+        if wrong.remedy.startswith("Give "):
+            found += f", where {wrong.remedy.removeprefix('Give ').rstrip('.')} belongs"
+        what = "is missing" if wrong.what == "was not given" else f"is not as limen writes it (it {found})"
+        raise StoreError(f"{file}: {where}the entry {wrong.place!r} {what}. {RESTORE}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

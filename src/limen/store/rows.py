@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from limen import validation
 from limen.errors import StoreError
 from limen.store import Store
 
@@ -170,7 +171,8 @@ def manifest(store: Store) -> dict[str, Any]:
     try:
         msgspec.convert(store.manifest, _Manifest)
     except msgspec.ValidationError as error:
-        raise StoreError(f"{store.path / 'manifest.json'}: {error}. {AGAIN}") from None
+        wrong = validation.fault(error, store.manifest, _Manifest)
+        raise StoreError(f"{store.path / 'manifest.json'}: {wrong} {AGAIN}") from None
     return shown(store.manifest)
 
 
@@ -202,7 +204,8 @@ def measured(store: Store, stage: str) -> dict[str, dict[str, Any]]:
         try:
             msgspec.convert(row, kind)
         except msgspec.ValidationError as error:
-            raise StoreError(f"{file}: the row {key!r} of {stage!r}: {error}. {AGAIN}") from None
+            wrong = validation.fault(error, row, kind)
+            raise StoreError(f"{file}: the row {key!r} of {stage!r}: {wrong} {AGAIN}") from None
         other = seen.setdefault(tuple(row[name] for name in names) or (key,), key)
         if other != key:
             raise StoreError(f"{file}: {other!r} and {key!r} of {stage!r} are rows of the same. {AGAIN}")

@@ -3,7 +3,7 @@
 import datetime
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from limen.source import Source
 from limen.store import entries
 from limen.study import drawing
 from limen.study.drawing import versions
+
+MOST = 4  # fields that a message names
+FEW = 6  # entries of a list that it shows
+_NOTHING = object()
 
 __all__ = ["describe", "git_revision", "merged", "same", "versions"]
 
@@ -71,7 +75,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
         mine: the manifest of the study that goes on, as `describe` makes it.
 
     Raises:
-        StoreError: the directory holds another study, naming the first thing that differs; or its manifest is not as
+        StoreError: the directory holds another study, naming the fields that differ; or its manifest is not as
             limen writes it.
     """
     entries.check(path, dict(there))
@@ -87,7 +91,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
 
 
 def same(path: Path, what: str, there: object, given: object) -> None:
-    """Raise `StoreError` unless what the run was begun with is what is given now.
+    """Raise `StoreError`, with the fields that differ, unless what the run was begun with is what is given now.
 
     Args:
         path: the run directory, for messages.
@@ -96,10 +100,19 @@ def same(path: Path, what: str, there: object, given: object) -> None:
         given: what is given now.
     """
     if there != given:
-        raise StoreError(
-            f"{path} holds another study: {what} was {_short(there)} there and is {_short(given)} now. "
-            "Give another --out."
-        )
+        fields = list(_differing(what, there, given))
+        more = f"; and {len(fields) - MOST} fields more" if len(fields) > MOST else ""
+        raise StoreError(f"{path} holds another study: {'; '.join(fields[:MOST])}{more}. Give another --out.")
+
+
+def _differing(what: str, there: object, given: object) -> Iterator[str]:
+    """Yield a clause for each field that differs, by its path."""
+    if isinstance(there, Mapping) and isinstance(given, Mapping):
+        for name in dict.fromkeys((*there, *given)):
+            if there.get(name, _NOTHING) != given.get(name, _NOTHING):
+                yield from _differing(f"{what}.{name}", there.get(name, _NOTHING), given.get(name, _NOTHING))
+    else:
+        yield f"{what} was {_short(there)} there and is {_short(given)} now"
 
 
 def _ladder(kind: Distortion) -> dict[str, Any]:
@@ -126,5 +139,10 @@ def git_revision() -> str | None:
 
 
 def _short(content: object) -> str:
+    """Return a value as a message shows it: of a long list its ends."""
+    if content is _NOTHING:
+        return "not set"
+    if isinstance(content, list | tuple) and len(content) > FEW:
+        return f"{len(content)} values from {_short(content[0])} to {_short(content[-1])}"
     text = digest.canonical(content).decode()
-    return text if len(text) <= 200 else f"{text[:80]}... (digest {digest.of(content)[:8]})"
+    return text if len(text) <= 120 else f"{text[:80]}... (digest {digest.of(content)[:8]})"

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from limen import validation
 from limen.errors import InputError, UnknownNameError
 from limen.feature.data.instances import Instances, RunLengths, compressed, decoded, polygons
 from limen.image import Image
@@ -125,11 +126,13 @@ def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]
         InputError: one line on what cannot be used; see the module.
     """
     try:
-        content = msgspec.json.decode(file.read_bytes(), type=_CocoFile)
+        plain = msgspec.json.decode(file.read_bytes())
+        content = msgspec.convert(plain, _CocoFile)
     except (OSError, msgspec.DecodeError) as error:
+        wrong = validation.fault(error, plain, _CocoFile) if isinstance(error, msgspec.ValidationError) else error
         raise InputError(
-            f"{file} is not a COCO annotation file ({error}). Give a JSON file with images, categories and "
-            "annotations, such as instances_val2017.json."
+            f"{file} is not a COCO annotation file ({str(wrong).rstrip('.')}). Give a JSON file with images, "
+            "categories and annotations, such as instances_val2017.json."
         ) from None
     if not content.images:
         raise InputError(f"{file} lists no images. Give one that does.")

@@ -35,7 +35,7 @@ from limen import image as images
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Observer, Reply, observer
-from limen.observers.openai import complaint, completion, endpoint
+from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, OpenAIOptions, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import LONGEST, Key
@@ -52,6 +52,7 @@ LONGEST_REPLY = 16 * 2**20  # bytes: no chat completion is larger
 HOPS = 3  # redirects followed within one origin
 OUTAGE = 600.0  # seconds that a server which has been met is waited for, unless told otherwise
 POLL = 10.0  # seconds between two looks at most whether it is back
+PATIENCE = 10.0  # seconds for the list of a server's models
 UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
 REFUSALS = 5  # before the first answer, after which the run is stopped
@@ -104,6 +105,7 @@ class OpenAI(Observer):
         self._heard_at = self._probed_at = 0.0
         self._out_since: float | None = None
         self._out_told = False
+        self._offered: str | None = None  # what it says of its models, once it has been asked
         self._slots, self._probing = asyncio.Semaphore(options.concurrency), asyncio.Lock()
         self._pictures = completion.Pictures(options.encoding, options.detail)
         self._session: aiohttp.ClientSession | None = None
@@ -186,7 +188,8 @@ class OpenAI(Observer):
             if isinstance(outcome, completion.Completion):
                 return Reply(outcome.answer, tuple(call.attempts))
             if outcome.fate == "fatal":
-                raise FatalObserverError(outcome.kind, outcome.detail)
+                offers = await self._offers() if outcome.kind == "not-found" else ""
+                raise FatalObserverError(outcome.kind, outcome.detail + offers)
             if outcome.fate == "free":
                 continue
             if not self._waits(outcome, began):
@@ -196,6 +199,25 @@ class OpenAI(Observer):
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
+
+    async def _offers(self) -> str:
+        """Return a sentence about the models that the endpoint offers, asked once; "" where it does not say."""
+        import aiohttp
+
+        async with self._probing:
+            if self._offered is None and self._session is not None:
+                url = self._place.url.replace("/chat/completions", "/models")
+                way, headers = self._way(url)
+                patience = aiohttp.ClientTimeout(total=min(PATIENCE, self._options.timeout_s))
+                try:
+                    get = self._session.get(url, headers=headers, allow_redirects=False, timeout=patience, **way)
+                    async with get as response:
+                        data = await _read_all(response) if response.status == 200 else b""
+                except (aiohttp.ClientError, OSError, ValueError):
+                    data = b""
+                names = [self._key.hide(name) for name in offered.read(data)]
+                self._offered = offered.sentence(self._model, names)
+        return self._offered or ""
 
     async def _try(self, call: _Call, candidates: int) -> tuple[completion.Completion | Failure, Attempt]:
         """Make one attempt, when it is its turn, and return what came of it with its record."""
@@ -335,13 +357,8 @@ class OpenAI(Observer):
         if self._session is None:
             raise InputError(f"{self.name} is closed. Ask inside 'async with observer:'.")
         body, url = (self._head(call.query.draw, candidates), *call.parts, b"]}]}"), URL(self._place.url)
-        headers = {"Content-Length": str(sum(map(len, body)))}
-        way: dict[str, Any] = {}
-        if self._proxy is not None:
-            login = self._proxy.headers()
-            way = {"proxy": self._proxy.url, "proxy_headers": login}
-            if url.scheme == "http":  # passed on by the proxy; a tunnel's login is for the proxy alone
-                headers |= login
+        way, headers = self._way(self._place.url)
+        headers["Content-Length"] = str(sum(map(len, body)))
         try:
             for _ in range(1 + HOPS):
                 post = self._session.post(url, data=_stream(body), headers=headers, allow_redirects=False, **way)
@@ -374,6 +391,15 @@ class OpenAI(Observer):
             return self._fail("connection", what)  # somebody was there: this question may be what breaks it
         except ValueError as error:  # a Location that is not a URL, a reply without end
             return self._fail("malformed", f"{self._host}: {error}.")
+
+    def _way(self, url: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return how a request gets through the proxy, where there is one: arguments of aiohttp, and headers."""
+        if self._proxy is None:
+            return {}, {}
+        login = self._proxy.headers()
+        through = {"proxy": self._proxy.url, "proxy_headers": login}
+        # Without encryption it is the proxy that passes the request on; a tunnel's login is for the proxy alone.
+        return through, {**login} if url.startswith("http:") else {}
 
     def _fail(self, kind: str, detail: str, fate: Fate = "again", out: bool = False) -> Failure:
         return Failure(kind, self._key.scrub(detail), fate, out=out)
