@@ -184,8 +184,10 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
         if as_json:
             print_json(made.data())
             return
-        made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+        left = made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
         click.echo(str(out))
+        if left:
+            click.echo(left, err=True)
         for folder, write in ((wanted["tables"], files.tables), (wanted["figures"], files.drawings)):
             if folder is not None:
                 click.echo(f"{folder}: {len(write(made, folder))} files")

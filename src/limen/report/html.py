@@ -87,6 +87,7 @@ def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
         "pictures": Markup("\n".join(gallery.sources)),
         "policy": policy(scripts, beside),
         "beside": beside,
+        "left_out": content["held"]["left_out"],
     }
 
 
