@@ -31,6 +31,7 @@ SIDE = 240  # px: thumbnails of larger pictures are scaled down to it
 SHOWN = 200  # px: the longest side of a thumbnail on the page
 HARD = 128  # px: up to here every pixel is shown as it is, enlarged
 MOST_PIXELS = 26_000_000  # of a reference whose stimuli a page draws: blur takes 50 bytes for each
+SMALL = 1_000_000  # pixels of a reference that is kept for the next series of it
 CACHED = 16_000_000  # pixels of stimuli kept while a series is looked at, in 16 pictures at most
 LARGEST = 2048  # px: embedded pictures with a longer side are scaled down to it, and the page says so
 ENOUGH = 8  # refusals in a row after which no more pictures are drawn
@@ -74,9 +75,9 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
             f"The reference has {pixels / 1e6:.0f} megapixels; pages draw stimuli of up to {MOST_PIXELS / 1e6:.0f}. "
             "limen render draws them from the photograph."
         )
-    kept = decode(data, "the kept reference")
+    kept, measured = _kept(data) if pixels <= SMALL else _kept.__wrapped__(data)
     pair = np.array_split(kept, 2) if kind.of in PAIRS else None  # one picture, the second below the first
-    measured = digests.of([digest(half) for half in pair]) if pair else digest(kept)
+    measured = digests.of([digest(half) for half in pair]) if pair else measured
     if measured != row.picture and (item := items_of(store, row.picture).get(row.picture)) is not None:
         measured = item_digest(measured, item)
     if measured != row.picture:
@@ -85,6 +86,13 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     if kind.of == ReferenceKind.QUESTION:  # its words change, not its picture
         return cached(lambda level: kept)
     return cached(kind.render(pair or kept, row.key))
+
+
+@functools.lru_cache(maxsize=8)
+def _kept(data: bytes) -> tuple[Image, str]:
+    """Return a reference and its digest: series of several distortions that follow each other share it."""
+    kept = decode(data, "the kept reference")
+    return kept, digest(kept)
 
 
 def as_measured(store: Store, name: str) -> Distortion:

@@ -132,8 +132,8 @@ class Drawing:
 
     def _renderer(self, row: SeriesRow) -> Render:
         stores = self.stores[row.id]
-        kept = [store for store in stores if store.picture(row.picture) is not None]
-        return renderer((kept or stores)[0], row, views=True)
+        kept = (store for store in stores if len(stores) == 1 or store.picture(row.picture) is not None)
+        return renderer(next(kept, stores[0]), row, views=True)
 
     def _put_by(self, row: SeriesRow, draw: Render, pixels: int) -> None:
         if pixels <= self._room:
@@ -261,8 +261,13 @@ def wanted(outcomes: Sequence[Outcome]) -> list[list[int]]:
     for order in range(1, max(map(len, jnds), default=0)):
         nth = [each[order] for each in jnds if len(each) > order]
         rounds.append([*nth, *_beside(nth, asked)])
-    known = [level for each in jnds for level in each]
-    rest = sorted(asked, key=lambda level: (min((abs(level - jnd) for jnd in known), default=0), level))
+    known = sorted(level for each in jnds for level in each)
+
+    def away(level: int) -> int:
+        at = bisect.bisect_left(known, level)
+        return min((abs(level - jnd) for jnd in known[max(0, at - 1) : at + 1]), default=0)
+
+    rest = sorted(asked, key=lambda level: (away(level), level))
     rounds += [rest[i : i + ROUND] for i in range(0, len(rest), ROUND)]
     fresh, seen = [], set[int]()
     for each in rounds:
