@@ -37,7 +37,7 @@ class Held:
         levels: how many of their levels have a picture.
         of_levels: how many were asked about.
         undrawn: series that cannot be drawn again, with or without room.
-        megabytes: `--embed` that would hold all, about; None where nothing tells.
+        room: bytes that all would take, about; None where nothing tells.
         wanted: whether the page was to hold any.
     """
 
@@ -46,7 +46,7 @@ class Held:
     levels: int = 0
     of_levels: int = 0
     undrawn: int = 0
-    megabytes: int | None = None
+    room: float | None = None
     wanted: bool = True
 
     @property
@@ -63,7 +63,7 @@ class Held:
             return f"No pictures: this page was made with --embed 0.{lost}"
         if not self.lacking:
             return f"Pictures: all {self.of_series:,} series, all {self.of_levels:,} levels asked about.{lost}"
-        more = f"About --embed {self.megabytes} would hold all" if self.megabytes else "A larger --embed holds more"
+        more = f"About --embed {math.ceil(self.room / 1e6)} would hold all" if self.room else "A larger --embed holds more"
         return (
             f"Pictures: {self.series:,} of {self.of_series:,} series, {self.levels:,} of {self.of_levels:,} levels "
             f"asked about; the page has no room for the others. {more}, --stimuli-beside puts all into a folder.{lost}"
@@ -176,7 +176,7 @@ class Drawing:
         there = sum(len(source) + 1 for source in self.gallery.sources)
         return Held(
             len(drawn), len(could), held, wanted_levels, len(order) - len(could),
-            math.ceil((there + MARGIN * missing) / 1e6) if missing else None, asked_for,
+            there + MARGIN * missing if missing else None, asked_for,
         )  # fmt: skip
 
     def _missing(self, rows: Sequence[SeriesRow], levels: Mapping[str, Set[int]]) -> float:
