@@ -16,7 +16,6 @@ from limen import procedure as procedures
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
-from limen.question import VerdictKind
 from limen.report.format import clean
 from limen.report.images import Gallery
 from limen.report.runs import keeper
@@ -119,7 +118,10 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
     return {
         "name": name,
         "order": manifest.questions[question].order,
-        "testable": known.verdict is VerdictKind.DIFFERS and known.notices == ("yes",),
+        "testable": not known.alone,
+        "shows": known.pictures,
+        "picks": known.forced,
+        "yes": known.notices == ("yes",),
         "alone": known.alone,
         "wordings": [clean(known.fill(word), 600) for word in words],
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),

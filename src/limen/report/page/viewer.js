@@ -51,7 +51,7 @@ const talkOf = (o, s) => talks.get(`${o} ${s}`);
 const levelsOf = (d) => book.distortions[d].strengths.length;
 
 function source(number) {
-  return book.beside ? sources[number] : `data:image/png;base64,${sources[number]}`;
+  return book.beside ? sources[number] : `data:image/${book.kind};base64,${sources[number]}`;
 }
 
 /** Return the number of the picture of a level: as sent, or as this observer sees it. */
@@ -315,7 +315,7 @@ function show(series, other, [reference, stimulus]) {
 
 function why(series, there, other) {
   if (series.why) return `No pictures: ${series.why}`;
-  if (!series.pictures || Object.keys(series.pictures).length < 2) return "No pictures of this series: the page has reached its size. Make the report with a larger --embed, or with --stimuli-beside.";
+  if (!series.pictures || Object.keys(series.pictures).length < 2) return `No pictures of this series. ${book.held.text || "Make the report with a larger --embed, or with --stimuli-beside."}`;
   if (there) return "";
   const kept = Object.keys(series.pictures).map(Number);
   const near = kept.reduce((best, level) => (Math.abs(level - state.l) < Math.abs(best - state.l) ? level : best), kept[0]);
@@ -330,25 +330,24 @@ function layOut() {
   if (!image.naturalWidth || look("stage").hidden) return;
   const zoom = zoomFor(image, look("frame-b").parentElement.clientWidth, innerHeight * 0.7);
   for (const name of ["ref", "under", "over"]) fit(look(name), zoom);
-  align(image);
+  align(image, look("stage"), scrollX, scrollY);
   const told = zoom < 1 ? "scaled down to fit: choose 1:1 for its own pixels" : `each of its pixels is ${zoom} × ${zoom} of the screen's`;
   look("pixels").dataset.zoom = zoom;
   look("pixels").textContent = `${look("pixels").dataset.facts} Here ${told}.`;
 }
 
 /** Begin on a whole screen pixel: what is clipped or blended between two of them is no longer the picture. */
-function align(image) {
-  const stage = look("stage");
-  Object.assign(stage.style, { position: "relative", top: "0", left: "0" });
+function align(image, moved, right = 0, down = 0) {
+  Object.assign(moved.style, { position: "relative", top: "0", left: "0" });
   const screen = devicePixelRatio || 1;
   const box = image.getBoundingClientRect();
   const missing = (length) => (Math.ceil(length * screen - 0.01) - length * screen) / screen;
-  Object.assign(stage.style, { top: `${missing(box.top + scrollY)}px`, left: `${missing(box.left + scrollX)}px` });
+  Object.assign(moved.style, { top: `${missing(box.top + down)}px`, left: `${missing(box.left + right)}px` });
 }
 
-function zoomFor(image, width, height) {
+function zoomFor(image, width, height, chosen = state.z) {
   const screen = devicePixelRatio || 1;
-  if (state.z) return state.z;
+  if (chosen) return chosen;
   const room = Math.min((width * screen) / image.naturalWidth, (height * screen) / image.naturalHeight);
   return room < 1 ? room : clamp(Math.floor(room), 1, 16);
 }
@@ -571,6 +570,7 @@ async function begin() {
     return;
   }
   await open();
+  look("held").textContent = book.held.text;
   look("wait").textContent = "This run holds no answers yet.";
   if (!book.talks.length) return;
   look("wait").hidden = true;
