@@ -14,7 +14,7 @@ import orjson
 from limen.report.format import Table, clean
 from limen.report.images import Gallery
 
-SCRIPTS = ("viewer.js", "test.js")
+SCRIPTS = ("viewer.js", "search.js", "test.js")
 _PAGE = resources.files("limen").joinpath("report/page")
 _NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]%* ]|\bof\b)+")
 

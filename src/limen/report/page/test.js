@@ -87,7 +87,8 @@ const test = {
     part("start").addEventListener("click", () => this.start());
     part("stop").addEventListener("click", () => this.end());
     part("turn").addEventListener("click", () => this.next());
-    part("way").addEventListener("click", () => {
+    part("way").addEventListener("click", (event) => {
+      if (event.detail) part("run").focus({ preventScroll: true }); // the space bar turns the pictures
       this.way = this.turns ? "side" : "turns";
       this.layOut();
     });
@@ -298,8 +299,10 @@ function counted(k, n) {
 
 function share(trials, who) {
   const yes = trials.filter((trial) => trial[who] === "yes").length;
-  const told = make("span", { textContent: counted(yes, trials.length) });
+  const [count, interval] = counted(yes, trials.length).split(" [");
+  const told = make("span", { textContent: count });
   if (!trials.length) return told;
+  told.append(" ", make("span", { className: "look-whole", textContent: `[${interval}` }));
   const [low, high] = wilson(yes, trials.length);
   const drawn = make("span", { className: `look-share ${who}`, style: { "--low": low, "--high": high, "--share": yes / trials.length } }, make("i"), make("b"));
   drawn.setAttribute("aria-hidden", "true");
