@@ -142,13 +142,13 @@ def test_policy_allows_the_pages_own_scripts_by_digest_and_no_others(
     policy = html.unescape(given)
     running = [text for attributes, text in scripts(content) if "type=" not in attributes]
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in running]
-    assert len(digests) == 2
+    assert len(digests) == 3
     assert f"script-src {' '.join(f'{chr(39)}sha256-{digest}{chr(39)}' for digest in digests)};" in policy
     assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
     assert "unsafe-eval" not in policy
     assert policy.count("unsafe-inline") == 1  # of styles
     assert "<script" not in "".join(text for _, text in scripts(content))
-    assert len(re.findall("<script", content)) == 4
+    assert len(re.findall("<script", content)) == 5
     assert "needs scripts, which are switched off" in content
 
 
@@ -195,7 +195,23 @@ def test_wordings_are_those_that_were_asked(run: Path) -> None:
         (lane,) = found["lanes"]
         words = [kind["word"] for kind in found["distortions"]]
         assert [f'"{word}"' in wording for word, wording in zip(words, lane["wordings"], strict=True)] == [True, True]
-        assert (lane["testable"], lane["alone"]) == (True, False)
+        assert (lane["testable"], lane["alone"], lane["yes"], lane["picks"], lane["shows"]) == (
+            True,
+            False,
+            True,
+            False,
+            2,
+        )
+
+
+def test_what_a_person_can_be_asked_follows_from_the_question(tmp_path: Path) -> None:
+    same = {"name": "same", "text": "Are these two images identical? Reply with yes or no.", "notices": ["no"]}
+    plan = Study.plan(spec(images(tmp_path / "in", "a.png"), distortions=("blur",), questions=("odd-one-out-3", same)))
+    plan.run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, _, _store):
+        lanes = {lane["name"].split(", ")[1]: lane for lane in found["lanes"]}
+        assert [lanes["odd-one-out-3"][key] for key in ("testable", "picks", "shows")] == [True, True, 3]
+        assert [lanes["same"][key] for key in ("testable", "yes", "picks", "shows")] == [True, False, False, 2]
 
 
 def test_items_show_their_question_both_sides_and_which_words_were_changed(tmp_path: Path) -> None:

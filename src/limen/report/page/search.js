@@ -40,17 +40,26 @@ const search = {
       found("text").focus();
     });
     found("more").addEventListener("click", () => this.more());
+    setTimeout(() => this.ready()); // once the viewer stands
+  },
+
+  /** Gather the answers, and offer the ready searches that find any. */
+  ready() {
+    if (this.answers) return;
     this.answers = book.talks.flatMap((talk) => [
       ...talk.probes.flatMap((probe) => probe[5].map((trial) => [talk, probe, trial])),
       ...talk.waiting.map((probe) => [talk, probe, null]),
     ]);
-    found("kinds").replaceChildren(...Object.entries(KINDS).map(([name, kind]) => {
-      const count = this.answers.reduce((sum, one) => sum + this.fits(kind, one), 0);
-      const made = button(`${kind.label} (${count.toLocaleString("en")})`, () => this.look(found("text").value, this.kind === name ? "" : name));
-      made.dataset.kind = name;
-      made.disabled = !count;
-      return made;
-    }));
+    const counts = Object.entries(KINDS).map(([name, kind]) => [name, kind, this.answers.filter((one) => this.fits(kind, one)).length]);
+    const none = counts.filter(([, , count]) => !count).map(([, kind]) => kind.label);
+    found("kinds").replaceChildren(
+      ...counts.filter(([, , count]) => count).map(([name, kind, count]) => {
+        const made = button(`${kind.label} (${count.toLocaleString("en")})`, () => this.look(found("text").value, this.kind === name ? "" : name));
+        made.dataset.kind = name;
+        return made;
+      }),
+      make("span", { className: "small", textContent: none.length ? `none: ${none.join(", ")}` : "" }),
+    );
     this.draw();
   },
 
@@ -60,6 +69,7 @@ const search = {
 
   /** Find the answers that hold the words and are of a kind; "" is any. */
   look(words, kind) {
+    this.ready();
     this.words = words.trim().slice(0, 200);
     this.kind = kind in KINDS ? kind : "";
     this.find();
@@ -79,7 +89,7 @@ const search = {
 
   draw() {
     if (found("text").value.trim() !== this.words) found("text").value = this.words;
-    for (const one of found("kinds").children) one.setAttribute("aria-pressed", String(one.dataset.kind === this.kind));
+    for (const one of found("kinds").querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.kind === this.kind));
     found("list").replaceChildren();
     this.shown = 0;
     const idle = !this.words && !this.kind;
