@@ -181,15 +181,19 @@ const test = {
     const figures = [...part("stage").children];
     const images = figures.map((figure) => figure.querySelector("img"));
     if (!images[0].naturalWidth) return;
-    const { clientWidth: width, clientHeight: height } = part("stage");
-    const zoomIn = (columns, count) => {
+    const fitting = (columns, count) => {
+      const { clientWidth: width, clientHeight: height } = part("stage");
       const rows = Math.ceil(count / columns);
       return zoomFor(images[0], (width - 12 * (columns - 1)) / columns, (height - 12 * (rows - 1)) / rows - 20, 0);
     };
-    const [zoom, columns] = figures.map((_, i) => [zoomIn(i + 1, figures.length), i + 1]).reduce((best, one) => (one[0] >= best[0] ? one : best));
-    const alone = zoomIn(1, 1);
+    const next = (this.turn + 1) % figures.length;
+    part("turn").replaceChildren(make("kbd", { textContent: "Space" }), ` show the ${figures[next].querySelector("figcaption").textContent}`);
+    part("turn").hidden = true;
+    const [zoom, columns] = figures.map((_, i) => [fitting(i + 1, figures.length), i + 1]).reduce((best, one) => (one[0] >= best[0] ? one : best));
+    const alone = fitting(1, 1);
     this.turns = this.way ? this.way === "turns" : zoom < 1 && alone > zoom;
-    this.zoom = this.turns ? alone : zoom;
+    part("turn").hidden = !this.turns; // which may take a row of its own
+    this.zoom = this.turns ? fitting(1, 1) : zoom;
     part("stage").style.setProperty("grid-template-columns", `repeat(${this.turns ? 1 : columns}, auto)`);
     figures.forEach((figure, i) => {
       figure.hidden = this.turns && i !== this.turn;
@@ -197,9 +201,6 @@ const test = {
       fit(images[i], this.zoom);
       if (!figure.hidden && this.zoom >= 1) align(images[i], images[i]);
     });
-    const next = (this.turn + 1) % figures.length;
-    part("turn").hidden = !this.turns;
-    part("turn").replaceChildren(make("kbd", { textContent: "Space" }), ` show the ${figures[next].querySelector("figcaption").textContent}`);
     part("way").textContent = this.turns ? "All at once" : "One at a time";
     part("way").setAttribute("aria-pressed", String(this.turns));
     const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)} % to fit this screen, which hides fine detail.${!this.turns && alone > zoom ? " One at a time they are larger." : ""}` : "";
