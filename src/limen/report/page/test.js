@@ -203,7 +203,7 @@ const test = {
     });
     part("way").textContent = this.turns ? "All at once" : "One at a time";
     part("way").setAttribute("aria-pressed", String(this.turns));
-    const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)} % to fit this screen, which hides fine detail.${!this.turns && alone > zoom ? " One at a time they are larger." : ""}` : "";
+    const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)}\u00a0% to fit this screen, which hides fine detail.${!this.turns && alone > zoom ? " One at a time they are larger." : ""}` : "";
     const wait = this.met.size < figures.length ? "Look at each picture, then answer. " : "";
     if (part("scale").textContent !== wait + small) part("scale").textContent = wait + small;
     for (const one of part("answers").children) one.disabled = this.met.size < figures.length;
