@@ -33,6 +33,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+ANSWERS = "#test-answers button[aria-disabled=false]"  # once each picture has been on the screen
 FEW = {"name": "constant", "levels": [5, 12, 20]}
 DESK = {"viewport": {"width": 1280, "height": 900}}
 WINDOWS = {
@@ -498,7 +499,7 @@ def through(one: Visit, keys: str) -> int:
     """Answer to the end; return how many pairs there were."""
     count = 0
     while one.page.is_visible("#test-run") and count < 99:
-        one.page.wait_for_selector("#test-answers button:enabled")
+        one.page.wait_for_selector(ANSWERS)
         one.page.keyboard.press(keys[count % len(keys)])
         count += 1
     return count
@@ -572,7 +573,7 @@ def test_a_seed_brings_the_same_pairs_again_and_is_in_the_link(visit: Any) -> No
         seen = []
         while one.page.is_visible("#test-run"):
             seen.append(tuple(shown(one)))
-            one.page.click("#test-answers button:enabled >> nth=0")
+            one.page.click(f"{ANSWERS} >> nth=0")
         runs.append(seen)
     assert runs[0] == runs[1] != runs[2]
     assert len(set(runs[0])) == len(runs[0]) == 30
@@ -629,7 +630,7 @@ def test_pictures_too_large_for_the_screen_come_one_at_a_time_and_say_where_they
     one.page.keyboard.press("y")
     assert one.page.inner_text("#test-count").startswith("Pair 2 of")
     one.page.click("#test-way")
-    assert re.match(r"Scaled down to \d+ % to fit this screen.* One at a time", one.page.inner_text("#test-scale"))
+    assert re.match(r"Scaled down to \d+\s% to fit this screen.* One at a time", one.page.inner_text("#test-scale"))
     one.page.keyboard.press("Escape")
     assert "1 of 1 pairs were shown one picture at a time" in one.page.inner_text("#test-end")
     two = visit("large.html", **WINDOWS["1024x768"])
@@ -642,16 +643,16 @@ def test_the_focus_stays_in_the_test_and_escape_leaves_it(visit: Any) -> None:
     one = visit()
     one.page.focus("#test-start")
     one.page.keyboard.press("Enter")
-    one.page.wait_for_selector("#test-answers button:enabled")
+    one.page.wait_for_selector(ANSWERS)
     for _ in range(12):
         one.page.keyboard.press("Tab")
         assert one.page.evaluate(
             "!document.activeElement.closest('main') || !!document.activeElement.closest('#test-run')"
         )
     one.page.keyboard.press("ArrowLeft")
-    one.page.wait_for_selector("#test-answers button:enabled")
+    one.page.wait_for_selector(ANSWERS)
     one.page.keyboard.press("ArrowRight")
-    one.page.wait_for_selector("#test-answers button:enabled")
+    one.page.wait_for_selector(ANSWERS)
     assert one.page.evaluate("test.said.map(trial => trial.you)") == ["yes", "no"]
     one.page.keyboard.press("Escape")
     assert not one.page.is_visible("#test-run")
@@ -668,7 +669,7 @@ def test_a_forced_choice_is_a_test_too(visit: Any) -> None:
     one.page.click("#test-start")
     places = set()
     while one.page.is_visible("#test-run"):
-        one.page.wait_for_selector("#test-answers button:enabled")
+        one.page.wait_for_selector(ANSWERS)
         pictures = shown(one)
         assert len(pictures) == 3
         (odd,) = [i for i, source in enumerate(pictures) if pictures.count(source) == 1]
@@ -713,7 +714,7 @@ def test_a_test_can_be_stopped_and_its_pairs_looked_at(visit: Any) -> None:
     one = visit()
     one.page.click("#test-start")
     for key in "yn":
-        one.page.wait_for_selector("#test-answers button:enabled")
+        one.page.wait_for_selector(ANSWERS)
         one.page.keyboard.press(key)
     one.page.keyboard.press("Escape")
     assert "2 pairs" in one.page.inner_text("#test-end")

@@ -23,6 +23,7 @@ from limen import distortion
 from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
 from limen.analysis.replay import items_of
+from limen.cli import run as command
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.ladder import Ladder
@@ -350,6 +351,20 @@ def test_what_is_left_out_is_counted_and_the_room_it_would_take_is_worked_out(ru
         assert found["held"]["left_out"].startswith("Pictures: 0 of 6 series")
     with told(run, 0) as (found, _, _store):
         assert found["held"] == {"text": "No pictures: this page was made with --embed 0.", "left_out": ""}
+
+
+def test_the_command_says_on_stderr_what_the_page_has_no_room_for(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told_of(*how: str) -> str:
+        assert command(["report", str(run), "--out", str(tmp_path / "page.html"), *how]) == 0
+        said = capsys.readouterr()
+        assert said.out == f"{tmp_path / 'page.html'}\n"
+        return said.err
+
+    (line,) = told_of("--embed", "0.05").splitlines()
+    assert re.fullmatch(rf"Pictures: \d of 6 series, \d+ of \d+ levels .* About --embed 1 {HOLDS}", line)
+    assert told_of() == told_of("--embed", "0") == told_of("--stimuli-beside") == ""
 
 
 def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ const test = {
     this.shown = alike.map((number, i) => (i === (this.lane.picks ? pair.place : swapped ? 0 : 1) ? pictures[pair.level] : number));
     this.turn = 0;
     this.met = new Set();
+    this.hold(true);
     part("stage").replaceChildren(...this.shown.map((number, i) => {
       const called = this.shown.length === 2 ? ["first", "second"][i] : String(i + 1);
       return make("figure", {}, make("figcaption", { textContent: called }), make("img", { src: source(number), alt: `Picture ${i + 1} of ${this.shown.length}` }));
@@ -206,7 +207,13 @@ const test = {
     const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)}\u00a0% to fit this screen, which hides fine detail.${!this.turns && alone > zoom ? " One at a time they are larger." : ""}` : "";
     const wait = this.met.size < figures.length ? "Look at each picture, then answer. " : "";
     if (part("scale").textContent !== wait + small) part("scale").textContent = wait + small;
-    for (const one of part("answers").children) one.disabled = this.met.size < figures.length;
+    part("answers").className = wait ? "wait" : "";
+    this.hold(this.met.size < figures.length);
+  },
+
+  /** Take no answer until every picture has been on the screen; a button that is disabled would lose the focus. */
+  hold(wait) {
+    for (const one of part("answers").children) one.setAttribute("aria-disabled", String(wait));
   },
 
   next() {
