@@ -136,6 +136,7 @@ const test = {
     remember(`#test/${new URLSearchParams({ o, d, s: this.seed })}`);
     part("question").textContent = asks(this.lane, d);
     part("answers").replaceChildren(...this.answers());
+    part("turn").textContent = "Show the next"; // so that it has its height
     part("bar").max = this.pairs.length;
     part("run").showModal();
     this.show();
@@ -187,28 +188,38 @@ const test = {
       const rows = Math.ceil(count / columns);
       return zoomFor(images[0], (width - 12 * (columns - 1)) / columns, (height - 12 * (rows - 1)) / rows - 20, 0);
     };
-    const next = (this.turn + 1) % figures.length;
-    part("turn").replaceChildren(make("kbd", { textContent: "Space" }), ` show the ${figures[next].querySelector("figcaption").textContent}`);
-    part("turn").hidden = true;
+    part("turn").hidden = true; // which takes the focus from it
     const [zoom, columns] = figures.map((_, i) => [fitting(i + 1, figures.length), i + 1]).reduce((best, one) => (one[0] >= best[0] ? one : best));
     const alone = fitting(1, 1);
     this.turns = this.way ? this.way === "turns" : zoom < 1 && alone > zoom;
     part("turn").hidden = !this.turns; // which may take a row of its own
     this.zoom = this.turns ? fitting(1, 1) : zoom;
     part("stage").style.setProperty("grid-template-columns", `repeat(${this.turns ? 1 : columns}, auto)`);
-    figures.forEach((figure, i) => {
-      figure.hidden = this.turns && i !== this.turn;
-      if (!figure.hidden) this.met.add(i);
-      fit(images[i], this.zoom);
-      if (!figure.hidden && this.zoom >= 1) align(images[i], images[i]);
-    });
+    for (const image of images) fit(image, this.zoom);
+    this.alone = alone;
     part("way").textContent = this.turns ? "All at once" : "One at a time";
     part("way").setAttribute("aria-pressed", String(this.turns));
-    const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)}\u00a0% to fit this screen, which hides fine detail.${!this.turns && alone > zoom ? " One at a time they are larger." : ""}` : "";
+    this.turnTo(this.turn);
+    if (!part("run").contains(document.activeElement)) part("run").focus({ preventScroll: true });
+  },
+
+  /** Show one picture of those that come in turns, or all; say what a person has to know of them. */
+  turnTo(turn) {
+    this.turn = turn;
+    const figures = [...part("stage").children];
+    figures.forEach((figure, i) => {
+      const image = figure.querySelector("img");
+      figure.hidden = this.turns && i !== turn;
+      if (!figure.hidden) this.met.add(i);
+      if (!figure.hidden && this.zoom >= 1) align(image, image);
+    });
+    const next = figures[(turn + 1) % figures.length].querySelector("figcaption").textContent;
+    part("turn").replaceChildren(make("kbd", { textContent: "Space" }), ` show the ${next}`);
+    const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)}\u00a0% to fit this screen, which hides fine detail.${!this.turns && this.alone > this.zoom ? " One at a time they are larger." : ""}` : "";
     const wait = this.met.size < figures.length ? "Look at each picture, then answer. " : "";
     if (part("scale").textContent !== wait + small) part("scale").textContent = wait + small;
     part("answers").className = wait ? "wait" : "";
-    this.hold(this.met.size < figures.length);
+    this.hold(Boolean(wait));
   },
 
   /** Take no answer until every picture has been on the screen; a button that is disabled would lose the focus. */
@@ -217,8 +228,8 @@ const test = {
   },
 
   next() {
-    this.turn = (this.turn + 1) % this.shown.length;
-    this.layOut();
+    if (!this.met.size) return; // not drawn yet
+    this.turnTo((this.turn + 1) % this.shown.length);
   },
 
   answer(given) {
