@@ -443,7 +443,7 @@ def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
             for name in (view.digest, "another")]  # fmt: skip
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         kept = Gallery(12e6)
-        analysis = Analysis(store.manifest, (), (), (), ())
+        analysis: Any = Analysis(store.manifest, (), (), (), ())  # type: ignore[arg-type]
         drawing = viewer_pictures.Drawing(analysis, [], kept, {row.id: [store] for row in rows}, {})
         for row in rows:
             drawing.told[row.id] = {}
