@@ -23,6 +23,7 @@ from limen import distortion
 from limen.analysis import Analysis, Outcome, SeriesStatus, analyse
 from limen.analysis.merge import together
 from limen.analysis.replay import items_of
+from limen.cli import run as command
 from limen.errors import InputError
 from limen.image import Image, decode, png
 from limen.ladder import Ladder
@@ -30,7 +31,7 @@ from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
 from limen.question import Query
-from limen.report import Report, viewer_data
+from limen.report import Report, viewer_data, viewer_pictures
 from limen.report import html as layout
 from limen.report import images as drawn_images
 from limen.report.images import Gallery
@@ -121,6 +122,7 @@ def told(
 
 
 def pixels(kept: Gallery, number: int) -> Image:
+    """Return a picture as a browser shows it; of lossless WebP, every value."""
     return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(kept.sources[number]))))
 
 
@@ -194,7 +196,23 @@ def test_wordings_are_those_that_were_asked(run: Path) -> None:
         (lane,) = found["lanes"]
         words = [kind["word"] for kind in found["distortions"]]
         assert [f'"{word}"' in wording for word, wording in zip(words, lane["wordings"], strict=True)] == [True, True]
-        assert (lane["testable"], lane["alone"]) == (True, False)
+        assert (lane["testable"], lane["alone"], lane["yes"], lane["picks"], lane["shows"]) == (
+            True,
+            False,
+            True,
+            False,
+            2,
+        )
+
+
+def test_what_a_person_can_be_asked_follows_from_the_question(tmp_path: Path) -> None:
+    same = {"name": "same", "text": "Are these two images identical? Reply with yes or no.", "notices": ["no"]}
+    plan = Study.plan(spec(images(tmp_path / "in", "a.png"), distortions=("blur",), questions=("odd-one-out-3", same)))
+    plan.run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, _, _store):
+        lanes = {lane["name"].split(", ")[1]: lane for lane in found["lanes"]}
+        assert [lanes["odd-one-out-3"][key] for key in ("testable", "picks", "shows")] == [True, True, 3]
+        assert [lanes["same"][key] for key in ("testable", "yes", "picks", "shows")] == [True, False, False, 2]
 
 
 def test_items_show_their_question_both_sides_and_which_words_were_changed(tmp_path: Path) -> None:
@@ -275,6 +293,8 @@ def test_open_questions_of_a_series_and_how_they_failed(tmp_path: Path) -> None:
 
 # --- pictures ---
 
+HOLDS = "would hold all, --stimuli-beside puts all into a folder."
+
 
 def test_pictures_are_those_that_were_sent(run: Path) -> None:
     with told(run) as (found, kept, store):
@@ -287,7 +307,6 @@ def test_pictures_are_those_that_were_sent(run: Path) -> None:
                 assert np.array_equal(pixels(kept, number), draw(int(level)))
                 levels += 1
             assert series["size"] == [48, 36]
-            assert not series["few"]
         assert levels > 60
         originals = {tuple(series["pictures"]["0"] for series in found["series"] if series["r"] == r) for r in range(3)}
         assert all(len(set(one)) == 1 for one in originals)  # one picture, whatever is done to it later
@@ -295,17 +314,57 @@ def test_pictures_are_those_that_were_sent(run: Path) -> None:
         assert asked <= {int(level) for level in found["series"][0]["pictures"]}
 
 
-@pytest.mark.parametrize("budget", [0, 30_000, 60_000])
-def test_pictures_keep_to_the_budget_and_leave_no_distortion_without(run: Path, budget: int) -> None:
+@pytest.mark.parametrize("budget", [0, 12_000, 60_000, 130_000])
+def test_pictures_keep_to_the_budget_and_every_series_has_its_first_jnd_before_any_has_more(
+    run: Path, budget: int
+) -> None:
     with told(run, budget) as (found, kept, _):
         assert sum(len(source) + 1 for source in kept.sources) <= budget
-        with_pictures = {series["d"] for series in found["series"] if len(series.get("pictures", {})) > 1}
-        assert with_pictures == ({0, 1} if budget else set())
-        for talk in found["talks"]:
-            shown = {int(level) for level in found["series"][talk["s"]].get("pictures", {})}
-            if len(shown) > 1 and talk["jnds"]:
-                assert {0, talk["jnds"][0][1]} <= shown  # the most telling first
-        assert budget == 0 or any(series.get("few") for series in found["series"]) or len(with_pictures) == 2
+        shown = [sorted(map(int, series.get("pictures", {}))) for series in found["series"]]
+        jnds = [talk["jnds"] for talk in found["talks"]]
+        assert all(len(levels) != 1 for levels in shown), "a reference alone shows nothing"
+        assert all({0, jnd[0][1]} <= set(levels) for levels, jnd in zip(shown, jnds, strict=True) if levels)
+        assert {12_000: 1, 60_000: 6, 130_000: 6}.get(budget, 0) == sum(map(bool, shown))
+        if budget == 130_000:
+            assert all(len(levels) > 3 for levels in shown), "the levels beside the JND"
+            assert max(map(len, shown)) - min(map(len, shown)) <= 4, "one turn after the other"
+        with told(run, budget) as (_, again, _store):
+            assert again.sources == kept.sources
+
+
+def test_what_is_left_out_is_counted_and_the_room_it_would_take_is_worked_out(run: Path) -> None:
+    with told(run) as (found, whole, _):
+        asked = sum(len(series["pictures"]) for series in found["series"])
+        assert found["held"] == {"text": f"Pictures: all 6 series, all {asked} levels asked about.", "left_out": ""}
+        needed = sum(len(source) + 1 for source in whole.sources)
+    with told(run, needed / 2) as (found, _, store):
+        levels = sum(len(series["pictures"]) for series in found["series"])
+        start = f"Pictures: 6 of 6 series, {levels} of {asked} levels asked about; the page has no room for the others."
+        assert found["held"]["text"] == found["held"]["left_out"] == f"{start} About --embed 1 {HOLDS}"
+        everything = together({"run": analyse(store)})
+        runs = viewer_data.on_page([(store, analyse(store))], everything)
+        content = viewer_data._Content(runs, everything, [], Gallery(needed / 2))
+        content.fill()
+        assert content.held.room == pytest.approx(needed, rel=0.2)
+        assert "About --embed 17 would" in str(dataclasses.replace(content.held, room=16.2e6))
+    with told(run, 10) as (found, _, _store):
+        assert found["held"]["left_out"].startswith("Pictures: 0 of 6 series")
+    with told(run, 0) as (found, _, _store):
+        assert found["held"] == {"text": "No pictures: this page was made with --embed 0.", "left_out": ""}
+
+
+def test_the_command_says_on_stderr_what_the_page_has_no_room_for(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told_of(*how: str) -> str:
+        assert command(["report", str(run), "--out", str(tmp_path / "page.html"), *how]) == 0
+        said = capsys.readouterr()
+        assert said.out == f"{tmp_path / 'page.html'}\n"
+        return said.err
+
+    (line,) = told_of("--embed", "0.05").splitlines()
+    assert re.fullmatch(rf"Pictures: \d of 6 series, \d+ of \d+ levels .* About --embed 1 {HOLDS}", line)
+    assert told_of() == told_of("--embed", "0") == told_of("--stimuli-beside") == ""
 
 
 def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
@@ -317,9 +376,9 @@ def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
     assert len(files) > 40
     assert "img-src data: &#39;self&#39; file:;" in content
     with told(run) as (_, kept, _store):
-        assert [decode((tmp_path / name).read_bytes()).tolist() for name in named[:5]] == [
-            pixels(kept, number).tolist() for number in range(5)
-        ]
+        assert {decode((tmp_path / name).read_bytes()).tobytes() for name in named} == {
+            pixels(kept, number).tobytes() for number in range(len(kept.sources))
+        }
 
 
 def test_page_without_stimuli_is_small_and_has_its_answers(run: Path, tmp_path: Path) -> None:
@@ -336,12 +395,12 @@ def test_folder_that_cannot_be_made(run: Path, tmp_path: Path) -> None:
 
 
 def test_large_pictures_are_scaled_and_say_so(tmp_path: Path) -> None:
-    folder = images(tmp_path / "in", "wide.png", height=40, width=1500)
+    folder = images(tmp_path / "in", "wide.png", height=40, width=2560)
     Study.plan(spec(folder, distortions=("contrast",))).run(tmp_path / "run")
     with told(tmp_path / "run") as (found, kept, _):
         (series,) = found["series"]
         assert series["scaled"]
-        assert series["size"] == [1500, 40]
+        assert series["size"] == [2560, 40]
         assert pixels(kept, series["pictures"]["0"]).shape == (32, drawn_images.LARGEST, 3)
     assert drawn_images.scaled(photograph("a", 30, 40)).shape == (30, 40, 3)
 
@@ -384,23 +443,26 @@ def test_views_are_drawn_by_their_scene(tmp_path: Path) -> None:
             for name in (view.digest, "another")]  # fmt: skip
     with Store.create(tmp_path / "run", {"distortions": {"angle": about}}) as store:
         kept = Gallery(12e6)
-        gathered = viewer_data._Content((), Analysis(store.manifest, (), (), (), ()), [], kept)
-        gathered.stores = {row.id: [store] for row in rows}
-        drawn, other = (gathered._pictures(row, [0, 3], (), 12e6) for row in rows)
+        analysis: Any = Analysis(store.manifest, (), (), (), ())  # type: ignore[arg-type]
+        drawing = viewer_pictures.Drawing(analysis, [], kept, {row.id: [store] for row in rows}, {})
+        for row in rows:
+            drawing.told[row.id] = {}
+            drawing._add(row, [0, 3], ())
+        drawn, other = (drawing.told[row.id] for row in rows)
     assert drawn["size"] == [640, 480]
     assert np.array_equal(pixels(kept, drawn["pictures"][3]), view.at(3.0))
     assert "in another way" in other["why"]
 
 
 def test_as_seen_is_what_the_observers_processor_does() -> None:
-    sees = viewer_data.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
+    sees = viewer_pictures.as_seen({"pixels": "64x64, bicubic if larger or smaller"})
     assert sees is not None
     large = photograph("a", 100, 140)
     assert np.array_equal(pixel_values(sees(large)), pixel_values(large))
     assert sees(photograph("a", 64, 64)) is not None
     assert np.array_equal(sees(photograph("a", 64, 64)), photograph("a", 64, 64))
     for said in ("", "64x64", "as they come", "0x0, bicubic if larger or smaller"):
-        assert viewer_data.as_seen({"pixels": said}) is None
+        assert viewer_pictures.as_seen({"pixels": said}) is None
 
 
 def test_pictures_as_seen_are_in_the_page(hostile: Path) -> None:
@@ -423,17 +485,51 @@ def outcome(distortion: str, name: str, *levels: int) -> Outcome:
 def test_series_take_turns_by_distortion_and_begin_with_the_examples() -> None:
     found = [outcome("blur", name, level) for name, level in zip("abc", (1, 10, 12), strict=True)]
     found += [outcome("jpeg", name, level) for name, level in zip("ab", (5, 6), strict=True)]
-    assert viewer_data.drawing_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
-    assert viewer_data.drawing_order([], lambda _: True) == []
+    assert viewer_pictures.drawing_order(found, lambda _: True) == ["blur b", "jpeg a", "blur a", "jpeg b", "blur c"]
+    assert viewer_pictures.drawing_order([], lambda _: True) == []
 
 
 def test_levels_are_drawn_from_the_first_jnd_outwards(run: Path) -> None:
     with Store.open(run) as store:
         for one in analyse(store).outcomes:
-            levels = viewer_data.wanted([one])
-            assert levels[:2] == [0, one.thresholds[0].level]
-            assert set(levels) >= {response.probe.level for response in one.responses}
-            assert len(set(levels)) == len(levels)
+            first, beside, *others = viewer_pictures.wanted([one])
+            asked = {response.probe.level for response in one.responses} | {0}
+            jnd = one.thresholds[0].level
+            assert first == [0, jnd]
+            below, above = max(level for level in asked if level < jnd), min(level for level in asked if level > jnd)
+            assert set(beside) == {below, above} - {0}
+            if len(one.thresholds) > 1:
+                assert {one.thresholds[1].level} - {above} <= set(others[0])
+            levels = [*first, *beside, *(level for each in others for level in each)]
+            assert sorted(levels) == sorted(asked)
+
+
+def test_without_a_jnd_the_last_level_asked_about_is_drawn_first(tmp_path: Path) -> None:
+    plan = Study.plan(
+        spec(
+            images(tmp_path / "in", "a.png"),
+            distortions=("blur",),
+            procedure={"name": "constant", "levels": [3, 9, 20]},
+        )
+    )
+    plan.run(tmp_path / "run")
+    with Store.open(tmp_path / "run") as store:
+        (one,) = analyse(store).outcomes
+        assert viewer_pictures.wanted([one])[0] == [0, 20]
+
+
+def test_every_observers_first_jnd_comes_before_what_lies_beside_it() -> None:
+    keen, blunt = outcome("blur", "a", 4, 9), outcome("blur", "a", 12)
+    assert viewer_pictures.wanted([keen, blunt])[:2] == [[0, 4], [12]]
+
+
+def test_references_that_are_in_the_page_already_come_first() -> None:
+    found = [outcome("blur", name, level) for name, level in zip("abc", (1, 1, 10), strict=True)]
+    found += [outcome("jpeg", name, level) for name, level in zip("bcd", (90, 90, 5), strict=True)]
+    order = viewer_pictures.drawing_order(found, lambda _: True)
+    shown = {one.split()[1] for one in order[:2]}
+    rest = [one.split()[1] for one in order[2:]]
+    assert all(name in shown for name in rest[: sum(name in shown for name in rest)])
 
 
 def test_a_ladder_of_the_studys_own_is_drawn_with_its_strengths(tmp_path: Path) -> None:

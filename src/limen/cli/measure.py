@@ -230,7 +230,7 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
     if not as_json:
         check_extra()
         _check_places(out, wanted)
-    written = []
+    written, left = list[str](), ""
     with (
         _in_haste(),
         working("reading answers") as now,
@@ -240,7 +240,7 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
         if as_json:
             found = made.data()
         else:
-            made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
+            left = made.page(out, EMBED if wanted["embed"] is None else wanted["embed"], wanted["stimuli_beside"])
             written.append(str(out))
         for name, write in (("tables", files.tables), ("figures", files.drawings)):
             if wanted[name] is not None and not as_json:
@@ -253,6 +253,8 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
         print_json(found)
     for line in written:
         click.echo(line)
+    if left:
+        notice(left)
 
 
 def _check_places(out: Path, wanted: dict[str, Any]) -> None:

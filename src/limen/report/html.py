@@ -14,7 +14,7 @@ import orjson
 from limen.report.format import Table, clean
 from limen.report.images import Gallery
 
-SCRIPTS = ("viewer.js", "test.js")
+SCRIPTS = ("viewer.js", "search.js", "test.js")
 PAGE = "page.js"  # of tables, figures and the first screen, on every page
 _PAGE = resources.files("limen").joinpath("report/page")
 _NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]%* ]|\bof\b)+")
@@ -88,6 +88,7 @@ def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
         "pictures": Markup("\n".join(gallery.sources)),
         "policy": policy(scripts, beside),
         "beside": beside,
+        "left_out": content["held"]["left_out"],
     }
 
 

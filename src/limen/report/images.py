@@ -7,13 +7,13 @@ import functools
 import importlib.util
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont, features
 
 from limen import digest as digests
 from limen import distortion as distortions
@@ -32,9 +32,10 @@ SHOWN = 200  # px: the longest side of a thumbnail on the page
 PAIR = 400  # px: the longer side of the two pictures on the first screen
 HARD = 128  # px: up to here every pixel is shown as it is, enlarged
 MOST_PIXELS = 26_000_000  # of a reference whose stimuli a page draws: blur takes 50 bytes for each
+SMALL = 1_000_000  # pixels of a reference that is kept for the next series of it
 CACHED = 16_000_000  # pixels of stimuli kept while a series is looked at, in 16 pictures at most
-LARGEST = 1200  # px: embedded pictures with a longer side are scaled down to it, and the page says so
-ENOUGH = 8  # refusals after which no more pictures are drawn
+LARGEST = 2048  # px: embedded pictures with a longer side are scaled down to it, and the page says so
+ENOUGH = 8  # refusals in a row after which no more pictures are drawn
 _CELL, _MARGIN, _LABEL = 180, 6, 16  # px of a contact sheet
 _NOT_KEPT = "The reference was not kept in the run, so its stimuli cannot be drawn again."
 _PAIR_NOT_KEPT = "The two pictures of this pair were not kept in the run: they are in the data set it came from."
@@ -75,9 +76,9 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
             f"The reference has {pixels / 1e6:.0f} megapixels; pages draw stimuli of up to {MOST_PIXELS / 1e6:.0f}. "
             "limen render draws them from the photograph."
         )
-    kept = decode(data, "the kept reference")
+    kept, measured = _kept(data) if pixels <= SMALL else _kept.__wrapped__(data)
     pair = np.array_split(kept, 2) if kind.of in PAIRS else None  # one picture, the second below the first
-    measured = digests.of([digest(half) for half in pair]) if pair else digest(kept)
+    measured = digests.of([digest(half) for half in pair]) if pair else measured
     if measured != row.picture and (item := items_of(store, row.picture).get(row.picture)) is not None:
         measured = item_digest(measured, item)
     if measured != row.picture:
@@ -86,6 +87,13 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     if kind.of == ReferenceKind.QUESTION:  # its words change, not its picture
         return cached(lambda level: kept)
     return cached(kind.render(pair or kept, row.key))
+
+
+@functools.lru_cache(maxsize=8)
+def _kept(data: bytes) -> tuple[Image, str]:
+    """Return a reference and its digest: series of several distortions that follow each other share it."""
+    kept = decode(data, "the kept reference")
+    return kept, digest(kept)
 
 
 def as_measured(store: Store, name: str) -> Distortion:
@@ -198,7 +206,7 @@ class Gallery:
     Attributes:
         budget: bytes left, as base64 in the page; infinite for a folder.
         folder: where files go; None keeps them in the page.
-        refused: how many pictures had no room.
+        refused: how many groups of pictures in a row had no room.
     """
 
     budget: float
@@ -214,6 +222,11 @@ class Gallery:
             with _writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def kind(self) -> str:
+        """How pictures are encoded: files beside a page are for other programs, too."""
+        return "webp" if self.folder is None and features.check("webp") else "png"
+
     def discard(self) -> None:
         """Remove the files that were written: there is no page that shows them."""
         with contextlib.suppress(OSError):
@@ -223,49 +236,42 @@ class Gallery:
                 self.folder.rmdir()  # unless others' files are in it
 
     def __repr__(self) -> str:
-        return f"Gallery({len(self.sources)} pictures, {self.refused} refused, {self.budget:.3g} bytes left)"
+        return f"Gallery({len(self.sources)} pictures, {self.budget:.3g} bytes left)"
 
     @property
     def full(self) -> bool:
         """Whether trying on is no use: pictures differ in size, but not that much."""
         return self.budget <= 0 or self.refused >= ENOUGH
 
-    def add(self, image: Image, spare: float = 0.0) -> int | None:
-        """Return the number of a picture, taking it in if it is new; None where less than `spare` would be left."""
-        small = scaled(image)
-        name = digest(small)
-        if name not in self.numbers:
-            data = png(small)
-            size = -(-len(data) // 3) * 4 + 1
-            if size > self.budget - spare:
-                self.refused += spare == 0
-                return None
-            self.budget -= size
-            self.numbers[name] = len(self.sources)
-            self.sources.append(self._kept(name, data))
-        return self.numbers[name]
-
-    def add_all(self, draw: Render, levels: Iterable[int], room: float) -> dict[int, int]:
-        """Take in the pictures of a series, the most wanted levels first, until `room` bytes are spent.
-
-        The first two make a pair, without which there is nothing to see: they may take more than their share.
+    def add(self, pictures: Sequence[Image]) -> list[int] | None:
+        """Return the numbers of pictures, taking in those that are new: all of them, or None where one has no room.
 
         Args:
-            draw: from level to picture; uint8 RGB (H, W, 3).
-            levels: the most wanted ones first.
-            room: bytes, >= 0; infinite for no bound.
-
-        Returns:
-            Numbers by level.
+            pictures: uint8 RGB (H, W, 3).
         """
-        numbers: dict[int, int] = {}
-        spare = 0.0 if math.isinf(self.budget) else max(0.0, self.budget - room)
-        for level in levels:
-            number = self.add(draw(level), spare if len(numbers) > 1 else 0.0)
-            if number is None:
-                break
-            numbers[level] = number
-        return numbers
+        names, new = [], dict[str, bytes]()
+        for picture in map(scaled, pictures):
+            names.append(digest(picture))
+            if names[-1] not in self.numbers and names[-1] not in new:
+                new[names[-1]] = self._encoded(picture)
+        size = sum(-(-len(data) // 3) * 4 + 1 for data in new.values())
+        if size > self.budget:
+            self.refused += 1
+            return None
+        self.refused = 0
+        self.budget -= size
+        for name, data in new.items():
+            self.numbers[name] = len(self.sources)
+            self.sources.append(self._kept(name, data))
+        return [self.numbers[name] for name in names]
+
+    def _encoded(self, image: Image) -> bytes:
+        """Return a picture without loss: as WebP in a page, which takes a quarter less room and time than PNG."""
+        if self.kind == "png":
+            return png(image)
+        buffer = io.BytesIO()
+        Pillow.fromarray(image).save(buffer, "WEBP", lossless=True, method=0, quality=20)
+        return buffer.getvalue()
 
     def _kept(self, name: str, data: bytes) -> str:
         if self.folder is None:

@@ -196,8 +196,10 @@ class Report:
             "safe": plain(self.safe),
         }
 
-    def page(self, out: Path, embed: float = EMBED, beside: bool = False) -> None:
+    def page(self, out: Path, embed: float = EMBED, beside: bool = False) -> str:
         """Write one self-contained HTML page; the same runs give the same bytes.
+
+        Returns the sentence that says which stimuli had no room in it; "" where all had.
 
         Args:
             out: the file; folders above it are made.
@@ -212,8 +214,10 @@ class Report:
         gallery = Gallery(math.inf if beside else embed * 1e6, files.folder_beside(out) if beside else None)
         with ExitStack() as undo:
             undo.callback(gallery.discard)
-            files.write(out, html.render(self._content(gallery)))
+            content = self._content(gallery)
+            files.write(out, html.render(content))
             undo.pop_all()  # the page is there, and its pictures stay
+        return str(content["viewer"]["left_out"]) if content["viewer"] else ""
 
     def specifications(self, width: int) -> dict[str, Spec]:
         """Return every figure of the page by name, for a paper; what is raised as for `page`."""

@@ -7,27 +7,21 @@ import functools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
-from PIL import Image as Pillow
 
 import limen
 from limen import procedure as procedures
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus
-from limen.errors import LimenError
-from limen.image import Image
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
-from limen.question import VerdictKind
-from limen.report.examples import typical
 from limen.report.format import clean
-from limen.report.images import LARGEST, Gallery, Render, renderer
+from limen.report.images import Gallery
 from limen.report.runs import keeper
 from limen.report.text_diff import changed
-from limen.store import SeriesRow, Store
+from limen.report.viewer_pictures import Drawing, Held, drawing_order
+from limen.store import Store
 from limen.study.schedule import decode
 from limen.trial import OTHER_SIDE, Answer, Trial
 
@@ -104,6 +98,8 @@ def data(
     return {
         "limen": limen.__version__,
         "beside": gallery.folder is not None,
+        "kind": gallery.kind,
+        "held": {"text": str(content.held), "left_out": str(content.held) if content.held.lacking else ""},
         "lanes": [_lane(together, *who, name, words) for who, name in names.items()],
         "distortions": [
             {"name": clean(name, 80), "word": clean(kind.word, 200), "unit": clean(kind.unit, 80),
@@ -122,7 +118,10 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
     return {
         "name": name,
         "order": manifest.questions[question].order,
-        "testable": known.verdict is VerdictKind.DIFFERS and known.notices == ("yes",),
+        "testable": not known.alone,
+        "shows": known.pictures,
+        "picks": known.forced,
+        "yes": known.notices == ("yes",),
         "alone": known.alone,
         "wordings": [clean(known.fill(word), 600) for word in words],
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
@@ -146,6 +145,7 @@ class _Content:
     numbers: dict[str, int] = field(default_factory=dict)
     stores: dict[str, list[Store]] = field(default_factory=lambda: defaultdict(list))
     floors: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
 
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
@@ -162,13 +162,14 @@ class _Content:
         self.references = sorted({(row.name, row.picture) for row in rows.values()})
         every = [outcome for run in self.runs for outcome in run.outcomes]
         order = drawing_order(every, keeper([run.store for run in self.runs]))
-        drawn = self._draw([rows[name] for name in order], outcomes)
+        drawing = Drawing(self.together, self.lanes, self.gallery, self.stores, self.floors)
+        self.held = drawing.draw([rows[name] for name in order], outcomes)
         distortions = {name: i for i, name in enumerate(self.distortions)}
         references = {reference: i for i, reference in enumerate(self.references)}
         for name in order:
             row = rows[name]
             place = {"d": distortions[row.distortion], "r": references[row.name, row.picture]}
-            self.series.append({**place, **drawn[name]})
+            self.series.append({**place, **drawing.told[name]})
         self._add_talks({name: i for i, name in enumerate(order)})
 
     def _add_talks(self, number: Mapping[str, int]) -> None:
@@ -178,47 +179,6 @@ class _Content:
             lane = lanes.get((outcome.observer, outcome.question))
             if lane is not None:
                 self.talks.append({"o": lane, "s": number[outcome.series.id], **self._talk(run, outcome)})
-
-    # --- pictures ---
-
-    def _draw(self, order: Sequence[SeriesRow], outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
-        """Draw series after series; while distortions have none yet, each may take its share of what is left."""
-        drawn, waiting = {}, {row.distortion for row in order}
-        for row in order:
-            share = self.gallery.budget / max(1, len(waiting))
-            drawn[row.id] = self._pictures(row, wanted(outcomes[row.id]), outcomes[row.id], share)
-            if drawn[row.id].get("pictures") or "why" in drawn[row.id]:
-                waiting.discard(row.distortion)
-        return drawn
-
-    def _pictures(
-        self, row: SeriesRow, levels: Sequence[int], outcomes: Sequence[Outcome], room: float
-    ) -> dict[str, Any]:
-        if self.gallery.full:
-            return {}
-        stores = self.stores[row.id]
-        kept = [store for store in stores if store.picture(row.picture) is not None]
-        try:
-            draw = renderer((kept or stores)[0], row, views=True)
-            height, width = draw(0).shape[:2]
-            numbers = self.gallery.add_all(draw, levels, room)
-        except LimenError as error:
-            return {"why": clean(str(error), 300)}
-        seen = {}
-        for outcome in outcomes:
-            sees = as_seen(self.floors.get((outcome.observer, outcome.series.id), {})) or as_seen(
-                self.together.manifest.observers[outcome.observer]
-            )
-            lane = (outcome.observer, outcome.question)
-            if sees is not None and lane in self.lanes:
-                seen[self.lanes.index(lane)] = self.gallery.add_all(_through(sees, draw), numbers, room)
-        return {
-            "size": [width, height],
-            "scaled": max(width, height) > LARGEST,
-            "pictures": numbers,
-            "few": len(numbers) < len(levels),
-            "seen": seen,
-        }
 
     # --- answers ---
 
@@ -279,10 +239,6 @@ def _marked(before: str, after: str) -> list[list[Any]]:
     return [[visible(text[:LONGEST]), mark] for text, mark in [*pieces, [after[place:], 0]] if text]
 
 
-def _through(sees: Callable[[Image], Image], draw: Render) -> Render:
-    return lambda level: sees(draw(level))
-
-
 @functools.lru_cache(maxsize=256)
 def _short(text: str) -> str:
     return clean(text, 80)
@@ -298,63 +254,6 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _STRANGE.sub(lambda sign: f"[U+{ord(sign[0]):04X}]", text.replace("\r\n", "\n"))
-
-
-def as_seen(fingerprint: Mapping[str, Any]) -> Callable[[Image], Image] | None:
-    """Return how an observer brings pictures to its size, where its fingerprint says so in `pixels`; else None.
-
-    Args:
-        fingerprint: with `pixels` such as "64x64, bicubic if larger or smaller" (width x height, Pillow's filter).
-    """
-    match = _SEEN.fullmatch(str(fingerprint.get("pixels", "")))
-    if match is None or not int(match[1]) or not int(match[2]):
-        return None
-    size, kind = (int(match[1]), int(match[2])), Pillow.Resampling[match[3].upper()]
-
-    def see(image: Image) -> Image:
-        same = (image.shape[1], image.shape[0]) == size
-        return image if same else np.asarray(Pillow.fromarray(image).resize(size, kind))
-
-    return see
-
-
-# --- which pictures first ---
-
-
-def drawing_order(outcomes: Sequence[Outcome], keeps: Callable[[str], bool]) -> list[str]:
-    """Return ids of series in the order in which they are given pictures.
-
-    First those of the page's examples, one of each distortion, then round after round one more of each, so that a
-    budget leaves no distortion without.
-    """
-    groups: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[outcome.series.distortion].append(outcome)
-    used = Counter[str]()
-    queues = []
-    for _, group in sorted(groups.items()):
-        first = typical(group, keeps, used, 1)
-        rest = sorted({outcome.series.id: outcome.series for outcome in group}.values(), key=lambda row: row.name)
-        queues.append([*first, *(row.id for row in rest if row.id not in first)])
-    longest = max(map(len, queues), default=0)
-    return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
-
-
-def wanted(outcomes: Sequence[Outcome]) -> list[int]:
-    """Return the levels of a series to draw, the most telling first: original, references, JNDs, their neighbours."""
-    probes = [response.probe for outcome in outcomes for response in outcome.responses]
-    jnds = [t.level for outcome in outcomes for t in outcome.thresholds]
-    references = {probe.reference for probe in probes}
-    levels = {0, *references, *jnds, *(probe.level for probe in probes)}
-
-    def away(level: int) -> tuple[int, int]:
-        if level == 0 or level in jnds[:1]:
-            return (0, level)
-        if level in references or level in jnds:
-            return (1, level)
-        return (2 + min((abs(level - jnd) for jnd in jnds), default=0), level)
-
-    return sorted(levels, key=away)
 
 
 # --- what is still open ---

@@ -76,21 +76,37 @@ const test = {
   pairs: [],
   said: [],
   shownAt: 0,
+  way: null, // "side" or "turns" where the person has chosen
+  turn: 0, // which picture is shown where they are shown one at a time
+  met: new Set(), // those of this pair that have been on the screen
 
   listen() {
     this.fresh();
     part("fresh").addEventListener("click", () => this.fresh());
     part("seed").addEventListener("change", () => this.offer(part("seed").value));
     part("start").addEventListener("click", () => this.start());
-    part("yes").addEventListener("click", () => this.answer("yes"));
-    part("no").addEventListener("click", () => this.answer("no"));
     part("stop").addEventListener("click", () => this.end());
-    part("run").addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-      const action = { y: () => this.answer("yes"), n: () => this.answer("no"), Escape: () => this.end() }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-      if (action) { event.preventDefault(); action(); }
+    part("turn").addEventListener("click", () => this.next());
+    part("way").addEventListener("click", (event) => {
+      if (event.detail) part("run").focus({ preventScroll: true }); // the space bar turns the pictures
+      this.way = this.turns ? "side" : "turns";
+      this.layOut();
     });
-    addEventListener("resize", () => part("run").hidden || this.layOut());
+    part("run").addEventListener("keydown", (event) => this.key(event));
+    part("run").addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.end();
+    });
+    addEventListener("resize", () => part("run").open && this.layOut());
+  },
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    const places = this.lane.picks ? this.shown.map((_, i) => [String(i + 1), () => this.answer(i)]) : [];
+    const words = { y: () => this.answer("yes"), n: () => this.answer("no"), ArrowLeft: () => this.answer("yes"), ArrowRight: () => this.answer("no") };
+    const turn = this.turns && event.target.tagName !== "BUTTON" ? { " ": () => this.next() } : {};
+    const action = { ...turn, ...(this.lane.picks ? Object.fromEntries(places) : words) }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (action) { event.preventDefault(); action(); }
   },
 
   fresh() {
@@ -105,79 +121,167 @@ const test = {
 
   start() {
     const { o, d } = state;
-    const lane = book.lanes[o];
+    this.lane = book.lanes[o];
     this.o = o;
     this.d = d;
-    this.pairs = lane.testable ? choose(o, d, this.seed) : [];
+    this.pairs = this.lane.testable ? choose(o, d, this.seed) : [];
     this.said = [];
     part("end").hidden = true;
     part("note").textContent = "";
-    if (!lane.testable) part("note").textContent = "This test is for questions whose yes says that two pictures differ.";
-    else if (!this.pairs.some((pair) => pair.reference < pair.level)) part("note").textContent = `No pair of ${book.distortions[d].name} that ${lane.name} has answered has pictures in this page. Choose another distortion.`;
+    if (!this.lane.testable) part("note").textContent = "This question was asked about each picture alone: nobody was asked whether two differ, so there is no such test of it.";
+    else if (!this.pairs.some((pair) => pair.reference < pair.level)) part("note").textContent = `No pair of ${book.distortions[d].name} that ${this.lane.name} has answered has pictures in this page. Choose another distortion.`;
     if (part("note").textContent) return;
+    const random = numbers(this.seed ^ 0x9e3779b9);
+    for (const pair of this.pairs) pair.place = this.lane.picks ? Math.floor(random() * this.lane.shows) : 0;
     remember(`#test/${new URLSearchParams({ o, d, s: this.seed })}`);
-    part("question").textContent = `“${lane.wordings[d].replace(/ Please return.*| ?A\. Yes.*/s, "")}”`;
+    part("question").textContent = asks(this.lane, d);
+    part("answers").replaceChildren(...this.answers());
+    part("turn").textContent = "Show the next"; // so that it has its height
     part("bar").max = this.pairs.length;
-    part("run").hidden = false;
+    part("run").showModal();
     this.show();
     part("run").focus({ preventScroll: true });
-    part("run").scrollIntoView({ block: "nearest" });
+  },
+
+  answers() {
+    const labelled = (keys, text, given) => {
+      const made = button("", (event) => {
+        if (event.detail) part("run").focus({ preventScroll: true }); // else the space bar would answer again
+        this.answer(given);
+      });
+      made.append(...keys.flatMap((key) => [make("kbd", { textContent: key }), " "]), text);
+      return made;
+    };
+    if (this.lane.picks) return Array.from({ length: this.lane.shows }, (_, i) => labelled([String(i + 1)], this.lane.shows === 2 ? ["the first", "the second"][i] : "", i));
+    return [labelled(["Y", "←"], "Yes, they differ", "yes"), labelled(["N", "→"], "No", "no")];
   },
 
   show() {
     const pair = this.pairs[this.said.length];
-    const series = book.series[pair.s];
-    part("a").src = source(series.pictures[pair.reference]);
-    part("b").src = source(series.pictures[pair.level]);
+    const { pictures } = book.series[pair.s];
+    const alike = Array.from({ length: this.lane.shows }, () => pictures[pair.reference]);
+    const swapped = this.lane.order === "swapped";
+    this.shown = alike.map((number, i) => (i === (this.lane.picks ? pair.place : swapped ? 0 : 1) ? pictures[pair.level] : number));
+    this.turn = 0;
+    this.met = new Set();
+    this.hold(true);
+    part("stage").replaceChildren(...this.shown.map((number, i) => {
+      const called = this.shown.length === 2 ? ["first", "second"][i] : String(i + 1);
+      return make("figure", {}, make("figcaption", { textContent: called }), make("img", { src: source(number), alt: `Picture ${i + 1} of ${this.shown.length}` }));
+    }));
     part("count").textContent = `Pair ${this.said.length + 1} of ${this.pairs.length}`;
     part("bar").value = this.said.length;
     this.shownAt = performance.now();
-    Promise.all([part("a").decode(), part("b").decode()]).then(() => this.layOut(), () => {
-      part("note").textContent = "A picture could not be loaded. Is the folder of stimuli beside the page?";
+    const drawn = [...part("stage").querySelectorAll("img")];
+    Promise.all(drawn.map((image) => image.decode())).then(() => drawn[0].isConnected && this.layOut(), () => {
+      if (drawn[0].isConnected) part("scale").textContent = "A picture could not be loaded. Is the folder of stimuli beside the page?";
     });
   },
 
+  /** Show the pictures as large as they fit, in whole screen pixels: side by side, one below the other, or in turns. */
   layOut() {
-    const zoom = zoomFor(part("a"), part("a").closest("figure").clientWidth, innerHeight * 0.6);
-    for (const name of ["a", "b"]) fit(part(name), zoom);
+    const figures = [...part("stage").children];
+    const images = figures.map((figure) => figure.querySelector("img"));
+    if (!images[0].naturalWidth) return;
+    const fitting = (columns, count) => {
+      const { clientWidth: width, clientHeight: height } = part("stage");
+      const rows = Math.ceil(count / columns);
+      return zoomFor(images[0], (width - 12 * (columns - 1)) / columns, (height - 12 * (rows - 1)) / rows - 20, 0);
+    };
+    part("turn").hidden = true; // which takes the focus from it
+    const [zoom, columns] = figures.map((_, i) => [fitting(i + 1, figures.length), i + 1]).reduce((best, one) => (one[0] >= best[0] ? one : best));
+    const alone = fitting(1, 1);
+    this.turns = this.way ? this.way === "turns" : zoom < 1 && alone > zoom;
+    part("turn").hidden = !this.turns; // which may take a row of its own
+    this.zoom = this.turns ? fitting(1, 1) : zoom;
+    part("stage").style.setProperty("grid-template-columns", `repeat(${this.turns ? 1 : columns}, auto)`);
+    for (const image of images) fit(image, this.zoom);
+    this.alone = alone;
+    part("way").textContent = this.turns ? "All at once" : "One at a time";
+    part("way").setAttribute("aria-pressed", String(this.turns));
+    this.turnTo(this.turn);
+    if (!part("run").contains(document.activeElement)) part("run").focus({ preventScroll: true });
   },
 
-  answer(you) {
-    if (part("run").hidden) return;
+  /** Show one picture of those that come in turns, or all; say what a person has to know of them. */
+  turnTo(turn) {
+    this.turn = turn;
+    const figures = [...part("stage").children];
+    figures.forEach((figure, i) => {
+      const image = figure.querySelector("img");
+      figure.hidden = this.turns && i !== turn;
+      if (!figure.hidden) this.met.add(i);
+      if (!figure.hidden && this.zoom >= 1) align(image, image);
+    });
+    const next = figures[(turn + 1) % figures.length].querySelector("figcaption").textContent;
+    part("turn").replaceChildren(make("kbd", { textContent: "Space" }), ` show the ${next}`);
+    const small = this.zoom < 1 ? `Scaled down to ${Math.round(this.zoom * 100)}\u00a0% to fit this screen, which hides fine detail.${!this.turns && this.alone > this.zoom ? " One at a time they are larger." : ""}` : "";
+    const wait = this.met.size < figures.length ? "Look at each picture, then answer. " : "";
+    if (part("scale").textContent !== wait + small) part("scale").textContent = wait + small;
+    part("answers").className = wait ? "wait" : "";
+    this.hold(Boolean(wait));
+  },
+
+  /** Take no answer until every picture has been on the screen; a button that is disabled would lose the focus. */
+  hold(wait) {
+    for (const one of part("answers").children) one.setAttribute("aria-disabled", String(wait));
+  },
+
+  next() {
+    if (!this.met.size) return; // not drawn yet
+    this.turnTo((this.turn + 1) % this.shown.length);
+  },
+
+  answer(given) {
+    if (!part("run").open || this.met.size < this.shown.length) return;
     const pair = this.pairs[this.said.length];
-    this.said.push({ ...pair, you, seconds: Number(((performance.now() - this.shownAt) / 1000).toFixed(2)) });
+    const you = this.lane.picks ? (given === pair.place ? "yes" : "no") : given;
+    const seconds = Number(((performance.now() - this.shownAt) / 1000).toFixed(2));
+    this.said.push({ ...pair, you, seconds, zoom: Number(this.zoom.toFixed(3)), turns: this.turns });
     if (this.said.length < this.pairs.length) this.show();
     else this.end();
   },
 
   end() {
-    part("run").hidden = true;
+    part("run").close();
     if (!this.said.length) return part("start").focus();
     part("end").replaceChildren(...this.result());
     part("end").hidden = false;
     part("end").focus({ preventScroll: true });
-    part("end").scrollIntoView({ block: "nearest" });
+    part("end").scrollIntoView({ block: "start" });
     return undefined;
   },
 
   // --- the result ---
 
   result() {
-    const lane = book.lanes[this.o].name;
+    const { name, picks, shows } = this.lane;
     const same = this.said.filter((trial) => trial.reference === trial.level);
     const differ = this.said.filter((trial) => trial.reference < trial.level);
     const agreed = this.said.filter((trial) => trial.you === trial.model);
+    const rows = [[picks ? "right picture picked" : "differences noticed (hits)", share(differ, "you"), share(differ, "model")]];
+    if (!picks) rows.push(["yes to identical pairs (false alarms)", share(same, "you"), share(same, "model")]);
     return [
-      make("h4", { textContent: `You beside ${lane}: ${this.said.length} pairs of ${book.distortions[this.d].name}` }),
-      table(["", "you", "model"], [
-        ["differences noticed (hits)", share(differ, "you"), share(differ, "model")],
-        ["yes to identical pairs (false alarms)", share(same, "you"), share(same, "model")],
-      ]),
-      make("p", { textContent: `The same answer on ${counted(agreed.length, this.said.length)}.` }),
-      make("p", { className: "note", textContent: "In brackets: 95 % Wilson intervals. You are not a calibrated observer on a calibrated screen: distance, light, brightness and time decide what can be seen. The pairs were chosen around the model's thresholds, not yours, as many that it noticed as that it did not where there are both: its share of hits is by design." }),
+      make("h4", { textContent: `You beside ${name}: ${this.said.length} pairs of ${book.distortions[this.d].name}` }),
+      table(["", "you", "model"], rows),
+      make("p", { textContent: `The same answer on ${counted(agreed.length, this.said.length)}. ${keener(differ)}${picks ? ` Guessing is right once in ${shows}.` : ""}` }),
+      make("p", { className: "note", textContent: "In brackets, and as bars: 95 % Wilson intervals." }),
+      make("details", { open: true }, make("summary", { textContent: "What this cannot tell" }), make("ul", { className: "small" }, ...this.unknown(same, picks).map((text) => make("li", { textContent: text })))),
       levels(differ),
       make("details", {}, make("summary", { textContent: "Every pair" }), table(["pair", "level", "compared with", "you", "model", "seconds", ""], this.said.map((trial, i) => this.row(trial, i)))),
       make("div", { className: "look-row" }, button("Save the answers (JSON)", () => this.save()), button("Once more", () => this.start())),
+    ];
+  },
+
+  unknown(same, picks) {
+    const small = this.said.filter((trial) => trial.zoom < 1).length;
+    const turns = this.said.filter((trial) => trial.turns).length;
+    return [
+      "What your own JND is: a few levels of each picture were shown, chosen around the model's thresholds, not yours. As many that it noticed as that it did not, where there are both: its share of hits is by design.",
+      "What anybody sees. You are not a calibrated observer on a calibrated screen: distance, light, brightness and time decide what can be seen.",
+      ...(picks || same.length > 20 ? [] : [`How often you say yes to nothing: ${same.length ? `${same.length} identical pairs leave that open (see the interval)` : "no identical pair was shown"}.`]),
+      ...(small ? [`Fine detail: ${small} of ${this.said.length} pairs were scaled down to fit this screen.`] : []),
+      ...(turns ? [`How it compares side by side: ${turns} of ${this.said.length} pairs were shown one picture at a time, which makes changes easier to see.`] : []),
     ];
   },
 
@@ -198,7 +302,7 @@ const test = {
       distortion: book.distortions[this.d].name,
       question: book.lanes[this.o].wordings[this.d],
       seed: this.seed,
-      trials: this.said.map(({ s, reference, level, you, model, seconds }) => ({ picture: book.references[book.series[s].r], reference, level, you, model, seconds })),
+      trials: this.said.map(({ s, reference, level, you, model, seconds, zoom, turns }) => ({ picture: book.references[book.series[s].r], reference, level, you, model, seconds, zoom, shown: turns ? "one at a time" : "all at once" })),
     };
     const url = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
     make("a", { href: url, download: `limen-test-${this.seed}.json` }).click();
@@ -213,7 +317,37 @@ function counted(k, n) {
 }
 
 function share(trials, who) {
-  return counted(trials.filter((trial) => trial[who] === "yes").length, trials.length);
+  const yes = trials.filter((trial) => trial[who] === "yes").length;
+  const [count, interval] = counted(yes, trials.length).split(" [");
+  const told = make("span", { textContent: count });
+  if (!trials.length) return told;
+  told.append(" ", make("span", { className: "look-whole", textContent: `[${interval}` }));
+  const [low, high] = wilson(yes, trials.length);
+  const drawn = make("span", { className: `look-share ${who}`, style: { "--low": low, "--high": high, "--share": yes / trials.length } }, make("i"), make("b"));
+  drawn.setAttribute("aria-hidden", "true");
+  return make("div", {}, told, drawn);
+}
+
+/** Say who noticed more, by the pairs that only one of the two noticed (exact sign test, McNemar). */
+function keener(trials) {
+  const you = trials.filter((trial) => trial.you === "yes" && trial.model === "no").length;
+  const model = trials.filter((trial) => trial.you === "no" && trial.model === "yes").length;
+  if (!you && !model) return "";
+  const n = you + model;
+  let [term, tail] = [0.5 ** n, 0]; // of k = 0 of the binomial
+  for (let k = 0; k <= Math.min(you, model); k++) {
+    tail += term;
+    term = (term * (n - k)) / (k + 1);
+  }
+  const p = Math.min(1, 2 * tail);
+  const only = `You alone noticed ${you}, the model alone ${model}`;
+  return `${only}: ${p < 0.05 ? `more than chance gives (sign test, p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}; mind the false alarms)` : `too few to tell who notices more (sign test, p = ${p.toFixed(2)})`}.`;
+}
+
+/** Return what a person is asked: the model's question without the form of its answer, where its yes is "they differ". */
+function asks(lane, d) {
+  const asked = lane.wordings[d].replace(/ Please return.*| ?A\. Yes.*/s, "");
+  return lane.yes || lane.picks ? `“${asked}”` : `Do the two pictures differ? (The model was asked: “${asked}”)`;
 }
 
 function table(heads, rows) {

@@ -51,7 +51,7 @@ const talkOf = (o, s) => talks.get(`${o} ${s}`);
 const levelsOf = (d) => book.distortions[d].strengths.length;
 
 function source(number) {
-  return book.beside ? sources[number] : `data:image/png;base64,${sources[number]}`;
+  return book.beside ? sources[number] : `data:image/${book.kind};base64,${sources[number]}`;
 }
 
 /** Return the number of the picture of a level: as sent, or as this observer sees it. */
@@ -211,12 +211,43 @@ function ladder(lane, o, talk) {
     if (room) last = level / most;
   }
   strip.append(make("b", { className: "look-here", style: place(state.l) }));
-  strip.addEventListener("click", (event) => {
+  const levelAt = (event) => {
     const box = strip.getBoundingClientRect();
-    const share = (event.clientX - box.left - 8) / (box.width - 16);
-    change({ o, l: clamp(Math.round(share * most), 0, most), a: null });
-  });
-  return make("div", { className: o === state.o ? "look-lane on" : "look-lane" }, make("span", { textContent: `${lane.name}: ${result(talk)}` }), strip);
+    return clamp(Math.round(((event.clientX - box.left - 8) / (box.width - 16)) * most), 0, most);
+  };
+  strip.addEventListener("click", (event) => change({ o, l: levelAt(event), a: null }));
+  const box = make("div", { className: o === state.o ? "look-lane on" : "look-lane" }, make("span", { textContent: `${lane.name}: ${result(talk)}` }), strip);
+  strip.addEventListener("pointermove", (event) => event.pointerType !== "touch" && point(box, strip, o, talk, levelAt(event)));
+  strip.addEventListener("pointerleave", () => point(box, strip, o, talk, null));
+  return box;
+}
+
+/** Tell what a level under the pointer is, beside a line at it; the slider and the line below tell keyboards the same. */
+function point(box, strip, o, talk, level) {
+  for (const old of box.querySelectorAll(".look-tip, .look-hover")) old.remove();
+  if (level === null) return;
+  const at = level / levelsOf(state.d);
+  strip.append(make("b", { className: "look-hover", style: { "--at": at } }));
+  const tip = make("div", { className: "look-tip", textContent: readout(o, talk, level) });
+  tip.setAttribute("aria-hidden", "true");
+  box.append(tip);
+  const left = clamp(8 + (strip.clientWidth - 16) * at - tip.offsetWidth / 2, 0, Math.max(0, strip.clientWidth - tip.offsetWidth));
+  tip.style.setProperty("left", `${left}px`);
+}
+
+function readout(o, talk, level) {
+  const kind = book.distortions[state.d];
+  const [probe] = probesAt(talk, level);
+  const jnd = talk.steps.find((one) => one[1] === level);
+  const p = probe?.[5].find((trial) => trial[2] !== null)?.[2];
+  return [
+    level ? `level ${level}: ${kind.strengths[level - 1]} ${kind.unit}` : "level 0, the reference",
+    said(became(talk, level), o),
+    p === undefined ? "" : `p(yes) ${p}`,
+    probe?.[4] ?? "",
+    probe && probe[0] !== level ? `against level ${probe[0]}` : "",
+    jnd ? `JND ${jnd[0]}${jnd[4] ? "" : ", unconfirmed"}` : "",
+  ].filter(Boolean).join(" · ");
 }
 
 function result(talk) {
@@ -315,7 +346,7 @@ function show(series, other, [reference, stimulus]) {
 
 function why(series, there, other) {
   if (series.why) return `No pictures: ${series.why}`;
-  if (!series.pictures || Object.keys(series.pictures).length < 2) return "No pictures of this series: the page has reached its size. Make the report with a larger --embed, or with --stimuli-beside.";
+  if (!series.pictures || Object.keys(series.pictures).length < 2) return `No pictures of this series. ${book.held.text || "Make the report with a larger --embed, or with --stimuli-beside."}`;
   if (there) return "";
   const kept = Object.keys(series.pictures).map(Number);
   const near = kept.reduce((best, level) => (Math.abs(level - state.l) < Math.abs(best - state.l) ? level : best), kept[0]);
@@ -330,25 +361,24 @@ function layOut() {
   if (!image.naturalWidth || look("stage").hidden) return;
   const zoom = zoomFor(image, look("frame-b").parentElement.clientWidth, innerHeight * 0.7);
   for (const name of ["ref", "under", "over"]) fit(look(name), zoom);
-  align(image);
+  align(image, look("stage"), scrollX, scrollY);
   const told = zoom < 1 ? "scaled down to fit: choose 1:1 for its own pixels" : `each of its pixels is ${zoom} × ${zoom} of the screen's`;
   look("pixels").dataset.zoom = zoom;
   look("pixels").textContent = `${look("pixels").dataset.facts} Here ${told}.`;
 }
 
 /** Begin on a whole screen pixel: what is clipped or blended between two of them is no longer the picture. */
-function align(image) {
-  const stage = look("stage");
-  Object.assign(stage.style, { position: "relative", top: "0", left: "0" });
+function align(image, moved, right = 0, down = 0) {
+  Object.assign(moved.style, { position: "relative", top: "0", left: "0" });
   const screen = devicePixelRatio || 1;
   const box = image.getBoundingClientRect();
   const missing = (length) => (Math.ceil(length * screen - 0.01) - length * screen) / screen;
-  Object.assign(stage.style, { top: `${missing(box.top + scrollY)}px`, left: `${missing(box.left + scrollX)}px` });
+  Object.assign(moved.style, { top: `${missing(box.top + down)}px`, left: `${missing(box.left + right)}px` });
 }
 
-function zoomFor(image, width, height) {
+function zoomFor(image, width, height, chosen = state.z) {
   const screen = devicePixelRatio || 1;
-  if (state.z) return state.z;
+  if (chosen) return chosen;
   const room = Math.min((width * screen) / image.naturalWidth, (height * screen) / image.naturalHeight);
   return room < 1 ? room : clamp(Math.floor(room), 1, 16);
 }
@@ -404,9 +434,9 @@ function drawAnswers(talk) {
   return box.replaceChildren(...parts);
 }
 
-/** Return a verdict in the words of the question that is looked at. */
-function said(flag) {
-  return (book.lanes[state.o].alone && ALONE[flag]) || WORDS[flag];
+/** Return a verdict in the words of an observer's question. */
+function said(flag, o = state.o) {
+  return (book.lanes[o].alone && ALONE[flag]) || WORDS[flag];
 }
 
 function answered([reference, level, drawn, flag, fault, trials], chosen) {
@@ -521,7 +551,7 @@ function swipe(event) {
 
 function key(event) {
   const target = event.target;
-  if (event.ctrlKey || event.altKey || event.metaKey || target.closest("select, input[type=text], #look-test")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || target.closest("select, input[type=text], input[type=search], #look-test")) return;
   const own = target.matches("input"); // sliders and radio buttons move by themselves
   const scrolls = target.closest(".look-frame") && target.scrollWidth > target.clientWidth;
   const zooms = [0, 1, 2, 4, 8, 16];
@@ -551,7 +581,7 @@ async function copy() {
   }
 }
 
-/** Go where the address says, if it speaks of the viewer or of a test. */
+/** Go where the address says, if it speaks of the viewer, of a search or of a test. */
 function follow() {
   if (location.hash.startsWith("#view/")) {
     restore(location.hash);
@@ -562,6 +592,9 @@ function follow() {
     draw();
     test.offer(new URLSearchParams(location.hash.slice(6)).get("s"));
     look("test-title").scrollIntoView();
+  } else if (location.hash.startsWith("#find/")) {
+    search.restore(location.hash);
+    document.getElementById("find-title").scrollIntoView();
   }
 }
 
@@ -571,6 +604,7 @@ async function begin() {
     return;
   }
   await open();
+  look("held").textContent = book.held.text;
   look("wait").textContent = "This run holds no answers yet.";
   if (!book.talks.length) return;
   look("wait").hidden = true;
@@ -580,6 +614,7 @@ async function begin() {
   atJnd();
   draw();
   listen();
+  search.listen();
   test.listen();
   follow();
 }
