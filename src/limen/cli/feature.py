@@ -26,6 +26,7 @@ REVISION = click.option("--revision", default="", help="Branch, tag or commit of
 COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
+DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
 
 
@@ -107,7 +108,12 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
 
 @feature.command("quantise")
 @RUN
-@click.option("--budget", default="", help="Noise budgets as NRMSE, comma-separated; ten from 0.1 to 3 if not given.")
+@click.option(
+    "--budget",
+    default="",
+    help="Noise budgets as NRMSE, comma-separated; if not given, ten from 0.1 to 3, and more beyond them for steps "
+    "that do not reach the discrepancy at which bits are compared.",
+)
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
 @MODEL
 @DATA
@@ -121,7 +127,8 @@ def quantise(run: Path, budget: str, labels: str, model: str, data: str, device:
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
-        rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
+        rows = quantise(opened, budgets, tell, split(labels), further=not budget)
+        equal = equal_rates(opened)
 
     def tables() -> "Iterator[Table]":
         yield feature_tables.rates(opened.store.manifest, rows)
@@ -203,7 +210,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
                 run.fitted(seed, tell, fit=True)
             calibrate(run, tell)
             evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
-            quantise(run, (0.6, 1.0, 1.5), tell)
+            quantise(run, DEMO_BUDGETS, tell, further=True)
             attribute(run, 60, tell)
         runs.append(out / name)
     with Report.open(runs) as made:

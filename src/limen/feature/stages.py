@@ -6,7 +6,7 @@ Rows are numbers by name, of one seed each; means and intervals over seeds are t
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeAlias
 
@@ -43,6 +43,7 @@ STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
+STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for, and how far
 PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
 PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
@@ -298,7 +299,11 @@ def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Store
 
 
 def quantise(
-    run: FeatureRun, budgets: Sequence[float] = BUDGETS, progress: ProgressCallback = quiet, maps: Sequence[str] = ()
+    run: FeatureRun,
+    budgets: Sequence[float] = BUDGETS,
+    progress: ProgressCallback = quiet,
+    maps: Sequence[str] = (),
+    further: bool = False,
 ) -> list[StoredRow]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
@@ -310,26 +315,56 @@ def quantise(
         budgets: nominal NRMSE, mean over the fitting images, each > 0.
         progress: called with steps done, steps in all, and a note.
         maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
+        further: also try budgets beyond these, for the kinds of steps that do not reach the discrepancy at which kinds
+            are compared (the task's `compared_at`): the largest times 1.5 (or the smallest by 1.5) and so on, until it
+            lies between two budgets, from `FURTHEST[0]` to `FURTHEST[1]`.
 
     Returns:
-        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
+        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes: of these budgets;
+        with `further`, of every budget tried.
     """
     plan = run.plan
     _refuse("noise budget", budgets)
     labels = _chosen(run, maps, UNQUANTISED)
-    keys = [f"{steps} {budget:g}" for steps in _rules(labels, 0, {}) for budget in budgets]
+    wanted = [(steps, budget) for steps in _rules(labels, 0, {}) for budget in budgets]
+    keys = [f"{steps} {budget:g}" for steps, budget in wanted]
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
             mine = tuple(f"{key} {seed}" for key in keys)
-            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, progress))
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, wanted, labels, progress))
 
     rows = _fill(run, "quantise", works(), plan.seeds, progress)
+    if further:
+        for seed in range(plan.seeds):
+            _further(run, seed, labels, progress)
     every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
+    if further:
+        kinds = {steps for steps, _ in wanted}
+        rows = [row for row in every if row["steps"] in kinds]
     run.store.add_measurements(
         "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
     )
     return rows
+
+
+def _further(run: FeatureRun, seed: int, labels: Sequence[str], progress: ProgressCallback) -> None:
+    """Try larger or smaller budgets until each kind of steps lies on both sides of the discrepancy to compare at."""
+    while wanted := _beyond(run, seed, set(_rules(labels, 0, {}))):
+        run.store.add_measurements("quantise", _quantised(run, seed, wanted, labels, progress))
+
+
+def _beyond(run: FeatureRun, seed: int, kinds: Set[str]) -> list[tuple[str, float]]:
+    """Return the kinds of steps that do not reach the discrepancy to compare at, each with the budget to try next."""
+    rows = [_stored(row) for row in measured(run.store, "quantise").values() if row["seed"] == seed]
+    wanted = []
+    for equal in quantising.at_equal(rows, run.task.compared_at):
+        tried = [row.budget for row in rows if row.steps == equal.steps]
+        budget = max(tried) * STRIDE if equal.censored == "fewer" else min(tried) / STRIDE
+        budget = float(f"{budget:.2g}")
+        if equal.steps in kinds and equal.censored and FURTHEST[0] <= budget <= FURTHEST[1]:
+            wanted.append((equal.steps, budget))
+    return wanted
 
 
 def equal_rates(run: FeatureRun) -> list[StoredRow]:
@@ -372,11 +407,15 @@ def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> d
 
 
 def _quantised(
-    run: FeatureRun, seed: int, budgets: Sequence[float], labels: Sequence[str], progress: ProgressCallback
+    run: FeatureRun,
+    seed: int,
+    wanted: Sequence[tuple[str, float]],
+    labels: Sequence[str],
+    progress: ProgressCallback,
 ) -> dict[str, StoredRow]:
     images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
-    wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
-    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, progress=progress)
+    ruled = [(rules[steps], budget) for steps, budget in wanted]
+    quantisers = quantising.fit(run.split, images.fit, ruled, BATCH, network=run.network.digest, progress=progress)
     found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, progress)
     return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
 
@@ -444,8 +483,10 @@ def _draw(run: FeatureRun) -> None:
     test = run.parts(0).test
     drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
     rows = {}
-    for place, (label, image) in enumerate(drawn):
-        digest = image_digest(image)
-        finish(run.store.keep(digest, png(image)))
-        rows[f"{place:03}"] = {"place": place, "label": label, "digest": digest}
+    for place, one in enumerate(drawn):
+        digest = image_digest(one.picture)
+        finish(run.store.keep(digest, png(one.picture)))
+        rows[f"{place:03}"] = {
+            "place": place, "label": one.label, "digest": digest, "low": one.low, "high": one.high,
+        }  # fmt: skip
     run.store.add_measurements("picture", rows)

@@ -22,6 +22,7 @@ Number = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e100)]
 Above = Annotated[float, msgspec.Meta(gt=0, le=1e100)]
 Share = Annotated[float, msgspec.Meta(ge=-1e-3, le=1.001)]  # to within what sums are rounded by
+HEAT = ("#0c073c", "#ffec8c")  # of a picture of a map: where it has least, and where it has most
 AGAIN = "Restore the run from a copy, or measure it again."
 
 
@@ -101,6 +102,8 @@ class _Drawn(msgspec.Struct):
     place: Count
     label: Name
     digest: str
+    low: Size | None = None
+    high: Size | None = None
 
 
 # For each stage: what a row must hold, and which of it no two rows may share.
