@@ -16,7 +16,7 @@ from limen.report.images import Gallery
 
 SCRIPTS = ("viewer.js", "test.js")
 _PAGE = resources.files("limen").joinpath("report/page")
-_NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]%* ]|\bof\b)+")
+_NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]()–%* ]|\bof\b|\bto\b)+")
 
 
 @dataclass(frozen=True, slots=True)

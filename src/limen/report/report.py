@@ -198,6 +198,8 @@ class Report:
         known = fixtures(self.all) if self.runs else {}
         named = "; ".join(f"{name}: {what}" for name, what in known.items())
         fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
+        nets = "; ".join(f"{name}: {what}" for name, what in self.features.fixtures.items()) if self.features else ""
+        fixture += [f"Fixtures, which say nothing about networks in use. {nets}"] if nets else []
         changed = observers.warnings(self.all) if self.runs else []
         return figures.card(drawn, self.sentences, [*fixture, *changed])
 
@@ -208,11 +210,12 @@ class Report:
         return {
             "version": limen.__version__,
             "heading": tables.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
-            "sentences": self.sentences,
+            "sentences": [tables.sentence(run.analysis) for run in self.runs],  # others stand on their first screens
             "sections": [self._section(section) for section in self.sections],
             "how": [_how(run) for run in self.runs],
             "others": [{"run": name, "manifest": store.manifest, "settings": _json(shown(store.manifest))}
                        for name, store in self.others.items()],
+            "nets": self.features.fixtures if self.features else {},
             "asked": bool(self.runs),
             "viewer": viewer,
             "policy": viewer["policy"] if viewer else html.policy(()),
@@ -275,7 +278,10 @@ class Report:
             "about": section.about,
             "tables": [self._grid(table) for table in section.tables],
             "figures": [figures.both(draw, label) for _, label, draw in section.figures],
-            "pictures": [[(label, images.thumbnail(picture)) for label, picture in row] for row in section.pictures],
+            "pictures": [[(one, images.thumbnail(one.image)) for one in row] for row in section.pictures],
+            "key": section.key,
+            "level": section.level,
+            "screen": section.screen,
         }
 
     def _grid(self, table: Table) -> dict[str, Any]:
