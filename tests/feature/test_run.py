@@ -428,6 +428,8 @@ def test_budgets_go_on_until_the_comparison_lies_within_them(tmp_path: Path) -> 
         equal = stages.equal_rates(run)
         assert all(row["bits"] is not None and not row["censored"] for row in equal)
         assert all(row["ratio"] is not None for row in equal)
+        assert all(row["bits_low"] < row["bits"] < row["bits_high"] for row in equal)  # over the images of one seed
+        assert all(row["ratio_image_low"] <= row["ratio_image"] <= row["ratio_image_high"] for row in equal)
         budgets = sorted(row["budget"] for row in found if row["steps"] == "uniform")
         assert budgets[:4] == [0.02, 0.03, 0.045, 0.068]  # by 1.5 each
         assert [row["discrepancy"] > 0.1 for row in found if row["steps"] == "uniform"].count(True) == 1  # no further

@@ -2,13 +2,13 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_result
+from limen.cli.console import print_result, print_sentences
 from limen.cli.group import JSON, CountRange, FiniteRange, demo_places, main, split, telling
 from limen.errors import InputError, MissingExtraError
 
@@ -77,7 +77,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
-    from limen.report.feature_tables import calibrations
+    from limen.report.feature_tables import calibrations, calibrations_by_seed
 
     with FeatureRun.begin(out, _plan(given), device) as run:
         with telling("fitting") as tell:
@@ -85,7 +85,9 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
                 run.fitted(seed, tell, fit=True)
         with telling("calibrating") as tell:
             rows = calibrate(run, tell, split(labels))
-        print_result(as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows)])
+        print_result(
+            as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows), calibrations_by_seed(rows)]
+        )
 
 
 @feature.command("evaluate")
@@ -100,10 +102,10 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
-    from limen.report.feature_tables import scores
+    from limen.report.feature_tables import compared
 
     strengths = _numbers("--nrmse", nrmse)
-    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), scores)
+    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), compared)
 
 
 @feature.command("quantise")
@@ -149,7 +151,10 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
     from limen.feature.stages import attribute
     from limen.report.feature_tables import attributions
 
-    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
+    def attributed(manifest: Mapping[str, Any], rows: list[dict[str, Any]]) -> "list[Table]":
+        return [attributions(manifest, rows)]
+
+    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributed)
 
 
 @feature.command("export")
@@ -215,6 +220,9 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
         runs.append(out / name)
     with Report.open(runs) as made:
         made.page(page)
+        screens = made.features.screens if made.features else ()
+    for screen in screens:
+        print_sentences((f"{screen.verdict[0]}: {screen.verdict[1]}.", screen.sentence))
     click.echo(f"Report: {page} (open it in a browser)")
 
 
@@ -251,13 +259,13 @@ def _stage(
     device: str,
     as_json: bool,
     measure: "Callable[[FeatureRun, Callable[[int, int, str], None]], list[dict[str, Any]]]",
-    table: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Table]",
+    tables: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Iterable[Table]]",
 ) -> None:
     from limen.feature.run import FeatureRun
 
     with FeatureRun.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
         rows = measure(run, tell)
-    print_result(as_json, lambda: rows, lambda: [table(run.store.manifest, rows)])
+    print_result(as_json, lambda: rows, lambda: tables(run.store.manifest, rows))
 
 
 def _plan(given: dict[str, Any]) -> "FeaturePlan":

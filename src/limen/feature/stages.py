@@ -338,13 +338,10 @@ def quantise(
     if further:
         for seed in range(plan.seeds):
             _further(run, seed, labels, progress)
-    every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
     if further:
         kinds = {steps for steps, _ in wanted}
-        rows = [row for row in every if row["steps"] in kinds]
-    run.store.add_measurements(
-        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
-    )
+        rows = [row for row in measured(run.store, "quantise").values() if row["steps"] in kinds]
+    run.store.add_measurements("equal-rate", _equal(run))  # budgets of earlier calls count, too
     return rows
 
 
@@ -371,7 +368,7 @@ def equal_rates(run: FeatureRun) -> list[StoredRow]:
     """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
 
     Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
-    an image), same_bits_discrepancy, same_bits_score, censored, limit, why (see
+    an image), same_bits_discrepancy, same_bits_score, censored, limit, why, and intervals over test images (see
     `limen.feature.quantisation.fit.EqualRateRow`), seed, n.
     """
     return list(measured(run.store, "equal-rate").values())
@@ -417,18 +414,27 @@ def _quantised(
     ruled = [(rules[steps], budget) for steps, budget in wanted]
     quantisers = quantising.fit(run.split, images.fit, ruled, BATCH, network=run.network.digest, progress=progress)
     found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, progress)
-    return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
+    keys = [f"{row.steps} {row.budget:g} {seed}" for row, _ in found]
+    again = {key: asdict(resampled) for key, (_, resampled) in zip(keys, found, strict=True)}
+    run.store.add_measurements("resample", again)  # first: no row without its intervals
+    return {key: asdict(row) for key, (row, _) in zip(keys, found, strict=True)}
 
 
-def _equal(rows: Sequence[StoredRow], at: float) -> list[StoredRow]:
-    made: list[StoredRow] = []
+def _equal(run: FeatureRun) -> dict[str, StoredRow]:
+    """Return what each kind of steps costs at one discrepancy, of all that the run holds."""
+    rows, at = measured(run.store, "quantise").values(), run.task.compared_at
+    again = [_resampled(row) for row in measured(run.store, "resample").values()]
+    made: dict[str, StoredRow] = {}
     for seed in sorted({row["seed"] for row in rows}):
         mine = [_stored(row) for row in rows if row["seed"] == seed]
-        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
-        more = {"seed": seed, "n": mine[0].n}
-        made += [
-            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, at)
-        ]
+        resampled = [row for row in again if row.seed == seed]
+        image = {equal.steps: equal for equal in quantising.at_equal(mine, at, "uniform-image", resampled)}
+        for equal in quantising.at_equal(mine, at, resampled=resampled):
+            levelled = image[equal.steps]
+            made[f"{equal.steps} {seed}"] = asdict(equal) | {
+                "ratio_image": levelled.ratio, "ratio_image_low": levelled.ratio_low,
+                "ratio_image_high": levelled.ratio_high, "seed": seed, "n": mine[0].n,
+            }  # fmt: skip
     return made
 
 
@@ -437,6 +443,11 @@ def _stored(row: StoredRow) -> quantising.QuantisationRow:
     names = [field.name for field in fields(quantising.QuantisationRow) if field.name in row]
     known: StoredRow = {name: math.nan if row[name] is None else row[name] for name in names}
     return quantising.QuantisationRow(**known)
+
+
+def _resampled(row: StoredRow) -> quantising.ResampledRow:
+    bits, moved = (tuple(math.nan if one is None else one for one in row[name]) for name in ("bits", "discrepancy"))
+    return quantising.ResampledRow(row["steps"], row["budget"], row["seed"], row["n"], bits, moved)
 
 
 # --- attribution ---

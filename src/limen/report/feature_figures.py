@@ -83,15 +83,16 @@ def rate_of(manifest: Mapping[str, Any], rows: Rows) -> str:
     """Return what `rate` shows, and how many kinds of steps it leaves to the table."""
     shown, there = len(steps_drawn(rows)), len({row["steps"] for row in rows})
     some = f"{shown} of {there} kinds of steps (the tables have all)" if shown < there else "each kind of steps"
-    return f"Further left at the same height is better: {some}, a mark for each budget"
+    return f"Further left at the same height is better: {some}, a mark for each budget; dashed: where bits are compared"
 
 
-def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
+def rate(manifest: Mapping[str, Any], rows: Rows, equal: Rows, width: int) -> Spec:
     """Return discrepancy against bits an element, side information counted, a line for each kind of steps.
 
     Args:
         manifest: of the run.
         rows: of the quantisation.
+        equal: rows at equal discrepancy, for the line where bits are compared.
         width: of the page, in px.
     """
     labels = steps_drawn(rows)
@@ -107,6 +108,9 @@ def rate(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spec:
     y = quantity("mean", manifest["measures"]["discrepancy"], {"type": "log", "nice": True}, domain=False, ticks=False,
                  format="~g", **_decades(values, "log"))  # fmt: skip
     layers = [layer(line(2), x=x, y=y, color=look["color"]), layer(points(45), x=x, y=y, **look)]
+    if equal:
+        compared = [{"mean": equal[0]["discrepancy"]}]
+        layers.insert(0, layer({"type": "rule", "color": MUTED, "strokeDash": [4, 4]}, compared, y=y))
     return {"data": {"values": values}, "width": width - 90, "height": 260, "layer": layers}
 
 

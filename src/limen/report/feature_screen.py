@@ -1,5 +1,6 @@
 """What the page says first of a run of deep features: some numbers with intervals, a verdict, a sentence to quote."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,8 +134,8 @@ def plainly(steps: str) -> str:
         "uniform": "one step for all images",
         "uniform-image": "one step an image",
         "absmax": "steps by each token's largest value",
-        "tolerance": f"steps from {label}, an image's own",
-        "static": f"steps from {label}, the same for all images",
+        "tolerance": f"steps from {label}",
+        "static": f"static steps from {label}",
         "permuted": f"steps from {label} in the wrong places",
     }
     return words.get(kind, steps)
@@ -148,11 +149,10 @@ def _bits(manifest: Mapping[str, Any], found: _Rate | None) -> list[ScreenNumber
     if not mine.n:
         where = bound(found.mine)
         return [ScreenNumber("Bits a feature element", where or "not reached", "", f"{plainly(found.steps)}, for {at}")]
-    seeds = _n(mine.n, found.mine)
     numbers = [
         ScreenNumber(
             "Bits a feature element", f"{mine.value:.3f} bits", between(mine, "{:.3f}"),
-            f"{plainly(found.steps)}, for {at}; as float32 {FLOAT} bits; {seeds}",
+            f"{plainly(found.steps)}, for {at}; as float32 {FLOAT} bits; {_n(mine.n, found.mine)}",
         )
     ]  # fmt: skip
     if found.factor.n:
@@ -162,15 +162,16 @@ def _bits(manifest: Mapping[str, Any], found: _Rate | None) -> list[ScreenNumber
                 f"Saved against {plainly(found.against)}",
                 f"{100 * saved.value:.0f} %",
                 between(saved, "{:.0f} %", 100),
-                f"which takes {theirs.value:.3f} bits; both compared within each seed",
+                f"which takes {theirs.value:.3f} bits; compared within each seed",
             )
-        )  # fmt: skip
+        )
     elements = manifest["split"]["elements"]
     kb = [kilobytes(one, elements) for one in (mine.value, theirs.value, FLOAT)]
-    other = f"{kb[1]:.3g} kB with {plainly(found.against)}, " if theirs.n else ""
+    form = f"{{:.{max(0, 2 - math.floor(math.log10(max(kb[0], 1e-9))))}f}} kB"
+    other = f"{form.format(kb[1])} with {plainly(found.against)}, " if theirs.n else ""
     numbers.append(
         ScreenNumber(
-            "Bitstream of an image", f"{kb[0]:.3g} kB", between(mine, "{:.3g} kB", kilobytes(1, elements)),
+            "Bitstream of an image", form.format(kb[0]), between(mine, form, kilobytes(1, elements)),
             f"{other}{kb[2]:.3g} kB as float32; {elements:,} elements",
         )
     )  # fmt: skip
@@ -221,7 +222,7 @@ def _promise(manifest: Mapping[str, Any], rows: Rows) -> list[ScreenNumber]:
     plan, seen = manifest["plan"], checked(mine, manifest["plan"]["rho"])
     return [
         ScreenNumber(
-            "Noise that is borne with a promise", f"{100 * borne.value:.0f} %", between(borne, "{:.0f} %", 100),
+            "Noise borne with the promise", f"{100 * borne.value:.0f} %", between(borne, "{:.0f} %", 100),
             f"of the features' size (median NRMSE), {label}; Pr[{plan['drop']} <= {plan['eps']:g}] >= "
             f"{1 - plan['rho']:g} is {seen.verdict} ({seen.k:,} of {seen.n:,} test images)",
         )
@@ -234,27 +235,19 @@ def _kept(manifest: Mapping[str, Any], rows: Rows) -> list[ScreenNumber]:
     if not label:
         return []
     at = next_to_one({row["nrmse"] for row in disturbed if row["map"] == label})
-    mine = _score(disturbed, label, at)
-    beside = [(f"{other} {_score(disturbed, other, at).value:.3f}") for other in (BASELINE,)
-              if _score(disturbed, other, at).n]  # fmt: skip
+    found = {one: seed_mean([row for row in disturbed if (row["map"], row["nrmse"]) == (one, at)], "score")
+             for one in (label, BASELINE)}  # fmt: skip
     clean = seed_mean([row for row in rows if row["map"] == "clean"], "score")
+    beside = [f"with Gaussian noise {found[BASELINE].value:.3f}"] if found[BASELINE].n else []
     beside += [f"without noise {clean.value:.3f}"] if clean.n else []
     score = manifest["measures"]["score"]
     return [
         ScreenNumber(
-            f"{score[:1].upper()}{score[1:]} under noise as strong as {100 * at:.0f} % of the features",
-            f"{mine.value:.3f}", between(mine, "{:.3f}"), "; ".join((label, *beside)),
+            f"{score[:1].upper()}{score[1:]} at NRMSE {at:g}", f"{found[label].value:.3f}",
+            between(found[label], "{:.3f}"),
+            "; ".join((f"noise of {100 * at:.0f} % of the features' size, shaped by {label}", *beside)),
         )
     ]  # fmt: skip
-
-
-def _score(rows: Rows, label: str, at: float) -> Mean:
-    """Return a map's mean score; of one seed, with its interval over images."""
-    mine = [row for row in rows if row["map"] == label and row["nrmse"] == at]
-    found = seed_mean(mine, "score")
-    if len(mine) == 1 and isinstance(mine[0].get("score_low"), float) and isinstance(mine[0].get("score_high"), float):
-        return Mean(found.value, Interval(mine[0]["score_low"], mine[0]["score_high"]), 1)
-    return found
 
 
 # --- the verdict ---
@@ -277,7 +270,8 @@ def _verdict(manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate
         moved = manifest["measures"]["discrepancy"]
         return _below_one(
             ratio(disturbed, label, BASELINE, at), "Bears more than Gaussian noise", "Bears less than Gaussian noise",
-            f"the {moved} of {label} relative to Gaussian noise of the same strength",
+            f"of the {moved} under Gaussian noise of the same strength",
+            [row for row in disturbed if (row["map"], row["nrmse"]) == (label, at)],
         )  # fmt: skip
     return "Nothing measured yet", "run limen feature fit, evaluate and quantise"
 
@@ -285,24 +279,24 @@ def _verdict(manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate
 def _of_bits(manifest: Mapping[str, Any], found: _Rate) -> tuple[str, str]:
     if not found.factor.n:
         at = compared_at(manifest, found.mine)
-        return "Cannot tell yet", f"no budget tried reaches {at}: run limen feature quantise without --budget"
-    return _below_one(
-        found.factor, "Saves bits", "Costs bits",
-        f"{plainly(found.steps)} take so much of the bits of {plainly(found.against)}",
-    )  # fmt: skip
+        return "Cannot tell yet", f"no budget tried reaches {at}; limen feature quantise without --budget looks further"
+    what = f"of the bits of {plainly(found.against)}"
+    return _below_one(found.factor, "Saves bits", "Costs bits", what, found.mine)
 
 
-def _below_one(factor: Mean, below: str, above: str, what: str) -> tuple[str, str]:
+def _below_one(factor: Mean, below: str, above: str, what: str, rows: Rows) -> tuple[str, str]:
     """Return the verdict on a factor by its whole interval: below 1, above 1, or neither."""
     if not factor.n:
-        return "Cannot tell yet", f"nothing to compare with: {what}"
-    told = f"{what}: {over_seeds(factor, '.2f')}, n = {factor.n}"
+        return "Cannot tell yet", f"there is nothing to compare with: it would be a share {what}"
+    told = f"{over_seeds(factor, '.2f')} {what}, {_n(factor.n, rows)}"
     if not factor.interval:
         return "Cannot tell yet", f"{told}; one seed has no interval, three have one (--seeds 3)"
+    if factor.n == 1:
+        told += ", the interval over its images alone"
     if factor.interval.high < 1:
-        return below, f"{told}; the whole interval lies below 1"
+        return below, f"{told}; all of the interval lies below 1"
     if factor.interval.low > 1:
-        return above, f"{told}; the whole interval lies above 1"
+        return above, f"{told}; all of the interval lies above 1"
     return "No difference shown", f"{told}; the interval holds 1"
 
 
@@ -348,7 +342,7 @@ def _scores_told(manifest: Mapping[str, Any], rows: Rows) -> list[str]:
     common = set.intersection(*(seeds_of(by_map[label]) for label in quoted))
     chosen = {label: [row for row in by_map[label] if not common or row["seed"] in common] for label in quoted}
     scores = "; ".join(
-        f"{label} {over_seeds(_score(rows, label, at))}"
+        f"{label} {over_seeds(seed_mean(rows, 'score'))}"
         + ("" if common else f" (seed{'s' if len(rows) > 1 else ''} {', '.join(str(row['seed']) for row in rows)})")
         for label, rows in chosen.items()
     )

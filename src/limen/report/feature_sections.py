@@ -32,6 +32,12 @@ WORDS = {
     "other-image": "another image's map",
 }
 """What maps are, by their tolerance, for the captions of pictures."""
+GOALS = {
+    "log_nrmse": ", to bear the strongest noise",
+    "log_magnitude": ", to have the largest steps",
+    "information": ", to know the Fisher information of this image",
+}
+"""What learned maps are trained for, by their objective."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,12 +49,14 @@ class Contribution:
         sections: of the page, in order.
         records: tables as plain data, rows by name, for JSON and CSV.
         fixtures: networks among them that are no models to be measured, and what they are.
+        screens: what is said first of each run.
     """
 
     sentences: tuple[str, ...]
     sections: tuple[Section, ...]
     records: Mapping[str, Any]
     fixtures: Mapping[str, str] = field(default_factory=dict)
+    screens: tuple[FirstScreen, ...] = ()
 
     def __repr__(self) -> str:
         return f"Contribution({len(self.sentences)} runs, {len(self.sections)} sections)"
@@ -71,7 +79,7 @@ def contribution(stores: Mapping[str, Store]) -> Contribution:
     if coverage := [row for name, store in stores.items() for row in _coverage(name, store, held[name]["calibrate"])]:
         records["coverage"] = coverage
     return Contribution(
-        tuple(first.sentence for first in screens), tuple(sections), records, _fixtures(stores.values())
+        tuple(first.sentence for first in screens), tuple(sections), records, _fixtures(stores.values()), screens
     )
 
 
@@ -131,7 +139,11 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
     measures = manifest["measures"]
     if rows := held["quantise"]:
         both = [tables.equal_rates(manifest, held["equal-rate"]), tables.rates(manifest, rows)]
-        drawing = ("rate", figures.rate_of(manifest, rows), functools.partial(figures.rate, manifest, rows))
+        drawing = (
+            "rate",
+            figures.rate_of(manifest, rows),
+            functools.partial(figures.rate, manifest, rows, held["equal-rate"]),
+        )
         about = (
             "Features are quantised with a step a token, coded, and given to the head. Equal noise is not an equal "
             "number of bits, so kinds of steps are compared where they change the output by the same amount."
@@ -209,8 +221,8 @@ def _worded(manifest: Mapping[str, Any], label: str) -> str:
     given = maps.get(label) if isinstance(maps, Mapping) else None
     name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
     what = WORDS.get(str(name), "")
-    goal = settings.get("objective") if isinstance(settings, Mapping) else None
-    return f"{label}: {what}{f', for {goal}' if goal else ''}" if what else label
+    goal = GOALS.get(str(settings.get("objective")), "") if isinstance(settings, Mapping) else ""
+    return f"{label}: {what}{goal}" if what else label
 
 
 def _ends(kept: Mapping[str, Any]) -> tuple[str, str]:

@@ -34,13 +34,27 @@ def fullest(rows: Rows) -> list[Mapping[str, Any]]:
 
 
 def seed_mean(rows: Rows, name: str) -> Mean:
-    """Return the mean of a column over seeds, those without a value left out."""
-    return mean([row[name] for row in rows if row.get(name) is not None])
+    """Return the mean of a column over seeds, those without a value left out; of one seed see `over_images`."""
+    return over_images(mean([row[name] for row in rows if row.get(name) is not None]), rows, name)
 
 
 def factor_mean(rows: Rows, name: str) -> Mean:
     """Return the geometric mean of a column of factors over seeds; the plain one where one of them is 0."""
-    return _factors([row[name] for row in rows if row.get(name) is not None])
+    return over_images(_factors([row[name] for row in rows if row.get(name) is not None]), rows, name)
+
+
+def over_images(found: Mean, rows: Rows, name: str) -> Mean:
+    """Return a mean over seeds; where there is one seed, with the interval over its test images, if that was kept.
+
+    Args:
+        found: over seeds.
+        rows: that it is of, one a seed.
+        name: of its column; the ends of the interval stand in NAME_low and NAME_high.
+    """
+    if found.interval or len(rows) != 1 or found.n != 1:
+        return found
+    ends = [rows[0].get(f"{name}_{end}") for end in ("low", "high")]
+    return Mean(found.value, Interval(*ends), 1) if all(isinstance(end, int | float) for end in ends) else found
 
 
 def _factors(values: Sequence[float]) -> Mean:
@@ -60,23 +74,23 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
     for (label,), mine in grouped(rows, "map").items():
         found = checked(mine, plan["rho"])
         cells.append(
-            (label, *_tolerated(mine), f"{found.promised:.3f}", _observed(found.k, found.n), f"{found.n:,}",
-             f"{found.low:.3f}", f"{found.high:.3f}", found.verdict.value)
+            (label, f"{found.promised:.3f}", _observed(found.k, found.n), f"{found.n:,}", found.verdict.value,
+             f"{found.low:.3f}", f"{found.high:.3f}", *_tolerated(mine))
         )  # fmt: skip
     return Table(
-        f"Promised and seen: Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}",
+        f"Promised and observed: Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}",
         (
-            *("map", "NRMSE, median", "mean log2 m", "promised", "seen (95 %)", "test images"),
-            *("least expected", "most expected", "verdict"),
+            *("map", "promised", "observed (95 %)", "test images", "verdict", "least expected", "most expected"),
+            *("NRMSE borne", "mean log2 m"),
         ),
         tuple(cells),
         (
-            "Seen: the share of test images whose drop stays within eps at the promised scale, with its Wilson "
-            "interval. Expected: where that share lies in 95 of 100 such tests if the promise is just kept.",
-            "Not kept: less was seen than the least expected. Cannot tell yet: twice the failures allowed would still "
-            "lie within what is expected, so it takes more images. Kept: neither.",
-            "NRMSE: noise that the map may have, relative to the features. Mean log2 m: size of the tolerated "
-            "magnitude an element; one more is twice the step, about a bit less an element.",
+            "Observed: the share of test images whose drop stays within eps at the promised scale, with its Wilson "
+            "interval. Expected: where it lies in 95 of 100 such tests if the promise is just kept.",
+            "Not kept: less than the least expected. Cannot tell yet: not so, but twice the failures allowed would lie "
+            "within what is expected, too: it takes more images. Kept: neither.",
+            "NRMSE borne: the noise at that scale relative to the features, median. Mean log2 m: its size an element; "
+            "one more is twice the step, about a bit less an element.",
             _seeds(rows),
         ),
     )
@@ -92,7 +106,7 @@ def calibrations_by_seed(rows: Rows) -> Table:
     return Table(
         "Each seed by itself",
         (
-            *("map", "seed", "seen", "test images", "least expected", "most expected", "calibrated on"),
+            *("map", "seed", "observed", "test images", "least expected", "most expected", "calibrated on"),
             "bore the largest scale",
         ),
         tuple(cells),
@@ -145,6 +159,7 @@ def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
     return _by_strength(
         rows, "score", f"{_names(manifest)[0].capitalize()} at each NRMSE",
         f"{undisturbed}Random signs times the map, but for gaussian, which the paper compares with.",
+        _seeds([row for row in rows if row["map"] != "clean"], interval="score"),
     )  # fmt: skip
 
 
@@ -156,7 +171,7 @@ def discrepancies(manifest: Mapping[str, Any], rows: Rows) -> Table:
     )  # fmt: skip
 
 
-def _by_strength(rows: Rows, name: str, title: str, note: str) -> Table:
+def _by_strength(rows: Rows, name: str, title: str, *notes: str) -> Table:
     disturbed = [row for row in rows if row["map"] != "clean"]
     strengths = sorted({row["nrmse"] for row in disturbed})
     groups = grouped(disturbed, "map", "nrmse")
@@ -166,8 +181,7 @@ def _by_strength(rows: Rows, name: str, title: str, note: str) -> Table:
         found = {s: seed_mean(groups[label, s], name) for s in strengths if (label, s) in groups}
         fewer |= {f"{label} at {s:g}: {mean.n} of {seeds}" for s, mean in found.items() if 0 < mean.n < seeds}
         cells.append((label, *(_number(found[s], seeds) if s in found else NOT_RUN for s in strengths)))
-    return Table(title, ("map", *(f"{s:g}" for s in strengths)), tuple(cells),
-                 (note, *_starred(fewer), _seeds(disturbed)))  # fmt: skip
+    return Table(title, ("map", *(f"{s:g}" for s in strengths)), tuple(cells), (*_starred(fewer), *notes))
 
 
 def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
@@ -190,7 +204,6 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
         (
             "Geometric mean of the ratios of seeds that have both; below 1 the map is better.",
             *_starred(fewer),
-            _seeds(disturbed),
         ),
     )
 
@@ -219,7 +232,7 @@ def concentration(rows: Rows) -> Table:
         ("map", "strongest 1 %", "strongest 10 %"),
         tuple(cells),
         ("Even noise has .01 and .10. Equal NRMSE rewards a map that pours its noise into few elements that do not "
-         "count.", _seeds(rows)),
+         "count.",),
     )  # fmt: skip
 
 
@@ -271,16 +284,17 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     seeds, elements = len(seeds_of(rows)), manifest["split"]["elements"]
     cells, missed = [], []
     for (steps,), mine in grouped(rows, "steps").items():
-        bits = seed_mean(mine, "bits")
-        size = seed_mean([{"kb": kilobytes(row["bits"], elements)} for row in mine if row["bits"] is not None], "kb")
+        bits, side = seed_mean(mine, "bits"), seed_mean(mine, "side_bits")
         cells.append((
             steps,
             _number(bits, seeds) if bits.n else bound(mine) or "not reached",
-            f"{bits.n} of {seeds}",
+            f"{bits.n} of {seeds}" if bits.n < seeds else NONE,
+            f"{kilobytes(bits.value, elements):.3g}" if bits.n else NONE,
+            f"{side.value:.4f}" if bits.n and side.value else NONE,
+            *(_number(mean, seeds, ".2f") if mean.n else NONE for mean in (
+                factor_mean(mine, "ratio"), factor_mean(mine, "ratio_image"))),
             *(_number(mean, seeds) if mean.n else NONE for mean in (
-                size, seed_mean(mine, "side_bits"), factor_mean(mine, "ratio"), factor_mean(mine, "ratio_image"),
-                factor_mean(mine, "same_bits_discrepancy"), seed_mean(mine, "same_bits_score"),
-            )),
+                factor_mean(mine, "same_bits_discrepancy"), seed_mean(mine, "same_bits_score"))),
         ))  # fmt: skip
         whys = [f"with seed {row['seed']} {row['why']}" for row in mine if row.get("why")]
         if whys:
@@ -288,8 +302,8 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
             missed.append(f"{steps}: {whys[0]}{more}.")
     score, moved = _names(manifest)
     columns, filled = _filled(
-        ("steps", "bits an element", "seeds", "kB an image", "side bits", "to uniform", "to one step an image",
-         f"{moved} at uniform's bits", f"{score} at uniform's bits"),
+        ("steps", "bits an element", "seeds that reach it", "kB an image", "side bits", "to uniform",
+         "to one step an image", f"{moved} at uniform's bits", f"{score} at uniform's bits"),
         cells,
     )  # fmt: skip
     return Table(
@@ -297,13 +311,13 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
         columns,
         filled,
         (
-            "Bits an element count the side bits, which tell the receiver the steps; features as float32 have 32. To "
-            "uniform, to one step an image: the bits relative to one step for all images, and to one step for each "
-            "(uniform-image), which is the fairer comparison; below 1 is better.",
-            "Between two budgets linear in bits against the logarithm of the discrepancy. Seeds: how many reach it (* "
-            "over these alone).",
+            "Bits count the side bits, which tell the receiver the steps; features as float32 have 32. To uniform: the "
+            "bits relative to one step for all images. To one step an image (uniform-image): the fairer comparison. "
+            "Below 1 is better.",
+            "Between two budgets linear in bits against the logarithm of the discrepancy. *: over the seeds that reach "
+            "it alone.",
             *missed,
-            _seeds(rows, "steps"),
+            _seeds(rows, "steps", interval="bits"),
         ),
     )
 
@@ -358,9 +372,9 @@ def bound(rows: Rows) -> str:
     return ""
 
 
-def _number(mean: Mean, seeds: int) -> str:
+def _number(mean: Mean, seeds: int, form: str = "") -> str:
     """Return a mean with its interval, with a star where it is over fewer seeds than the table."""
-    form = ".3f" if math.isnan(mean.value) or abs(mean.value) >= 0.0995 or not mean.value else ".2g"
+    form = form or (".3f" if math.isnan(mean.value) or abs(mean.value) >= 0.0995 or not mean.value else ".2g")
     return over_seeds(mean, form) + "*" * (mean.n < seeds) if mean.n else NO_NUMBER
 
 
@@ -407,15 +421,25 @@ def seeds_of(rows: Rows) -> set[int]:
     return {row["seed"] for row in rows}
 
 
-def _seeds(rows: Rows, of: str = "map") -> str:
-    """Say over how many seeds and images a table goes, and of which rows over fewer."""
+def _seeds(rows: Rows, of: str = "map", interval: str = "") -> str:
+    """Say over how many seeds and images a table goes, and of which rows over fewer.
+
+    Args:
+        rows: of the table.
+        of: the column that tells its lines apart.
+        interval: the column whose interval over images is shown where there is one seed.
+    """
     if not rows:
         return "Nothing was measured yet."
     seeds = len(seeds_of(rows))
-    many = f"{seeds} seeds" if seeds != 1 else "1 seed, so no interval"
+    images = counts([row["n"] for row in rows])
+    if seeds == 1:
+        kept = interval and any(isinstance(row.get(f"{interval}_low"), float) for row in rows)
+        told = "in brackets 95 % over these images" if kept else "so no interval"
+        return f"1 seed, {images} images: {told}. Three seeds show what data, training and noise make of it."
     each = {name: len(seeds_of(mine)) for (name,), mine in grouped(rows, of).items() if name != "clean"}
     fewer = ", ".join(f"{name} {n}" for name, n in each.items() if n < seeds)
     return (
-        f"{many}, {counts([row['n'] for row in rows])} images each{f' (fewer seeds: {fewer})' if fewer else ''}; a "
-        "seed stands for data, training and noise."
+        f"{seeds} seeds, {images} images each{f' (fewer seeds: {fewer})' if fewer else ''}; in brackets 95 % over "
+        "seeds, which stand for data, training and noise."
     )

@@ -70,6 +70,15 @@ class _Quantised(msgspec.Struct):
     escapes: Size = 0.0
 
 
+class _Resampled(msgspec.Struct):
+    steps: Name
+    budget: Above
+    seed: Seed
+    n: Some
+    bits: list[Size | None]
+    discrepancy: list[Size | None]
+
+
 class _EqualRate(msgspec.Struct):
     steps: Name
     discrepancy: Above
@@ -84,6 +93,12 @@ class _EqualRate(msgspec.Struct):
     censored: Literal["", "fewer", "more"] = ""
     limit: Size | None = None
     why: str = ""
+    bits_low: Size | None = None
+    bits_high: Size | None = None
+    ratio_low: Size | None = None
+    ratio_high: Size | None = None
+    ratio_image_low: Size | None = None
+    ratio_image_high: Size | None = None
 
 
 class _Attributed(msgspec.Struct):
@@ -112,6 +127,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "calibrate": (_Calibrated, ("map", "seed")),
     "evaluate": (_Evaluated, ("map", "nrmse", "seed")),
     "quantise": (_Quantised, ("steps", "budget", "seed")),
+    "resample": (_Resampled, ("steps", "budget", "seed")),
     "equal-rate": (_EqualRate, ("steps", "seed")),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
