@@ -12,7 +12,7 @@ from limen.errors import InputError
 from limen.report import Report, feature_sections, files
 from limen.report.feature_sections import Contribution
 from limen.report.format import Table
-from limen.report.sections import Section
+from limen.report.sections import Picture, Section
 from limen.store import Store
 from limen.testing import photograph
 from tests.report.test_report import outline, photographs, spec
@@ -27,7 +27,7 @@ def brought(stores: Mapping[str, Store]) -> Contribution:
     table = Table("Tolerances", ("run", "score"), tuple((name, "0.5") for name in stores))
     one = Section(
         "tolerance", "Tolerance of features", EVIL, (table,), (("tolerance", "Score", lambda width: {**bars}),),
-        ((("a map", photograph("map", 40, 60)),),),
+        ((Picture("a map", photograph("map", 40, 60)),),),
     )  # fmt: skip
     rows = [{"run": name, "said": EVIL[-4:], "score": {"value": 0.5}} for name in stores]
     return Contribution(tuple(f"Measured {name}." for name in stores), (one,), {"t": rows})

@@ -309,7 +309,7 @@ def _sentence(manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rat
     origin = f"limen {manifest['limen']}, network {network['name']} ({network['digest'][:8]}), split {plan['split']}"
     told = [*_bits_told(manifest, found), *_scores_told(manifest, held["evaluate"])]
     if told:
-        return f"{'. '.join(told)} ({origin}; {plan['task']} on {plan['data']})."
+        return f"{'. '.join(told)}. Measured by {origin}, {plan['task']} on {plan['data']}."
     calibrated = held["calibrate"]
     images = counts([row["n_calibrate"] for row in calibrated]) if calibrated else ""
     seeds = count_of(len(seeds_of(calibrated)), plan["seeds"])
