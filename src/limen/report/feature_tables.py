@@ -53,8 +53,8 @@ def over_images(found: Mean, rows: Rows, name: str) -> Mean:
     """
     if found.interval or len(rows) != 1 or found.n != 1:
         return found
-    ends = [rows[0].get(f"{name}_{end}") for end in ("low", "high")]
-    return Mean(found.value, Interval(*ends), 1) if all(isinstance(end, int | float) for end in ends) else found
+    low, high = (rows[0].get(f"{name}_{end}") for end in ("low", "high"))
+    return found if low is None or high is None else Mean(found.value, Interval(low, high), 1)
 
 
 def _factors(values: Sequence[float]) -> Mean:

@@ -51,6 +51,8 @@ class _Evaluated(msgspec.Struct):
     seed: Seed
     n: Some
     score: Number | None
+    score_low: Number | None = None
+    score_high: Number | None = None
     discrepancy: Size | None = None
     energy_top1: Share | None = None
     energy_top10: Share | None = None
