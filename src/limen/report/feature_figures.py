@@ -41,7 +41,7 @@ def curves_of(rows: Rows) -> str:
 
 
 def _lines(values: list[Spec], labels: Sequence[str], title: str, scale: str, width: int, level: float | None) -> Spec:
-    look = identity(labels, columns=4 if width > 500 else 2)
+    look = identity(labels, columns=4 if width > 500 else 1)
     x = quantity("nrmse", "NRMSE", tickCount=6, grid=False)
     axis = {"tickCount": 6, "domain": False, "ticks": False, "format": "~g"} | _decades(values, scale)
     y = quantity("mean", title, {"type": scale, "zero": False, "nice": True} | _span(values, scale, level), **axis)
@@ -102,7 +102,7 @@ def rate(manifest: Mapping[str, Any], rows: Rows, equal: Rows, width: int) -> Sp
         moved = seed_mean(mine, "discrepancy")
         if steps in labels and moved.value > 0:
             values.append({"who": steps, "bits": bits, "mean": moved.value})
-    look = identity(labels, columns=4 if width > 500 else 2)
+    look = identity(labels, columns=4 if width > 500 else 1)
     x = quantity("bits", "bits an element, side information counted", {"zero": False, "nice": True}, grid=False,
                  tickCount=6)  # fmt: skip
     y = quantity("mean", manifest["measures"]["discrepancy"], {"type": "log", "nice": True}, domain=False, ticks=False,
@@ -125,7 +125,7 @@ def energies(rows: Rows, width: int) -> Spec:
             {"map": label, "part": "strongest 1 %", "from": 0.0, "to": top1, "shade": 1.0},
             {"map": label, "part": "next 9 %", "from": top1, "to": top10, "shade": 0.45},
         ]
-    return _bars(values, "share of energy in the strongest 1 % (solid) and 10 % (faint) of elements", width, [0, 1])
+    return _bars(values, "share of the energy", width, [0, 1])
 
 
 def densities(rows: Rows, width: int) -> Spec:

@@ -74,19 +74,20 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
     for (label,), mine in grouped(rows, "map").items():
         found = checked(mine, plan["rho"])
         cells.append(
-            (label, f"{found.promised:.3f}", _observed(found.k, found.n), f"{found.n:,}", found.verdict.value,
+            (label, found.verdict.value, f"{found.promised:.3f}", _observed(found.k, found.n), f"{found.n:,}",
              f"{found.low:.3f}", f"{found.high:.3f}", *_tolerated(mine))
         )  # fmt: skip
     return Table(
-        f"Promised and observed: Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}",
+        "Promised and observed",
         (
-            *("map", "promised", "observed (95 %)", "test images", "verdict", "least expected", "most expected"),
+            *("map", "verdict", "promised", "observed (95 %)", "test images", "least expected", "most expected"),
             *("NRMSE borne", "mean log2 m"),
         ),
         tuple(cells),
         (
-            "Observed: the share of test images whose drop stays within eps at the promised scale, with its Wilson "
-            "interval. Expected: where it lies in 95 of 100 such tests if the promise is just kept.",
+            f"Promised: Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}. Observed: the share of test "
+            "images for which that drop is kept at the promised scale, with its Wilson interval. Expected: where it "
+            "lies in 95 of 100 such tests if the promise is just kept.",
             "Not kept: less than the least expected. Cannot tell yet: not so, but twice the failures allowed would lie "
             "within what is expected, too: it takes more images. Kept: neither.",
             "NRMSE borne: the noise at that scale relative to the features, median. Mean log2 m: its size an element; "
@@ -198,11 +199,12 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
         fewer |= {f"{label} at {s:g}: {one.n} of {len(seeds)}" for s, one in found.items() if 0 < one.n < len(seeds)}
         cells.append((label, *(_factor(found[s], groups.get((label, s), ()), len(seeds)) for s in strengths)))
     return Table(
-        f"The same {_names(manifest)[1]} as a share of that under Gaussian noise",
+        "Relative to Gaussian noise of the same NRMSE",
         ("map", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
-            "Geometric mean of the ratios of seeds that have both; below 1 the map is better.",
+            f"{_names(manifest)[1]} over that of Gaussian noise, geometric mean of the seeds that have both; below 1 "
+            "the map is better.",
             *_starred(fewer),
         ),
     )
@@ -228,12 +230,14 @@ def concentration(rows: Rows) -> Table:
         for (label,), mine in grouped(rows, "map").items()
     ]
     return Table(
-        "Share of the noise energy in the strongest elements",
+        "Energy in the strongest elements",
         ("map", "strongest 1 %", "strongest 10 %"),
         tuple(cells),
-        ("Even noise has .01 and .10. Equal NRMSE rewards a map that pours its noise into few elements that do not "
-         "count.",),
-    )  # fmt: skip
+        (
+            "Share of the noise energy; even noise has .01 and .10. Equal NRMSE rewards a map that pours its noise "
+            "into few elements that do not count.",
+        ),
+    )
 
 
 def by_tensor(manifest: Mapping[str, Any], rows: Rows) -> Table:
@@ -245,11 +249,11 @@ def by_tensor(manifest: Mapping[str, Any], rows: Rows) -> Table:
         each = zip(*(row["energy_tensors"] for row in mine), strict=True)
         cells.append((label, *(f"{math.fsum(shares) / len(mine):.3f}" for shares in each)))
     return Table(
-        "Share of the noise energy in each tensor",
+        "Energy in each tensor",
         ("map", *("x".join(map(str, shape)) for shape in shapes)),
         tuple(cells),
         (
-            "Mean over seeds; NRMSE is joint over the tensors.",
+            "Share of the noise energy, mean over seeds; NRMSE is joint over the tensors.",
             _seeds(rows),
         ),
     )
