@@ -146,6 +146,7 @@ def test_bits_that_no_budget_reaches_are_said_not_to_be() -> None:
         "steps": "absmax", "bits an element": "not reached", "seeds that reach it": "0 of 3", "kB an image": "-",
         "side bits": "-", "to uniform": "-", "to one step an image": "-",
     }  # fmt: skip
+    assert list(cells) == ["tolerance:fisher", "uniform", "absmax"]  # the fewest bits first, what is not reached last
     assert cells["tolerance:fisher"]["to uniform"] == "0.50 (0.50–0.50)"
     assert cells["tolerance:fisher"]["kB an image"] == "0.001"  # half a bit of 16 elements
 
@@ -239,6 +240,8 @@ def test_the_curves_say_which_maps_they_leave_out() -> None:
     few = [{"map": name, "seed": 0} for name in ("clean", "gaussian", "fisher")]
     many = [{"map": f"map {n}", "seed": seed} for n in range(9) for seed in (0, 1)]
     assert "for each map; dashed" in feature_figures.curves_of(few)
+    assert "bars" not in feature_figures.curves_of(few)
+    assert "over the test images" in feature_figures.curves_of([few[0], few[1] | {"score_low": 0.5}])
     told = feature_figures.curves_of(many)
     assert "7 of 9 maps" in told
     assert "over seeds" in told

@@ -36,7 +36,11 @@ def curves_of(rows: Rows) -> str:
     labels = list(dict.fromkeys(row["map"] for row in rows if row["map"] != "clean"))
     shown = len(_drawn(labels))
     some = f"{shown} of {len(labels)} maps (the tables have all)" if shown < len(labels) else "each map"
-    seeds = "; bars are 95 % over seeds, each with images of its own" if len({row["seed"] for row in rows}) > 1 else ""
+    seeds = ""
+    if len({row["seed"] for row in rows}) > 1:
+        seeds = "; bars are 95 % over seeds, each with images of its own"
+    elif any(row.get("score_low") is not None for row in rows):
+        seeds = "; bars are 95 % over the test images of the one seed"
     return f"What is left and what has moved as noise grows, for {some}; dashed: without noise{seeds}"
 
 

@@ -287,7 +287,7 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
     seeds, elements = len(seeds_of(rows)), manifest["split"]["elements"]
     cells, missed = [], []
-    for (steps,), mine in grouped(rows, "steps").items():
+    for (steps,), mine in sorted(grouped(rows, "steps").items(), key=lambda item: _bits_of(item[1])):
         bits, side = seed_mean(mine, "bits"), seed_mean(mine, "side_bits")
         cells.append((
             steps,
@@ -324,6 +324,12 @@ def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
             _seeds(rows, "steps", interval="bits"),
         ),
     )
+
+
+def _bits_of(rows: Rows) -> float:
+    """Return what steps are sorted by, the fewest bits first; those that reach the comparison with no seed are last."""
+    bits = seed_mean(rows, "bits")
+    return bits.value if bits.n else math.inf
 
 
 def kilobytes(bits: float, elements: int) -> float:
