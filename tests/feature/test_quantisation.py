@@ -26,7 +26,7 @@ from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
 from limen.feature.quantisation.codec import _HEADER, _MAGIC, HEADER, Quantiser
-from limen.feature.quantisation.fit import QuantisationRow, at_equal, compare, fit
+from limen.feature.quantisation.fit import QuantisationRow, ResampledRow, at_equal, compare, fit
 from limen.feature.quantisation.step_sizes import KINDS, StepRule, tokens
 from limen.testing import photograph
 
@@ -336,7 +336,8 @@ def test_without_constriction_the_standard_library_serves(
 
 def test_rows_say_what_was_measured(fitted: Any) -> None:
     task, test = tasks.find("classification"), part(20, "test")
-    rows = compare(SPLIT, task, test, list(fitted.values()), seed=5, batch=8)
+    made = compare(SPLIT, task, test, list(fitted.values()), seed=5, batch=8)
+    rows = [row for row, _ in made]
     features, names = SPLIT.encode(test.batch(range(20)).images), test.batch(range(20)).names
     clean = SPLIT.head(features)["logits"].log_softmax(1)
     for row, (name, quantiser) in zip(rows, fitted.items(), strict=True):
@@ -353,6 +354,38 @@ def test_rows_say_what_was_measured(fitted: Any) -> None:
         assert row.bits == pytest.approx(float(quantised.bits.mean()) / features.elements)
         assert row.score == int((logits.argmax(1) == torch.arange(20) % 5).sum()) / 20
     assert at_equal(rows, 1e9)[0].bits is None  # no budget reaches it
+    for row, again in made:  # the spread of the draws is the standard error of the mean
+        assert (again.steps, again.budget, again.seed, again.n) == (row.steps, row.budget, row.seed, row.n)
+        assert len(again.bits) == len(again.discrepancy) == 200
+        assert np.mean(again.bits) == pytest.approx(row.bits + row.side_bits, rel=0.02)
+        assert np.std(again.discrepancy) > 0
+    whole = compare(SPLIT, task, test, list(fitted.values()), seed=5, batch=20)
+    for (_, one), (_, other) in zip(whole, made, strict=True):
+        assert one.bits == pytest.approx(other.bits, rel=1e-5)
+
+
+def test_intervals_over_images_are_those_of_the_crossing() -> None:
+    """Bits that are 2 and 1 whatever the images, and a discrepancy that varies: the crossing can be worked out."""
+    rng = np.random.default_rng(4)
+
+    def rows(steps: str, budget: float, bits: float, moved: np.ndarray) -> tuple[QuantisationRow, ResampledRow]:
+        row = QuantisationRow(steps, budget, budget, bits, 0.0, 0.9, float(np.exp(np.log(moved).mean())), 0, 10)
+        return row, ResampledRow(steps, budget, 0, 10, (bits,) * 200, tuple(moved))
+
+    small = 10.0 ** rng.normal(-2, 0.1, 200)
+    made = [rows("uniform", 0.3, 2.0, small), rows("uniform", 1.0, 1.0, np.ones(200))]
+    made += [rows("map", 0.3, 1.0, small), rows("map", 1.0, 0.5, np.ones(200))]  # half of the bits, image by image
+    found = {
+        equal.steps: equal for equal in at_equal([row for row, _ in made], 0.1, resampled=[again for _, again in made])
+    }
+    crossing = 2.0 - (-1 - np.log10(small)) / (0 - np.log10(small))
+    low, high = np.quantile(crossing, (0.025, 0.975))
+    assert (found["uniform"].bits_low, found["uniform"].bits_high) == pytest.approx((low, high))
+    assert (found["map"].bits_low, found["map"].bits_high) == pytest.approx((low / 2, high / 2))
+    assert (found["map"].ratio_low, found["map"].ratio_high) == pytest.approx((0.5, 0.5))  # the draws are paired
+    lacking = at_equal([row for row, _ in made], 0.1, resampled=[again for _, again in made[1:]])
+    assert {equal.steps: equal.bits_low is None for equal in lacking} == {"uniform": True, "map": False}
+    assert all(equal.ratio_low is None for equal in lacking)  # nothing to be relative to
 
 
 def test_bits_at_equal_discrepancy_are_interpolated() -> None:

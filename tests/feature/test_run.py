@@ -69,6 +69,17 @@ def rows(path: Path, stage: str) -> list[dict[str, object]]:
         return list(store.measurements(stage).values())
 
 
+def test_pictures_say_what_their_colours_mean(measured: Path) -> None:
+    found = rows(measured, "picture")
+    images = [row for row in found if row["label"] == "image"]
+    assert images
+    assert all(row["low"] is None and row["high"] is None for row in images)
+    scales = {(row["label"], row["low"], row["high"]) for row in found if row["label"] != "image"}
+    assert scales
+    assert len({label for label, _, _ in scales}) == len(scales)  # one scale a map, whichever the image
+    assert all(0 < low <= 1 <= high for _, low, high in scales)  # even noise is 1
+
+
 def test_every_seed_map_and_strength_has_a_row(measured: Path) -> None:
     found = rows(measured, "evaluate")
     clean = [row for row in found if row["map"] == "clean"]
@@ -413,6 +424,34 @@ def test_budgets_of_earlier_calls_count_at_equal_rate(tmp_path: Path) -> None:
         stages.quantise(run, (0.3,))
         assert stages.equal_rates(run) == first
     assert any(row["bits"] is not None for row in first)
+
+
+def test_budgets_go_on_until_the_comparison_lies_within_them(tmp_path: Path) -> None:
+    with FeatureRun.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        stages.quantise(run, (0.02,))
+        assert {row["censored"] for row in stages.equal_rates(run)} == {"fewer"}
+        found = stages.quantise(run, (0.02,), further=True)
+        equal = stages.equal_rates(run)
+        assert all(row["bits"] is not None and not row["censored"] for row in equal)
+        assert all(row["ratio"] is not None for row in equal)
+        assert all(row["bits_low"] < row["bits"] < row["bits_high"] for row in equal)  # over the images of one seed
+        assert all(row["ratio_image_low"] <= row["ratio_image"] <= row["ratio_image_high"] for row in equal)
+        budgets = sorted(row["budget"] for row in found if row["steps"] == "uniform")
+        assert budgets[:4] == [0.02, 0.03, 0.045, 0.068]  # by 1.5 each
+        assert [row["discrepancy"] > 0.1 for row in found if row["steps"] == "uniform"].count(True) == 1  # no further
+        before = run.store.measurements("quantise")
+        assert stages.quantise(run, (0.02,), further=True) == found  # resumed: nothing is tried again
+        assert run.store.measurements("quantise") == before
+
+
+def test_budgets_that_are_too_large_go_down_and_end_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "FURTHEST", (1.0, 3.0))
+    with FeatureRun.begin(tmp_path / "run", plan(seeds=1, maps={"flat": ("flat", {})}), "cpu", network()) as run:
+        run.fitted(0, fit=True)
+        found = stages.quantise(run, (3.0,), further=True)
+        assert {row["budget"] for row in found if row["steps"] == "uniform"} == {3.0, 2.0, 1.3}
+        assert {row["censored"] for row in stages.equal_rates(run)} == {"more"}
 
 
 @pytest.mark.parametrize("label", ["clean", "../up", "a/b", ".hidden", "", "x\n", "l" * 99])

@@ -12,9 +12,10 @@ import pytest
 from limen.cli import run as command
 from limen.errors import InputError
 from limen.report import Report, feature_sections, files
+from limen.report.feature_screen import FirstScreen
 from limen.report.feature_sections import Contribution
 from limen.report.format import Table
-from limen.report.sections import Section
+from limen.report.sections import Picture, Section
 from limen.store import Store
 from limen.testing import photograph
 from tests.report.test_report import outline, photographs, spec
@@ -27,9 +28,10 @@ def brought(stores: Mapping[str, Store]) -> Contribution:
     """Bring a section with a table, a figure and a picture, from the names of the runs."""
     bars = {"data": {"values": [{"a": 1}]}, "mark": "bar", "encoding": {"x": {"field": "a", "type": "quantitative"}}}
     table = Table("Tolerances", ("run", "score"), tuple((name, "0.5") for name in stores))
+    said = FirstScreen("t", "What was asked?", (), ("Kept", EVIL), f"Measured {', '.join(stores)}.")
     one = Section(
         "tolerance", "Tolerance of features", EVIL, (table,), (("tolerance", "Score", lambda width: {**bars}),),
-        ((("a map", photograph("map", 40, 60)),),),
+        ((Picture("a map", photograph("map", 40, 60)),),), screen=said,
     )  # fmt: skip
     rows = [{"run": name, "said": EVIL[-4:], "score": {"value": 0.5}} for name in stores]
     return Contribution(tuple(f"Measured {name}." for name in stores), (one,), {"t": rows})

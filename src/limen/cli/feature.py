@@ -2,13 +2,13 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limen.cli.console import print_result, print_short, say
+from limen.cli.console import print_result, print_sentences, print_short, say
 from limen.cli.group import ALL, JSON, CountRange, FiniteRange, demo_places, main, split, telling, working
 from limen.errors import InputError, MissingExtraError
 
@@ -26,6 +26,7 @@ REVISION = click.option("--revision", default="", help="Branch, tag or commit of
 COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
+DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
 
 
@@ -76,7 +77,7 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
-    from limen.report.feature_tables import calibrations
+    from limen.report.feature_tables import calibrations, calibrations_by_seed
 
     with FeatureRun.begin(out, _plan(given), device) as run:
         with telling("fitting") as tell:
@@ -84,7 +85,9 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
                 run.fitted(seed, tell, fit=True)
         with telling("calibrating") as tell:
             rows = calibrate(run, tell, split(labels))
-        print_result(as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows)])
+        print_result(
+            as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows), calibrations_by_seed(rows)]
+        )
 
 
 @feature.command("evaluate")
@@ -99,15 +102,20 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
-    from limen.report.feature_tables import scores
+    from limen.report.feature_tables import compared
 
     strengths = _numbers("--nrmse", nrmse)
-    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), scores)
+    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), compared)
 
 
 @feature.command("quantise")
 @RUN
-@click.option("--budget", default="", help="Noise budgets as NRMSE, comma-separated; ten from 0.1 to 3 if not given.")
+@click.option(
+    "--budget",
+    default="",
+    help="Noise budgets as NRMSE, comma-separated; if not given, ten from 0.1 to 3, and more beyond them for steps "
+    "that do not reach the discrepancy at which bits are compared.",
+)
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
 @MODEL
 @DATA
@@ -124,7 +132,7 @@ def quantise(
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
-        rows, equal = quantise(opened, budgets, tell, split(labels)), equal_rates(opened)
+        rows, equal = quantise(opened, budgets, tell, split(labels), further=not budget), equal_rates(opened)
     manifest = opened.store.manifest
     tables = [feature_tables.rates(manifest, rows), feature_tables.equal_rates(manifest, equal)]
     print_short(as_json, lambda: rows, tables, "Bits an element", whole)
@@ -142,7 +150,10 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
     from limen.feature.stages import attribute
     from limen.report.feature_tables import attributions
 
-    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributions)
+    def attributed(manifest: Mapping[str, Any], rows: list[dict[str, Any]]) -> "list[Table]":
+        return [attributions(manifest, rows)]
+
+    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributed)
 
 
 @feature.command("export")
@@ -203,11 +214,14 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
                 run.fitted(seed, tell, fit=True)
             calibrate(run, tell)
             evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
-            quantise(run, (0.6, 1.0, 1.5), tell)
+            quantise(run, DEMO_BUDGETS, tell, further=True)
             attribute(run, 60, tell)
         runs.append(out / name)
     with working("drawing the report"), Report.open(runs) as made:
         made.page(page)
+        screens = made.features.screens if made.features else ()
+    for screen in screens:
+        print_sentences((f"{screen.verdict[0]}: {screen.verdict[1]}.", screen.sentence))
     say(f"Report: {page} (open it in a browser)")
 
 
@@ -246,13 +260,13 @@ def _stage(
     device: str,
     as_json: bool,
     measure: "Callable[[FeatureRun, Callable[[int, int, str], None]], list[dict[str, Any]]]",
-    table: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Table]",
+    tables: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Iterable[Table]]",
 ) -> None:
     from limen.feature.run import FeatureRun
 
     with FeatureRun.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
         rows = measure(run, tell)
-    print_result(as_json, lambda: rows, lambda: [table(run.store.manifest, rows)])
+    print_result(as_json, lambda: rows, lambda: tables(run.store.manifest, rows))
 
 
 def _plan(given: dict[str, Any]) -> "FeaturePlan":

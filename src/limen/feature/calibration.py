@@ -28,6 +28,7 @@ from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors, noise, nrmse
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
+from limen.statistics import coverage as statistics
 
 Scales = npt.NDArray[np.float64]
 
@@ -223,7 +224,7 @@ def rank(n: int, rho: float) -> int:
     """
     if not 0 < rho < 1:
         raise InputError(f"rho is a probability between 0 and 1, not {rho}. Give a number such as 0.1.")
-    found = math.floor(rho * (n + 1) + 1e-9)  # .05 * 20 is a little less than 1 for some n
+    found = statistics.rank(n, rho)
     if found < 1:
         needed = math.ceil(1 / rho - 1e-9) - 1
         raise InputError(
@@ -236,8 +237,7 @@ def rank(n: int, rho: float) -> int:
 def band(n: int, m: int, rho: float, confidence: float = 0.95) -> tuple[float, float]:
     """Return between which shares the coverage of m fresh images lies, for one calibration set of n.
 
-    With k = `rank(n, rho)` and no ties, the true coverage is Beta(n + 1 - k, k), and the count of m covered images is
-    beta-binomial (Vovk 2012; Angelopoulos and Bates 2023, section 3.2). Ties move coverage up, never down.
+    See `limen.statistics.coverage`.
 
     Args:
         n: calibration images, >= 1 / rho - 1.
@@ -245,13 +245,7 @@ def band(n: int, m: int, rho: float, confidence: float = 0.95) -> tuple[float, f
         rho: allowed probability of a larger drop, 0 < rho < 1.
         confidence: of the interval, with equal tails, 0 to 1.
     """
-    k = rank(n, rho)
-    whole = _log_beta(n + 1 - k, k)
-    logarithms = [_log_choose(m, x) + _log_beta(x + n + 1 - k, m - x + k) - whole for x in range(m + 1)]
-    rising = np.cumsum(np.exp(logarithms))
-    tail = (1 - confidence) / 2
-    low, high = (int(np.searchsorted(rising, share)) for share in (tail, 1 - tail))
-    return low / m, min(high, m) / m
+    return statistics.band(statistics.counts(n, m, rank(n, rho)), confidence)
 
 
 def coverage(tolerated: Scales, scale: float) -> float:
@@ -334,11 +328,3 @@ def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Subset, scale: fl
 def _first(images: Subset, count: int, size: int) -> list[Batch]:
     count = min(count, len(images))
     return [images.batch(range(start, min(start + size, count))) for start in range(0, count, size)]
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -1,8 +1,10 @@
 """Maps as pictures over the image: where a network's features tolerate much, and where little."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image as Pillow
 from torch import Tensor
@@ -13,37 +15,54 @@ from limen.feature.model.split import SplitPoint
 from limen.feature.quantisation.step_sizes import tokens
 from limen.feature.tolerance import Tolerance
 from limen.image import Image
+from limen.store.rows import HEAT
 
+Amplitudes = npt.NDArray[np.float64]
 SIDE = 160  # px of a picture
-_DARK, _BRIGHT = np.array([12, 7, 60], np.float64), np.array([255, 236, 140], np.float64)
+RANGE = 1e3  # of a scale, from its most: what lies further below has the darkest colour
 
 
-def pictures(
-    split: SplitPoint, images: Subset, maps: Mapping[str, Tolerance], indices: Sequence[int]
-) -> list[tuple[str, Image]]:
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A picture of a map over an image, or the image itself.
+
+    Attributes:
+        label: of the map, or "image".
+        picture: uint8 RGB of `SIDE` px.
+        low, high: amplitude at the darkest and at the brightest colour, relative to the same noise spread evenly over
+            the image (1 is even); the colours between are even steps of its logarithm. None of an image.
+    """
+
+    label: str
+    picture: Image
+    low: float | None = None
+    high: float | None = None
+
+
+def pictures(split: SplitPoint, images: Subset, maps: Mapping[str, Tolerance], indices: Sequence[int]) -> list[Heatmap]:
     """Return, for each image, itself and every map over it: bright where a position tolerates much.
 
-    A position's brightness is the logarithm of its energy (the sum of m^2 over channels, over the tensors on their own
-    grids), from the least to the most of that image.
+    A position's colour is its amplitude (the root of the sum of m^2 over channels, over the tensors on their own
+    grids), relative to the root mean square over the image's positions. A map has one scale for all the images drawn.
 
     Args:
         split: whose features.
         maps: fitted, by label.
         images: the subset that `indices` count in.
         indices: into `images`, of those to draw.
-
-    Returns:
-        (what it shows, uint8 RGB of `SIDE` px).
     """
     batch = images.batch(indices)
     features = split.encode(batch.images)
-    drawn = [[("image", _sized(images.example(index).image))] for index in indices]
+    drawn = [[Heatmap("image", _sized(images.example(index).image))] for index in indices]
     for label, one in maps.items():
         with torch.no_grad():
             magnitudes = one.map(features, batch.names)
         grids = [_grid(part, TokenGrid.of(part, features.size)) for part in magnitudes]
-        for place, row in enumerate(drawn):
-            row.append((label, _heat(sum(grid[place] for grid in grids if grid.numel()))))
+        amplitudes = [_relative(sum(grid[place] for grid in grids if grid.numel())) for place in range(len(indices))]
+        high = max(float(one.max()) for one in amplitudes)
+        low = max(min(float(one.min()) for one in amplitudes), high / RANGE)
+        for row, amplitude in zip(drawn, amplitudes, strict=True):
+            row.append(Heatmap(label, _heat(amplitude, low, high), low, high))
     return [picture for row in drawn for picture in row]
 
 
@@ -56,11 +75,20 @@ def _grid(magnitudes: Tensor, places: TokenGrid) -> Tensor:
     return torch.nn.functional.interpolate(grid, (SIDE, SIDE), mode="nearest")[:, 0]
 
 
-def _heat(energy: Tensor | int) -> Image:
-    logarithm = torch.as_tensor(energy, dtype=torch.float64).clamp_min(1e-300).log().numpy()
-    low, high = logarithm.min(), logarithm.max()
-    share = ((logarithm - low) / (high - low) if high > low else np.full_like(logarithm, 0.5))[..., None]
-    return np.asarray(np.rint(_DARK + share * (_BRIGHT - _DARK)), np.uint8)
+def _relative(energy: Tensor | int) -> Amplitudes:
+    """Return the amplitude of positions relative to their root mean square; 1 everywhere where there is none."""
+    power = torch.as_tensor(energy, dtype=torch.float64).expand(SIDE, SIDE).numpy()
+    mean = power.mean()
+    return np.sqrt(power / mean) if mean > 0 else np.ones_like(power)
+
+
+def _heat(amplitude: Amplitudes, low: float, high: float) -> Image:
+    darkest, brightest = (np.array(list(bytes.fromhex(colour[1:])), np.float64) for colour in HEAT)
+    if low < high:
+        share = np.log(np.clip(amplitude, low, high) / low) / np.log(high / low)
+    else:
+        share = np.full_like(amplitude, 0.5)
+    return np.asarray(np.rint(darkest + share[..., None] * (brightest - darkest)), np.uint8)
 
 
 def _sized(image: Image) -> Image:

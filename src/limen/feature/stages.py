@@ -6,7 +6,7 @@ Rows are numbers by name, of one seed each; means and intervals over seeds are t
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeAlias
 
@@ -43,6 +43,7 @@ STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
+STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for, and how far
 PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
 PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
@@ -298,7 +299,11 @@ def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> Store
 
 
 def quantise(
-    run: FeatureRun, budgets: Sequence[float] = BUDGETS, progress: ProgressCallback = quiet, maps: Sequence[str] = ()
+    run: FeatureRun,
+    budgets: Sequence[float] = BUDGETS,
+    progress: ProgressCallback = quiet,
+    maps: Sequence[str] = (),
+    further: bool = False,
 ) -> list[StoredRow]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
@@ -310,33 +315,60 @@ def quantise(
         budgets: nominal NRMSE, mean over the fitting images, each > 0.
         progress: called with steps done, steps in all, and a note.
         maps: labels of those that steps are made of; if not given, all but `UNQUANTISED` ones.
+        further: also try budgets beyond these, for the kinds of steps that do not reach the discrepancy at which kinds
+            are compared (the task's `compared_at`): the largest times 1.5 (or the smallest by 1.5) and so on, until it
+            lies between two budgets, from `FURTHEST[0]` to `FURTHEST[1]`.
 
     Returns:
-        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes.
+        Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes: of these budgets;
+        with `further`, of every budget tried.
     """
     plan = run.plan
     _refuse("noise budget", budgets)
     labels = _chosen(run, maps, UNQUANTISED)
-    keys = [f"{steps} {budget:g}" for steps in _rules(labels, 0, {}) for budget in budgets]
+    wanted = [(steps, budget) for steps in _rules(labels, 0, {}) for budget in budgets]
+    keys = [f"{steps} {budget:g}" for steps, budget in wanted]
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
             mine = tuple(f"{key} {seed}" for key in keys)
-            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, budgets, labels, progress))
+            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, wanted, labels, progress))
 
     rows = _fill(run, "quantise", works(), plan.seeds, progress)
-    every = list(measured(run.store, "quantise").values())  # budgets of earlier calls count, too
-    run.store.add_measurements(
-        "equal-rate", {f"{row['steps']} {row['seed']}": row for row in _equal(every, run.task.compared_at)}
-    )
+    if further:
+        for seed in range(plan.seeds):
+            _further(run, seed, labels, progress)
+    if further:
+        kinds = {steps for steps, _ in wanted}
+        rows = [row for row in measured(run.store, "quantise").values() if row["steps"] in kinds]
+    run.store.add_measurements("equal-rate", _equal(run))  # budgets of earlier calls count, too
     return rows
+
+
+def _further(run: FeatureRun, seed: int, labels: Sequence[str], progress: ProgressCallback) -> None:
+    """Try larger or smaller budgets until each kind of steps lies on both sides of the discrepancy to compare at."""
+    while wanted := _beyond(run, seed, set(_rules(labels, 0, {}))):
+        run.store.add_measurements("quantise", _quantised(run, seed, wanted, labels, progress))
+
+
+def _beyond(run: FeatureRun, seed: int, kinds: Set[str]) -> list[tuple[str, float]]:
+    """Return the kinds of steps that do not reach the discrepancy to compare at, each with the budget to try next."""
+    rows = [_stored(row) for row in measured(run.store, "quantise").values() if row["seed"] == seed]
+    wanted = []
+    for equal in quantising.at_equal(rows, run.task.compared_at):
+        tried = [row.budget for row in rows if row.steps == equal.steps]
+        budget = max(tried) * STRIDE if equal.censored == "fewer" else min(tried) / STRIDE
+        budget = float(f"{budget:.2g}")
+        if equal.steps in kinds and equal.censored and FURTHEST[0] <= budget <= FURTHEST[1]:
+            wanted.append((equal.steps, budget))
+    return wanted
 
 
 def equal_rates(run: FeatureRun) -> list[StoredRow]:
     """Return what each kind of steps costs at one discrepancy, the task's `compared_at`.
 
     Rows of steps, discrepancy, bits (side_bits counted), side_bits, ratio (to uniform steps), ratio_image (to one step
-    an image), same_bits_discrepancy, same_bits_score, censored, limit, why (see
+    an image), same_bits_discrepancy, same_bits_score, censored, limit, why, and intervals over test images (see
     `limen.feature.quantisation.fit.EqualRateRow`), seed, n.
     """
     return list(measured(run.store, "equal-rate").values())
@@ -372,24 +404,37 @@ def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> d
 
 
 def _quantised(
-    run: FeatureRun, seed: int, budgets: Sequence[float], labels: Sequence[str], progress: ProgressCallback
+    run: FeatureRun,
+    seed: int,
+    wanted: Sequence[tuple[str, float]],
+    labels: Sequence[str],
+    progress: ProgressCallback,
 ) -> dict[str, StoredRow]:
     images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
-    wanted = [(rule, budget) for rule in rules.values() for budget in budgets]
-    quantisers = quantising.fit(run.split, images.fit, wanted, BATCH, network=run.network.digest, progress=progress)
+    ruled = [(rules[steps], budget) for steps, budget in wanted]
+    quantisers = quantising.fit(run.split, images.fit, ruled, BATCH, network=run.network.digest, progress=progress)
     found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, progress)
-    return {f"{row.steps} {row.budget:g} {seed}": asdict(row) for row in found}
+    keys = [f"{row.steps} {row.budget:g} {seed}" for row, _ in found]
+    again = {key: asdict(resampled) for key, (_, resampled) in zip(keys, found, strict=True)}
+    run.store.add_measurements("resample", again)  # first: no row without its intervals
+    return {key: asdict(row) for key, (row, _) in zip(keys, found, strict=True)}
 
 
-def _equal(rows: Sequence[StoredRow], at: float) -> list[StoredRow]:
-    made: list[StoredRow] = []
+def _equal(run: FeatureRun) -> dict[str, StoredRow]:
+    """Return what each kind of steps costs at one discrepancy, of all that the run holds."""
+    rows, at = measured(run.store, "quantise").values(), run.task.compared_at
+    again = [_resampled(row) for row in measured(run.store, "resample").values()]
+    made: dict[str, StoredRow] = {}
     for seed in sorted({row["seed"] for row in rows}):
         mine = [_stored(row) for row in rows if row["seed"] == seed]
-        levelled = {equal.steps: equal.ratio for equal in quantising.at_equal(mine, at, "uniform-image")}
-        more = {"seed": seed, "n": mine[0].n}
-        made += [
-            asdict(equal) | {"ratio_image": levelled[equal.steps]} | more for equal in quantising.at_equal(mine, at)
-        ]
+        resampled = [row for row in again if row.seed == seed]
+        image = {equal.steps: equal for equal in quantising.at_equal(mine, at, "uniform-image", resampled)}
+        for equal in quantising.at_equal(mine, at, resampled=resampled):
+            levelled = image[equal.steps]
+            made[f"{equal.steps} {seed}"] = asdict(equal) | {
+                "ratio_image": levelled.ratio, "ratio_image_low": levelled.ratio_low,
+                "ratio_image_high": levelled.ratio_high, "seed": seed, "n": mine[0].n,
+            }  # fmt: skip
     return made
 
 
@@ -398,6 +443,11 @@ def _stored(row: StoredRow) -> quantising.QuantisationRow:
     names = [field.name for field in fields(quantising.QuantisationRow) if field.name in row]
     known: StoredRow = {name: math.nan if row[name] is None else row[name] for name in names}
     return quantising.QuantisationRow(**known)
+
+
+def _resampled(row: StoredRow) -> quantising.ResampledRow:
+    bits, moved = (tuple(math.nan if one is None else one for one in row[name]) for name in ("bits", "discrepancy"))
+    return quantising.ResampledRow(row["steps"], row["budget"], row["seed"], row["n"], bits, moved)
 
 
 # --- attribution ---
@@ -444,8 +494,10 @@ def _draw(run: FeatureRun) -> None:
     test = run.parts(0).test
     drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
     rows = {}
-    for place, (label, image) in enumerate(drawn):
-        digest = image_digest(image)
-        finish(run.store.keep(digest, png(image)))
-        rows[f"{place:03}"] = {"place": place, "label": label, "digest": digest}
+    for place, one in enumerate(drawn):
+        digest = image_digest(one.picture)
+        finish(run.store.keep(digest, png(one.picture)))
+        rows[f"{place:03}"] = {
+            "place": place, "label": one.label, "digest": digest, "low": one.low, "high": one.high,
+        }  # fmt: skip
     run.store.add_measurements("picture", rows)

@@ -2,11 +2,12 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from limen.curve import Interval, Mean
-from limen.report.format import Table, counts, over_seeds
+from limen.curve import Interval, Mean, Share
+from limen.report.format import NONE, Table, counts, over_seeds
+from limen.statistics.coverage import CoverageCheck, check
 from limen.statistics.inference import mean
 
 Rows = Sequence[Mapping[str, Any]]
@@ -33,13 +34,27 @@ def fullest(rows: Rows) -> list[Mapping[str, Any]]:
 
 
 def seed_mean(rows: Rows, name: str) -> Mean:
-    """Return the mean of a column over seeds, those without a value left out."""
-    return mean([row[name] for row in rows if row.get(name) is not None])
+    """Return the mean of a column over seeds, those without a value left out; of one seed see `over_images`."""
+    return over_images(mean([row[name] for row in rows if row.get(name) is not None]), rows, name)
 
 
 def factor_mean(rows: Rows, name: str) -> Mean:
     """Return the geometric mean of a column of factors over seeds; the plain one where one of them is 0."""
-    return _factors([row[name] for row in rows if row.get(name) is not None])
+    return over_images(_factors([row[name] for row in rows if row.get(name) is not None]), rows, name)
+
+
+def over_images(found: Mean, rows: Rows, name: str) -> Mean:
+    """Return a mean over seeds; where there is one seed, with the interval over its test images, if that was kept.
+
+    Args:
+        found: over seeds.
+        rows: that it is of, one a seed.
+        name: of its column; the ends of the interval stand in NAME_low and NAME_high.
+    """
+    if found.interval or len(rows) != 1 or found.n != 1:
+        return found
+    low, high = (rows[0].get(f"{name}_{end}") for end in ("low", "high"))
+    return found if low is None or high is None else Mean(found.value, Interval(low, high), 1)
 
 
 def _factors(values: Sequence[float]) -> Mean:
@@ -54,86 +69,173 @@ def _factors(values: Sequence[float]) -> Mean:
 
 
 def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
-    """Lay out conformal scales and what they promise."""
-    plan = manifest["plan"]
-    cells = []
+    """Lay out what each map was promised to bear, what test images bore, and a word for it, all seeds together."""
+    plan, cells = manifest["plan"], []
     for (label,), mine in grouped(rows, "map").items():
-        kept, n = sum(row["kept"] for row in mine), sum(row["n"] for row in mine)
-        band = f"{min(row['band_low'] for row in mine):.3f} to {max(row['band_high'] for row in mine):.3f}"
-        each = ", ".join(f"{row['kept'] / row['n']:.3f}" for row in mine)
+        found = checked(mine, plan["rho"])
         cells.append(
-            (label, over_seeds(seed_mean(mine, "nrmse")) or NO_NUMBER,
-             over_seeds(seed_mean(mine, "log2_magnitude"), ".2f") or "none, some magnitudes are 0",
-             f"{kept / n:.3f}", each, band, f"{n:,}", counts([row["n_calibrate"] for row in mine]),
-             f"{sum(row['censored'] for row in mine):,} of {sum(row['n_calibrate'] for row in mine):,}")
+            (label, found.verdict.value, f"{found.promised:.3f}", _observed(found.k, found.n), f"{found.n:,}",
+             f"{found.low:.3f}", f"{found.high:.3f}", *_tolerated(mine))
         )  # fmt: skip
-    promise = f"Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}"
     return Table(
-        f"Calibrated maps: {promise}",
+        "Promised and observed",
         (
-            *("map", "NRMSE, median", "mean log2 m", "coverage", "by seed", "expected for one seed", "test images"),
-            *("calibrated on", "censored"),
+            *("map", "verdict", "promised", "observed (95 %)", "test images", "least expected", "most expected"),
+            *("NRMSE borne", "mean log2 m"),
+        ),
+        tuple(cells),
+        (
+            f"Promised: Pr[{plan['drop']} <= {plan['eps']:g}] >= {1 - plan['rho']:g}. Observed: the share of test "
+            "images for which that drop is kept at the promised scale, with its Wilson interval. Expected: where it "
+            "lies in 95 of 100 such tests if the promise is just kept.",
+            "Not kept: less than the least expected. Cannot tell yet: not so, but twice the failures allowed would lie "
+            "within what is expected, too: it takes more images. Kept: neither.",
+            "NRMSE borne: the noise at that scale relative to the features, median. Mean log2 m: its size an element; "
+            "one more is twice the step, about a bit less an element.",
+            _seeds(rows),
+        ),
+    )
+
+
+def calibrations_by_seed(rows: Rows) -> Table:
+    """Lay out the calibration of each map with each seed."""
+    cells = [
+        (row["map"], str(row["seed"]), f"{row['kept'] / row['n']:.3f}", f"{row['n']:,}", f"{row['band_low']:.3f}",
+         f"{row['band_high']:.3f}", f"{row['n_calibrate']:,}", f"{row['censored']:,}")
+        for mine in grouped(rows, "map").values() for row in mine
+    ]  # fmt: skip
+    return Table(
+        "Each seed by itself",
+        (
+            *("map", "seed", "observed", "test images", "least expected", "most expected", "calibrated on"),
+            "bore the largest scale",
         ),
         tuple(cells),
         (
             "The scale is the floor(rho (n + 1))-th smallest that a calibration image bears (split conformal "
-            "prediction); the promise is over fresh pairs of image and noise. Coverage of one seed varies as the band "
-            "(95 %) says.",
-            "mean log2 m: size of the tolerated magnitude, per element; one more is twice the step, a bit less an "
-            "element. Censored: calibration images that bore the largest scale tried.",
-            _seeds(rows),
+            "prediction); the promise is over fresh pairs of image and noise.",
         ),
-    )  # fmt: skip
+        heads=2,
+    )
+
+
+def checked(rows: Rows, rho: float) -> CoverageCheck:
+    """Hold the coverage of one map, over its seeds, against the promise.
+
+    Args:
+        rows: of the calibration of one map.
+        rho: of the plan.
+    """
+    return check([(row["n_calibrate"], row["n"], row["kept"]) for row in rows], rho)
+
+
+def _observed(k: int, n: int) -> str:
+    share = Share(k, n)
+    return over_seeds(Mean(share.value, share.interval, n))
+
+
+def _tolerated(rows: Rows) -> tuple[str, str]:
+    return (
+        over_seeds(seed_mean(rows, "nrmse")) or NO_NUMBER,
+        over_seeds(seed_mean(rows, "log2_magnitude"), ".2f") or "none, some magnitudes are 0",
+    )
+
+
+def compared(manifest: Mapping[str, Any], rows: Rows) -> tuple[Table, ...]:
+    """Lay out what each map costs at equal strength: score, discrepancy, that relative to Gaussian noise, energy."""
+    disturbed = [row for row in rows if row["map"] != "clean"]
+    made = [scores(manifest, rows), discrepancies(manifest, rows)]
+    if any(row["map"] == BASELINE for row in disturbed):
+        made.append(ratios(manifest, rows))
+    made.append(concentration(disturbed))
+    if len(manifest["split"]["shapes"]) > 1:
+        made.append(by_tensor(manifest, rows))
+    return tuple(made)
 
 
 def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
-    """Lay out score and discrepancy of each map at each NRMSE, best map first, with the energy that explains them."""
+    """Lay out the score of each map at each NRMSE, least discrepancy first."""
     clean = seed_mean([row for row in rows if row["map"] == "clean"], "score")
+    undisturbed = f"Without noise it is {over_seeds(clean)}. " if over_seeds(clean) else ""
+    return _by_strength(
+        rows, "score", f"{_names(manifest)[0].capitalize()} at each NRMSE",
+        f"{undisturbed}Random signs times the map, but for gaussian, which the paper compares with.",
+        _seeds([row for row in rows if row["map"] != "clean"], interval="score"),
+    )  # fmt: skip
+
+
+def discrepancies(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out the discrepancy of each map at each NRMSE, least first."""
+    return _by_strength(
+        rows, "discrepancy", f"{_names(manifest)[1]} at each NRMSE",
+        "From the undisturbed output. image-fisher looks at the clean output and so is an oracle.",
+    )  # fmt: skip
+
+
+def _by_strength(rows: Rows, name: str, title: str, *notes: str) -> Table:
     disturbed = [row for row in rows if row["map"] != "clean"]
     strengths = sorted({row["nrmse"] for row in disturbed})
     groups = grouped(disturbed, "map", "nrmse")
-    labels = _best_first(groups, strengths)
-    seeds = len({row["seed"] for row in disturbed})
-    cells = []
-    for label in labels:
-        mine = [row for row in disturbed if row["map"] == label]
-        pairs = [_pair(groups[label, s], seeds) if (label, s) in groups else NOT_RUN for s in strengths]
-        top = [_fixed(seed_mean(mine, name), ".2f") for name in ("energy_top1", "energy_top10")]
-        cells.append((label, *top, *pairs))
-    names = _names(manifest)
-    return Table(
-        f"{names[0]} / {names[1]} at equal NRMSE (undisturbed {over_seeds(clean) or NOT_RUN})",
-        ("map", "top 1 %", "top 10 %", *(f"{s:g}" for s in strengths)),
-        tuple(cells),
-        (
-            "top 1 %, top 10 %: share of the energy that the strongest elements hold (flat: .01, .10). Matched NRMSE "
-            "rewards a map that pours its noise into few elements that do not count.",
-            "Random signs times the map, but for gaussian (the paper's comparison). image-fisher looks at the clean "
-            "output and so is an oracle.",
-            _seeds(disturbed),
-        ),
-    )
+    seeds = len(seeds_of(disturbed))
+    cells, fewer = [], set()
+    for label in _best_first(groups, strengths):
+        found = {s: seed_mean(groups[label, s], name) for s in strengths if (label, s) in groups}
+        fewer |= {f"{label} at {s:g}: {mean.n} of {seeds}" for s, mean in found.items() if 0 < mean.n < seeds}
+        cells.append((label, *(_number(found[s], seeds) if s in found else NOT_RUN for s in strengths)))
+    return Table(title, ("map", *(f"{s:g}" for s in strengths)), tuple(cells), (*_starred(fewer), *notes))
 
 
 def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out each map's discrepancy relative to Gaussian noise of the same NRMSE, with intervals over seeds."""
     disturbed = [row for row in rows if row["map"] != "clean"]
     strengths = sorted({row["nrmse"] for row in disturbed})
-    by = {(row["map"], row["nrmse"], row["seed"]): row for row in disturbed}
     groups = grouped(disturbed, "map", "nrmse")
     seeds = sorted(seeds_of(disturbed))
-    cells = []
+    cells, fewer = [], set()
     for label in _best_first(groups, strengths):
         if label == BASELINE:
             continue
-        cells.append((label, *(_ratio(by, label, BASELINE, s, seeds) for s in strengths)))
+        found = {s: ratio(disturbed, label, BASELINE, s) for s in strengths}
+        fewer |= {f"{label} at {s:g}: {one.n} of {len(seeds)}" for s, one in found.items() if 0 < one.n < len(seeds)}
+        cells.append((label, *(_factor(found[s], groups.get((label, s), ()), len(seeds)) for s in strengths)))
     return Table(
-        f"{_names(manifest)[1]} relative to Gaussian noise of the same NRMSE",
+        "Relative to Gaussian noise of the same NRMSE",
         ("map", *(f"{s:g}" for s in strengths)),
         tuple(cells),
         (
-            "Geometric mean of the ratios of seeds that have both, with its 95 % interval; below 1 the map is better.",
-            _seeds(disturbed),
+            f"{_names(manifest)[1]} over that of Gaussian noise, geometric mean of the seeds that have both; below 1 "
+            "the map is better.",
+            *_starred(fewer),
+        ),
+    )
+
+
+def ratio(rows: Rows, label: str, other: str, strength: float) -> Mean:
+    """Return one map's discrepancy relative to another's, over the seeds that have both at this NRMSE."""
+    by = {(row["map"], row["seed"]): row.get("discrepancy") for row in rows if row["nrmse"] == strength}
+    pairs = [(by.get((label, seed)), by.get((other, seed))) for seed in sorted(seeds_of(rows))]
+    return _factors([mine / theirs for mine, theirs in pairs if mine is not None and theirs])
+
+
+def _factor(found: Mean, rows: Rows, seeds: int) -> str:
+    if found.n:
+        return over_seeds(found, ".3g") + "*" * (found.n < seeds)
+    return NO_NUMBER if rows else NOT_RUN
+
+
+def concentration(rows: Rows) -> Table:
+    """Lay out how much of its energy each map pours into its strongest elements."""
+    cells = [
+        (label, *(_fixed(seed_mean(mine, name), ".2f") for name in ("energy_top1", "energy_top10")))
+        for (label,), mine in grouped(rows, "map").items()
+    ]
+    return Table(
+        "Energy in the strongest elements",
+        ("map", "strongest 1 %", "strongest 10 %"),
+        tuple(cells),
+        (
+            "Share of the noise energy; even noise has .01 and .10. Equal NRMSE rewards a map that pours its noise "
+            "into few elements that do not count.",
         ),
     )
 
@@ -147,11 +249,11 @@ def by_tensor(manifest: Mapping[str, Any], rows: Rows) -> Table:
         each = zip(*(row["energy_tensors"] for row in mine), strict=True)
         cells.append((label, *(f"{math.fsum(shares) / len(mine):.3f}" for shares in each)))
     return Table(
-        "Energy by tensor",
+        "Energy in each tensor",
         ("map", *("x".join(map(str, shape)) for shape in shapes)),
         tuple(cells),
         (
-            "Share of a map's energy in each tensor of the split, mean over seeds; NRMSE is joint over them.",
+            "Share of the noise energy, mean over seeds; NRMSE is joint over the tensors.",
             _seeds(rows),
         ),
     )
@@ -168,13 +270,13 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
                       over_seeds(score) or NO_NUMBER, NO_NUMBER if math.isnan(moved.value) else _short(moved.value),
                       ))  # fmt: skip
     return Table(
-        "Quantisation with a step a token, at equal noise budget",
-        ("budget", "steps", "actual noise", "bits an element", "side bits an element", names[0], names[1]),
+        "Every budget tried",
+        ("budget", "steps", "actual noise", "bits", "side bits", names[0], names[1]),
         tuple(cells),
         (
             "Budget: the NRMSE that step^2 / 12 promises. The actual noise differs: what is below half a step is 0.",
-            "Bits: ideal code length under a model fitted on the fitting images; side bits: what tells the receiver "
-            "the steps.",
+            "Bits an element: ideal code length under a model fitted on the fitting images; side bits: what tells the "
+            "receiver the steps.",
             _seeds(rows, "steps"),
         ),
         heads=2,
@@ -183,46 +285,61 @@ def rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
 
 def equal_rates(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the bits, side information counted, that each kind of steps needs for the same discrepancy."""
-    seeds = len({row["seed"] for row in rows})
-
-    def reached(value: Mean, mine: Rows) -> str:
-        if value.n:
-            return over_seeds(value) + _of(value.n, seeds)
-        return "none" if any(row.get("why") for row in mine) else ""
-
+    seeds, elements = len(seeds_of(rows)), manifest["split"]["elements"]
     cells, missed = [], []
-    for (steps,), mine in grouped(rows, "steps").items():
-        bits = seed_mean(mine, "bits")
-        beyond = _censored(mine)
+    for (steps,), mine in sorted(grouped(rows, "steps").items(), key=lambda item: _bits_of(item[1])):
+        bits, side = seed_mean(mine, "bits"), seed_mean(mine, "side_bits")
         cells.append((
             steps,
-            "; ".join(filter(None, [over_seeds(bits) + _of(bits.n, seeds), beyond])) or "outside the budgets",
-            f"{seed_mean(mine, 'side_bits').value:.4f}" if bits.n else "none" if beyond else "",
-            *(reached(factor_mean(mine, n), mine) for n in ("ratio", "ratio_image", "same_bits_discrepancy")),
-            reached(seed_mean(mine, "same_bits_score"), mine),
+            _number(bits, seeds) if bits.n else bound(mine) or "not reached",
+            f"{bits.n} of {seeds}" if bits.n < seeds else NONE,
+            f"{kilobytes(bits.value, elements):.3g}" if bits.n else NONE,
+            f"{side.value:.4f}" if bits.n and side.value else NONE,
+            *(_number(mean, seeds, ".2f") if mean.n else NONE for mean in (
+                factor_mean(mine, "ratio"), factor_mean(mine, "ratio_image"))),
+            *(_number(mean, seeds) if mean.n else NONE for mean in (
+                factor_mean(mine, "same_bits_discrepancy"), seed_mean(mine, "same_bits_score"))),
         ))  # fmt: skip
         whys = [f"with seed {row['seed']} {row['why']}" for row in mine if row.get("why")]
         if whys:
             more = f" ({len(whys) - 1} more seeds lack figures too)" if len(whys) > 1 else ""
             missed.append(f"{steps}: {whys[0]}{more}.")
     score, moved = _names(manifest)
-    at = f"{rows[0]['discrepancy']:g}" if rows else ""
     columns, filled = _filled(
-        ("steps", "bits an element", "of these side", "relative to uniform", "to one step an image",
-         f"{moved} at uniform's bits", f"{score} at uniform's bits"),
+        ("steps", "bits an element", "seeds that reach it", "kB an image", "side bits", "to uniform",
+         "to one step an image", f"{moved} at uniform's bits", f"{score} at uniform's bits"),
         cells,
     )  # fmt: skip
     return Table(
-        f"Bits an element for {moved} {at}, with side information",
+        f"What it takes for {compared_at(manifest, rows)}",
         columns,
         filled,
         (
-            "Between two budgets linear in bits against the logarithm of the discrepancy. Below 1 is better. Where one "
-            "step an image (uniform-image) beats one step for all, it is the fairer comparison.",
+            "Bits count the side bits, which tell the receiver the steps; features as float32 have 32. To uniform: the "
+            "bits relative to one step for all images. To one step an image (uniform-image): the fairer comparison. "
+            "Below 1 is better.",
+            "Between two budgets linear in bits against the logarithm of the discrepancy. *: over the seeds that reach "
+            "it alone.",
             *missed,
-            _seeds(rows, "steps"),
+            _seeds(rows, "steps", interval="bits"),
         ),
     )
+
+
+def _bits_of(rows: Rows) -> float:
+    """Return what steps are sorted by, the fewest bits first; those that reach the comparison with no seed are last."""
+    bits = seed_mean(rows, "bits")
+    return bits.value if bits.n else math.inf
+
+
+def kilobytes(bits: float, elements: int) -> float:
+    """Return the size of an image's features in kB (1,000 bytes), from bits an element."""
+    return bits * elements / 8000
+
+
+def compared_at(manifest: Mapping[str, Any], rows: Rows) -> str:
+    """Return the discrepancy at which bits are compared, with its name: "a KL of 0.1"."""
+    return f"a {_names(manifest)[1]} of {rows[0]['discrepancy']:g}" if rows else f"one {_names(manifest)[1]}"
 
 
 def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
@@ -230,18 +347,20 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     cells, rows = [], fullest(rows)
     asked = any(row["correlation"] is not None for row in rows)
     for (label,), mine in grouped(rows, "map").items():
+        left_out = sum(row.get("empty", 0) for row in mine)
         cells.append(
             (label, *(over_seeds(seed_mean(mine, name)) or "no energy" for name in ("inside", "area")),
              over_seeds(factor_mean(mine, "density")) or "no energy",
-             over_seeds(seed_mean(mine, "prefix")) if any(row.get("prefix") for row in mine) else "",
-             over_seeds(seed_mean(mine, "correlation")) or ("none, one of them is even" if asked else ""),
-             f"{sum(row['n'] for row in mine):,}" + _empty(mine))
+             over_seeds(seed_mean(mine, "prefix")) if any(row.get("prefix") for row in mine) else NONE,
+             over_seeds(seed_mean(mine, "correlation")) or ("none, one of them is even" if asked else NONE),
+             f"{sum(row['n'] for row in mine):,}", f"{left_out:,}" if left_out else NONE)
         )  # fmt: skip
     columns, filled = _filled(
-        ("map", "inside objects", "area of objects", "density in / out", "class token", "correlation", "images"), cells
-    )
+        ("map", "energy inside objects", "area of objects", "density in / out", "class token", "correlation",
+         "images", "left out, no energy"), cells
+    )  # fmt: skip
     return Table(
-        "Where maps put their energy",
+        "Inside objects and outside",
         columns,
         filled,
         (
@@ -254,24 +373,24 @@ def attributions(manifest: Mapping[str, Any], rows: Rows) -> Table:
     )
 
 
-def _empty(rows: Rows) -> str:
-    left_out = sum(row.get("empty", 0) for row in rows)
-    return f", {left_out:,} without energy left out" if left_out else ""
-
-
-def _censored(rows: Rows) -> str:
-    """Say between which bits a discrepancy lies that the budgets do not reach, with seeds where they do not."""
-    parts = []
+def bound(rows: Rows) -> str:
+    """Say on which side of which bits a discrepancy lies that no seed's budgets reach; "" where seeds differ."""
     for side, sign, worst in (("fewer", "<", max), ("more", ">", min)):
         limits = [row["limit"] for row in rows if row.get("censored") == side and row.get("limit") is not None]
-        if limits:
-            some = f" with {len(limits)} of {len(rows)} seeds" if len(limits) < len(rows) else ""
-            parts.append(f"{sign} {worst(limits):.3f}{some}")
-    return "; ".join(parts)
+        if rows and len(limits) == len(rows):
+            return f"{sign} {worst(limits):.3f}"
+    return ""
 
 
-def _of(n: int, seeds: int) -> str:
-    return f", {n} of {seeds} seeds" if 0 < n < seeds else ""
+def _number(mean: Mean, seeds: int, form: str = "") -> str:
+    """Return a mean with its interval, with a star where it is over fewer seeds than the table."""
+    form = form or (".3f" if math.isnan(mean.value) or abs(mean.value) >= 0.0995 or not mean.value else ".2g")
+    return over_seeds(mean, form) + "*" * (mean.n < seeds) if mean.n else NO_NUMBER
+
+
+def _starred(fewer: Set[str]) -> tuple[str, ...]:
+    """Say what the stars of a table mean, where it has any."""
+    return (f"* Over fewer seeds: {'; '.join(sorted(fewer))}.",) if fewer else ()
 
 
 def _fixed(mean: Mean, form: str) -> str:
@@ -282,7 +401,7 @@ def _filled(
     columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return columns and rows without the columns that hold nothing."""
-    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    kept = [place for place in range(len(columns)) if any(row[place] not in ("", NONE) for row in rows)]
     return tuple(columns[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
 
 
@@ -299,30 +418,8 @@ def next_to_one(strengths: Iterable[float]) -> float:
     return min(strengths, key=lambda s: abs(math.log(max(s, 1e-99))), default=1.0)
 
 
-def _ratio(
-    by: Mapping[tuple[str, float, int], Mapping[str, Any]],
-    label: str,
-    other: str,
-    strength: float,
-    seeds: Iterable[int],
-) -> str:
-    pairs = [(by.get((label, strength, seed)), by.get((other, strength, seed))) for seed in seeds]
-    both = [(mine.get("discrepancy"), theirs.get("discrepancy")) for mine, theirs in pairs if mine and theirs]
-    values = [a / b for a, b in both if a is not None and b]
-    if not values:
-        return NO_NUMBER if both else NOT_RUN
-    return over_seeds(_factors(values), ".3g") + _of(len(values), len(pairs))
-
-
 def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return manifest["measures"]["score"], manifest["measures"]["discrepancy"]
-
-
-def _pair(rows: Rows, seeds: int) -> str:
-    score, moved = seed_mean(rows, "score"), seed_mean(rows, "discrepancy")
-    if math.isnan(score.value) or math.isnan(moved.value):
-        return NO_NUMBER
-    return f"{score.value:.3f} / {_short(moved.value)}{_of(min(score.n, moved.n), seeds)}"
 
 
 def _short(value: float) -> str:
@@ -334,15 +431,25 @@ def seeds_of(rows: Rows) -> set[int]:
     return {row["seed"] for row in rows}
 
 
-def _seeds(rows: Rows, of: str = "map") -> str:
-    """Say over how many seeds and images a table goes, and of which rows over fewer."""
+def _seeds(rows: Rows, of: str = "map", interval: str = "") -> str:
+    """Say over how many seeds and images a table goes, and of which rows over fewer.
+
+    Args:
+        rows: of the table.
+        of: the column that tells its lines apart.
+        interval: the column whose interval over images is shown where there is one seed.
+    """
     if not rows:
         return "Nothing was measured yet."
     seeds = len(seeds_of(rows))
-    many = f"{seeds} seeds" if seeds != 1 else "1 seed, so no interval"
+    images = counts([row["n"] for row in rows])
+    if seeds == 1:
+        kept = interval and any(isinstance(row.get(f"{interval}_low"), float) for row in rows)
+        told = "in brackets 95 % over these images" if kept else "so no interval"
+        return f"1 seed, {images} images: {told}. Three seeds show what data, training and noise make of it."
     each = {name: len(seeds_of(mine)) for (name,), mine in grouped(rows, of).items() if name != "clean"}
     fewer = ", ".join(f"{name} {n}" for name, n in each.items() if n < seeds)
     return (
-        f"{many}, {counts([row['n'] for row in rows])} images each{f' (fewer seeds: {fewer})' if fewer else ''}; a "
-        "seed stands for data, training and noise."
+        f"{seeds} seeds, {images} images each{f' (fewer seeds: {fewer})' if fewer else ''}; in brackets 95 % over "
+        "seeds, which stand for data, training and noise."
     )

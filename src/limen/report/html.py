@@ -17,7 +17,7 @@ from limen.report.images import Gallery
 SCRIPTS = ("viewer.js", "search.js", "test.js")
 PAGE = "page.js"  # of tables, figures and the first screen, on every page
 _PAGE = resources.files("limen").joinpath("report/page")
-_NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]%* ]|\bof\b)+")
+_NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]()–%* ]|\bof\b|\bto\b)+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,8 +168,11 @@ class Report:
     @property
     def sentences(self) -> list[str]:
         """The sentences to quote, one a run."""
-        others = self.features.sentences if self.features else ()
-        return [*(headline.sentence(run.analysis, self.judged[run.name]) for run in self.runs), *others]
+        return [*self._own_sentences(), *(self.features.sentences if self.features else ())]
+
+    def _own_sentences(self) -> list[str]:
+        """Return those of runs of observers of images: runs of deep features have theirs on their first screens."""
+        return [headline.sentence(run.analysis, self.judged[run.name]) for run in self.runs]
 
     # --- what is made of it ---
 
@@ -230,11 +233,16 @@ class Report:
         drawn = next((draw(CARD) for _, _, draw in self.drawings.values()), None)
         if drawn is None:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
-        if not self.runs:
-            return figures.card(feature_sections.HEADING, ("", "", figures.INK), (), drawn, self.sentences)
+        nets = "; ".join(f"{name}: {what}" for name, what in self.features.fixtures.items()) if self.features else ""
+        fixture = [f"Fixtures, which say nothing about networks in use. {nets}"] if nets else []
+        if self.features and not self.runs:
+            first = self.features.screens[0]
+            rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in first.numbers]
+            verdict = (*first.verdict, figures.INK)
+            return figures.card(first.title, verdict, rows, drawn, [*fixture, first.asked, *self.sentences])
         (screen,) = self._screens()
         named = "; ".join(f"{name}: {what}" for name, what in fixtures(self.all).items())
-        fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
+        fixture += [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
         rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in screen.numbers]
         small = [*fixture, *observers.warnings(self.all), screen.about, *self.sentences]
         worth = screen.verdict
@@ -249,11 +257,12 @@ class Report:
         return {
             "version": limen.__version__,
             "heading": headline.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
-            "sentences": self.sentences,
+            "sentences": self._own_sentences(),
             "sections": [self._section(section) for section in self.sections],
             "how": [_how(run) for run in self.runs],
             "others": [{"run": name, "manifest": store.manifest, "settings": _json(shown(store.manifest))}
                        for name, store in self.others.items()],
+            "nets": self.features.fixtures if self.features else {},
             "asked": bool(self.runs),
             "viewer": viewer,
             "scripts": script["scripts"],
@@ -377,7 +386,10 @@ class Report:
             "about": section.about,
             "tables": [self._grid(table) for table in section.tables],
             "figures": [figures.both(draw, label) for _, label, draw in section.figures],
-            "pictures": [[(label, images.thumbnail(picture)) for label, picture in row] for row in section.pictures],
+            "pictures": [[(one, images.thumbnail(one.image)) for one in row] for row in section.pictures],
+            "key": section.key,
+            "level": section.level,
+            "screen": section.screen,
         }
 
     def _grid(self, table: Table) -> dict[str, Any]:

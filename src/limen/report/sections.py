@@ -16,6 +16,7 @@ from limen.analysis.model_size import backbones as by_size
 from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
 from limen.report import coded_size, correlations, figures, growth, observers, statistics
+from limen.report.feature_screen import FirstScreen
 from limen.report.figures import Spec
 from limen.report.format import Table, plain
 from limen.report.runs import OpenRun
@@ -28,13 +29,33 @@ Drawing: TypeAlias = tuple[str, str, Callable[[int], Spec]]
 Names: TypeAlias = Mapping[tuple[str, str], str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture in a row, small enough that five stand beside each other.
+
+    Attributes:
+        label: what it shows.
+        image: uint8 RGB.
+        colours: of a heat map, at the two ends of its scale, as CSS has them; empty for a photograph.
+        ends: what these ends mean, with their unit.
+    """
+
+    label: str
+    image: Image
+    colours: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page: its anchor, title, a sentence of introduction, tables, figures and pictures.
 
     Attributes:
         figures: (name, what it shows, a function from the page's width to the specification).
-        pictures: rows of (what it shows, the picture), each small enough to stand five in a row.
+        pictures: rows of them.
+        key: what the colours of the pictures mean; "" where there is nothing to say.
+        level: of its heading: 2, or 3 for a part of the section before.
+        screen: what is said before anything else, of a run.
     """
 
     anchor: str
@@ -42,7 +63,10 @@ class Section:
     about: str
     tables: tuple[Table, ...] = ()
     figures: tuple[Drawing, ...] = ()
-    pictures: tuple[tuple[tuple[str, Image], ...], ...] = ()
+    pictures: tuple[tuple[Picture, ...], ...] = ()
+    key: str = ""
+    level: int = 2
+    screen: FirstScreen | None = None
 
     def __repr__(self) -> str:
         return f"Section({self.title[:80]!r}, {len(self.tables)} tables, {len(self.figures)} figures)"

@@ -23,6 +23,7 @@ Number = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e100)]
 Above = Annotated[float, msgspec.Meta(gt=0, le=1e100)]
 Share = Annotated[float, msgspec.Meta(ge=-1e-3, le=1.001)]  # to within what sums are rounded by
+HEAT = ("#0c073c", "#ffec8c")  # of a picture of a map: where it has least, and where it has most
 AGAIN = "Restore the run from a copy, or measure it again."
 
 
@@ -51,6 +52,8 @@ class _Evaluated(msgspec.Struct):
     seed: Seed
     n: Some
     score: Number | None
+    score_low: Number | None = None
+    score_high: Number | None = None
     discrepancy: Size | None = None
     energy_top1: Share | None = None
     energy_top10: Share | None = None
@@ -70,6 +73,15 @@ class _Quantised(msgspec.Struct):
     escapes: Size = 0.0
 
 
+class _Resampled(msgspec.Struct):
+    steps: Name
+    budget: Above
+    seed: Seed
+    n: Some
+    bits: list[Size | None]
+    discrepancy: list[Size | None]
+
+
 class _EqualRate(msgspec.Struct):
     steps: Name
     discrepancy: Above
@@ -84,6 +96,12 @@ class _EqualRate(msgspec.Struct):
     censored: Literal["", "fewer", "more"] = ""
     limit: Size | None = None
     why: str = ""
+    bits_low: Size | None = None
+    bits_high: Size | None = None
+    ratio_low: Size | None = None
+    ratio_high: Size | None = None
+    ratio_image_low: Size | None = None
+    ratio_image_high: Size | None = None
 
 
 class _Attributed(msgspec.Struct):
@@ -102,6 +120,8 @@ class _Drawn(msgspec.Struct):
     place: Count
     label: Name
     digest: str
+    low: Size | None = None
+    high: Size | None = None
 
 
 # For each stage: what a row must hold, and which of it no two rows may share.
@@ -110,6 +130,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "calibrate": (_Calibrated, ("map", "seed")),
     "evaluate": (_Evaluated, ("map", "nrmse", "seed")),
     "quantise": (_Quantised, ("steps", "budget", "seed")),
+    "resample": (_Resampled, ("steps", "budget", "seed")),
     "equal-rate": (_EqualRate, ("steps", "seed")),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),

@@ -9,12 +9,14 @@ the actual noise is given beside it.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from limen import digest
 from limen.errors import InputError
 from limen.feature.data.parts import Subset
 from limen.feature.model.split import Features, SplitPoint
@@ -28,6 +30,7 @@ from limen.feature.tolerance import ProgressCallback, quiet
 
 BUDGETS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.0, 3.0)
 OCTAVE = 2  # steps in a factor of two: the grid's noise costs 2 %, a finer one another bit a token
+RESAMPLES, ENOUGH = 200, 0.95  # draws of test images for an interval, and the share of them that must have a figure
 SAMPLE = 4096  # tokens of each tensor that priors are made of
 
 
@@ -60,6 +63,25 @@ class QuantisationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ResampledRow:
+    """What a `QuantisationRow` would be with other test images of the same kind (a bootstrap over images).
+
+    Attributes:
+        steps, budget, seed, n: of that row.
+        bits: an element, side information counted, one for each of `RESAMPLES` draws of n images with replacement. All
+            rows of a seed have the same draws, so that they can be compared.
+        discrepancy: likewise.
+    """
+
+    steps: str
+    budget: float
+    seed: int
+    n: int
+    bits: tuple[float, ...]
+    discrepancy: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EqualRateRow:
     """One kind of steps at one discrepancy and at one rate, linear between budgets in bits and log discrepancy.
 
@@ -75,6 +97,7 @@ class EqualRateRow:
             at every budget, or is above it at every one. "" where it is reached.
         limit: bits an element at the budget that comes nearest, side information counted.
         why: which of these figures are missing, and up to what was tried; "" where none is.
+        bits_low, bits_high, ratio_low, ratio_high: 95 % intervals over test images; None where rows were not resampled.
     """
 
     steps: str
@@ -87,6 +110,10 @@ class EqualRateRow:
     censored: Literal["", "fewer", "more"] = ""
     limit: float | None = None
     why: str = ""
+    bits_low: float | None = None
+    bits_high: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +221,7 @@ def compare(
     seed: int = 0,
     batch: int = 40,
     progress: ProgressCallback = quiet,
-) -> list[QuantisationRow]:
+) -> list[tuple[QuantisationRow, ResampledRow]]:
     """Quantise the features of test images with each quantiser, and see what it costs.
 
     Args:
@@ -225,17 +252,28 @@ def compare(
             total.escapes.append(quantised.escapes / features.elements)
         done += len(features)
         progress(done, len(images), "test images quantised")
-    return [total.row(quantiser, task, seed) for quantiser, total in zip(quantisers, sums, strict=True)]
+    drawn = digest.generator("resample", seed).integers(0, done, (RESAMPLES, done))
+    return [
+        (total.row(quantiser, task, seed), total.resampled(quantiser, seed, drawn))
+        for quantiser, total in zip(quantisers, sums, strict=True)
+    ]
 
 
-def at_equal(rows: Sequence[QuantisationRow], discrepancy: float = 0.1, to: str = "uniform") -> list[EqualRateRow]:
+def at_equal(
+    rows: Sequence[QuantisationRow],
+    discrepancy: float = 0.1,
+    to: str = "uniform",
+    resampled: Sequence[ResampledRow] = (),
+) -> list[EqualRateRow]:
     """Return what each kind of steps costs at one discrepancy, and what it does for the bits of the steps named `to`.
 
     Args:
         rows: of several budgets, one seed.
         discrepancy: at which to compare, in the unit of the task's discrepancy, > 0.
         to: the name of the steps whose bits the others are compared at.
+        resampled: the same rows resampled, for intervals; a kind of steps has one where all of its rows are there.
     """
+    intervals = _intervals(rows, resampled, discrepancy, to)
     curves: dict[str, list[QuantisationRow]] = {row.steps: [] for row in rows}
     for row in sorted(rows, key=lambda row: row.budget):
         if all(map(math.isfinite, (row.bits, row.side_bits, row.discrepancy))):
@@ -262,8 +300,39 @@ def at_equal(rows: Sequence[QuantisationRow], discrepancy: float = 0.1, to: str 
                 censored=censored,
                 limit=limit,
                 why="; ".join(filter(None, reasons)),
+                **(intervals.get(name, {}) if total else {}),
             )
         )
+    return made
+
+
+def _intervals(
+    rows: Sequence[QuantisationRow], resampled: Sequence[ResampledRow], discrepancy: float, to: str
+) -> dict[str, dict[str, float]]:
+    """Return the 95 % percentile intervals of the bits of each kind of steps, and of their ratio to those of `to`."""
+    there = {(row.steps, row.budget): row for row in resampled if len(row.bits) == len(row.discrepancy) == RESAMPLES}
+    lacking = {row.steps for row in rows if (row.steps, row.budget) not in there}
+    kinds = {row.steps for row in rows} - lacking
+    found: dict[str, list[float]] = {}
+    for place in range(RESAMPLES if kinds else 0):
+        curves: dict[str, list[QuantisationRow]] = {name: [] for name in kinds}
+        for row in sorted(rows, key=lambda row: row.budget):
+            if row.steps in kinds:
+                again = there[row.steps, row.budget]
+                drawn = replace(row, bits=again.bits[place], side_bits=0.0, discrepancy=again.discrepancy[place])
+                curves[row.steps].append(drawn)
+        totals = {name: total[0] for name, curve in curves.items() if (total := _crossing(curve, discrepancy))}
+        for name, bits in totals.items():
+            found.setdefault(f"{name} bits", []).append(bits)
+            if to in totals:
+                found.setdefault(f"{name} ratio", []).append(bits / totals[to])
+    made: dict[str, dict[str, float]] = {}
+    for name in kinds:
+        for figure in ("bits", "ratio"):
+            values = found.get(f"{name} {figure}", [])
+            if len(values) >= ENOUGH * RESAMPLES:
+                low, high = np.quantile(values, (0.025, 0.975)).tolist()
+                made.setdefault(name, {}).update({f"{figure}_low": low, f"{figure}_high": high})
     return made
 
 
@@ -330,6 +399,13 @@ class _Sum:
             n=len(self.targets),
             escapes=sum(self.escapes) / len(self.targets),
         )
+
+    def resampled(self, quantiser: Quantiser, seed: int, drawn: npt.NDArray[np.int64]) -> ResampledRow:
+        """Return the means over each row of `drawn`, images with replacement."""
+        bits = np.concatenate(self.bits) + np.concatenate(self.side_bits)
+        moved = np.concatenate(self.discrepancy).astype(np.float64)
+        means = [tuple(float(f"{value:.7g}") for value in each[drawn].mean(1)) for each in (bits, moved)]
+        return ResampledRow(quantiser.steps.name, quantiser.budget, seed, len(self.targets), *means)
 
 
 @dataclass
