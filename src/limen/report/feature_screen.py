@@ -132,7 +132,9 @@ def _bits(manifest: Mapping[str, Any], found: _Rate | None) -> list[HeadlineNumb
     mine, theirs = seed_mean(found.mine, "bits"), seed_mean(found.theirs, "bits")
     if not mine.n:
         where = bound(found.mine)
-        return [HeadlineNumber("Bits a feature element", where or "not reached", "", f"{plainly(found.steps)}, for {at}")]
+        return [
+            HeadlineNumber("Bits a feature element", where or "not reached", "", f"{plainly(found.steps)}, for {at}")
+        ]
     numbers = [
         HeadlineNumber(
             "Bits a feature element", f"{mine.value:.3f} bits", between(mine, "{:.3f}"),
