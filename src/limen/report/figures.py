@@ -320,7 +320,9 @@ def _first_panel(
     levels: int, width: int,
 ) -> Spec:  # fmt: skip
     look = observers(names, width)
-    x = quantity("mean", f"level (1 to {levels})", {"domain": [0, levels], "nice": False}, tickCount=5, tickMinStep=1,
+    far = max([item["high"] or item["mean"] for item in means] + [item["level"] for item in singles])
+    end = levels if any(item["none"] for item in means) else min(levels, math.ceil(1.1 * far))
+    x = quantity("mean", f"level, of {levels}", {"domain": [0, end], "nice": False}, tickCount=5, tickMinStep=1,
                  domain=False)  # fmt: skip
     lanes = [f"{name}\n{part}" for name in names.values() for part in ("mean", "single")]
     lane = {
