@@ -1,40 +1,26 @@
-"""Draw the README's figure from a run: references, and the stimuli at their 1st to n-th JND.
+"""Draw the README's figure: the first screen of a report, as a browser shows it.
 
-python docs/figure.py runs/demo docs/figure.png
+python docs/figure.py report.html docs/figure.png (in the environment of `make test-browser`, which has a browser)
 """
 
+import os
 import sys
 from pathlib import Path
 
-from limen import distortion
-from limen.analysis import Outcome, SeriesStatus, analyse
-from limen.image import Image, decode, png
-from limen.report.images import contact_sheet
-from limen.store import Store
+from playwright.sync_api import sync_playwright
 
-SHOWN = ("blur", "noise", "contrast", "qr")
-JNDS = 5
+CHROMIUM = os.environ.get("LIMEN_CHROMIUM", "/usr/bin/chromium")
 
 
-def row(store: Store, outcomes: list[Outcome]) -> list[tuple[str, Image]]:
-    """Return the reference whose 1st JND is the median one, and its stimuli at each JND."""
-    reached = [
-        o for o in outcomes if o.status is SeriesStatus.COMPLETE and len([t for t in o.thresholds if t.reached]) > 1
-    ]
-    chosen = sorted(reached, key=lambda o: (o.thresholds[0].level, o.series.name))[len(reached) // 2]
-    blob = store.picture(chosen.series.picture)
-    assert blob is not None
-    render = distortion.find(chosen.series.distortion).render(decode(blob), chosen.series.key)
-    levels = [t.level for t in chosen.thresholds if t.reached][:JNDS]
-    return [("reference", render(0)), *((f"JND {n}: level {k}", render(k)) for n, k in enumerate(levels, start=1))]
-
-
-def main(run: Path, out: Path) -> None:
-    """Draw."""
-    with Store.open(run) as store:
-        outcomes = analyse(store).outcomes
-        rows = {name: row(store, [o for o in outcomes if o.series.distortion == name]) for name in SHOWN}
-    out.write_bytes(png(contact_sheet(rows)))
+def main(page: Path, out: Path) -> None:
+    """Draw everything above the contents."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        shown = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")
+        shown.goto(page.resolve().as_uri())
+        shown.wait_for_selector("#pair button")
+        shown.locator("header").screenshot(path=out)
+        browser.close()
 
 
 if __name__ == "__main__":

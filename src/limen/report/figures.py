@@ -375,21 +375,34 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     values += [{**item, **start} for item in values if item["n"] == 1]
     look = observers(names, width)
     at = {"x": orders(), "y": per_cent("share", "% of the ladder")}
-    ends = {(item["distortion"], item["who"]): item for item in sorted(values, key=lambda item: item["n"])}
-    named = len(names) > len(COLOURS)  # colours come back: each line says whose it is, by its number
-    labels = [item | {"label": item["who"].partition(" ")[0]} for item in ends.values()] if named else []
-    own = "!isValid(datum.label)"
     layers = [
-        layer({"type": "rule", "opacity": 0.45}, None, f"{own} && isValid(datum.low)",
+        layer({"type": "rule", "opacity": 0.45}, None, f"{OWN} && isValid(datum.low)",
               x=at["x"], y={**at["y"], "field": "low"}, y2={"field": "high"}, color=look["color"]),
-        layer(line(), None, own, **at, color=look["color"]),
-        layer(points(), None, f"{own} && datum.half", **at, **look, description=SAYS),
-        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, f"{own} && !datum.half",
+        layer(line(), None, OWN, **at, color=look["color"]),
+        layer(points(), None, f"{OWN} && datum.half", **at, **look, description=SAYS),
+        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, f"{OWN} && !datum.half",
               **at, **look, description=SAYS),
-        layer({"type": "text", "align": "left", "dx": 4, "fontSize": 9}, None, "isValid(datum.label)",
-              **at, text={"field": "label"}, color=look["color"]),
+        layer(NUMBER, None, LABEL, **at, text={"field": "label"}, color=look["color"]),
     ]  # fmt: skip
-    return multiples([*values, *labels], layers, width, {"scale": {"x": "independent"}})
+    return multiples([*values, *_ends(values, names, "n")], layers, width, {"scale": {"x": "independent"}})
+
+
+OWN, LABEL = "!isValid(datum.label)", "isValid(datum.label)"  # of a line itself; at its end
+NUMBER: Spec = {"type": "text", "align": "left", "dx": 4, "fontSize": 9}
+
+
+def _ends(values: Iterable[Spec], names: Mapping[tuple[str, str], str], along: str) -> list[Spec]:
+    """Return the last point of each line with the number of its observer; none where colours tell them apart.
+
+    Args:
+        values: points of all lines.
+        names: what each observer and question is called; of many, beginning with its number.
+        along: the field that a line goes along.
+    """
+    if len(names) <= len(COLOURS):
+        return []
+    last = {(item["distortion"], item["who"]): item for item in sorted(values, key=lambda item: item[along])}
+    return [item | {"label": item["who"].partition(" ")[0]} for item in last.values()]
 
 
 def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
@@ -425,8 +438,12 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     ]  # fmt: skip
     look = observers(names, width)
     at = {"x": _LEVELS, "y": per_cent("share", "% yes")}
-    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look, description=SAYS)]
-    return multiples(values, layers, width, {"scale": {"x": "independent"}})
+    layers = [
+        layer(line(), None, OWN, **at, color=look["color"]),
+        layer(points(), None, OWN, **at, **look, description=SAYS),
+        layer(NUMBER, None, LABEL, **at, text={"field": "label"}, color=look["color"]),
+    ]
+    return multiples([*values, *_ends(values, names, "level")], layers, width, {"scale": {"x": "independent"}})
 
 
 _LEVELS = quantity("level", "level", {"domainMin": 0, "nice": False}, tickCount=4, tickMinStep=1, grid=False)
@@ -481,12 +498,14 @@ def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int,
     look, y = observers(names, width)["color"], per_cent("share", title)
     band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
     layers = [
-        layer(band, x=_LEVELS, y={**y, "field": "low"}, y2={"field": "high"}, color=look),
-        layer(line(interpolate="step-after"), x=_LEVELS, y=y, color=look),
+        layer(line(interpolate="step-after"), None, OWN, x=_LEVELS, y=y, color=look),
+        layer(NUMBER, None, LABEL, x=_LEVELS, y=y, text={"field": "label"}, color=look),
     ]
+    if len(names) <= FEW:  # of many, bands would hide one another: the tables have them
+        layers.insert(0, layer(band, x=_LEVELS, y={**y, "field": "low"}, y2={"field": "high"}, color=look))
     if any(beside in value for value in values):
         layers.append(layer(line(strokeDash=[4, 3]), x=_LEVELS, y={**y, "field": beside}, color=look))
-    return multiples(values, layers, width, {"scale": {"x": "independent"}})
+    return multiples([*values, *_ends(values, names, "level")], layers, width, {"scale": {"x": "independent"}})
 
 
 Row: TypeAlias = tuple[str, str, str]  # what a number is of, the number, what it rests on
