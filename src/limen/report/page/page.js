@@ -211,7 +211,7 @@ function first() {
 
 /** Open what is folded around the place that the address names. */
 function unfold() {
-  const place = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const place = document.getElementById(location.hash.slice(1)); // names of places need no decoding
   for (let around = place && place.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
 }
 
