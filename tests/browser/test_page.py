@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from limen.study import Study
-from tests.browser.conftest import Visit
+from tests.browser.conftest import AXE, Visit
 from tests.report.test_viewer import images, spec, write
 
 pytestmark = pytest.mark.browser
@@ -169,3 +169,24 @@ def test_many_observers_are_named_without_what_they_share(browser: Any, crowd: P
     assert "simulated:" in shown.page.inner_text(".lead")
     assert shown.page.evaluate("document.documentElement.scrollHeight") < 15_000
     shown.close()
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_with_many_observers(
+    browser: Any, crowd: Path, size: tuple[int, int], scheme: str
+) -> None:
+    shown = Visit(browser, crowd, color_scheme=scheme, bypass_csp=True, **at(size))
+    shown.page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    shown.page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+    found = shown.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert not serious, [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in serious]
+    shown.close()
+
+
+def test_no_heading_is_left_alone_at_the_foot_of_a_printed_page(visit: Any) -> None:
+    page = visit().page
+    page.emulate_media(media="print")
+    style = "[...document.querySelectorAll('h2, h3, h4, summary, caption')].map(e => getComputedStyle(e).breakAfter)"
+    assert set(page.evaluate(style)) == {"avoid"}
