@@ -31,7 +31,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import changes, fitting, survival
     from limen.analysis.wordings import wordings
-    from limen.report import observers, statistics
+    from limen.report import observers, psychometric, statistics
     from limen.report.format import plain
 
     analysis = _together(runs)
@@ -54,7 +54,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             "wordings": worded,
         }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
-        return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
+        curves = {"psychometric": psychometric.records(analysis, rows)}
+        return statistics.records(rows, compared) | curves | plain_rows | {"warnings": observers.warnings(analysis)}
 
     def drawn() -> "Iterator[Table]":
         accuracy = survival.accuracy(analysis)

@@ -15,7 +15,7 @@ from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
 from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
-from limen.report import coded_size, correlations, figures, growth, observers, statistics
+from limen.report import coded_size, correlations, figures, growth, observers, psychometric, statistics
 from limen.report.figures import Spec
 from limen.report.format import Table, plain
 from limen.report.runs import OpenRun
@@ -113,10 +113,17 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
     )
 
 
-def records(of: Statistics) -> dict[str, Any]:
-    """Return all of it as plain data for JSON."""
-    names = ("fits", "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored", "wordings")
+def records(analysis: Analysis, of: Statistics) -> dict[str, Any]:
+    """Return all of it as plain data for JSON.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: the analyses.
+    """
+    names = ("comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored", "wordings")
     return {
+        "fits": statistics.fit_records(of.fits),
+        "psychometric": psychometric.records(analysis, of.fits),
         **{name: plain(getattr(of, name)) for name in names},
         **growth.records(of.redundancy, of.laws),
         "missing": of.missing,
@@ -210,6 +217,9 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         ),
         (unnoticed,) if of.unnoticed else (),
     )
+    curves = tuple(psychometric.drawings(analysis, of.fits, names))
+    if curves:
+        yield Section("psychometric", "Psychometric functions", psychometric.about(of.fits), figures=curves)
     yield from _section(
         "changed",
         "Changed answers, and the satisfied machine ratio",
