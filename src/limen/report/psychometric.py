@@ -24,6 +24,7 @@ Names: TypeAlias = Mapping[tuple[str, str], str]
 
 FEWEST = 20  # answers of one curve below which it is not drawn
 MARKS = 12  # of one curve at most: above, neighbouring levels are pooled
+APART = 0.012  # of the ladder: marks of several observers at one level stand side by side
 TOGETHER = 3  # observers with questions in one panel
 GROUPS = 6  # of so many on a page
 COLUMN = 380  # px of a figure for one column of a paper: at 340 dpi as PNG, 8.5 cm
@@ -45,14 +46,14 @@ def about(rows: Sequence[FitRow]) -> str:
     told = [
         "Answers by level against the undistorted reference: marks, larger for more answers, with 95 % Wilson intervals "
         f"(neighbouring levels pooled to {MARKS} marks at most); open at level 0: identical pairs.",
-        "The line is the fitted curve over references with its 95 % credible band, dashed beyond the levels asked; dotted "
+        "The line is the fitted curve over references with its 95 % credible band, as far as levels were asked; dotted "
         "lines are its ends, the rates of false alarms (or of chance) and of lapses. The diamond is T50 with its 95 % "
         "interval, halfway between them. Strengths stand above.",
     ]  # fmt: skip
     if any(row.adaptive for row in drawn):
         told.append(
-            "The answers chose the levels, so that the marks are biased; the curve is not: it comes from the likelihood "
-            "of each series, and need not go through them."
+            "The answers chose the levels, so that the marks are biased; the curve comes from the likelihood of each "
+            "series, which allows for that, and need not go through them."
         )
     if left := len(rows) - len(drawn):
         told.append(f"{left} of {len(rows)} are not drawn: under {FEWEST} answers, or one level.")
@@ -95,11 +96,11 @@ def singles(analysis: Analysis, rows: Sequence[FitRow]) -> dict[str, Spec]:
         name, number_ = stem, 2
         while name in found:
             name, number_ = f"{stem}-{number_}", number_ + 1
-        shown = shortened(clean(asked), 48)
+        shown = shortened(clean(asked), 30)
         names = {(row.observer, row.question): shown}
         title = {
             "text": f"{shown}, {row.distortion}", "subtitle": _subtitle(row), "subtitleColor": figures.MUTED,
-            "subtitleFontSize": 10.5, "fontSize": 12,
+            "subtitleFontSize": 10.5, "fontSize": 12, "limit": COLUMN - 62,
         }  # fmt: skip
         panel = _panel([row], names, analysis, (COLUMN - 62, 190), figures.identity(list(names.values()), 1))
         found[name] = panel | {"title": title}
@@ -152,7 +153,7 @@ def _multiples(analysis: Analysis, rows: Sequence[FitRow], names: Names) -> Any:
     def draw(width: int) -> Spec:
         columns = min(4 if width > 500 else 2, len(panels))
         room = (width - 16 * (columns - 1)) // columns - 46
-        look = _look(figures.identity(every, 2 if width > 500 else 1), every, shown)
+        look = _look(figures.identity(every, TOGETHER if width > 500 else 1), every, shown)
         drawn = [
             _panel(mine, names, analysis, (min(room, 420), 130 if columns > 1 else 190), look)
             | {"title": f"{distortion}, {said}" if apart else distortion}
@@ -186,12 +187,14 @@ def _panel(
     at = {"field": "level", "type": "quantitative", "scale": ends, "axis": None}
     y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100], "nice": False}}
     shade = {"color": look["color"]}
-    curves, asked, marks, rates, halves = [], [], [], [], []
-    for row in rows:
+    curves, marks, rates, halves = list[Spec](), list[Spec](), list[Spec](), list[Spec]()
+    for i, row in enumerate(rows):
         who = names[row.observer, row.question]
         curves += _course(row, who)
-        asked += [value for value in _course(row, who) if row.points.levels[0] <= value["level"] <= row.points.levels[-1]]
-        marks += _marks(row, who, analysis)
+        beside = APART * top * (i - (len(rows) - 1) / 2)
+        marks += [
+            mark | {"level": mark["level"] + beside, "same": not mark["level"]} for mark in _marks(row, who, analysis)
+        ]
         rates += _rates(row, who)
         halves += _half(row, who, kind)
     most = max(value["n"] for value in marks)
@@ -211,12 +214,11 @@ def _panel(
             _above(kind, at, size[0]),
             layer({"type": "rule", "strokeDash": [1, 3], "opacity": 0.9}, rates, y={**y, "axis": None}, **shade,
                   description=SAYS),
-            layer(line(1, strokeDash=[4, 3]), curves, x=at, y={**y, "axis": None}, **shade),
-            layer(line(1.8), asked, x=at, y={**y, "axis": None}, **shade),
+            layer(line(1.8), curves, x=at, y={**y, "axis": None}, **shade),
             layer({"type": "rule", "opacity": 0.45}, marks, x=at, y={**low, "axis": None}, y2=high, **shade),
-            layer({"type": "point", "filled": True, "opacity": 0.85}, marks, "datum.level > 0",
+            layer({"type": "point", "filled": True, "opacity": 0.85}, marks, "!datum.same",
                   x=at, y={**y, "axis": None}, size=area, **look, description=SAYS),
-            layer({"type": "point", "filled": False, "opacity": 1, "strokeWidth": 1.3}, marks, "datum.level == 0",
+            layer({"type": "point", "filled": False, "opacity": 1, "strokeWidth": 1.3}, marks, "datum.same",
                   x=at, y={**y, "axis": None}, size=area, **look, description=SAYS),
             layer({"type": "rule", "strokeDash": [2, 2], "opacity": 0.7}, halves, "isValid(datum.level)",
                   x=at, y={**y, "field": "base", "axis": None}, y2={"field": "share"}, **shade),
@@ -237,7 +239,7 @@ def _below(top: int, width: int) -> Spec:
 def _above(kind: DistortionEntry, at: Spec, width: int) -> Spec:
     """Return the axis of strengths on top: some levels, evenly spaced, with what the ladder has there."""
     of, top = units.known(kind.unit), len(kind.strengths)
-    levels = sorted({round(1 + (top - 1) * part) for part in np.linspace(0, 1, max(2, width // 62))})
+    levels = sorted({round(1 + (top - 1) * part) for part in np.linspace(0, 1, max(3, width // 62))})
     told = " : ".join(f"datum.value == {level} ? '{of.said(kind.strengths[level - 1])}'" for level in levels)
     axis = {
         "orient": "top", "values": levels, "labelExpr": f"{told} : ''", "title": shortened(of.title, 40), "grid": False,
@@ -250,9 +252,12 @@ def _above(kind: DistortionEntry, at: Spec, width: int) -> Spec:
 def _course(row: FitRow, who: str) -> list[Spec]:
     curve = _curve(row)
     assert curve is not None
+    told = row.fit is not None and row.fit.side is Placement.WITHIN
+    last = max(row.points.levels[-1], math.ceil(row.t50.level) if told else 0)
     return [
         {"who": who, "level": level, "share": 100 * share, "low": 100 * low, "high": 100 * high}
         for level, share, low, high in zip(curve.levels, curve.share, curve.low, curve.high, strict=True)
+        if level <= last
     ]
 
 
@@ -328,8 +333,11 @@ def _subtitle(row: FitRow) -> list[str]:
     references = getattr(row.fit, "references", 1)
     marks = [share.n for *_, share in pooled(row.points, row.levels)]
     each = f"{min(marks)}" if min(marks) == max(marks) else f"{min(marks)} to {max(marks)}"
-    told = [f"{_t50(row)} levels; n = {references} reference{'s' * (references != 1)}, {each} answers a mark"]
-    return [*told, *(["Answers chose the levels: marks are biased, the curve is not"] if row.adaptive else [])]
+    chosen = "; answers chose the levels, which the curve allows for" if row.adaptive else ""
+    return [
+        f"{_t50(row)} levels, n = {references} reference{'s' * (references != 1)}",
+        f"{each} answers a mark{chosen}",
+    ]
 
 
 def _said(analysis: Analysis, row: FitRow) -> str:

@@ -210,7 +210,7 @@ class _Model:
             side=side(threshold, self.prior, self.answers()),
             references=self.references,
             n=self.n,
-            curve=credible_curve(at, self._rises(axes, at), axes[3].values, axes[4].values, mass) if len(at) else None,
+            curve=credible_curve(at, self._rises(axes, at), axes[3], axes[4], mass) if len(at) else None,
         )
 
     def _rises(self, axes: Sequence[Axis], at: Sequence[float]) -> Array:

@@ -12,7 +12,7 @@ finer one, so that one call serves a thousand series of ten answers and one curv
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -442,24 +442,37 @@ def side(threshold: Parameter, prior: Priors, answers: Placement) -> Placement:
 
 
 _TRIFLE = 1e-5  # of the likeliest cell's mass: cells below are left out of a curve's band
+_FINER = (2, 5)  # parts of a cell of guess and lapse, of which there are few
+_BINS = 1000  # of probability
 
 
-def credible_curve(levels: Sequence[float], rises: Array, guess: Array, lapse: Array, mass: Array) -> FittedCurve:
-    """Return the posterior of the curve g + (1 - g - l) F.
+def credible_curve(levels: Sequence[float], rises: Array, guess: Axis, lapse: Axis, mass: Array) -> FittedCurve:
+    """Return the posterior of the curve g + (1 - g - l) F, the rates even within their cells.
 
     Args:
         levels: (K,), in ascending order.
         rises: (..., K), F at the levels for each cell of the parameters that decide about it.
-        guess: (G,), values of the guess rate.
-        lapse: (L,), values of the lapse rate.
+        guess: G cells of the guess rate.
+        lapse: L cells of the lapse rate.
         mass: (..., G, L), posterior mass of each cell.
     """
-    mass = mass.reshape(-1, len(guess), len(lapse))
+    parts = [1 if axis.low == axis.high else finer for axis, finer in zip((guess, lapse), _FINER, strict=True)]
+    wrong, missed = (
+        replace(axis, cells=axis.cells * finer).values.reshape(axis.cells, finer)
+        for axis, finer in zip((guess, lapse), parts, strict=True)
+    )
+    mass = mass.reshape(-1, guess.cells, lapse.cells)
     place, g, low = np.nonzero(mass > _TRIFLE * mass.max())
-    weight, wrong, missed = mass[place, g, low], guess[g][:, None], lapse[low][:, None]
-    share = wrong + (1.0 - wrong - missed) * rises.reshape(-1, len(levels))[place]
-    ends = np.array([spread(column, weight, _SHARES) for column in share.T])
-    lower, median, upper = (tuple(map(float, column)) for column in ends.T)
+    weight = np.repeat(mass[place, g, low], math.prod(parts))
+    wrong, missed = wrong[g][:, :, None], missed[low][:, None, :]
+    edges = np.linspace(0.0, 1.0, _BINS + 1)
+    ends = []
+    for rise_ in rises.reshape(-1, len(levels))[place].T:
+        share = (wrong + (1.0 - wrong - missed) * rise_[:, None, None]).ravel()
+        bins = np.clip(share * _BINS, 0, _BINS - 1).astype(np.intp)
+        total = np.concatenate(([0.0], np.cumsum(np.bincount(bins, weight, _BINS))))
+        ends.append(np.interp(_SHARES, total / total[-1], edges))
+    lower, median, upper = (tuple(map(float, column)) for column in np.array(ends).T)
     return FittedCurve(tuple(map(float, levels)), median, lower, upper)
 
 
@@ -484,6 +497,6 @@ def _fit(
 
 
 def _curve(axes: Sequence[Axis], mass: Array, shape: str, at: Sequence[float]) -> FittedCurve:
-    m, w, g, low = (axis.values for axis in axes)
+    m, w = (axis.values for axis in axes[:2])
     rises = rise(shape, np.asarray(at, dtype=np.float64), m[:, None, None], w[:, None])
-    return credible_curve(at, rises, g, low, mass)
+    return credible_curve(at, rises, axes[2], axes[3], mass)
