@@ -11,7 +11,7 @@ how the levels were chosen; goodness of fit, d' and p(yes), which need the poole
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class FitRow:
     forced: bool
     window: int | None
     window_needed: int | None
-    points: Curve = Curve((), (), ())
+    points: Curve = field(default_factory=lambda: Curve((), (), ()))
 
     @property
     def undetermined(self) -> bool:

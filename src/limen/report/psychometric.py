@@ -44,12 +44,12 @@ def about(rows: Sequence[FitRow]) -> str:
     """
     drawn = drawable(rows)
     told = [
-        "Answers by level against the undistorted reference: marks, larger for more answers, with 95 % Wilson intervals "
-        f"(neighbouring levels pooled to {MARKS} marks at most); open at level 0: identical pairs.",
-        "The line is the fitted curve over references with its 95 % credible band, as far as levels were asked; dotted "
-        "lines are its ends, the rates of false alarms (or of chance) and of lapses. The diamond is T50 with its 95 % "
-        "interval, halfway between them. Strengths stand above.",
-    ]  # fmt: skip
+        "Answers by level against the undistorted reference: marks, larger for more answers, with 95 % Wilson "
+        f"intervals (neighbouring levels pooled to {MARKS} marks at most); open at level 0: identical pairs.",
+        "The line is the fitted curve over references with its 95 % credible band, as far as levels were asked; "
+        "dotted lines are its ends, the rates of false alarms (or of chance) and of lapses. The diamond is T50 with "
+        "its 95 % interval, halfway between them. Strengths stand above.",
+    ]
     if any(row.adaptive for row in drawn):
         told.append(
             "The answers chose the levels, so that the marks are biased; the curve comes from the likelihood of each "
@@ -114,16 +114,20 @@ def records(analysis: Analysis, rows: Sequence[FitRow]) -> list[dict[str, Any]]:
         analysis: the rows were worked out from.
         rows: of fits.
     """
-    return [
-        {
-            "observer": row.observer, "question": row.question, "distortion": row.distortion, "level": level,
-            "strength": _strength(level, analysis.manifest.distortions[row.distortion].strengths),
-            "said": plain(answered.get(level)), "fitted": share, "fitted_low": low, "fitted_high": high,
-        }
-        for row in rows if (curve := _curve(row))
-        for answered in [dict(zip(row.points.levels, row.points.shares, strict=True))]
-        for level, share, low, high in zip(curve.levels, curve.share, curve.low, curve.high, strict=True)
-    ]  # fmt: skip
+    return [record for row in rows for record in _records(row, analysis.manifest.distortions[row.distortion])]
+
+
+def _records(row: FitRow, kind: DistortionEntry) -> Iterator[dict[str, Any]]:
+    curve = _curve(row)
+    if curve is None:
+        return
+    said: dict[float, Share] = dict(zip(row.points.levels, row.points.shares, strict=True))
+    of = {"observer": row.observer, "question": row.question, "distortion": row.distortion, "unit": kind.unit}
+    for level, share, low, high in zip(curve.levels, curve.share, curve.low, curve.high, strict=True):
+        yield of | {
+            "level": level, "strength": _strength(level, kind.strengths), "said": plain(said.get(level, Share(0, 0))),
+            "fitted": share, "fitted_low": low, "fitted_high": high,
+        }  # fmt: skip
 
 
 def _curve(row: FitRow) -> FittedCurve | None:
@@ -204,7 +208,7 @@ def _panel(
     y_axis = {**y, "axis": {"title": title, "values": [0, 25, 50, 75, 100], "titlePadding": 4}}
     low, high = {**y, "field": "low"}, {"field": "high"}
     left, right = {**at, "field": "low"}, {"field": "high"}
-    diamond = {"shape": "diamond", "stroke": figures.PAPER, "strokeWidth": 1}
+    diamond: Spec = {"shape": "diamond", "stroke": figures.PAPER, "strokeWidth": 1}
     return {
         "width": size[0],
         "height": size[1],
