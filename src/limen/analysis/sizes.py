@@ -86,14 +86,16 @@ def sizes(analysis: Analysis) -> tuple[SizeRow, ...]:
 
 
 def differences(analysis: Analysis) -> tuple[SizeDifference, ...]:
-    """Return every two sizes compared over the photographs that were shown at both.
+    """Return every two sizes that were asked for compared over the photographs that were shown at both.
 
     Args:
         analysis: of a run, or of several put together.
     """
     rows = []
     for key, sized in _sized(analysis).items():
-        for first, second in combinations(_ascending(sized), 2):
+        asked = analysis.manifest.max_side
+        whole = isinstance(asked, list) and 0 in asked
+        for first, second in combinations(_ascending(side for side in sized if side or whole), 2):
             found = _difference(key, (first, second), sized[first], sized[second])
             if found is not None:
                 rows.append(found)

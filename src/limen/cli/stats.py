@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import changes, fitting, survival
+    from limen.analysis import sizes as by_size
     from limen.analysis.wordings import wordings
-    from limen.report import observers, psychometric, statistics
+    from limen.report import observers, psychometric, sizes, statistics
     from limen.report.format import plain
 
     analysis = _together(runs)
@@ -43,6 +44,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     satisfied = survival.satisfied(analysis)
     repeats = survival.repeats(analysis)
     worded = wordings(analysis)
+    sized, between = by_size.sizes(analysis), by_size.differences(analysis)
 
     def data() -> dict[str, Any]:
         rows_of = {
@@ -52,6 +54,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             "repeats": repeats,
             "scored": scored,
             "wordings": worded,
+            "by_size": sized,
+            "size_differences": between,
         }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
         curves = {"psychometric": psychometric.records(analysis, rows)}
@@ -73,6 +77,10 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.unnoticed(analysis, unnoticed)
         if changed:
             yield statistics.changed(analysis, changed)
+        if sized:
+            yield sizes.thresholds(analysis, sized)
+        if between:
+            yield sizes.compared(analysis, between)
         if worded:
             yield statistics.wordings(analysis, worded)
         if repeats:

@@ -238,7 +238,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         (changed,) if of.changed else (),
     )
     by_size: Drawing = (
-        "picture-sizes", "Median threshold against the size of the picture, with its 95 % interval; open: beyond the ladder",
+        "picture-sizes", "Median threshold against picture size, with its 95 % interval; open: beyond the ladder",
         lambda width: sizes.figure(of.by_size, names, width),
     )  # fmt: skip
     yield from _section(

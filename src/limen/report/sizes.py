@@ -10,9 +10,10 @@ from limen.report.figures import SAYS, Spec, layer, line, points, quantity
 from limen.report.format import Table, heads, in_order, table
 
 ABOUT = (
-    "Each photograph was shown at several sizes, and each size is a reference of its own. In every other table and figure "
-    "they stand together, and intervals there take the sizes of one photograph for photographs: compare sizes here alone."
-)  # fmt: skip
+    "Each photograph was shown at several sizes, and each size is a reference of its own. In every other table and "
+    "figure they stand together, and intervals there take the sizes of one photograph for photographs: compare sizes "
+    "here alone."
+)
 
 
 def called(side: int) -> str:
@@ -31,10 +32,10 @@ def thresholds(analysis: Analysis, rows: Sequence[SizeRow]) -> Table:
         lines.append((*heads(analysis, row), called(row.side), str(row.n), f"{row.median}{ends}",
                       f"{strength} {between}".rstrip()))  # fmt: skip
     notes = (
-        "Median over the references of that size [95 % interval by order statistics, none below six]. Size: of the longer "
-        "side; own size: photographs as they are, where that was asked for or they are smaller than a size. > L: none up "
-        "to the end of the ladder in half of them or more.",
-    )  # fmt: skip
+        "Median over the references of that size [95 % interval by order statistics, none below six]. Size: of the "
+        "longer side; own size: photographs as they are, where that was asked for or they are smaller than a size. "
+        "> L: none up to the end of the ladder in half of them or more.",
+    )
     return table(analysis, "Threshold by picture size", ("size", "n", _measure(rows), "strength"), lines, notes)
 
 
