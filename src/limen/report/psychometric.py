@@ -186,7 +186,7 @@ def _panel(
 ) -> Spec:  # fmt: skip
     """Return one panel: rows of one distortion and one kind of answer, each of another observer."""
     kind = analysis.manifest.distortions[rows[0].distortion]
-    top = len(kind.strengths)
+    top = _shown(rows)
     ends = {"domain": [-0.03 * top, 1.03 * top], "nice": False, "zero": False}
     at = {"field": "level", "type": "quantitative", "scale": ends, "axis": None}
     y = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 100], "nice": False}}
@@ -200,7 +200,7 @@ def _panel(
             mark | {"level": mark["level"] + beside, "same": not mark["level"]} for mark in _marks(row, who, analysis)
         ]
         rates += _rates(row, who)
-        halves += _half(row, who, kind)
+        halves += _half(row, who, kind, top)
     most = max(value["n"] for value in marks)
     sizes = {"type": "linear", "domain": [1, max(2, most)], "range": [12, 85]}
     area = {"field": "n", "type": "quantitative", "legend": None, "scale": sizes}
@@ -213,9 +213,9 @@ def _panel(
         "width": size[0],
         "height": size[1],
         "layer": [
-            layer({"type": "area", "opacity": 0.15}, curves, x={**at, "axis": _below(top, size[0])},
+            layer({"type": "area", "opacity": 0.15}, curves, x={**at, "axis": _below(kind, size[0])},
                   y={**y_axis, "field": "low"}, y2=high, **shade),
-            _above(kind, at, size[0]),
+            _above(kind, top, at, size[0]),
             layer({"type": "rule", "strokeDash": [1, 3], "opacity": 0.9}, rates, y={**y, "axis": None}, **shade,
                   description=SAYS),
             layer(line(1.8), curves, x=at, y={**y, "axis": None}, **shade),
@@ -235,14 +235,26 @@ def _panel(
     }  # fmt: skip
 
 
-def _below(top: int, width: int) -> Spec:
+def _shown(rows: Sequence[FitRow]) -> int:
+    """Return how far a panel goes: beyond the levels asked and T50 by a little, at most to the end of the ladder."""
+    last = max(_last(row) for row in rows)
+    return min(rows[0].levels, math.ceil(1.1 * last))
+
+
+def _last(row: FitRow) -> int:
+    """Return how far a curve is drawn."""
+    told = row.fit is not None and row.fit.side is Placement.WITHIN
+    return max(row.points.levels[-1], math.ceil(row.t50.level) if told else 0)
+
+
+def _below(kind: DistortionEntry, width: int) -> Spec:
     step = 5 if width > 180 else 3
-    return {"title": "level", "tickCount": step, "tickMinStep": 1, "grid": False, "titlePadding": 2}
+    return {"title": f"level (of {len(kind.strengths)})", "tickCount": step, "tickMinStep": 1, "grid": False, "titlePadding": 2}
 
 
-def _above(kind: DistortionEntry, at: Spec, width: int) -> Spec:
+def _above(kind: DistortionEntry, top: int, at: Spec, width: int) -> Spec:
     """Return the axis of strengths on top: some levels, evenly spaced, with what the ladder has there."""
-    of, top = units.known(kind.unit), len(kind.strengths)
+    of = units.known(kind.unit)
     levels = sorted({round(1 + (top - 1) * part) for part in np.linspace(0, 1, max(3, width // 62))})
     told = " : ".join(f"datum.value == {level} ? '{of.said(kind.strengths[level - 1])}'" for level in levels)
     axis = {
@@ -256,12 +268,10 @@ def _above(kind: DistortionEntry, at: Spec, width: int) -> Spec:
 def _course(row: FitRow, who: str) -> list[Spec]:
     curve = _curve(row)
     assert curve is not None
-    told = row.fit is not None and row.fit.side is Placement.WITHIN
-    last = max(row.points.levels[-1], math.ceil(row.t50.level) if told else 0)
     return [
         {"who": who, "level": level, "share": 100 * share, "low": 100 * low, "high": 100 * high}
         for level, share, low, high in zip(curve.levels, curve.share, curve.low, curve.high, strict=True)
-        if level <= last
+        if level <= _last(row)
     ]
 
 
@@ -311,7 +321,7 @@ def _rates(row: FitRow, who: str) -> list[Spec]:
     ]  # fmt: skip
 
 
-def _half(row: FitRow, who: str, kind: DistortionEntry) -> list[Spec]:
+def _half(row: FitRow, who: str, kind: DistortionEntry, top: int) -> list[Spec]:
     """Return T50 with the ends of its interval, as far as the panel goes; nothing where the answers do not tell one."""
     fit, curve = row.fit, _curve(row)
     assert fit is not None
@@ -322,7 +332,7 @@ def _half(row: FitRow, who: str, kind: DistortionEntry) -> list[Spec]:
     strength = units.said(row.t50, kind.strengths, kind.unit)
     return [
         {"who": who, "level": level, "share": 100 * curve.at(level), "base": 0, "low": max(0.0, interval.low),
-         "high": min(float(row.levels), interval.high), "says": f"{who}: {_t50(row)}, {strength}"}
+         "high": min(1.03 * top, interval.high), "says": f"{who}: {_t50(row)}, {strength}"}
     ]  # fmt: skip
 
 
@@ -337,7 +347,7 @@ def _subtitle(row: FitRow) -> list[str]:
     references = getattr(row.fit, "references", 1)
     marks = [share.n for *_, share in pooled(row.points, row.levels)]
     each = f"{min(marks)}" if min(marks) == max(marks) else f"{min(marks)} to {max(marks)}"
-    chosen = "; answers chose the levels, which the curve allows for" if row.adaptive else ""
+    chosen = "; answers chose the levels" if row.adaptive else ""
     return [
         f"{_t50(row)} levels, n = {references} reference{'s' * (references != 1)}",
         f"{each} answers a mark{chosen}",

@@ -239,7 +239,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
     )
     by_size: Drawing = (
         "picture-sizes", "Median threshold against picture size, with its 95 % interval; open: beyond the ladder",
-        lambda width: sizes.figure(of.by_size, names, width),
+        lambda width: sizes.figure(analysis, of.by_size, names, width),
     )  # fmt: skip
     yield from _section(
         "picture-sizes",

@@ -56,32 +56,47 @@ def compared(analysis: Analysis, rows: Sequence[SizeDifference]) -> Table:
     return table(analysis, "Sizes compared on the same photographs", columns, lines, notes)
 
 
-def figure(rows: Sequence[SizeRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+def figure(analysis: Analysis, rows: Sequence[SizeRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
     """Return small multiples of the median threshold against the size, with its interval.
 
     Args:
-        rows: thresholds by size.
+        analysis: the rows were worked out from.
+        rows: thresholds by size; those at their own size are drawn where that was asked for.
         names: what to call each observer and question, in order.
         width: of the page, in px.
     """
-    order = list(dict.fromkeys(sorted((row.side for row in rows), key=lambda side: (not side, side))))
-    who = list(names)
-    values = []
+    asked = analysis.manifest.max_side
+    drawn = [row for row in rows if row.side or (isinstance(asked, list) and 0 in asked)]
+    order = sorted({row.side for row in drawn}, key=lambda side: (not side, side))
+    distortions = sorted({row.distortion for row in drawn})
+    columns = min(4 if width > 500 else 2, len(distortions))
+    room = min(420, (width - 16 * (columns - 1)) // columns - 46)
+    panels = [
+        _panel([row for row in drawn if row.distortion == one], order, names, width) | {"title": one, "width": room}
+        for one in distortions
+    ]
+    return {"concat": panels, "columns": columns, "spacing": {"row": 22, "column": 16}}
+
+
+def _panel(
+    rows: Sequence[SizeRow], order: Sequence[int], names: Mapping[tuple[str, str], str], width: int
+) -> Spec:  # fmt: skip
+    """Return the panel of one distortion; observers stand side by side."""
+    who, values = list(names), []
     for row in rows:
         beside = 0.4 * (who.index((row.observer, row.question)) - (len(who) - 1) / 2) / len(who)
+        low, high = (None, None) if row.low is None or row.high is None else (row.low, row.high)
         name = names[row.observer, row.question]
-        bounded = row.low is not None and row.high is not None
+        told = f"{name}, {row.distortion} at {called(row.side)}: median level {row.median}"
         values.append({
-            "distortion": row.distortion, "who": name, "at": order.index(row.side) + beside, "level": row.median.level,
-            "known": not row.median.censored, "low": row.low.level if bounded and row.low else None,
-            "high": row.high.level if bounded and row.high else None,
-            "says": f"{name}, {row.distortion} at {called(row.side)}: median level {row.median}"
-            + (f" [{row.low}, {row.high}]" if bounded else "") + f", n = {row.n}",
+            "who": name, "at": order.index(row.side) + beside, "level": row.median.level,
+            "known": not row.median.censored, "low": low and low.level, "high": high and high.level,
+            "says": f"{told}{f' [{low}, {high}]' if low else ''}, n = {row.n}",
         })  # fmt: skip
-    told = " : ".join(f"datum.value == {i} ? '{called(side)}'" for i, side in enumerate(order))
+    labels = " : ".join(f"datum.value == {i} ? '{f'{side:,}' if side else 'own'}'" for i, side in enumerate(order))
     ends = {"domain": [-0.5, len(order) - 0.5], "nice": False, "zero": False}
-    x = quantity("at", None, ends, values=list(range(len(order))), labelExpr=f"{told} : ''", grid=False)
-    y = quantity("level", "level (median)", {"zero": True}, tickCount=4, tickMinStep=1)
+    x = quantity("at", "longer side, px", ends, values=list(range(len(order))), labelExpr=f"{labels} : ''", grid=False)
+    y = quantity("level", f"level (of {rows[0].levels})", {"zero": True}, tickCount=4, tickMinStep=1)
     look = figures.observers(names, width)
     layers = [
         layer(line(1, opacity=0.5), x=x, y=y, color=look["color"]),
@@ -91,7 +106,7 @@ def figure(rows: Sequence[SizeRow], names: Mapping[tuple[str, str], str], width:
         layer({"type": "point", "size": 46, "opacity": 1, "strokeWidth": 1.3}, None, "!datum.known", x=x, y=y, **look,
               description=SAYS),
     ]  # fmt: skip
-    return figures.multiples(values, layers, width, {"scale": {"y": "independent"}})
+    return {"data": {"values": values}, "layer": layers, "height": 110}
 
 
 def _change(row: SizeDifference) -> str:
