@@ -370,17 +370,24 @@ def _threshold(
     ladder = [float(level) for level in range(1, levels + 1)]
     if not len(n):
         return None
-    at = _along(levels)
+    at = _along(levels, int(np.nonzero(n.sum(axis=0))[0][-1]) + 1)
     if len(n) == 1:
         return posterior(Responses.of(ladder, yes, n, alarms.k, alarms.n), prior, shape, at=at)[0]
     return population(Responses.of(ladder, yes, n), prior, shape, alarms.k, alarms.n, at)
 
 
-def _along(levels: int) -> list[float]:
-    """Return the levels at which a curve is worked out: whole ones, with some between on a short ladder."""
-    between = max(1, math.ceil(SMOOTH / levels))
+def _along(levels: int, last: int) -> list[float]:
+    """Return the levels at which a curve is worked out: whole ones, with some between where few levels were asked.
+
+    Args:
+        levels: L.
+        last: the highest level asked.
+    """
+    between = max(1, math.ceil(SMOOTH / last))
     every = max(1, round(levels / (2 * SMOOTH)))
-    return sorted({float(levels), *(k / between for k in range(0, between * levels, every))})
+    return sorted(
+        {*(k / between for k in range(between * last)), *map(float, range(last, levels, every)), float(levels)}
+    )
 
 
 def _points(group: Sequence[Outcome], levels: int) -> Curve:

@@ -249,7 +249,8 @@ def _last(row: FitRow) -> int:
 
 def _below(kind: DistortionEntry, width: int) -> Spec:
     step = 5 if width > 180 else 3
-    return {"title": f"level (of {len(kind.strengths)})", "tickCount": step, "tickMinStep": 1, "grid": False, "titlePadding": 2}
+    title = f"level (of {len(kind.strengths)})"
+    return {"title": title, "tickCount": step, "tickMinStep": 1, "grid": False, "titlePadding": 2}
 
 
 def _above(kind: DistortionEntry, top: int, at: Spec, width: int) -> Spec:
