@@ -67,7 +67,7 @@ def test_points_are_the_answers_and_the_curve_is_the_fit(analysis: Analysis, row
     assert drawn[6.0]["share"] == pytest.approx(100 * row.points.yes[2] / 8)
     assert drawn[0.0]["n"] == row.alarms.n > 0  # identical pairs
     assert "level 6: " in drawn[6.0]["says"]
-    (half,) = (one for one in values(spec, "base"))
+    half = values(spec, "base")[0]
     assert half["level"] == row.fit.threshold.median
     middle = (row.fit.guess.median + 1 - row.fit.lapse.median) / 2
     assert half["share"] == pytest.approx(100 * middle, abs=6)  # medians of parameters against the median of curves
@@ -87,7 +87,7 @@ def test_who_sees_nothing_has_a_curve_but_no_t50(analysis: Analysis, rows: tuple
 
 def test_strengths_stand_above_the_levels_they_belong_to(analysis: Analysis, rows: tuple[FitRow, ...]) -> None:
     spec = psychometric.singles(analysis, rows)["psychometric-simulated-a-saturation"]
-    axes = [layer["encoding"]["x"]["axis"] for layer in spec["layer"] if layer["encoding"]["x"].get("axis")]
+    axes = [axis for layer in spec["layer"] if (axis := layer["encoding"].get("x", {}).get("axis"))]
     (above,) = (axis for axis in axes if axis.get("orient") == "top")
     strengths = analysis.manifest.distortions["saturation"].strengths
     for level in above["values"]:
