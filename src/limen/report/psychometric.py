@@ -263,7 +263,7 @@ def _above(kind: DistortionEntry, top: int, at: Spec, width: int) -> Spec:
         "labelFontSize": 10.5, "titleFontSize": 10.5, "labelColor": figures.MUTED, "titleColor": figures.MUTED,
         "labelOverlap": "parity", "titlePadding": 2, "labelPadding": 1, "tickSize": 3,
     }  # fmt: skip
-    return layer({"type": "point", "opacity": 0}, [{"level": 1}], x={**at, "axis": axis})
+    return layer({"type": "point", "opacity": 0, "color": figures.INK}, [{"level": 1}], x={**at, "axis": axis})
 
 
 def _course(row: FitRow, who: str) -> list[Spec]:
