@@ -26,7 +26,7 @@ FEWEST = 20  # answers of one curve below which it is not drawn
 MARKS = 12  # of one curve at most: above, neighbouring levels are pooled
 APART = 0.012  # of the ladder: marks of several observers at one level stand side by side
 TOGETHER = 3  # observers with questions in one panel
-GROUPS = 6  # of so many on a page
+GROUPS = 4  # of so many on a page
 COLUMN = 380  # px of a figure for one column of a paper: at 340 dpi as PNG, 8.5 cm
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
