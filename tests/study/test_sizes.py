@@ -219,6 +219,9 @@ def test_the_report_has_tables_a_figure_and_numbers(run: limen.Run, tmp_path: Pa
     content = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert '<h2 id="picture-sizes">Thresholds against picture size</h2>' in content
     assert "64 px to 128 px" in content
+    table = report.thresholds(run.analysis, sizes(run.analysis))
+    assert table.columns[: table.heads] == ("distortion", "size")  # what a narrow terminal repeats
+    assert [row[1] for row in table.rows] == ["64 px", "128 px", "own size"]
     marks = spec["concat"][0]["data"]["values"]
     assert [round(one["at"]) for one in marks] == [0, 1]  # own size was not asked for
     assert "at 64 px: median level" in marks[0]["says"]

@@ -1,6 +1,7 @@
 """Tables and figure of thresholds against the size of the picture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from limen.analysis import Analysis
 from limen.analysis.sizes import SizeDifference, SizeRow
@@ -36,7 +37,9 @@ def thresholds(analysis: Analysis, rows: Sequence[SizeRow]) -> Table:
         "longer side; own size: photographs as they are, where that was asked for or they are smaller than a size. "
         "> L: none up to the end of the ladder in half of them or more.",
     )
-    return table(analysis, "Threshold by picture size", ("size", "n", _measure(rows), "strength"), lines, notes)
+    return _with_size(
+        table(analysis, "Threshold by picture size", ("size", "n", _measure(rows), "strength"), lines, notes)
+    )
 
 
 def compared(analysis: Analysis, rows: Sequence[SizeDifference]) -> Table:
@@ -53,7 +56,12 @@ def compared(analysis: Analysis, rows: Sequence[SizeDifference]) -> Table:
         "answers do not tell: fewer than five photographs, or 0 within the interval.",
     )
     columns = ("sizes", "photographs", "none at either", f"{_measure(rows)}: levels more [95 %]")
-    return table(analysis, "Sizes compared on the same photographs", columns, lines, notes)
+    return _with_size(table(analysis, "Sizes compared on the same photographs", columns, lines, notes))
+
+
+def _with_size(of: Table) -> Table:
+    """Return a table whose rows are told apart by their size too."""
+    return replace(of, heads=of.heads + 1)
 
 
 def figure(analysis: Analysis, rows: Sequence[SizeRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
