@@ -12,7 +12,7 @@ import functools
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +57,9 @@ class Reference:
         item: the question that is asked of the picture, where the kind is `ReferenceKind.ITEM`; None elsewhere.
         picture: of an item the digest of its picture's pixels alone, which other items may share; "" elsewhere, and
             where a source does not say.
+        of: where photographs are shown at several sizes (`at_sides`), the digest of this one before it was scaled,
+            which all its sizes share; "" elsewhere.
+        side: where it is one of several sizes, its longer side in px, as the study asked for it; 0 at its own size.
     """
 
     name: str
@@ -69,6 +72,8 @@ class Reference:
     size: tuple[int, int] = (0, 0)
     item: Item | None = None
     picture: str = ""
+    of: str = ""
+    side: int = 0
 
     def digest_of(self, loaded: Any) -> str:
         """Return the digest that a reference of this kind, and of this item, has with other pixels.
@@ -176,7 +181,7 @@ def collect(
     limit: int = 0,
     progress: Callable[[str], None] = lambda name: None,
     kinds: Collection[str] | None = None,
-    max_side: int = 0,
+    max_side: int | Sequence[int] = 0,
     further: Iterable[Reference] = (),
 ) -> References:
     """Collect references from files, folders (searched whole) and data sets, each place in its own fixed order.
@@ -190,7 +195,8 @@ def collect(
         progress: called with each reference's name.
         kinds: of references wanted; None for all.
         max_side: photographs are scaled down to that many px on the longer side; 0 leaves them as they are. Views of
-            scenes are drawn at a size of their own.
+            scenes are drawn at a size of their own. Several: each photograph at each of them is a reference of its own
+            (`at_sides`), while `limit` counts photographs.
         further: references that are there already, looked at first.
 
     Raises:
@@ -201,6 +207,7 @@ def collect(
     count: Counter[str] = Counter()
     other: Counter[tuple[str, str]] = Counter()
     places = list(places)
+    sides = (max_side,) if isinstance(max_side, int) else tuple(max_side)
     for item in itertools.chain(further, itertools.chain.from_iterable(map(read, places))):
         if isinstance(item, Refusal):
             refused.append(item.line)
@@ -209,21 +216,23 @@ def collect(
             other[item.source, item.kind] += 1
             continue
         progress(item.name)
-        if max_side:
-            item = scaled_down(item, max_side)
-            if isinstance(item, Refusal):
-                refused.append(item.line)
-                continue
+        sized = list(at_sides(item, sides))
+        refused += [one.line for one in sized if isinstance(one, Refusal)]
+        usable = [one for one in sized if isinstance(one, Reference)]
+        if not usable:
+            continue
         if limit and count[item.kind] >= limit:
             if kinds is None or all(count[kind] >= limit for kind in kinds):
                 break
             continue
-        if item.digest in good:
-            same = "pixels" if item.item is None else "pixels and question"
-            refused.append(f"{item.name}: has the same {same} as {good[item.digest].name}. One of them is enough.")
-            continue
-        good[item.digest] = item
-        count[item.kind] += 1
+        before = len(good)
+        for one in usable:
+            if one.digest in good:
+                same = "pixels" if one.item is None else "pixels and question"
+                refused.append(f"{one.name}: has the same {same} as {good[one.digest].name}. One of them is enough.")
+            else:
+                good[one.digest] = one
+        count[item.kind] += len(good) > before
     unfit = [
         f"{name}: {number:,} of the kind {str(kind)!r}, to which no distortion asked for is done."
         for (name, kind), number in other.items()
@@ -307,12 +316,46 @@ def of_file(file: Path, name: str) -> Reference | Refusal:
         return Refusal("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
+def at_sides(reference: Reference, sides: Sequence[int]) -> Iterator[Reference | Refusal]:
+    """Yield what is shown instead of a reference: at each of several sizes, or at the only one, or why nothing can be.
+
+    Of several sizes each has its own in its name. One that the photograph does not reach leaves it as it is, which is
+    yielded once, however many these are.
+
+    Args:
+        reference: as its source gives it.
+        sides: px on the longer side, in ascending order; 0, the last one, is its own size.
+    """
+    if len(sides) == 1 or not _scales(reference):
+        yield scaled_down(reference, sides[0]) if sides[0] else reference
+        return
+    seen = set()
+    for side in sides:
+        shown = scaled_down(reference, side) if side else reference
+        if isinstance(shown, Refusal):
+            yield shown
+        elif shown.digest not in seen:
+            seen.add(shown.digest)
+            longer = max(shown.size)
+            yield replace(
+                shown,
+                name=f"{reference.name} at {longer} px" if longer else f"{reference.name} at its own size",
+                of=reference.picture or reference.digest,
+                side=side if longer == side else 0,
+            )
+
+
+def _scales(reference: Reference) -> bool:
+    """Whether it is made of photographs, which can be scaled."""
+    return reference.kind in (ReferenceKind.IMAGE, ReferenceKind.ITEM, *PAIRS)
+
+
 def scaled_down(reference: Reference, side: int) -> Reference | Refusal:
     """Return what is shown instead of a reference where its longer side may have `side` px, or why nothing can be.
 
     Its digest is that of the pixels shown: scaled and unscaled photographs never share an answer.
     """
-    if reference.kind not in (ReferenceKind.IMAGE, ReferenceKind.ITEM, *PAIRS) or 0 < max(reference.size) <= side:
+    if not _scales(reference) or 0 < max(reference.size) <= side:
         return reference
     load = functools.partial(_smaller, reference.load, side)
     try:

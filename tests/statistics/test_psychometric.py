@@ -370,3 +370,47 @@ def test_palamedes_web_example() -> None:
     best = peak(Responses.of(x, yes, n), prior, "logistic")
     assert (best.threshold[0], best.width[0]) == pytest.approx(tuple(theirs.x), abs=0.01)
     assert best.threshold[0] == pytest.approx(0.525, abs=0.005)
+
+
+# --- fitted curves ---
+
+
+@pytest.mark.slow
+def test_the_band_of_a_curve_over_references_holds_the_true_one() -> None:
+    """Thresholds of 30 references drawn from N(22, 6); at most levels in nearly all runs, as a 95 % band should."""
+    at = np.arange(0.0, 51.0, 5.0)
+    truth = psi("logistic", at, np.random.default_rng(0).normal(22, 6, (20_000, 1)), 9.0, 0.1, 0.05).mean(axis=0)
+    held = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        thresholds = rng.normal(22, 6, (30, 1))
+        yes = (rng.random((30, 50)) < psi("logistic", LEVELS, thresholds, 9.0, 0.1, 0.05)).astype(float)
+        alarms = int(rng.binomial(30, 0.1))
+        curve = population(Responses.of(list(LEVELS), yes, np.ones_like(yes)), LADDER, "logistic", alarms, 30, at).curve
+        assert curve is not None
+        held.append((np.array(curve.low) <= truth) & (truth <= np.array(curve.high)))
+        assert np.all(np.diff(curve.share) > -2e-3)
+    assert np.mean(held) >= 0.85
+
+
+def test_the_curve_of_one_data_set_is_that_of_its_parameters() -> None:
+    yes = np.rint(400 * psi("logistic", LEVELS, 20.0, 10.0, 0.1, 0.05))
+    at = [0.0, 10.0, 20.0, 30.0, 50.0]
+    data = Responses.of(list(LEVELS), yes, np.full(50, 400.0), 40, 400)
+    (found,) = posterior(data, LADDER, at=at)
+    assert found.curve is not None
+    assert found.curve.levels == tuple(at)
+    assert found.curve.share == pytest.approx(psi("logistic", at, 20.0, 10.0, 0.1, 0.05), abs=0.01)
+    assert max(np.array(found.curve.high) - found.curve.low) < 0.06
+    assert found.curve.at(15.0) == pytest.approx(np.mean(found.curve.share[1:3]))
+    assert posterior(data, LADDER)[0].curve is None
+
+
+def test_fewer_answers_make_a_wider_band() -> None:
+    def width(n: float) -> float:
+        yes = np.rint(n * psi("logistic", LEVELS, 20.0, 10.0, 0.1, 0.05))
+        (found,) = posterior(Responses.of(list(LEVELS), yes, np.full(50, n), n // 10, n), LADDER, at=[20.0])
+        assert found.curve is not None
+        return found.curve.high[0] - found.curve.low[0]
+
+    assert width(10) > 2 * width(100) > 0

@@ -11,13 +11,13 @@ how the levels were chosen; goodness of fit, d' and p(yes), which need the poole
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
-from limen.curve import Interval, Share
+from limen.curve import Curve, Interval, Share
 from limen.parsing.forms import OddOneOut
 from limen.question import Question
 from limen.statistics.detection import (
@@ -38,6 +38,7 @@ from limen.store.entries import Manifest
 from limen.trial import pair
 
 FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
+SMOOTH = 50  # steps of a fitted curve, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class FitRow:
             taken; T50 is the midpoint between guessing and 1 (.75 of two) but for lapses.
         window, window_needed: levels that say yes in a row for a JND, in use and wanted at these false alarms;
             None without a protocol J.
+        points: yes (or right choices) by level against the undistorted reference, of the series that were fitted. Of an
+            adaptive run they are biased: the answers chose the levels. The curve is `fit.curve`.
     """
 
     observer: str
@@ -89,6 +92,7 @@ class FitRow:
     forced: bool
     window: int | None
     window_needed: int | None
+    points: Curve = field(default_factory=lambda: Curve((), (), ()))
 
     @property
     def undetermined(self) -> bool:
@@ -301,6 +305,7 @@ def _fit_row(
         forced=forced,
         window=None if median is None else _window(manifest),
         window_needed=None if median is None or found is None else window_needed(median.level, rate),
+        points=_points(group, levels),
     )
 
 
@@ -365,9 +370,32 @@ def _threshold(
     ladder = [float(level) for level in range(1, levels + 1)]
     if not len(n):
         return None
+    at = _along(levels, int(np.nonzero(n.sum(axis=0))[0][-1]) + 1)
     if len(n) == 1:
-        return posterior(Responses.of(ladder, yes, n, alarms.k, alarms.n), prior, shape)[0]
-    return population(Responses.of(ladder, yes, n), prior, shape, alarms.k, alarms.n)
+        return posterior(Responses.of(ladder, yes, n, alarms.k, alarms.n), prior, shape, at=at)[0]
+    return population(Responses.of(ladder, yes, n), prior, shape, alarms.k, alarms.n, at)
+
+
+def _along(levels: int, last: int) -> list[float]:
+    """Return the levels at which a curve is worked out: whole ones, with some between where few levels were asked.
+
+    Args:
+        levels: L.
+        last: the highest level asked.
+    """
+    between = max(1, math.ceil(SMOOTH / last))
+    every = max(1, round(levels / (2 * SMOOTH)))
+    return sorted(
+        {*(k / between for k in range(between * last)), *map(float, range(last, levels, every)), float(levels)}
+    )
+
+
+def _points(group: Sequence[Outcome], levels: int) -> Curve:
+    yes, n = (counts.sum(axis=0).astype(int) for counts in _counts(group, levels))
+    asked = [level for level in range(1, levels + 1) if n[level - 1]]
+    counts = ((int(yes[level - 1]), int(n[level - 1])) for level in asked)
+    said, answered = zip(*counts, strict=True) if asked else ((), ())
+    return Curve(tuple(asked), said, answered)
 
 
 def _readable(group: Iterable[Outcome]) -> Iterable[tuple[int, Response]]:

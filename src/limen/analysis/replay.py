@@ -77,6 +77,8 @@ class Outcome:
         item: the question that belongs to the reference, where it has one.
         why: it is excluded: "wrong", "unreadable" or "no truth"; "" where it is not.
         picture: of an item the digest of its picture's pixels, as far as the run says; "" elsewhere.
+        of: where photographs were shown at several sizes, the digest of this one before it was scaled; "" elsewhere.
+        side: the size it was shown at, in px on the longer side; 0 at its own; None where there are not several.
         floor: levels (against the reference) that were not asked because they equal it.
     """
 
@@ -90,10 +92,17 @@ class Outcome:
     item: Item | None = None
     why: str = ""
     picture: str = ""
+    of: str = ""
+    side: int | None = None
 
     @property
     def photograph(self) -> str:
-        """What the reference is a picture of, as a digest: two items about one picture have one."""
+        """What the reference is a picture of, as a digest: two items about one picture have one, and all its sizes."""
+        return self.of or self.shown
+
+    @property
+    def shown(self) -> str:
+        """The digest of the pixels shown at level 0."""
         return self.picture or self.series.picture
 
     @property
@@ -118,6 +127,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
     method, ladders, asking = _method(store, manifest), _ladders(manifest), store.measurements(entries.ITEMS)
     items = {key: _item(store, key, row) for key, row in asking.items()}
     shared = {key: str(row.get("picture", "")) for key, row in asking.items()}
+    sizes = store.measurements(entries.SIZES)
     rows = {row.id: row for row in store.series()}
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
@@ -165,10 +175,11 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 if form is None and item is None:
                     raise _unsound(store, f"a series of {row.name!r} without the item that {name!r} asks")
                 responses = read(quick, trials[row.id], item)
+                size = sizes.get(row.picture, {"of": "", "side": None})
                 if quick.alone and (why := excluded(quick, trials[row.id], item)):
                     yield Outcome(
                         observer, name, row, SeriesStatus.EXCLUDED, (), tuple(responses.values()), (), item, why,
-                        shared.get(row.picture, ""),
+                        shared.get(row.picture, ""), **size,
                     )  # fmt: skip
                     continue
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
@@ -177,7 +188,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 estimates = tuple(one for one in found if isinstance(one, Estimate))
                 yield Outcome(
                     observer, name, row, status, thresholds, tuple(responses.values()), estimates, item,
-                    picture=shared.get(row.picture, ""),
+                    picture=shared.get(row.picture, ""), **size,
                 )  # fmt: skip
 
 

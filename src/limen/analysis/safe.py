@@ -214,7 +214,7 @@ def _beta(rank: int, n: int) -> Interval:
 
 
 def _sizes(analyses: Sequence[Analysis], stores: Sequence[Store]) -> _Sizes:
-    """Return a function from distortion, reference, photograph and strength to a coded file's bytes, and its pixels.
+    """Return a function from distortion, reference, pixels shown and strength to a coded file's bytes, and its pixels.
 
     None where nothing can be said: no codec of this version, or no picture kept that is the one measured.
     """
@@ -260,11 +260,11 @@ def _saved(row: SafeRow, thresholds: Mapping[str, float], group: Iterable[Outcom
     if row.level is None or row.strength is None or row.level < 2:
         return None
     complete = (outcome for outcome in group if outcome.status is SeriesStatus.COMPLETE)
-    references = {outcome.photograph: outcome.series.picture for outcome in complete}
+    references = {outcome.photograph: (outcome.series.picture, outcome.shown) for outcome in complete}
     shares: list[float] = []
     pixels = 0
     for photograph in sorted(thresholds):
-        at = (row.distortion, references[photograph], photograph)
+        at = (row.distortion, *references[photograph])
         finest, there = size(*at, row.finest), size(*at, row.strength)
         if finest is not None and there is not None:
             shares.append(1 - there[0] / finest[0])

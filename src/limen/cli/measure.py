@@ -128,7 +128,10 @@ Examples:
     help="At most so many references of each kind, in order (0: all). How many JNDs of each: --jnds.",
 )
 @click.option(
-    "--max-side", type=int, help="Scale photographs down to that many px on the longer side first (0: as they are)."
+    "--max-side",
+    metavar="PX[,PX...]",
+    help="Scale photographs down to that many px on the longer side first (0: as they are). Several, as in 512,1024: "
+    "each photograph at each size.",
 )
 @click.option(
     "--megapixels-in-flight", type=float, help="Megapixels of all series under way, which bounds memory (48)."
@@ -444,7 +447,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],
         "seed": given["seed"],
-        "max_side": given["max_side"],
+        "max_side": split(given["max_side"]) if "," in (given["max_side"] or "") else given["max_side"],
         "megapixels_in_flight": given["megapixels_in_flight"],
         "look_ahead": given["look_ahead"],
         "identical_pairs": False if given["no_identical_pairs"] else None,

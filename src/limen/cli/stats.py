@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
     """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
     from limen.analysis import changes, fitting, survival
+    from limen.analysis import sizes as by_size
     from limen.analysis.wordings import wordings
-    from limen.report import observers, statistics
+    from limen.report import observers, psychometric, sizes, statistics
     from limen.report.format import plain
 
     with working("reading answers") as now:
@@ -47,6 +48,7 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
         satisfied = survival.satisfied(analysis)
         repeats = survival.repeats(analysis)
         worded = wordings(analysis)
+        sized, between = by_size.sizes(analysis), by_size.differences(analysis)
 
     def data() -> dict[str, Any]:
         rows_of = {
@@ -56,9 +58,12 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             "repeats": repeats,
             "scored": scored,
             "wordings": worded,
+            "by_size": sized,
+            "size_differences": between,
         }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
-        return statistics.records(rows, compared) | plain_rows | {"warnings": observers.warnings(analysis)}
+        curves = {"psychometric": psychometric.records(analysis, rows)}
+        return statistics.records(rows, compared) | curves | plain_rows | {"warnings": observers.warnings(analysis)}
 
     def drawn() -> "Iterator[Table]":
         accuracy = survival.accuracy(analysis)
@@ -76,6 +81,10 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.unnoticed(analysis, unnoticed)
         if changed:
             yield statistics.changed(analysis, changed)
+        if sized:
+            yield sizes.thresholds(analysis, sized)
+        if between:
+            yield sizes.compared(analysis, between)
         if worded:
             yield statistics.wordings(analysis, worded)
         if repeats:

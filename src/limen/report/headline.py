@@ -346,7 +346,7 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     names = {(row.observer, row.question): _called(manifest, row) for row in judged}
     results = "; ".join(_results(analysis, names)) or f"No result yet for {', '.join(manifest.observers)}"
     references = len({outcome.series.picture for outcome in analysis.outcomes})
-    scaled = f" scaled to {manifest.max_side} px a side at most" if manifest.max_side else ""
+    scaled = _scaled(manifest)
     chosen = {key: value for key, value in manifest.procedure.items() if key != "name" and value != []}
     settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
     kinds = ", ".join(f"{name} v{kind.version}" for name, kind in manifest.distortions.items())
@@ -374,6 +374,15 @@ def _not_finished(analysis: Analysis) -> str:
     return (
         f" {count:,} of {len(analysis.outcomes):,} series {are} not finished and count in no figure." if count else ""
     )
+
+
+def _scaled(manifest: Manifest) -> str:
+    """Say to which sizes photographs were scaled; "" where they were left as they are."""
+    sides = manifest.max_side
+    if isinstance(sides, int):
+        return f" scaled to {sides} px a side at most" if sides else ""
+    told = [f"{side} px a side" if side else "their own size" for side in sides]
+    return f" (each photograph at {', '.join(told[:-1])} and {told[-1]}, where it is as large)"
 
 
 def _called(manifest: Manifest, row: TrustRow) -> str:

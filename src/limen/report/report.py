@@ -32,6 +32,7 @@ from limen.report import (
     html,
     images,
     observers,
+    psychometric,
     safe,
     sections,
     statistics,
@@ -188,7 +189,7 @@ class Report:
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
-            "together": sections.records(self.statistics) | self._headline() if self.runs else {},
+            "together": sections.records(self.all, self.statistics) | self._headline() if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": {"feature": dict(self.features.records)}} if self.features else {})
 
@@ -223,9 +224,16 @@ class Report:
         return str(content["viewer"]["left_out"]) if content["viewer"] else ""
 
     def specifications(self, width: int) -> dict[str, Spec]:
-        """Return every figure of the page by name, for a paper; what is raised as for `page`."""
+        """Return every figure of the page by name, and each psychometric function for one column of a paper.
+
+        What is raised as for `page`.
+
+        Args:
+            width: of a figure of the page, in px; a column of a paper has its own.
+        """
         check_extra()
-        return {name: draw(width) for name, _, draw in self.drawings.values()}
+        columns = psychometric.singles(self.all, self.statistics.fits) if self.runs else {}
+        return {name: draw(width) for name, _, draw in self.drawings.values()} | columns
 
     def card(self) -> Spec:
         """Return the first screen as one picture; what is raised as for `page`."""

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 from limen.analysis import Analysis, SeriesStatus, changes, fitting, redundancy, survival
 from limen.analysis import correlations as relations
 from limen.analysis import growth as laws
+from limen.analysis import sizes as picture_sizes
 from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
 from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
-from limen.report import coded_size, correlations, figures, growth, observers, statistics
+from limen.report import coded_size, correlations, figures, growth, observers, psychometric, sizes, statistics
 from limen.report.feature_screen import FirstScreen
 from limen.report.figures import Spec
 from limen.report.format import Table, plain
@@ -86,6 +87,7 @@ class Statistics:
         backbones: correlation of JNDs with the sizes of backbones, by the first question.
         sizes: of those backbones, by observer, as given.
         missing: a line on what was left out, and why; "" if nothing was.
+        by_size, size_differences: of photographs shown at several sizes (`limen.analysis.sizes`).
     """
 
     fits: tuple[fitting.FitRow, ...]
@@ -102,6 +104,8 @@ class Statistics:
     backbones: tuple[BackboneRow, ...] = ()
     sizes: Mapping[str, Parameters] = field(default_factory=dict)
     missing: str = ""
+    by_size: tuple[picture_sizes.SizeRow, ...] = ()
+    size_differences: tuple[picture_sizes.SizeDifference, ...] = ()
 
     def __repr__(self) -> str:
         return f"Statistics({len(self.fits)} fits, {len(self.comparisons)} comparisons, {len(self.laws)} laws)"
@@ -134,13 +138,25 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         by_size(scores, sizes or {}),
         sizes or {},
         "" if small else TOO_MANY.format(LARGE),
+        picture_sizes.sizes(analysis),
+        picture_sizes.differences(analysis),
     )
 
 
-def records(of: Statistics) -> dict[str, Any]:
-    """Return all of it as plain data for JSON."""
-    names = ("fits", "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored", "wordings")
+def records(analysis: Analysis, of: Statistics) -> dict[str, Any]:
+    """Return all of it as plain data for JSON.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: the analyses.
+    """
+    names = (
+        "comparisons", "unnoticed", "changed", "satisfied", "repeats", "scored", "wordings", "by_size",
+        "size_differences",
+    )  # fmt: skip
     return {
+        "fits": statistics.fit_records(of.fits),
+        "psychometric": psychometric.records(analysis, of.fits),
         **{name: plain(getattr(of, name)) for name in names},
         **growth.records(of.redundancy, of.laws),
         "missing": of.missing,
@@ -218,7 +234,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         "changed", "Share of answers that have changed, against the level",
         lambda width: figures.changed(of.changed, names, width),
     )  # fmt: skip
-    sizes: Drawing = (
+    backbones: Drawing = (
         "backbones", "Mean 1st JND of each part against Param_L / Param_V, one mark an observer",
         lambda width: correlations.sizes(of.relations.boards[0].averages, of.sizes, width),
     )  # fmt: skip
@@ -234,6 +250,9 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         ),
         (unnoticed,) if of.unnoticed else (),
     )
+    curves = tuple(psychometric.drawings(analysis, of.fits, names))
+    if curves:
+        yield Section("psychometric", "Psychometric functions", psychometric.about(of.fits), figures=curves)
     yield from _section(
         "changed",
         "Changed answers, and the satisfied machine ratio",
@@ -241,6 +260,17 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
         "share of the models that do not notice yet, for each reference, as its mean.",
         (statistics.changed(analysis, of.changed), statistics.satisfied(of.satisfied)),
         (changed,) if of.changed else (),
+    )
+    by_size: Drawing = (
+        "picture-sizes", "Median threshold against picture size, with its 95 % interval; open: beyond the ladder",
+        lambda width: sizes.figure(analysis, of.by_size, names, width),
+    )  # fmt: skip
+    yield from _section(
+        "picture-sizes",
+        "Thresholds against picture size",
+        sizes.ABOUT,
+        (sizes.compared(analysis, of.size_differences), sizes.thresholds(analysis, of.by_size)),
+        (by_size,) if of.by_size else (),
     )
     yield from _section(
         "compared", "Compared on the same references", "",
@@ -259,7 +289,7 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
     )
     yield from _section(
         "backbones", "1st JND against the size of the backbones", "",
-        (correlations.backbones(of.backbones),), (sizes,) if of.backbones else (),
+        (correlations.backbones(of.backbones),), (backbones,) if of.backbones else (),
     )  # fmt: skip
     yield from _section(
         "redundancy",

@@ -124,7 +124,16 @@ def records(
         compared: of comparisons.
         needed: of how many references a wanted interval takes.
     """
-    return {"fits": plain(rows), "comparisons": plain(compared), "power": plain(needed)}
+    return {"fits": fit_records(rows), "comparisons": plain(compared), "power": plain(needed)}
+
+
+def fit_records(rows: Sequence[FitRow]) -> list[dict[str, Any]]:
+    """Return fits as plain data, without their curves, which have rows of their own (`limen.report.psychometric`)."""
+    found: list[dict[str, Any]] = plain(rows)
+    for row in found:
+        del row["points"]
+        (row["fit"] or {}).pop("curve", None)
+    return found
 
 
 def _fit_cells(row: FitRow) -> Iterable[str]:

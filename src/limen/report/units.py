@@ -26,6 +26,11 @@ class KnownUnit:
         """Return the number alone."""
         return f"{self.number(value):{self.digits}}"
 
+    @property
+    def title(self) -> str:
+        """What an axis of such numbers is called."""
+        return " ".join(self.form.replace("{}", "").split())
+
 
 def _gain(factor: float) -> float:
     return 100 * (factor - 1)

@@ -29,9 +29,11 @@ from scipy import special
 from limen.errors import InputError
 from limen.statistics.posterior import (
     Axis,
+    FittedCurve,
     Parameter,
     Placement,
     Priors,
+    credible_curve,
     derived,
     flat,
     marginal,
@@ -65,6 +67,7 @@ class Population:
         side: whether the threshold's median lies within the ladder.
         references: how many.
         n: answers, identical pairs included.
+        curve: the share of yes over references by level, as fitted; None where it was not asked for.
     """
 
     shape: str
@@ -78,11 +81,13 @@ class Population:
     side: Placement
     references: int
     n: int
+    curve: FittedCurve | None = None
 
 
 def population(
-    data: Responses, prior: Priors, shape: str = "logistic", alarms: int = 0, identical: int = 0
-) -> Population:
+    data: Responses, prior: Priors, shape: str = "logistic", alarms: int = 0, identical: int = 0,
+    at: Sequence[float] = (),
+) -> Population:  # fmt: skip
     """Return the posterior over references.
 
     Args:
@@ -92,6 +97,7 @@ def population(
         shape: one of `limen.statistics.psychometric.SHAPES`.
         alarms: yes to identical pairs that belong to no single series, 0..`identical`.
         identical: number of such pairs, >= 0.
+        at: levels, in ascending order, at which the curve over references is wanted.
 
     Raises:
         InputError: fewer than two references, or fractional counts.
@@ -115,7 +121,7 @@ def population(
             for axis, margin, cells, full in zip(axes, margins(mass), _FINE, whole, strict=True)
         )
         mass = model.mass(axes)
-    return model.summary(axes, mass)
+    return model.summary(axes, mass, at)
 
 
 def _axes(prior: Priors) -> tuple[Axis, ...]:
@@ -186,8 +192,8 @@ class _Model:
         n = np.append((self.yes + self.no).sum(axis=0), self.alarms + self.quiet)
         return placement_of_answers(np.append(self.levels, IDENTICAL), yes, n, self.gained)
 
-    def summary(self, axes: Sequence[Axis], mass: Array) -> Population:
-        """Return the estimates."""
+    def summary(self, axes: Sequence[Axis], mass: Array, at: Sequence[float] = ()) -> Population:
+        """Return the estimates, and the curve at levels."""
         common = mass.sum(axis=(3, 4))
         crossings = self._crossings(axes, (0.05, 0.5, 0.75, 0.95))
         threshold = opened(derived(crossings[1], common), self.prior.top)
@@ -204,7 +210,15 @@ class _Model:
             side=side(threshold, self.prior, self.answers()),
             references=self.references,
             n=self.n,
+            curve=credible_curve(at, self._rises(axes, at), axes[3], axes[4], mass) if len(at) else None,
         )
+
+    def _rises(self, axes: Sequence[Axis], at: Sequence[float]) -> Array:
+        """Return the share of references' F at levels, (centre, spread, width, levels)."""
+        centre, spread, width = (axis.values for axis in axes[:3])
+        weight = self.weights(centre, spread)
+        levels = np.asarray(at, dtype=np.float64)
+        return np.stack([weight @ rise(self.shape, levels, self.cells[:, None], w) for w in width], axis=2)
 
     def _crossings(self, axes: Sequence[Axis], shares: Sequence[float]) -> list[Array]:
         """Return where the curve over references crosses shares, (centre, spread, width) each."""

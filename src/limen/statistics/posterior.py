@@ -12,7 +12,7 @@ finer one, so that one call serves a thousand series of ten answers and one curv
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -103,6 +103,27 @@ class Priors:
 
 
 @dataclass(frozen=True, slots=True)
+class FittedCurve:
+    """The probability of a yes (or of a correct choice) by level, as fitted: posterior medians with a 95 % band.
+
+    The band is pointwise: at each level the probability lies in it with 95 %, not the whole curve.
+
+    Attributes:
+        levels: in ascending order.
+        share, low, high: at each of them, 0 to 1.
+    """
+
+    levels: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def at(self, level: float) -> float:
+        """Return the share at a level, by a line between two of them."""
+        return float(np.interp(level, self.levels, self.share))
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """The posterior of one data set.
 
@@ -115,6 +136,7 @@ class Fit:
         guess, lapse: rates, 0 to 1.
         side: whether the threshold's median lies within the levels measured.
         n: answers, identical pairs included.
+        curve: what was fitted, by level; None where it was not asked for.
     """
 
     shape: str
@@ -125,6 +147,7 @@ class Fit:
     lapse: Parameter
     side: Placement
     n: int
+    curve: FittedCurve | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +292,9 @@ def axes_of(prior: Priors, cells: Sequence[int] = COARSE) -> tuple[Axis, Axis, A
     return (flat(*prior.threshold, m), scale(*prior.width, w), rate(prior.guess, 0.98, g), rate(prior.lapse, 0.5, low))
 
 
-def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: bool = True) -> tuple[Fit, ...]:
+def posterior(
+    data: Responses, prior: Priors, shape: str = "logistic", refine: bool = True, at: Sequence[float] = ()
+) -> tuple[Fit, ...]:
     """Return the posterior of each data set.
 
     Args:
@@ -278,6 +303,7 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
         prior: see `Priors.ladder` and `Priors.spanning`.
         shape: one of `limen.statistics.psychometric.SHAPES`.
         refine: give a data set that needs it a finer grid of its own.
+        at: levels, in ascending order, at which the fitted curve is wanted.
 
     Raises:
         InputError: fractional counts (p(yes) is no binomial count: use `limen.statistics.likelihood`).
@@ -303,7 +329,7 @@ def posterior(data: Responses, prior: Priors, shape: str = "logistic", refine: b
             finer, best = _masses(own, shape, Responses(data.levels, data.yes[i : i + 1], data.n[i : i + 1]))
             share, gained = finer[0], max(gained, float(best[0]))
         place = placement_of_answers(data.levels, data.yes[i], data.n[i], gained)
-        fits.append(_fit(own, share, shape, prior, int(data.n[i].sum()), place))
+        fits.append(_fit(own, share, shape, prior, int(data.n[i].sum()), place, at))
     return tuple(fits)
 
 
@@ -415,7 +441,44 @@ def side(threshold: Parameter, prior: Priors, answers: Placement) -> Placement:
     return Placement.BELOW if threshold.median < prior.first else Placement.WITHIN
 
 
-def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, answers: Placement) -> Fit:
+_TRIFLE = 1e-5  # of the likeliest cell's mass: cells below are left out of a curve's band
+_FINER = (2, 5)  # parts of a cell of guess and lapse, of which there are few
+_BINS = 1000  # of probability
+
+
+def credible_curve(levels: Sequence[float], rises: Array, guess: Axis, lapse: Axis, mass: Array) -> FittedCurve:
+    """Return the posterior of the curve g + (1 - g - l) F, the rates even within their cells.
+
+    Args:
+        levels: (K,), in ascending order.
+        rises: (..., K), F at the levels for each cell of the parameters that decide about it.
+        guess: G cells of the guess rate.
+        lapse: L cells of the lapse rate.
+        mass: (..., G, L), posterior mass of each cell.
+    """
+    parts = [1 if axis.low == axis.high else finer for axis, finer in zip((guess, lapse), _FINER, strict=True)]
+    wrong, missed = (
+        replace(axis, cells=axis.cells * finer).values.reshape(axis.cells, finer)
+        for axis, finer in zip((guess, lapse), parts, strict=True)
+    )
+    mass = mass.reshape(-1, guess.cells, lapse.cells)
+    place, g, low = np.nonzero(mass > _TRIFLE * mass.max())
+    weight = np.repeat(mass[place, g, low], math.prod(parts))
+    wrong, missed = wrong[g][:, :, None], missed[low][:, None, :]
+    edges = np.linspace(0.0, 1.0, _BINS + 1)
+    ends = []
+    for rise_ in rises.reshape(-1, len(levels))[place].T:
+        share = (wrong + (1.0 - wrong - missed) * rise_[:, None, None]).ravel()
+        bins = np.clip(share * _BINS, 0, _BINS - 1).astype(np.intp)
+        total = np.concatenate(([0.0], np.cumsum(np.bincount(bins, weight, _BINS))))
+        ends.append(np.interp(_SHARES, total / total[-1], edges))
+    lower, median, upper = (tuple(map(float, column)) for column in np.array(ends).T)
+    return FittedCurve(tuple(map(float, levels)), median, lower, upper)
+
+
+def _fit(
+    axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, answers: Placement, at: Sequence[float]
+) -> Fit:
     m, w, g, low = axes
     of = margins(mass)
     threshold = marginal(m, of[0])
@@ -429,4 +492,11 @@ def _fit(axes: Sequence[Axis], mass: Array, shape: str, prior: Priors, n: int, a
         marginal(low, of[3]),
         side(threshold, prior, answers),
         n,
+        _curve(axes, mass, shape, at) if len(at) else None,
     )
+
+
+def _curve(axes: Sequence[Axis], mass: Array, shape: str, at: Sequence[float]) -> FittedCurve:
+    m, w = (axis.values for axis in axes[:2])
+    rises = rise(shape, np.asarray(at, dtype=np.float64), m[:, None, None], w[:, None])
+    return credible_curve(at, rises, axes[2], axes[3], mass)

@@ -29,6 +29,7 @@ _Number = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Plain = dict[_Text, Any]
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+_Side = Annotated[int, msgspec.Meta(ge=0)]
 _Probability = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)]  # sums of a server's rounded numbers
 
 
@@ -117,7 +118,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         seed: of the random draws.
         distortions, questions, sources: by name.
         observers: what identifies each, by name.
-        max_side: longest side, in px, that a photograph was shown with; 0 for no limit.
+        max_side: longest side, in px, that a photograph was shown with; 0 for no limit. Several where each was shown
+            at several sizes.
         exams: the last one of each observer, by name.
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
@@ -136,7 +138,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     questions: dict[_Text, QuestionEntry]
     sources: dict[_Text, SourceEntry]
     observers: dict[_Text, _Plain]
-    max_side: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_side: _Side | Annotated[list[_Side], msgspec.Meta(min_length=1, max_length=1000)] = 0
     exams: dict[_Text, ExamEntry] = {}
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
@@ -229,9 +231,23 @@ class ItemEntry(msgspec.Struct, frozen=True):
     picture: _Text = ""
 
 
+class SizeEntry(msgspec.Struct, frozen=True):
+    """One of several sizes of a photograph.
+
+    Attributes:
+        of: digest of the photograph before it was scaled, which all its sizes share.
+        side: longer side in px, as it was asked for; 0 at its own size.
+    """
+
+    of: _Text
+    side: _Side
+
+
+SIZES = "size"  # the stage under which rows of sizes stand, by the digest of their reference
 ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference
 _ROWS: dict[str, type[msgspec.Struct]] = {
     "floor": _Floor, "calibration": _Criterion, "exam": _Examined, ITEMS: ItemEntry,
+    SIZES: SizeEntry,
 }  # fmt: skip
 
 

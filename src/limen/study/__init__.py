@@ -6,6 +6,7 @@ what was answered is not asked again.
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from limen.source import Reference, ReferenceKind
 from limen.spending import Spending
 from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
-from limen.store.entries import ITEMS
+from limen.store.entries import ITEMS, SIZES
 from limen.study import asking, drawing, ladders, manifest
 from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
@@ -47,6 +48,7 @@ USUAL = (
     "distance", "spot", "band2k",
 )  # fmt: skip
 
+_Side = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
 Examine = Callable[[Observer, Store], Awaitable[str]]  # before an observer's first question; what to tell a person
 
 
@@ -75,7 +77,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
             for more questions. Where calls are paid, leave it at 0.
         max_side: photographs are scaled down to at most so many px on the longer side before anything is done to them;
-            0 leaves them as they are. What is shown is another picture then, with digests and answers of its own.
+            0 leaves them as they are. What is shown is another picture then, with digests and answers of its own. Of
+            several, each photograph at each size is a reference of its own; one that is smaller is used once as it is.
         megapixels_in_flight: of all series under way together; the next one waits. Each takes up to 50 MB of memory. A
             photograph that is larger goes alone.
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
@@ -104,11 +107,17 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: registry.Seed = 0
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
-    max_side: Annotated[int, msgspec.Meta(ge=0, le=2**16)] = 0
+    max_side: _Side | tuple[_Side, ...] = 0
     megapixels_in_flight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 48.0
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 200.0
     exam: bool = True
     floor: bool = True
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sizes of `max_side`, each once, in ascending order; 0 (as they are) comes last."""
+        given = (self.max_side,) if isinstance(self.max_side, int) else self.max_side or (0,)
+        return tuple(sorted(set(given), key=lambda side: side or math.inf))
 
 
 @dataclass(frozen=True)
@@ -193,11 +202,12 @@ class Study:
                     f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
                 )
         observers.apart(made)
-        if 0 < spec.max_side < SMALLEST:
-            raise InputError(
-                f"max_side is {spec.max_side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
-            )
-        found = sources.collect(spec.images, spec.limit, progress, wanted(kinds), spec.max_side, references)
+        for side in spec.sides:
+            if 0 < side < SMALLEST:
+                raise InputError(
+                    f"max_side is {side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
+                )
+        found = sources.collect(spec.images, spec.limit, progress, wanted(kinds), spec.sides, references)
         series = tuple(
             Series(reference, kind, spec.seed)
             for reference in found.references
@@ -239,7 +249,7 @@ class Study:
         name = str(self.spec.procedure.get("name", "skip"))
         given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
         mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
-        mine |= {"max_side": self.spec.max_side} if self.spec.max_side else {}
+        mine |= _stated(self.spec.sides)
         with Store.create(out, mine) as store:
             steered = store.manifest["reader"]
             store.amend(**manifest.merged(out, store.manifest, mine))
@@ -250,6 +260,7 @@ class Study:
                 self._go_on(store, progress)
             store.add_series(_row(series) for series in self.series)
             store.add_measurements(ITEMS, _items(self.series))
+            store.add_measurements(SIZES, _sizes(self.series))
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
@@ -259,8 +270,11 @@ class Study:
     def _announced(self) -> list[str]:
         """Return what a person should know of the photographs' sizes."""
         sizes = {one.reference.digest: one.reference.size for one in self.series}.values()
-        told = announcement(sizes, self.spec.megapixels_in_flight, self.spec.max_side)
-        return [told] if told else []
+        lines = (
+            announcement(sizes, self.spec.megapixels_in_flight, self.spec.sides[-1]),
+            _smaller(self.series, self.spec.sides),
+        )
+        return [line for line in lines if line]
 
     def _go_on(self, store: Store, progress: Progress) -> None:
         """See to it that a run goes on with the pixels it was begun with."""
@@ -437,6 +451,35 @@ def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
         }
         for key, reference in references.items() if (item := reference.item) is not None
     }  # fmt: skip
+
+
+def _stated(sides: tuple[int, ...]) -> dict[str, Any]:
+    """Return the manifest's entry of the sizes of photographs; none where they are left as they are."""
+    if len(sides) > 1:
+        return {"max_side": list(sides)}
+    return {"max_side": sides[0]} if sides[0] else {}
+
+
+def _sizes(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
+    """Return of which photograph references are sizes, as rows, by the reference's digest."""
+    references = {one.reference.digest: one.reference for one in series}
+    return {key: {"of": one.of, "side": one.side} for key, one in references.items() if one.of}
+
+
+def _smaller(series: Iterable[Series], sides: tuple[int, ...]) -> str:
+    """Say how many photographs do not reach the largest of several sizes; "" for none."""
+    shown: dict[str, set[int]] = {}
+    for one in series:
+        if one.reference.of:
+            shown.setdefault(one.reference.of, set()).add(one.reference.side)
+    largest = max(sides)
+    smaller = sum(0 in own and largest not in own for own in shown.values())
+    if not smaller:
+        return ""
+    return (
+        f"{smaller:,} of {len(shown):,} photographs are smaller than {largest:,} px: for the sizes that they do not "
+        "reach they are shown once, at their own, which the comparison of sizes leaves out."
+    )
 
 
 def _row(series: Series) -> SeriesRow:
