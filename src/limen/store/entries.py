@@ -103,6 +103,15 @@ class SessionEntry(msgspec.Struct, frozen=True):
     versions: dict[_Text, _Text]
 
 
+class AimEntry(msgspec.Struct, frozen=True):
+    """What the latest session set out to measure: each of these observers with each question on so many series."""
+
+    at: _Moment
+    observers: list[_Text]
+    questions: list[_Text]
+    series: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The manifest of a run of observers of images: with what it was measured.
 
@@ -121,6 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         exams: the last one of each observer, by name.
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
+        aim: of the latest session that asked; older runs lack it.
     """
 
     schema: int
@@ -139,6 +149,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     exams: dict[_Text, ExamEntry] = {}
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
+    aim: AimEntry | None = None
 
 
 class _Procedure(msgspec.Struct):
