@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, stats
+from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, stats, watch
 from limen.cli.console import tame
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.stopping import StopSignal
 
-__all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "stats"]
+__all__ = ["dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "stats", "watch"]
 
 
 def run(arguments: Sequence[str]) -> int:
