@@ -322,9 +322,7 @@ class RunFollower:
             self.manifest.reader, decode(prior),
         )  # fmt: skip
         self.trials[lane] = sum(trial.answer is not None for trial in trials)
-        flags = {
-            trial.key: response.verdict.flag.value for response in outcome.responses for trial in response.trials
-        }
+        flags = {trial.key: response.verdict.flag.value for response in outcome.responses for trial in response.trials}
         recent = {(attempt.observer, attempt.series, attempt.key) for attempt in self._recent}
         for trial in trials:
             if (observer, one, trial.key) in recent:

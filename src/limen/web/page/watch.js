@@ -58,7 +58,7 @@ function more(run) {
   if (run.state === "gone") return `${run.path} was deleted or moved. If it comes back, this page goes on.`;
   if (run.state === "unreadable") return run.why;
   if (run.state === "reading") return "What the run holds is being read.";
-  if (run.state === "finished") return `limen report ${run.path}`;
+  if (run.state === "finished") return `Every series has its result. The report: limen report ${run.path}`;
   if (run.state === "stopped") {
     const open = progress.open ? `with ${plural(progress.open, "series", "series")} open` : "before the first answer";
     return `${open}: the same limen measure goes on from here. ${run.why}`;
@@ -96,7 +96,7 @@ function about(run) {
   const kinds = distortions.map((one) => `${one.name} (${plural(one.levels, "level", "levels")})`);
   return [
     ["Observers", observers.join(", ") || "none yet"],
-    ["Questions", questions.map((one) => `${one.name}: ${one.text}`).join(" · ")],
+    ["Questions", questions.map((one) => `${one.name}: ${one.text.replace("{word}", "…")}`).join(" · ")],
     ["Distortions", kinds.join(", ")],
     ["References", whole(references)],
     ["Procedure", `${procedure}${settings.length ? ` (${settings.join(", ")})` : ""}`],
@@ -116,7 +116,7 @@ function cells(row, entries) {
 
 function level(one) {
   if (one.level === null) return one.distortion ? "ahead" : "";
-  if (one.first === one.level) return one.level ? `${one.level} twice` : "0 twice";
+  if (one.first === one.level) return `identical (${one.level})`;
   return one.first ? `${one.level} on ${one.first}` : `${one.level} of ${one.levels}`;
 }
 
@@ -129,9 +129,9 @@ function thresholds(run) {
     ...(several ? [[one.question, "name"]] : []),
     [one.distortion, "name"],
     [`${one.median} of ${one.levels}`, "n"],
-    [one.strength === null ? "" : `${number(one.strength)} ${one.unit}`, "n"],
-    [one.mean === null ? "" : `${number(one.mean)}${one.interval ? ` [${one.interval.map(number).join(", ")}]` : ""}`, "n"],
     [whole(one.n), "n"],
+    [one.mean === null ? "" : `${number(one.mean)}${one.interval ? ` [${one.interval.map(number).join(", ")}]` : ""}`, "n"],
+    [one.strength === null ? "" : `${number(one.strength)} ${one.unit}`, "n"],
   ])));
   put("thresholds-note", run.thresholds.length
     ? "Of the references that are through; they will still move. Median and mean are levels; those without a JND count as the ladder's last level in the mean."
@@ -140,8 +140,8 @@ function thresholds(run) {
 
 function answers(run) {
   by("answers").replaceChildren(...run.answers.map((one) => cells(made("tr"), [
-    [clock(one.at), "when"], [one.observer, "name"], [one.distortion, "name"], [one.reference, "name"],
-    [level(one), "n"], [VERDICTS[one.verdict] ?? one.verdict, `verdict ${one.verdict}`], [one.text, "text"],
+    [clock(one.at), "when"], [VERDICTS[one.verdict] ?? one.verdict, `verdict ${one.verdict}`], [level(one), "n"],
+    [one.distortion, "name"], [one.reference, "name"], [one.observer, "name"], [one.text, "text"],
   ])));
 }
 
