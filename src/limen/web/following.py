@@ -97,7 +97,7 @@ class RunFollower:
         manifest: what it says, once it is there.
         writing: whether a process writes to it now.
         closed: whether the last one that wrote to it has put it in order.
-        reading: whether what was there at first is still being read.
+        reading: whether there is more to be read than was at the last look.
         held_up: why the last look has found nothing; "".
     """
 
@@ -265,7 +265,7 @@ class RunFollower:
             if trials:
                 self._take_lane(lane, trials, prior, found.items)
         more = bool(self._due) or len(found.attempts) == MOST_ATTEMPTS
-        self.reading = self.reading and more
+        self.reading = more
         return more
 
     def _take_series(self, rows: tuple[SeriesRow, ...]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from limen.analysis.tables import EstimateRow, JndRow
 from limen.store.entries import AimEntry
-from limen.web.following import OPEN, Failures, RunFollower
+from limen.web.following import MOST_SERIES, OPEN, Failures, RunFollower
 
 SOONEST = 0.25  # seconds between two looks
 SHARE = 0.2  # seconds of one look at all runs, while there is much to be read
@@ -171,7 +171,7 @@ def _progress(run: RunFollower) -> dict[str, Any]:
         "failed": sum(some.count for some in run.failures.values()),
         "rate": rate,
         "left": _left(run, rate),
-        "behind": run.behind if run.reading else 0,
+        "behind": run.behind if run.reading and run.behind > MOST_SERIES else 0,
     }
 
 

@@ -70,10 +70,10 @@ function more(run) {
 
 function far(run) {
   const { done, planned, behind } = run.progress;
-  if (run.progress.behind) return [`${plural(behind, "series", "series")} still to be read`, ""];
-  if (planned === null) return [`${plural(done, "series", "series")} done so far`, "This run does not say of how many."];
+  const unread = behind ? `${plural(behind, "series", "series")} still to be read` : "";
+  if (planned === null) return [`${plural(done, "series", "series")} done so far`, unread || "This run does not say of how many."];
   const share = planned ? Math.floor((100 * done) / planned) : 100;
-  return [`${whole(done)} of ${plural(planned, "series", "series")} done`, `${share} %`];
+  return [`${whole(done)} of ${plural(planned, "series", "series")} done`, unread || `${share} %`];
 }
 
 function facts(run) {
@@ -227,7 +227,7 @@ async function ask() {
     } else {
       lost = answer.status !== 304;
     }
-    if (told.runs.some((run) => run.progress?.behind)) next = SOON;
+    if (told.runs.some((run) => run.state === "reading" || run.progress?.behind)) next = SOON;
   } catch {
     lost = true;
   }
