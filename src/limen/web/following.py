@@ -5,6 +5,7 @@ reference, an answer that was there already) is found by looking at the open ser
 """
 
 import functools
+import itertools
 import os
 import sqlite3
 import time
@@ -31,6 +32,7 @@ MOST_ATTEMPTS, MOST_SERIES = 4_000, 60  # read at one look
 LAST = 20  # answers that are shown
 AGAIN = 15.0  # seconds in which a series that was just asked about is looked at again each time
 SWEEP = 60.0  # seconds between two looks at all open series
+PATIENCE = 20.0  # times as long as the tables took, until they are made again: of thousands of series, half a second
 WINDOW = 300.0  # seconds that the rate is of
 OPEN = (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
 
@@ -131,6 +133,7 @@ class RunFollower:
         self._verdicts: dict[tuple[str, str, str], tuple[str, int, int, str]] = {}
         self._rows: dict[Group, JndRow | EstimateRow | None] = {}
         self._stale: set[Group] = set()
+        self._tables_due = 0.0
         self._questions: dict[str, Question] = {}
         self._ladders: dict[str, Ladder] = {}
         self._method: Method | None = None
@@ -237,7 +240,7 @@ class RunFollower:
         attempts = following.attempts(connection, self._number, MOST_ATTEMPTS)
         rows = following.series(connection) if following.count_of_series(connection) != len(self.series) else None
         lanes: dict[Lane, tuple[list[Trial], bytes | None]] = {}
-        for lane in [*self._due][:MOST_SERIES]:
+        for lane in itertools.islice(self._due, MOST_SERIES):
             observer, question, one = lane
             lanes[lane] = (
                 following.trials(connection, *lane),
@@ -354,7 +357,8 @@ class RunFollower:
     def rows(self) -> list[JndRow | EstimateRow]:
         """Return the thresholds so far of each observer, question and distortion: a first JND, or a fit."""
         assert self.manifest is not None
-        if self._stale:
+        begun = time.monotonic()
+        if self._stale and (not self.writing or begun > self._tables_due):
             groups: dict[Group, list[Outcome]] = defaultdict(list)
             for (observer, question, _), outcome in self.outcomes.items():
                 groups[observer, question, outcome.series.distortion].append(outcome)
@@ -362,6 +366,7 @@ class RunFollower:
                 fitted = estimate_row(key, groups[key], self.manifest)
                 self._rows[key] = fitted or next(iter(jnd_rows(key, groups[key], self.manifest)), None)
             self._stale.clear()
+            self._tables_due = time.monotonic() + PATIENCE * (time.monotonic() - begun)
         return [row for _, row in sorted(self._rows.items()) if row is not None and row.n]
 
 
