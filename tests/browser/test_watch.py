@@ -1,4 +1,4 @@
-"""The watch page in Chromium: what it shows of runs, while they run and after, at three widths; hostile texts; axe-core."""
+"""The watch page in Chromium: runs under way and after, at three widths; hostile texts; axe-core."""
 
 import asyncio
 import dataclasses

@@ -1,6 +1,5 @@
 """A page that says how far runs are: watch."""
 
-import webbrowser
 from pathlib import Path
 
 import click
@@ -11,8 +10,15 @@ from limen.stopping import StopSignal
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the page's address (one that is free).")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Of the page's address; of this machine only.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port that the page is served at (one that is free)."
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name of this machine for itself: 127.0.0.1, localhost or ::1.",
+)
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 def watch(runs: tuple[Path, ...], port: int, host: str, opened: bool) -> None:
     """Show runs that are under way on a page of this machine: progress, cost, thresholds so far, the last answers.
@@ -20,6 +26,17 @@ def watch(runs: tuple[Path, ...], port: int, host: str, opened: bool) -> None:
     It only looks: the runs wait for nothing, and no file is made. RUNS need not be there yet. Ctrl-C ends it, and
     leaves the runs alone.
     """
+    try:
+        _serve(runs, port, host, opened)
+    except StopSignal:
+        raise
+    except KeyboardInterrupt:
+        click.echo(err=True)  # behind the terminal's ^C
+
+
+def _serve(runs: tuple[Path, ...], port: int, host: str, opened: bool) -> None:
+    import webbrowser
+
     from limen.loop import finish
     from limen.store import names_of
     from limen.web import server
@@ -37,9 +54,4 @@ def watch(runs: tuple[Path, ...], port: int, host: str, opened: bool) -> None:
             click.echo("No browser could be opened here: open the address yourself.", err=True)
 
     page = server.application(token, {"state.json": Watch(names_of(runs)).state})
-    try:
-        finish(server.serve(page, host, port, ready))
-    except StopSignal:
-        raise
-    except KeyboardInterrupt:
-        click.echo(err=True)  # behind the terminal's ^C
+    finish(server.serve(page, host, port, ready))

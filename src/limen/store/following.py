@@ -170,7 +170,13 @@ def tables(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def attempts(connection: sqlite3.Connection, after: int, most: int) -> list[AttemptRow]:
-    """Return the attempts that were written after the one of a number, `most` of them, in order."""
+    """Return the attempts that were written after a certain one, in order, with the usage of their answers.
+
+    Args:
+        connection: of `look`.
+        after: number of the attempt; 0 for all.
+        most: how many at most.
+    """
     rows = connection.execute(
         "SELECT t.id, t.observer, t.series, t.key, t.outcome, t.detail, t.at, a.tokens_in, a.tokens_out FROM attempt t "
         "LEFT JOIN answer a ON t.outcome = 'ok' AND a.key = t.key WHERE t.id > ? ORDER BY t.id LIMIT ?",
@@ -226,7 +232,14 @@ def texts(connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, st
 
 
 def beginning(connection: sqlite3.Connection, observer: str, question: str, of: SeriesRow) -> bytes | None:
-    """Return the prior that the wave of a series begins with, as the store keeps it; None where there is none."""
+    """Return the prior that the wave of a series begins with, as the store keeps it; None where there is none.
+
+    Args:
+        connection: of `look`.
+        observer: by name.
+        question: by name.
+        of: the series.
+    """
     row = connection.execute(
         "SELECT p.content FROM wave w JOIN prior p ON p.observer = w.observer AND p.question = w.question "
         "AND p.distortion = ? AND p.wave = w.number WHERE w.observer = ? AND w.question = ? AND w.series = ?",
@@ -236,7 +249,13 @@ def beginning(connection: sqlite3.Connection, observer: str, question: str, of: 
 
 
 def rows_of(connection: sqlite3.Connection, stage: str, keys: Sequence[str]) -> dict[str, bytes]:
-    """Return a stage's rows of numbers as JSON, by key, of these keys."""
+    """Return a stage's rows of numbers as JSON, by key.
+
+    Args:
+        connection: of `look`.
+        stage: of the rows.
+        keys: of those that are wanted, some hundreds at most.
+    """
     marks = ",".join("?" * len(keys))
     found = connection.execute(
         f"SELECT key, content FROM measurement WHERE stage = ? AND key IN ({marks})", (stage, *keys)
