@@ -133,9 +133,11 @@ function thresholds(run) {
     [one.mean === null ? "" : `${number(one.mean)}${one.interval ? ` [${one.interval.map(number).join(", ")}]` : ""}`, "n"],
     [one.strength === null ? "" : `${number(one.strength)} ${one.unit}`, "n"],
   ])));
+  const over = run.state === "finished";
+  put("thresholds-head", over ? "Thresholds" : "Thresholds so far");
   put("thresholds-note", run.thresholds.length
-    ? "Of the references that are through; they will still move. Median and mean are levels; those without a JND count as the ladder's last level in the mean."
-    : "No series is through yet.");
+    ? `${over ? "" : "Of the references that are through; they will still move. "}Median and mean are levels; in the mean a reference without a JND counts as the ladder's last level.`
+    : "No series has a threshold yet.");
 }
 
 function answers(run) {
