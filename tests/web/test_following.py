@@ -169,6 +169,13 @@ def test_a_larger_study_and_a_second_observer_are_planned(run: Path) -> None:
     assert [one["done"] for one in told["progress"]["observers"]] == [8, 8]
 
 
+def test_a_replay_plans_nothing(run: Path) -> None:
+    aim = orjson.loads((run / "manifest.json").read_bytes())["aim"]
+    assert (aim["observers"], aim["questions"], aim["series"]) == (["simulated"], ["direct"], 6)
+    Study.plan(spec()).run(run, offline=True)
+    assert orjson.loads((run / "manifest.json").read_bytes())["aim"] == aim
+
+
 def test_a_run_of_schema_2_does_not_say_of_how_many(tmp_path: Path) -> None:
     old = Path(shutil.copytree(OLD, tmp_path / "run"))
     before = content(old)
@@ -356,6 +363,7 @@ def test_asking_who_writes_does_not_keep_a_run_from_beginning(run: Path) -> None
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
