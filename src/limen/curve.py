@@ -1,5 +1,6 @@
 """Counts per strength, and the statistics that every table shares: Wilson intervals and the cluster bootstrap."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,21 @@ class Share:
     def interval(self) -> Interval | None:
         """The 95 % Wilson interval, None where n is 0."""
         return wilson(self.k, self.n) if self.n else None
+
+
+@functools.lru_cache(maxsize=4096)
+def median_ranks(n: int) -> tuple[int, int] | None:
+    """Return the ranks, from 1, between which the median of a population lies with 95 % confidence or more.
+
+    The distribution-free interval by order statistics (Thompson 1936, Annals of Mathematical Statistics 7:122), which
+    takes ties and censored values as they are. None below six values: their whole range is less sure than that.
+    """
+    below, most = 0, 2**n // 40  # of 2^n ways, a fortieth on each side
+    for low in range(n // 2 + 1):
+        below += math.comb(n, low)
+        if below > most:
+            return (low, n + 1 - low) if low else None
+    return None
 
 
 def wilson(k: float, n: float) -> Interval:

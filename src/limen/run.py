@@ -449,7 +449,7 @@ def _distortion(given: Changes, ladders: Mapping[str, Sequence[float] | Mapping[
     name = getattr(given, "__name__", type(given).__name__)
     if name not in ladders:
         raise InputError(f"Distortion {name!r} is a function and needs strengths: ladders={{{name!r}: [1, 2, 4, 8]}}.")
-    return distortions.of_function(given, Ladder(strengths(f"ladders.{name}", ladders[name]), "strength"))
+    return distortions.of_function(given, Ladder(strengths(f"ladders.{name}", _plain(ladders[name])), "strength"))
 
 
 def _observer(given: Looks, about: Mapping[str, Any], version: str, kept: bool) -> Observer:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from limen.analysis import Analysis, SeriesStatus, analyse
+from limen.analysis.trust import trust
 from limen.parsing.yes_no import READER_VERSION
-from limen.report import Report, tables
+from limen.report import Report, headline, tables
 from limen.store import Store
 from tests.study.test_study import NO, noticing, rms, run, trials
 from tests.support.toy import Toy
@@ -48,7 +49,7 @@ def test_its_series_are_undetermined_and_the_words_say_what_to_do(older: Path, t
     assert {one.thresholds for one in analysis.outcomes} == {()}
     (row,) = (row for row in analysis.jnds if row.order == 1)
     assert (row.n, row.unfinished, row.undetermined) == (0, 0, len(analysis.outcomes))
-    assert f"reader v{READER_VERSION} (v1 steered the run)" in tables.sentence(analysis)
+    assert f"reader v{READER_VERSION} (v1 steered the run)" in headline.sentence(analysis, trust(analysis, {}))
     told = f"{len(analysis.outcomes)} series undetermined (another reader steered the run: run the study again)"
     assert told in " ".join(tables.first_jnds(analysis).notes)
     with Report.open((older,)) as made:
@@ -79,7 +80,7 @@ def test_it_is_resumed_with_the_questions_this_reader_needs(older: Path, photos:
     assert {one[3] for one in trials(older) if one not in before} == {True}  # the paraphrase, where thought was cut
     analysis = analysed(older)
     assert {one.status for one in analysis.outcomes} == {SeriesStatus.COMPLETE}
-    assert f"reader v{READER_VERSION};" in tables.sentence(analysis)
+    assert f"reader v{READER_VERSION};" in headline.sentence(analysis, trust(analysis, {}))
 
 
 def test_offline_nothing_is_asked_so_the_older_reader_still_steered_it(older: Path, photos: Path) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 import limen
 from limen import question
+from limen.analysis.trust import trust
 from limen.analysis.wordings import wordings
 from limen.errors import InputError
 from limen.image import Image
 from limen.observer import Observer, Reply
 from limen.parsing.forms import Letters
 from limen.question import Query
-from limen.report import statistics, tables
+from limen.report import headline, statistics
 from limen.study import Spec, Study
 from limen.testing import photograph
 from limen.trial import Answer, Attempt
@@ -61,7 +62,9 @@ def test_the_spread_over_wordings_is_that_of_their_means(tmp_path: Path) -> None
     assert row.interval is not None
     assert row.interval.low == row.interval.high == pytest.approx(4.0), "all references are alike"
     assert row.changed is None
-    assert "in 3 wordings the mean of brighter has an sd of 4.0" in tables.sentence(run.analysis)
+    assert "in 3 wordings the mean of brighter has an sd of 4.0" in headline.sentence(
+        run.analysis, trust(run.analysis, {})
+    )
     assert statistics.wordings(run.analysis, (row,)).rows[0][-2:] == ("5.0, 9.0, 13.0", "4.0 [4.0, 4.0]")
     assert wordings(limen.open(tmp_path / "run").analysis) == (row,), "the run keeps which question is whose wording"
 
@@ -84,7 +87,7 @@ def test_wordings_are_other_words_of_the_same_question() -> None:
 def test_one_wording_has_no_spread() -> None:
     run = measured(0)
     assert wordings(run.analysis) == ()
-    assert "wordings" not in tables.sentence(run.analysis)
+    assert "wordings" not in headline.sentence(run.analysis, trust(run.analysis, {}))
 
 
 def test_what_a_mere_paraphrase_changes(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from limen.analysis import analyse
 from limen.errors import InputError, StoreError
 from limen.observer import Reply
 from limen.question import Query
-from limen.report import tables
+from limen.report import headline
 from limen.source import Reference
 from limen.store import Store
 from limen.study import Spec, Study
@@ -178,7 +178,7 @@ def test_it_is_declared_and_never_mixed(photos: Path, tmp_path: Path) -> None:
     dataclasses.replace(Study.plan(spec), observers=(toy,)).run(tmp_path / "run")
     with Store.open(tmp_path / "run") as store:
         assert store.manifest["max_side"] == 40
-        assert "over 1 references scaled to 40 px a side at most, measured" in tables.sentence(analyse(store))
+        assert "Over 1 references scaled to 40 px a side at most, measured" in headline.sentence(analyse(store), ())
     for other in (0, 50):
         with pytest.raises(StoreError, match=f"max_side was 40 there and is {other} now"):
             Study.plan(msgspec.structs.replace(spec, max_side=other)).run(tmp_path / "run")

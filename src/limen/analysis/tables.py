@@ -9,7 +9,7 @@ import numpy as np
 
 from limen import digest
 from limen.analysis.replay import Outcome, Response, SeriesStatus
-from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean
+from limen.curve import FEWEST_CLUSTERS, Curve, Interval, Share, bootstrap_mean, median_ranks
 from limen.parsing.yes_no import Fault, Flag
 from limen.question import Question
 from limen.store.entries import Manifest
@@ -58,6 +58,8 @@ class JndRow:
             not in n.
         not_applicable, unfinished, undetermined: series that are not in n either.
         questions: queries put to the observer for these series, identical pairs included (order 1 only).
+        median_low, median_high: ends of the 95 % interval of the median (`limen.curve.median_ranks`); None below six
+            references.
     """
 
     observer: str
@@ -81,6 +83,8 @@ class JndRow:
     undetermined: int
     questions: int
     excluded: int = 0
+    median_low: Quantile | None = None
+    median_high: Quantile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ class EstimateRow:
         interval: of the mean, BCa bootstrap over references.
         q1, median, q3: quartiles; "> L" where they fall among those beyond, "<= 1" among those below; "?" where half
             of the references or more are undetermined.
+        median_low, median_high: as in `JndRow`, over the references whose answers tell.
         beyond: references whose T50 more probably lies beyond the ladder.
         below: references that were noticed at every level asked.
         undetermined: references whose answers do not say where T50 lies; they are in `n` and in no other figure.
@@ -186,6 +191,8 @@ class EstimateRow:
     unit: str
     unfinished: int
     questions: int
+    median_low: Quantile | None = None
+    median_high: Quantile | None = None
 
 
 def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Manifest) -> Iterable[JndRow]:
@@ -208,6 +215,7 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
         values = sorted(t.level if t is not None and t.reached else math.inf for t in found)
         restricted = [min(value, levels) for value in values]
         q1, median, q3 = (_quantile(values, share, levels) for share in (0.25, 0.5, 0.75))
+        low, high = _median_interval(values, levels)
         yield JndRow(
             *key,
             order=order,
@@ -220,7 +228,7 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
             q3=q3,
             censored=Share(sum(math.isinf(value) for value in values), len(values)),
             unconfirmed=sum(t is not None and not t.censored and not t.confirmed for t in found),
-            strength=_strength(median, strengths),
+            strength=strength_at(median, strengths),
             unit=kind.unit,
             unreadable=status[SeriesStatus.UNREADABLE],
             not_applicable=status[SeriesStatus.NOT_APPLICABLE],
@@ -228,6 +236,8 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
             undetermined=status[SeriesStatus.UNDETERMINED],
             questions=_questions(group) if order == 1 else 0,
             excluded=status[SeriesStatus.EXCLUDED],
+            median_low=low,
+            median_high=high,
         )
 
 
@@ -266,6 +276,7 @@ def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: 
         values = []
     restricted = [min(value, levels) for value in values]
     q1, median, q3 = (_quantile(values, share, levels, least) for share in (0.25, 0.5, 0.75))
+    low, high = _median_interval(values, levels, least)
     return EstimateRow(
         *key,
         levels=levels,
@@ -280,10 +291,12 @@ def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: 
         undetermined=Share(len(every) - len(fits), len(every)),
         false_alarms=sum_of(*false_alarms(group)),
         sd=_mean([fit.sd for fit in fits]),
-        strength=_strength(median, kind.strengths),
+        strength=strength_at(median, kind.strengths),
         unit=kind.unit,
         unfinished=sum(outcome.status is SeriesStatus.UNFINISHED for outcome in group),
         questions=_questions(group),
+        median_low=low,
+        median_high=high,
     )
 
 
@@ -292,11 +305,11 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-def _strength(median: Quantile, strengths: Sequence[float]) -> float | None:
-    """Return the ladder's strength at a median level; None where that is censored or there is none."""
-    if median.censored or math.isnan(median.level):
+def strength_at(level: Quantile, strengths: Sequence[float]) -> float | None:
+    """Return the ladder's strength at a level, between two levels by a line; None beyond the ladder, or for none."""
+    if level.censored or math.isnan(level.level):
         return None
-    return float(np.interp(median.level, range(1, len(strengths) + 1), strengths))
+    return float(np.interp(level.level, range(1, len(strengths) + 1), strengths))
 
 
 def _at(outcome: Outcome, order: int) -> Threshold | None:
@@ -311,8 +324,22 @@ def _quantile(values: Sequence[float], share: float, levels: int, least: float =
     """
     if not values:
         return Quantile(math.nan)
-    value = values[max(0, math.ceil(share * len(values)) - 1)]
+    return _placed(values[max(0, math.ceil(share * len(values)) - 1)], levels, least)
+
+
+def _placed(value: float, levels: int, least: float) -> Quantile:
     return Quantile(levels, censored=True) if math.isinf(value) else Quantile(value, below=value <= least)
+
+
+def _median_interval(
+    values: Sequence[float], levels: int, least: float = 1
+) -> tuple[Quantile, Quantile] | tuple[None, None]:
+    """Return both ends of the interval of a median of censored values in ascending order, where there is one."""
+    ranks = median_ranks(len(values))
+    if ranks is None:
+        return None, None
+    low, high = (_placed(values[rank - 1], levels, least) for rank in ranks)
+    return low, high
 
 
 def _questions(group: Iterable[Outcome]) -> int:

@@ -259,9 +259,10 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
 def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
     from limen.analysis import analyse, survival
+    from limen.analysis.trust import trust
     from limen.cli.progress import watching
     from limen.preflight import exam
-    from limen.report import observers, statistics, tables
+    from limen.report import headline, observers, statistics, tables
     from limen.report.format import plain
     from limen.store import Store
     from limen.study import Study
@@ -278,10 +279,12 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
+        judged = trust(analysis, {held.observer: held for held in exam.kept(store)})
         told = {"distances": observers.distance_records(store)} if as_json and numbers.rows else {}
     if as_json:
         unfinished = {"unfinished": plain(progress.unfinished)}
-        print_json(tables.records(analysis) | observers.origin_records(analysis) | unfinished | told)
+        judgement = {"trust": plain(judged)}
+        print_json(tables.records(analysis) | observers.origin_records(analysis) | judgement | unfinished | told)
     else:
         accuracy = survival.accuracy(analysis)
         if any(kind.graded for kind in analysis.manifest.distortions.values()):
@@ -292,7 +295,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool) -> int:
             print_table(numbers)
         if accuracy:
             print_table(statistics.accuracy(analysis, accuracy))
-        click.echo(tame(tables.sentence(analysis)))
+        click.echo(tame(headline.sentence(analysis, judged)))
     for line in observers.warnings(analysis):
         click.echo(f"warning: {tame(line)}", err=True)
     _account(progress, out, offline)

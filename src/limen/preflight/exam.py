@@ -20,9 +20,11 @@ from msgspec import UNSET
 
 from limen import digest as digests
 from limen import observer as observers
+from limen.curve import Share
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError, without_paths
 from limen.loop import finish
 from limen.observer import Observer, Reply
+from limen.parsing.yes_no import Flag
 from limen.preflight import model_input, perception, questions, settings, transport
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
 from limen.preflight.questions import ENOUGH, MOST, ExamItem
@@ -114,6 +116,13 @@ class Exam:
         answers = {one.name: one.answer for one in self.asked}
         failed = {one.name: one.last for one in self.asked if one.answer is None and one.settled}
         return judge(answers, self.about, self.sampled, failed, self.waiting)
+
+    @cached_property
+    def plain(self) -> Share:
+        """How many of the pairs that plainly differ were called different, of those whose answer can be read."""
+        answers = {one.name: one.answer for one in self.asked}
+        flags = perception.plain(Evidence(answers, self.about, self.sampled)).values()
+        return Share(sum(flag is Flag.YES for flag in flags), len(flags))
 
     @property
     def answered(self) -> int:

@@ -25,10 +25,14 @@ def _saying(flags: dict[str, Flag], flag: Flag) -> list[str]:
 
 def difference(evidence: Evidence) -> CheckResult:
     """Judge whether a plain difference is noticed: one picture far brighter, in four wordings; two unlike pictures."""
-    check = "plain difference"
+    flags = plain(evidence)
+    return _judged("plain difference", flags, Flag.NO, "answers no to anything", "misses a plain difference")
+
+
+def plain(evidence: Evidence) -> dict[str, Flag]:
+    """Return what was said of pairs that plainly differ, by what was asked; of the answers that can be read."""
     flags = _flags(evidence, "plain")
-    flags |= {f"two unlike pictures ({name})": flag for name, flag in _flags(evidence, "other").items()}
-    return _judged(check, flags, Flag.NO, "answers no to anything", "misses a plain difference")
+    return flags | {f"two unlike pictures ({name})": flag for name, flag in _flags(evidence, "other").items()}
 
 
 def identity(evidence: Evidence) -> CheckResult:

@@ -16,13 +16,14 @@ from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome, Response
 from limen.analysis.changes import ChangedRow
 from limen.analysis.survival import UnnoticedRow
 from limen.parsing.yes_no import Flag
-from limen.report.format import control, k_of_n
+from limen.report.format import control, estimate, k_of_n, rate
 from limen.threshold import Threshold
 
 Spec: TypeAlias = dict[str, Any]
 
 LONGEST = 400  # characters of one text in a figure
 LARGEST = 16_000  # dots of a PNG's longer side
+FEW = 3  # observers with questions, up to which a figure draws single references too
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 # Replaced in the drawing by the page's own colours.
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
@@ -38,6 +39,7 @@ _NOISE = re.compile(
     r' (?:role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"'
     r'|<path class="(?:background|foreground)"[^>]*/>| opacity="1"| stroke-miterlimit="10"'
 )
+_SAID = re.compile(r'<(path|line|rect)([^>]*) aria-label="([^"]*)"([^>]*)/>')
 _TAG = re.compile(r"<[^>]*>")  # numbers in attributes are drawing, those between tags are words
 _SIZE = re.compile(r'(?:width|height)="([\d.]+)"')
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
@@ -53,7 +55,8 @@ def svg(spec: Spec, label: str) -> str:
     Returns:
         An `<svg>` element; texts in it are escaped.
     """
-    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", _drawn(spec, _PAGE))).replace("<g></g>", "")
+    hovered = _SAID.sub(r"<\1\2\4><title>\3</title></\1>", _drawn(spec, _PAGE))
+    drawn = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _NOISE.sub("", hovered)).replace("<g></g>", "")
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(legible(label))}" ', 1)
 
 
@@ -168,6 +171,8 @@ def layer(mark: Spec, values: Sequence[Spec] | None = None, where: str = "", /, 
         encoding: what decides about place, colour and shape.
     """
     data = {} if values is None else {"data": {"values": list(values)}}
+    if "description" in encoding:
+        mark = {**mark, "aria": True}  # becomes the text that a pointer over the mark shows
     return data | ({"transform": [{"filter": where}]} if where else {}) | {"mark": mark, "encoding": encoding}
 
 
@@ -200,10 +205,9 @@ def kinds(field: str, room: int, **more: Any) -> Spec:
     return {"field": field, "type": "nominal", "axis": axis, **more}
 
 
-def orders(most: int) -> Spec:
-    """Return the axis of n, the order of a JND."""
-    step = next((step for step in (1, 2, 5, 10, 20) if most <= 5 * step), 50)
-    return quantity("n", "n", {"domain": [0, most], "nice": False}, values=list(range(0, most + 1, step)), grid=False)
+def orders() -> Spec:
+    """Return the axis of n, the order of a JND, as long as each panel needs it (`multiples` with scales of its own)."""
+    return quantity("n", "n", {"zero": True, "nice": False}, tickCount=5, tickMinStep=1, format="d", grid=False)
 
 
 def per_cent(field: str, title: str) -> Spec:
@@ -232,6 +236,9 @@ def multiples(values: list[Spec], layers: list[Spec], width: int, own: Spec) -> 
     }
 
 
+SAYS: Spec = {"field": "says"}  # the encoding of what a pointer over a mark shows
+
+
 # --- figures ---
 
 
@@ -247,6 +254,8 @@ def first_jnds(
         width: of the page, in px.
     """
     first = [row for row in rows if row.order == 1 and row.n]
+    if len(names) > FEW:
+        return _first_by_distortion(first, names, width)
     counts = Counter(
         (outcome.series.distortion, names[outcome.observer, outcome.question], threshold.level)
         for outcome in outcomes
@@ -266,12 +275,45 @@ def first_jnds(
     return {"vconcat": panels, "spacing": 18}
 
 
+def _first_by_distortion(rows: Sequence[JndRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return a panel for each distortion with a line for each of many observers: means with intervals, named directly.
+
+    Every panel's axis goes as far as its data.
+    """
+    values = [_mean(row, names[row.observer, row.question]) | {"levels": row.levels} for row in rows]
+    room = 150 if width > 500 else 104
+    columns = 4 if width > 500 else 2
+    x = quantity("mean", "level", {"zero": False, "nice": True}, tickCount=4, tickMinStep=1)
+    y = kinds("who", room, sort=list(names.values()))
+    y["axis"] |= {"labelLimit": room, "labelFontSize": 11, "grid": True}
+    look = identity(tuple(names.values()), 1)
+    look = {channel: {**of, "legend": None} for channel, of in look.items()}
+    bars = {"type": "rule", "strokeWidth": 2}
+    layers = [
+        layer(
+            bars, None, "isValid(datum.low)", y=y, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}
+        ),
+        layer(points(46), x=x, y=y, **look, description=SAYS),
+    ]  # fmt: skip
+    return {
+        "data": {"values": values},
+        "facet": {"field": "distortion", "type": "nominal", "title": None},
+        "columns": columns,
+        "spec": {"width": (width - room - 20) // columns - 16, "height": 15 * len(names), "layer": layers},
+        "spacing": {"row": 70, "column": 16},
+        "bounds": "flush",
+        "resolve": {"scale": {"x": "independent"}},
+    }
+
+
 def _mean(row: JndRow, name: str) -> Spec:
     interval = row.interval
     none = f"{k_of_n(row.censored)} none" if row.censored.k else ""
     return {
         "distortion": row.distortion, "who": name, "mean": row.mean, "none": none, "lane": f"{name}\nmean",
         "low": interval.low if interval else None, "high": interval.high if interval else None,
+        "says": f"{name}, {row.distortion}: mean {estimate(row.mean, interval)}, n = {row.n}"
+        + (f", {none}" if none else ""),
     }  # fmt: skip
 
 
@@ -301,7 +343,7 @@ def _first_panel(
                   **lane, **look, x={**x, "field": "level"}, size=size),
             layer({"type": "rule", "strokeWidth": 2.5}, sure,
                   **lane, color=look["color"], x={**x, "field": "low"}, x2={"field": "high"}),
-            layer(points(75), means, **lane, **look, x=x),
+            layer(points(75), means, **lane, **look, x=x, description=SAYS),
             layer({"type": "text", "align": "left", "dx": 8}, bounded,
                   **lane, x={"value": "width"}, text={"field": "none"}),
         ],
@@ -378,7 +420,8 @@ def _marks(jnds: Iterable[Threshold], levels: int, width: int) -> list[Spec]:
 def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
     """Return small multiples of the restricted mean of the n-th JND against n, as a share of the ladder.
 
-    A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound.
+    A mark is open where fewer than half of the references reached that JND: the mean then lies near its bound. A bar is
+    the mean's 95 % interval.
 
     Args:
         rows: the n-th JNDs.
@@ -388,18 +431,32 @@ def nth_means(rows: Iterable[JndRow], names: Mapping[tuple[str, str], str], widt
     reached = [row for row in rows if row.censored.k < row.n]
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "n": row.order,
-         "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n}
+         "share": 100 * row.mean / row.levels, "half": 2 * (row.n - row.censored.k) >= row.n,
+         "low": 100 * row.interval.low / row.levels if row.interval else None,
+         "high": 100 * row.interval.high / row.levels if row.interval else None,
+         "says": f"{names[row.observer, row.question]}, JND {row.order}: mean level "
+         f"{estimate(row.mean, row.interval)}, reached by {row.n - row.censored.k} of {row.n}"}
         for row in reached
     ]  # fmt: skip
-    values += [{**item, "n": 0, "share": 0.0, "half": True} for item in values if item["n"] == 1]
+    start = {"n": 0, "share": 0.0, "half": True, "low": None, "high": None, "says": "the reference"}
+    values += [{**item, **start} for item in values if item["n"] == 1]
     look = observers(names, width)
-    at = {"x": orders(max([1, *(row.order for row in reached)])), "y": per_cent("share", "% of the ladder")}
+    at = {"x": orders(), "y": per_cent("share", "% of the ladder")}
+    ends = {(item["distortion"], item["who"]): item for item in sorted(values, key=lambda item: item["n"])}
+    named = len(names) > len(COLOURS)  # colours come back: each line says whose it is, by its number
+    labels = [item | {"label": item["who"].partition(" ")[0]} for item in ends.values()] if named else []
+    own = "!isValid(datum.label)"
     layers = [
-        layer(line(), **at, color=look["color"]),
-        layer(points(), None, "datum.half", **at, **look),
-        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, "!datum.half", **at, **look),
-    ]
-    return multiples(values, layers, width, {"axis": {"x": "independent"}})
+        layer({"type": "rule", "opacity": 0.45}, None, f"{own} && isValid(datum.low)",
+              x=at["x"], y={**at["y"], "field": "low"}, y2={"field": "high"}, color=look["color"]),
+        layer(line(), None, own, **at, color=look["color"]),
+        layer(points(), None, f"{own} && datum.half", **at, **look, description=SAYS),
+        layer({"type": "point", "size": 24, "opacity": 1, "strokeWidth": 1}, None, f"{own} && !datum.half",
+              **at, **look, description=SAYS),
+        layer({"type": "text", "align": "left", "dx": 4, "fontSize": 9}, None, "isValid(datum.label)",
+              **at, text={"field": "label"}, color=look["color"]),
+    ]  # fmt: skip
+    return multiples([*values, *labels], layers, width, {"scale": {"x": "independent"}})
 
 
 def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
@@ -429,12 +486,13 @@ def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], w
     """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
-         "share": 100 * share.value}
+         "share": 100 * share.value,
+         "says": f"{names[row.observer, row.question]}, level {level}: {rate(share)} yes"}
         for row in rows for level, share in zip(row.curve.levels, row.curve.shares, strict=True)
     ]  # fmt: skip
     look = observers(names, width)
     at = {"x": _LEVELS, "y": per_cent("share", "% yes")}
-    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look)]
+    layers = [layer(line(), **at, color=look["color"]), layer(points(), **at, **look, description=SAYS)]
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
@@ -498,21 +556,62 @@ def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int,
     return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
-def card(drawn: Spec, sentences: Sequence[str], warnings: Sequence[str]) -> Spec:
-    """Return a figure with sentences below it, for one picture that can be shown by itself.
+Row: TypeAlias = tuple[str, str, str]  # what a number is of, the number, what it rests on
+
+
+def card(
+    heading: str, verdict: tuple[str, str, str], numbers: Sequence[Row], drawn: Spec | None, small: Sequence[str]
+) -> Spec:
+    """Return the first screen of a page as one picture that can be shown by itself.
 
     Args:
-        drawn: the figure.
-        sentences: below it, one after another.
-        warnings: below these.
+        heading: what was measured.
+        verdict: one word on trust, why, and the colour of the word.
+        numbers: one a line.
+        drawn: a figure below them; None for none.
+        small: sentences at the foot, one after another.
     """
-    lines = [
-        text
-        for sentence in (*sentences, *warnings)
-        for text in textwrap.wrap(sentence, 105, max_lines=12, placeholder=" …")
-    ][:60]
+    word, why, shade = verdict
+    parts = [_written([heading], 19, fontWeight=650)]
+    if word:
+        parts += [
+            _written([f"{word[:1].upper()}{word[1:]}"], 15, color=shade, fontWeight=650),
+            _written(_wrapped([why], 3), 11),
+        ]
+    if numbers:
+        parts.append(_numbers(numbers))
+    foot = _written(_wrapped(small, 40), 11, color=MUTED)
+    return {"vconcat": [*parts, *([drawn] if drawn else []), foot], "padding": 24, "spacing": 10}
+
+
+def _wrapped(texts: Iterable[str], most: int) -> list[str]:
+    return [line for text in texts for line in textwrap.wrap(text, 112, max_lines=12, placeholder=" …")][:most]
+
+
+def _written(lines: Sequence[str], size: int, **style: Any) -> Spec:
+    """Return lines of text, one below another, from the left edge of a card."""
     values = [{"line": i, "text": text} for i, text in enumerate(lines)]
     at = {"x": {"value": 0}, "y": {"field": "line", "type": "ordinal", "axis": None}}
-    mark = {"type": "text", "align": "left", "fontSize": 12, "limit": 900}
-    below = layer(mark, values, **at, text={"field": "text"})
-    return {"vconcat": [drawn, {**below, "width": 700, "height": 17 * len(lines)}], "padding": 24}
+    mark = {"type": "text", "align": "left", "fontSize": size, "limit": 760, **style}
+    return {
+        **layer(mark, values, **at, text={"field": "text"}),
+        "width": 700,
+        "height": round(1.45 * size) * len(lines),
+    }
+
+
+def _numbers(numbers: Sequence[Row]) -> Spec:
+    """Return the numbers of a card as a table without lines."""
+    values = [{"line": i, "what": what, "value": value, "note": note} for i, (what, value, note) in enumerate(numbers)]
+    y = {"field": "line", "type": "ordinal", "axis": None}
+    columns = (
+        ("what", 0, 13, {"color": MUTED}, 110),
+        ("value", 120, 16, {"fontWeight": 650}, 330),
+        ("note", 460, 11, {"color": MUTED}, 300),
+    )
+    layers = [
+        layer({"type": "text", "align": "left", "fontSize": size, "limit": room, **style}, values,
+              x={"value": place}, y=y, text={"field": field})
+        for field, place, size, style, room in columns
+    ]  # fmt: skip
+    return {"layer": layers, "width": 700, "height": 27 * len(numbers)}

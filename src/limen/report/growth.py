@@ -104,7 +104,7 @@ def courses(rows: Iterable[GrowthRow], width: int) -> Spec:
         width: of the page, in px.
     """
     values = [item for row in rows if row.scores for item in _course(row)]
-    at = {"x": orders(max([1, *(int(item["n"]) for item in values)])), "y": per_cent("share", "% of the ladder")}
+    at = {"x": orders(), "y": per_cent("share", "% of the ladder")}
     legend = {"columns": 2 if width < 500 else 4, "symbolType": "stroke"}
     names = [str(law) for law in Law]
     hue, dash = (
@@ -116,7 +116,7 @@ def courses(rows: Iterable[GrowthRow], width: int) -> Spec:
         layer(line(), None, "datum.law != null", **at, color=hue, strokeDash=dash),
         layer(points(color=INK), None, "datum.law == null", **at),
     ]
-    return multiples(values, layers, width, {"axis": {"x": "independent"}})
+    return multiples(values, layers, width, {"scale": {"x": "independent"}})
 
 
 def records(redundant: Sequence[RedundancyRow], rows: Sequence[GrowthRow]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from limen.report.format import Table, clean
 from limen.report.images import Gallery
 
 SCRIPTS = ("viewer.js", "test.js")
+PAGE = "page.js"  # of tables, figures and the first screen, on every page
 _PAGE = resources.files("limen").joinpath("report/page")
 _NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]%* ]|\bof\b)+")
 
@@ -48,7 +49,7 @@ def grid(table: Table, short: Mapping[str, str] | None = None) -> dict[str, Any]
         cells = [_Cell(text, j < table.heads, group if j == 0 else 1, numeric[j]) for j, text in enumerate(row)]
         rows.append({"cells": cells if new else cells[1:], "new": new})
     return {"title": table.title, "columns": list(zip(columns, numeric, strict=True)), "rows": rows,
-            "notes": table.notes}  # fmt: skip
+            "notes": table.notes, "parts": [], "board": False}  # fmt: skip
 
 
 def render(content: Mapping[str, Any]) -> str:
@@ -76,7 +77,7 @@ def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
     """
     from markupsafe import Markup
 
-    scripts = [_text(name) for name in SCRIPTS]
+    scripts = [_text(name) for name in (PAGE, *SCRIPTS)]
     packed = gzip.compress(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), 6, mtime=0)
     beside = gallery.folder is not None
     return {
@@ -88,6 +89,21 @@ def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
         "policy": policy(scripts, beside),
         "beside": beside,
     }
+
+
+def without_viewer() -> dict[str, Any]:
+    """Return what the template needs of a page that has no viewer: scripts, and the policy that allows them."""
+    from markupsafe import Markup
+
+    scripts = [_text(PAGE)]
+    return {"scripts": [Markup(script) for script in scripts], "policy": policy(scripts)}
+
+
+def style() -> Any:
+    """Return the style sheet of the page, as markup."""
+    from markupsafe import Markup
+
+    return Markup(_text("page.css"))
 
 
 def _text(name: str) -> str:

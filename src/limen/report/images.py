@@ -29,6 +29,7 @@ from limen.study import drawing
 
 SIDE = 240  # px: thumbnails of larger pictures are scaled down to it
 SHOWN = 200  # px: the longest side of a thumbnail on the page
+PAIR = 400  # px: the longer side of the two pictures on the first screen
 HARD = 128  # px: up to here every pixel is shown as it is, enlarged
 MOST_PIXELS = 26_000_000  # of a reference whose stimuli a page draws: blur takes 50 bytes for each
 CACHED = 16_000_000  # pixels of stimuli kept while a series is looked at, in 16 pictures at most
@@ -137,12 +138,16 @@ def _view(store: Store, kind: Distortion, row: SeriesRow, wanted: bool) -> Rende
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture for the page: a data URI, the size to show it at, and whether it is enlarged with hard pixels."""
+    """A picture for the page: a data URI, the size to show it at, and whether it is enlarged with hard pixels.
+
+    `exact` says that every pixel of it is one of the picture's own.
+    """
 
     source: str = field(repr=False)
     width: int
     height: int
     hard: bool
+    exact: bool = True
 
 
 def thumbnail(image: Image) -> Thumbnail:
@@ -157,7 +162,19 @@ def thumbnail(image: Image) -> Thumbnail:
     buffer = io.BytesIO()
     small = Pillow.fromarray(image).resize(_size(image, SIDE), Pillow.Resampling.LANCZOS)
     small.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
-    return Thumbnail(_uri("jpeg", buffer.getvalue()), *_size(image, SHOWN), hard=False)
+    return Thumbnail(_uri("jpeg", buffer.getvalue()), *_size(image, SHOWN), hard=False, exact=False)
+
+
+def pair_picture(image: Image) -> Thumbnail:
+    """Return a picture of the pair on the first screen: larger than a thumbnail, and without any loss but of size."""
+    longest = max(image.shape[:2])
+    if longest <= PAIR // 2:
+        times = PAIR // longest
+        return Thumbnail(_uri("png", png(image)), image.shape[1] * times, image.shape[0] * times, hard=True)
+    width, height = _size(image, min(longest, PAIR))
+    if longest > PAIR:
+        image = np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling.LANCZOS))
+    return Thumbnail(_uri("png", png(image)), width, height, hard=False, exact=longest <= PAIR)
 
 
 def _size(image: Image, longest: int) -> tuple[int, int]:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from limen.analysis import Analysis, Outcome
+from limen.analysis.trust import NUMERIC
 from limen.preflight import exam, model_input
 from limen.preflight.evidence import CheckStatus
 from limen.report.format import Table
 from limen.report.runs import OpenRun
 from limen.store import Origin, Store
 
-NUMERIC = ("encoder", "vision")  # observers that no question can be put to
 LISTED = 5  # series that a warning names
 
 

@@ -1,5 +1,6 @@
 """Runs to one page, to figures, or to JSON: no model, no network, no server; only the viewer needs its script."""
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen.analysis import Analysis, AnswerRow, SeriesStatus, survival
+from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival
+from limen.analysis.correlations import part_of
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
 from limen.analysis.paper import SOURCE
 from limen.analysis.safe import RHOS, SafeRow, safe_levels
-from limen.errors import InputError, MissingExtraError
+from limen.analysis.trust import TrustRow, trust
+from limen.errors import InputError, LimenError, MissingExtraError
+from limen.preflight import exam
 from limen.report import (
     coded_size,
     correlations,
@@ -24,6 +28,7 @@ from limen.report import (
     feature_sections,
     figures,
     files,
+    headline,
     html,
     images,
     observers,
@@ -31,19 +36,22 @@ from limen.report import (
     sections,
     statistics,
     tables,
+    units,
     viewer_data,
 )
 from limen.report.feature_sections import Contribution
 from limen.report.figures import Spec
-from limen.report.format import Table, in_order, number, plain
+from limen.report.format import Table, clean, in_order, number, plain
 from limen.report.images import Gallery
-from limen.report.runs import OpenRun, ShortNames, differences, fixtures, open_runs
+from limen.report.runs import OpenRun, ShortNames, differences, fixtures, keeper, open_runs
 from limen.report.sections import Drawing, Section, Statistics
 from limen.store import Store
 from limen.store.rows import shown
 
 CARD = 700  # px
 EMBED = 12.0  # MB of pictures in the page
+FOLD = 14  # rows from which on a table is folded
+FEW_OBSERVERS = 3  # with questions, up to which sections stand open
 
 
 def check_extra() -> None:
@@ -104,6 +112,22 @@ class Report:
         return renamed({run.name: run.analysis for run in self.runs})
 
     @functools.cached_property
+    def judged(self) -> Mapping[str, Sequence[TrustRow]]:
+        """How far the thresholds of each run can be trusted, by its name; with the run's own names of observers."""
+        return {
+            run.name: trust(run.analysis, {held.observer: held for held in exam.kept(run.store)}) for run in self.runs
+        }
+
+    @functools.cached_property
+    def worth(self) -> Sequence[TrustRow]:
+        """The same of all runs, with the names that their observers have together."""
+        rows = []
+        for run, analysis in zip(self.runs, self.apart, strict=True):
+            called = dict(zip(run.analysis.manifest.observers, analysis.manifest.observers, strict=True))
+            rows += [dataclasses.replace(row, observer=called[row.observer]) for row in self.judged[run.name]]
+        return rows
+
+    @functools.cached_property
     def names(self) -> ShortNames:
         """What to call those that were asked."""
         return ShortNames(self.all)
@@ -145,7 +169,7 @@ class Report:
     def sentences(self) -> list[str]:
         """The sentences to quote, one a run."""
         others = self.features.sentences if self.features else ()
-        return [*(tables.sentence(run.analysis) for run in self.runs), *others]
+        return [*(headline.sentence(run.analysis, self.judged[run.name]) for run in self.runs), *others]
 
     # --- what is made of it ---
 
@@ -161,9 +185,16 @@ class Report:
                 | observers.origin_records(run.analysis)
                 for run in self.runs
             ],
-            "together": sections.records(self.statistics) | {"safe": plain(self.safe)} if self.runs else {},
+            "together": sections.records(self.statistics) | self._headline() if self.runs else {},
             "sentences": self.sentences,
         } | ({"wings": {"feature": dict(self.features.records)}} if self.features else {})
+
+    def _headline(self) -> dict[str, Any]:
+        return {
+            "headline": plain(headline.numbers(self.all, self.names.asked)),
+            "trust": plain(self.worth),
+            "safe": plain(self.safe),
+        }
 
     def page(self, out: Path, embed: float = EMBED, beside: bool = False) -> None:
         """Write one self-contained HTML page; the same runs give the same bytes.
@@ -190,24 +221,30 @@ class Report:
         return {name: draw(width) for name, _, draw in self.drawings.values()}
 
     def card(self) -> Spec:
-        """Return one picture with the first result and the sentence to quote; what is raised as for `page`."""
+        """Return the first screen as one picture; what is raised as for `page`."""
         check_extra()
         drawn = next((draw(CARD) for _, _, draw in self.drawings.values()), None)
         if drawn is None:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
-        known = fixtures(self.all) if self.runs else {}
-        named = "; ".join(f"{name}: {what}" for name, what in known.items())
+        if not self.runs:
+            return figures.card(feature_sections.HEADING, ("", "", figures.INK), (), drawn, self.sentences)
+        (screen,) = self._screens()
+        named = "; ".join(f"{name}: {what}" for name, what in fixtures(self.all).items())
         fixture = [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
-        changed = observers.warnings(self.all) if self.runs else []
-        return figures.card(drawn, self.sentences, [*fixture, *changed])
+        rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in screen.numbers]
+        small = [*fixture, *observers.warnings(self.all), screen.about, *self.sentences]
+        worth = screen.verdict
+        verdict = (worth.word, worth.why, headline.COLOURS[worth.tone]) if worth else ("", "", figures.INK)
+        return figures.card(screen.heading, verdict, rows, drawn, small)
 
     # --- what the template is given ---
 
     def _content(self, gallery: Gallery) -> dict[str, Any]:
         viewer = self._viewer(gallery) if self.runs else None
+        script = viewer or html.without_viewer()
         return {
             "version": limen.__version__,
-            "heading": tables.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
+            "heading": headline.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
             "sentences": self.sentences,
             "sections": [self._section(section) for section in self.sections],
             "how": [_how(run) for run in self.runs],
@@ -215,8 +252,14 @@ class Report:
                        for name, store in self.others.items()],
             "asked": bool(self.runs),
             "viewer": viewer,
-            "policy": viewer["policy"] if viewer else html.policy(()),
-        } | (self._asked() if self.runs else {})  # fmt: skip
+            "scripts": script["scripts"],
+            "policy": script["policy"],
+            "style": html.style(),
+            "fold": FOLD,
+            "compact": self.runs and len(self.names.asked) > FEW_OBSERVERS,
+            "screens": self._screens(),
+            "pair": self._pair() if self.runs else None,
+        } | (self._asked() if self.runs else {"rules": None})  # fmt: skip
 
     def _asked(self) -> dict[str, Any]:
         """Return what the page shows of observers of images in sections written by hand."""
@@ -239,8 +282,11 @@ class Report:
             "answering": self._grid(observers.answering(everything)),
             "searched": searched,
             "meaning": _meaning(everything),
+            "rules": self._grid(headline.judgements(self.worth, names.asked)),
+            "question": _asked_for(everything),
             "first": noted(tables.first_jnds(everything)) if searched else None,
-            "side": noted(tables.side_by_side(everything)) if searched and several else None,
+            "board": self._board(),
+            "shared": names.shared,
             "safe": noted(safe.table(everything, self.safe)) if self.safe else None,
             "categories": self._grid(tables.categories(everything)) if everything.categories else None,
             "first_figure": self._figure("first-jnds"),
@@ -268,6 +314,58 @@ class Report:
             "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
 
+    def _screens(self) -> list[headline.Screen]:
+        """Return what the page says first, of each wing."""
+        if not self.runs:
+            return []
+        who = list(self.all.manifest.observers)
+        called = f"{len(who)} observers" if len(who) > FEW_OBSERVERS else ", ".join(who)
+        return [
+            headline.Screen(
+                f"{headline.heading(self.all.manifest)} of {called}",
+                headline.worth(self.worth, self.names.asked),
+                headline.numbers(self.all, self.names.asked),
+                headline.about(self.all, len(self.names.asked)),
+            )
+        ]
+
+    def _board(self) -> dict[str, Any] | None:
+        """Return the table of medians of several observers, with the part of the data set that each column is of."""
+        if len(self.names.asked) < 2:
+            return None
+        laid = self._grid(headline.board(self.all, self.names.asked, self.worth))
+        parts = [part_of(name) for name, _ in laid["columns"]]
+        shown = parts if len(set(filter(None, parts))) > 1 else []
+        return laid | {"parts": shown, "board": True} if laid["rows"] else None
+
+    def _pair(self) -> dict[str, Any] | None:
+        """Return a reference and its stimulus at the median threshold, where they can be drawn."""
+        typical = headline.typical_pair(self.all, keeper([run.store for run in self.runs]))
+        if typical is None:
+            return None
+        outcome, level = typical
+        kind = self.all.manifest.distortions[outcome.series.distortion]
+        for run in self.runs:
+            has = any(one.series.id == outcome.series.id for one in run.analysis.outcomes)
+            if not has or run.store.picture(outcome.series.picture) is None:
+                continue
+            try:
+                draw = images.renderer(run.store, outcome.series)
+                shown = [images.pair_picture(draw(at)) for at in (0, level)]
+            except LimenError:
+                return None  # the section of stimuli says why
+            return {
+                "reference": shown[0],
+                "stimulus": shown[1],
+                "name": clean(outcome.series.name, 80),
+                "distortion": outcome.series.distortion,
+                "level": level,
+                "of": len(kind.strengths),
+                "strength": units.said(Quantile(level), kind.strengths, kind.unit),
+                "who": self.names.asked[outcome.observer, outcome.question],
+            }
+        return None
+
     def _section(self, section: Section) -> dict[str, Any]:
         return {
             "anchor": section.anchor,
@@ -290,6 +388,20 @@ class Report:
     def _viewer(self, gallery: Gallery) -> dict[str, Any]:
         runs = viewer_data.on_page([(run.store, run.analysis) for run in self.runs], self.all)
         return html.viewer(viewer_data.data(runs, self.all, self.names.asked, gallery), gallery)
+
+
+def _asked_for(analysis: Analysis) -> str:
+    """Say in one line what was asked."""
+    kinds = analysis.questions.values()
+    references = len({outcome.series.picture for outcome in analysis.outcomes})
+    over = f"{references:,} reference{'s' * (references != 1)}"
+    if all(question.alone for question in kinds):
+        return f"From which strength of a change on does the answer become another one? Asked of {over}."
+    if not any(kind.graded for kind in analysis.manifest.distortions.values()):
+        return f"Is the difference between two pictures noticed? Asked of {over}."
+    if all(question.forced for question in kinds):
+        return f"From which strength on is the changed picture found among the others? Asked of {over}."
+    return f"From which strength on is a picture told from its undistorted original? Asked of {over}."
 
 
 def _meaning(analysis: Analysis) -> str:

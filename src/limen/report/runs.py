@@ -13,6 +13,7 @@ from limen.errors import InputError
 from limen.report.format import clean, shortened
 from limen.store import Store, names_of
 
+NUMBERED = 7  # observers with questions above which their names begin with a number, as figures call them
 WING = "feature"  # the one whose runs a report shows beside those of observers of images
 
 
@@ -93,6 +94,7 @@ class ShortNames:
     """What a page calls the observers of an analysis: short names, each like no other.
 
     Attributes:
+        shared: what all names of observers begin with, up to a : or /, and are shown without; "" for nothing.
         asked: names of each observer with a question that it was asked, in the page's order.
         short: names by an observer's own name, and by "observer, question".
     """
@@ -100,10 +102,11 @@ class ShortNames:
     def __init__(self, analysis: Analysis) -> None:
         self.asked: dict[tuple[str, str], str] = {}
         self.short: dict[str, str] = {}
+        self.shared = _shared(list(analysis.manifest.observers))
         questions = analysis.manifest.questions
         there = {(outcome.observer, outcome.question) for outcome in analysis.outcomes}
         for observer in analysis.manifest.observers:
-            name = shortened(clean(observer), 48)
+            name = shortened(clean(observer.removeprefix(self.shared)), 48)
             same = sum(known.split(" #")[0] == name for known in self.short.values())
             self.short[observer] = f"{name} #{same + 1}" if same else name
         for observer in analysis.manifest.observers:
@@ -111,6 +114,10 @@ class ShortNames:
                 if (observer, question) in there:
                     name = self.short[observer] + (f", {question}" if len(questions) > 1 else "")
                     self.asked[observer, question] = name
+        if len(self.asked) > NUMBERED:
+            self.asked = {who: f"{i} {name}" for i, (who, name) in enumerate(self.asked.items(), start=1)}
+            if len(questions) == 1:
+                self.short = {observer: name for (observer, _), name in self.asked.items()}
         self.short |= {f"{observer}, {question}": name for (observer, question), name in self.asked.items()}
 
     def __repr__(self) -> str:
@@ -119,6 +126,14 @@ class ShortNames:
     def position(self, observer: str, question: str) -> int:
         """Return the place of one who was asked a question, which is also the number of its colour."""
         return list(self.asked).index((observer, question))
+
+
+def _shared(names: Sequence[str]) -> str:
+    """Return what names begin with in common, up to a : or /; "" where there is one name, or one would be nothing."""
+    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
+    same = next((i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    start = first[: max(first.rfind(":", 0, same), first.rfind("/", 0, same)) + 1]
+    return start if all(len(name) > len(start) for name in names) else ""
 
 
 def fixtures(analysis: Analysis) -> dict[str, str]:

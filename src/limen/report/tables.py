@@ -21,12 +21,9 @@ from limen.analysis import (
     survival,
 )
 from limen.analysis.correlations import PARTS, part_of
-from limen.analysis.wordings import wordings
 from limen.curve import Share
-from limen.parsing.yes_no import READER_VERSION
 from limen.report import format as cell
 from limen.report.format import NONE, Table, heads, in_order, plain, table, who
-from limen.store.entries import Manifest
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
 
@@ -53,22 +50,6 @@ def first_jnds(analysis: Analysis) -> Table:
 
 def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:
     return {(row.observer, row.question, row.distortion): row for row in analysis.answers}
-
-
-def side_by_side(analysis: Analysis) -> Table:
-    """Return the 1st JNDs with a column for each observer and question: the mean, and how many had none up to L."""
-    rows = in_order(analysis, (row for row in analysis.jnds if row.order == 1))
-    columns = list(dict.fromkeys(who(analysis, row) for row in rows))
-    cells: dict[str, list[str]] = defaultdict(lambda: [NONE] * len(columns))
-    for row in rows:
-        none = f", {row.censored.k} of {row.n} >{row.levels}" if row.censored.k else ""
-        cells[row.distortion][columns.index(who(analysis, row))] = cell.estimate(row.mean, row.interval) + none
-    return Table(
-        "1st just noticeable difference, side by side",
-        ("distortion", *(", ".join(column) for column in columns)),
-        tuple((distortion, *line) for distortion, line in cells.items()),
-        ("Mean level over references, restricted at L [95 % BCa interval], and references without a JND up to L.",),
-    )
 
 
 def categories(analysis: Analysis) -> Table:
@@ -243,40 +224,6 @@ def records(analysis: Analysis) -> dict[str, Any]:
             for (observer, outcome), count in sorted(analysis.attempts.items())
         ],
     }
-
-
-def heading(manifest: Manifest) -> str:
-    """Return what a run is about: JNDs, or (where no ladder has a second level) whether changes are noticed at all."""
-    graded = any(kind.graded for kind in manifest.distortions.values())
-    return "Just noticeable differences" if graded else "Accuracy in spotting differences"
-
-
-def sentence(analysis: Analysis) -> str:
-    """Return the sentence to quote: what was measured, how, with which versions."""
-    manifest = analysis.manifest
-    chosen = {key: value for key, value in manifest.procedure.items() if key != "name" and value != []}
-    settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
-    kinds = ", ".join(f"{name} v{kind.version}" for name, kind in manifest.distortions.items())
-    own = {name for name, question in analysis.questions.items() if not question.of}
-    asked = ", ".join(f"{name} ({entry.order})" for name, entry in manifest.questions.items() if name in own)
-    references = len({outcome.series.picture for outcome in analysis.outcomes})
-    worded = "".join(
-        f"; in {len(row.wordings)} wordings the mean of {row.distortion} has an sd of "
-        f"{cell.estimate(row.spread, row.interval)} levels"
-        for row in wordings(analysis)
-    )
-    scaled = f" scaled to {manifest.max_side} px a side at most" if manifest.max_side else ""
-    return (
-        f"{heading(manifest)} of {', '.join(manifest.observers)} over {references} references{scaled}, "
-        f"measured with limen {manifest.limen} (procedure {manifest.procedure['name']}: {settings}; "
-        f"question {asked}{worded}; distortions {kinds}; reader {_reader(manifest)}; seed {manifest.seed})."
-    )
-
-
-def _reader(manifest: Manifest) -> str:
-    """Say which version read the answers, and which one steered the run where that was another."""
-    steered = f" (v{manifest.reader} steered the run)" * (manifest.reader != READER_VERSION)
-    return f"v{READER_VERSION}{steered}"
 
 
 def _jnd_cells(row: JndRow) -> Iterable[str]:
