@@ -122,6 +122,7 @@ def test_fitted_thresholds_and_their_waves(tmp_path: Path) -> None:
         (row,) = analyse(store).estimates
     assert told["fitted"]
     assert [(one["n"], one["median"], one["mean"]) for one in told["thresholds"]] == [(10, str(row.median), row.mean)]
+    assert told["thresholds"][0]["interval"] == [str(row.median_low), str(row.median_high)]
 
 
 def test_questions_of_ones_own(tmp_path: Path) -> None:

@@ -221,13 +221,11 @@ def _about(run: RunFollower) -> dict[str, Any]:
 
 
 def _threshold(row: JndRow | EstimateRow) -> dict[str, Any]:
-    interval = row.interval
-    ends = (interval.low, interval.high) if interval is not None else ()
+    ends = [str(end) for end in (row.median_low, row.median_high) if end is not None]
     return {
         "observer": line(row.observer), "question": line(row.question), "distortion": line(row.distortion),
-        "n": row.n, "median": str(row.median), "levels": row.levels, "unit": line(row.unit),
+        "n": row.n, "median": str(row.median), "interval": ends, "levels": row.levels, "unit": line(row.unit),
         "strength": row.strength, "mean": None if math.isnan(row.mean) else row.mean,
-        "interval": list(ends) if ends and all(map(math.isfinite, ends)) else None,
     }  # fmt: skip
 
 

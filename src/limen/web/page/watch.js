@@ -129,14 +129,15 @@ function thresholds(run) {
     ...(several ? [[one.question, "name"]] : []),
     [one.distortion, "name"],
     [`${one.median} of ${one.levels}`, "n"],
+    [one.interval.length ? one.interval.join(" to ") : "–", "n"],
     [whole(one.n), "n"],
-    [one.mean === null ? "" : `${number(one.mean)}${one.interval ? ` [${one.interval.map(number).join(", ")}]` : ""}`, "n"],
+    [one.mean === null ? "" : number(one.mean), "n"],
     [one.strength === null ? "" : `${number(one.strength)} ${one.unit}`, "n"],
   ])));
   const over = run.state === "finished";
   put("thresholds-head", over ? "Thresholds" : "Thresholds so far");
   put("thresholds-note", run.thresholds.length
-    ? `${over ? "" : "Of the references that are through; they will still move. "}Median and mean are levels; in the mean a reference without a JND counts as the ladder's last level.`
+    ? `${over ? "" : "Of the references that are through; they will still move. "}Median and mean are levels; the interval of the median needs six references; in the mean one without a JND counts as the ladder's last level.`
     : "No series has a threshold yet.");
 }
 
