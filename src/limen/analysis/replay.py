@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from limen import procedure as procedures
@@ -124,8 +125,9 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
         StoreError: the run was made with a question that this limen words differently; or manifest and trials are not
             as limen writes them.
     """
-    method, ladders, asking = _method(store, manifest), _ladders(manifest), store.measurements(entries.ITEMS)
-    items = {key: _item(store, key, row) for key, row in asking.items()}
+    method, ladders = method_of(store.path, manifest), ladders_of(manifest)
+    asking = store.measurements(entries.ITEMS)
+    items = {key: item_of(store.path, key, row) for key, row in asking.items()}
     shared = {key: str(row.get("picture", "")) for key, row in asking.items()}
     sizes = store.measurements(entries.SIZES)
     rows = {row.id: row for row in store.series()}
@@ -135,21 +137,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
     for observer, name in sorted(store.lanes()):
         if observer not in manifest.observers or name not in ("", *manifest.questions):
             raise _unsound(store, f"trials of {observer!r} under {name!r}")
-    for name, asked in sorted(manifest.questions.items()):
-        try:
-            question = questions.recorded(name, asked)
-        except InputError as error:
-            raise StoreError(f"{store.path / 'manifest.json'}: {error}. {entries.RESTORE}") from None
-        if question.digest != asked.digest:
-            raise StoreError(
-                f"{store.path} asked {name!r} in words this limen does not have ({asked.text!r}). "
-                f"Analyse it with limen {manifest.limen}."
-            )
-        if question.text != asked.text:
-            raise StoreError(
-                f"{store.path / 'manifest.json'}: the text of question {name!r} is not the one whose digest stands "
-                f"beside it: it was changed. {entries.RESTORE}"
-            )
+    for name, question in questions_of(store.path, manifest).items():
         for observer in sorted(manifest.observers):
             trials: dict[str, list[Trial]] = defaultdict(list)
             for trial in store.trials(observer, name):
@@ -174,47 +162,118 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 item = items.get(row.picture)
                 if form is None and item is None:
                     raise _unsound(store, f"a series of {row.name!r} without the item that {name!r} asks")
-                responses = read(quick, trials[row.id], item)
-                size = sizes.get(row.picture, {"of": "", "side": None})
-                if quick.alone and (why := excluded(quick, trials[row.id], item)):
-                    yield Outcome(
-                        observer, name, row, SeriesStatus.EXCLUDED, (), tuple(responses.values()), (), item, why,
-                        shared.get(row.picture, ""), **size,
-                    )  # fmt: skip
-                    continue
                 prior = priors.get((row.distortion, waves.get(row.id, 0)))
-                status, found = replay(method, ladders[row.distortion], responses, manifest.reader, prior)
-                thresholds = tuple(one for one in found if isinstance(one, Threshold))
-                estimates = tuple(one for one in found if isinstance(one, Estimate))
-                yield Outcome(
-                    observer, name, row, status, thresholds, tuple(responses.values()), estimates, item,
-                    picture=shared.get(row.picture, ""), **size,
-                )  # fmt: skip
+                size = sizes.get(row.picture, {})
+                of = Asked(observer, name, row, item, shared.get(row.picture, ""), **size)
+                yield outcome(of, trials[row.id], quick, method, ladders[row.distortion], manifest.reader, prior)
 
 
-def _method(store: Store, manifest: Manifest) -> Method:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which series of whom: observer, question, series, the reference's item with the digest of its picture, its size.
+
+    The fields are those of `Outcome`.
+    """
+
+    observer: str
+    name: str
+    series: SeriesRow
+    item: Item | None = None
+    picture: str = ""
+    of: str = ""
+    side: int | None = None
+
+
+def outcome(
+    of: Asked, trials: Sequence[Trial], question: Question, method: Method, ladder: Ladder,
+    reader: int = READER_VERSION, prior: Prior | None = None,
+) -> Outcome:  # fmt: skip
+    """Return what became of one series: its recorded answers read, the procedure replayed on them.
+
+    Args:
+        of: which it is.
+        trials: of the series under this observer and question, in any order.
+        question: that was asked.
+        method: the procedure with the settings of the run.
+        ladder: the ladder as the run recorded it.
+        reader: version of the reader that steered the run, >= 1.
+        prior: what the series' wave began with.
+    """
+    responses = read(question, trials, of.item)
+    first, shown = (of.observer, of.name, of.series), (of.picture, of.of, of.side)
+    if question.alone and (why := excluded(question, trials, of.item)):
+        every = tuple(responses.values())
+        return Outcome(*first, SeriesStatus.EXCLUDED, (), every, (), of.item, why, *shown)
+    status, found = replay(method, ladder, responses, reader, prior)
+    thresholds = tuple(one for one in found if isinstance(one, Threshold))
+    estimates = tuple(one for one in found if isinstance(one, Estimate))
+    return Outcome(*first, status, thresholds, tuple(responses.values()), estimates, of.item, "", *shown)
+
+
+def questions_of(path: Path, manifest: Manifest) -> dict[str, Question]:
+    """Return the questions of a run by name, in order; raise `StoreError` where one is not as it was asked.
+
+    Args:
+        path: the run directory, for messages.
+        manifest: of the run.
+    """
+    found = {}
+    for name, asked in sorted(manifest.questions.items()):
+        try:
+            question = questions.recorded(name, asked)
+        except InputError as error:
+            raise StoreError(f"{path / 'manifest.json'}: {error}. {entries.RESTORE}") from None
+        if question.digest != asked.digest:
+            raise StoreError(
+                f"{path} asked {name!r} in words this limen does not have ({asked.text!r}). "
+                f"Analyse it with limen {manifest.limen}."
+            )
+        if question.text != asked.text:
+            raise StoreError(
+                f"{path / 'manifest.json'}: the text of question {name!r} is not the one whose digest stands "
+                f"beside it: it was changed. {entries.RESTORE}"
+            )
+        found[name] = question
+    return found
+
+
+def method_of(path: Path, manifest: Manifest) -> Method:
+    """Return the procedure of a run with its settings; raise `StoreError` where there is none of its name.
+
+    Args:
+        path: the run directory, for messages.
+        manifest: of the run.
+    """
     settings = dict(manifest.procedure)
     try:
         return procedures.make(settings.pop("name"), settings)
     except InputError as error:
-        raise StoreError(f"{store.path / 'manifest.json'}: its procedure cannot be made. {error}") from None
+        raise StoreError(f"{path / 'manifest.json'}: its procedure cannot be made. {error}") from None
 
 
 def items_of(store: Store, reference: str | None = None) -> dict[str, Item]:
     """Return the items of a run by the digest of their reference, all or that of one reference."""
-    return {key: _item(store, key, row) for key, row in store.measurements(entries.ITEMS, reference).items()}
+    return {key: item_of(store.path, key, row) for key, row in store.measurements(entries.ITEMS, reference).items()}
 
 
-def _item(store: Store, key: str, row: Mapping[str, Any]) -> Item:
+def item_of(path: Path, key: str, row: Mapping[str, Any]) -> Item:
+    """Return the item that a row of a run describes; raise `StoreError` where it describes none.
+
+    Args:
+        path: the run directory, for messages.
+        key: of the row, the digest of its reference.
+        row: as the store keeps it.
+    """
     settings = dict(row["form"])
     try:
         form = questions.form(str(settings.pop("name", "")), settings)
     except InputError as error:
-        raise StoreError(f"{store.path}: the item {key!r} cannot be read. {error} {entries.RESTORE}") from None
+        raise StoreError(f"{path}: the item {key!r} cannot be read. {error} {entries.RESTORE}") from None
     return Item(row["question"], form, row.get("truth", ""), row.get("category", ""))
 
 
-def _ladders(manifest: Manifest) -> dict[str, Ladder]:
+def ladders_of(manifest: Manifest) -> dict[str, Ladder]:
+    """Return the ladders of a run's distortions, by their names."""
     return {name: Ladder(tuple(kind.strengths), kind.unit, kind.version) for name, kind in manifest.distortions.items()}
 
 

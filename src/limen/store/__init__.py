@@ -308,6 +308,8 @@ class Store:
                 counter.write(count)
                 for _, future in work:
                     future.set_result(None)
+        with contextlib.suppress(sqlite3.Error):  # somebody who looks at this moment keeps `close` from doing it
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         connection.close()
 
     # --- read ---

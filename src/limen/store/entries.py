@@ -104,6 +104,15 @@ class SessionEntry(msgspec.Struct, frozen=True):
     versions: dict[_Text, _Text]
 
 
+class AimEntry(msgspec.Struct, frozen=True):
+    """What the latest session set out to measure: each of these observers with each question on so many series."""
+
+    at: _Moment
+    observers: list[_Text]
+    questions: list[_Text]
+    series: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The manifest of a run of observers of images: with what it was measured.
 
@@ -124,6 +133,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
         planned: questions that a limit kept a session from putting to an observer, wholly or in part, by its name.
+        aim: of the latest session that asked; older runs lack it.
     """
 
     schema: int
@@ -143,6 +153,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
     planned: dict[_Text, list[_Text]] = {}
+    aim: AimEntry | None = None
 
 
 class _Procedure(msgspec.Struct):

@@ -10,6 +10,7 @@ import datetime
 import os
 import platform
 import sqlite3
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,31 @@ def hold(path: Path) -> WriteAccess:
         raise StoreError(f"Another process is writing to {path}. Wait for it, or give another --out.") from None
     (path / OWNER).unlink(missing_ok=True)  # came along when the run was copied from where it was needed
     return WriteAccess(lock)
+
+
+def at_work(path: Path) -> bool | None:
+    """Say whether a process writes to a run directory, without taking a lock for it; None where that is not known."""
+    try:
+        owner = msgspec.json.decode((path / OWNER).read_bytes()[:10_000], type=_Owner)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        owner = None
+    if owner is not None:
+        here = owner.host == platform.node()
+        return _begun(owner.process) == owner.begun and _alive(owner.process) if here else None
+    if sys.platform != "linux":
+        return None
+    import fcntl
+
+    flock = "hhqqi"  # kind, whence, start, length, process
+    of_sqlite = struct.pack(flock, fcntl.F_RDLCK, os.SEEK_SET, 1 << 30, 512, 0)  # the bytes that SQLite locks
+    try:
+        with (path / "writing.lock").open("rb") as stream:
+            kind = struct.unpack(flock, fcntl.fcntl(stream, fcntl.F_GETLK, of_sqlite))[0]
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _locks(path: Path) -> bool:

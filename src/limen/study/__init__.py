@@ -258,6 +258,7 @@ class Study:
             progress.notices += [store.notice] if store.notice else []
             if not offline:
                 self._go_on(store, progress)
+                store.amend(aim=manifest.aim(self.observers, self.questions, self.series))
             store.add_series(_row(series) for series in self.series)
             store.add_measurements(ITEMS, _items(self.series))
             store.add_measurements(SIZES, _sizes(self.series))

@@ -3,7 +3,7 @@
 import datetime
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import limen
 from limen import digest
 from limen.distortion import Distortion
 from limen.errors import StoreError
+from limen.observer import Observer
 from limen.parsing.yes_no import READER_VERSION
 from limen.procedure import Method
 from limen.question import Question
 from limen.source import Source
+from limen.stimulus import Series
 from limen.store import entries
 from limen.study import drawing
 from limen.study.drawing import versions
@@ -26,7 +28,7 @@ MOST = 4  # fields that a message names
 FEW = 6  # entries of a list that it shows
 _NOTHING = object()
 
-__all__ = ["describe", "git_revision", "merged", "same", "versions"]
+__all__ = ["aim", "describe", "git_revision", "merged", "same", "versions"]
 
 
 def describe(
@@ -61,6 +63,23 @@ def describe(
         "questions": {question.name: _wording(question) for question in questions},
         "sources": {source.name: {"licence": source.licence, "where": source.where} for source in sources},
         "observers": {},
+    }
+
+
+def aim(observers: Iterable[Observer], questions: Iterable[Question], series: Sequence[Series]) -> dict[str, Any]:
+    """Return what a session sets out to measure, as the manifest says it (`limen.store.entries.AimEntry`).
+
+    Args:
+        observers: all that will be asked.
+        questions: that each of them is asked.
+        series: that each question is put for.
+    """
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return {
+        "at": f"{now.isoformat(timespec='seconds')}Z",
+        "observers": [observer.name for observer in observers],
+        "questions": [question.name for question in questions],
+        "series": len(series),
     }
 
 
