@@ -19,6 +19,7 @@ import pytest
 
 from limen.analysis import analyse
 from limen.image import png
+from limen.spending import Price
 from limen.store import Store, following, journal
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -168,6 +169,19 @@ def test_a_larger_study_and_a_second_observer_are_planned(run: Path) -> None:
     told = state(follower, "run")
     assert (told["state"], told["progress"]["done"], told["progress"]["planned"]) == ("finished", 16, 16)
     assert [one["done"] for one in told["progress"]["observers"]] == [8, 8]
+
+
+def test_tokens_are_priced_where_rates_are_given(tmp_path: Path) -> None:
+    Study.plan(spec(observers=("demo",), limit=1)).run(tmp_path / "run")
+    follower = followed(tmp_path / "run")
+    with Store.open(tmp_path / "run") as store:
+        (row,) = analyse(store).answers
+    cost = state(follower, "run", Price.of("in=1000000,out=2000000"))["cost"]
+    assert cost["tokens_in"] == row.tokens_in
+    assert row.tokens_in
+    assert row.tokens_out
+    assert cost["price"] == f"{row.tokens_in + 2 * row.tokens_out:,.2f}"
+    assert state(follower, "run")["cost"]["price"] == ""
 
 
 def test_a_replay_plans_nothing(run: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limen.analysis.tables import EstimateRow, JndRow
+from limen.spending import Price, money
 from limen.store.entries import AimEntry
 from limen.web.following import MOST_SERIES, OPEN, Failures, RunFollower
 
@@ -24,9 +25,11 @@ class Watch:
 
     Args:
         runs: names by run directory, in the order of the page; none of them need be there yet.
+        price: rates of tokens; None where no sum is wanted.
     """
 
-    def __init__(self, runs: Mapping[Path, str]) -> None:
+    def __init__(self, runs: Mapping[Path, str], price: Price | None = None) -> None:
+        self._price = price
         self._runs = [(RunFollower(path), name) for path, name in runs.items()]
         self._lock = asyncio.Lock()
         self._at = -math.inf
@@ -45,15 +48,16 @@ class Watch:
             until = time.monotonic() + SHARE / len(self._runs)
             while run.look() and time.monotonic() < until:
                 pass
-        return {"runs": [state(run, name) for run, name in self._runs]}
+        return {"runs": [state(run, name, self._price) for run, name in self._runs]}
 
 
-def state(run: RunFollower, name: str) -> dict[str, Any]:
+def state(run: RunFollower, name: str, price: Price | None = None) -> dict[str, Any]:
     """Return what there is to say of a run; moments in seconds since 1970.
 
     Args:
         run: as it was looked at last.
         name: that the page calls it by.
+        price: rates of tokens; None where no sum is wanted.
     """
     told: dict[str, Any] = {"name": line(name), "path": line(str(run.path)), "state": _kind(run), "why": _why(run)}
     if run.manifest is None:
@@ -62,7 +66,10 @@ def state(run: RunFollower, name: str) -> dict[str, Any]:
     return told | {
         "about": _about(run),
         "progress": progress,
-        "cost": {"tokens_in": run.tokens_in, "tokens_out": run.tokens_out},
+        "cost": {
+            "tokens_in": run.tokens_in, "tokens_out": run.tokens_out,
+            "price": money(price.of_tokens(run.tokens_in, run.tokens_out)) if price is not None else "",
+        },
         "thresholds": [_threshold(row) for row in run.rows()],
         "fitted": any(isinstance(row, EstimateRow) for row in run.rows()),
         "answers": [

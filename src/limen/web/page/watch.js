@@ -77,12 +77,13 @@ function far(run) {
 }
 
 function facts(run) {
-  const { asked, reused, rate, left, failed, began } = run.progress, { tokens_in, tokens_out } = run.cost;
+  const { asked, reused, rate, left, failed, began } = run.progress, { tokens_in, tokens_out, price } = run.cost;
   const said = tokens_in + tokens_out > 0, most = asked + failed;
   const rows = [
     ["Questions answered", whole(asked), reused ? `and ${whole(reused)} from answers that were there` : ""],
     ["Failed attempts", whole(failed), most && failed ? `${number((100 * failed) / most)} % of all` : ""],
     ["Tokens", said ? whole(tokens_in + tokens_out) : "not said", said ? `${whole(tokens_in)} in, ${whole(tokens_out)} out` : ""],
+    ...(price ? [["Cost", said ? price : "not known", said ? "at your rates, of the answers that tell their tokens" : "no answer tells its tokens"]] : []),
   ];
   if (run.state === "running") {
     rows.unshift(["Answers a minute", rate === null ? "–" : number(rate), "over the last 5 minutes"]);
