@@ -16,7 +16,7 @@ _UNKNOWN = re.compile(r"contains unknown field `(.+)`$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ValidationFault:
     """One thing that is wrong with what was given.
 
     Attributes:
@@ -33,7 +33,7 @@ class Fault:
         return f"{self.place or 'it'} {self.what}. {self.remedy}"
 
 
-def fault(error: msgspec.ValidationError | str, given: Any, kind: Any, strict: bool = True) -> Fault:
+def fault(error: msgspec.ValidationError | str, given: Any, kind: Any, strict: bool = True) -> ValidationFault:
     """Return what a validation error of msgspec means.
 
     Args:
@@ -51,20 +51,20 @@ def fault(error: msgspec.ValidationError | str, given: Any, kind: Any, strict: b
         value, wanted = value[step], _inside(wanted, step)
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
     if of_key:
-        return Fault(place, f"has a key that is no text, in {shown(value)}", "Give texts as its keys.")
+        return ValidationFault(place, f"has a key that is no text, in {shown(value)}", "Give texts as its keys.")
     if missing := _MISSING.search(said):
         field = f"{place}.{missing[1]}".removeprefix(".")
         what = next((words(one.type) for one in getattr(wanted, "fields", ()) if one.name == missing[1]), "a value")
-        return Fault(field, "was not given", f"Give {what}.")
+        return ValidationFault(field, "was not given", f"Give {what}.")
     if unknown := _UNKNOWN.search(said):
         known = [one.encode_name for one in getattr(wanted, "fields", ())]
         near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        return Fault(place, f"has no entry {unknown[1]!r}", f"{hint}Known: {', '.join(known) or 'none'}.")
+        return ValidationFault(place, f"has no entry {unknown[1]!r}", f"{hint}Known: {', '.join(known) or 'none'}.")
     if isinstance(value, str) and _is_list(wanted):
-        return Fault(place, f"is a text: {shown(value)}", f"Give a list: [{shown(value)}].")
+        return ValidationFault(place, f"is a text: {shown(value)}", f"Give a list: [{shown(value)}].")
     own = "" if _MSGSPECS.match(said) else f": {said.rstrip('.')}"  # what a type of limen's says of its values
-    return Fault(place, f"cannot be {shown(value)}{own}", f"Give {words(wanted)}.")
+    return ValidationFault(place, f"cannot be {shown(value)}{own}", f"Give {words(wanted)}.")
 
 
 def _steps(path: str, given: Any, kind: Any, strict: bool) -> list[str | int]:

@@ -15,7 +15,7 @@ from limen.report import Report, feature_sections, files
 from limen.report.feature_screen import FirstScreen
 from limen.report.feature_sections import Contribution
 from limen.report.format import Table
-from limen.report.sections import Picture, Section
+from limen.report.sections import CaptionedPicture, Section
 from limen.store import Store
 from limen.testing import photograph
 from tests.report.test_report import outline, photographs, spec
@@ -31,7 +31,7 @@ def brought(stores: Mapping[str, Store]) -> Contribution:
     said = FirstScreen("t", "What was asked?", (), ("Kept", EVIL), f"Measured {', '.join(stores)}.")
     one = Section(
         "tolerance", "Tolerance of features", EVIL, (table,), (("tolerance", "Score", lambda width: {**bars}),),
-        ((Picture("a map", photograph("map", 40, 60)),),), screen=said,
+        ((CaptionedPicture("a map", photograph("map", 40, 60)),),), screen=said,
     )  # fmt: skip
     rows = [{"run": name, "said": EVIL[-4:], "score": {"value": 0.5}} for name in stores]
     return Contribution(tuple(f"Measured {name}." for name in stores), (one,), {"t": rows})

@@ -17,7 +17,7 @@ from limen.curve import FEWEST_CLUSTERS, Mean, bootstrap_mean
 
 
 @dataclass(frozen=True, slots=True)
-class SizeRow:
+class PictureSizeRow:
     """The threshold of one observer, question and distortion over the photographs shown at one size.
 
     Attributes:
@@ -49,7 +49,7 @@ class SizeDifference:
 
     Attributes:
         first, second: the sizes, the smaller first; 0, own size, counts as the largest.
-        measure: as in `SizeRow`.
+        measure: as in `PictureSizeRow`.
         photographs: with a result at both.
         beyond: photographs without a threshold up to L at either: they count as unchanged.
         difference: mean over photographs of the second's level minus the first's, each restricted at L, with its 95 %
@@ -70,7 +70,7 @@ class SizeDifference:
     told: bool
 
 
-def sizes(analysis: Analysis) -> tuple[SizeRow, ...]:
+def sizes(analysis: Analysis) -> tuple[PictureSizeRow, ...]:
     """Return the threshold at each size, where photographs were shown at several; none for procedures without one.
 
     Args:
@@ -119,14 +119,14 @@ def _ascending(sized: Iterable[int]) -> list[int]:
     return sorted(sized, key=lambda side: side or math.inf)
 
 
-def _row(key: Key, side: int, group: Sequence[Outcome], analysis: Analysis) -> SizeRow | None:
+def _row(key: Key, side: int, group: Sequence[Outcome], analysis: Analysis) -> PictureSizeRow | None:
     found: JndRow | EstimateRow | None
     found, measure = estimate_row(key, group, analysis.manifest), "T50"
     if found is None:
         found, measure = next(iter(jnd_rows(key, group, analysis.manifest)), None), "1st JND"
     if found is None or not found.n:
         return None
-    return SizeRow(
+    return PictureSizeRow(
         *key, side, measure, found.levels, found.n, found.median, found.median_low, found.median_high,
         found.strength, found.unit,
     )  # fmt: skip

@@ -46,7 +46,7 @@ def _everywhere(hidden: bool) -> list[click.Option]:
     ]
 
 
-class Command(click.Command):
+class LimenCommand(click.Command):
     """A command that takes --quiet and --wide too, and whose help may show its options in sections.
 
     Args:
@@ -80,7 +80,7 @@ class Command(click.Command):
 class Group(click.Group):
     """A group of such commands."""
 
-    command_class = Command
+    command_class = LimenCommand
     group_class = type
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

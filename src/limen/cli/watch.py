@@ -42,7 +42,7 @@ def _serve(runs: tuple[Path, ...], port: int, host: str, price: str | None, open
     from limen.spending import Price
     from limen.store import names_of
     from limen.web import server
-    from limen.web.watch import Watch
+    from limen.web.watch import RunWatch
 
     server.check_host(host, port)
     rates = Price.of(price) if price is not None else None
@@ -56,5 +56,5 @@ def _serve(runs: tuple[Path, ...], port: int, host: str, price: str | None, open
         if opened and not webbrowser.open(address):
             click.echo("No browser could be opened here: open the address yourself.", err=True)
 
-    page = server.application(token, {"state.json": Watch(names_of(runs), rates).state})
+    page = server.application(token, {"state.json": RunWatch(names_of(runs), rates).state})
     finish(server.serve(page, host, port, ready))

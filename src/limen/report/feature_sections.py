@@ -12,7 +12,7 @@ from limen.report import feature_tables as tables
 from limen.report.feature_screen import FirstScreen, count_of, screen
 from limen.report.feature_tables import Rows, grouped
 from limen.report.format import Table, plain
-from limen.report.sections import Drawing, Picture, Section
+from limen.report.sections import CaptionedPicture, Drawing, Section
 from limen.store import Store
 from limen.store import rows as kept_rows
 
@@ -191,9 +191,9 @@ def _about(manifest: Mapping[str, Any], held: Mapping[str, list[Any]]) -> str:
     )
 
 
-def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[Picture, ...]]:
+def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[CaptionedPicture, ...]]:
     """Return a row for each image: itself, then maps over it."""
-    pictures: list[Picture] = []
+    pictures: list[CaptionedPicture] = []
     for kept in sorted(kept_rows.measured(store, "picture").values(), key=lambda row: row["place"]):
         png = store.picture(kept["digest"])
         if png is None:
@@ -208,9 +208,9 @@ def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[Pictu
             yield tuple(pictures)
             pictures = []
         if kept["label"] == IMAGE:
-            pictures.append(Picture("the image", image))
+            pictures.append(CaptionedPicture("the image", image))
         else:
-            pictures.append(Picture(_worded(manifest, kept["label"]), image, kept_rows.HEAT, _ends(kept)))
+            pictures.append(CaptionedPicture(_worded(manifest, kept["label"]), image, kept_rows.HEAT, _ends(kept)))
     if pictures:
         yield tuple(pictures)
 
@@ -230,7 +230,7 @@ def _ends(kept: Mapping[str, Any]) -> tuple[str, str]:
     return ("least", "most") if low is None or high is None else (f"{low:.2g}×", f"{high:.2g}×")
 
 
-def _key(pictures: Sequence[Sequence[Picture]]) -> str:
+def _key(pictures: Sequence[Sequence[CaptionedPicture]]) -> str:
     """Say what the colours of heat maps mean."""
     ends = {end for row in pictures for picture in row for end in picture.ends}
     if not ends:

@@ -31,7 +31,7 @@ Names: TypeAlias = Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class CaptionedPicture:
     """A picture in a row, small enough that five stand beside each other.
 
     Attributes:
@@ -64,7 +64,7 @@ class Section:
     about: str
     tables: tuple[Table, ...] = ()
     figures: tuple[Drawing, ...] = ()
-    pictures: tuple[tuple[Picture, ...], ...] = ()
+    pictures: tuple[tuple[CaptionedPicture, ...], ...] = ()
     key: str = ""
     level: int = 2
     screen: FirstScreen | None = None
@@ -104,7 +104,7 @@ class Statistics:
     backbones: tuple[BackboneRow, ...] = ()
     sizes: Mapping[str, Parameters] = field(default_factory=dict)
     missing: str = ""
-    by_size: tuple[picture_sizes.SizeRow, ...] = ()
+    by_size: tuple[picture_sizes.PictureSizeRow, ...] = ()
     size_differences: tuple[picture_sizes.SizeDifference, ...] = ()
 
     def __repr__(self) -> str:

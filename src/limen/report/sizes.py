@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from limen.analysis import Analysis
-from limen.analysis.sizes import SizeDifference, SizeRow
+from limen.analysis.sizes import PictureSizeRow, SizeDifference
 from limen.report import figures, units
 from limen.report import format as cell
 from limen.report.figures import SAYS, Spec, layer, line, points, quantity
@@ -22,7 +22,7 @@ def called(side: int) -> str:
     return f"{side:,} px" if side else "own size"
 
 
-def thresholds(analysis: Analysis, rows: Sequence[SizeRow]) -> Table:
+def thresholds(analysis: Analysis, rows: Sequence[PictureSizeRow]) -> Table:
     """Return the table of the median threshold at each size."""
     lines = []
     for row in in_order(analysis, rows):
@@ -64,7 +64,9 @@ def _with_size(of: Table) -> Table:
     return replace(of, heads=of.heads + 1)
 
 
-def figure(analysis: Analysis, rows: Sequence[SizeRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
+def figure(
+    analysis: Analysis, rows: Sequence[PictureSizeRow], names: Mapping[tuple[str, str], str], width: int
+) -> Spec:
     """Return small multiples of the median threshold against the size, with its interval.
 
     Args:
@@ -87,7 +89,7 @@ def figure(analysis: Analysis, rows: Sequence[SizeRow], names: Mapping[tuple[str
 
 
 def _panel(
-    rows: Sequence[SizeRow], order: Sequence[int], names: Mapping[tuple[str, str], str], width: int
+    rows: Sequence[PictureSizeRow], order: Sequence[int], names: Mapping[tuple[str, str], str], width: int
 ) -> Spec:  # fmt: skip
     """Return the panel of one distortion; observers stand side by side."""
     who, values = list(names), []
@@ -125,5 +127,5 @@ def _change(row: SizeDifference) -> str:
     return f"{cell.number(of.value, 1, '+')} {interval or '(all alike)'}"
 
 
-def _measure(rows: Sequence[SizeRow] | Sequence[SizeDifference]) -> str:
+def _measure(rows: Sequence[PictureSizeRow] | Sequence[SizeDifference]) -> str:
     return " or ".join(sorted({row.measure for row in rows})) or "1st JND"

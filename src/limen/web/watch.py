@@ -20,7 +20,7 @@ LONGEST = 240  # characters of an answer or a failure
 FEWEST_SECONDS, FEWEST_SERIES = 10.0, 3  # from which a rate, and the time left, are told
 
 
-class Watch:
+class RunWatch:
     """Runs that are looked at as long as somebody asks, and no longer.
 
     Args:
