@@ -211,7 +211,14 @@ def ratios(manifest: Mapping[str, Any], rows: Rows) -> Table:
 
 
 def ratio(rows: Rows, label: str, other: str, strength: float) -> Mean:
-    """Return one map's discrepancy relative to another's, over the seeds that have both at this NRMSE."""
+    """Return one map's discrepancy relative to another's, over the seeds that have both at this NRMSE.
+
+    Args:
+        rows: of the stage `evaluate`.
+        label: of the map.
+        other: of the map it is compared with.
+        strength: NRMSE of the noise.
+    """
     by = {(row["map"], row["seed"]): row.get("discrepancy") for row in rows if row["nrmse"] == strength}
     pairs = [(by.get((label, seed)), by.get((other, seed))) for seed in sorted(seeds_of(rows))]
     return _factors([mine / theirs for mine, theirs in pairs if mine is not None and theirs])

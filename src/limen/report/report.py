@@ -243,8 +243,10 @@ class Report:
             raise InputError("Nothing to draw in these runs: no JND, no curve. Give a run that is further on.")
         nets = "; ".join(f"{name}: {what}" for name, what in self.features.fixtures.items()) if self.features else ""
         fixture = [f"Fixtures, which say nothing about networks in use. {nets}"] if nets else []
-        if self.features and not self.runs:
-            first = self.features.screens[0]
+        if not self.runs:
+            first = next(iter(self.features.screens), None) if self.features else None
+            if first is None:
+                return figures.card(feature_sections.HEADING, ("", "", figures.INK), (), drawn, self.sentences)
             rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in first.numbers]
             verdict = (*first.verdict, figures.INK)
             return figures.card(first.title, verdict, rows, drawn, [*fixture, first.asked, *self.sentences])
