@@ -1,6 +1,8 @@
 """What a series is: one reference at levels 0..n of one distortion. Level 0 is the reference itself."""
 
 import functools
+import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -51,14 +53,14 @@ class Series:
         Raises:
             InputError: the reference cannot be loaded any more, or is not what the series was planned with.
         """
-        content, whole = _load(self.reference)
+        loaded = _shared(self.reference)
         if self.distortion.of == ReferenceKind.QUESTION:
-            return lambda level: whole[0]
-        render = self.distortion.render(content, self.key)
+            return lambda level: loaded.whole[0]
+        render = self.distortion.render(loaded.content, self.key)
 
         def draw(level: int) -> Picture:
             pixels = render(level)
-            return next((one for one in whole if one.pixels is pixels), None) or Picture.of(pixels)
+            return next((one for one in loaded.whole if one.pixels is pixels), None) or Picture.of(pixels)
 
         return functools.lru_cache(maxsize=4)(draw)
 
@@ -104,8 +106,30 @@ def control(picture: Picture, name: str) -> Picture:
     return Picture.of(np.clip(picture.pixels + signs, 0, 255).astype(np.uint8))
 
 
-def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
-    """Return what a reference loads, and its pictures where it is made of pictures, digested once.
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What a reference loads, and its pictures where it is made of pictures, digested once."""
+
+    content: Any
+    whole: tuple[Picture, ...]
+
+
+_OPEN: weakref.WeakValueDictionary[tuple[str, str], _Loaded] = weakref.WeakValueDictionary()
+_LOADING = tuple(threading.Lock() for _ in range(64))
+
+
+def _shared(reference: Reference) -> _Loaded:
+    """Load a reference, or take what another open series of it has loaded: decoded once, and once in memory."""
+    key = reference.digest, str(reference.kind)
+    with _LOADING[hash(key) % len(_LOADING)]:
+        loaded = _OPEN.get(key)
+        if loaded is None:
+            loaded = _OPEN[key] = _load(reference)
+    return loaded
+
+
+def _load(reference: Reference) -> _Loaded:
+    """Load a reference, and see that it is the one that was planned.
 
     A series' id, its draw and its place in every table come from the digest that the reference was planned with: other
     pixels under it would be a wrong number without a sign of it.
@@ -133,4 +157,4 @@ def _load(reference: Reference) -> tuple[Any, tuple[Picture, ...]]:
             f"{reference.digest[:8]}): it has changed since. Restore it and run the same command again, or start anew "
             "with another --out."
         )
-    return content, whole
+    return _Loaded(content, whole)
