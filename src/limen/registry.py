@@ -174,7 +174,7 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool =
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
     listed = _lists(kind, commas)
-    parted = {key: _parted(value) if key in listed else value for key, value in given.items()}
+    parted = {key: _parted(value, listed[key]) if key in listed else value for key, value in given.items()}
     try:
         made = msgspec.convert(parted, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -194,21 +194,24 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool =
 
 
 @functools.cache
-def _lists(kind: type[msgspec.Struct], of_texts: bool) -> set[str]:
-    """Return the names of a struct's fields that hold several numbers, or several texts too."""
+def _lists(kind: type[msgspec.Struct], of_texts: bool) -> dict[str, bool]:
+    """Return the names of a struct's fields that hold several numbers, or texts, and whether they must."""
     of = msgspec.inspect
     items = (of.IntType, of.FloatType, *((of.StrType,) if of_texts else ()))
-    found = set()
+    found = {}
     for field in getattr(of.type_info(kind), "fields", ()):
         kinds = field.type.types if isinstance(field.type, of.UnionType) else (field.type,)
         listed = [one for one in kinds if isinstance(one, of.VarTupleType | of.ListType)]
         if listed and isinstance(listed[0].item_type, items) and not any(isinstance(one, of.StrType) for one in kinds):
-            found.add(field.name)
+            found[field.name] = not any(isinstance(one, of.IntType | of.FloatType) for one in kinds)
     return found
 
 
-def _parted(value: Any) -> Any:
-    return [part.strip() for part in value.strip("[] ").split(",")] if isinstance(value, str) else value
+def _parted(value: Any, always: bool) -> Any:
+    """Return a text's parts between commas; a text without one stays as it is where a single value will do."""
+    if not isinstance(value, str) or not (always or "," in value):
+        return value
+    return [part.strip() for part in value.strip("[] ").split(",")]
 
 
 def ranges(kind: type[msgspec.Struct]) -> dict[str, str]:

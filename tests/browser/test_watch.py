@@ -13,7 +13,7 @@ import pytest
 from limen.analysis import SeriesStatus, analyse
 from limen.store import Store
 from limen.study import Study
-from tests.browser.test_viewer import AXE, browser  # noqa: F401 - a fixture
+from tests.browser.conftest import AXE
 from tests.report.test_viewer import Scripted, images, spec
 from tests.web.test_server import OLD, Watching
 
@@ -45,7 +45,7 @@ def watched(runs: Path) -> Iterator[Watching]:
 
 
 @pytest.fixture
-def page(browser: Any, watched: Watching) -> Iterator[Any]:  # noqa: F811
+def page(browser: Any, watched: Watching) -> Iterator[Any]:
     """Open a tab of the page; at the end it has complained of nothing, and asked nobody else."""
     troubles: list[str] = []
     contexts = []
@@ -100,7 +100,7 @@ def test_what_it_shows(page: Any, runs: Path) -> None:
     assert not made.is_visible("#bar")
 
 
-def test_it_goes_along_with_a_run_and_says_when_nobody_answers(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_it_goes_along_with_a_run_and_says_when_nobody_answers(browser: Any, tmp_path: Path) -> None:
     photos = images(tmp_path / "in", "a.png", "b.png", "c.png", height=64, width=64)
     watching = Watching(tmp_path / "run")
     context = browser.new_context()

@@ -331,11 +331,11 @@ def test_the_command_line_from_fit_to_report(tmp_path: Path, capfd: pytest.Captu
     assert command(["feature", "quantise", out, "--budget", "0.5,2"]) == 0
     short = capfd.readouterr().out
     assert "permuted:fisher" in short
-    assert "With --all also: Quantisation with a step a token" in short
+    assert "With --all also: Every budget tried" in short
     assert command(["feature", "quantise", out, "--budget", "0.5,2", "--all"]) == 0
     whole = capfd.readouterr().out
-    assert "\nBits an element" in whole
-    assert whole.startswith("Quantisation with a step a token")
+    assert "\nWhat it takes for a KL of" in whole
+    assert whole.startswith("Every budget tried")
     assert "With --all" not in whole
     assert command(["feature", "attribute", out, "--images", "4"]) == 0
     assert "density in / out" in capfd.readouterr().out
@@ -435,8 +435,13 @@ def test_budgets_go_on_until_the_comparison_lies_within_them(tmp_path: Path) -> 
         equal = stages.equal_rates(run)
         assert all(row["bits"] is not None and not row["censored"] for row in equal)
         assert all(row["ratio"] is not None for row in equal)
-        assert all(row["bits_low"] < row["bits"] < row["bits_high"] for row in equal)  # over the images of one seed
-        assert all(row["ratio_image_low"] <= row["ratio_image"] <= row["ratio_image_high"] for row in equal)
+        # Intervals over the images of one seed: where nearly all draws of them lie within the budgets tried.
+        known = [row for row in equal if row["bits_low"] is not None]
+        assert known
+        assert all(row["bits_low"] < row["bits"] < row["bits_high"] for row in known)
+        compared = [row for row in equal if row["ratio_image_low"] is not None]
+        assert compared
+        assert all(row["ratio_image_low"] <= row["ratio_image"] <= row["ratio_image_high"] for row in compared)
         budgets = sorted(row["budget"] for row in found if row["steps"] == "uniform")
         assert budgets[:4] == [0.02, 0.03, 0.045, 0.068]  # by 1.5 each
         assert [row["discrepancy"] > 0.1 for row in found if row["steps"] == "uniform"].count(True) == 1  # no further
@@ -521,7 +526,7 @@ def test_a_row_without_an_entry_is_named(measured: Path, tmp_path: Path, capfd: 
         store.add_measurements("evaluate", {key: {name: value for name, value in row.items() if name != "seed"}})
     assert command(["report", str(other), "--out", str(tmp_path / "page.html")]) == 1
     told = capfd.readouterr().err
-    assert re.fullmatch(r"limen: \S+trials\.db: the row 'absmax 0\.5 0' of 'evaluate': .*missing.*`seed`.*\n", told)
+    assert re.fullmatch(r"limen: \S+trials\.db: the row 'absmax 0\.5 0' of 'evaluate': .*seed was not given.*\n", told)
     with FeatureRun.open(other, "cpu", network()) as run, pytest.raises(StoreError, match=r"the row 'absmax 0\.5 0'"):
         stages.evaluate(run, (0.5,))
 

@@ -23,7 +23,7 @@ from limen.feature import stages
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.run import FeaturePlan, FeatureRun
-from limen.report import feature_sections, feature_tables
+from limen.report import feature_figures, feature_sections, feature_tables
 from limen.store import Store
 from limen.store.rows import STAGES
 
@@ -128,8 +128,9 @@ def gone_on(run: Path) -> None:
         feature_tables.calibrations(about, stages.calibrate(opened))
         feature_tables.scores(about, stages.evaluate(opened, (0.5, 1.0)))
         feature_tables.rates(about, stages.quantise(opened, (0.5, 1.0)))
-        feature_tables.equal_rates(about, stages.equal_rates(opened))
-        feature_sections.rate(about, stages.quantise(opened, (0.5, 1.0)), 700)
+        equal = stages.equal_rates(opened)
+        feature_tables.equal_rates(about, equal)
+        feature_figures.rate(about, stages.quantise(opened, (0.5, 1.0)), equal, 700)
 
 
 def complaint(work: Callable[[Path], Any], run: Path) -> str:

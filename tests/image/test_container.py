@@ -550,7 +550,7 @@ def test_the_pictures_of_anothers_run_go_through_the_same_door() -> None:
             return self.data
 
     small = saved("PNG", PICTURE.crop((0, 0, 7, 5)))
-    (((label, pixels),),) = feature_sections._pictures(Kept(small))  # type: ignore[arg-type]
-    assert (label, pixels.shape) == ("image", (5, 7, 3))
+    ((shown,),) = feature_sections._pictures(Kept(small), {})  # type: ignore[arg-type]
+    assert (shown.label, shown.image.shape) == ("the image", (5, 7, 3))
     with pytest.raises(StoreError, match="the picture 'image': is not an image that limen reads .*, but PostScript"):
-        list(feature_sections._pictures(Kept(STRANGE["PostScript"])))  # type: ignore[arg-type]
+        list(feature_sections._pictures(Kept(STRANGE["PostScript"]), {}))  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def test_a_run_keeps_its_own_questions_and_is_read_without_the_file_that_asked(t
         report.page(tmp_path / "report.html")
     assert "Are these two images identical?" in (tmp_path / "report.html").read_text()
     changed = SAME | {"notices": ["yes"]}
-    with pytest.raises(StoreError, match="question same was"):
+    with pytest.raises(StoreError, match="question same.about.notices was"):
         measured(Looks(), changed, out=tmp_path / "run")
 
 

@@ -135,7 +135,7 @@ def quantise(
         rows, equal = quantise(opened, budgets, tell, split(labels), further=not budget), equal_rates(opened)
     manifest = opened.store.manifest
     tables = [feature_tables.rates(manifest, rows), feature_tables.equal_rates(manifest, equal)]
-    print_short(as_json, lambda: rows, tables, "Bits an element", whole)
+    print_short(as_json, lambda: rows, tables, "What it takes", whole)
 
 
 @feature.command("attribute")

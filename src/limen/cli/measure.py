@@ -447,7 +447,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],
         "seed": given["seed"],
-        "max_side": split(given["max_side"]) if "," in (given["max_side"] or "") else given["max_side"],
+        "max_side": given["max_side"],
         "megapixels_in_flight": given["megapixels_in_flight"],
         "look_ahead": given["look_ahead"],
         "identical_pairs": False if given["no_identical_pairs"] else None,
