@@ -219,6 +219,7 @@ def test_the_report_has_tables_a_figure_and_numbers(run: limen.Run, tmp_path: Pa
     content = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert '<h2 id="picture-sizes">Thresholds against picture size</h2>' in content
     assert "64 px to 128 px" in content
+    assert "Each photograph counts once a size" in content  # beside the numbers of the first screen
     table = report.thresholds(run.analysis, sizes(run.analysis))
     assert table.columns[: table.heads] == ("distortion", "size")  # what a narrow terminal repeats
     assert [row[1] for row in table.rows] == ["64 px", "128 px", "own size"]

@@ -94,7 +94,9 @@ def about(analysis: Analysis, asked: int) -> str:
     names = {one.distortion for one in graded}
     more = f" {len(names) - MOST} more distortions below." if len(names) > MOST else ""
     who = " from the lowest to the highest observer" if asked > 1 else ""
-    return f"{_measure(analysis)} over references{who} [95 % interval by order statistics].{more}"
+    several = isinstance(analysis.manifest.max_side, list)
+    sized = " Each photograph counts once a size, so that the intervals are too narrow: compare sizes below." * several
+    return f"{_measure(analysis)} over references{who} [95 % interval by order statistics].{more}{sized}"
 
 
 def _thresholds(analysis: Analysis) -> list[_Threshold]:
