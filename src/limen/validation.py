@@ -126,7 +126,8 @@ def _inside(kind: Any, step: str | int) -> Any:
 def _is_list(kind: msgspec.inspect.Type) -> bool:
     of = msgspec.inspect
     kinds = kind.types if isinstance(kind, of.UnionType) else (kind,)
-    return any(isinstance(one, of.VarTupleType | of.ListType) for one in kinds)
+    single = any(isinstance(one, of.IntType | of.FloatType) for one in kinds)  # one number will do
+    return not single and any(isinstance(one, of.VarTupleType | of.ListType) for one in kinds)
 
 
 def shown(value: Any) -> str:

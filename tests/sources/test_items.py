@@ -436,6 +436,8 @@ def test_a_series_holds_an_item_to_its_picture_and_its_question(tmp_path: Path) 
     assert at(0).digest == digest(picture("a"))
     assert at(20).digest == digest(blur.render(picture("a"), "any")(20))
     (tmp_path / "a.png").write_bytes(png(picture("b")))
+    assert Series(reference, blur).open()(20).digest == at(20).digest, "shared with the series that is open"
+    del at
     with pytest.raises(InputError, match="has other pixels than when it was planned"):
         Series(reference, blur).open()
 
