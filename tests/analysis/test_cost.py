@@ -15,7 +15,7 @@ from limen.analysis.cost import ObserverCost, costs, sent_bytes
 from limen.analysis.forecast import Asking, Count, Lane, Pool, simulated, totals
 from limen.distortion import Distortion
 from limen.errors import StoreError
-from limen.image import Picture
+from limen.image import Picture, png
 from limen.ladder import Ladder
 from limen.observer import Observer
 from limen.observers.simulated import Simulated, SimulatedOptions
@@ -277,6 +277,22 @@ def test_the_table_says_in_words_what_it_rests_on() -> None:
 )
 def test_an_estimate_has_two_digits(value: float, said: str) -> None:
     assert report._rounded(value) == said
+
+
+def test_a_run_of_several_sizes_is_the_same_study(tmp_path: Path) -> None:
+    photographs = tmp_path / "in"
+    photographs.mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+        (photographs / f"{number}.png").write_bytes(png(pixels))
+    observer = Simulated("", SimulatedOptions())
+    plan = study(observer, images=(str(photographs),), distortions=("noise",), max_side=(64, 128))
+    plan.run(tmp_path / "run")
+    found = cost(plan, tmp_path / "run")
+    assert (found.series, found.finished, found.questions.expected) == (0, 4, 0)
+    other = study(observer, images=(str(photographs),), distortions=("noise",), max_side=(32, 128))
+    with pytest.raises(StoreError, match="max_side was"):
+        cost(other, tmp_path / "run")
 
 
 def dry_run(*more: object) -> Any:

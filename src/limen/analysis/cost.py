@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from limen import source as sources
 from limen.analysis.forecast import Asking, Count, Lane, Pool, pools, totals
 from limen.analysis.replay import Outcome, SeriesStatus, outcomes
 from limen.curve import Interval
@@ -29,10 +28,7 @@ from limen.threshold import Threshold
 from limen.trial import OTHER_SIDE
 
 OPEN = (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED)
-REFERENCES, LEVELS = (
-    4,
-    (0.25, 0.75),
-)  # of each distortion that are coded to see how long they are, and where on a ladder
+REFERENCES, LEVELS = 4, (0.25, 0.75)  # of each distortion coded to see how long they are; and where on its ladder
 _UNKNOWN = (1000, 1000)  # px of a picture whose source does not say its size
 
 Tell = Callable[[str], None]
@@ -106,12 +102,7 @@ def costs(
 
 def _expect_same(plan: Study, store: Store) -> None:
     """Raise `StoreError` where a run holds another study."""
-    kinds = {series.distortion.name: series.distortion for series in plan.series}.values()
-    given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in plan.series)]
-    name = str(plan.spec.procedure.get("name", "skip"))
-    mine = manifest.describe(name, plan.method, plan.spec.seed, kinds, plan.questions, given)
-    mine |= {"max_side": plan.spec.max_side} if plan.spec.max_side else {}
-    manifest.merged(store.path, store.manifest, mine)
+    manifest.merged(store.path, store.manifest, plan.described())
     for observer in plan.observers:
         there, mine_ = store.manifest["observers"].get(observer.name), _fingerprint(observer)
         if there is not None and mine_ is not None:

@@ -245,11 +245,7 @@ class Study:
         total = len(self.series) * len(self.questions) * len(self.observers)
         progress = Progress(total, refused=self.refused, spending=spending or Spending())
         progress.notices += self._announced()
-        kinds = {series.distortion.name: series.distortion for series in self.series}.values()
-        name = str(self.spec.procedure.get("name", "skip"))
-        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
-        mine = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
-        mine |= _stated(self.spec.sides)
+        mine = self.described()
         with Store.create(out, mine) as store:
             steered = store.manifest["reader"]
             store.amend(**manifest.merged(out, store.manifest, mine))
@@ -264,6 +260,14 @@ class Study:
             store.add_measurements(SIZES, _sizes(self.series))
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
+
+    def described(self) -> dict[str, Any]:
+        """Return what the manifest of a run says of this study."""
+        kinds = {series.distortion.name: series.distortion for series in self.series}.values()
+        name = str(self.spec.procedure.get("name", "skip"))
+        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
+        said = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
+        return said | _stated(self.spec.sides)
 
     def _pixels(self) -> PixelBudget:
         return PixelBudget(max(1, round(self.spec.megapixels_in_flight * 1e6)))
