@@ -43,7 +43,7 @@ class Price:
         if isinstance(given, Price):
             return given
         right = "Give both rates for a million tokens: in=2.5,out=10."
-        entries = dict(given) if isinstance(given, Mapping) else dict(_parts(given, right))
+        entries: dict[str, str | float] = dict(given if isinstance(given, Mapping) else _parts(given, right))
         if strange := sorted(entries.keys() - {"in", "out"}):
             raise InputError(f"price: there is no rate {strange[0]!r}. {right}")
         if missing := sorted({"in", "out"} - entries.keys()):
@@ -65,9 +65,9 @@ def _parts(text: str, right: str) -> list[tuple[str, str]]:
     return [(name.strip(), rate.strip()) for name, _, rate in pairs]
 
 
-def _rate(name: str, given: object, right: str) -> float:
+def _rate(name: str, given: str | float, right: str) -> float:
     try:
-        rate = float(given)  # type: ignore[arg-type]
+        rate = float(given)
     except (TypeError, ValueError):
         raise InputError(f"price: the rate {name!r} is {given!r:.40}, which is not a number. {right}") from None
     if not 0 <= rate <= MOST:

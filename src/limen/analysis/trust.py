@@ -12,7 +12,8 @@ from enum import StrEnum
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
 from limen.curve import Share
 from limen.parsing.yes_no import Flag
-from limen.preflight.exam import Exam
+from limen.preflight.exam import Exam, kept
+from limen.store import Store
 
 MOST_ALARMS = 0.10  # yes to identical pairs; the whole interval must lie below, or above
 MOST_UNREADABLE, FAR_TOO_UNREADABLE = 0.05, 0.20  # of the pairs asked
@@ -83,6 +84,11 @@ class TrustRow:
     def why(self) -> str:
         """What was found by the rules that are not kept; "" where all are."""
         return "; ".join(rule.seen for rule in self.missed)
+
+
+def of_run(analysis: Analysis, store: Store) -> tuple[TrustRow, ...]:
+    """Judge each observer and question of a run, by the exams that it holds too."""
+    return trust(analysis, {held.observer: held for held in kept(store)})
 
 
 def trust(analysis: Analysis, exams: Mapping[str, Exam]) -> tuple[TrustRow, ...]:

@@ -327,8 +327,7 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
 
 def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None) -> int:
     """Run a study with progress on stderr, print its first table, return the exit code."""
-    from limen.analysis import analyse, survival
-    from limen.analysis.trust import trust
+    from limen.analysis import analyse, survival, trust
     from limen.cli.progress import watching
     from limen.preflight import exam
     from limen.report import headline, observers, statistics, tables
@@ -348,7 +347,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
-        judged = trust(analysis, {held.observer: held for held in exam.kept(store)})
+        judged = trust.of_run(analysis, store)
         told = {"distances": observers.distance_records(store)} if as_json and numbers.rows else {}
     if as_json:
         unfinished = {"unfinished": plain(progress.unfinished)}

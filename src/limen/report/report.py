@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival
+from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival, trust
 from limen.analysis.correlations import part_of
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
 from limen.analysis.paper import SOURCE
 from limen.analysis.safe import RHOS, SafeRow, safe_levels
-from limen.analysis.trust import TrustRow, trust
+from limen.analysis.trust import TrustRow
 from limen.errors import InputError, LimenError, MissingExtraError
-from limen.preflight import exam
 from limen.report import (
     coded_size,
     correlations,
@@ -43,6 +42,7 @@ from limen.report import (
 from limen.report.feature_sections import Contribution
 from limen.report.figures import Spec
 from limen.report.format import Table, clean, in_order, number, plain
+from limen.report.headline import HeadlineNumber
 from limen.report.images import Gallery
 from limen.report.runs import OpenRun, ShortNames, differences, fixtures, keeper, open_runs
 from limen.report.sections import Drawing, Section, Statistics
@@ -115,9 +115,7 @@ class Report:
     @functools.cached_property
     def judged(self) -> Mapping[str, Sequence[TrustRow]]:
         """How far the thresholds of each run can be trusted, by its name; with the run's own names of observers."""
-        return {
-            run.name: trust(run.analysis, {held.observer: held for held in exam.kept(run.store)}) for run in self.runs
-        }
+        return {run.name: trust.of_run(run.analysis, run.store) for run in self.runs}
 
     @functools.cached_property
     def worth(self) -> Sequence[TrustRow]:
@@ -247,17 +245,17 @@ class Report:
             first = next(iter(self.features.screens), None) if self.features else None
             if first is None:
                 return figures.card(feature_sections.HEADING, ("", "", figures.INK), (), drawn, self.sentences)
-            rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in first.numbers]
             verdict = (*first.verdict, figures.INK)
-            return figures.card(first.title, verdict, rows, drawn, [*fixture, first.asked, *self.sentences])
-        (screen,) = self._screens()
+            return figures.card(
+                first.title, verdict, _on_card(first.numbers), drawn, [*fixture, first.asked, *self.sentences]
+            )
+        screen = self._screen()
         named = "; ".join(f"{name}: {what}" for name, what in fixtures(self.all).items())
         fixture += [f"Fixtures, which say nothing about LMMs. {named}"] if named else []
-        rows = [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in screen.numbers]
         small = [*fixture, *observers.warnings(self.all), screen.about, *self.sentences]
         worth = screen.verdict
         verdict = (worth.word, worth.why, headline.COLOURS[worth.tone]) if worth else ("", "", figures.INK)
-        return figures.card(screen.heading, verdict, rows, drawn, small)
+        return figures.card(screen.heading, verdict, _on_card(screen.numbers), drawn, small)
 
     # --- what the template is given ---
 
@@ -280,7 +278,7 @@ class Report:
             "style": html.style(),
             "fold": FOLD,
             "compact": self.runs and len(self.names.asked) > FEW_OBSERVERS,
-            "screens": self._screens(),
+            "screen": self._screen() if self.runs else None,
             "pair": self._pair() if self.runs else None,
         } | (self._asked() if self.runs else {"rules": None})  # fmt: skip
 
@@ -337,20 +335,16 @@ class Report:
             "unpublished": [name for name in distortions if name not in correlations.PRINTED],
         }
 
-    def _screens(self) -> list[headline.Screen]:
-        """Return what the page says first, of each wing."""
-        if not self.runs:
-            return []
+    def _screen(self) -> headline.Screen:
+        """Return what the page says first of the observers of images."""
         who = list(self.all.manifest.observers)
         called = f"{len(who)} observers" if len(who) > FEW_OBSERVERS else ", ".join(who)
-        return [
-            headline.Screen(
-                f"{headline.heading(self.all.manifest)} of {called}",
-                headline.worth(self.worth, self.names.asked),
-                headline.numbers(self.all, self.names.asked),
-                headline.about(self.all, len(self.names.asked)),
-            )
-        ]
+        return headline.Screen(
+            f"{headline.heading(self.all.manifest)} of {called}",
+            headline.worth(self.worth, self.names.asked),
+            headline.numbers(self.all, self.names.asked),
+            headline.about(self.all, len(self.names.asked)),
+        )
 
     def _board(self) -> dict[str, Any] | None:
         """Return the table of medians of several observers, with the part of the data set that each column is of."""
@@ -414,6 +408,10 @@ class Report:
     def _viewer(self, gallery: Gallery) -> dict[str, Any]:
         runs = viewer_data.on_page([(run.store, run.analysis) for run in self.runs], self.all)
         return html.viewer(viewer_data.data(runs, self.all, self.names.asked, gallery), gallery)
+
+
+def _on_card(numbers: Sequence[HeadlineNumber]) -> list[figures.Row]:
+    return [(one.label, f"{one.value} {one.interval}".rstrip(), one.note) for one in numbers]
 
 
 def _asked_for(analysis: Analysis) -> str:
