@@ -87,9 +87,10 @@ def writing(run: Path, kind: str, count: int) -> Iterator["subprocess.Popen[str]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
-        yield process
-        if process.poll() is None:
-            process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()  # also one that is stopped
 
 
 # --- it adds up ---
@@ -278,6 +279,21 @@ def test_a_run_under_way_never_meets_a_lock(tmp_path: Path, kind: str) -> None:
     assert {file.name for file in (tmp_path / "run").iterdir()} - left == {
         "manifest.json", "trials.count", "trials.db", *(["writing.lock"] if kind == "wal" else []),
     }  # fmt: skip
+
+
+def test_an_index_that_a_writer_is_just_making(tmp_path: Path) -> None:
+    """It is there for a moment before it says anything: nothing is wrong with the run, and a later look sees it."""
+    with writing(tmp_path / "run", "wal", 10_000) as process:
+        process.send_signal(signal.SIGSTOP)
+        index = tmp_path / "run" / "trials.db-shm"
+        before = index.read_bytes()
+        with index.open("r+b") as stream:
+            stream.write(bytes(136))  # both copies of its head, and what says how far the log was read
+        with pytest.raises(following.UnsettledError, match="the run is writing"):
+            following.look(tmp_path / "run", following.last_attempt)
+        with index.open("r+b") as stream:
+            stream.write(before[:136])
+        assert following.look(tmp_path / "run", following.last_attempt) >= 0
 
 
 @pytest.mark.parametrize("kind", ["wal", "delete"])

@@ -110,7 +110,7 @@ def _look(file: Path, read: Callable[[sqlite3.Connection], T]) -> T:
             connection.execute("BEGIN")
             found = read(connection)
     except (sqlite3.Error, msgspec.ValidationError) as error:
-        if _state(file) != before or "locked" in str(error):
+        if _state(file) != before or _at_work(error):
             raise UnsettledError("the run is writing") from None
         if logged and not file.with_name("trials.db-shm").exists():
             raise UnsettledError(
@@ -120,6 +120,16 @@ def _look(file: Path, read: Callable[[sqlite3.Connection], T]) -> T:
     if not logged and _state(file) != before:
         raise UnsettledError("the run is writing")
     return found
+
+
+def _at_work(error: Exception) -> bool:
+    """Say whether an error is of a writer that is just beginning or ending, not of the file.
+
+    Beside a log that is being made its index may be there and still empty: SQLite then wants to write it, and calls
+    the database read-only.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # the rest says more, and is not needed
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
 
 
 def _connect(file: Path, logged: bool) -> sqlite3.Connection:
