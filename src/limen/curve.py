@@ -5,11 +5,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from limen import digest
+
+Array: TypeAlias = npt.NDArray[np.float64]
 
 _NORMAL = NormalDist()
 FEWEST_CLUSTERS = 5  # below this no bootstrap interval is given
@@ -96,13 +99,11 @@ class Curve:
     def crossing(self, criterion: float = 0.5) -> float | None:
         """Return the level at which the share of yes, made monotone, first reaches `criterion`.
 
-        Pool-adjacent-violators (Ayer et al. 1955), then linear between levels; None where it never gets there.
+        Isotonic regression (Ayer et al. 1955), then linear between levels; None where it never gets there.
         """
-        from scipy.optimize import isotonic_regression  # a study starts without SciPy
-
         if not self.levels:
             return None
-        fitted = isotonic_regression([s.value for s in self.shares], weights=self.n).x
+        fitted = monotone(self.yes, self.n)
         above = np.nonzero(fitted >= criterion - 1e-12)[0]  # a pooled mean may miss its own value by rounding
         if not len(above):
             return None
@@ -113,8 +114,21 @@ class Curve:
         return float(self.levels[i - 1] + step * (self.levels[i] - self.levels[i - 1]))
 
 
+def monotone(yes: Sequence[int], n: Sequence[int]) -> Array:
+    """Return the shares that never fall and are nearest to `yes` of `n`, each > 0 (Ayer et al. 1955).
+
+    By the max-min formula: at level j the largest, over i <= j, of the smallest share of levels i..k, over k >= j.
+    SciPy's routine takes longer to be imported than a study takes to ask a hundred questions.
+    """
+    k, of = (np.concatenate([[0], np.cumsum(counts)]) for counts in (yes, n))
+    first, last = np.arange(len(n))[:, None], np.arange(len(n))
+    shares = np.where(last >= first, (k[last + 1] - k[first]) / np.maximum(of[last + 1] - of[first], 1), np.inf)
+    least = np.minimum.accumulate(shares[:, ::-1], axis=1)[:, ::-1]
+    return np.maximum.accumulate(least, axis=0).diagonal()
+
+
 def bootstrap(
-    values: Sequence[float], statistic: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    values: Sequence[float], statistic: Callable[[Array], Array],
     resamples: int = 2000,
 ) -> Interval | None:  # fmt: skip
     """Return the 95 % BCa interval (Efron 1987, JASA 82:171) of a statistic over clusters.

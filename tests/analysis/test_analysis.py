@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
+from limen import curve
 from limen import question as questions
 from limen.analysis import Analysis, SeriesStatus
 from limen.analysis.replay import read, replay
@@ -147,3 +151,12 @@ def test_the_crossing_of_a_curve() -> None:
     assert Curve((), (), ()).crossing() is None
     whole = Curve(tuple(range(1, 9)), (6, 2, 3, 0, 2, 3, 0, 3), (7, 2, 3, 3, 8, 6, 3, 3))
     assert whole.crossing() == pytest.approx(1.0)  # seven levels pooled are one half, but for rounding
+
+
+COUNTS = st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(st.lists(COUNTS, min_size=1, max_size=60))
+def test_shares_are_made_monotone_as_scipy_does(counts: list[tuple[int, int]]) -> None:
+    yes, n = zip(*counts, strict=True)
+    assert curve.monotone(yes, n) == pytest.approx(isotonic_regression(np.divide(yes, n), weights=n).x, abs=1e-12)

@@ -30,6 +30,17 @@ def test_light_until_needed(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_study_is_measured_and_told_without_scipy(tmp_path: Path, photos: Path) -> None:
+    code = (
+        "import sys; from limen.cli import run;"
+        f"run(['measure', '--images', {str(photos)!r}, '--observer', 'simulated', '--out', {str(tmp_path / 'run')!r}]);"
+        "print([m for m in sys.modules if m.startswith('scipy')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "simulated" in done.stdout
+    assert done.stdout.endswith("\n[]\n")
+
+
 def test_looking_for_a_name_loads_nothing_heavy() -> None:
     code = (
         "import sys; from limen import registry;"

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limen.curve import Array
 from limen.statistics.inference import holm
 from limen.statistics.likelihood import peak
 from limen.statistics.posterior import Placement, Priors, posterior
-from limen.statistics.psychometric import Array, Responses, psi
+from limen.statistics.psychometric import Responses, psi
 from limen.statistics.survival import unnoticed_share
 
 pytestmark = pytest.mark.oracle

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limen.curve import Array
 from limen.errors import InputError, UnknownNameError
 from limen.statistics.likelihood import clustered, peak
 from limen.statistics.population import population
 from limen.statistics.posterior import Fit, Parameter, Placement, Priors, posterior
-from limen.statistics.psychometric import IDENTICAL, SHAPES, Array, Responses, inverse, psi, rise
+from limen.statistics.psychometric import IDENTICAL, SHAPES, Responses, inverse, psi, rise
 
 LEVELS = np.arange(1, 51, dtype=float)
 LADDER = Priors.ladder(50)

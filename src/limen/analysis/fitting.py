@@ -17,7 +17,7 @@ import numpy as np
 
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
-from limen.curve import Curve, Interval, Share
+from limen.curve import Array, Curve, Interval, Share
 from limen.parsing.forms import OddOneOut
 from limen.question import Question
 from limen.statistics.detection import (
@@ -32,7 +32,7 @@ from limen.statistics.likelihood import Bootstrap, clustered
 from limen.statistics.place_bias import PlaceBias, place_bias
 from limen.statistics.population import Population, population
 from limen.statistics.posterior import ALWAYS, Fit, Parameter, Placement, Priors, posterior
-from limen.statistics.psychometric import Array, Responses
+from limen.statistics.psychometric import Responses
 from limen.statistics.survival import PairedComparison, compare
 from limen.store.entries import Manifest
 from limen.trial import pair

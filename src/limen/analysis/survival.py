@@ -15,9 +15,8 @@ import numpy as np
 
 from limen import digest
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, bootstrap_mean
+from limen.curve import FEWEST_CLUSTERS, Array, Interval, Share, bootstrap_mean
 from limen.procedure import Probe
-from limen.statistics.psychometric import Array
 from limen.statistics.survival import Survival, unnoticed_share
 
 Key: TypeAlias = tuple[str, str, str]

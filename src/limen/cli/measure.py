@@ -330,7 +330,7 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     from limen.analysis import analyse, survival, trust
     from limen.cli.progress import watching
     from limen.preflight import exam
-    from limen.report import headline, observers, statistics, tables
+    from limen.report import headline, observers, tables
     from limen.report.format import plain
     from limen.store import Store
     from limen.study import Study
@@ -362,6 +362,8 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
         if numbers.rows:
             print_table(numbers)
         if accuracy:
+            from limen.report import statistics  # with it comes what fits thresholds, and SciPy
+
             print_table(statistics.accuracy(analysis, accuracy))
         say(headline.sentence(analysis, judged))
     for line in observers.warnings(analysis):

@@ -20,7 +20,7 @@ LADDER = Ladder(tuple(0.5 * k for k in range(1, 51)), unit="px (sigma) at 640 px
 _NEGLIGIBLE = 4.0  # sigma x frequency beyond which a cosine over all of 0..255 keeps less than 0.05 levels
 _SMOOTH = 1.2  # px of sigma from which nothing overshoots 0..255 by half a grey level: exp(-(pi sigma)^2 / 2) < 9e-4
 _COSINE_BITS, _RESPONSE_BITS = 20, 24  # behind the binary point; fewer than libraries' cosines and exponentials share
-_CHUNK = 1 << 15  # values rounded to pixels at a time, so that they stay in the processor's cache
+_COLUMNS = 256  # turned into pixels at a time, so that what lies between stays in the processor's cache
 
 Values = npt.NDArray[np.float64]
 Parts = tuple[Values, ...]  # one array for each class of frequencies
@@ -112,21 +112,15 @@ def _spectrum(image: Image, down: Parts, across: Parts) -> Spectrum:
     return found
 
 
-def _pixels(odd: Values, even: Values, height: int, overshoots: bool) -> Image:
-    """Return `height` lines of pixels from their odd and even parts over the first half."""
-    half, width = odd.shape
-    pixels = np.empty((height, width), np.uint8)
-    step = max(1, _CHUNK // width)
-    whole = np.empty((min(step, half), width), np.int16)
-    for start in range(0, half, step):
-        some = slice(start, min(start + step, half))
-        for combine, lines in ((np.subtract, pixels[::-1][some]), (np.add, pixels[some])):
-            out = whole[: len(lines)] if overshoots else lines
-            combine(even[some], odd[some], out=out, casting="unsafe")
-            if overshoots:
-                np.clip(out, 0, 255, out=out)
-                np.copyto(lines, out, casting="unsafe")
-    return pixels
+def _put(pixels: Image, odd: Values, even: Values, overshoots: bool) -> None:
+    """Write lines of pixels (height, width) from their odd and even parts over the first half."""
+    whole = np.empty(odd.shape, np.int16) if overshoots else None
+    for combine, lines in ((np.subtract, pixels[::-1][: len(odd)]), (np.add, pixels[: len(odd)])):
+        out = lines if whole is None else whole
+        combine(even, odd, out=out, casting="unsafe")
+        if whole is not None:
+            np.clip(whole, 0, 255, out=whole)
+            np.copyto(lines, whole, casting="unsafe")
 
 
 @distortion("blur", word="blur", ladder=LADDER, version=2, domain=Domain(0, math.inf, neutral=0))
@@ -151,8 +145,8 @@ def blur(image: Image, rng: np.random.Generator) -> Render:
         """Return the image along its width, still by vertical frequency: (frequencies, 3 width)."""
         found = []
         for part, response, cosines in zip(parts, horizontal, across, strict=True):
-            kept = part[:, : len(vertical), : len(response)] * vertical[:, None]
-            kept *= response
+            # Two responses have 24 bits each, so their product is exact.
+            kept = part[:, : len(vertical), : len(response)] * (vertical[:, None] * response)
             found.append(_fixed(kept, finest_amplitude).reshape(-1, len(response)) @ cosines[: len(response)])
         even = found[1] if len(found) == 2 else _joined(found[1], found[2], (width + 1) // 2, 1)
         whole = _fixed(_joined(found[0], even, width, 1), finest_line).reshape(3, len(vertical), width)
@@ -162,13 +156,14 @@ def blur(image: Image, rng: np.random.Generator) -> Render:
         sigma = strength * scale
         vertical = _response(height, min(rows, _count(height, sigma)), sigma)
         horizontal = _response(width, min(columns, _count(width, sigma)), sigma)
-        found = []
-        for parts, response, cosines in zip(spectrum, vertical, down, strict=True):
-            across_width = lines(parts, response, horizontal)
-            if cosines is down[-1]:
-                across_width[0] += 128.5  # mid-grey, and a half for rounding down
-            found.append(cosines[: len(response)].T @ across_width)
-        even = found[1] if len(found) == 2 else _joined(found[1], found[2], (height + 1) // 2, 0)
-        return _pixels(found[0], even, height, sigma < _SMOOTH).reshape(image.shape)
+        across_width = [lines(*each, horizontal) for each in zip(spectrum, vertical, strict=True)]
+        across_width[-1][0] += 128.5  # mid-grey, and a half for rounding down
+        pixels = np.empty((height, 3 * width), np.uint8)
+        for left in range(0, 3 * width, _COLUMNS):
+            some = np.s_[:, left : left + _COLUMNS]
+            found = [basis[: len(of)].T @ of[some] for basis, of in zip(down, across_width, strict=True)]
+            even = found[1] if len(found) == 2 else _joined(found[1], found[2], (height + 1) // 2, 0)
+            _put(pixels[some], found[0], even, sigma < _SMOOTH)
+        return pixels.reshape(image.shape)
 
     return render

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from limen.statistics.psychometric import Array
+from limen.curve import Array
 
 CONFIDENCE = 0.95
 EXACT = 20_000  # test images up to which the band is worked out count by count; above, the normal one is as good

@@ -25,9 +25,8 @@ from statistics import NormalDist
 import numpy as np
 from scipy import special
 
-from limen.curve import FEWEST_CLUSTERS, Interval, Share, wilson
+from limen.curve import FEWEST_CLUSTERS, Array, Interval, Share, wilson
 from limen.errors import InputError, UnknownNameError
-from limen.statistics.psychometric import Array
 
 MOST_PLACES = 9
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
-from limen.curve import FEWEST_CLUSTERS, Interval, Mean, bootstrap
+from limen.curve import FEWEST_CLUSTERS, Array, Interval, Mean, bootstrap
 from limen.errors import InputError, UnknownNameError
-from limen.statistics.psychometric import Array
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
@@ -77,12 +75,14 @@ def mean(values: Sequence[float]) -> Mean:
 
     NaN where there is no value; no interval for a single one.
     """
+    from scipy.special import stdtrit  # loaded only where it is used
+
     n = len(values)
     if n < 2:
         return Mean(values[0] if n else math.nan, None, n)
     centre = math.fsum(values) / n
     spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    half = float(special.stdtrit(n - 1, 0.975)) * spread
+    half = float(stdtrit(n - 1, 0.975)) * spread
     return Mean(centre, Interval(centre - half, centre + half), n)
 
 

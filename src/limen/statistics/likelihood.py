@@ -21,9 +21,9 @@ import numpy as np
 from scipy import special
 
 from limen import digest
-from limen.curve import FEWEST_CLUSTERS, Interval
+from limen.curve import FEWEST_CLUSTERS, Array, Interval
 from limen.statistics.posterior import Placement, Priors, axes_of, placement_of_answers
-from limen.statistics.psychometric import TINY, Array, Responses, inverse, psi, rise
+from limen.statistics.psychometric import TINY, Responses, inverse, psi, rise
 
 _PARAMETERS = ("threshold", "t75", "width", "guess", "lapse")
 

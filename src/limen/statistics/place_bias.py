@@ -8,10 +8,9 @@ from statistics import NormalDist
 import numpy as np
 from scipy import special
 
-from limen.curve import Interval, Share
+from limen.curve import Array, Interval, Share
 from limen.errors import InputError
 from limen.statistics.detection import MOST_PLACES, NOISE, WEIGHT, choosing, dprime_odd_one_out
-from limen.statistics.psychometric import Array
 
 FAVOURED = 0.8  # of the picks on one place: more cannot be measured
 _Z95 = NormalDist().inv_cdf(0.975)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from limen.curve import Array
 from limen.errors import InputError
 from limen.statistics.posterior import (
     Axis,
@@ -45,7 +46,7 @@ from limen.statistics.posterior import (
     side,
     too_coarse,
 )
-from limen.statistics.psychometric import IDENTICAL, TINY, Array, Responses, rise
+from limen.statistics.psychometric import IDENTICAL, TINY, Responses, rise
 
 _COARSE = (24, 8, 7, 5, 2)  # centre, spread, width, guess, lapse
 _FINE = (19, 9, 7, 7, 3)

@@ -17,9 +17,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from limen.curve import Interval, wilson
+from limen.curve import Array, Interval, wilson
 from limen.errors import InputError
-from limen.statistics.psychometric import TINY, Array, Responses, inverse, rise
+from limen.statistics.psychometric import TINY, Responses, inverse, rise
 
 FLAT = 7.38  # chi-square, 2 degrees of freedom, 97.5 %: below this yes does not depend on the level
 ALWAYS = 0.95  # share of yes, at whatever level, that is called always

@@ -24,15 +24,14 @@ nothing else.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from limen.curve import Array
 from limen.errors import InputError, UnknownNameError
 
-Array: TypeAlias = npt.NDArray[np.float64]
 SHAPES = ("logistic", "normal", "weibull", "gumbel", "rgumbel")
 IDENTICAL = -math.inf  # the level of a picture shown with itself: F = 0
 TINY = 1e-10  # the least probability of an answer, so that a logarithm stays finite

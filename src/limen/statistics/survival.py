@@ -14,9 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from limen.curve import Interval, bootstrap_mean
+from limen.curve import Array, Interval, bootstrap_mean
 from limen.errors import InputError
-from limen.statistics.psychometric import Array
 
 _NORMAL = NormalDist()
 _EXACT = 12  # pairs up to which every flip of signs is counted

@@ -414,7 +414,7 @@ class _Talk:
         if self._equal(probe, reference, stimulus):
             await self._session.store.add(self._trial(probe, again, 0, None))
             return ()
-        if probe.reference == 0:
+        if probe.reference == 0 and self._series.reference.digest not in self._session.kept:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
         answers = []
         queries = self._queries(probe, again, reference, stimulus)

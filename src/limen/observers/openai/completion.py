@@ -1,7 +1,6 @@
 """Chat completions, the format of OpenAI's endpoint and its many kin: how pictures go out, how replies are read."""
 
 import asyncio
-import base64
 import math
 import re
 from collections import OrderedDict
@@ -52,7 +51,7 @@ class Pictures:
     def __init__(self, encoding: str, detail: str) -> None:
         self._encoding = encoding
         self._mime = "image/jpeg" if encoding.startswith("jpeg") else "image/png"
-        self._ending = (b'","detail":' + orjson.dumps(detail) if detail else b'"') + b"}}"
+        self._ending = (b',"detail":' + orjson.dumps(detail) if detail else b"") + b"}}"
         self._ready: OrderedDict[str, bytes] = OrderedDict()
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._size = 0
@@ -79,9 +78,10 @@ class Pictures:
 
     def encode(self, picture: Picture) -> bytes:
         """Return the piece for `picture`, made anew."""
-        data = base64.b64encode(image.encode(picture.pixels, self._encoding))
+        # A JSON text of base64, in quotes; msgspec writes it in half the time of Python's base64.
+        data = memoryview(msgspec.json.encode(image.encode(picture.pixels, self._encoding)))
         opening = f'{{"type":"image_url","image_url":{{"url":"data:{self._mime};base64,'
-        return opening.encode() + data + self._ending
+        return b"".join((opening.encode(), data[1:], self._ending))
 
 
 class _Message(msgspec.Struct):
