@@ -358,7 +358,7 @@ def _stair(steps: _Steps) -> LawFit:
     flights, risers = [], []
     for period, phase in ((m, p) for m in range(2, LONGEST_FLIGHT + 1) for p in range(m)):
         riser = steps.order % period == phase
-        if period == 2 or min(len(np.unique(steps.whose[kind])) for kind in (riser, ~riser)) >= half:
+        if period == 2 or min(np.count_nonzero(np.bincount(steps.whose[kind])) for kind in (riser, ~riser)) >= half:
             flights.append((period, phase))
             risers.append(riser.astype(np.float64))
     high = np.stack(risers)
