@@ -376,7 +376,7 @@ def _least(bases: Array, steps: _Steps) -> tuple[Array, Array]:
 
     Args:
         bases: (B, steps, C), of one or two columns.
-        steps: in the order of their references.
+        steps: that all of them are fitted to.
 
     Returns:
         (B, C) and (B,).
@@ -387,6 +387,7 @@ def _least(bases: Array, steps: _Steps) -> tuple[Array, Array]:
     inside = np.ones(bases.shape[:2], dtype=bool)
     best, least, left = np.zeros((len(bases), bases.shape[2])), np.full(len(bases), math.inf), np.arange(len(bases))
     for _ in range(_ROUNDS):
+        # Products one basis at a time: where they end in other digits, another gap may count as told beyond L.
         basis = bases[left]
         scaled = basis * scale[:, who, None]
         found = np.array([
