@@ -149,22 +149,28 @@ def bootstrap(
     if n < FEWEST_CLUSTERS or np.all(data == data[0]):
         return None
     estimate = float(statistic(data))
-    rng = digest.generator("bootstrap", n)
-    draws = np.sort(statistic(data[rng.integers(0, n, (resamples, n))]))
+    draws = np.sort(statistic(data[_chosen(n, resamples)]))
     below = np.clip(
         (np.sum(draws < estimate) + np.sum(draws == estimate) / 2) / resamples, 1 / resamples, 1 - 1 / resamples
     )
     bias = _NORMAL.inv_cdf(float(below))
-    left_out = np.array([float(statistic(np.delete(data, i))) for i in range(n)])
+    others, each = np.arange(n - 1), np.arange(n)
+    left_out = np.concatenate([
+        statistic(data[others + (others >= some[:, None])]) for some in np.split(each, range(resamples, n, resamples))
+    ])  # fmt: skip
     spread = left_out.mean() - left_out
     scale = float(np.sum(spread**2)) ** 1.5
     skew = float(np.sum(spread**3)) / (6 * scale) if scale else 0.0
 
-    def bound(z: float) -> float:
-        shifted = bias + (bias + z) / (1 - skew * (bias + z))
-        return float(np.quantile(draws, _NORMAL.cdf(shifted)))
+    ends = (bias + _NORMAL.inv_cdf(0.025), bias + _NORMAL.inv_cdf(0.975))
+    low, high = np.quantile(draws, [_NORMAL.cdf(bias + z / (1 - skew * z)) for z in ends])
+    return Interval(float(low), float(high))
 
-    return Interval(bound(_NORMAL.inv_cdf(0.025)), bound(_NORMAL.inv_cdf(0.975)))
+
+@functools.lru_cache(maxsize=2)  # a report resamples the same few numbers of references hundreds of times
+def _chosen(n: int, resamples: int) -> npt.NDArray[np.int64]:
+    """Return which of n clusters are in each sample, (resamples, n)."""
+    return digest.generator("bootstrap", n).integers(0, n, (resamples, n))
 
 
 def bootstrap_mean(values: Sequence[float]) -> Interval | None:

@@ -136,6 +136,22 @@ def test_an_analysis_shows_itself_in_a_line() -> None:
     assert shown == "<Analysis of a: 0 outcomes, 0 jnds, 0 answers, 0 curves, 0 estimates>"
 
 
+@pytest.mark.parametrize("n", [7, 61])  # in one go, in several: no table is larger than that of the samples
+def test_a_bootstrap_leaves_out_each_cluster_once(n: int) -> None:
+    seen = []
+
+    def watched(x: Any) -> Any:
+        seen.append(x)
+        return np.mean(x, axis=-1)
+
+    values = np.sort(np.random.default_rng(n).gamma(2, 5, n))
+    assert bootstrap(list(values), watched, resamples=20) == bootstrap(list(values), mean, resamples=20)
+    _, samples, *left_out = seen
+    assert samples.shape == (20, n)
+    assert max(map(len, left_out)) <= 20
+    assert np.concatenate(left_out).tolist() == [np.delete(values, i).tolist() for i in range(n)]
+
+
 def test_bootstrap_claims_nothing_from_few_or_equal_values() -> None:
     assert bootstrap([1, 2, 3, 4], mean) is None
     assert bootstrap([50.0] * 20, mean) is None

@@ -204,6 +204,20 @@ def test_noise_without_a_law_is_not_told() -> None:
     assert sum(cell.endswith("~") for cell in printed.rows[0]) == len(row.laws) - 1
 
 
+def test_fits_side_by_side_are_those_of_each_alone() -> None:
+    """Stairs settle after different numbers of rounds: none may be moved by those that go on."""
+    rng = np.random.default_rng(5)
+    whose = np.repeat(np.arange(12), 6)
+    start = np.tile(np.arange(6) * 7.0, 12)
+    steps = growth._Steps(whose, np.tile(np.arange(2, 8), 12), start, rng.uniform(1, 12, 72), L - start)
+    bases = rng.uniform(0, 2, (8, 72, 2))
+    found, losses = growth._least(bases, steps)
+    alone = [growth._least(basis[None], steps) for basis in bases]
+    assert found.tolist() == [one[0].tolist() for one, _ in alone]
+    assert losses.tolist() == [float(loss[0]) for _, loss in alone]
+    assert (found >= 0).all()
+
+
 def test_too_few_say_so_with_their_counts() -> None:
     (row,) = growth.laws(analysis_of([jnds(7, 14, 21)] * 4 + [jnds(20, 40)] * 6 + [jnds()]))
     assert row.verdict == "too few to tell: 4 of 11 references with 3 JNDs, 5 needed"

@@ -336,13 +336,15 @@ def _fit(law: Law, steps: _Steps, end: float) -> LawFit:
     """Return the law's least-squares fit."""
     near = steps.start / end
     if law is Law.LINEAR:
-        (base, _), _ = _least(np.ones((len(near), 1)), steps)
-        return LawFit(law, base)
+        ((base,),), _ = _least(np.ones((1, len(near), 1)), steps)
+        return LawFit(law, float(base))
     if law is Law.EXPONENTIAL:  # the cone of c + w r with c >= 0 and w X >= c
-        (a, b), _ = _least(np.stack([near, 1 + near], axis=1), steps)
+        (ends,), _ = _least(np.stack([near, 1 + near], axis=1)[None], steps)
+        a, b = ends.tolist()
         return LawFit(law, b, (a + b) / end)
     if law is Law.SATURATING:  # the cone of c - v r with c / 2 <= v X <= c
-        (a, b), _ = _least(np.stack([1 - near, 1 - near / 2], axis=1), steps)
+        (ends,), _ = _least(np.stack([1 - near, 1 - near / 2], axis=1)[None], steps)
+        a, b = ends.tolist()
         return LawFit(law, a + b, -(a + b / 2) / end)
     return _stair(steps)
 
@@ -352,57 +354,75 @@ def _stair(steps: _Steps) -> LawFit:
 
     Half of the references must have come to a riser and to a tread: a riser that nobody met would be a line.
     """
-    found, half = [], len(np.unique(steps.whose)) / 2
-    for period in range(2, LONGEST_FLIGHT + 1):
-        for phase in range(period):
-            riser = steps.order % period == phase
-            if period > 2 and min(len(np.unique(steps.whose[kind])) for kind in (riser, ~riser)) < half:
-                continue
-            high = riser.astype(np.float64)
-            (a, b), loss = _least(np.stack([high, 1 + high], axis=1), steps)  # the cone of riser >= 2 tread >= 0
-            found.append((loss, period, phase, b, a + 2 * b))
-    _, period, phase, tread, riser_ = min(found)
-    return LawFit(Law.STAIR, tread, riser=riser_, period=period, phase=phase)
+    half = len(np.unique(steps.whose)) / 2
+    flights, risers = [], []
+    for period, phase in ((m, p) for m in range(2, LONGEST_FLIGHT + 1) for p in range(m)):
+        riser = steps.order % period == phase
+        if period == 2 or min(np.count_nonzero(np.bincount(steps.whose[kind])) for kind in (riser, ~riser)) >= half:
+            flights.append((period, phase))
+            risers.append(riser.astype(np.float64))
+    high = np.stack(risers)
+    found, losses = _least(np.stack([high, 1 + high], axis=2), steps)  # the cone of riser >= 2 tread >= 0
+    best = int(losses.argmin())
+    (period, phase), (a, b) = flights[best], found[best].tolist()
+    return LawFit(Law.STAIR, b, riser=a + 2 * b, period=period, phase=phase)
 
 
-def _least(basis: Array, steps: _Steps) -> tuple[tuple[float, float], float]:
-    """Return the coefficients >= 0 of one or two columns with the smallest weighted loss, and that loss.
+def _least(bases: Array, steps: _Steps) -> tuple[Array, Array]:
+    """Return for each basis the coefficients >= 0 with the smallest weighted loss, and that loss.
 
-    Coefficients and scales in turn. A gap told beyond L counts as L and cannot be bettered by its step: such steps
-    are left out of the next round.
+    Coefficients and scales in turn, of all bases together until each has settled. A gap told beyond L counts as L and
+    cannot be bettered by its step: such steps are left out of the next round.
+
+    Args:
+        bases: (B, steps, C), of one or two columns.
+        steps: that all of them are fitted to.
+
+    Returns:
+        (B, C) and (B,).
     """
     who, weights = np.unique(steps.whose, return_inverse=True)[1], steps.weights
     means = np.bincount(who, steps.gap * weights)
-    scale = np.asarray(means / means.mean(), dtype=np.float64)
-    inside, best, least = np.ones(len(who), dtype=bool), (0.0, 0.0), math.inf
+    scale = np.tile(means / means.mean(), (len(bases), 1))
+    inside = np.ones(bases.shape[:2], dtype=bool)
+    best, least, left = np.zeros((len(bases), bases.shape[2])), np.full(len(bases), math.inf), np.arange(len(bases))
     for _ in range(_ROUNDS):
-        a, b = _positive((basis * scale[who, None])[inside], steps.gap[inside], weights[inside])
-        told = basis @ np.array((a, b)[: basis.shape[1]])
-        up, down = (np.bincount(who, inside * told * by) for by in (steps.gap, told))
+        # Products one basis at a time: where they end in other digits, another gap may count as told beyond L.
+        basis = bases[left]
+        scaled = basis * scale[:, who, None]
+        found = np.array([
+            _positive(one[some], steps.gap[some], weights[some]) for one, some in zip(scaled, inside, strict=True)
+        ])  # fmt: skip
+        told = np.array([one @ by for one, by in zip(basis, found, strict=True)])
+        places = who + len(means) * np.arange(len(left))[:, None]
+        up, down = (
+            np.bincount(places.ravel(), (inside * told * by).ravel()).reshape(scale.shape) for by in (steps.gap, told)
+        )
         scale = np.where(down > 0, up / np.where(down > 0, down, 1), scale)
-        size = float(scale.mean())
-        scale, whole = scale / size, scale[who] * told
-        loss = float(weights @ (np.minimum(whole, steps.room) - steps.gap) ** 2)
+        size = scale.mean(axis=1, keepdims=True)
+        scale, whole = scale / size, scale[:, who] * told
+        loss = np.array([weights @ one for one in (np.minimum(whole, steps.room) - steps.gap) ** 2])
         before, inside = inside, whole < steps.room
-        settled = np.array_equal(before, inside) and loss > least * (1 - 1e-6)
-        if loss < least:
-            best, least = (a * size, b * size), loss
-        if settled or not inside.any():
+        settled = (before == inside).all(axis=1) & (loss > least[left] * (1 - 1e-6)) | ~inside.any(axis=1)
+        better = loss < least[left]
+        best[left[better]], least[left[better]] = (found * size)[better], loss[better]
+        left, scale, inside = left[~settled], scale[~settled], inside[~settled]
+        if not len(left):
             break
     return best, least
 
 
-def _positive(basis: Array, values: Array, weights: Array) -> tuple[float, float]:
-    """Return weighted least squares with coefficients >= 0, of one or two columns (second 0 where there is one)."""
-    square, image = basis.T @ (weights[:, None] * basis), basis.T @ (weights * values)
-    alone = [max(0.0, image[i] / square[i, i]) if square[i, i] > 0 else 0.0 for i in range(len(image))]
+def _positive(basis: Array, values: Array, weights: Array) -> tuple[float, ...]:
+    """Return weighted least squares with coefficients >= 0, of one or two columns."""
+    square, image = (basis.T @ (weights[:, None] * basis)).tolist(), (basis.T @ (weights * values)).tolist()
+    alone = [max(0.0, of / square[i][i]) if square[i][i] > 0 else 0.0 for i, of in enumerate(image)]
     if len(image) == 1:
-        return float(alone[0]), 0.0
-    determinant = square[0, 0] * square[1, 1] - square[0, 1] ** 2
-    if determinant > 1e-12 * square[0, 0] * square[1, 1]:
-        a = (square[1, 1] * image[0] - square[0, 1] * image[1]) / determinant
-        b = (square[0, 0] * image[1] - square[0, 1] * image[0]) / determinant
+        return tuple(alone)
+    ((p, cross), (_, q)), (left, right) = square, image
+    determinant = p * q - cross**2
+    if determinant > 1e-12 * p * q:
+        a, b = (q * left - cross * right) / determinant, (p * right - cross * left) / determinant
         if a >= 0 and b >= 0:
-            return float(a), float(b)
-    first, second = (alone[i] * (alone[i] * square[i, i] - 2 * image[i]) for i in (0, 1))
-    return (float(alone[0]), 0.0) if first < second else (0.0, float(alone[1]))
+            return a, b
+    first, second = (alone[i] * (alone[i] * square[i][i] - 2 * image[i]) for i in (0, 1))
+    return (alone[0], 0.0) if first < second else (0.0, alone[1])

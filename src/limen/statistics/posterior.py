@@ -464,12 +464,15 @@ def credible_curve(levels: Sequence[float], rises: Array, guess: Axis, lapse: Ax
     mass = mass.reshape(-1, guess.cells, lapse.cells)
     place, g, low = np.nonzero(mass > _TRIFLE * mass.max())
     weight = np.repeat(mass[place, g, low], math.prod(parts))
-    wrong, missed = wrong[g][:, :, None], missed[low][:, None, :]
+    wrong, missed = np.broadcast_arrays(wrong[g][:, :, None], missed[low][:, None, :])
+    wrong, room = (rates.reshape(len(place), -1) for rates in (wrong, 1.0 - wrong - missed))
     edges = np.linspace(0.0, 1.0, _BINS + 1)
-    ends = []
+    share, ends = np.empty(room.shape), []
     for rise_ in rises.reshape(-1, len(levels))[place].T:
-        share = (wrong + (1.0 - wrong - missed) * rise_[:, None, None]).ravel()
-        bins = np.clip(share * _BINS, 0, _BINS - 1).astype(np.intp)
+        np.multiply(room, rise_[:, None], out=share)
+        share += wrong
+        share *= _BINS
+        bins = np.clip(share, 0, _BINS - 1, out=share).ravel().astype(np.intp)
         total = np.concatenate(([0.0], np.cumsum(np.bincount(bins, weight, _BINS))))
         ends.append(np.interp(_SHARES, total / total[-1], edges))
     lower, median, upper = (tuple(map(float, column)) for column in np.array(ends).T)
