@@ -40,12 +40,12 @@ const search = {
       found("text").focus();
     });
     found("more").addEventListener("click", () => this.more());
-    setTimeout(() => this.ready()); // once the viewer stands
   },
 
-  /** Gather the answers, and offer the ready searches that find any. */
+  /** Gather the answers once all are open, offer the ready searches that find any, and find what was looked for. */
   ready() {
     if (this.answers) return;
+    if (opened.size < book.distortions.length) return void this.wait();
     this.answers = book.talks.flatMap((talk) => [
       ...talk.probes.flatMap((probe) => probe[5].map((trial) => [talk, probe, trial])),
       ...talk.waiting.map((probe) => [talk, probe, null]),
@@ -60,7 +60,18 @@ const search = {
       }),
       make("span", { className: "small", textContent: none.length ? `none: ${none.join(", ")}` : "" }),
     );
+    this.find();
     this.draw();
+  },
+
+  /** Say how far the answers are open; only to a person who looks for something how many of them. */
+  wait() {
+    const far = this.words || this.kind ? `: ${opened.size} of ${book.distortions.length} distortions` : "";
+    found("count").textContent = `Opening the answers${far} …`;
+  },
+
+  fail(error) {
+    found("count").textContent = `The answers cannot be searched, as not all could be opened: ${error.message}.`;
   },
 
   fits(kind, [, probe, trial]) {
@@ -69,11 +80,15 @@ const search = {
 
   /** Find the answers that hold the words and are of a kind; "" is any. */
   look(words, kind) {
-    this.ready();
     this.words = words.trim().slice(0, 200);
     this.kind = kind in KINDS ? kind : "";
-    this.find();
-    this.draw();
+    if (found("text").value.trim() !== this.words) found("text").value = this.words;
+    if (this.answers) {
+      this.find();
+      this.draw();
+    } else {
+      this.ready();
+    }
     remember(this.words || this.kind ? `#find/${new URLSearchParams({ ...(this.words ? { q: this.words } : {}), ...(this.kind ? { k: this.kind } : {}) })}` : link());
   },
 
@@ -88,7 +103,6 @@ const search = {
   },
 
   draw() {
-    if (found("text").value.trim() !== this.words) found("text").value = this.words;
     for (const one of found("kinds").querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.kind === this.kind));
     found("list").replaceChildren();
     this.shown = 0;
