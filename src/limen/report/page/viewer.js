@@ -57,12 +57,20 @@ function arrive() {
   for (const [, go] of ready) go();
 }
 
+/** Unpack a block. Reading chunk by chunk waits for nothing else, where a Response would wait for the page to be read. */
 async function inflate(block) {
   const packed = atob(block.textContent);
   const bytes = new Uint8Array(packed.length);
   for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
+  const { readable, writable } = new DecompressionStream("gzip");
+  const writer = writable.getWriter();
+  const written = Promise.all([writer.write(bytes), writer.close()]);
+  const decoder = new TextDecoder();
+  const reader = readable.getReader();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) text += decoder.decode(part.value, { stream: true });
+  await written;
+  return JSON.parse(text + decoder.decode());
 }
 
 /** Open what was asked and said under a distortion, once. */
