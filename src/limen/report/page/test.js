@@ -98,7 +98,13 @@ const test = {
       event.preventDefault();
       this.end();
     });
+    part("run").addEventListener("close", () => this.cover(false));
     addEventListener("resize", () => part("run").open && this.layOut());
+  },
+
+  /** Let the page below scroll, or not (a class, as :has() would be looked at for all that is added to the page). */
+  cover(covered) {
+    document.documentElement.classList.toggle("look-testing", covered);
   },
 
   key(event) {
@@ -148,6 +154,7 @@ const test = {
     part("turn").textContent = "Show the next"; // so that it has its height
     part("bar").max = this.pairs.length;
     part("run").showModal();
+    this.cover(true);
     this.show();
     part("run").focus({ preventScroll: true });
   },

@@ -9,6 +9,7 @@ const WORDS = { yes: "yes", no: "no", unreadable: "unreadable", same: "equals th
 const CLIP = 400; // characters of an answer shown before "more"
 
 const look = (name) => document.getElementById(`look-${name}`);
+const modes = () => look("drawn").querySelectorAll("input[name=look-m]"); // not the whole page is to be looked through
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -27,8 +28,9 @@ let book = null; // what limen.report.viewer_data gives; talks and texts are add
 let talks = new Map(); // "lane series" -> talk
 const opening = new Map(); // distortion -> the promise that its talks are there
 const opened = new Set(); // distortions whose talks are there; the one that is shown always is
+const packed = []; // blocks of talks, one a distortion, as far as they have arrived
 const sources = []; // base64 of each picture, or its path beside the page, as far as they have arrived
-let taken = 0; // blocks of pictures that are in `sources`
+let last = look("data"); // the last block that was taken in
 let lacking = null; // numbers of the pair that is to be shown, while they have not arrived
 let waiting = []; // [whether it can go on, how it goes on]
 
@@ -36,21 +38,19 @@ let waiting = []; // [whether it can go on, how it goes on]
 const ended = () => document.readyState !== "loading";
 const here = (numbers) => numbers.every((number) => sources[number] !== undefined);
 
-/** Return the blocks of a kind that have arrived whole: something follows them, or the page has ended. */
-function blocks(kind) {
-  return [...document.getElementsByClassName(kind)].filter((block) => block.nextElementSibling || ended());
-}
-
 /** Go on as soon as it can be done. */
 function when(can, go) {
   if (can()) go();
   else waiting.push([can, go]);
 }
 
-/** Take in the pictures that have arrived, and go on with what waited for them. */
+/** Take in the blocks that have arrived whole (something follows them, or the page has ended); go on with what waited. */
 function arrive() {
-  const there = blocks("look-pictures");
-  for (; taken < there.length; taken++) sources.push(...there[taken].textContent.split("\n"));
+  for (let next = last.nextElementSibling; next && (next.nextElementSibling || ended()); next = last.nextElementSibling) {
+    last = next;
+    if (next.className === "look-talks") packed.push(next);
+    if (next.className === "look-pictures") sources.push(...next.textContent.split("\n"));
+  }
   if (lacking && (here(lacking) || ended())) draw();
   const ready = waiting.filter(([can]) => can());
   waiting = waiting.filter((one) => !ready.includes(one));
@@ -59,9 +59,9 @@ function arrive() {
 
 /** Unpack a block. Reading chunk by chunk waits for nothing else, where a Response would wait for the page to be read. */
 async function inflate(block) {
-  const packed = atob(block.textContent);
-  const bytes = new Uint8Array(packed.length);
-  for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+  const signs = atob(block.textContent);
+  const bytes = new Uint8Array(signs.length);
+  for (let i = 0; i < signs.length; i++) bytes[i] = signs.charCodeAt(i);
   const { readable, writable } = new DecompressionStream("gzip");
   const writer = writable.getWriter();
   const written = Promise.all([writer.write(bytes), writer.close()]);
@@ -80,10 +80,9 @@ function open(d) {
 }
 
 async function take(d) {
-  await new Promise((go) => when(() => blocks("look-talks").length > d || ended(), go));
-  const block = blocks("look-talks")[d];
-  if (!block) throw new Error("the page was cut off before them; get the whole file");
-  const part = await inflate(block);
+  await new Promise((go) => when(() => packed.length > d || ended(), go));
+  if (packed.length <= d) throw new Error("the page was cut off before them; get the whole file");
+  const part = await inflate(packed[d]);
   const before = book.texts.length;
   book.texts = book.texts.concat(part.texts);
   for (const talk of part.talks) {
@@ -390,8 +389,8 @@ function drawPictures(series, talk) {
   look("pixels").hidden = !there;
   look("p").value = seen ? "seen" : "sent";
   look("why").textContent = why(series, there, other);
-  for (const input of document.getElementsByName("look-m")) input.checked = input.value === state.m;
-  for (const own of document.querySelectorAll(".look-own")) own.hidden = own.dataset.own !== state.m;
+  for (const input of modes()) input.checked = input.value === state.m;
+  for (const own of look("drawn").querySelectorAll(".look-own")) own.hidden = own.dataset.own !== state.m;
   look("stage").className = `look-stage ${state.m}`;
   look("z").value = String([0, 1, 2, 4, 8, 16].includes(state.z) ? state.z : 0);
   look("h").value = state.h;
@@ -615,7 +614,7 @@ function listen() {
   on("z", "change", (event) => change({ z: Number(event.target.value) }));
   on("p", "change", (event) => change({ p: event.target.value }));
   for (const name of ["h", "g", "w"]) on(name, "input", (event) => change({ [name]: Number(event.target.value) }));
-  for (const input of document.getElementsByName("look-m")) input.addEventListener("change", () => change({ m: input.value }));
+  for (const input of modes()) input.addEventListener("change", () => change({ m: input.value }));
   on("less", "click", () => step(-1));
   on("more", "click", () => step(1));
   on("next", "click", () => jump(true));
@@ -721,6 +720,7 @@ async function begin() {
 look("wait").textContent = "Loading …";
 const arrivals = new MutationObserver(arrive);
 arrivals.observe(document.body, { childList: true });
+arrive();
 addEventListener("DOMContentLoaded", () => {
   arrivals.disconnect();
   arrive();
