@@ -163,6 +163,7 @@ class _Content:
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        lanes = {who: i for i, who in enumerate(self.lanes)}
         for run in self.runs:
             for outcome in run.outcomes:
                 outcomes[outcome.series.id].append(outcome)
@@ -170,6 +171,8 @@ class _Content:
             names = {own: name for name, own in run.own_names.items()}
             for floor in run.store.measurements("floor").values():
                 self.floors[names.get(floor["observer"], floor["observer"]), floor["series"]] = floor
+        for group in outcomes.values():  # the first lane's 1st JND is what the viewer begins with
+            group.sort(key=lambda outcome: lanes.get((outcome.observer, outcome.question), len(lanes)))
         rows = {name: group[0].series for name, group in outcomes.items()}
         self.distortions = sorted({row.distortion for row in rows.values()})
         self.references = sorted({(row.name, row.picture) for row in rows.values()})
@@ -224,7 +227,9 @@ class _Content:
     def _probe(self, response: Response, first: str, part: _Part) -> list[Any]:
         probe, verdict = response.probe, response.verdict
         flag = verdict.flag.value if response.asked else "same"
-        trials = [self._trial(trial, trial.answer, first, part) for trial in response.trials if trial.answer is not None]
+        trials = [
+            self._trial(trial, trial.answer, first, part) for trial in response.trials if trial.answer is not None
+        ]
         return [probe.reference, probe.level, probe.draw, flag, verdict.fault.value if verdict.fault else "", trials]
 
     def _trial(self, trial: Trial, answer: Answer, first: str, part: _Part) -> list[Any]:
