@@ -1,4 +1,4 @@
-"""The page in Chromium while it still arrives, and a page that was cut off: what is there works, what is not says so."""
+"""The page in Chromium while it still arrives, or was cut off: what is there works, what is not says so."""
 
 import http.server
 import re
