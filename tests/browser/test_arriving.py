@@ -202,5 +202,8 @@ def test_a_page_that_was_cut_off_says_what_is_missing(browser: Any, page_file: P
     page.wait_for_selector("#find-count:text('cut off before them; get the whole file')")
     page.select_option("#look-d", "1")
     until(page, "document.getElementById('look-now').textContent.includes('cut off before them')")
+    page.fill("#find-text", "noticeable")
+    page.keyboard.press("Enter")
+    assert "cannot be searched" in page.inner_text("#find-count")
     assert "blur" in shown(page, "asked")
     context.close()

@@ -21,6 +21,7 @@ const search = {
   kind: "",
   hits: [],
   shown: 0,
+  failure: "", // why not all answers could be opened
   answers: null, // [talk, probe, trial] of every answer, and [talk, waiting probe, null] of every open question
 
   listen() {
@@ -64,14 +65,17 @@ const search = {
     this.draw();
   },
 
-  /** Say how far the answers are open; only to a person who looks for something how many of them. */
+  /** Say how far the answers are open (in numbers only to a person who looks for something), or why they never will be. */
   wait() {
     const far = this.words || this.kind ? `: ${opened.size} of ${book.distortions.length} distortions` : "";
-    found("count").textContent = `Opening the answers${far} …`;
+    found("count").textContent = this.failure
+      ? `The answers cannot be searched, as not all could be opened: ${this.failure}.`
+      : `Opening the answers${far} …`;
   },
 
   fail(error) {
-    found("count").textContent = `The answers cannot be searched, as not all could be opened: ${error.message}.`;
+    this.failure = error.message;
+    this.wait();
   },
 
   fits(kind, [, probe, trial]) {

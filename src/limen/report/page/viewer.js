@@ -598,7 +598,7 @@ function step(by) {
 function listen() {
   const on = (name, what, action) => look(name).addEventListener(what, action);
   on("o", "change", (event) => change({ o: Number(event.target.value), a: null }));
-  const begin = (changes) => {
+  const enter = (changes) => {
     Object.assign(state, changes);
     settle();
     atJnd();
@@ -606,9 +606,9 @@ function listen() {
   };
   on("d", "change", (event) => {
     const d = Number(event.target.value);
-    within(d, () => begin({ d }));
+    within(d, () => enter({ d }));
   });
-  on("r", "change", (event) => begin({ r: Number(event.target.value) }));
+  on("r", "change", (event) => enter({ r: Number(event.target.value) }));
   on("l", "input", (event) => change({ l: Number(event.target.value), a: null }));
   on("a", "change", (event) => change({ a: event.target.value === "" ? null : Number(event.target.value) }));
   on("z", "change", (event) => change({ z: Number(event.target.value) }));
