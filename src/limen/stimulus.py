@@ -107,18 +107,18 @@ def control(picture: Picture, name: str) -> Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class _Loaded:
+class _LoadedReference:
     """What a reference loads, and its pictures where it is made of pictures, digested once."""
 
     content: Any
     whole: tuple[Picture, ...]
 
 
-_OPEN: weakref.WeakValueDictionary[tuple[str, str], _Loaded] = weakref.WeakValueDictionary()
+_OPEN: weakref.WeakValueDictionary[tuple[str, str], _LoadedReference] = weakref.WeakValueDictionary()
 _LOADING = tuple(threading.Lock() for _ in range(64))
 
 
-def _shared(reference: Reference) -> _Loaded:
+def _shared(reference: Reference) -> _LoadedReference:
     """Load a reference, or take what another open series of it has loaded: decoded once, and once in memory."""
     key = reference.digest, str(reference.kind)
     with _LOADING[hash(key) % len(_LOADING)]:
@@ -128,7 +128,7 @@ def _shared(reference: Reference) -> _Loaded:
     return loaded
 
 
-def _load(reference: Reference) -> _Loaded:
+def _load(reference: Reference) -> _LoadedReference:
     """Load a reference, and see that it is the one that was planned.
 
     A series' id, its draw and its place in every table come from the digest that the reference was planned with: other
@@ -157,4 +157,4 @@ def _load(reference: Reference) -> _Loaded:
             f"{reference.digest[:8]}): it has changed since. Restore it and run the same command again, or start anew "
             "with another --out."
         )
-    return _Loaded(content, whole)
+    return _LoadedReference(content, whole)

@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,14 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def until(page: Any, what: str, seconds: float = 30.0) -> None:
+    """Wait until an expression is true; the page's policy forbids playwright's own way, which makes code of text."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(f"document.getElementById('look') !== null && typeof book === 'object' && {what}"):
+        assert time.monotonic() < end, f"not true in {seconds:.0f} s: {what}"
+        page.wait_for_timeout(20)
+
+
 class Visit:
     """One visit to a page: what it complained of, what it asked for, and short ways to what is on it."""
 
@@ -93,6 +102,7 @@ class Visit:
         self.page.goto(f"{file.as_uri()}{fragment}")
         if settings.get("java_script_enabled", True):
             self.page.wait_for_selector("#look-body:not([hidden])")
+            until(self.page, "Boolean(search.answers)")  # all that was said is open
             self.settle()
 
     def _dialog(self, dialog: Any) -> None:

@@ -118,7 +118,20 @@ def told(
         everything = together({"run": analysis})
         names = {(one.observer, one.question): f"{one.observer}, {one.question}" for one in everything.outcomes}
         found = viewer_data.data(viewer_data.on_page([(store, analysis)], everything), everything, names, kept)
-        yield json.loads(json.dumps(found, allow_nan=False)), kept, store
+        yield opened(json.loads(json.dumps(found, allow_nan=False))), kept, store
+
+
+def opened(found: dict[str, Any]) -> dict[str, Any]:
+    """Return data as the viewer has it once all distortions are open: one list of talks, and one of texts."""
+    talks, texts = list[Any](), list[Any]()
+    for part in found["talks"]:
+        for talk in part["talks"]:
+            talk["asked"] = None if talk["asked"] is None else talk["asked"] + len(texts)
+            for trial in (trial for probe in talk["probes"] for trial in probe[5]):
+                trial[1] = None if trial[1] is None else trial[1] + len(texts)
+        talks += part["talks"]
+        texts += part["texts"]
+    return found | {"talks": sorted(talks, key=lambda talk: talk["s"]), "texts": texts}
 
 
 def pixels(kept: Gallery, number: int) -> Image:
@@ -149,17 +162,61 @@ def test_policy_allows_the_pages_own_scripts_by_digest_and_no_others(
     assert "unsafe-eval" not in policy
     assert policy.count("unsafe-inline") == 1  # of styles
     assert "<script" not in "".join(text for _, text in scripts(content))
-    assert len(re.findall("<script", content)) == 6
+    assert {attributes for attributes, _ in scripts(content)} == {
+        "",
+        ' type="application/json+gzip+base64" id="look-data"',
+        ' type="application/json+gzip+base64" class="look-talks"',
+        ' type="text/plain" class="look-pictures"',
+    }
+    assert len(re.findall("<script", content)) == len(scripts(content))
     assert "needs scripts, which are switched off" in content
 
 
-def test_data_of_a_page_can_be_read_again(run: Path, tmp_path: Path) -> None:
+def blocks(content: str, kind: str) -> list[str]:
+    return [text for attributes, text in scripts(content) if f'"look-{kind}"' in attributes]
+
+
+def unpacked(block: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(block)))
+
+
+def test_data_of_a_page_can_be_read_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "BLOCK", 20_000)
     write(run, tmp_path / "report.html")
-    data, shown, *_ = (text for _, text in scripts((tmp_path / "report.html").read_text()))
+    content = (tmp_path / "report.html").read_text()
     with told(run) as (found, kept, _):
-        again = json.loads(gzip.decompress(base64.b64decode(data)))
-        assert [talk["probes"] for talk in again["talks"]] == [talk["probes"] for talk in found["talks"]]
-        assert shown.split("\n") == kept.sources
+        (head,) = map(unpacked, blocks(content, "data"))
+        again = opened(head | {"talks": [unpacked(block) for block in blocks(content, "talks")]})
+        assert again == {**found, "beside": False, "lanes": again["lanes"]}
+        pictures = [block.split("\n") for block in blocks(content, "pictures")]
+        assert [source for block in pictures for source in block] == kept.sources
+        sizes = [sum(map(len, block)) for block in pictures]
+        assert all(size - len(block[-1]) < 20_000 <= size for size, block in zip(sizes[:-1], pictures, strict=False))
+        assert len(sizes) > 4
+
+
+def test_what_is_seen_first_comes_before_the_rest(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "BLOCK", 20_000)
+    write(run, tmp_path / "report.html")
+    kinds = [" ".join(re.findall('look-([a-z]+)', attributes)) or "script"
+             for attributes, _ in scripts((tmp_path / "report.html").read_text())]  # fmt: skip
+    assert kinds[:8] == ["data", "talks", *["script"] * 4, "pictures", "talks"]
+    assert set(kinds[8:]) == {"pictures"}
+    with told(run) as (found, _, _store):
+        first = next(series for series in found["series"] if series["d"] == 0)
+        assert sorted(first["pictures"].values())[:2] == [0, 1], "the viewer's first pair"
+
+
+def test_what_was_said_is_kept_by_distortion(run: Path) -> None:
+    with Store.open(run) as store:
+        analysis = analyse(store)
+        names = {(one.observer, one.question): one.observer for one in analysis.outcomes}
+        found = viewer_data.data(viewer_data.on_page([(store, analysis)], analysis), analysis, names, Gallery(0))
+    assert len(found["talks"]) == len(found["distortions"]) == 2
+    for d, part in enumerate(found["talks"]):
+        assert {found["series"][talk["s"]]["d"] for talk in part["talks"]} == {d}
+        used = {trial[1] for talk in part["talks"] for probe in talk["probes"] for trial in probe[5]}
+        assert used == set(range(len(part["texts"]))), "each has the texts it counts on, and no others"
 
 
 @pytest.mark.parametrize("name", layout.SCRIPTS)
@@ -262,14 +319,17 @@ def test_texts_are_kept_once_written_out_and_cut(hostile: Path) -> None:
             "'\".png",
         ]
         first = next(probe[5][0] for talk in found["talks"] for probe in talk["probes"] if probe[5])
-        assert [*first[:1], *first[2:]] == [0, 0.25, 0.5, "stop", 100, 7, 1.23, "me"]
+        assert [first[0], *first[2:4], *first[5:8]] == [0, 0.25, 0.5, 100, 7, 1.23]
+        assert [found["words"][first[i]] for i in (4, 8)] == found["words"] == ["stop", "me"]
 
 
 def test_texts_beyond_the_pages_room_are_left_to_the_run(hostile: Path) -> None:
     with Store.open(hostile) as store:
         analysis = analyse(store)
     gathered = viewer_data._Content((), analysis, [], Gallery(0), room=len("one"))
-    assert [gathered._text(text) for text in ("one", "two", "one")] == [0, None, 0]
+    gathered.parts = [viewer_data._Talks(), viewer_data._Talks()]
+    told_of = [gathered._text(text, part) for text in ("one", "two", "one") for part in gathered.parts]
+    assert told_of == [0, None, None, None, 0, None], "a text that two distortions have takes its room twice"
 
 
 def test_visible() -> None:
@@ -370,7 +430,7 @@ def test_the_command_says_on_stderr_what_the_page_has_no_room_for(
 def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
     write(run, tmp_path / "report.html", embed=0, beside=True)
     content = (tmp_path / "report.html").read_text()
-    named = scripts(content)[1][1].split("\n")
+    named = [name for block in blocks(content, "pictures") for name in block.split("\n")]
     files = sorted(f"report_stimuli/{file.name}" for file in (tmp_path / "report_stimuli").iterdir())
     assert sorted(named) == files
     assert len(files) > 40
@@ -384,7 +444,7 @@ def test_pictures_in_a_folder_beside(run: Path, tmp_path: Path) -> None:
 def test_page_without_stimuli_is_small_and_has_its_answers(run: Path, tmp_path: Path) -> None:
     write(run, tmp_path / "with.html")
     write(run, tmp_path / "without.html", embed=0)
-    assert scripts((tmp_path / "without.html").read_text())[1][1] == ""
+    assert blocks((tmp_path / "without.html").read_text(), "pictures") == []
     assert (tmp_path / "without.html").stat().st_size < (tmp_path / "with.html").stat().st_size - 100_000
 
 

@@ -4,7 +4,7 @@ import base64
 import gzip
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -14,8 +14,9 @@ import orjson
 from limen.report.format import Table, clean
 from limen.report.images import Gallery
 
-SCRIPTS = ("viewer.js", "search.js", "test.js")
+SCRIPTS = ("search.js", "test.js", "viewer.js")  # the last begins as soon as it runs
 PAGE = "page.js"  # of tables, figures and the first screen, on every page
+BLOCK = 256_000  # characters of pictures that the page takes in at a time
 _PAGE = resources.files("limen").joinpath("report/page")
 _NUMERIC = re.compile(r"(?:[-\d.,<>=?~\[\]()–%* ]|\bof\b|\bto\b)+")
 
@@ -72,24 +73,44 @@ def viewer(content: Mapping[str, Any], gallery: Gallery) -> dict[str, Any]:
     """Return what the template needs for the viewer: markup, style, scripts, data, and the policy that allows these.
 
     Args:
-        content: of `limen.report.viewer_data.data`.
+        content: of `limen.report.viewer_data.data`; its talks are packed by themselves, one block a distortion.
         gallery: the pictures it counts on.
     """
     from markupsafe import Markup
 
     scripts = [_text(name) for name in (PAGE, *SCRIPTS)]
-    packed = gzip.compress(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), 6, mtime=0)
     beside = gallery.folder is not None
     return {
         "markup": Markup(_text("viewer.html")),
         "style": Markup(_text("viewer.css")),
         "scripts": [Markup(script) for script in scripts],
-        "data": Markup(base64.b64encode(packed).decode()),
-        "pictures": Markup("\n".join(gallery.sources)),
+        "data": _packed({name: part for name, part in content.items() if name != "talks"}),
+        "talks": [_packed(part) for part in content["talks"]],
+        "pictures": [Markup("\n".join(block)) for block in _blocks(gallery.sources)],
         "policy": policy(scripts, beside),
         "beside": beside,
         "left_out": content["held"]["left_out"],
     }
+
+
+def _packed(content: Any) -> Any:
+    from markupsafe import Markup
+
+    packed = gzip.compress(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), 6, mtime=0)
+    return Markup(base64.b64encode(packed).decode())
+
+
+def _blocks(sources: Sequence[str]) -> Iterator[list[str]]:
+    """Yield pictures in order, as many at a time as make a block."""
+    block, size = list[str](), 0
+    for source in sources:
+        block.append(source)
+        size += len(source)
+        if size >= BLOCK:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def without_viewer() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the viewer is told: every answer, verdict and JND as plain data, and the pictures they are about.
 
+What was said is kept apart by distortion, so that the page can open what it shows before all the rest.
 Nothing that came from outside is ever markup: texts travel as JSON and are shown as text.
 """
 
@@ -85,6 +86,9 @@ def data(
 ) -> dict[str, Any]:
     """Return everything the viewer shows, as plain data; draws the pictures into `gallery`.
 
+    What was asked and said is under `talks`, one entry a distortion, each with `talks` and the `texts` that these count
+    on by their numbers. The words that many answers share (model, how it ended) are numbers of `words`.
+
     Args:
         runs: see `on_page`.
         together: the runs together.
@@ -108,8 +112,9 @@ def data(
         ],
         "references": [clean(name, 120) or "(no name)" for name, _ in content.references],
         "series": content.series,
-        "talks": content.talks,
-        "texts": content.texts,
+        "words": list(content.words),
+        "empty": not any(part.talks for part in content.parts),
+        "talks": [{"talks": part.talks, "texts": part.texts} for part in content.parts],
     }  # fmt: skip
 
 
@@ -129,6 +134,15 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
 
 
 @dataclass(repr=False)
+class _Talks:
+    """What was asked and said under one distortion; `numbers` are those of its texts."""
+
+    talks: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[list[Any]] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(repr=False)
 class _Content:
     """What is gathered on the way to the page."""
 
@@ -139,10 +153,9 @@ class _Content:
     distortions: list[str] = field(default_factory=list)
     references: list[tuple[str, str]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
-    talks: list[dict[str, Any]] = field(default_factory=list)
-    texts: list[list[Any]] = field(default_factory=list)
+    parts: list[_Talks] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
     room: int = MOST_TEXT
-    numbers: dict[str, int] = field(default_factory=dict)
     stores: dict[str, list[Store]] = field(default_factory=lambda: defaultdict(list))
     floors: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     held: Held = field(default_factory=Held)
@@ -150,6 +163,7 @@ class _Content:
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        lanes = {who: i for i, who in enumerate(self.lanes)}
         for run in self.runs:
             for outcome in run.outcomes:
                 outcomes[outcome.series.id].append(outcome)
@@ -157,6 +171,8 @@ class _Content:
             names = {own: name for name, own in run.own_names.items()}
             for floor in run.store.measurements("floor").values():
                 self.floors[names.get(floor["observer"], floor["observer"]), floor["series"]] = floor
+        for group in outcomes.values():  # the first lane's 1st JND is what the viewer begins with
+            group.sort(key=lambda outcome: lanes.get((outcome.observer, outcome.question), len(lanes)))
         rows = {name: group[0].series for name, group in outcomes.items()}
         self.distortions = sorted({row.distortion for row in rows.values()})
         self.references = sorted({(row.name, row.picture) for row in rows.values()})
@@ -170,6 +186,7 @@ class _Content:
             row = rows[name]
             place = {"d": distortions[row.distortion], "r": references[row.name, row.picture]}
             self.series.append({**place, **drawing.told[name]})
+        self.parts = [_Talks() for _ in self.distortions]
         self._add_talks({name: i for i, name in enumerate(order)})
 
     def _add_talks(self, number: Mapping[str, int]) -> None:
@@ -178,17 +195,20 @@ class _Content:
         for run, outcome in sorted(pairs, key=lambda pair: number[pair[1].series.id]):
             lane = lanes.get((outcome.observer, outcome.question))
             if lane is not None:
-                self.talks.append({"o": lane, "s": number[outcome.series.id], **self._talk(run, outcome)})
+                place = number[outcome.series.id]
+                part = self.parts[self.series[place]["d"]]
+                part.talks.append({"o": lane, "s": place, **self._talk(run, outcome, part)})
 
     # --- answers ---
 
-    def _talk(self, run: RunOnPage, outcome: Outcome) -> dict[str, Any]:
+    def _talk(self, run: RunOnPage, outcome: Outcome, part: _Talks) -> dict[str, Any]:
+        first = self._first(outcome)
         return {
             "status": outcome.status.value,
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
             "fits": [str(estimate) for estimate in outcome.estimates],
-            "asked": self._asked(outcome),
-            "probes": [self._probe(response, self._first(outcome)) for response in outcome.responses],
+            "asked": self._asked(outcome, part),
+            "probes": [self._probe(response, first, part) for response in outcome.responses],
             "waiting": [] if outcome.status is not SeriesStatus.UNFINISHED else list(waiting(run, outcome)),
         }
 
@@ -199,34 +219,41 @@ class _Content:
         trials = (trial for response in outcome.responses for trial in response.trials)
         return next((t.wording for t in trials if t.reference == t.part == 0 and not t.again), "")
 
-    def _asked(self, outcome: Outcome) -> int | None:
+    def _asked(self, outcome: Outcome, part: _Talks) -> int | None:
         """Return the number of the text of an item's question; None where the question is the same for all."""
         question = self.together.questions[outcome.question]
-        return self._text(outcome.item.text) if question.itemised and outcome.item is not None else None
+        return self._text(outcome.item.text, part) if question.itemised and outcome.item is not None else None
 
-    def _probe(self, response: Response, first: str) -> list[Any]:
+    def _probe(self, response: Response, first: str, part: _Talks) -> list[Any]:
         probe, verdict = response.probe, response.verdict
         flag = verdict.flag.value if response.asked else "same"
-        trials = [self._trial(trial, trial.answer, first) for trial in response.trials if trial.answer is not None]
+        trials = [
+            self._trial(trial, trial.answer, first, part) for trial in response.trials if trial.answer is not None
+        ]
         return [probe.reference, probe.level, probe.draw, flag, verdict.fault.value if verdict.fault else "", trials]
 
-    def _trial(self, trial: Trial, answer: Answer, first: str) -> list[Any]:
+    def _trial(self, trial: Trial, answer: Answer, first: str, part: _Talks) -> list[Any]:
         reworded = trial.wording if first and trial.wording != first and not trial.again else ""
         return [
-            int(trial.again), self._text(answer.text), _plain(answer.p_yes), _plain(answer.p_neither),
-            _short(answer.finish), answer.tokens_in, answer.tokens_out, _plain(answer.seconds), _short(answer.model),
+            int(trial.again), self._text(answer.text, part), _plain(answer.p_yes), _plain(answer.p_neither),
+            self._word(answer.finish), answer.tokens_in, answer.tokens_out, _plain(answer.seconds),
+            self._word(answer.model),
             *([int(trial.part >= OTHER_SIDE), _marked(first, reworded)] if first else []),
         ]  # fmt: skip
 
-    def _text(self, text: str) -> int | None:
-        """Return the number of an answer's text, each kept once; None where the page has no room for more."""
-        if text not in self.numbers:
-            if self.room < len(text) and self.texts:
+    def _text(self, text: str, part: _Talks) -> int | None:
+        """Return the number of a text in its part, each kept once there; None where the page has no room for more."""
+        if text not in part.numbers:
+            if self.room < len(text) and any(one.texts for one in self.parts):
                 return None
             self.room -= min(len(text), LONGEST)
-            self.numbers[text] = len(self.texts)
-            self.texts.append([visible(text[:LONGEST])] + ([len(text)] if len(text) > LONGEST else []))
-        return self.numbers[text]
+            part.numbers[text] = len(part.texts)
+            part.texts.append([visible(text[:LONGEST])] + ([len(text)] if len(text) > LONGEST else []))
+        return part.numbers[text]
+
+    def _word(self, text: str) -> int:
+        """Return the number of a word that many answers share."""
+        return self.words.setdefault(_short(text), len(self.words))
 
 
 def _marked(before: str, after: str) -> list[list[Any]]:

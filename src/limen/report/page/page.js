@@ -119,13 +119,10 @@ function cue(box) {
 function equip(table) {
   const box = table.closest(".scroll");
   const title = table.caption.textContent.trim();
-  const frame = element("div", { className: "framed" });
-  box.replaceWith(frame);
-  frame.append(box);
   const tools = element("div", { className: "tools" });
   if (table.dataset.parts) parts(table, tools);
   tools.append(pressable("CSV", `Download the table as CSV: ${title}`, () => give(`${slug(title)}.csv`, new Blob([csv(table)], { type: "text/csv" }))));
-  frame.after(tools);
+  box.parentElement.after(tools);
   if (table.tBodies[0].rows.length > 1) {
     [...table.tHead.rows[0].cells].forEach((cell, column) => {
       const button = pressable(cell.textContent, "", () => sort(table, column));
@@ -215,11 +212,10 @@ function unfold() {
   for (let around = place && place.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
 }
 
-addEventListener("DOMContentLoaded", () => {
-  for (const table of document.querySelectorAll(".scroll > table")) equip(table);
-  for (const figure of document.querySelectorAll("main figure")) if (figure.querySelector("svg") && !figure.closest(".lane, #look")) furnish(figure);
-  first();
-  unfold();
-});
+// What is above this script is there; what is below it is data.
+for (const table of document.querySelectorAll(".scroll > table")) equip(table);
+for (const figure of document.querySelectorAll("main figure")) if (figure.querySelector("svg") && !figure.closest(".lane, #look")) furnish(figure);
+first();
+unfold();
 addEventListener("hashchange", unfold);
 addEventListener("beforeprint", () => { for (const folded of document.querySelectorAll("details")) folded.open = true; });

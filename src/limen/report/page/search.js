@@ -21,6 +21,7 @@ const search = {
   kind: "",
   hits: [],
   shown: 0,
+  failure: "", // why not all answers could be opened
   answers: null, // [talk, probe, trial] of every answer, and [talk, waiting probe, null] of every open question
 
   listen() {
@@ -40,12 +41,12 @@ const search = {
       found("text").focus();
     });
     found("more").addEventListener("click", () => this.more());
-    setTimeout(() => this.ready()); // once the viewer stands
   },
 
-  /** Gather the answers, and offer the ready searches that find any. */
+  /** Gather the answers once all are open, offer the ready searches that find any, and find what was looked for. */
   ready() {
     if (this.answers) return;
+    if (opened.size < book.distortions.length) return void this.wait();
     this.answers = book.talks.flatMap((talk) => [
       ...talk.probes.flatMap((probe) => probe[5].map((trial) => [talk, probe, trial])),
       ...talk.waiting.map((probe) => [talk, probe, null]),
@@ -60,7 +61,21 @@ const search = {
       }),
       make("span", { className: "small", textContent: none.length ? `none: ${none.join(", ")}` : "" }),
     );
+    this.find();
     this.draw();
+  },
+
+  /** Say how far the answers are open (in numbers only to a person who looks for something), or why they never will be. */
+  wait() {
+    const far = this.words || this.kind ? `: ${opened.size} of ${book.distortions.length} distortions` : "";
+    found("count").textContent = this.failure
+      ? `The answers cannot be searched, as not all could be opened: ${this.failure}.`
+      : `Opening the answers${far} …`;
+  },
+
+  fail(error) {
+    this.failure = error.message;
+    this.wait();
   },
 
   fits(kind, [, probe, trial]) {
@@ -69,11 +84,15 @@ const search = {
 
   /** Find the answers that hold the words and are of a kind; "" is any. */
   look(words, kind) {
-    this.ready();
     this.words = words.trim().slice(0, 200);
     this.kind = kind in KINDS ? kind : "";
-    this.find();
-    this.draw();
+    if (found("text").value.trim() !== this.words) found("text").value = this.words;
+    if (this.answers) {
+      this.find();
+      this.draw();
+    } else {
+      this.ready();
+    }
     remember(this.words || this.kind ? `#find/${new URLSearchParams({ ...(this.words ? { q: this.words } : {}), ...(this.kind ? { k: this.kind } : {}) })}` : link());
   },
 
@@ -88,7 +107,6 @@ const search = {
   },
 
   draw() {
-    if (found("text").value.trim() !== this.words) found("text").value = this.words;
     for (const one of found("kinds").querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.kind === this.kind));
     found("list").replaceChildren();
     this.shown = 0;

@@ -79,6 +79,7 @@ const test = {
   way: null, // "side" or "turns" where the person has chosen
   turn: 0, // which picture is shown where they are shown one at a time
   met: new Set(), // those of this pair that have been on the screen
+  due: 0, // counts the tests that were asked for: the last is started when its pictures have arrived
 
   listen() {
     this.fresh();
@@ -97,7 +98,13 @@ const test = {
       event.preventDefault();
       this.end();
     });
+    part("run").addEventListener("close", () => this.cover(false));
     addEventListener("resize", () => part("run").open && this.layOut());
+  },
+
+  /** Let the page below scroll, or not (a class, as :has() would be looked at for all that is added to the page). */
+  cover(covered) {
+    document.documentElement.classList.toggle("look-testing", covered);
   },
 
   key(event) {
@@ -119,8 +126,8 @@ const test = {
     part("seed").value = String(this.seed);
   },
 
-  start() {
-    const { o, d } = state;
+  start(o = state.o, d = state.d) {
+    const due = ++this.due;
     this.lane = book.lanes[o];
     this.o = o;
     this.d = d;
@@ -131,6 +138,14 @@ const test = {
     if (!this.lane.testable) part("note").textContent = "This question was asked about each picture alone: nobody was asked whether two differ, so there is no such test of it.";
     else if (!this.pairs.some((pair) => pair.reference < pair.level)) part("note").textContent = `No pair of ${book.distortions[d].name} that ${this.lane.name} has answered has pictures in this page. Choose another distortion.`;
     if (part("note").textContent) return;
+    const needed = this.pairs.flatMap(({ s, reference, level }) => [reference, level].map((one) => book.series[s].pictures[one]));
+    if (!here(needed)) {
+      part("note").textContent = ended()
+        ? "Not all pictures of this test are there: the page was cut off before them. Get the whole file."
+        : "The pictures of this test are still being loaded: it starts as soon as they are here.";
+      if (!ended()) when(() => here(needed) || ended(), () => due === this.due && this.start(o, d));
+      return;
+    }
     const random = numbers(this.seed ^ 0x9e3779b9);
     for (const pair of this.pairs) pair.place = this.lane.picks ? Math.floor(random() * this.lane.shows) : 0;
     remember(`#test/${new URLSearchParams({ o, d, s: this.seed })}`);
@@ -139,6 +154,7 @@ const test = {
     part("turn").textContent = "Show the next"; // so that it has its height
     part("bar").max = this.pairs.length;
     part("run").showModal();
+    this.cover(true);
     this.show();
     part("run").focus({ preventScroll: true });
   },

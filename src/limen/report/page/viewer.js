@@ -9,6 +9,7 @@ const WORDS = { yes: "yes", no: "no", unreadable: "unreadable", same: "equals th
 const CLIP = 400; // characters of an answer shown before "more"
 
 const look = (name) => document.getElementById(`look-${name}`);
+const modes = () => look("drawn").querySelectorAll("input[name=look-m]"); // not the whole page is to be looked through
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -21,29 +22,103 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// --- the data ---
+// --- the data, which arrives while the page is still being read ---
 
-let book = null; // what limen.report.viewer.data gives
-let sources = []; // base64 of each picture, or its path beside the page
+let book = null; // what limen.report.viewer_data gives; talks and texts are added as distortions are opened
 let talks = new Map(); // "lane series" -> talk
+const opening = new Map(); // distortion -> the promise that its talks are there
+const opened = new Set(); // distortions whose talks are there; the one that is shown always is
+const packed = []; // blocks of talks, one a distortion, as far as they have arrived
+const sources = []; // base64 of each picture, or its path beside the page, as far as they have arrived
+let last = look("data"); // the last block that was taken in
+let lacking = null; // numbers of the pair that is to be shown, while they have not arrived
+let waiting = []; // [whether it can go on, how it goes on]
 
-async function inflate(id) {
-  const packed = document.getElementById(id).textContent.trim();
-  const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+/** Tell whether nothing more will arrive. */
+const ended = () => document.readyState !== "loading";
+const here = (numbers) => numbers.every((number) => sources[number] !== undefined);
+
+/** Go on as soon as it can be done. */
+function when(can, go) {
+  if (can()) go();
+  else waiting.push([can, go]);
 }
 
-async function open() {
-  book = await inflate("look-data");
-  sources = document.getElementById("look-pictures").textContent.trim().split("\n");
-  for (const talk of book.talks) {
+/** Take in the blocks that have arrived whole (something follows them, or the page has ended); go on with what waited. */
+function arrive() {
+  for (let next = last.nextElementSibling; next && (next.nextElementSibling || ended()); next = last.nextElementSibling) {
+    last = next;
+    if (next.className === "look-talks") packed.push(next);
+    if (next.className === "look-pictures") sources.push(...next.textContent.split("\n"));
+  }
+  if (lacking && (here(lacking) || ended())) draw();
+  const ready = waiting.filter(([can]) => can());
+  waiting = waiting.filter((one) => !ready.includes(one));
+  for (const [, go] of ready) go();
+}
+
+/** Unpack a block. Reading chunk by chunk waits for nothing else, where a Response would wait for the page to be read. */
+async function inflate(block) {
+  const signs = atob(block.textContent);
+  const bytes = new Uint8Array(signs.length);
+  for (let i = 0; i < signs.length; i++) bytes[i] = signs.charCodeAt(i);
+  const { readable, writable } = new DecompressionStream("gzip");
+  const writer = writable.getWriter();
+  const written = Promise.all([writer.write(bytes), writer.close()]);
+  const decoder = new TextDecoder();
+  const reader = readable.getReader();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) text += decoder.decode(part.value, { stream: true });
+  await written;
+  return JSON.parse(text + decoder.decode());
+}
+
+/** Open what was asked and said under a distortion, once. */
+function open(d) {
+  if (!opening.has(d)) opening.set(d, take(d));
+  return opening.get(d);
+}
+
+async function take(d) {
+  await new Promise((go) => when(() => packed.length > d || ended(), go));
+  if (packed.length <= d) throw new Error("the page was cut off before them; get the whole file");
+  const part = await inflate(packed[d]);
+  const before = book.texts.length;
+  book.texts = book.texts.concat(part.texts);
+  for (const talk of part.talks) {
+    if (talk.asked !== null) talk.asked += before;
+    for (const probe of talk.probes) for (const trial of probe[5]) if (trial[1] !== null) trial[1] += before;
     talk.steps = talk.jnds.filter((jnd) => !jnd[3]);
     // An open series has no JNDs yet by the protocol; what it went on to compare with tells which it was at.
     const used = [...talk.probes, ...talk.waiting].filter((probe) => probe[0] < probe[1]).map((probe) => probe[0]);
     talk.references = talk.status === "complete" ? talk.steps.map((jnd) => jnd[1]) : [...new Set(used)];
     talks.set(`${talk.o} ${talk.s}`, talk);
   }
+  book.talks = [...book.talks, ...part.talks].sort((one, other) => one.s - other.s);
+  opened.add(d);
+}
+
+const idle = window.requestIdleCallback ? (go) => requestIdleCallback(go, { timeout: 200 }) : (go) => setTimeout(go, 20);
+
+/** Open the distortions that are not yet, one after the other while nothing else is to be done. */
+function openRest() {
+  search.ready();
+  const next = book.distortions.findIndex((_, d) => !opened.has(d));
+  if (next >= 0) idle(() => open(next).then(openRest, (error) => search.fail(error)));
+}
+
+let wanted = 0; // the distortion that was chosen last
+
+/** Go on with a distortion as soon as it is open, unless another was chosen meanwhile. */
+function within(d, go) {
+  wanted = d;
+  if (opened.has(d)) return go();
+  const about = book.distortions[d].name;
+  look("now").textContent = `Opening the answers about ${about} …`;
+  return open(d).then(
+    () => wanted === d && go(),
+    (error) => { look("now").textContent = `The answers about ${about} could not be opened: ${error.message}.`; },
+  );
 }
 
 const seriesOf = (d, r) => book.series.findIndex((series) => series.d === d && series.r === r);
@@ -85,6 +160,12 @@ function became(talk, level) {
 const state = { o: 0, d: 0, r: 0, l: 0, a: null, m: "side", z: 0, g: 3, h: 2, w: 50, p: "sent" };
 let flickering = false;
 
+/** Return the distortion that a link names, or else the one that is shown. */
+function distortionOf(hash) {
+  const named = new URLSearchParams(hash.slice(hash.indexOf("/") + 1)).get("d");
+  return /^\d{1,6}$/.test(named ?? "") && Number(named) < book.distortions.length ? Number(named) : state.d;
+}
+
 /** Read a link; what is not there or cannot be stays as it was. */
 function restore(hash) {
   const given = new URLSearchParams(hash.slice(hash.indexOf("/") + 1));
@@ -93,7 +174,7 @@ function restore(hash) {
     if (value !== null && /^\d{1,6}$/.test(value) && Number(value) <= most) state[name] = Number(value);
   };
   whole("o", book.lanes.length - 1);
-  whole("d", book.distortions.length - 1);
+  state.d = distortionOf(hash);
   whole("r", book.references.length - 1);
   settle();
   whole("l", levelsOf(state.d));
@@ -299,15 +380,17 @@ function drawPictures(series, talk) {
   const hasSeen = Object.keys((series.seen || {})[state.o] || {}).length > 0;
   const seen = state.p === "seen" && hasSeen;
   const pair = [pictureOf(series, other, state.o, seen), pictureOf(series, state.l, state.o, seen)];
-  const there = pair.every((number) => number !== undefined);
+  const drawn = pair.every((number) => number !== undefined);
+  const there = drawn && here(pair);
+  lacking = drawn && !there ? pair : null;
   look("drawn").hidden = !series.pictures || Object.keys(series.pictures).length < 2;
   look("stage").hidden = !there;
   look("seen").hidden = !hasSeen;
   look("pixels").hidden = !there;
   look("p").value = seen ? "seen" : "sent";
   look("why").textContent = why(series, there, other);
-  for (const input of document.getElementsByName("look-m")) input.checked = input.value === state.m;
-  for (const own of document.querySelectorAll(".look-own")) own.hidden = own.dataset.own !== state.m;
+  for (const input of modes()) input.checked = input.value === state.m;
+  for (const own of look("drawn").querySelectorAll(".look-own")) own.hidden = own.dataset.own !== state.m;
   look("stage").className = `look-stage ${state.m}`;
   look("z").value = String([0, 1, 2, 4, 8, 16].includes(state.z) ? state.z : 0);
   look("h").value = state.h;
@@ -348,6 +431,8 @@ function why(series, there, other) {
   if (series.why) return `No pictures: ${series.why}`;
   if (!series.pictures || Object.keys(series.pictures).length < 2) return `No pictures of this series. ${book.held.text || "Make the report with a larger --embed, or with --stimuli-beside."}`;
   if (there) return "";
+  if (lacking && !ended()) return "The pictures of this pair are still being loaded.";
+  if (lacking) return "The pictures of this pair are not there: the page was cut off before them. Get the whole file.";
   const kept = Object.keys(series.pictures).map(Number);
   const near = kept.reduce((best, level) => (Math.abs(level - state.l) < Math.abs(best - state.l) ? level : best), kept[0]);
   const missing = series.pictures[state.l] === undefined ? state.l : other;
@@ -451,6 +536,7 @@ function answered([reference, level, drawn, flag, fault, trials], chosen) {
 }
 
 function told([again, text, yes, neither, finish, into, out, seconds, model, side, reworded]) {
+  const [ending, by] = [book.words[finish], book.words[model]];
   const facts = [
     side === undefined ? "" : side ? "of the stimulus" : "of the reference",
     again ? "asked again in other words" : "",
@@ -458,8 +544,8 @@ function told([again, text, yes, neither, finish, into, out, seconds, model, sid
     neither === null ? "" : `p(neither) ${neither}`,
     into === null && out === null ? "" : `${into ?? "?"} + ${out ?? "?"} tokens`,
     seconds ? `${seconds} s` : "",
-    finish && finish !== "stop" ? `ended: ${finish}` : "",
-    model,
+    ending && ending !== "stop" ? `ended: ${ending}` : "",
+    by,
   ].filter(Boolean);
   const line = make("p", { className: "small", textContent: facts.join(" · ") });
   if (reworded?.length) line.append(make("span", { className: "look-reworded" }, " asked: ", ...reworded.map(([piece, mark]) => (mark ? make("mark", { textContent: piece }) : piece))));
@@ -512,20 +598,23 @@ function step(by) {
 function listen() {
   const on = (name, what, action) => look(name).addEventListener(what, action);
   on("o", "change", (event) => change({ o: Number(event.target.value), a: null }));
-  for (const name of ["d", "r"]) {
-    on(name, "change", (event) => {
-      state[name] = Number(event.target.value);
-      settle();
-      atJnd();
-      change({});
-    });
-  }
+  const enter = (changes) => {
+    Object.assign(state, changes);
+    settle();
+    atJnd();
+    change({});
+  };
+  on("d", "change", (event) => {
+    const d = Number(event.target.value);
+    within(d, () => enter({ d }));
+  });
+  on("r", "change", (event) => enter({ r: Number(event.target.value) }));
   on("l", "input", (event) => change({ l: Number(event.target.value), a: null }));
   on("a", "change", (event) => change({ a: event.target.value === "" ? null : Number(event.target.value) }));
   on("z", "change", (event) => change({ z: Number(event.target.value) }));
   on("p", "change", (event) => change({ p: event.target.value }));
   for (const name of ["h", "g", "w"]) on(name, "input", (event) => change({ [name]: Number(event.target.value) }));
-  for (const input of document.getElementsByName("look-m")) input.addEventListener("change", () => change({ m: input.value }));
+  for (const input of modes()) input.addEventListener("change", () => change({ m: input.value }));
   on("less", "click", () => step(-1));
   on("more", "click", () => step(1));
   on("next", "click", () => jump(true));
@@ -583,17 +672,21 @@ async function copy() {
 
 /** Go where the address says, if it speaks of the viewer, of a search or of a test. */
 function follow() {
-  if (location.hash.startsWith("#view/")) {
-    restore(location.hash);
+  const hash = location.hash;
+  const show = (then) => within(distortionOf(hash), () => {
+    restore(hash);
     draw();
-    document.getElementById("look").scrollIntoView();
-  } else if (location.hash.startsWith("#test/")) {
-    restore(location.hash);
-    draw();
-    test.offer(new URLSearchParams(location.hash.slice(6)).get("s"));
-    look("test-title").scrollIntoView();
-  } else if (location.hash.startsWith("#find/")) {
-    search.restore(location.hash);
+    then();
+  });
+  if (hash.startsWith("#view/")) {
+    show(() => document.getElementById("look").scrollIntoView());
+  } else if (hash.startsWith("#test/")) {
+    show(() => {
+      test.offer(new URLSearchParams(hash.slice(6)).get("s"));
+      look("test-title").scrollIntoView();
+    });
+  } else if (hash.startsWith("#find/")) {
+    search.restore(hash);
     document.getElementById("find-title").scrollIntoView();
   }
 }
@@ -603,13 +696,17 @@ async function begin() {
     look("wait").textContent = "This browser is too old for the viewer (it has no DecompressionStream). Everything else on this page works.";
     return;
   }
-  await open();
+  book = { ...(await inflate(look("data"))), talks: [], texts: [] };
   look("held").textContent = book.held.text;
-  look("wait").textContent = "This run holds no answers yet.";
-  if (!book.talks.length) return;
+  if (book.empty) {
+    look("wait").textContent = "This run holds no answers yet.";
+    return;
+  }
+  if (/^#(view|test)\//.test(location.hash)) state.d = distortionOf(location.hash);
+  await open(state.d);
   look("wait").hidden = true;
   look("body").hidden = false;
-  state.r = preferred(0);
+  state.r = preferred(state.d);
   settle();
   atJnd();
   draw();
@@ -617,12 +714,18 @@ async function begin() {
   search.listen();
   test.listen();
   follow();
+  openRest();
 }
 
 look("wait").textContent = "Loading …";
+const arrivals = new MutationObserver(arrive);
+arrivals.observe(document.body, { childList: true });
+arrive();
 addEventListener("DOMContentLoaded", () => {
-  begin().catch((error) => {
-    look("wait").hidden = false;
-    look("wait").textContent = `The viewer could not start (${error.message}). Everything else on this page works.`;
-  });
+  arrivals.disconnect();
+  arrive();
+});
+begin().catch((error) => {
+  look("wait").hidden = false;
+  look("wait").textContent = `The viewer could not start (${error.message}). Everything else on this page works.`;
 });
