@@ -178,6 +178,8 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool =
     try:
         made = msgspec.convert(parted, kind, strict=False)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InputError):  # what the struct says of its fields together
+            raise InputError(f"{owner}: {error.__cause__}") from None
         wrong = validation.fault(error, parted, kind, strict=False)
         if wrong.what == "was not given":
             raise InputError(f"{owner} needs {wrong.place}, which was not given. {wrong.remedy}") from None
@@ -201,10 +203,19 @@ def _lists(kind: type[msgspec.Struct], of_texts: bool) -> dict[str, bool]:
     found = {}
     for field in getattr(of.type_info(kind), "fields", ()):
         kinds = field.type.types if isinstance(field.type, of.UnionType) else (field.type,)
-        listed = [one for one in kinds if isinstance(one, of.VarTupleType | of.ListType)]
-        if listed and isinstance(listed[0].item_type, items) and not any(isinstance(one, of.StrType) for one in kinds):
+        listed = [entries for one in kinds if (entries := _entries(one))]
+        of_items = listed and all(isinstance(entry, items) for entry in listed[0])
+        if of_items and not any(isinstance(one, of.StrType) for one in kinds):
             found[field.name] = not any(isinstance(one, of.IntType | of.FloatType) for one in kinds)
     return found
+
+
+def _entries(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, ...]:
+    """Return the types of what a list, or a tuple of a certain length, holds; () for other types."""
+    of = msgspec.inspect
+    if isinstance(kind, of.VarTupleType | of.ListType):
+        return (kind.item_type,)
+    return kind.item_types if isinstance(kind, of.TupleType) else ()
 
 
 def _parted(value: Any, always: bool) -> Any:

@@ -219,7 +219,7 @@ def test_images_of_several_sizes_need_a_processor_that_makes_them_one(tmp_path: 
     fine = data.parts(str(file), detect, Network(nn.Identity(), _resized, "net", LABELS), 0, SubsetSizes(4, 1, 1))
     assert len(fine.fit.batch(range(4)).images) == 4
     plain = Network(nn.Identity(), lambda images: torch.stack([_floats(i) for i in images]), "plain", LABELS)
-    with pytest.raises(InputError, match="processor of plain in different sizes, such as 40 x 32 px and"):
+    with pytest.raises(InputError, match="ready for plain have different sizes, such as 40 x 32 px and"):
         data.parts(str(file), detect, plain, 0, SubsetSizes(4, 1, 1)).fit.batch(range(4))
 
     def padded(images: list[np.ndarray]) -> torch.Tensor:

@@ -23,7 +23,7 @@ from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.feature import stages, task, tolerance
 from limen.feature.data import parts
 from limen.feature.data.parts import SubsetSizes
-from limen.feature.model.network import Network, load
+from limen.feature.model.network import Network, NetworkSource, load
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.run import MAPS, FeaturePlan, FeatureRun
@@ -671,7 +671,7 @@ def test_weights_of_another_shape_are_no_trained_head(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="missing or do not fit|Give a checkpoint with a head"):
         load(str(folder), CLASSIFY, "cpu")
     with pytest.raises(InputError, match="has no revision 'main'"):
-        load(str(folder), CLASSIFY, "cpu", "main")
+        load(NetworkSource(str(folder), "main"), CLASSIFY, "cpu")
 
 
 # Notebooks.

@@ -1,5 +1,6 @@
 """The second wing: how much each deep feature bears."""
 
+import functools
 import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,9 +21,45 @@ RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1."
 )
-MODEL = click.option("--model", default="", help="Where the checkpoint lies now, if the run does not find it.")
+MODEL_HELP = "Folder or hub id of a checkpoint, demo:NAME, or package.module:factory."
+MODEL = click.option(
+    "--model", default="", help="Where the checkpoint lies now, or the factory, if the run does not find it."
+)
 DATA = click.option("--data", default="", help="Where the data lie now, if the run does not find them.")
+
+
+def located(command: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Add the options that say where the network and the data of a run are now; the command takes them as `where`."""
+
+    @MODEL
+    @click.option("--weights", default="", metavar="FILE", help="Where a factory's weights lie now, if not found.")
+    @DATA
+    @TRUST
+    @DEVICE
+    @functools.wraps(command)
+    def taking(model: str, weights: str, data: str, trust: str, device: str, **given: Any) -> Any:
+        where: dict[str, Any] = {"model": model, "weights": weights, "data": data, "trust": trust, "device": device}
+        return command(where=where, **given)
+
+    return taking
+
+
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
+WEIGHTS = click.option("--weights", default="", metavar="FILE", help="Weights for the network of a factory.")
+TRUST = click.option(
+    "--trust-remote-code",
+    "trust",
+    default="",
+    metavar="NAME",
+    help="Run the code of this repository: the very --model.",
+)
+PREPARE = click.option(
+    "--prepare",
+    multiple=True,
+    metavar="PRESET|KEY=VALUE",
+    help="How images are made ready for the network of a factory: imagenet, or resize, crop, squash (px), mean, std; "
+    "repeat it.",
+)
 COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
@@ -36,6 +73,7 @@ def feature() -> None:
 
     \b
     limen feature splits --model demo:resnet
+    limen feature splits --model package.module:factory --weights FILE --prepare imagenet --data val/ --sweep
     limen feature fit --model demo:resnet --split resnet.encoder.stages.2 --data scenes --out runs/f
     limen feature evaluate runs/f
     limen report runs/f --out report.html
@@ -46,7 +84,9 @@ def feature() -> None:
 
 
 @feature.command("fit")
-@click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
+@click.option("--model", required=True, help=MODEL_HELP)
+@WEIGHTS
+@PREPARE
 @click.option("--split", required=True, help="Dotted path of the module whose output is the features.")
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
@@ -71,18 +111,19 @@ def feature() -> None:
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Comma-separated labels of the maps to calibrate.")
 @REVISION
+@TRUST
 @DEVICE
 @JSON
-def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> None:
+def fit(out: Path, labels: str, device: str, trust: str, as_json: bool, **given: Any) -> None:
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
+    from limen.feature import stages
     from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
     from limen.report.feature_tables import calibrations, calibrations_by_seed
 
-    with FeatureRun.begin(out, _plan(given), device) as run:
+    with FeatureRun.begin(out, _plan(given), device, trust=trust) as run:
         with telling("fitting") as tell:
-            for seed in range(run.plan.seeds):
-                run.fitted(seed, tell, fit=True)
+            stages.fit(run, tell)
         with telling("calibrating") as tell:
             rows = calibrate(run, tell, split(labels))
         print_result(
@@ -95,17 +136,15 @@ def fit(out: Path, labels: str, device: str, as_json: bool, **given: Any) -> Non
 @click.option(
     "--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths, as NRMSE."
 )
-@MODEL
-@DATA
-@DEVICE
 @JSON
-def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json: bool) -> None:
+@located
+def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
     from limen.report.feature_tables import compared
 
     strengths = _numbers("--nrmse", nrmse)
-    _stage(run, model, data, device, as_json, lambda opened, tell: evaluate(opened, strengths, tell), compared)
+    _stage(run, where, as_json, lambda opened, tell: evaluate(opened, strengths, tell), compared)
 
 
 @feature.command("quantise")
@@ -117,21 +156,17 @@ def evaluate(run: Path, nrmse: str, model: str, data: str, device: str, as_json:
     "that do not reach the discrepancy at which bits are compared.",
 )
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
-@MODEL
-@DATA
-@DEVICE
 @ALL
 @JSON
-def quantise(
-    run: Path, budget: str, labels: str, model: str, data: str, device: str, whole: bool, as_json: bool
-) -> None:
+@located
+def quantise(run: Path, budget: str, labels: str, where: dict[str, Any], whole: bool, as_json: bool) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import BUDGETS, equal_rates, quantise
     from limen.report import feature_tables
 
     budgets = _numbers("--budget", budget) if budget else BUDGETS
-    with FeatureRun.open(run, device, model=model, data=data) as opened, telling("quantising") as tell:
+    with FeatureRun.open(run, **where) as opened, telling("quantising") as tell:
         rows, equal = quantise(opened, budgets, tell, split(labels), further=not budget), equal_rates(opened)
     manifest = opened.store.manifest
     tables = [feature_tables.rates(manifest, rows), feature_tables.equal_rates(manifest, equal)]
@@ -141,11 +176,9 @@ def quantise(
 @feature.command("attribute")
 @RUN
 @click.option("--images", type=COUNT, default=100, show_default=True, help="How many test images to use.")
-@MODEL
-@DATA
-@DEVICE
 @JSON
-def attribute(run: Path, images: int, model: str, data: str, device: str, as_json: bool) -> None:
+@located
+def attribute(run: Path, images: int, where: dict[str, Any], as_json: bool) -> None:
     """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
     from limen.feature.stages import attribute
     from limen.report.feature_tables import attributions
@@ -153,7 +186,7 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
     def attributed(manifest: Mapping[str, Any], rows: list[dict[str, Any]]) -> "list[Table]":
         return [attributions(manifest, rows)]
 
-    _stage(run, model, data, device, as_json, lambda opened, tell: attribute(opened, images, tell), attributed)
+    _stage(run, where, as_json, lambda opened, tell: attribute(opened, images, tell), attributed)
 
 
 @feature.command("export")
@@ -170,15 +203,13 @@ def attribute(run: Path, images: int, model: str, data: str, device: str, as_jso
     show_default=True,
     help="The seed whose map and fitting images are used.",
 )
-@MODEL
-@DATA
-@DEVICE
-def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: str, data: str, device: str) -> None:
+@located
+def export(run: Path, out: Path, steps: str, budget: float, seed: int, where: dict[str, Any]) -> None:
     """Write a quantiser: what sender and receiver of features need."""
     from limen.feature.run import FeatureRun
     from limen.feature.stages import quantiser
 
-    with working("fitting the quantiser"), FeatureRun.open(run, device, model=model, data=data) as opened:
+    with working("fitting the quantiser"), FeatureRun.open(run, **where) as opened:
         made = quantiser(opened, steps, budget, seed)
         made.save(out)
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
@@ -197,6 +228,7 @@ def export(run: Path, out: Path, steps: str, budget: float, seed: int, model: st
 @DEVICE
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
+    from limen.feature import stages
     from limen.feature.data.parts import SubsetSizes
     from limen.feature.run import MAPS, FeaturePlan, FeatureRun
     from limen.feature.stages import attribute, calibrate, evaluate, quantise
@@ -210,8 +242,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     for name, path in DEMO.items():
         plan = FeaturePlan(f"demo:{name}", path, seeds=seeds, sizes=SubsetSizes(200, 99, 150), maps=maps)
         with FeatureRun.begin(out / name, plan, device) as run, telling(name) as tell:
-            for seed in range(seeds):
-                run.fitted(seed, tell, fit=True)
+            stages.fit(run, tell)
             calibrate(run, tell)
             evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
             quantise(run, DEMO_BUDGETS, tell, further=True)
@@ -226,51 +257,70 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 
 
 @feature.command("splits")
-@click.option("--model", required=True, help="Folder or hub id of a checkpoint, or demo:NAME.")
+@click.option("--model", required=True, help=MODEL_HELP)
+@WEIGHTS
+@PREPARE
 @click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@click.option("--data", default="scenes", show_default=True, help="Images to search with, and to measure on.")
+@click.option("--search", "searching", is_flag=True, help="Search, though the family of the network is known.")
+@click.option("--sweep", "sweeping", is_flag=True, help="Measure each: what is computed and sent, what noise costs.")
+@click.option("--images", type=COUNT, default=32, show_default=True, help="How many images --sweep takes.")
 @REVISION
+@TRUST
 @DEVICE
 @JSON
-def splits(model: str, task: str, revision: str, device: str, as_json: bool) -> None:
-    """List sensible splits of a network."""
-    from limen.report.format import Table
+def splits(
+    model: str, weights: str, prepare: tuple[str, ...], task: str, data: str, searching: bool, sweeping: bool,
+    images: int, revision: str, trust: str, device: str, as_json: bool,
+) -> None:  # fmt: skip
+    """List sensible splits of a network: of known families by a list, of others by a search."""
+    from limen.report import feature_tables
 
-    with working("loading the network"):
+    with working("loading the network") as now:
         from limen.feature import task as tasks
-        from limen.feature.model.known_splits import sensible
-        from limen.feature.model.network import load
+        from limen.feature.data.parts import SubsetSizes, parts
+        from limen.feature.model.known_splits import search, sensible
+        from limen.feature.model.network import NetworkSource, load
+        from limen.feature.model.preparation import parse
+        from limen.feature.run import CHECKED
+        from limen.feature.sweep import sweep
 
-        network = load(model, tasks.find(task), device, revision)
-        found = sensible(network.model)
-    if not found:
-        kind = getattr(getattr(network.model, "config", None), "model_type", type(network.model).__name__)
-        raise InputError(
-            f"No splits of {kind!r} are known. limen.feature.model.known_splits.search searches for them "
-            "(docs/howto-splits.md)."
-        )
-    rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
-    columns = ("split", "features", "feature coding for machines", "note")
-    print_result(as_json, lambda: found, lambda: [Table(f"Splits of {network.name}", columns, rows)])
+        source = NetworkSource(model, revision, weights, parse(prepare) if prepare else None, trust)
+        network = load(source, tasks.find(task), device)
+        known = tasks.find(task).of(network)
+        found = [] if searching else sensible(network.model)
+        listed = bool(found)
+        if sweeping or not listed:
+            some = parts(data, known, network, 0, SubsetSizes(max(images if sweeping else 0, CHECKED), 1, 1)).fit
+        if not listed:
+            now("searching its blocks")
+            found = search(network.model, some.batch(range(CHECKED)).images, known.outputs)
+    if not sweeping:
+        print_result(as_json, lambda: found, lambda: [feature_tables.splits(network.name, found, listed, data)])
+        return
+    with telling("measuring") as tell:
+        costs = sweep(network, known, found, some.first(images), progress=tell)
+    table = feature_tables.swept(network.name, costs, known.discrepancy_name, data)
+    print_result(as_json, lambda: costs, lambda: [table])
 
 
 def _stage(
     path: Path,
-    model: str,
-    data: str,
-    device: str,
+    where: dict[str, Any],
     as_json: bool,
     measure: "Callable[[FeatureRun, Callable[[int, int, str], None]], list[dict[str, Any]]]",
     tables: "Callable[[Mapping[str, Any], list[dict[str, Any]]], Iterable[Table]]",
 ) -> None:
     from limen.feature.run import FeatureRun
 
-    with FeatureRun.open(path, device, model=model, data=data) as run, telling("measuring") as tell:
+    with FeatureRun.open(path, **where) as run, telling("measuring") as tell:
         rows = measure(run, tell)
     print_result(as_json, lambda: rows, lambda: tables(run.store.manifest, rows))
 
 
 def _plan(given: dict[str, Any]) -> "FeaturePlan":
     from limen.feature.data.parts import PARTS, SubsetSizes
+    from limen.feature.model.preparation import parse
     from limen.feature.run import FeaturePlan
 
     sizes = SubsetSizes(**{part: given.pop(f"images_{part}") for part in PARTS})
@@ -282,7 +332,8 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
                 f"Two maps are called {label!r}. Give one of them a label of its own: --map mine={what[0]},..."
             )
         maps[label] = what
-    return FeaturePlan(**given, sizes=sizes, maps=maps)
+    words = given.pop("prepare")
+    return FeaturePlan(**given, sizes=sizes, maps=maps, prepare=parse(words) if words else None)
 
 
 def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:

@@ -14,6 +14,7 @@ import contextlib
 import datetime
 import functools
 import hashlib
+import math
 import os
 import platform
 import re
@@ -34,8 +35,9 @@ from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibration import rank
-from limen.feature.data.parts import SCENES, Partition, SubsetSizes, fingerprint, parts
-from limen.feature.model.network import Network, flops, load
+from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_classes, fingerprint, parts
+from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
+from limen.feature.model.preparation import Preparation
 from limen.feature.model.split import Features, SplitPoint, Verification
 from limen.feature.task import Task
 from limen.feature.tolerance import FisherSurvey, ProgressCallback, Scope, Tolerance, quiet
@@ -43,6 +45,7 @@ from limen.store import Store, rows
 from limen.study import manifest
 
 WING = "feature"
+PYTHON = "python"  # where the network of a run came from: an object, which no command can make again by itself
 MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "gaussian": ("gaussian", {}),
     "flat": ("flat", {}),
@@ -66,6 +69,7 @@ MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 CHECKED = 8  # images a split is verified with
 LABEL = re.compile(r"\w[\w.+^-]{0,79}")
 RESERVED = ("clean",)  # what undisturbed features are called
+PLACES = ("model", "data", "weights")  # of a plan: where things lie, which may be elsewhere next time
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class FeaturePlan:
     """What a run is made of; two plans are never mixed in one directory.
 
     Attributes:
-        model, split, task, data: as the user named them.
+        model, split, task, data: as the user named them; of a network made in Python, what it is to be called.
         revision: of a model from the hub; "" for its main branch.
         seeds: 0 to seeds - 1 are run.
         sizes: images in each part.
         eps, rho, drop: the guarantee Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
         maps: label -> (tolerance, settings); where none are given, those of `MAPS` that fit the split.
+        weights: file that the network of a factory is filled with; "" for none.
+        prepare: how images are made ready for the network of a factory; None for its own way.
     """
 
     model: str
@@ -92,6 +98,8 @@ class FeaturePlan:
     drop: str = ""
     maps: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     revision: str = ""
+    weights: str = ""
+    prepare: Preparation | None = None
 
     @classmethod
     def of(cls, store: Store) -> Self:
@@ -105,8 +113,8 @@ class FeaturePlan:
 
     def entry(self) -> dict[str, Any]:
         """Return what a manifest says of the plan."""
-        made: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
-        return made | {name: rows.public(made[name]) for name in ("model", "data")}
+        made: dict[str, Any] = orjson.loads(orjson.dumps(msgspec.to_builtins(asdict(self))))
+        return made | {name: rows.public(made[name]) for name in PLACES}
 
 
 class FeatureRun:
@@ -130,7 +138,9 @@ class FeatureRun:
         self._tried = tried  # an image's features and its name: maps from files are tried on them
 
     @classmethod
-    def begin(cls, out: Path, plan: FeaturePlan, device: str = "auto", network: Network | None = None) -> Self:
+    def begin(
+        cls, out: Path | str, plan: FeaturePlan, device: str = "auto", network: Network | None = None, trust: str = ""
+    ) -> Self:
         """Make a run, or go on with it; everything a user can get wrong is refused before anything is written.
 
         Args:
@@ -138,6 +148,7 @@ class FeatureRun:
             plan: what it is made of.
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
+            trust: the repository whose code may run, the very name of `plan.model`; "" for none.
 
         Raises:
             InputError: a network, split, task, head or data that do not fit each other.
@@ -145,26 +156,45 @@ class FeatureRun:
         """
         task = tasks.find(plan.task)
         _check(plan, task)
-        network = network or load(plan.model, task, device, plan.revision)
+        source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
+        kind = PYTHON if network else "factory" if source.factory else "checkpoint"
+        if network is None:
+            network = load(source, task, device)
+        else:
+            named = plan.model if network.name == UNNAMED else network.name
+            network = replace(network, name=named, prepare=plan.prepare or network.prepare)
+        if isinstance(network.prepare, Preparation):  # so that who names a factory later prepares images alike
+            plan = replace(plan, prepare=network.prepare)
         task = task.of(network)
         split = SplitPoint(network.model, plan.split, task.outputs)
         first = parts(plan.data, task, network, 0, plan.sizes).fit
         batch = first.batch(range(min(CHECKED, len(first))))
         verification = split.verify(batch.images)
         with torch.no_grad():
-            task.check(split.outputs(batch.images), batch.targets)
+            outputs = split.outputs(batch.images)
+        check_classes(plan.data, task, network, outputs)
+        task.check(outputs, batch.targets)
+        prepared = {"mean": float(batch.images.double().mean()), "std": float(batch.images.double().std())}
         features = split.encode(batch.images)
         plan = replace(plan, maps=_suited(plan.maps, features), drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)
+        described["network"] |= {"kind": kind, "prepared": prepared}
         with contextlib.ExitStack() as held:
-            store = held.enter_context(Store.create(out, described))
+            store = held.enter_context(Store.create(Path(out), described))
             _same(store, plan, described)
             held.pop_all()
         return cls(store, plan, network, task, split, (features[:1], batch.names[0]))
 
     @classmethod
     def open(
-        cls, path: Path, device: str = "auto", network: Network | None = None, model: str = "", data: str = ""
+        cls,
+        path: Path | str,
+        device: str = "auto",
+        network: Network | None = None,
+        model: str = "",
+        data: str = "",
+        weights: str = "",
+        trust: str = "",
     ) -> Self:
         """Open a run that `begin` made, to measure more.
 
@@ -172,22 +202,32 @@ class FeatureRun:
             path: the run directory.
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, where the run was begun with such a one.
-            model: where the checkpoint lies now; "" where it lies as the run's plan says, beside the run, or in the
-                current directory.
+            model: where the checkpoint lies now, or the factory that makes the network; "" where it is as the run's
+                plan says, beside the run, or in the current directory.
             data: where the data lie now; "" likewise.
+            weights: where the weights of a factory's network lie now; "" likewise.
+            trust: the repository whose code may run; "" for none.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.
         """
+        path = Path(path)
         with Store.open(path) as store:
             if store.manifest.get("wing") != WING:
                 raise StoreError(f"{path} is not a run of deep features. Give the --out of a `limen feature fit`.")
-            plan = FeaturePlan.of(store)
-            folder = bool(store.manifest["network"].get("folder", os.path.isabs(plan.model)))
+            plan, about = FeaturePlan.of(store), store.manifest["network"]
         if network is None:
+            if not model and about.get("kind") == PYTHON:
+                raise StoreError(
+                    f"{path} was begun in Python with a network of its own, {about['name']!r}. Name a function that "
+                    "makes it: --model package.module:factory (and --weights FILE)."
+                )
+            folder = bool(about.get("folder", os.path.isabs(plan.model)))
             model = model or _found(path, "checkpoint", "--model", plan.model, folder)
+            weights = weights or (plan.weights and _found(path, "weights", "--weights", plan.weights, True))
         data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
-        return cls.begin(path, replace(plan, model=model or plan.model, data=data), device, network)
+        plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights)
+        return cls.begin(path, plan, device, network, trust)
 
     def __enter__(self) -> Self:
         return self
@@ -291,9 +331,11 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
     path, there = store.path, store.manifest
     manifest.same(path, "wing", there.get("wing"), WING)
     known = FeaturePlan.of(store)
-    free = {"seeds": 0, "model": "", "data": ""}  # more seeds may be added, and things may lie elsewhere
+    free: dict[str, Any] = dict.fromkeys(PLACES, "") | {"seeds": 0}  # may lie elsewhere, and more may be added
+    if "prepare" not in there["plan"]:
+        free["prepare"] = None
     manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
-    for entry, names in (("network", ("name", "digest", "parameters")), ("split", ("shapes",))):
+    for entry, names in (("network", ("digest", "parameters")), ("split", ("shapes",))):
         begun, given = ({name: one[entry].get(name) for name in names} for one in (there, described))
         manifest.same(path, entry, begun, given)
     data = there.get("data")
@@ -302,6 +344,9 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
     else:
         then, now = (Path(rows.public(one.data)).name for one in (known, plan))
         manifest.same(path, "data", then, now)
+    begun, given = (one["network"].get("prepared") for one in (there, described))
+    if begun and any(not math.isclose(begun[name], given[name], rel_tol=1e-3, abs_tol=1e-3) for name in begun):
+        manifest.same(path, "prepared images", begun, given)  # the same files, resized or normalised otherwise
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])

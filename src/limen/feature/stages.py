@@ -85,6 +85,20 @@ def _refuse(what: str, numbers: Sequence[float]) -> None:
         raise InputError(f"Two of the {what}s {list(numbers)} are the same to six digits. Leave one out.")
 
 
+# --- maps ---
+
+
+def fit(run: FeatureRun, progress: ProgressCallback = quiet) -> None:
+    """Fit the maps of all seeds that have no file yet.
+
+    Args:
+        run: to fill.
+        progress: called with steps done, steps in all, and a note.
+    """
+    for seed in range(run.plan.seeds):
+        run.fitted(seed, progress, fit=True)
+
+
 # --- the guarantee ---
 
 

@@ -15,6 +15,49 @@ BASELINE = "gaussian"
 NOT_RUN, NO_NUMBER = "not run", "no number"
 
 
+def splits(network: str, found: Sequence[Any], listed: bool, data: str) -> Table:
+    """Return the splits of a network.
+
+    Args:
+        network: its name.
+        found: `limen.feature.model.known_splits.Split`, in the order in which they run.
+        listed: whether they are those of a known family, or were searched for.
+        data: what they were searched with.
+    """
+    if listed:
+        rows = tuple((one.path, one.kind, one.fcm or "", one.note) for one in found)
+        return Table(f"Splits of {network}", ("split", "features", "feature coding for machines", "note"), rows)
+    note = f"Found by replaying its blocks on images ({data}): each carries all that the outputs need."
+    searched = tuple((one.path, one.kind, one.note) for one in found)
+    return Table(f"Splits of {network}", ("split", "features", "note"), searched, notes=(note,))
+
+
+def swept(network: str, costs: Sequence[Any], discrepancy: str, data: str) -> Table:
+    """Return what the splits of a network cost.
+
+    Args:
+        network: its name.
+        costs: `limen.feature.sweep.SplitCost`, in the order in which they run.
+        discrepancy: the name of the task's.
+        data: what was measured on.
+    """
+    columns = ("split", "features", "elements", "MFLOP before", "of all", "ms before", f"{discrepancy} at NRMSE 1")
+    rows = tuple(
+        (
+            one.split, one.kind, f"{one.elements:,}", f"{one.flops / 1e6:,.1f}", f"{one.share:.0%}",
+            f"{1000 * one.seconds:.1f}",
+            f"{one.discrepancy:.3g}" if one.low is None else f"{one.discrepancy:.3g} [{one.low:.3g}, {one.high:.3g}]",
+        )
+        for one in costs
+    )  # fmt: skip
+    notes = (
+        f"Means over {costs[0].n} images ({data}) with 95 % intervals; Gaussian noise as large as the features, the "
+        "same everywhere. Before: what the sender computes for one image, alone in its batch, on this machine.",
+    )
+    spare = ("features", "of all", "MFLOP before")
+    return Table(f"Splits of {network}: what is computed, sent and felt", columns, rows, notes=notes, spare=spare)
+
+
 def grouped(rows: Rows, *names: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     """Return rows by the values of these columns, in the order they first come."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)

@@ -15,6 +15,7 @@ from limen.errors import InputError
 from limen.feature.data import coco, synthetic
 from limen.feature.data.instances import Instances, decoded, encoded
 from limen.feature.model.network import Network
+from limen.feature.model.split import Outputs
 from limen.feature.task import Task
 from limen.image import SUFFIXES, Image
 from limen.image import load as load_image
@@ -25,7 +26,7 @@ PARTS = ("fit", "calibrate", "test")
 SCENES = "scenes"
 ONE_SIZE = (
     'Bring all to one in its preprocessor_config.json: "size": {"height": 640, "width": 640}, "do_pad": false, '
-    '"do_center_crop": false.'
+    '"do_center_crop": false; for a network of a factory: --prepare squash=640.'
 )
 _SCENES: dict[str, tuple[int, tuple[int, int], int]] = {
     "class": (64, (1, 1), 10),
@@ -99,7 +100,7 @@ class Subset:
         shapes = {tuple(image.shape) for image in images}
         if len(shapes) > 1:
             raise InputError(
-                f"Images come out of the image processor of {self._network.name} in different sizes, such as "
+                f"Images made ready for {self._network.name} have different sizes, such as "
                 f"{' and '.join(f'{shape[2]} x {shape[1]} px' for shape in sorted(shapes)[:2])}. {ONE_SIZE}"
             )
         return Batch(names, torch.stack(images).to(self._network.device), targets)
@@ -137,6 +138,33 @@ class Partition:
     fit: Subset
     calibrate: Subset
     test: Subset
+
+
+def check_classes(where: str, task: Task, network: Network, outputs: Outputs) -> None:
+    """Refuse folders that stand for the classes of a network by their order alone, where they are not as many.
+
+    Args:
+        where: the data, as `parts` takes them.
+        task: what decides whether folders are classes.
+        network: whose classes have no names, or nothing is to be checked.
+        outputs: of some images, which say how many classes it has.
+
+    Raises:
+        InputError: there are more or fewer folders, and they are not named by number.
+    """
+    if where == SCENES or task.needs != "class" or network.labels:
+        return
+    found, classes = _class_folders(Path(where)), outputs["logits"].shape[1]
+    if len(found) != classes and not all(name.isdecimal() for name in found):
+        raise InputError(
+            f"{where} has {len(found)} class folders, and {network.name} has {classes} classes without names, so "
+            f"nobody knows which is which. Name the folders by number (0 to {classes - 1}), give all of them in its "
+            "order, or a factory that returns limen.feature.Network(model, labels=...)."
+        )
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir() if item.is_dir() and not hidden(item.name))
 
 
 def parts(where: str, task: Task, network: Network, seed: int, sizes: SubsetSizes) -> Partition:
@@ -245,7 +273,7 @@ def _see_whole(network: Network, size: tuple[int, int]) -> None:
         away = ((one - dark) / span - place).abs().max() if bool((span != 0).all()) else torch.inf
         if not away < 0.02 + 1 / min(size):
             raise InputError(
-                f"The image processor of {network.name} crops or pads images of {size[1]} x {size[0]} px, so that "
+                f"What makes images ready for {network.name} crops or pads images of {size[1]} x {size[0]} px, so that "
                 f"boxes and masks would not fit. {ONE_SIZE}"
             )
 
@@ -258,7 +286,7 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
         )
     if not folder.is_dir():
         raise InputError(f"No folder {str(folder)!r}. Give one with a folder of images for each class, or scenes.")
-    classes = sorted(item.name for item in folder.iterdir() if item.is_dir() and not hidden(item.name))
+    classes = _class_folders(folder)
     numbers = _numbers(folder, classes, network)
     files = [(file, numbers[name]) for name in classes for file in _images(folder / name)]
 
@@ -290,12 +318,17 @@ def _divided(
 
 
 def _numbers(folder: Path, classes: Sequence[str], network: Network) -> dict[str, int]:
-    """Return which class each folder is: by the network's own names, or in order where there are as many."""
+    """Return which class each folder is: by the network's own names, by number, or in order where there are as many.
+
+    Of a network that names no classes nobody knows yet how many it has: `check_classes` is for who does.
+    """
     if not classes:
         raise InputError(f"{folder} has no folders in it. Put the images of each class into a folder of its own.")
     known = {label: number for number, label in enumerate(network.labels)}
     if set(classes) <= known.keys():
         return {name: known[name] for name in classes}
+    if not known and all(name.isdecimal() for name in classes):
+        return {name: int(name) for name in classes}
     if len(classes) == len(known) or not known:
         return {name: number for number, name in enumerate(classes)}
     strange = next(name for name in classes if name not in known)

@@ -1,8 +1,9 @@
 """Where a network can sensibly be split: a list for the known families, a search for the others.
 
 The paths are those of transformers, by `model.config.model_type`. Every path of the list was run through
-`SplitPoint.verify` on small nets of random weights under transformers 5.23 (tests/feature/test_split.py) and 4.57: what
-is written here was tried, not remembered. A path is offered only where the model at hand has it.
+`SplitPoint.verify` on small nets of random weights under transformers 5.23 (tests/feature/test_split.py) and 4.57
+(EfficientNet, ConvNeXt V2, SigLIP, Swin V2 and SegFormer under 5.23 alone): what is written here was tried, not
+remembered. A path is offered only where the model at hand has it.
 
 The names of MPEG feature coding for machines (FCM) are those of CompressAI-Vision's `model_wrappers` (InterDigital),
 where for Faster and Mask R-CNN "fpn" is the outputs p2..p5 of the feature pyramid, "c2" the outputs c2..c5 of its
@@ -49,6 +50,7 @@ _LAYERS = (
     Split("layers.N", "tokens", "after a layer"),
     Split("encoder.layer.N", "tokens", "after a layer"),  # ViT and DeiT of transformers 4
 )
+_SWIN = (Split("encoder.layers.N.(?:blocks.N|downsample)", "tokens", "after a block, or after merging patches"),)
 _FIRST_STAGE = "the first residual stage of the backbone"
 _RT_DETR = (
     Split("backbone.model.encoder.stages.0", "maps", f"{_FIRST_STAGE}, a ResNet-D; nearest r2"),
@@ -62,11 +64,19 @@ _KNOWN: dict[str, tuple[Split, ...]] = {
         replace(_STAGE, path="encoder.stages.[1-9]"),
     ),
     "convnext": (_STAGE,),
+    "convnextv2": (_STAGE,),
+    "efficientnet": (Split("encoder.blocks.N", "maps", "after a block"),),
     "vit": _LAYERS,
     "deit": _LAYERS,
     "dinov2": _LAYERS,
     "dinov2_with_registers": _LAYERS,
-    "swin": (Split("encoder.layers.N.(?:blocks.N|downsample)", "tokens", "after a block, or after merging patches"),),
+    "siglip": (Split("vision_model.encoder.layers.N", "tokens", "after a layer of the image's part"),),
+    "swin": _SWIN,
+    "swinv2": _SWIN,
+    "segformer": (Split("stages.N", "maps", "after a stage"),),
+    "segformer, semantic": (
+        Split("segformer", "levels", "the maps of all stages, strides 4 to 32, as the decoder sees them"),
+    ),
     "yolos": _LAYERS,
     "detr": (
         Split("backbone.model.encoder.stages.0", "maps", _FIRST_STAGE, "r2"),
@@ -97,22 +107,27 @@ _KNOWN: dict[str, tuple[Split, ...]] = {
     ),
     "sam": (Split("vision_encoder", "maps", "the image encoder's map, as the mask decoder sees it", "imgenc"),),
 }
-_MODELS = "model", "vit", "resnet", "convnext", "deit", "dinov2", "dinov2_with_registers", "swin"
+_MODELS = (
+    *("model", "vit", "resnet", "convnext", "convnextv2", "deit", "dinov2", "dinov2_with_registers", "efficientnet"),
+    *("segformer", "swin", "swinv2"),
+)
 _INSIDE = rf"(?:(?:{'|'.join(_MODELS)})\.)?"  # in front of the paths of a model with a head
 
 
 def sensible(model: nn.Module) -> list[Split]:
     """Return the sensible splits of a network of a known family, from the image to the outputs.
 
-    Families: ResNet, ConvNeXt, ViT, DeiT, DINOv2 (with and without registers), Swin, DETR, RT-DETR and its second
-    version, YOLOS, Mask2Former, MaskFormer, SAM; of others nothing is known, see `search`. The model is not run:
-    `SplitPoint.verify` has the last word.
+    Families: ResNet, EfficientNet, ConvNeXt and its second version, ViT, DeiT, DINOv2 (with and without registers),
+    SigLIP, Swin and its second version, SegFormer, DETR, RT-DETR and its second version, YOLOS, Mask2Former,
+    MaskFormer, SAM; of others nothing is known, see `search`. The model is not run: `SplitPoint.verify` has the last
+    word.
 
     Args:
         model: one of transformers' classes with a head.
     """
     names = [name for name, _ in model.named_modules()]
-    known = _KNOWN.get(getattr(getattr(model, "config", None), "model_type", ""), ())
+    family = str(getattr(getattr(model, "config", None), "model_type", ""))
+    known = _KNOWN.get(f"{family}, semantic" if hasattr(model, "decode_head") else family, ())
     return [replace(split, path=path) for split in known for path in _paths(split.path, names)]
 
 

@@ -349,6 +349,8 @@ def outputs_of(returned: Any) -> dict[str, Tensor]:
     """
     if isinstance(returned, Tensor):
         return {"logits": returned}
+    if hasattr(returned, "_asdict"):  # a named tuple
+        returned = returned._asdict()
     if isinstance(returned, Mapping):
         named = {str(name): value for name, value in returned.items() if isinstance(value, Tensor)}
         results = {name: value for name, value in named.items() if re.search(r"logits|pred_", name)}

@@ -42,10 +42,14 @@ class ClassificationTask:
         named = outputs_of(returned)
         logits = named.get("logits")
         if logits is None or logits.ndim != 2 or logits.shape[1] < 2 or "pred_boxes" in named:
+            several = isinstance(returned, tuple | list)
+            remedy = (
+                "Wrap the network in one whose forward returns the logits alone: return self.network(images)[0]"
+                if several
+                else "Give another --task, or a network with a classifier"
+            )
             raise InputError(
-                f"The head does not fit classification: it gives {shapes_of(named)}, "
-                "not logits (N, classes). Give another "
-                "--task, or a checkpoint with a classifier."
+                f"The head does not fit classification: it gives {shapes_of(named)}, not logits (N, classes). {remedy}."
             )
         return {"logits": logits}
 
