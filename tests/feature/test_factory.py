@@ -75,6 +75,11 @@ def exported():
     return torch.export.export(Net(), (torch.zeros(1, 3, 64, 64),))
 
 
+def chatty():
+    print("Loaded pretrained weights")
+    return Net()
+
+
 def broken():
     raise OSError("no weights here\\nnor there")
 
@@ -352,6 +357,13 @@ def test_splits_of_a_network_that_no_list_knows_are_searched(here: Path, capfd: 
     assert [one["path"] for one in json.loads(capfd.readouterr().out)] == ["stem.0", "stem", "norm"]
     assert command(["feature", "splits", "--model", "mynets:Net", "--device", "cpu"]) == 0
     assert "Found by replaying its blocks on images (scenes)" in capfd.readouterr().out
+
+
+def test_what_a_factory_prints_is_no_result(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(["feature", "splits", "--model", "mynets:chatty", "--device", "cpu", "--json"]) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)
+    assert "Loaded pretrained weights" in told.err
 
 
 def test_a_sweep_says_what_each_split_sends_computes_and_costs(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

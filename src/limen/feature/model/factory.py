@@ -5,6 +5,7 @@ module is looked for among what is installed and in the current directory, and i
 the user. Weights may come from a file: safetensors, or a state dict of `torch.save`, read without running any code.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -36,7 +37,8 @@ _SHOWN = 3
 def make(name: str) -> Any:
     """Return what a factory returns: an `nn.Module`, or anything that holds one.
 
-    Weights that it draws at random are drawn from a seed of their own, so that two calls give one network.
+    Weights that it draws at random are drawn from a seed of their own, so that two calls give one network. What it
+    prints goes to stderr: stdout is for results.
 
     Args:
         name: `package.module:factory`; `factory` may be an attribute of an attribute.
@@ -44,7 +46,7 @@ def make(name: str) -> Any:
     Raises:
         InputError: there is no such module or name, it raises, or it returns none.
     """
-    with torch.random.fork_rng([]):
+    with torch.random.fork_rng([]), contextlib.redirect_stdout(sys.stderr):
         torch.manual_seed(0)  # some modules make a network while they are imported
         thing = _found(name)
         torch.manual_seed(0)
