@@ -136,8 +136,8 @@ def fit(out: Path, labels: str, device: str, trust: str, as_json: bool, **given:
 @click.option(
     "--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths, as NRMSE."
 )
-@JSON
 @located
+@JSON
 def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
@@ -156,9 +156,9 @@ def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> Non
     "that do not reach the discrepancy at which bits are compared.",
 )
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
+@located
 @ALL
 @JSON
-@located
 def quantise(run: Path, budget: str, labels: str, where: dict[str, Any], whole: bool, as_json: bool) -> None:
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
     from limen.feature.run import FeatureRun
@@ -176,8 +176,8 @@ def quantise(run: Path, budget: str, labels: str, where: dict[str, Any], whole: 
 @feature.command("attribute")
 @RUN
 @click.option("--images", type=COUNT, default=100, show_default=True, help="How many test images to use.")
-@JSON
 @located
+@JSON
 def attribute(run: Path, images: int, where: dict[str, Any], as_json: bool) -> None:
     """Measure whether maps spare what matters: energy inside objects, rank correlation with attribution."""
     from limen.feature.stages import attribute
