@@ -81,6 +81,18 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+IDLE_WRITER = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("PRAGMA journal_mode = wal")
+database.execute("CREATE TABLE attempt (id INTEGER)")
+database.execute("INSERT INTO attempt VALUES (1)")
+database.commit()
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
 @contextlib.contextmanager
 def writing(run: Path, kind: str, count: int) -> Iterator["subprocess.Popen[str]"]:
     words = [sys.executable, "-c", WRITER, str(run), kind, str(count)]
@@ -283,17 +295,20 @@ def test_a_run_under_way_never_meets_a_lock(tmp_path: Path, kind: str) -> None:
 
 def test_an_index_that_a_writer_is_just_making(tmp_path: Path) -> None:
     """It is there for a moment before it says anything: nothing is wrong with the run, and a later look sees it."""
-    with writing(tmp_path / "run", "wal", 10_000) as process:
-        process.send_signal(signal.SIGSTOP)
-        index = tmp_path / "run" / "trials.db-shm"
+    words = [sys.executable, "-c", IDLE_WRITER, str(tmp_path / "trials.db")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        index = tmp_path / "trials.db-shm"
         before = index.read_bytes()
         with index.open("r+b") as stream:
             stream.write(bytes(136))  # both copies of its head, and what says how far the log was read
         with pytest.raises(following.UnsettledError, match="the run is writing"):
-            following.look(tmp_path / "run", following.last_attempt)
+            following.look(tmp_path, following.last_attempt)
         with index.open("r+b") as stream:
             stream.write(before[:136])
-        assert following.look(tmp_path / "run", following.last_attempt) >= 0
+        assert following.look(tmp_path, following.last_attempt) == 1
+        process.communicate()
 
 
 @pytest.mark.parametrize("kind", ["wal", "delete"])
