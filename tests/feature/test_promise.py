@@ -367,7 +367,7 @@ def test_the_report_leads_with_bytes_at_the_promise(kept: Path, tmp_path: Path) 
     assert screen.sentence.startswith(told[:-1])
     with Report.open([kept]) as report:
         report.page(tmp_path / "page.html")
-        assert {row["steps"] for row in report.data()["promise"]} >= {"uniform", "static:fisher"}
+        assert {row["steps"] for row in report.data()["wings"]["feature"]["promise"]} >= {"uniform", "static:fisher"}
     page = (tmp_path / "page.html").read_text()
     assert ">Bytes at a kept promise</h3>" in page
 
