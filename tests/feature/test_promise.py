@@ -2,7 +2,7 @@
 
 import json
 import math
-import sqlite3
+import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -373,14 +373,14 @@ def test_the_report_leads_with_bytes_at_the_promise(kept: Path, tmp_path: Path) 
 
 
 def test_a_row_that_is_no_promise_is_named(kept: Path, tmp_path: Path) -> None:
-    import shutil
-
+    with Store.open(kept) as store:
+        (key, row), *_ = measured(store, "promise").items()
     copy = tmp_path / "run"
     shutil.copytree(kept, copy)
-    with sqlite3.connect(copy / "trials.db") as database:
-        database.execute("UPDATE measurement SET row = json_set(row, '$.rho', 2) WHERE stage = 'promise'")
-    with Store.open(copy) as store, pytest.raises(StoreError, match="of 'promise'.*rho"):
-        measured(store, "promise")
+    with Store.create(copy, json.loads((copy / "manifest.json").read_text())) as store:
+        store.add_measurements("promise", {key: row | {"rho": 2.0}})
+        with pytest.raises(StoreError, match=r"of 'promise': .*rho"):
+            measured(store, "promise")
 
 
 # --- the command line ---
