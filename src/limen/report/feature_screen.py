@@ -162,7 +162,7 @@ def _bytes(kept: _KeptPromise) -> list[HeadlineNumber]:
         numbers.append(
             HeadlineNumber(
                 f"Saved against {plainly(kept.against)}", f"{100 * saved.value:.0f} %", between(saved, "{:.0f} %", 100),
-                f"which takes {form.format(other.value)} at the same promise; compared image by image",
+                f"which takes {form.format(other.value)} at the same promise; compared on the same images",
             )
         )  # fmt: skip
     return numbers

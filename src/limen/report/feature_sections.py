@@ -157,7 +157,8 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
         yield section("quantisation", "Bits, and what they cost the task", about, both, [drawing])
     if rows := held["calibrate"]:
         both = [tables.calibrations(manifest, rows), tables.calibrations_by_seed(rows)]
-        yield section("calibration", "The promise, and whether it is kept", "", both, ())
+        about = "Of random noise in the shape of each map, not of a quantiser." if held["promise"] else ""
+        yield section("calibration", "The promise, and whether it is kept", about, both, ())
     rows = held["evaluate"]
     if any(row["map"] != "clean" for row in rows):
         drawings = (

@@ -427,6 +427,11 @@ def promises(manifest: Mapping[str, Any], rows: Rows) -> Table:
             "below 1 is better. Kept: the share of test images whose drop stays within eps.",
             *missed,
             _seeds(rows, "steps", interval="bytes"),
+            *(
+                ("They are of the quantisers as they were taken: other calibration images may take others.",)
+                if len(seeds_of(rows)) == 1
+                else ()
+            ),
         ),
         heads=2 if several else 1,
         spare=("budget", "to uniform"),
