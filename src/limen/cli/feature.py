@@ -5,7 +5,7 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -16,6 +16,9 @@ from limen.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from limen.feature.run import FeaturePlan, FeatureRun
     from limen.report.format import Table
+
+Asked: TypeAlias = tuple[float, float | None, str]
+"""A promise as asked for: eps, rho and drop."""
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option(
@@ -44,6 +47,26 @@ def located(command: "Callable[..., Any]") -> "Callable[..., Any]":
     return taking
 
 
+def promising(command: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Add the options that ask for a promise; the command takes them as `promise`, None where --eps is not given."""
+
+    @click.option("--eps", type=FiniteRange(0, 1e6), default=None, help="Promise Pr[drop > EPS] <= RHO; not --budget.")
+    @click.option(
+        "--rho",
+        type=FiniteRange(0, 1, min_open=True, max_open=True),
+        default=None,
+        help="Of --eps; the run's own if not given.",
+    )
+    @click.option("--drop", default="", help="Of --eps: how the loss is measured; the run's own if not given.")
+    @functools.wraps(command)
+    def taking(eps: float | None, rho: float | None, drop: str, **given: Any) -> Any:
+        if eps is None:
+            _beside(("--rho", rho), ("--drop", drop))
+        return command(promise=None if eps is None else (eps, rho, drop), **given)
+
+    return taking
+
+
 REVISION = click.option("--revision", default="", help="Branch, tag or commit of a model from the hub.")
 WEIGHTS = click.option("--weights", default="", metavar="FILE", help="Weights for the network of a factory.")
 TRUST = click.option(
@@ -64,6 +87,7 @@ COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
 DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
+BUDGET = 0.45  # of a quantiser that is exported without a promise
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
 
 
@@ -156,11 +180,28 @@ def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> Non
     "that do not reach the discrepancy at which bits are compared.",
 )
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
+@promising
+@click.option(
+    "--steps", default="", help="With --eps: comma-separated KIND or KIND:MAP to compare; static:fisher if not given."
+)
 @located
 @ALL
 @JSON
-def quantise(run: Path, budget: str, labels: str, where: dict[str, Any], whole: bool, as_json: bool) -> None:
-    """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps."""
+def quantise(
+    run: Path, budget: str, labels: str, promise: Asked | None, steps: str, where: dict[str, Any], whole: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps.
+
+    \b
+    limen feature quantise RUN                      bits where the output moves by the same amount
+    limen feature quantise RUN --eps .05 --rho .1   bytes where Pr[drop > .05] <= .1 is kept
+    """
+    if promise:
+        _alone(("--budget", budget), ("--map", labels))
+        _bytes(run, promise, split(steps), where, as_json)
+        return
+    _beside(("--steps", steps))
     from limen.feature.run import FeatureRun
     from limen.feature.stages import BUDGETS, equal_rates, quantise
     from limen.report import feature_tables
@@ -195,23 +236,44 @@ def attribute(run: Path, images: int, where: dict[str, Any], as_json: bool) -> N
     "--out", type=click.Path(path_type=Path), required=True, help="Folder to write, for the sender and the receiver."
 )
 @click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
-@click.option("--budget", type=FiniteRange(0, 1e6), default=0.45, show_default=True, help="Noise budget, as an NRMSE.")
+@click.option(
+    "--budget", type=FiniteRange(0, 1e6), default=None, help=f"Noise budget, as an NRMSE; {BUDGET} without --eps."
+)
+@promising
 @click.option(
     "--seed",
     type=CountRange(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="The seed whose map and fitting images are used.",
+    help="The seed whose map and images are used.",
 )
 @located
-def export(run: Path, out: Path, steps: str, budget: float, seed: int, where: dict[str, Any]) -> None:
-    """Write a quantiser: what sender and receiver of features need."""
-    from limen.feature.run import FeatureRun
-    from limen.feature.stages import quantiser
+def export(
+    run: Path, out: Path, steps: str, budget: float | None, promise: Asked | None, seed: int, where: dict[str, Any]
+) -> None:
+    """Write a quantiser: what sender and receiver of features need.
 
-    with working("fitting the quantiser"), FeatureRun.open(run, **where) as opened:
-        made = quantiser(opened, steps, budget, seed)
+    \b
+    limen feature export RUN --out q --budget .45           of this nominal noise
+    limen feature export RUN --out q --eps .05 --rho .1     the coarsest that keeps Pr[drop > .05] <= .1
+    """
+    from limen.feature import stages
+    from limen.feature.run import FeatureRun
+    from limen.report.feature_tables import promise_told
+
+    if promise:
+        _alone(("--budget", budget))
+    with telling("fitting the quantiser") as tell, FeatureRun.open(run, **where) as opened:
+        if promise:
+            wanted = stages.promised(opened, *promise)
+            rows = stages.promise(opened, wanted, [steps], [seed], tell)
+            made = stages.keeping_quantiser(opened, wanted, steps, seed)
+            kept = [row for row in rows if row["steps"] == steps]
+        else:
+            made, kept = stages.quantiser(opened, steps, BUDGET if budget is None else budget, seed), []
         made.save(out)
+    if kept:
+        print_sentences([promise_told(kept)])
     told = ", and the map's file beside the run" if made.steps.dynamic and made.steps.tolerance else ""
     say(f"{out}: quantiser.json, quantiser.safetensors. The sender needs them{told}; the receiver only them.")
 
@@ -316,6 +378,35 @@ def _stage(
     with FeatureRun.open(path, **where) as run, telling("measuring") as tell:
         rows = measure(run, tell)
     print_result(as_json, lambda: rows, lambda: tables(run.store.manifest, rows))
+
+
+def _bytes(path: Path, promise: Asked, steps: list[str], where: dict[str, Any], as_json: bool) -> None:
+    """Print what a promise costs in bytes, all seeds."""
+    from limen.feature import stages
+    from limen.feature.run import FeatureRun
+    from limen.report import feature_tables
+
+    with FeatureRun.open(path, **where) as opened, telling("looking for the coarsest quantisers") as tell:
+        rows = stages.promise(opened, stages.promised(opened, *promise), steps, progress=tell)
+    print_result(as_json, lambda: rows, lambda: [feature_tables.promises(opened.store.manifest, rows)])
+
+
+def _alone(*others: tuple[str, Any]) -> None:
+    """Refuse what cannot stand beside --eps."""
+    for option, value in others:
+        if value not in (None, ""):
+            raise InputError(
+                f"{option} cannot stand beside --eps, which finds the budget by itself. Leave one of them out."
+            )
+
+
+def _beside(*others: tuple[str, Any]) -> None:
+    """Refuse what belongs to --eps, where it is not given."""
+    for option, value in others:
+        if value not in (None, ""):
+            raise InputError(
+                f"{option} {value} belongs to a promise, and none was asked for. Give --eps too, or leave it out."
+            )
 
 
 def _plan(given: dict[str, Any]) -> "FeaturePlan":

@@ -20,11 +20,12 @@ _ROOMS = {
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
     "SubsetSizes": "data.parts",
     "attribute": "stages", "calibrate": "stages", "evaluate": "stages", "fit": "stages", "quantise": "stages",
-    "quantiser": "stages",
+    "quantiser": "stages", "promised": "stages", "promise": "stages", "keeping_quantiser": "stages",
 }  # fmt: skip
 __all__ = [
     "FeaturePlan", "FeatureRun", "Features", "Network", "NetworkSource", "Preparation", "SplitPoint", "SubsetSizes",
-    "attribute", "calibrate", "evaluate", "fit", "load", "quantise", "quantiser", "search",
+    "attribute", "calibrate", "evaluate", "fit", "keeping_quantiser", "load", "promise", "promised", "quantise",
+    "quantiser", "search",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -34,7 +35,17 @@ if TYPE_CHECKING:
     from limen.feature.model.preparation import Preparation
     from limen.feature.model.split import Features, SplitPoint
     from limen.feature.run import FeaturePlan, FeatureRun
-    from limen.feature.stages import attribute, calibrate, evaluate, fit, quantise, quantiser
+    from limen.feature.stages import (
+        attribute,
+        calibrate,
+        evaluate,
+        fit,
+        keeping_quantiser,
+        promise,
+        promised,
+        quantise,
+        quantiser,
+    )
 
 
 def __getattr__(name: str) -> Any:

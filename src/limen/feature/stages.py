@@ -7,21 +7,25 @@ import functools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from limen.errors import InputError, UnknownNameError
+from limen.curve import bootstrap_mean
+from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
 from limen.feature.attribution import shares
 from limen.feature.data.parts import Batch, Subset
 from limen.feature.heatmaps import pictures
 from limen.feature.model.split import Features, Outputs
 from limen.feature.perturbation import energy, noise, nrmse, scaled
+from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation import fit as quantising
 from limen.feature.quantisation.codec import Quantiser
+from limen.feature.quantisation.entropy_coder import usual
+from limen.feature.quantisation.promise import DELTA, Promise
 from limen.feature.quantisation.step_sizes import StepKind, StepRule
 from limen.feature.run import MAPS, FeatureRun
 from limen.feature.task import Task
@@ -44,9 +48,14 @@ RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
 STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for, and how far
+PROMISED = "static:fisher"  # steps that a promise is looked for with where no others are asked for
+AGAINST = ("uniform", "uniform-image")  # steps that it is always looked for with too, to compare bytes
+PILOT = 200  # fitting images that say where the candidates of a promise lie
 PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
 PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
+
+PROMISE = ("drop", "eps", "rho", "delta", "n_calibrate")  # columns that a `Promise` is made of
 
 StoredRow: TypeAlias = dict[str, Any]
 
@@ -214,7 +223,7 @@ def evaluate(
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            maps, clean = run.fitted(seed), _CleanBatches(run, seed)
+            maps, clean = run.fitted(seed), _CleanBatches(run, run.parts(seed).test)
             yield _Work(
                 (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
             )
@@ -228,17 +237,17 @@ def evaluate(
 
 
 class _CleanBatches:
-    """Batches of a seed's test images, encoded, with their undisturbed outputs; kept for all maps where they fit."""
+    """Batches of images, encoded, with their undisturbed outputs; kept for the next time where they fit."""
 
-    def __init__(self, run: FeatureRun, seed: int) -> None:
-        self._run, self._test = run, run.parts(seed).test
+    def __init__(self, run: FeatureRun, images: Subset) -> None:
+        self._run, self._images = run, images
         self._kept: list[tuple[Batch, Features, Outputs]] = []
         self._room = CLEAN
 
     def __iter__(self) -> Iterator[tuple[Batch, Features, Outputs]]:
-        for place, start in enumerate(range(0, len(self._test), BATCH)):
+        for place, start in enumerate(range(0, len(self._images), BATCH)):
             if place >= len(self._kept):
-                one = self._of(self._test.batch(range(start, min(start + BATCH, len(self._test)))))
+                one = self._of(self._images.batch(range(start, min(start + BATCH, len(self._images)))))
                 self._room -= sum(tensor.nbytes for tensor in (*one[1].tensors, *one[2].values()))
                 if self._room < 0:
                     yield one
@@ -462,6 +471,161 @@ def _stored(row: StoredRow) -> quantising.QuantisationRow:
 def _resampled(row: StoredRow) -> quantising.ResampledRow:
     bits, moved = (tuple(math.nan if one is None else one for one in row[name]) for name in ("bits", "discrepancy"))
     return quantising.ResampledRow(row["steps"], row["budget"], row["seed"], row["n"], bits, moved)
+
+
+# --- a promise of a quantiser ---
+
+
+def promised(run: FeatureRun, eps: float, rho: float | None = None, drop: str = "") -> Promise:
+    """Return what a quantiser of this run can be asked to keep, with its calibration images and confidence 1 - `DELTA`.
+
+    Args:
+        run: whose calibration images test it.
+        eps: the largest drop, 0 or more.
+        rho: the largest probability of more, 0 < rho < 1; the plan's if not given.
+        drop: how the loss is measured; the plan's if not given.
+
+    Raises:
+        InputError: no such drop, no probability, or too few calibration images for it.
+    """
+    made = Promise(drop or run.plan.drop, eps, run.plan.rho if rho is None else rho, DELTA, run.plan.sizes.calibrate)
+    conformal.Bound(made.drop, eps).check(run.task)
+    made.check()
+    return made
+
+
+def promise(
+    run: FeatureRun,
+    promise: Promise,
+    steps: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    progress: ProgressCallback = quiet,
+) -> list[StoredRow]:
+    """Find the coarsest quantiser that keeps a promise, for these steps and for those of `AGAINST`, and its bytes.
+
+    Each kind of steps has a walk of its own over the calibration images (see `limen.feature.quantisation.promise`): the
+    promise holds for each by itself. Bytes and all that follow are of the test images, which no walk sees.
+
+    Args:
+        run: with its maps fitted.
+        promise: from `promised`.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`; if not given, `PROMISED`, or static steps of the first
+            map that the run would quantise with.
+        seeds: of the run; all if not given.
+        progress: called with walks done, walks in all, and a note.
+
+    Returns:
+        Rows of steps, drop, eps, rho, delta, n_calibrate, allowed, budget (of the quantiser that was taken, None where
+        not even the finest keeps it), failures (of the calibration images with it), candidates (tested), finest and
+        reach (the budget of the finest and the smallest eps it would have kept), bytes (an image, coded alone, header
+        counted), ratio and ratio_image (to uniform steps and to one step an image at the same promise), kept (test
+        images whose drop is at most eps), score, coder, key (of the quantiser), seed, n; 95 % intervals over test
+        images as NAME_low and NAME_high.
+
+    Raises:
+        UnknownNameError: no such steps in this run.
+    """
+    rules = _rules(run.plan.maps, 0, {})
+    asked = list(steps) or [PROMISED if PROMISED in rules else f"static:{_chosen(run, (), UNQUANTISED)[0]}"]
+    for name in asked:
+        if name not in rules:
+            raise UnknownNameError("steps", name, rules)
+    kinds, wanted = dict.fromkeys((*AGAINST, *asked)), list(seeds) or range(run.plan.seeds)
+    keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
+
+    def works() -> Iterable[_Work]:
+        for seed in wanted:
+            clean = [_CleanBatches(run, images) for images in _divided(run, seed)]
+            for name in kinds:
+                yield _Work(
+                    (keys[name, seed],), f"{name}, seed {seed}",
+                    functools.partial(_walked, run, seed, name, promise, clean),
+                )  # fmt: skip
+
+    _fill(run, "walk", works(), len(keys), progress)
+    found = _compared_bytes(measured(run.store, "walk").values())
+    run.store.add_measurements("promise", found)
+    return [found[key] for key in keys.values()]
+
+
+def keeping_quantiser(run: FeatureRun, promise: Promise, steps: str, seed: int) -> Quantiser:
+    """Return the quantiser that `promise` took, with what was promised of it.
+
+    Args:
+        run: where `promise` was looked for with these steps and this seed.
+        promise: the same.
+        steps: KIND or KIND:MAP.
+        seed: of the run.
+
+    Raises:
+        InputError: not even the finest candidate keeps it.
+        StoreError: fitted again it is another quantiser, so that nothing was promised of it.
+    """
+    row = measured(run.store, "walk")[_key(steps, promise, seed)]
+    if row["budget"] is None:
+        raise InputError(row["why"])
+    made = replace(quantiser(run, steps, row["budget"], seed), promise=promise)
+    if made.key.hex() != row["key"]:
+        raise StoreError(
+            f"{run.store.path}: the quantiser with {steps} steps that was tested is another than the one that is "
+            "fitted here now, so nothing is promised of this one. Export it where it was tested, or make a new run."
+        )
+    return made
+
+
+def _key(steps: str, promise: Promise, seed: int) -> str:
+    return f"{steps} {promise.drop} {promise.eps:g} {promise.rho:g} {promise.delta:g} {seed}"
+
+
+def _divided(run: FeatureRun, seed: int) -> tuple[Subset, Subset, Subset]:
+    images = run.parts(seed)
+    return images.fit.first(PILOT), images.calibrate, images.test
+
+
+def _walked(
+    run: FeatureRun, seed: int, steps: str, promise: Promise, clean: Sequence[_CleanBatches]
+) -> dict[str, StoredRow]:
+    rule, images, coder = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit, usual()
+
+    def fit(budgets: Sequence[float]) -> list[Quantiser]:
+        wanted = [(rule, budget) for budget in budgets]
+        return quantising.fit(run.split, images, wanted, BATCH, network=run.network.digest)
+
+    fitting, calibration, test = clean
+    found, quantiser = keeping.coarsest(run.split, run.task, fit, fitting, calibration, promise)
+    row = {
+        "steps": steps, "drop": promise.drop, "eps": promise.eps, "rho": promise.rho, "delta": promise.delta,
+        "seed": seed, "n_calibrate": promise.n, "allowed": promise.allowed, "candidates": len(found.tried),
+        "finest": found.tried[0].budget, "reach": _finite(found.reach), "coder": coder, "n": run.plan.sizes.test,
+        "tried": [[one.budget, one.failures, one.images] for one in found.tried], "why": "",
+    }  # fmt: skip
+    if quantiser is None or found.taken is None:
+        none: StoredRow = dict.fromkeys(("budget", "kept", "score"))
+        none |= {"failures": found.tried[0].failures, "key": "", "sizes": []}
+        return {_key(steps, promise, seed): row | none | {"why": keeping.unkept(steps, promise, found)}}
+    coded = keeping.coded(run.split, run.task, quantiser, test, promise, coder)
+    taken = {
+        "budget": quantiser.budget, "failures": found.tried[found.taken].failures, "key": quantiser.key.hex(),
+        "sizes": list(coded.bytes), "kept": int((coded.drops <= promise.eps).sum()),
+    }  # fmt: skip
+    return {_key(steps, promise, seed): row | taken | _scored(run.task, coded.answers, coded.targets)}
+
+
+def _compared_bytes(walks: Iterable[StoredRow]) -> dict[str, StoredRow]:
+    """Return what each walk took, with its bytes, and these relative to the bytes of the steps of `AGAINST`."""
+    held = {_key(row["steps"], Promise(*(row[name] for name in PROMISE)), row["seed"]): row for row in walks}
+    made = {}
+    for key, row in held.items():
+        found = {name: value for name, value in row.items() if name not in ("sizes", "tried")}
+        over = bootstrap_mean(row["sizes"]) if row["sizes"] else None
+        found["bytes"] = statistics.fmean(row["sizes"]) if row["sizes"] else None
+        found |= {"bytes_low": over and over.low, "bytes_high": over and over.high}
+        for column, steps in zip(("ratio", "ratio_image"), AGAINST, strict=True):
+            other = held.get(steps + key.removeprefix(row["steps"]), {}).get("sizes")
+            ratio, ends = keeping.relative(row["sizes"], other, row["seed"]) if other and row["sizes"] else (None, None)
+            found |= {column: ratio, f"{column}_low": ends and ends[0], f"{column}_high": ends and ends[1]}
+        made[key] = found
+    return made
 
 
 # --- attribution ---

@@ -8,6 +8,7 @@ from typing import Any
 from limen.curve import Interval, Mean
 from limen.report.feature_tables import (
     BASELINE,
+    PROMISE,
     Rows,
     bound,
     checked,
@@ -16,6 +17,8 @@ from limen.report.feature_tables import (
     grouped,
     kilobytes,
     next_to_one,
+    promise_of,
+    promise_told,
     ratio,
     seed_mean,
     seeds_of,
@@ -28,6 +31,8 @@ HEADLINE_STEPS = ("tolerance:learned-information", "static:fisher", "tolerance:f
 """Steps whose bits are told first, those that a run has: chosen beforehand, not by what came out."""
 HEADLINE_MAPS = ("learned-information", "fisher", "learned")
 AGAINST = ("uniform-image", "uniform")  # what they are compared with: the fairer one first
+BITSTREAM = "Bitstream of an image"  # at equal discrepancy: not told beside that at a promise
+MOST = 5  # numbers that are told first
 FLOAT = 32  # bits of an element that is not quantised
 
 
@@ -77,20 +82,95 @@ def screen(name: str, manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> 
     """
     found = _rate(held["equal-rate"])
     numbers = [*_bits(manifest, found), *_promise(manifest, held["calibrate"]), *_kept(manifest, held["evaluate"])]
+    kept = _headline_promise(manifest, held["promise"])
+    if kept:
+        numbers = [*_bytes(kept), *(one for one in numbers if one.label != BITSTREAM)][:MOST]
     return FirstScreen(
         f"{name}: {manifest['network']['name']}, cut at {manifest['plan']['split']}",
-        _asked(manifest, held),
+        _asked(manifest, held, kept),
         tuple(numbers),
-        _verdict(manifest, held, found),
-        _sentence(manifest, held, found),
+        _of_bytes(kept) if kept else _verdict(manifest, held, found),
+        _sentence(manifest, held, found, kept),
     )
 
 
-def _asked(manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> str:
+def _asked(manifest: Mapping[str, Any], held: Mapping[str, Rows], kept: "_KeptPromise | None") -> str:
+    if kept:
+        return f"How few bytes an image do these features take, where {promise_of(kept.mine[0])} is kept?"
     if held["equal-rate"]:
         at = compared_at(manifest, held["equal-rate"])
         return f"How many bits do steps that follow a map of tolerance save, where the output may change by {at}?"
     return f"How much noise do these features bear before the {manifest['measures']['score']} of the head suffers?"
+
+
+# --- bytes at a promise ---
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptPromise:
+    """The promise that is told of first: these steps against those.
+
+    Attributes:
+        against: name of the steps that they are compared with.
+        mine: rows of the steps, one a seed that keeps it.
+        theirs: rows of `against`, likewise.
+        rows: of the steps, all seeds.
+        factor: bytes relative to `against`.
+    """
+
+    against: str
+    mine: Rows
+    theirs: Rows
+    rows: Rows
+    factor: Mean
+
+
+def _headline_promise(manifest: Mapping[str, Any], rows: Rows) -> _KeptPromise | None:
+    """Return the plan's own promise where that was looked for, else the first, of the steps that are told of first."""
+    plan = manifest["plan"]
+    own = (plan["drop"], plan["eps"], plan["rho"])
+    first = next((row for row in rows if (row["drop"], row["eps"], row["rho"]) == own), rows[0] if rows else None)
+    there = [row for row in rows if first and all(row[name] == first[name] for name in PROMISE)]
+    by = {
+        steps: [row for row in mine if row["budget"] is not None]
+        for (steps,), mine in grouped(there, "steps").items()
+    }  # fmt: skip
+    told = [steps for steps in (*HEADLINE_STEPS, *(one for one in by if one not in AGAINST), *AGAINST) if by.get(steps)]
+    if not told:
+        return None
+    mine = by[told[0]]
+    against = next((kind for kind in AGAINST if by.get(kind) and kind != told[0]), "")
+    factor = factor_mean(mine, "ratio_image" if against == "uniform-image" else "ratio")
+    return _KeptPromise(
+        against, mine, by.get(against, []), [row for row in there if row["steps"] == told[0]],
+        factor if against else Mean(math.nan, None, 0),
+    )  # fmt: skip
+
+
+def _bytes(kept: _KeptPromise) -> list[HeadlineNumber]:
+    first, size = kept.mine[0], seed_mean(kept.mine, "bytes")
+    form = "{:,.0f} bytes" if size.value >= 100 else "{:,.1f} bytes"
+    numbers = [
+        HeadlineNumber(
+            "Bytes of an image", form.format(size.value), between(size, form),
+            f"{plainly(first['steps'])}; {promise_of(first)} with confidence {1 - first['delta']:g}, tested on "
+            f"{counts([row['n_calibrate'] for row in kept.mine])} images; {_n(size.n, kept.mine)}",
+        )
+    ]  # fmt: skip
+    if kept.factor.n:
+        saved, other = _turned(kept.factor), seed_mean(kept.theirs, "bytes")
+        numbers.append(
+            HeadlineNumber(
+                f"Saved against {plainly(kept.against)}", f"{100 * saved.value:.0f} %", between(saved, "{:.0f} %", 100),
+                f"which takes {form.format(other.value)} at the same promise; compared on the same images",
+            )
+        )  # fmt: skip
+    return numbers
+
+
+def _of_bytes(kept: _KeptPromise) -> tuple[str, str]:
+    what = f"of the bytes of {plainly(kept.against or kept.mine[0]['steps'])} at the same promise"
+    return _below_one(kept.factor, "Saves bytes", "Costs bytes", what, kept.mine)
 
 
 # --- bits ---
@@ -157,7 +237,7 @@ def _bits(manifest: Mapping[str, Any], found: _Rate | None) -> list[HeadlineNumb
     other = f"{form.format(kb[1])} with {plainly(found.against)}, " if theirs.n else ""
     numbers.append(
         HeadlineNumber(
-            "Bitstream of an image", form.format(kb[0]), between(mine, form, kilobytes(1, elements)),
+            BITSTREAM, form.format(kb[0]), between(mine, form, kilobytes(1, elements)),
             f"{other}{kb[2]:.3g} kB as float32; {elements:,} elements",
         )
     )  # fmt: skip
@@ -289,11 +369,14 @@ def _below_one(factor: Mean, below: str, above: str, what: str, rows: Rows) -> t
 # --- the sentence ---
 
 
-def _sentence(manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate | None) -> str:
+def _sentence(
+    manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate | None, kept: _KeptPromise | None
+) -> str:
     """Say what was measured: seeds and images are those of the rows, whatever was planned."""
     plan, network = manifest["plan"], manifest["network"]
     origin = f"limen {manifest['limen']}, network {network['name']} ({network['digest'][:8]}), split {plan['split']}"
-    told = [*_bits_told(manifest, found), *_scores_told(manifest, held["evaluate"])]
+    promised = [promise_told(kept.rows).removesuffix(".")] if kept else []
+    told = [*promised, *_bits_told(manifest, found), *_scores_told(manifest, held["evaluate"])]
     if told:
         return f"{'. '.join(told)}. Measured by {origin}, {plan['task']} on {plan['data']}."
     calibrated = held["calibrate"]

@@ -16,7 +16,7 @@ from limen.report.sections import CaptionedPicture, Drawing, Section
 from limen.store import Store
 from limen.store import rows as kept_rows
 
-STAGES = ("calibrate", "evaluate", "quantise", "equal-rate", "attribute")
+STAGES = ("promise", "calibrate", "evaluate", "quantise", "equal-rate", "attribute")
 HEADING = "How much deep features bear"  # of a page that shows nothing else
 IMAGE = "image"  # label of the picture that maps are drawn over
 SHIPPED = "demo:"  # how the networks that ship with limen are called
@@ -137,6 +137,12 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
         return Section(f"{prefix}-{anchor}", title, about, tuple(shown), drawn, level=3, **more)
 
     measures = manifest["measures"]
+    if rows := held["promise"]:
+        about = (
+            "Features are quantised as coarsely as the promise allows, and each image is coded alone. A promise bounds "
+            "how often an image may lose more than eps; it says nothing of how much more."
+        )
+        yield section("promise", tables.BYTES, about, [tables.promises(manifest, rows)], ())
     if rows := held["quantise"]:
         both = [tables.equal_rates(manifest, held["equal-rate"]), tables.rates(manifest, rows)]
         drawing = (
@@ -151,7 +157,8 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
         yield section("quantisation", "Bits, and what they cost the task", about, both, [drawing])
     if rows := held["calibrate"]:
         both = [tables.calibrations(manifest, rows), tables.calibrations_by_seed(rows)]
-        yield section("calibration", "The promise, and whether it is kept", "", both, ())
+        about = "Of random noise in the shape of each map, not of a quantiser." if held["promise"] else ""
+        yield section("calibration", "The promise, and whether it is kept", about, both, ())
     rows = held["evaluate"]
     if any(row["map"] != "clean" for row in rows):
         drawings = (

@@ -12,6 +12,9 @@ from limen.statistics.inference import mean
 
 Rows = Sequence[Mapping[str, Any]]
 BASELINE = "gaussian"
+BYTES = "Bytes at a kept promise"
+PROMISE = ("drop", "eps", "rho", "delta")  # columns that say which
+NAMED = {"ratio_image": "uniform-image", "ratio": "uniform"}  # steps that a column of ratios is relative to
 NOT_RUN, NO_NUMBER = "not run", "no number"
 
 
@@ -380,6 +383,102 @@ def _bits_of(rows: Rows) -> float:
     """Return what steps are sorted by, the fewest bits first; those that reach the comparison with no seed are last."""
     bits = seed_mean(rows, "bits")
     return bits.value if bits.n else math.inf
+
+
+def promises(manifest: Mapping[str, Any], rows: Rows) -> Table:
+    """Lay out what it takes in coded bytes to keep a promise with each kind of steps, the fewest bytes first."""
+    cells, missed = [], []
+    several = len(grouped(rows, *PROMISE)) > 1
+    for mine in sorted_promises(rows):
+        reached = [row for row in mine if row["budget"] is not None]
+        seeds, size = len(mine), seed_mean(reached, "bytes")
+        told = (promise_of(mine[0]), mine[0]["steps"])
+        if not reached:
+            cells.append((*told, "none keeps it", *[NONE] * 6))
+        else:
+            k, n = sum(row["kept"] for row in reached), sum(row["n"] for row in reached)
+            cells.append((
+                *told, _bytes(size),
+                *(_number(one, seeds, ".2f") if one.n else NONE for one in (
+                    factor_mean(reached, "ratio_image"), factor_mean(reached, "ratio"))),
+                _observed(k, n), over_seeds(seed_mean(reached, "score")) or NO_NUMBER,
+                f"{seed_mean(reached, 'budget').value:.3g}",
+                f"{len(reached)} of {seeds}" if len(reached) < seeds else NONE,
+            ))  # fmt: skip
+        missed += [f"With seed {row['seed']}: {row['why']}" for row in mine if row["why"]][:1]
+    columns, filled = _filled(
+        ("promise", "steps", "bytes an image", "to one step an image", "to uniform", "kept (95 %)",
+         _names(manifest)[0], "budget", "seeds that keep it"),
+        cells,
+    )  # fmt: skip
+    first = rows[0]
+    if not several:
+        columns, filled = columns[1:], tuple(row[1:] for row in filled)
+    return Table(
+        BYTES if several else f"{BYTES}: {promise_of(first)}",
+        columns,
+        filled,
+        (
+            f"The coarsest quantiser that keeps the promise with confidence {1 - first['delta']:g}: tested on "
+            f"{counts([row['n_calibrate'] for row in rows])} calibration images, from the finest on, up to the first "
+            "that could not be shown to keep it. Each kind of steps has its promise by itself.",
+            f"Bytes: of each test image coded alone ({', '.join(dict.fromkeys(row['coder'] for row in rows))} coder), "
+            "header counted. To one step an image, to uniform: bytes relative to those steps at the same promise; "
+            "below 1 is better. Kept: the share of test images whose drop stays within eps.",
+            *missed,
+            _seeds(rows, "steps", interval="bytes"),
+            *(
+                ("They are of the quantisers as they were taken: other calibration images may take others.",)
+                if len(seeds_of(rows)) == 1
+                else ()
+            ),
+        ),
+        heads=2 if several else 1,
+        spare=("budget", "to uniform"),
+    )
+
+
+def sorted_promises(rows: Rows) -> list[list[Mapping[str, Any]]]:
+    """Return the rows of each promise and kind of steps: promises as they come, the fewest bytes first in each."""
+    order = list(grouped(rows, *PROMISE))
+
+    def place(mine: Rows) -> tuple[int, float]:
+        size = seed_mean(mine, "bytes")
+        return order.index(tuple(mine[0][name] for name in PROMISE)), size.value if size.n else math.inf
+
+    return sorted(grouped(rows, *PROMISE, "steps").values(), key=place)
+
+
+def promise_of(row: Mapping[str, Any]) -> str:
+    """Return what a row promises: "Pr[kl > 0.05] <= 0.1"."""
+    return f"Pr[{row['drop']} > {row['eps']:g}] <= {row['rho']:g}"
+
+
+def promise_told(rows: Rows) -> str:
+    """Say what was promised of a kind of steps, and what it costs, in a sentence to quote.
+
+    Args:
+        rows: of one promise and one kind of steps, one a seed.
+    """
+    reached, first = [row for row in rows if row["budget"] is not None], rows[0]
+    seeds = f", {len(rows)} seeds" if len(rows) > 1 else ""
+    promised = (
+        f"{promise_of(first)} with confidence {1 - first['delta']:g} (fixed-sequence test, "
+        f"{counts([row['n_calibrate'] for row in rows])} calibration images{seeds})"
+    )
+    if not reached:
+        return f"{promised}: no quantiser with {first['steps']} steps keeps it"
+    beside = [
+        f"{over_seeds(factor, '.2f')} of {what}"
+        for name, what in (("ratio_image", "one step an image"), ("ratio", "one step for all images"))
+        if first["steps"] not in (NAMED[name], "uniform") and (factor := factor_mean(reached, name)).n
+    ]
+    compared = f", {beside[0]} at the same promise" if beside else ""
+    return f"{promised}: {_bytes(seed_mean(reached, 'bytes'))} bytes an image with {first['steps']} steps{compared}."
+
+
+def _bytes(size: Mean) -> str:
+    return over_seeds(size, ",.0f" if size.value >= 100 else ",.1f")
 
 
 def kilobytes(bits: float, elements: int) -> float:

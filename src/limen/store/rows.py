@@ -23,6 +23,7 @@ Number = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e100)]
 Above = Annotated[float, msgspec.Meta(gt=0, le=1e100)]
 Share = Annotated[float, msgspec.Meta(ge=-1e-3, le=1.001)]  # to within what sums are rounded by
+Chance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 HEAT = ("#0c073c", "#ffec8c")  # of a picture of a map: where it has least, and where it has most
 AGAIN = "Restore the run from a copy, or measure it again."
 
@@ -104,6 +105,47 @@ class _EqualRate(msgspec.Struct):
     ratio_image_high: Size | None = None
 
 
+class _Walked(msgspec.Struct):
+    steps: Name
+    drop: Name
+    eps: Size
+    rho: Chance
+    delta: Chance
+    seed: Seed
+    n: Some
+    n_calibrate: Some
+    allowed: Count
+    candidates: Some
+    failures: Count
+    finest: Above
+    reach: Size | None
+    budget: Above | None
+    kept: Count | None
+    score: Number | None
+    coder: Name
+    key: str
+    why: str = ""
+    score_low: Number | None = None
+    score_high: Number | None = None
+
+
+class _WalkedInBytes(_Walked, kw_only=True):
+    sizes: list[Count]
+    tried: list[tuple[Above, Count, Count]]
+
+
+class _Promised(_Walked, kw_only=True):
+    bytes: Size | None
+    ratio: Size | None = None
+    ratio_image: Size | None = None
+    bytes_low: Size | None = None
+    bytes_high: Size | None = None
+    ratio_low: Size | None = None
+    ratio_high: Size | None = None
+    ratio_image_low: Size | None = None
+    ratio_image_high: Size | None = None
+
+
 class _Attributed(msgspec.Struct):
     map: Name
     inside: Share | None
@@ -132,6 +174,8 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "quantise": (_Quantised, ("steps", "budget", "seed")),
     "resample": (_Resampled, ("steps", "budget", "seed")),
     "equal-rate": (_EqualRate, ("steps", "seed")),
+    "walk": (_WalkedInBytes, ("steps", "drop", "eps", "rho", "delta", "seed")),
+    "promise": (_Promised, ("steps", "drop", "eps", "rho", "delta", "seed")),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }

@@ -30,6 +30,7 @@ from limen.errors import InputError
 from limen.feature.model.split import Features
 from limen.feature.quantisation.entropy_coder import CODERS, reader, usual, writer
 from limen.feature.quantisation.frequency_tables import Doubles, FrequencyTable, TokenRows, Wholes, by_level
+from limen.feature.quantisation.promise import Promise
 from limen.feature.quantisation.side_information import SideInformation
 from limen.feature.quantisation.step_sizes import StepGrid, StepKind, StepRule, tokens, untokens
 from limen.feature.tolerance import Tolerance
@@ -43,7 +44,7 @@ MOST = 2**16 - 1  # images in one piece
 _FILES = ("quantiser.json", "quantiser.safetensors")
 
 
-class QuantiserFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QuantiserFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What quantiser.json holds.
 
     Attributes:
@@ -55,6 +56,7 @@ class QuantiserFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         size: of the images.
         network: digest of the weights, "" where not known.
         tables: digest of the numbers in quantiser.safetensors.
+        promise: what was tested of it; left out where nothing was.
     """
 
     version: int
@@ -67,6 +69,7 @@ class QuantiserFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: tuple[int, ...]
     network: str
     tables: str
+    promise: Promise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Quantiser:
         size: of the images.
         budget: nominal NRMSE, mean over the fitting images.
         network: digest of the network's weights, "" where not known.
+        promise: what was tested of it, None where nothing was.
     """
 
     steps: StepRule
@@ -113,6 +117,7 @@ class Quantiser:
     size: tuple[int, ...]
     budget: float
     network: str = ""
+    promise: Promise | None = None
 
     def choose(self, features: Features, names: Sequence[str] = ()) -> Sequence[Wholes]:
         """Return the number of each token's step, (N, T) a tensor.
@@ -232,6 +237,7 @@ class Quantiser:
             size=self.size,
             network=self.network,
             tables=self._digest,
+            promise=self.promise,
         )
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self._numbers(), folder / _FILES[1])
@@ -282,6 +288,7 @@ class Quantiser:
             size=described.size,
             budget=described.budget,
             network=described.network,
+            promise=described.promise,
         )
 
     def _fixed(self, count: int) -> Sequence[Wholes]:
