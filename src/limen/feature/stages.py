@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from limen import registry
 from limen.errors import InputError, UnknownNameError
 from limen.feature import calibration as conformal
 from limen.feature.attribution import shares
@@ -34,7 +35,7 @@ from limen.store.rows import measured
 
 COMPARED = (
     *("gaussian", "channel", "absmax", "cls-spared", "fisher-channel", "fisher-token"),
-    *("image-fisher", "shuffled", "other-image", "signed", "signed-magnitude"),
+    *("own-fisher", "shares", "shuffled", "shuffled-across", "other-image", "signed", "signed-magnitude"),
 )
 """Maps of `limen.feature.run.MAPS` that are there to be compared with at equal strength. They are calibrated and
 quantised only where they are asked for, or a run has no others."""
@@ -44,8 +45,8 @@ RESPLITS = 50
 BATCH = 64
 BUDGETS = quantising.BUDGETS
 STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for, and how far
-PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
-PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
+PICTURED = ("fisher", "own-fisher", "learned", "learned-information")  # drawn first, then others
+PLAIN = ("flat", "gaussian", "shares", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
 
 StoredRow: TypeAlias = dict[str, Any]
@@ -138,8 +139,16 @@ def _chosen(run: FeatureRun, asked: Sequence[str], spared: Sequence[str]) -> lis
         if label not in run.plan.maps:
             raise UnknownNameError(f"map in {run.store.path.name}", label, run.plan.maps)
     maps = run.plan.maps.items()
-    own = [label for label, (name, _) in maps if label not in spared or name != MAPS[label][0]]
+    own = [
+        label for label, (name, _) in maps
+        if _current(label) not in spared or _current(name) != MAPS[_current(label)][0]
+    ]  # fmt: skip
     return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
+
+
+def _current(name: str) -> str:
+    """Return what a map that is called so is called today."""
+    return registry.current("tolerance", name)
 
 
 def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[str, StoredRow]:
@@ -503,8 +512,9 @@ def _attributed(run: FeatureRun, seed: int, images: int) -> dict[str, StoredRow]
 def _draw(run: FeatureRun) -> None:
     """Keep pictures of some maps over some test images, for the report."""
     fitted = run.fitted(0)
-    others = [label for label in fitted if label not in PICTURED and run.plan.maps[label][0] not in PLAIN]
-    maps = {label: fitted[label] for label in [*(one for one in PICTURED if one in fitted), *others][:SHOWN]}
+    first = [label for wanted in PICTURED for label in fitted if _current(label) == wanted]
+    others = [label for label in fitted if label not in first and run.plan.maps[label][0] not in PLAIN]
+    maps = {label: fitted[label] for label in [*first, *others][:SHOWN]}
     test = run.parts(0).test
     drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
     rows = {}

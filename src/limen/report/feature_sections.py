@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from limen import registry
 from limen.errors import InputError, StoreError
 from limen.image import decode, digest
 from limen.report import feature_figures as figures
@@ -26,7 +27,8 @@ WORDS = {
     "channel": "by channel's size",
     "absmax": "by each token's largest value",
     "fisher": "Fisher information, one map for all images",
-    "image-fisher": "Fisher information of this image (oracle)",
+    "own-fisher": "Fisher information of this image (it takes the head at the sender)",
+    "shares": "the same everywhere within a tensor, Fisher's share for each",
     "learned": "learned from the features",
     "shuffled": "another map in random order",
     "other-image": "another image's map",
@@ -220,7 +222,7 @@ def _worded(manifest: Mapping[str, Any], label: str) -> str:
     maps = manifest["plan"].get("maps")
     given = maps.get(label) if isinstance(maps, Mapping) else None
     name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
-    what = WORDS.get(str(name), "")
+    what = WORDS.get(registry.current("tolerance", str(name)), "")
     goal = GOALS.get(str(settings.get("objective")), "") if isinstance(settings, Mapping) else ""
     return f"{label}: {what}{goal}" if what else label
 
