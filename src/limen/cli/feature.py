@@ -324,7 +324,7 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
     from limen.feature.run import FeaturePlan
 
     sizes = SubsetSizes(**{part: given.pop(f"images_{part}") for part in PARTS})
-    maps: dict[str, tuple[str, dict[str, str]]] = {}
+    maps: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given.pop("maps"):
         label, what = _map(text)
         if label in maps:
@@ -336,11 +336,13 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
     return FeaturePlan(**given, sizes=sizes, maps=maps, prepare=parse(words) if words else None)
 
 
-def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
-    """Read [LABEL=]NAME[,KEY=VALUE...]."""
+def _map(text: str) -> tuple[str, tuple[str, dict[str, Any]]]:
+    """Read [LABEL=]NAME[,KEY=VALUE...]; a NAME among the default maps stands for that map, changed as is written."""
+    from limen.feature.run import MAPS
+
     head, *rest = split(text)
     label, _, name = head.rpartition("=")
-    settings = {}
+    settings: dict[str, Any] = {}
     for item in rest:
         key, equals, value = item.partition("=")
         if not equals:
@@ -348,7 +350,10 @@ def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
                 f"--map {text!r}: {item!r} is no KEY=VALUE. Write fisher,over=channel or my=fisher,power=-1."
             )
         settings[key] = value
-    return label or name, (name, settings)
+    kind, own = MAPS.get(name, (name, {}))
+    if settings.get("objective", own.get("objective")) != own.get("objective"):
+        own = {}  # of training for something else
+    return label or name, (kind, {**own, **settings})
 
 
 def _numbers(option: str, text: str) -> list[float]:
