@@ -60,7 +60,7 @@ MAPS: Maps = {
     "fisher-token": ("fisher", {"over": "token"}),
     "own-fisher": ("own-fisher", {}),
     "shares": ("shares", {}),
-    "learned": ("learned", {"objective": "log_nrmse"}),
+    "learned": ("learned", {"objective": "log_nrmse", "power": -2.0}),
     "learned-magnitude": ("learned", {"objective": "log_magnitude"}),
     "learned-information": ("learned", {"objective": "information", "steps": 300, "learning_rate": 4e-3}),
     "shuffled": ("shuffled", {"of": "learned"}),

@@ -183,7 +183,7 @@ class ShuffledTolerance(_Rearrangement):
         together = torch.cat([one.flatten(1) for one in maps], 1)
         count = together.shape[1]
         rows = [row[self._order(name, "across", count)] for name, row in zip(names, together, strict=True)]
-        parts = torch.stack(rows).split([one[0].numel() for one in maps], 1)
+        parts = torch.split_with_sizes(torch.stack(rows), [one[0].numel() for one in maps], 1)
         return tuple(part.reshape(one.shape) for part, one in zip(parts, maps, strict=True))
 
     def _order(self, name: str, place: int | str, count: int) -> Tensor:
