@@ -352,7 +352,7 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
         then, now = (Path(rows.public(one.data)).name for one in (known, plan))
         manifest.same(path, "data", then, now)
     begun, given = (one["network"].get("prepared") for one in (there, described))
-    if begun and any(not math.isclose(begun[name], given[name], rel_tol=1e-3, abs_tol=1e-3) for name in begun):
+    if begun and not (isinstance(begun, Mapping) and all(_close(begun.get(name), given[name]) for name in given)):
         manifest.same(path, "prepared images", begun, given)  # the same files, resized or normalised otherwise
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
@@ -370,6 +370,10 @@ def _as_begun(path: Path, maps: Maps) -> Maps:
         begun = FeaturePlan.of(store).maps if store.manifest.get("wing") == WING else {}
     same = {_current(label): (_current(name), given) for label, (name, given) in begun.items()}
     return begun if not maps or same == maps else maps
+
+
+def _close(there: object, given: float) -> bool:
+    return isinstance(there, int | float) and math.isclose(there, given, rel_tol=1e-3, abs_tol=1e-3)
 
 
 def _current(name: str) -> str:

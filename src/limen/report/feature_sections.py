@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from limen import registry
 from limen.errors import InputError, StoreError
 from limen.image import decode, digest
 from limen.report import feature_figures as figures
@@ -219,11 +218,8 @@ def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[Capti
 
 def _worded(manifest: Mapping[str, Any], label: str) -> str:
     """Return what a map is called and what it is."""
-    maps = manifest["plan"].get("maps")
-    given = maps.get(label) if isinstance(maps, Mapping) else None
-    name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
-    what = WORDS.get(registry.current("tolerance", str(name)), "")
-    goal = GOALS.get(str(settings.get("objective")), "") if isinstance(settings, Mapping) else ""
+    name, settings = tables.map_of(manifest, label)
+    what, goal = WORDS.get(name, ""), GOALS.get(str(settings.get("objective")), "")
     return f"{label}: {what}{goal}" if what else label
 
 

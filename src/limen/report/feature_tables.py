@@ -217,11 +217,23 @@ def discrepancies(manifest: Mapping[str, Any], rows: Rows) -> Table:
     )  # fmt: skip
 
 
+def map_of(manifest: Mapping[str, Any], label: str) -> tuple[str, Mapping[str, Any]]:
+    """Return a map's tolerance, by its name of today, and settings; ("", {}) where the plan does not say.
+
+    Args:
+        manifest: of the run.
+        label: of the map.
+    """
+    maps = manifest["plan"].get("maps")
+    given = maps.get(label) if isinstance(maps, Mapping) else None
+    name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
+    return registry.current("tolerance", str(name)), settings if isinstance(settings, Mapping) else {}
+
+
 def _headed(manifest: Mapping[str, Any], rows: Rows) -> Iterator[str]:
     """Say which maps take the head, where some do."""
-    maps, there = manifest["plan"].get("maps") or {}, dict.fromkeys(row["map"] for row in rows)
-    kinds = {label: registry.current("tolerance", str(maps[label][0] if label in maps else label)) for label in there}
-    if labels := [label for label, kind in kinds.items() if kind == "own-fisher"]:
+    there = dict.fromkeys(row["map"] for row in rows)
+    if labels := [label for label in there if map_of(manifest, label)[0] == "own-fisher"]:
         yield (
             f"Made by running the head on each image's clean features, there and back, so that a sender would need the "
             f"head: {', '.join(labels)}. That is no bound on what a map can do."
