@@ -43,6 +43,8 @@ SHELVES = {
     "task": "feature.tasks",
     "tolerance": "feature.tolerances",
 }
+FORMER: Mapping[str, Mapping[str, str]] = {"tolerance": {"image-fisher": "own-fisher"}}
+"""By noun, what a thing was called once -> what it is called now: older runs hold the former names."""
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _loaded: set[str] = set()
 _loading = threading.RLock()
@@ -59,9 +61,14 @@ def add(noun: str, name: str) -> Callable[[T], T]:
     return keep
 
 
+def current(noun: str, name: str) -> str:
+    """Return what is called `name` by its name of today; a name that was never another's comes back as it is."""
+    return FORMER.get(noun, {}).get(name, name)
+
+
 def find(noun: str, name: str) -> Any:
-    """Return what is registered under `name`, or raise `UnknownNameError` with the nearest name."""
-    shelf = every(noun)
+    """Return what is registered under `name`, or was once; raise `UnknownNameError` with the nearest name."""
+    shelf, name = every(noun), current(noun, name)
     if name not in shelf:
         raise UnknownNameError(noun, name, shelf)
     return shelf[name]

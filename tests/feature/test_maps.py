@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limen import digest
+from limen import digest, registry
 from limen.errors import InputError
 from limen.feature import tolerance
 from limen.feature.data.parts import LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
-from limen.feature.perturbation import noise
+from limen.feature.perturbation import energy, noise
 from limen.feature.task import find
 from limen.feature.tolerance import Scope
 from limen.feature.tolerances.estimator import REACH, Estimator
@@ -222,7 +222,7 @@ def test_over_says_what_shares_a_value(kind: str) -> None:
             assert torch.allclose(one, (mean + 0.1 * mean.mean()).rsqrt().expand_as(tensor), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["fisher", "image-fisher"])
+@pytest.mark.parametrize("name", ["fisher", "own-fisher", "shares"])
 def test_a_map_comes_back_from_its_state(name: str) -> None:
     given = scope("levels")
     made, again = tolerance.make(name), tolerance.make(name)
@@ -233,9 +233,9 @@ def test_a_map_comes_back_from_its_state(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_oracle_follows_the_image() -> None:
+def test_own_fisher_follows_the_image() -> None:
     given = scope("vector")
-    made = tolerance.make("image-fisher", {"draws": 200})
+    made = tolerance.make("own-fisher", {"draws": 200})
     made.fit(given)
     features, names = encoded(given, range(4))
     exact = softmax_regression(given, features)
@@ -243,6 +243,57 @@ def test_the_oracle_follows_the_image() -> None:
     assert torch.allclose(made.map(features, names)[0], wanted, rtol=0.2)
     with pytest.raises(InputError, match="as many names, not 0"):
         made.map(features)
+
+
+def test_a_former_name_makes_the_same_map() -> None:
+    given = scope("maps")
+    features, names = encoded(given, range(3))
+    former, now = (tolerance.make(name, {"power": -1}) for name in ("image-fisher", "own-fisher"))
+    for one in (former, now):
+        one.fit(given)
+    assert type(former) is type(now)
+    assert torch.equal(former.map(features, names)[0], now.map(features, names)[0])
+    assert "image-fisher" not in registry.every("tolerance")  # lists show the name of today alone
+
+
+@pytest.mark.parametrize("settings", [{}, {"power": -2, "damping": 0.03}, {"over": "channel"}])
+def test_shares_are_flat_within_a_tensor_and_spend_what_fisher_spends_there(settings: dict[str, Any]) -> None:
+    given = scope("levels")
+    model: Any = given.split.model
+    with torch.no_grad():
+        model.last.weight[:, :4] *= 0.3  # the fine tensor bears more
+    features, names = encoded(given, range(3))
+    fisher, shares = (tolerance.make(name, settings) for name in ("fisher", "shares"))
+    for one in (fisher, shares):
+        one.fit(given)
+    wanted, found = (energy(one.map(features, names)).tensors for one in (fisher, shares))
+    assert found == pytest.approx(wanted)
+    assert wanted[0] > 0.9 > 64 / (64 + 16)  # elements alone would give it the latter
+    for one, tensor in zip(shares.map(features, names), features.tensors, strict=True):
+        assert one.shape == tensor.shape
+        assert float(one.min()) == float(one.max()) > 0
+
+
+def test_elements_are_shuffled_within_tensors_or_across_them() -> None:
+    given = scope("levels")
+    features, names = encoded(given, range(40))
+    shares = tolerance.make("shares")
+    shares.fit(given)
+    fine, coarse = (float(one[0, 0, 0, 0]) for one in shares.map(features, names))
+    within, across = (tolerance.make("shuffled", {"of": "shares", "across": one}) for one in (False, True))
+    for one in (within, across):
+        one.fit(replace(given, fitted={"shares": shares}))
+    kept, mixed = within.map(features, names), across.map(features, names)
+    assert all(torch.equal(a, b) for a, b in zip(kept, shares.map(features, names), strict=True))
+    assert [one.shape for one in mixed] == [one.shape for one in features.tensors]
+    together = torch.cat([one.flatten(1) for one in mixed], 1)
+    each = [one[0].numel() for one in features.tensors]
+    assert all(int(torch.isclose(row, torch.tensor(fine)).sum()) == each[0] for row in together)  # none is lost
+    share = float(torch.isclose(mixed[1], torch.tensor(coarse)).float().mean())
+    assert share == pytest.approx(each[1] / sum(each), abs=0.05)  # in the coarse tensor as everywhere
+    assert energy(mixed).tensors[0] == pytest.approx(each[0] / sum(each), abs=0.03)
+    alone = across.map(features[[7]], names[7:8])
+    assert all(torch.equal(a[0], b[7]) for a, b in zip(alone, mixed, strict=True))  # whatever the batch
 
 
 def test_what_cannot_be_fitted_or_mapped_is_refused() -> None:

@@ -103,6 +103,17 @@ def test_the_best_map_stands_first_at_the_strength_next_to_one() -> None:
     assert moved.rows[0][2].startswith("0.108 (")
 
 
+def test_maps_that_take_the_head_are_named_by_what_they_are_whatever_their_label() -> None:
+    told = "a sender would need the head"
+    maps = {"fisher": ["fisher", {}], "mine": ["own-fisher", {}], "image-fisher": ["image-fisher", {}]}
+    manifest = MANIFEST | {"plan": MANIFEST["plan"] | {"maps": maps}}
+    rows = [row(label, 1.0, 0, 0.1) for label in maps]
+    notes = [note for note in feature_tables.discrepancies(manifest, rows).notes if told in note]
+    assert len(notes) == 1
+    assert "head: mine, image-fisher." in notes[0]
+    assert not any(told in note for note in feature_tables.discrepancies(manifest, rows[:1]).notes)
+
+
 def test_energy_of_several_tensors_is_shown_beside_their_size() -> None:
     several = MANIFEST | {"split": MANIFEST["split"] | {"shapes": [[4, 2, 2], [4, 4, 4]]}}
     rows = [row("fisher", 1.0, seed, 0.1) | {"energy_tensors": [0.4, 0.6]} for seed in range(2)]

@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 from limen.cli import run as command
+from limen.cli.feature import _map
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.feature import stages, task, tolerance
 from limen.feature.data import parts
@@ -26,7 +27,9 @@ from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network, NetworkSource, load
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import energy, noise, nrmse, scaled
-from limen.feature.run import MAPS, FeaturePlan, FeatureRun
+from limen.feature.quantisation.codec import Quantiser
+from limen.feature.run import MAPS, FeaturePlan, FeatureRun, _suited
+from limen.report import Report
 from limen.store import Store
 from limen.store.rows import public
 
@@ -211,6 +214,54 @@ def test_another_network_or_plan_is_another_study(measured: Path) -> None:
         FeatureRun.begin(measured, plan(), "cpu", other)
     with pytest.raises(StoreError, match="another study"):
         FeatureRun.begin(measured, plan(eps=0.2), "cpu", network())
+
+
+def test_a_run_that_holds_a_former_name_is_opened_measured_and_reported(tmp_path: Path) -> None:
+    """Its manifest says image-fisher, which is own-fisher now, and its rows and files go on saying so."""
+    out, few = tmp_path / "run", {"draws": 1}
+    former = {"fisher": ("fisher", few), "image-fisher": ("image-fisher", few)}
+    with FeatureRun.begin(out, plan(seeds=1, maps=former), "cpu", network()) as run:
+        stages.fit(run)
+    assert json.loads((out / "manifest.json").read_text())["plan"]["maps"]["image-fisher"] == ["image-fisher", few]
+    with FeatureRun.open(out, "cpu", network()) as run:
+        assert {row["map"] for row in stages.calibrate(run)} == {"fisher"}  # the other is there to be compared with
+        assert "image-fisher" in {row["map"] for row in stages.evaluate(run, (1.0,))}
+        made = stages.quantiser(run, "tolerance:image-fisher", 0.5, 0)
+        made.save(tmp_path / "quantiser")
+        stages.attribute(run, 4)
+        batch = run.parts(0).test.batch(range(3))
+        sent = made.encode(run.split.encode(batch.images), batch.names)
+    assert Quantiser.load(tmp_path / "quantiser").decode(sent).tensors[0].shape[0] == 3
+    with Report.open([out]) as report:
+        report.page(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "of this image (it takes the head at the sender)" in page
+    assert "there and back, so that a sender would need the head: image-fisher." in page
+    assert "oracle" not in page
+    now = {"fisher": ("fisher", few), "own-fisher": ("own-fisher", few)}
+    for maps in ({}, now):  # asked for again by today's names, or with today's defaults
+        with FeatureRun.begin(out, plan(seeds=1, maps=maps), "cpu", network()) as run:
+            assert dict(run.plan.maps) == former
+    with pytest.raises(StoreError, match="another study"):
+        FeatureRun.begin(out, plan(seeds=1, maps=now | {"flat": ("flat", {})}), "cpu", network())
+
+
+def test_maps_that_choose_among_tensors_are_default_where_there_are_several() -> None:
+    single = Features((torch.zeros(1, 4, 2, 2),), (3, 8, 8))
+    several = Features((torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 1, 1)), (3, 8, 8))
+    by = {count: set(MAPS) - set(_suited({}, one)) for count, one in ((1, single), (2, several))}
+    assert by == {1: {"cls-spared", "shares", "shuffled-across"}, 2: {"cls-spared"}}
+    assert set(_suited({"mine": ("shares", {})}, single)) == {"mine"}  # asked for, it is flat
+
+
+def test_a_map_of_the_command_line_is_the_default_of_that_name_changed_as_is_written() -> None:
+    assert _map("learned-information,steps=600") == (
+        "learned-information", ("learned", {**MAPS["learned-information"][1], "steps": "600"}),
+    )  # fmt: skip
+    assert _map("mine=learned,steps=7") == ("mine", ("learned", {**MAPS["learned"][1], "steps": "7"}))
+    assert _map("m=learned,objective=log_magnitude") == ("m", ("learned", {"objective": "log_magnitude"}))
+    assert _map("fisher-2") == ("fisher-2", ("fisher", {"power": -2.0}))
+    assert _map("sharp=fisher,power=-2,damping=0.03") == ("sharp", ("fisher", {"power": "-2", "damping": "0.03"}))
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ PREPARE = click.option(
 )
 COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
-DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "image-fisher", "learned", "learned-information", "shuffled")
+DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "own-fisher", "learned", "learned-information", "shuffled")
 DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
 BUDGET = 0.45  # of a quantiser that is exported without a promise
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -415,7 +415,7 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
     from limen.feature.run import FeaturePlan
 
     sizes = SubsetSizes(**{part: given.pop(f"images_{part}") for part in PARTS})
-    maps: dict[str, tuple[str, dict[str, str]]] = {}
+    maps: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given.pop("maps"):
         label, what = _map(text)
         if label in maps:
@@ -427,11 +427,13 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
     return FeaturePlan(**given, sizes=sizes, maps=maps, prepare=parse(words) if words else None)
 
 
-def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
-    """Read [LABEL=]NAME[,KEY=VALUE...]."""
+def _map(text: str) -> tuple[str, tuple[str, dict[str, Any]]]:
+    """Read [LABEL=]NAME[,KEY=VALUE...]; a NAME among the default maps stands for that map, changed as is written."""
+    from limen.feature.run import MAPS
+
     head, *rest = split(text)
     label, _, name = head.rpartition("=")
-    settings = {}
+    settings: dict[str, Any] = {}
     for item in rest:
         key, equals, value = item.partition("=")
         if not equals:
@@ -439,7 +441,10 @@ def _map(text: str) -> tuple[str, tuple[str, dict[str, str]]]:
                 f"--map {text!r}: {item!r} is no KEY=VALUE. Write fisher,over=channel or my=fisher,power=-1."
             )
         settings[key] = value
-    return label or name, (name, settings)
+    kind, own = MAPS.get(name, (name, {}))
+    if settings.get("objective", own.get("objective")) != own.get("objective"):
+        own = {}  # of training for something else
+    return label or name, (kind, {**own, **settings})
 
 
 def _numbers(option: str, text: str) -> list[float]:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 import msgspec
 import orjson
@@ -30,7 +30,7 @@ import safetensors.torch
 import torch
 
 import limen
-from limen import files, validation
+from limen import files, registry, validation
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
@@ -46,7 +46,9 @@ from limen.study import manifest
 
 WING = "feature"
 PYTHON = "python"  # where the network of a run came from: an object, which no command can make again by itself
-MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+Maps: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""Label -> (tolerance, settings)."""
+MAPS: Maps = {
     "gaussian": ("gaussian", {}),
     "flat": ("flat", {}),
     "channel": ("channel", {}),
@@ -56,16 +58,19 @@ MAPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "fisher-2": ("fisher", {"power": -2.0}),
     "fisher-channel": ("fisher", {"over": "channel"}),
     "fisher-token": ("fisher", {"over": "token"}),
-    "image-fisher": ("image-fisher", {}),
-    "learned": ("learned", {"objective": "log_nrmse"}),
+    "own-fisher": ("own-fisher", {}),
+    "shares": ("shares", {}),
+    "learned": ("learned", {"objective": "log_nrmse", "power": -2.0}),
     "learned-magnitude": ("learned", {"objective": "log_magnitude"}),
     "learned-information": ("learned", {"objective": "information", "steps": 300, "learning_rate": 4e-3}),
     "shuffled": ("shuffled", {"of": "learned"}),
+    "shuffled-across": ("shuffled", {"of": "learned", "across": True}),
     "other-image": ("other-image", {"of": "learned"}),
     "signed": ("signed", {}),
     "signed-magnitude": ("signed", {"as_given": False}),
 }
 """The maps of a run where nothing else is asked for: label -> (tolerance, settings). Some stand on earlier ones."""
+SEVERAL = ("shares", "shuffled-across")  # of `MAPS`: where a split has one tensor they are "flat" and "shuffled"
 CHECKED = 8  # images a split is verified with
 LABEL = re.compile(r"\w[\w.+^-]{0,79}")
 RESERVED = ("clean",)  # what undisturbed features are called
@@ -82,7 +87,8 @@ class FeaturePlan:
         seeds: 0 to seeds - 1 are run.
         sizes: images in each part.
         eps, rho, drop: the guarantee Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
-        maps: label -> (tolerance, settings); where none are given, those of `MAPS` that fit the split.
+        maps: label -> (tolerance, settings); where none are given, those of the run that is there already, else those
+            of `MAPS` that fit the split.
         weights: file that the network of a factory is filled with; "" for none.
         prepare: how images are made ready for the network of a factory; None for its own way.
     """
@@ -96,7 +102,7 @@ class FeaturePlan:
     eps: float = 0.05
     rho: float = 0.1
     drop: str = ""
-    maps: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    maps: Maps = field(default_factory=dict)
     revision: str = ""
     weights: str = ""
     prepare: Preparation | None = None
@@ -155,6 +161,7 @@ class FeatureRun:
             StoreError: the directory holds another study.
         """
         task = tasks.find(plan.task)
+        plan = replace(plan, maps=_as_begun(Path(out), plan.maps))
         _check(plan, task)
         source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
         kind = PYTHON if network else "factory" if source.factory else "checkpoint"
@@ -345,11 +352,33 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
         then, now = (Path(rows.public(one.data)).name for one in (known, plan))
         manifest.same(path, "data", then, now)
     begun, given = (one["network"].get("prepared") for one in (there, described))
-    if begun and any(not math.isclose(begun[name], given[name], rel_tol=1e-3, abs_tol=1e-3) for name in begun):
+    if begun and not (isinstance(begun, Mapping) and all(_close(begun.get(name), given[name]) for name in given)):
         manifest.same(path, "prepared images", begun, given)  # the same files, resized or normalised otherwise
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])
+
+
+def _as_begun(path: Path, maps: Maps) -> Maps:
+    """Return the maps of the run that is there, where none are given, or the same ones by names of today.
+
+    Defaults and names change from one limen to the next, and a run goes on with those it was begun with.
+    """
+    if not (path / "manifest.json").is_file():
+        return maps
+    with Store.open(path) as store:
+        begun = FeaturePlan.of(store).maps if store.manifest.get("wing") == WING else {}
+    same = {current(label): (current(name), given) for label, (name, given) in begun.items()}
+    return begun if not maps or same == maps else maps
+
+
+def _close(there: object, given: float) -> bool:
+    return isinstance(there, int | float) and math.isclose(there, given, rel_tol=1e-3, abs_tol=1e-3)
+
+
+def current(name: str) -> str:
+    """Return what a map that is called so is called today."""
+    return registry.current("tolerance", name)
 
 
 def _check(plan: FeaturePlan, task: Task) -> None:
@@ -368,17 +397,21 @@ def _check(plan: FeaturePlan, task: Task) -> None:
             )
 
 
-def _suited(
-    maps: Mapping[str, tuple[str, Mapping[str, Any]]], features: Features
-) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return the maps to fit, each found and its settings read; a class token can be spared among tokens only."""
+def _suited(maps: Maps, features: Features) -> Maps:
+    """Return the maps to fit, each found and its settings read; those of `MAPS` where none are given.
+
+    A class token can be spared among tokens only, and tensors can differ only where there are several.
+    """
     tokens = all(tensor.ndim == 3 for tensor in features.tensors)
     for name, given in maps.values():
         tolerance.make(name, given)
         if name == "cls-spared" and not tokens:
             shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in features.tensors)
             raise InputError(f"'cls-spared' is for tokens (T, C), and this split carries {shapes}. Leave it out.")
-    return dict(maps) or {label: what for label, what in MAPS.items() if tokens or what[0] != "cls-spared"}
+    if maps:
+        return dict(maps)
+    unfit = (*(() if tokens else ("cls-spared",)), *(() if len(features.tensors) > 1 else SEVERAL))
+    return {label: what for label, what in MAPS.items() if label not in unfit}
 
 
 def _described(

@@ -27,7 +27,7 @@ from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.entropy_coder import usual
 from limen.feature.quantisation.promise import DELTA, Promise
 from limen.feature.quantisation.step_sizes import StepKind, StepRule
-from limen.feature.run import MAPS, FeatureRun
+from limen.feature.run import MAPS, FeatureRun, current
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
 from limen.feature.tolerances.training import CLEAN
@@ -38,7 +38,7 @@ from limen.store.rows import measured
 
 COMPARED = (
     *("gaussian", "channel", "absmax", "cls-spared", "fisher-channel", "fisher-token"),
-    *("image-fisher", "shuffled", "other-image", "signed", "signed-magnitude"),
+    *("own-fisher", "shares", "shuffled", "shuffled-across", "other-image", "signed", "signed-magnitude"),
 )
 """Maps of `limen.feature.run.MAPS` that are there to be compared with at equal strength. They are calibrated and
 quantised only where they are asked for, or a run has no others."""
@@ -51,8 +51,8 @@ STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for
 PROMISED = "static:fisher"  # steps that a promise is looked for with where no others are asked for
 AGAINST = ("uniform", "uniform-image")  # steps that it is always looked for with too, to compare bytes
 PILOT = 200  # fitting images that say where the candidates of a promise lie
-PICTURED = ("fisher", "image-fisher", "learned", "learned-information")  # drawn first, then others
-PLAIN = ("flat", "gaussian", "shuffled")  # maps of which there is nothing to see
+PICTURED = ("fisher", "own-fisher", "learned", "learned-information")  # drawn first, then others
+PLAIN = ("flat", "gaussian", "shares", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
 
 PROMISE = ("drop", "eps", "rho", "delta", "n_calibrate")  # columns that a `Promise` is made of
@@ -147,7 +147,10 @@ def _chosen(run: FeatureRun, asked: Sequence[str], spared: Sequence[str]) -> lis
         if label not in run.plan.maps:
             raise UnknownNameError(f"map in {run.store.path.name}", label, run.plan.maps)
     maps = run.plan.maps.items()
-    own = [label for label, (name, _) in maps if label not in spared or name != MAPS[label][0]]
+    own = [
+        label for label, (name, _) in maps
+        if current(label) not in spared or current(name) != MAPS[current(label)][0]
+    ]  # fmt: skip
     return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
 
 
@@ -667,8 +670,9 @@ def _attributed(run: FeatureRun, seed: int, images: int) -> dict[str, StoredRow]
 def _draw(run: FeatureRun) -> None:
     """Keep pictures of some maps over some test images, for the report."""
     fitted = run.fitted(0)
-    others = [label for label in fitted if label not in PICTURED and run.plan.maps[label][0] not in PLAIN]
-    maps = {label: fitted[label] for label in [*(one for one in PICTURED if one in fitted), *others][:SHOWN]}
+    first = [label for wanted in PICTURED for label in fitted if current(label) == wanted]
+    others = [label for label in fitted if label not in first and run.plan.maps[label][0] not in PLAIN]
+    maps = {label: fitted[label] for label in [*first, *others][:SHOWN]}
     test = run.parts(0).test
     drawn = pictures(run.split, test, maps, range(min(SHOWN, len(test))))
     rows = {}

@@ -26,7 +26,8 @@ WORDS = {
     "channel": "by channel's size",
     "absmax": "by each token's largest value",
     "fisher": "Fisher information, one map for all images",
-    "image-fisher": "Fisher information of this image (oracle)",
+    "own-fisher": "Fisher information of this image (it takes the head at the sender)",
+    "shares": "the same everywhere within a tensor, Fisher's share for each",
     "learned": "learned from the features",
     "shuffled": "another map in random order",
     "other-image": "another image's map",
@@ -224,11 +225,8 @@ def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[Capti
 
 def _worded(manifest: Mapping[str, Any], label: str) -> str:
     """Return what a map is called and what it is."""
-    maps = manifest["plan"].get("maps")
-    given = maps.get(label) if isinstance(maps, Mapping) else None
-    name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
-    what = WORDS.get(str(name), "")
-    goal = GOALS.get(str(settings.get("objective")), "") if isinstance(settings, Mapping) else ""
+    name, settings = tables.map_of(manifest, label)
+    what, goal = WORDS.get(name, ""), GOALS.get(str(settings.get("objective")), "")
     return f"{label}: {what}{goal}" if what else label
 
 

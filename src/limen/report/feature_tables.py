@@ -2,9 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from limen import registry
 from limen.curve import Interval, Mean, Share
 from limen.report.format import NONE, Table, counts, over_seeds
 from limen.statistics.coverage import CoverageCheck, check
@@ -214,8 +215,32 @@ def discrepancies(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the discrepancy of each map at each NRMSE, least first."""
     return _by_strength(
         rows, "discrepancy", f"{_names(manifest)[1]} at each NRMSE",
-        "From the undisturbed output. image-fisher looks at the clean output and so is an oracle.",
+        "From the undisturbed output.",
+        *_headed(manifest, rows),
     )  # fmt: skip
+
+
+def map_of(manifest: Mapping[str, Any], label: str) -> tuple[str, Mapping[str, Any]]:
+    """Return a map's tolerance, by its name of today, and settings; ("", {}) where the plan does not say.
+
+    Args:
+        manifest: of the run.
+        label: of the map.
+    """
+    maps = manifest["plan"].get("maps")
+    given = maps.get(label) if isinstance(maps, Mapping) else None
+    name, settings = given if isinstance(given, list) and len(given) == 2 else ("", {})
+    return registry.current("tolerance", str(name)), settings if isinstance(settings, Mapping) else {}
+
+
+def _headed(manifest: Mapping[str, Any], rows: Rows) -> Iterator[str]:
+    """Say which maps take the head, where some do."""
+    there = dict.fromkeys(row["map"] for row in rows)
+    if labels := [label for label in there if map_of(manifest, label)[0] == "own-fisher"]:
+        yield (
+            f"Made by running the head on each image's clean features, there and back, so that a sender would need the "
+            f"head: {', '.join(labels)}. That is no bound on what a map can do."
+        )
 
 
 def _by_strength(rows: Rows, name: str, title: str, *notes: str) -> Table:

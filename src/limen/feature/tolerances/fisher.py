@@ -1,7 +1,8 @@
-"""Maps from Fisher information: one for all images, and one for each."""
+"""Maps from Fisher information: one for all images, one for each, and one number a tensor."""
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from limen import registry
@@ -54,9 +55,13 @@ class FisherTolerance:
         self._found = tuple(state[f"information.{place}"] for place in range(len(state)))
 
 
-@registry.add("tolerance", "image-fisher")
-class ImageFisherTolerance:
-    """Fisher^power of the very image: an oracle, for it runs the head on the clean features to make its map."""
+@registry.add("tolerance", "own-fisher")
+class OwnFisherTolerance:
+    """Fisher^power of the image at hand: it runs the head on the clean features, there and back, to make its map.
+
+    So a sender needs the head to use it. It is no bound on what maps can do: it is exact for small noise alone, and the
+    static map of many images can be as good, or better, at the strengths of interest.
+    """
 
     Settings = FisherSettings
     noise: Noise = "signs"
@@ -81,3 +86,37 @@ class ImageFisherTolerance:
     def load(self, state: Mapping[str, Tensor], scope: Scope) -> None:
         """Keep the network."""
         self.fit(scope)
+
+
+@registry.add("tolerance", "shares")
+class SharesTolerance:
+    """Flat within each tensor of a split, each tensor with the share of the energy that static Fisher^power gives it.
+
+    One number a tensor, the root of the mean square of Fisher's magnitudes there: what a map gains by choosing among
+    tensors alone, before it knows anything of their elements. On a split of one tensor it is flat.
+    """
+
+    Settings = FisherSettings
+    noise: Noise = "signs"
+
+    def __init__(self, settings: FisherSettings) -> None:
+        self.settings = settings
+        self._levels: Tensors = ()
+
+    def fit(self, scope: Scope) -> None:
+        """Average the information over the images, then the energy it stands for over each tensor's elements."""
+        maps = magnitudes(survey(scope, self.settings.draws).information, self.settings)
+        self._levels = tuple(one.double().square().mean().sqrt().float() for one in maps)
+
+    def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
+        """Return the level of each tensor for all its elements."""
+        pairs = zip(self._levels, features.tensors, strict=True)
+        return tuple(torch.ones_like(tensor) * level.to(tensor) for level, tensor in pairs)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the level of each tensor."""
+        return {f"level.{place}": level for place, level in enumerate(self._levels)}
+
+    def load(self, state: Mapping[str, Tensor], scope: Scope) -> None:
+        """Take the level of each tensor."""
+        self._levels = tuple(state[f"level.{place}"] for place in range(len(state)))

@@ -30,8 +30,10 @@ class FisherSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     Attributes:
         over: what shares a value: nothing ("element"), the places of a channel ("channel"), or the channels of a token
             or place ("token").
-        power: exponent of the damped information; -1/2 makes every element cost the same.
-        damping: added to the information, so that elements that cost nothing do not get all the noise.
+        power: exponent of the damped information; -1/2 makes every element cost the same. A steeper one pours the noise
+            into fewer elements that do not count: less is lost at equal NRMSE, and it says less of the others.
+        damping: added to the information, so that elements that cost nothing do not get all the noise; less of it does
+            what a steeper power does.
         relative: whether damping is a share of the tensor's mean information, or in nats per squared unit.
         draws: answers drawn, and passes back through the head, for each image.
     """

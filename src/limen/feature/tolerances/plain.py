@@ -126,8 +126,18 @@ class RearrangementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     seed: registry.Seed = 0
 
 
+class ShuffleSettings(RearrangementSettings, frozen=True):
+    """Which map is disarranged, and how far.
+
+    Attributes:
+        across: whether elements also change the tensor, so that the other map's choice among tensors is gone as well.
+    """
+
+    across: bool = False
+
+
 class _Rearrangement(_UnfittedTolerance):
-    Settings = RearrangementSettings
+    Settings: type[RearrangementSettings] = RearrangementSettings
 
     def __init__(self, settings: RearrangementSettings) -> None:
         super().__init__(settings)
@@ -146,10 +156,21 @@ class _Rearrangement(_UnfittedTolerance):
 
 @registry.add("tolerance", "shuffled")
 class ShuffledTolerance(_Rearrangement):
-    """Another map with the elements of each image and tensor in random order: as unequal, in the wrong places."""
+    """Another map with the elements of each image in random order: as unequal, in the wrong places.
+
+    Within each tensor, so that each keeps its share of the energy; or across all tensors of the split.
+    """
+
+    Settings = ShuffleSettings
+
+    def __init__(self, settings: ShuffleSettings) -> None:
+        super().__init__(settings)
+        self._across = settings.across
 
     def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
         """Return the other map, its elements in an order that belongs to the image's name."""
+        if self._across:
+            return self._mixed(self._other.map(features, names), names)
         shuffled = []
         for place, tensor in enumerate(self._other.map(features, names)):
             rows = [
@@ -158,7 +179,14 @@ class ShuffledTolerance(_Rearrangement):
             shuffled.append(torch.stack(rows).view_as(tensor))
         return tuple(shuffled)
 
-    def _order(self, name: str, place: int, count: int) -> Tensor:
+    def _mixed(self, maps: Tensors, names: Sequence[str]) -> Tensors:
+        together = torch.cat([one.flatten(1) for one in maps], 1)
+        count = together.shape[1]
+        rows = [row[self._order(name, "across", count)] for name, row in zip(names, together, strict=True)]
+        parts = torch.split_with_sizes(torch.stack(rows), [one[0].numel() for one in maps], 1)
+        return tuple(part.reshape(one.shape) for part, one in zip(parts, maps, strict=True))
+
+    def _order(self, name: str, place: int | str, count: int) -> Tensor:
         return torch.from_numpy(digest.generator("shuffled", name, place, self._seed).permutation(count))
 
 
