@@ -380,6 +380,35 @@ def test_a_sweep_says_what_each_split_sends_computes_and_costs(here: Path, capfd
 
 
 @pytest.mark.slow
+def test_a_sweep_says_the_bytes_at_a_promise(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.save(weights(here), here / "w.th")
+    words = ["feature", "splits", "--model", "mynets:Net", "--weights", "w.th", "--sweep", "--images", "30"]
+    assert command([*words, "--eps", "0.5", "--json"]) == 0
+    loose = json.loads(capfd.readouterr().out)
+    assert command([*words, "--eps", "0.005", "--rho", "0.1", "--drop", "kl", "--json"]) == 0
+    tight = json.loads(capfd.readouterr().out)
+    for one, other in zip(loose, tight, strict=True):
+        assert other["bytes_low"] < other["bytes"] < other["bytes_high"]
+        assert one["bytes"] < other["bytes"] < 4 * one["elements"]
+    assert command([*words, "--eps", "0.5"]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert "bytes at the promise" in told
+    assert "Pr[kl > 0.5] <= 0.1 with confidence 0.95" in told
+    for more, said in (
+        (
+            ["--eps", "0.5", "--images", "12"],
+            "it takes 29 at least. Give more (fit: --images-calibrate; splits: --images)",
+        ),
+        (["--rho", "0.2"], "Give --eps too"),
+        (["--eps", "0.5", "--drop", "foo"], "No drop of classification named 'foo'"),
+    ):
+        assert command([*words, *more]) == 1
+        assert said in capfd.readouterr().err
+    assert command([*words[:6], "--eps", "0.5"]) == 1
+    assert "Give --sweep as well" in capfd.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_factory_goes_through_every_command_and_finds_its_weights(
     here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

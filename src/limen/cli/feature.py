@@ -14,7 +14,9 @@ from limen.cli.group import ALL, JSON, CountRange, FiniteRange, demo_places, mai
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from limen.feature.quantisation.promise import Promise
     from limen.feature.run import FeaturePlan, FeatureRun
+    from limen.feature.task import Task
     from limen.report.format import Table
 
 Asked: TypeAlias = tuple[float, float | None, str]
@@ -326,17 +328,28 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 @click.option("--data", default="scenes", show_default=True, help="Images to search with, and to measure on.")
 @click.option("--search", "searching", is_flag=True, help="Search, though the family of the network is known.")
 @click.option("--sweep", "sweeping", is_flag=True, help="Measure each: what is computed and sent, what noise costs.")
-@click.option("--images", type=COUNT, default=32, show_default=True, help="How many images --sweep takes.")
+@click.option(
+    "--images", type=COUNT, default=32, show_default=True, help="How many images --sweep takes, of each part."
+)
+@promising
 @REVISION
 @TRUST
 @DEVICE
 @JSON
 def splits(
     model: str, weights: str, prepare: tuple[str, ...], task: str, data: str, searching: bool, sweeping: bool,
-    images: int, revision: str, trust: str, device: str, as_json: bool,
+    images: int, promise: Asked | None, revision: str, trust: str, device: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """List sensible splits of a network: of known families by a list, of others by a search."""
+    """List sensible splits of a network: of known families by a list, of others by a search.
+
+    \b
+    limen feature splits --model demo:resnet --sweep                     what each computes, sends and minds
+    limen feature splits --model demo:resnet --sweep --eps .05 --rho .1  and the bytes that keep a promise
+    """
     from limen.report import feature_tables
+
+    if promise and not sweeping:
+        raise InputError("--eps asks for bytes at a promise, which --sweep measures. Give --sweep as well.")
 
     with working("loading the network") as now:
         from limen.feature import task as tasks
@@ -353,17 +366,30 @@ def splits(
         found = [] if searching else sensible(network.model)
         listed = bool(found)
         if sweeping or not listed:
-            some = parts(data, known, network, 0, SubsetSizes(max(images if sweeping else 0, CHECKED), 1, 1)).fit
+            few, others = max(images if sweeping else 0, CHECKED), images if promise else 1
+            some = parts(data, known, network, 0, SubsetSizes(few, others, others))
         if not listed:
             now("searching its blocks")
-            found = search(network.model, some.batch(range(CHECKED)).images, known.outputs)
+            found = search(network.model, some.fit.batch(range(CHECKED)).images, known.outputs)
     if not sweeping:
         print_result(as_json, lambda: found, lambda: [feature_tables.splits(network.name, found, listed, data)])
         return
     with telling("measuring") as tell:
-        costs = sweep(network, known, found, some.first(images), progress=tell)
-    table = feature_tables.swept(network.name, costs, known.discrepancy_name, data)
+        kept = promise and _promise(known, promise, images)
+        costs = sweep(network, known, found, some, kept, progress=tell)
+    table = feature_tables.swept(network.name, costs, known.discrepancy_name, data, str(kept or ""))
     print_result(as_json, lambda: costs, lambda: [table])
+
+
+def _promise(task: "Task", promise: Asked, n: int) -> "Promise":
+    """Return a promise as it is for a task and so many images, where there is no run to say the rest of it."""
+    from limen.feature.calibration import Bound
+    from limen.feature.quantisation.promise import DELTA, Promise
+
+    eps, rho, drop = promise
+    made = Promise(drop or next(iter(task.drops)), eps, 0.1 if rho is None else rho, DELTA, n)
+    Bound(made.drop, eps).check(task)
+    return made
 
 
 def _stage(

@@ -1,7 +1,10 @@
-"""Where to split: for each split of a network what the sender computes and sends, and how much noise there costs."""
+"""Where to split: for each split of a network what the sender computes and sends, and how much noise there costs.
+
+Bytes at a promise are those of one step an image, which needs no map: what a map saves is for a run to say.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +12,17 @@ import numpy as np
 import torch
 
 from limen.curve import bootstrap_mean
-from limen.feature.data.parts import Batch, Subset
+from limen.feature.data.parts import Batch, Partition, Subset
 from limen.feature.model.known_splits import Split
 from limen.feature.model.network import Network, flops
-from limen.feature.model.split import SplitPoint
+from limen.feature.model.split import Features, Outputs, SplitPoint
 from limen.feature.perturbation import noise, scaled
+from limen.feature.quantisation import fit as quantising
+from limen.feature.quantisation.coarsest import coarsest, coded
+from limen.feature.quantisation.codec import Quantiser
+from limen.feature.quantisation.entropy_coder import usual
+from limen.feature.quantisation.promise import Promise
+from limen.feature.quantisation.step_sizes import StepRule
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, quiet
 
@@ -36,6 +45,9 @@ class SplitCost:
         discrepancy: mean of the task's over images, with the same Gaussian noise everywhere at NRMSE `STRENGTH`.
         low, high: its 95 % BCa interval over images; None for fewer than five.
         n: images.
+        bytes: mean over test images, each coded alone, of the coarsest quantiser with one step an image that keeps a
+            promise; None where none was asked for, or not even the finest keeps it.
+        bytes_low, bytes_high: its 95 % BCa interval over these images.
     """
 
     split: str
@@ -48,6 +60,9 @@ class SplitCost:
     low: float | None
     high: float | None
     n: int
+    bytes: float | None = None
+    bytes_low: float | None = None
+    bytes_high: float | None = None
 
 
 @torch.no_grad()
@@ -55,7 +70,8 @@ def sweep(
     network: Network,
     task: Task,
     splits: Sequence[Split],
-    images: Subset,
+    images: Partition,
+    promise: Promise | None = None,
     batch: int = 16,
     progress: ProgressCallback = quiet,
 ) -> list[SplitCost]:
@@ -65,20 +81,23 @@ def sweep(
         network: loaded.
         task: as it is for the network.
         splits: of that network.
-        images: none that a map is measured on later.
+        images: in three parts; noise is felt on those to fit on.
+        promise: that a quantiser is to keep, of as many images as there are to calibrate on; None for none.
         batch: images at once, >= 1; only memory depends on it.
         progress: called with splits done, splits in all, and a note.
 
     Raises:
-        InputError: a split does not carry all that the outputs need.
+        InputError: a split does not carry all that the outputs need, or there are too few images for the promise.
     """
-    first = images.batch(range(min(8, len(images))))
+    if promise:
+        promise.check()
+    first = images.fit.batch(range(min(8, len(images.fit))))
     costs = []
     for done, one in enumerate(splits):
         progress(done, len(splits), one.path)
         split = SplitPoint(network.model, one.path, task.outputs)
         split.verify(first.images)
-        felt = [value for part in images.batches(batch) for value in _felt(split, task, part)]
+        felt = [value for part in images.fit.batches(batch) for value in _felt(split, task, part)]
         interval = bootstrap_mean(felt)
         costs.append(
             SplitCost(
@@ -89,6 +108,7 @@ def sweep(
                 low=interval.low if interval else None,
                 high=interval.high if interval else None,
                 n=len(felt),
+                **(_coded(split, task, images, promise, batch) if promise else {}),
             )
         )
     progress(len(splits), len(splits), "done")
@@ -102,6 +122,29 @@ def _felt(split: SplitPoint, task: Task, part: Batch) -> list[float]:
     delta = scaled(features, noise(ones, part.names, 0, "gaussian"), STRENGTH)
     found = task.discrepancy(split.head(features), split.head(features.plus(delta)))
     return [float(value) for value in found.double().cpu()]
+
+
+def _coded(split: SplitPoint, task: Task, images: Partition, promise: Promise, batch: int) -> dict[str, Any]:
+    """Return the bytes of a test image at a kept promise."""
+    steps = StepRule("uniform-image")
+    fitting, calibration, test = ([*_clean(split, part, batch)] for part in (images.fit, images.calibrate, images.test))
+
+    def fit(budgets: Sequence[float]) -> list[Quantiser]:
+        return quantising.fit(split, images.fit, [(steps, budget) for budget in budgets], batch)
+
+    _, quantiser = coarsest(split, task, fit, fitting, calibration, promise)
+    if quantiser is None:
+        return {}
+    sizes = coded(split, task, quantiser, test, promise, usual()).bytes
+    interval = bootstrap_mean(sizes)
+    ends = {"bytes_low": interval.low, "bytes_high": interval.high} if interval else {}
+    return {"bytes": float(np.mean(sizes)), **ends}
+
+
+def _clean(split: SplitPoint, images: Subset, batch: int) -> Iterator[tuple[Batch, Features, Outputs]]:
+    for part in images.batches(batch):
+        features = split.encode(part.images)
+        yield part, features, split.head(features)
 
 
 def _sent(split: SplitPoint, image: torch.Tensor) -> dict[str, Any]:

@@ -16,7 +16,7 @@ BASELINE = "gaussian"
 BYTES = "Bytes at a kept promise"
 PROMISE = ("drop", "eps", "rho", "delta")  # columns that say which
 NAMED = {"ratio_image": "uniform-image", "ratio": "uniform"}  # steps that a column of ratios is relative to
-NOT_RUN, NO_NUMBER = "not run", "no number"
+NOT_RUN, NO_NUMBER, NOT_KEPT = "not run", "no number", "not kept"
 
 
 def splits(network: str, found: Sequence[Any], listed: bool, data: str) -> Table:
@@ -36,7 +36,7 @@ def splits(network: str, found: Sequence[Any], listed: bool, data: str) -> Table
     return Table(f"Splits of {network}", ("split", "features", "note"), searched, notes=(note,))
 
 
-def swept(network: str, costs: Sequence[Any], discrepancy: str, data: str) -> Table:
+def swept(network: str, costs: Sequence[Any], discrepancy: str, data: str, promise: str = "") -> Table:
     """Return what the splits of a network cost.
 
     Args:
@@ -44,22 +44,41 @@ def swept(network: str, costs: Sequence[Any], discrepancy: str, data: str) -> Ta
         costs: `limen.feature.sweep.SplitCost`, in the order in which they run.
         discrepancy: the name of the task's.
         data: what was measured on.
+        promise: that the bytes keep; "" where none was asked for.
     """
-    columns = ("split", "features", "elements", "MFLOP before", "of all", "ms before", f"{discrepancy} at NRMSE 1")
+    columns = ("split", "features", "elements", "MFLOP before", "of all", "ms before", f"{discrepancy} at NRMSE 1",
+               *(("bytes at the promise",) if promise else ()))  # fmt: skip
     rows = tuple(
         (
             one.split, one.kind, f"{one.elements:,}", f"{one.flops / 1e6:,.1f}", f"{one.share:.0%}",
             f"{1000 * one.seconds:.1f}",
             f"{one.discrepancy:.3g}" if one.low is None else f"{one.discrepancy:.3g} [{one.low:.3g}, {one.high:.3g}]",
+            *((_at_promise(one),) if promise else ()),
         )
         for one in costs
     )  # fmt: skip
-    notes = (
+    notes = [
         f"Means over {costs[0].n} images ({data}) with 95 % intervals; Gaussian noise as large as the features, the "
-        "same everywhere. Before: what the sender computes for one image, alone in its batch, on this machine.",
+        "same everywhere. Before: what the sender computes for one image, alone in its batch, on this machine."
+    ]
+    if promise:
+        notes.append(
+            f"{promise}: the coarsest quantiser with one step an image that keeps it (fixed-sequence test on as many "
+            "images again), mean bytes of an image coded alone, over as many test images. "
+            f'"{NOT_KEPT}": not even the finest step keeps it. Steps of a map may take fewer: limen feature quantise '
+            "RUN --eps."
+        )
+    spare = ("features", "of all", "MFLOP before", "ms before")
+    return Table(
+        f"Splits of {network}: what is computed, sent and felt", columns, rows, notes=tuple(notes), spare=spare
     )
-    spare = ("features", "of all", "MFLOP before")
-    return Table(f"Splits of {network}: what is computed, sent and felt", columns, rows, notes=notes, spare=spare)
+
+
+def _at_promise(cost: Any) -> str:
+    if cost.bytes is None:
+        return NOT_KEPT
+    interval = "" if cost.bytes_low is None else f" [{cost.bytes_low:,.0f}, {cost.bytes_high:,.0f}]"
+    return f"{cost.bytes:,.0f}{interval}"
 
 
 def grouped(rows: Rows, *names: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:

@@ -64,7 +64,7 @@ class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.allowed < 0:
             raise InputError(
                 f"{self.n} calibration images are too few to promise {self}: it takes {least(self.rho, self.delta)} at "
-                "least. Make a run with more (limen feature fit --images-calibrate), or allow a larger rho."
+                "least. Give more (fit: --images-calibrate; splits: --images), or allow a larger rho."
             )
 
 
