@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -348,6 +349,47 @@ def test_what_cannot_be_promised_is_refused_before_anything_is_measured(kept: Pa
 # --- the report ---
 
 
+def test_steps_are_chosen_by_bytes_on_fitting_images_alone(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(kept, tmp_path / "run")
+    seen: list[str] = []
+    encode = SplitPoint.encode
+    batch = Subset.batch
+
+    def noted(images: Subset, indices: Sequence[int]) -> Batch:
+        found = batch(images, indices)
+        seen.extend(found.names)
+        return found
+
+    with FeatureRun.open(tmp_path / "run", "cpu", network()) as run:
+        wanted = stages.promised(run, 0.5)
+        fitted = run.fitted(0)
+        parts = run.parts(0)
+        fitting = set(parts.fit.batch(range(len(parts.fit))).names)
+        monkeypatch.setattr(Subset, "batch", noted)
+        found = stages.choose(run, wanted, [0])
+        assert fitted
+        assert set(seen) <= fitting
+        assert list(found.values()) == sorted(found.values())
+        assert {"uniform", "uniform-image", "absmax", "static:fisher", "tolerance:fisher"} <= set(found)
+        assert not [name for name in found if name.startswith("permuted")]
+        rows = measured(run.store, "choice")
+        assert {row["bytes"] for row in rows.values() if row["seed"] == 0} == set(found.values())
+        monkeypatch.setattr(SplitPoint, "encode", lambda *_: pytest.fail("it was worked out again"))
+        assert stages.choose(run, wanted, [0]) == found
+        monkeypatch.setattr(SplitPoint, "encode", encode)
+        # at the budget of its row a kind takes these bytes: by hand
+        name = next(iter(found))
+        (row,) = (row for row in rows.values() if row["steps"] == name and row["seed"] == 0)
+        monkeypatch.setattr(Subset, "batch", batch)
+        quantiser = stages.quantiser(run, name, row["budget"], 0)
+        images = parts.fit.batch(range(row["n"]))
+        features = run.split.encode(images.images)
+        sizes = [len(quantiser.encode(features[i : i + 1], images.names[i : i + 1])) for i in range(row["n"])]
+        assert row["bytes"] == pytest.approx(np.mean(sizes))
+
+
 def test_the_report_leads_with_bytes_at_the_promise(kept: Path, tmp_path: Path) -> None:
     with Store.open(kept) as store:
         (screen,) = first_screen({"run": store})
@@ -401,6 +443,16 @@ def test_the_command_line_promises(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert [row["steps"] for row in rows] == ["uniform", "uniform-image", "static:fisher"]
     assert command(["feature", "quantise", out, "--eps", ".5"]) == 0
     assert "Bytes at a kept promise: Pr[kl > 0.5] <= 0.1" in capfd.readouterr().out
+    assert command(["feature", "export", out, "--out", str(tmp_path / "best"), "--eps", ".5", "--steps", "auto"]) == 0
+    told = " ".join(capfd.readouterr().err.split())
+    chosen = re.search(r"Chosen: (\S+) with [\d,]+ bytes a fitting image .* among 5 kinds of steps", told)
+    assert chosen
+    best = Quantiser.load(tmp_path / "best")
+    assert best.promise == promise
+    assert f"{best.steps.kind}:{best.steps.label}".rstrip(":") == chosen[1]
+    assert command(["feature", "quantise", out, "--eps", ".5", "--steps", "auto,uniform", "--json"]) == 0
+    rows = json.loads(capfd.readouterr().out)
+    assert chosen[1] in [row["steps"] for row in rows]
     for arguments, wrong in (
         (
             ["export", out, "--out", str(tmp_path / "q"), "--eps", ".5", "--budget", ".4"],
@@ -408,6 +460,7 @@ def test_the_command_line_promises(tmp_path: Path, capfd: pytest.CaptureFixture[
         ),
         (["quantise", out, "--eps", ".5", "--budget", ".4"], "--budget cannot stand beside"),
         (["quantise", out, "--eps", ".5", "--map", "fisher"], "--map cannot stand beside"),
+        (["export", out, "--out", str(tmp_path / "q"), "--steps", "auto"], "none was asked for. Give --eps too"),
         (["export", out, "--out", str(tmp_path / "q"), "--rho", ".2"], "belongs to a promise"),
         (["quantise", out, "--steps", "uniform"], "belongs to a promise"),
         (["export", out, "--out", str(tmp_path / "q"), "--eps", ".5", "--rho", ".05"], "it takes 59 at least"),

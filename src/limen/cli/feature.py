@@ -184,7 +184,9 @@ def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> Non
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
 @promising
 @click.option(
-    "--steps", default="", help="With --eps: comma-separated KIND or KIND:MAP to compare; static:fisher if not given."
+    "--steps",
+    default="",
+    help="With --eps: comma-separated KIND or KIND:MAP to compare, or auto; static:fisher if not given.",
 )
 @located
 @ALL
@@ -237,7 +239,12 @@ def attribute(run: Path, images: int, where: dict[str, Any], as_json: bool) -> N
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder to write, for the sender and the receiver."
 )
-@click.option("--steps", default="static:fisher", show_default=True, help="KIND or KIND:MAP, any of the run's.")
+@click.option(
+    "--steps",
+    default="static:fisher",
+    show_default=True,
+    help="KIND or KIND:MAP, any of the run's; with --eps also auto: the fewest bytes on fitting images.",
+)
 @click.option(
     "--budget", type=FiniteRange(0, 1e6), default=None, help=f"Noise budget, as an NRMSE; {BUDGET} without --eps."
 )
@@ -268,9 +275,12 @@ def export(
     with telling("fitting the quantiser") as tell, FeatureRun.open(run, **where) as opened:
         if promise:
             wanted = stages.promised(opened, *promise)
+            steps = _settled(opened, wanted, steps, (seed,), tell)
             rows = stages.promise(opened, wanted, [steps], [seed], tell)
             made = stages.keeping_quantiser(opened, wanted, steps, seed)
             kept = [row for row in rows if row["steps"] == steps]
+        elif steps == stages.AUTO:
+            raise InputError("Steps are chosen by their bytes at a promise, and none was asked for. Give --eps too.")
         else:
             made, kept = stages.quantiser(opened, steps, BUDGET if budget is None else budget, seed), []
         made.save(out)
@@ -413,8 +423,27 @@ def _bytes(path: Path, promise: Asked, steps: list[str], where: dict[str, Any], 
     from limen.report import feature_tables
 
     with FeatureRun.open(path, **where) as opened, telling("looking for the coarsest quantisers") as tell:
-        rows = stages.promise(opened, stages.promised(opened, *promise), steps, progress=tell)
+        wanted = stages.promised(opened, *promise)
+        steps = [_settled(opened, wanted, one, (), tell) for one in steps]
+        rows = stages.promise(opened, wanted, steps, progress=tell)
     print_result(as_json, lambda: rows, lambda: [feature_tables.promises(opened.store.manifest, rows)])
+
+
+def _settled(run: "FeatureRun", promise: "Promise", steps: str, seeds: tuple[int, ...], tell: Any) -> str:
+    """Return the steps that were asked for, or those that are chosen where the choice was left to limen; and say it."""
+    from limen.feature import stages
+
+    if steps != stages.AUTO:
+        return steps
+    found = stages.choose(run, promise, seeds, tell)
+    first, *others = found
+    next_best = "; ".join(f"{name} {found[name]:,.0f}" for name in others[:3])
+    say(
+        f"Chosen: {first} with {found[first]:,.0f} bytes a fitting image where as many fail as may, among {len(found)} "
+        f"kinds of steps (next: {next_best}).",
+        err=True,
+    )
+    return str(first)
 
 
 def _alone(*others: tuple[str, Any]) -> None:

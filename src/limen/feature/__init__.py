@@ -19,13 +19,14 @@ _ROOMS = {
     "Preparation": "model.preparation",
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
     "SubsetSizes": "data.parts",
-    "attribute": "stages", "calibrate": "stages", "evaluate": "stages", "fit": "stages", "quantise": "stages",
-    "quantiser": "stages", "promised": "stages", "promise": "stages", "keeping_quantiser": "stages",
+    **dict.fromkeys(
+        ("attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "promise", "promised", "quantise",
+         "quantiser"), "stages"),
 }  # fmt: skip
 __all__ = [
     "FeaturePlan", "FeatureRun", "Features", "Network", "NetworkSource", "Preparation", "SplitPoint", "SubsetSizes",
-    "attribute", "calibrate", "evaluate", "fit", "keeping_quantiser", "load", "promise", "promised", "quantise",
-    "quantiser", "search",
+    "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "promise", "promised",
+    "quantise", "quantiser", "search",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from limen.feature.stages import (
         attribute,
         calibrate,
+        choose,
         evaluate,
         fit,
         keeping_quantiser,

@@ -51,6 +51,7 @@ STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for
 PROMISED = "static:fisher"  # steps that a promise is looked for with where no others are asked for
 AGAINST = ("uniform", "uniform-image")  # steps that it is always looked for with too, to compare bytes
 PILOT = 200  # fitting images that say where the candidates of a promise lie
+AUTO = "auto"  # in place of steps: those that take the fewest bytes at the promise on fitting images
 PICTURED = ("fisher", "own-fisher", "learned", "learned-information")  # drawn first, then others
 PLAIN = ("flat", "gaussian", "shares", "shuffled")  # maps of which there is nothing to see
 SHOWN = 4  # images that maps are drawn over, and maps that are drawn
@@ -549,6 +550,55 @@ def promise(
     found = _compared_bytes(measured(run.store, "walk").values())
     run.store.add_measurements("promise", found)
     return [found[key] for key in keys.values()]
+
+
+def choose(
+    run: FeatureRun, promise: Promise, seeds: Sequence[int] = (), progress: ProgressCallback = quiet
+) -> dict[str, float]:
+    """Return the coded bytes of a fitting image at a promise for each kind of steps, the fewest first.
+
+    Each kind is quantised as coarsely as lets as many fitting images fail as calibration images may. No calibration
+    image is seen, so what is chosen here can be promised as if it had been named beforehand. Discrepancy at equal noise
+    would choose otherwise, and badly: it prefers maps that pour their noise into a few elements, whose steps cost bits.
+
+    Args:
+        run: with its maps fitted.
+        promise: from `promised`.
+        seeds: of the run; all if not given.
+        progress: called with kinds done, kinds in all, and a note.
+
+    Returns:
+        Mean bytes over images, each coded alone, and seeds, by KIND or KIND:MAP. Each seed's are rows of the run.
+    """
+    labels, wanted = _chosen(run, (), UNQUANTISED), list(seeds) or range(run.plan.seeds)
+    kinds = [name for name, rule in _rules(labels, 0, {}).items() if rule.kind != "permuted"]
+    keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
+
+    def works() -> Iterable[_Work]:
+        for seed in wanted:
+            fitting = _CleanBatches(run, _divided(run, seed)[0])
+            for name in kinds:
+                yield _Work(
+                    (keys[name, seed],), f"{name}, seed {seed}",
+                    functools.partial(_piloted, run, seed, name, promise, fitting),
+                )  # fmt: skip
+
+    rows = _fill(run, "choice", works(), len(keys), progress)
+    means = {name: statistics.fmean(row["bytes"] for row in rows if row["steps"] == name) for name in kinds}
+    return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
+
+
+def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise, fitting: _CleanBatches) -> dict[str, StoredRow]:
+    rule, images = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit
+
+    def fit(budgets: Sequence[float]) -> list[Quantiser]:
+        return quantising.fit(run.split, images, [(rule, budget) for budget in budgets], BATCH)
+
+    budget = keeping.candidates(run.split, run.task, fit, fitting, promise)[keeping.FINE.index(0.0)]
+    sizes = keeping.coded(run.split, run.task, fit([budget])[0], fitting, promise, usual()).bytes
+    row = {name: getattr(promise, name) for name in ("drop", "eps", "rho", "delta")}
+    row |= {"steps": steps, "seed": seed, "budget": budget, "bytes": statistics.fmean(sizes), "n": len(sizes)}
+    return {_key(steps, promise, seed): row}
 
 
 def keeping_quantiser(run: FeatureRun, promise: Promise, steps: str, seed: int) -> Quantiser:
