@@ -401,6 +401,7 @@ def test_the_report_leads_with_bytes_at_the_promise(kept: Path, tmp_path: Path) 
     assert told_first == [f"{size:,.0f}" if size >= 100 else f"{size:,.1f}" for size in sizes]
     assert screen.numbers[0].label == "Bytes of an image"
     assert screen.numbers[1].label == "Saved against one step an image"
+    assert len({number.label for number in screen.numbers}) == len(screen.numbers)
     assert "Pr[kl > 0.05] <= 0.2 is kept" in screen.asked
     assert screen.verdict[0] in {"Saves bytes", "Costs bytes", "No difference shown"}
     told = promise_told([row for row in rows if row["steps"] == "static:fisher"])

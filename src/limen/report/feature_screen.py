@@ -31,7 +31,7 @@ HEADLINE_STEPS = ("tolerance:learned-information", "static:fisher", "tolerance:f
 """Steps whose bits are told first, those that a run has: chosen beforehand, not by what came out."""
 HEADLINE_MAPS = ("learned-information", "fisher", "learned")
 AGAINST = ("uniform-image", "uniform")  # what they are compared with: the fairer one first
-BITSTREAM = "Bitstream of an image"  # at equal discrepancy: not told beside that at a promise
+BITSTREAM, SAVED = "Bitstream of an image", "Saved against"  # at equal discrepancy: not told beside those at a promise
 MOST = 5  # numbers that are told first
 FLOAT = 32  # bits of an element that is not quantised
 
@@ -84,7 +84,7 @@ def screen(name: str, manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> 
     numbers = [*_bits(manifest, found), *_promise(manifest, held["calibrate"]), *_kept(manifest, held["evaluate"])]
     kept = _headline_promise(manifest, held["promise"])
     if kept:
-        numbers = [*_bytes(kept), *(one for one in numbers if one.label != BITSTREAM)][:MOST]
+        numbers = [*_bytes(kept), *(one for one in numbers if not one.label.startswith((BITSTREAM, SAVED)))][:MOST]
     return FirstScreen(
         f"{name}: {manifest['network']['name']}, cut at {manifest['plan']['split']}",
         _asked(manifest, held, kept),
@@ -161,7 +161,7 @@ def _bytes(kept: _KeptPromise) -> list[HeadlineNumber]:
         saved, other = _turned(kept.factor), seed_mean(kept.theirs, "bytes")
         numbers.append(
             HeadlineNumber(
-                f"Saved against {plainly(kept.against)}", f"{100 * saved.value:.0f} %", between(saved, "{:.0f} %", 100),
+                f"{SAVED} {plainly(kept.against)}", f"{100 * saved.value:.0f} %", between(saved, "{:.0f} %", 100),
                 f"which takes {form.format(other.value)} at the same promise; compared on the same images",
             )
         )  # fmt: skip
@@ -225,7 +225,7 @@ def _bits(manifest: Mapping[str, Any], found: _Rate | None) -> list[HeadlineNumb
         saved = _turned(found.factor)
         numbers.append(
             HeadlineNumber(
-                f"Saved against {plainly(found.against)}",
+                f"{SAVED} {plainly(found.against)}",
                 f"{100 * saved.value:.0f} %",
                 between(saved, "{:.0f} %", 100),
                 f"which takes {theirs.value:.3f} bits; compared within each seed",

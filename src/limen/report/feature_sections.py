@@ -159,7 +159,7 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
     if rows := held["calibrate"]:
         both = [tables.calibrations(manifest, rows), tables.calibrations_by_seed(rows)]
         about = "Of random noise in the shape of each map, not of a quantiser." if held["promise"] else ""
-        yield section("calibration", "The promise, and whether it is kept", about, both, ())
+        yield section("calibration", "Noise borne with a promise, and whether it is kept", about, both, ())
     rows = held["evaluate"]
     if any(row["map"] != "clean" for row in rows):
         drawings = (
