@@ -359,7 +359,8 @@ def test_the_head_replays_batches_of_any_size(name: str, number: int) -> None:
 def test_gradients_are_those_of_the_whole_network(name: str, number: int) -> None:
     split = SplitPoint(net(name), listed(name)[number].path)
     images = pictures(2)
-    idle = split.verify(images).idle
+    found = split.verify(images)
+    left_out = {*found.idle, *found.repeated}
 
     def total(outputs: Any) -> Tensor:
         return sum((value * weights(output, value)).sum() for output, value in outputs.items())
@@ -378,7 +379,7 @@ def test_gradients_are_those_of_the_whole_network(name: str, number: int) -> Non
     for handle in handles:
         handle.remove()
     tensors = [tensor for path in paths for tensor in inside[path]]
-    expected = torch.autograd.grad(whole, [tensor for number, tensor in enumerate(tensors) if number not in idle])
+    expected = torch.autograd.grad(whole, [one for number, one in enumerate(tensors) if number not in left_out])
     for mine, theirs in zip(replayed, expected, strict=True):
         assert mine.isfinite().all()
         assert mine.any()
@@ -389,11 +390,15 @@ def cut(path: str, inside: dict[str, list[Tensor]]) -> Callable[..., Any]:
     """Return a hook that lets the tail alone depend on what a module puts out: the levels of one depend on another."""
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        made: list[tuple[Tensor, Tensor]] = []
+
         def start(leaf: Any) -> Any:
             if not torch.is_tensor(leaf) or not leaf.is_floating_point():
                 return leaf
-            inside.setdefault(path, []).append(leaf.detach().requires_grad_())
-            return inside[path][-1]
+            same = next((new for old, new in made if old is leaf), None)  # a module may put out a tensor twice
+            made.append((leaf, leaf.detach().requires_grad_() if same is None else same))
+            inside.setdefault(path, []).append(made[-1][1])
+            return made[-1][1]
 
         return torch.utils._pytree.tree_map(start, output)
 

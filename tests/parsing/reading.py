@@ -46,6 +46,10 @@ def is_quick(read: Callable[[str], object], *pieces: str) -> None:
         text = piece * 100_000
         if len(piece) > 3:
             text = text[:300_000]
-        start = time.process_time()
-        read(text)
-        assert time.process_time() - start < 0.5, piece  # .1 s on a quiet core; a square would take minutes
+        assert any(_seconds(read, text) < 0.5 for _ in range(3)), piece  # .1 s on a quiet core; a square takes minutes
+
+
+def _seconds(read: Callable[[str], object], text: str) -> float:
+    start = time.process_time()
+    read(text)
+    return time.process_time() - start

@@ -99,7 +99,7 @@ def feature() -> None:
 
     \b
     limen feature splits --model demo:resnet
-    limen feature splits --model package.module:factory --weights FILE --prepare imagenet --data val/ --sweep
+    limen feature splits --model package.module:factory --weights FILE --sweep
     limen feature fit --model demo:resnet --split resnet.encoder.stages.2 --data scenes --out runs/f
     limen feature evaluate runs/f
     limen report runs/f --out report.html
@@ -198,8 +198,8 @@ def quantise(
     """Quantise tokens with steps from a map, beside permuted, uniform, absmax and static steps.
 
     \b
-    limen feature quantise RUN                      bits where the output moves by the same amount
-    limen feature quantise RUN --eps .05 --rho .1   bytes where Pr[drop > .05] <= .1 is kept
+    limen feature quantise RUN                     bits at equal discrepancy
+    limen feature quantise RUN --eps .05 --rho .1  bytes at a kept promise
     """
     if promise:
         _alone(("--budget", budget), ("--map", labels))
@@ -263,8 +263,8 @@ def export(
     """Write a quantiser: what sender and receiver of features need.
 
     \b
-    limen feature export RUN --out q --budget .45           of this nominal noise
-    limen feature export RUN --out q --eps .05 --rho .1     the coarsest that keeps Pr[drop > .05] <= .1
+    limen feature export RUN --out q --budget .45        of this nominal noise
+    limen feature export RUN --out q --eps .05 --rho .1  the coarsest to keep it
     """
     from limen.feature import stages
     from limen.feature.run import FeatureRun
@@ -353,8 +353,8 @@ def splits(
     """List sensible splits of a network: of known families by a list, of others by a search.
 
     \b
-    limen feature splits --model demo:resnet --sweep                     what each computes, sends and minds
-    limen feature splits --model demo:resnet --sweep --eps .05 --rho .1  and the bytes that keep a promise
+    limen feature splits --model demo:resnet --sweep
+    limen feature splits --model demo:resnet --sweep --eps .05 --rho .1
     """
     from limen.report import feature_tables
 
