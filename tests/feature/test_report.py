@@ -221,7 +221,8 @@ def test_the_page_has_every_stage_and_the_sentence(run: Path, tmp_path: Path) ->
         assert all(figures.on_paper(spec).startswith("<svg") for spec in report.specifications(1060).values())
         assert len(report.specifications(1060)) == 4
     page = (tmp_path / "page.html").read_text()
-    for title in ("Noise of equal strength", "Noise borne with a promise, and whether it is kept", "Bits, and what they cost the task",
+    for title in ("Noise of equal strength", "Noise borne with a promise, and whether it is kept",
+                  "Bits, and what they cost the task",
                   "Where the noise goes"):  # fmt: skip
         assert f">{title}</h3>" in page
     assert "Top-1 accuracy at NRMSE 1: fisher 0.800 (0.800–0.800); gaussian 0.500 (0.500–0.500)" in page
