@@ -141,7 +141,7 @@ def search(
 
     Blocks are members of lists and sequences, modules with modules in them, and what lies at the top. A block inside
     another one of a list is not tried, nor one that puts out the very outputs; of several that carry the same, one is
-    returned. It costs about six passes a block.
+    returned. It costs about nine passes a block.
 
     Args:
         model: any network called with an image batch first; frozen here.

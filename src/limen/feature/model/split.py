@@ -3,10 +3,14 @@
 Forward hooks on `module.path`, not tracing: `torch.fx` fails on most detectors of transformers, and a hook takes any
 module. The head is run by replay: the network sees a blank image, and what the module puts out is exchanged for the
 features. What does not come from the features then comes from the blank image, and `verify` measures how much.
+
+What runs before the split on the blank image is the same each time. `verify` keeps what the modules there put out, and
+the head then passes over them, if that was seen to change nothing: most of a network may lie before a split.
 """
 
 import contextlib
 import difflib
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,6 +125,7 @@ class SplitPoint:
         self._options = dict(options or {})
         self._leaves: list[Leaf] = []  # what the modules put out, once seen
         self._idle: tuple[int, ...] = ()  # what no output depends on: set by `verify`, where it was tried
+        self._before: dict[nn.Module, Any] = {}  # what modules before the split put out for one blank image
         self._narrow = False  # whether one blank image serves a whole batch: set by `verify`, where it was tried
 
     @property
@@ -196,8 +201,9 @@ class SplitPoint:
                     put_out[number] = made_of(held[leaf.of], leaf)
             return pytree.tree_unflatten(put_out, structure)
 
-        with self._hooks(exchange):
-            return self.outputs(self._blank(1 if self._narrow else len(features), features))
+        count = 1 if self._narrow else len(features)
+        with self._passing_over(count), self._hooks(exchange):
+            return self.outputs(self._blank(count, features))
 
     def verify(self, images: Tensor) -> Verification:
         """Check by replay that the features carry all that the head needs.
@@ -216,7 +222,7 @@ class SplitPoint:
         with torch.no_grad():
             clean = self._once(images)
             self._fit(clean, len(images))
-            self._narrow, self._idle = False, ()
+            self._narrow, self._idle, self._before = False, (), {}
             features = self.encode(images)
             replayed, blank = self.head(features), self.outputs(torch.zeros_like(images))
             leak, change = {}, {}
@@ -226,7 +232,12 @@ class SplitPoint:
             found = Verification(leak, change)
             self._judge(found)
             self._idle = self._idling(features, replayed)
-            self._narrow = len(images) > 1 and self._serves_all(self.encode(images), replayed)
+            features = self.encode(images)
+            self._narrow = len(images) > 1 and self._gives(features, replayed, narrow=True)
+            before = self._run_before(features)
+            again = (self._gives(features, replayed, narrow=self._narrow, before=before) for _ in range(2))
+            if all(again):  # the second time shows whether what was kept has been written to
+                self._before = before
         repeated = tuple(number for number, leaf in enumerate(self._leaves) if leaf.of != number)
         return replace(found, idle=self._idle, repeated=repeated)
 
@@ -289,19 +300,74 @@ class SplitPoint:
                 "or several with commas between; `limen feature splits` lists sound ones."
             )
 
-    def _serves_all(self, features: Features, replayed: Outputs) -> bool:
-        """Whether one blank image under a whole batch of features gives the same outputs: most networks, not all."""
-        self._narrow = True
+    def _gives(
+        self, features: Features, replayed: Outputs, narrow: bool, before: Mapping[nn.Module, Any] | None = None
+    ) -> bool:
+        """Whether the head gives the same outputs in a cheaper way.
+
+        Args:
+            features: of some images.
+            replayed: what it gives for them without one.
+            narrow: with one blank image under a whole batch of features: most networks, not all.
+            before: passing over modules, with what these put out for one blank image.
+        """
+        kept = self._narrow, self._before
+        self._narrow, self._before = narrow, dict(before or {})
         try:
-            narrow = self.head(features)
-        except (RuntimeError, ValueError, IndexError):  # shapes that do not fit each other
+            found = self.head(features)
+        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError):  # shapes that do not fit, say
             return False
         finally:
-            self._narrow = False
+            self._narrow, self._before = kept
         return all(
-            narrow[name].shape == value.shape and torch.allclose(narrow[name], value, rtol=1e-4, atol=1e-5)
+            found[name].shape == value.shape and torch.allclose(found[name], value, rtol=1e-4, atol=1e-5)
             for name, value in replayed.items()
         )
+
+    def _run_before(self, features: Features) -> dict[nn.Module, Any]:
+        """Return the outermost modules that have run, once, when the split's first has, and what they put out.
+
+        Those of the split are among them, if it is one module: all that it puts out is exchanged.
+        """
+        runs, within, finished = Counter[nn.Module](), list[nn.Module](), list[tuple[nn.Module, nn.Module, Any]]()
+        around = list[nn.Module]()
+
+        def enter(module: nn.Module, _inputs: Any) -> None:
+            runs[module] += 1
+            within.append(module)
+
+        def leave(module: nn.Module, _inputs: Any, output: Any) -> None:
+            within.pop()
+            if around or not within:
+                return
+            if module not in self.modules or len(self.modules) == 1:
+                finished.append((module, within[-1], pytree.tree_map(_copied, output)))
+            if module in self.modules:
+                around.extend(within)
+
+        handles = [module.register_forward_pre_hook(enter) for module in self.model.modules()]
+        handles += [module.register_forward_hook(leave) for module in self.model.modules()]
+        try:
+            self.outputs(self._blank(1, features))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return {module: output for module, parent, output in finished if parent in around and runs[module] == 1}
+
+    @contextlib.contextmanager
+    def _passing_over(self, count: int) -> Iterator[None]:
+        """Let the modules before the split put out at once what they put out for a blank image, `count` times."""
+        own = {module: module.__dict__.get("forward") for module in self._before}
+        for module, output in self._before.items():
+            vars(module)["forward"] = functools.partial(_repeated, output, count)
+        try:
+            yield
+        finally:
+            for module, forward in own.items():
+                if forward is None:
+                    del vars(module)["forward"]
+                else:
+                    vars(module)["forward"] = forward
 
     @contextlib.contextmanager
     def _hooks(self, hook: Callable[[int, Any], Any]) -> Iterator[None]:
@@ -386,6 +452,21 @@ def _module(model: nn.Module, path: str) -> nn.Module:
 
 def _kind(model: nn.Module) -> str:
     return type(model).__name__
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf
+
+
+def _repeated(output: Any, count: int, *_arguments: Any, **_options: Any) -> Any:
+    """Return what a module put out for one image as if for several equal ones; tensors that nobody else has."""
+
+    def some(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor) and count > 1 and leaf.shape[:1] == (1,):
+            return leaf.expand(count, *leaf.shape[1:])
+        return _copied(leaf)
+
+    return pytree.tree_map(some, output)
 
 
 def _change(clean: Tensor, other: Tensor) -> float:
