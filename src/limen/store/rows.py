@@ -146,7 +146,7 @@ class _Promised(_Walked, kw_only=True):
     ratio_image_high: Size | None = None
 
 
-class _Choice(msgspec.Struct):
+class _ChosenSteps(msgspec.Struct):
     steps: Name
     drop: Name
     eps: Size
@@ -188,7 +188,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "equal-rate": (_EqualRate, ("steps", "seed")),
     "walk": (_WalkedInBytes, ("steps", "drop", "eps", "rho", "delta", "seed")),
     "promise": (_Promised, ("steps", "drop", "eps", "rho", "delta", "seed")),
-    "choice": (_Choice, ("steps", "drop", "eps", "rho", "delta", "seed")),
+    "choice": (_ChosenSteps, ("steps", "drop", "eps", "rho", "delta", "seed")),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }

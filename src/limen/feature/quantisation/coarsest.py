@@ -18,7 +18,7 @@ from limen.feature.data.parts import Batch
 from limen.feature.model.split import Features, Outputs, SplitPoint
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.fit import RESAMPLES
-from limen.feature.quantisation.promise import Drops, Promise, Walk, walk
+from limen.feature.quantisation.promise import Drops, Promise, SequenceOfTests, walk
 from limen.feature.task import Task
 
 COARSE = tuple(0.02 * 2.0**octave for octave in range(11))  # NRMSE, up to 20: tried on fitting images
@@ -72,7 +72,7 @@ def candidates(split: SplitPoint, task: Task, fit: Fitting, fitting: Clean, prom
 
 def coarsest(
     split: SplitPoint, task: Task, fit: Fitting, fitting: Clean, calibration: Clean, promise: Promise
-) -> tuple[Walk, Quantiser | None]:
+) -> tuple[SequenceOfTests, Quantiser | None]:
     """Return what was tested, and the coarsest quantiser that keeps the promise; None where not even the finest does.
 
     Args:
@@ -133,7 +133,7 @@ def coded(split: SplitPoint, task: Task, quantiser: Quantiser, clean: Clean, pro
     return Coded(tuple(sizes), np.concatenate(drops), answers, targets)
 
 
-def unkept(steps: str, promise: Promise, found: Walk) -> str:
+def unkept(steps: str, promise: Promise, found: SequenceOfTests) -> str:
     """Say that not even the finest candidate keeps a promise, and what it would have kept.
 
     Args:

@@ -84,7 +84,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class SequenceOfTests:
     """Candidates from the finest on, up to the first that could not be shown to keep the promise.
 
     Attributes:
@@ -114,7 +114,7 @@ def least(rho: float, delta: float = DELTA) -> int:
     return math.ceil(math.log(delta) / math.log1p(-rho) - 1e-9)
 
 
-def walk(budgets: Sequence[float], drops: Callable[[int], Iterable[Drops]], promise: Promise) -> Walk:
+def walk(budgets: Sequence[float], drops: Callable[[int], Iterable[Drops]], promise: Promise) -> SequenceOfTests:
     """Test candidates in order until the first that is not rejected.
 
     A candidate with more failures than may be is left at once: the images left could not change the decision.
@@ -137,7 +137,7 @@ def walk(budgets: Sequence[float], drops: Callable[[int], Iterable[Drops]], prom
         if tried[-1].failures > allowed:
             break
     kept = len(tried) - (tried[-1].failures > allowed)
-    return Walk(tuple(tried), kept - 1 if kept else None, reach)
+    return SequenceOfTests(tuple(tried), kept - 1 if kept else None, reach)
 
 
 def _failures(lost: Sequence[Drops], eps: float) -> int:
