@@ -6,7 +6,7 @@ Rows are numbers by name, of one seed each; means and intervals over seeds are t
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeAlias
 
@@ -17,9 +17,9 @@ from limen.curve import bootstrap_mean
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
 from limen.feature.attribution import shares
-from limen.feature.data.parts import Batch, Subset
+from limen.feature.clean_batches import CleanBatches
+from limen.feature.data.parts import Subset
 from limen.feature.heatmaps import pictures
-from limen.feature.model.split import Features, Outputs
 from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation import fit as quantising
@@ -227,7 +227,7 @@ def evaluate(
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            maps, clean = run.fitted(seed), _CleanBatches(run, run.parts(seed).test)
+            maps, clean = run.fitted(seed), _clean(run, run.parts(seed).test)
             yield _Work(
                 (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
             )
@@ -240,34 +240,11 @@ def evaluate(
     return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), progress)
 
 
-class _CleanBatches:
-    """Batches of images, encoded, with their undisturbed outputs; kept for the next time where they fit."""
-
-    def __init__(self, run: FeatureRun, images: Subset) -> None:
-        self._run, self._images = run, images
-        self._kept: list[tuple[Batch, Features, Outputs]] = []
-        self._room = CLEAN
-
-    def __iter__(self) -> Iterator[tuple[Batch, Features, Outputs]]:
-        for place, start in enumerate(range(0, len(self._images), BATCH)):
-            if place >= len(self._kept):
-                one = self._of(self._images.batch(range(start, min(start + BATCH, len(self._images)))))
-                self._room -= sum(tensor.nbytes for tensor in (*one[1].tensors, *one[2].values()))
-                if self._room < 0:
-                    yield one
-                    continue
-                self._kept.append(one)
-            yield self._kept[place]
-
-    @torch.no_grad()
-    def _of(self, batch: Batch) -> tuple[Batch, Features, Outputs]:
-        features = self._run.split.encode(batch.images)
-        outputs = self._run.split.head(features)
-        self._run.task.check(outputs, batch.targets)
-        return batch, features, outputs
+def _clean(run: FeatureRun, images: Subset) -> CleanBatches:
+    return CleanBatches(run.split, run.task, images, BATCH, CLEAN)
 
 
-def _undisturbed(run: FeatureRun, seed: int, clean: _CleanBatches) -> dict[str, StoredRow]:
+def _undisturbed(run: FeatureRun, seed: int, clean: CleanBatches) -> dict[str, StoredRow]:
     answers: list[Any] = []
     targets: list[Any] = []
     for batch, _, outputs in clean:
@@ -278,7 +255,7 @@ def _undisturbed(run: FeatureRun, seed: int, clean: _CleanBatches) -> dict[str, 
 
 @torch.no_grad()
 def _measured(
-    run: FeatureRun, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: _CleanBatches
+    run: FeatureRun, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: CleanBatches
 ) -> dict[str, StoredRow]:
     task = run.task
     targets: list[Any] = []
@@ -539,7 +516,7 @@ def promise(
 
     def works() -> Iterable[_Work]:
         for seed in wanted:
-            clean = [_CleanBatches(run, images) for images in _divided(run, seed)]
+            clean = [_clean(run, images) for images in _divided(run, seed)]
             for name in kinds:
                 yield _Work(
                     (keys[name, seed],), f"{name}, seed {seed}",
@@ -576,7 +553,7 @@ def choose(
 
     def works() -> Iterable[_Work]:
         for seed in wanted:
-            fitting = _CleanBatches(run, _divided(run, seed)[0])
+            fitting = _clean(run, _divided(run, seed)[0])
             for name in kinds:
                 yield _Work(
                     (keys[name, seed],), f"{name}, seed {seed}",
@@ -588,7 +565,7 @@ def choose(
     return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
 
 
-def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise, fitting: _CleanBatches) -> dict[str, StoredRow]:
+def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise, fitting: CleanBatches) -> dict[str, StoredRow]:
     rule, images = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
@@ -636,7 +613,7 @@ def _divided(run: FeatureRun, seed: int) -> tuple[Subset, Subset, Subset]:
 
 
 def _walked(
-    run: FeatureRun, seed: int, steps: str, promise: Promise, clean: Sequence[_CleanBatches]
+    run: FeatureRun, seed: int, steps: str, promise: Promise, clean: Sequence[CleanBatches]
 ) -> dict[str, StoredRow]:
     rule, images, coder = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit, usual()
 

@@ -4,7 +4,7 @@ Bytes at a promise are those of one step an image, which needs no map: what a ma
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from limen.curve import bootstrap_mean
-from limen.feature.data.parts import Batch, Partition, Subset
+from limen.feature.clean_batches import CleanBatches
+from limen.feature.data.parts import Batch, Partition
 from limen.feature.model.known_splits import Split
 from limen.feature.model.network import Network, flops
-from limen.feature.model.split import Features, Outputs, SplitPoint
+from limen.feature.model.split import SplitPoint
 from limen.feature.perturbation import noise, scaled
 from limen.feature.quantisation import fit as quantising
 from limen.feature.quantisation.coarsest import coarsest, coded
@@ -127,7 +128,8 @@ def _felt(split: SplitPoint, task: Task, part: Batch) -> list[float]:
 def _coded(split: SplitPoint, task: Task, images: Partition, promise: Promise, batch: int) -> dict[str, Any]:
     """Return the bytes of a test image at a kept promise."""
     steps = StepRule("uniform-image")
-    fitting, calibration, test = ([*_clean(split, part, batch)] for part in (images.fit, images.calibrate, images.test))
+    every = (images.fit, images.calibrate, images.test)
+    fitting, calibration, test = (CleanBatches(split, task, part, batch) for part in every)
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
         return quantising.fit(split, images.fit, [(steps, budget) for budget in budgets], batch)
@@ -139,12 +141,6 @@ def _coded(split: SplitPoint, task: Task, images: Partition, promise: Promise, b
     interval = bootstrap_mean(sizes)
     ends = {"bytes_low": interval.low, "bytes_high": interval.high} if interval else {}
     return {"bytes": float(np.mean(sizes)), **ends}
-
-
-def _clean(split: SplitPoint, images: Subset, batch: int) -> Iterator[tuple[Batch, Features, Outputs]]:
-    for part in images.batches(batch):
-        features = split.encode(part.images)
-        yield part, features, split.head(features)
 
 
 def _sent(split: SplitPoint, image: torch.Tensor) -> dict[str, Any]:
