@@ -43,6 +43,12 @@ def test_each_word_where_it_belongs() -> None:
     assert check([(5, 100, 100)], 0.1).verdict is CoverageVerdict.UNKNOWN  # too few to promise anything
 
 
+def test_a_promise_of_next_to_nothing_is_of_the_largest() -> None:
+    almost = 1 - 1e-12  # times n + 1 it is n + 1 to within what numbers are rounded by
+    assert rank(9, almost) == 9
+    assert check([(9, 20, 20)], almost).verdict is not CoverageVerdict.NOT_KEPT
+
+
 def test_a_promise_that_is_just_kept_is_seldom_called_broken() -> None:
     rng = np.random.default_rng(2)
     n, m, rho = 99, 150, 0.1

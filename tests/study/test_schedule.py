@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,11 +41,13 @@ def many(tmp_path: Path) -> Path:
 
 
 def run(
-    out: Path, images: Path, observer: Any = None, procedure: str = "certify", settings: Any = (), **entries: Any
-) -> Progress:
+    out: Path, images: Path, observer: Any = None, procedure: str = "certify", settings: Any = (),
+    distortions: tuple[str, ...] = ("noise", "contrast"), **entries: Any,
+) -> Progress:  # fmt: skip
     observer = observer or Simulated("", SimulatedOptions(slope=2, false_alarms=0.05, lapses=0.05))
-    spec = Spec(images=(str(images),), observers=("simulated",), distortions=("noise", "contrast"), ladders=LADDERS,
-                procedure={"name": procedure, **dict(settings)}, **entries)  # fmt: skip
+    spec = Spec(images=(str(images),), observers=("simulated",), distortions=distortions,
+                ladders={name: LADDERS[name] for name in distortions}, procedure={"name": procedure, **dict(settings)},
+                **entries)  # fmt: skip
     return dataclasses.replace(Study.plan(spec), observers=(observer,)).run(out)
 
 
@@ -96,26 +99,35 @@ def test_looking_ahead_changes_no_threshold_and_no_trial(
 
 
 def test_looking_ahead_is_sooner_done(tmp_path: Path, many: Path) -> None:
-    """Rounds of waiting, counted: each answer takes one tick of a clock, whatever else is asked meanwhile."""
+    """Rounds of waiting of one series at a time: what is asked while other answers are awaited is of their round.
+
+    An answer comes once nothing was asked for a while, however long the stimuli of what is asked with it take to make.
+    """
 
     class Slow(Simulated):
-        waited = 0
+        rounds = 0
         under_way = 0
+        asked_last = 0.0
 
         async def answer(self, query: Any) -> Any:
-            if not self.under_way:
-                self.waited += 1
+            self.asked_last = time.monotonic()
+            self.rounds += not self.under_way
             self.under_way += 1
-            await asyncio.sleep(0.15)  # longer than a busy machine needs to make the next stimuli
+            while time.monotonic() - self.asked_last < 0.25:
+                await asyncio.sleep(0.02)
             self.under_way -= 1
             return await super().answer(query)
 
-    rounds = []
+    found = []
     for ahead in (0, 2):
-        observer = Slow("", SimulatedOptions(slope=2, concurrency=32))
-        run(tmp_path / str(ahead), many, observer, "skip", limit=1, look_ahead=ahead, identical_pairs=False)
-        rounds.append(observer.waited)
-    assert rounds[1] < 0.7 * rounds[0]
+        rounds = 0
+        for image in sorted(many.iterdir())[:4]:
+            observer = Slow("", SimulatedOptions(slope=2, concurrency=32))
+            run(tmp_path / f"{ahead}-{image.stem}", image, observer, "skip", distortions=("noise",), look_ahead=ahead,
+                identical_pairs=False)  # fmt: skip
+            rounds += observer.rounds
+        found.append(rounds)
+    assert found[1] < 0.7 * found[0]
 
 
 def test_a_failure_of_what_was_asked_ahead_fails_nothing(tmp_path: Path, many: Path) -> None:

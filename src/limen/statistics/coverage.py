@@ -53,9 +53,9 @@ def rank(n: int, rho: float) -> int:
 
     Args:
         n: calibration images.
-        rho: allowed probability of a larger drop.
+        rho: allowed probability of a larger drop, 0 < rho < 1.
     """
-    return math.floor(rho * (n + 1) + 1e-9)  # .05 * 20 is a little less than 1 for some n
+    return min(n, math.floor(rho * (n + 1) + 1e-9))  # .05 * 20 is a little less than 1 for some n
 
 
 def counts(n: int, m: int, k: int) -> Array:

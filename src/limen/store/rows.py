@@ -208,7 +208,7 @@ class _Plan(msgspec.Struct):
     seeds: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     sizes: _Sizes
     eps: Size
-    rho: Share
+    rho: Chance
     drop: str
 
 
