@@ -21,7 +21,8 @@ from limen.feature.data.parts import SubsetSizes
 from limen.feature.model import query_heads
 from limen.feature.model.network import Network
 from limen.feature.model.split import Outputs, SplitPoint
-from limen.feature.run import MAPS, FeaturePlan, FeatureRun
+from limen.feature.plan import MAPS, FeaturePlan
+from limen.feature.run import FeatureRun
 
 CLASSES = 3
 NAMES = ("disk", "square", "triangle")

@@ -23,12 +23,13 @@ from limen.feature.clean_batches import CleanBatches
 from limen.feature.data.parts import Batch, LabelledImage, Subset, SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
+from limen.feature.plan import FeaturePlan
 from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.fit import fit
 from limen.feature.quantisation.promise import DELTA, Drops, Promise, least, p_value, walk
 from limen.feature.quantisation.step_sizes import StepRule
-from limen.feature.run import FeaturePlan, FeatureRun
+from limen.feature.run import FeatureRun
 from limen.report import Report
 from limen.report.feature_sections import first_screen
 from limen.report.feature_tables import promise_told, promises

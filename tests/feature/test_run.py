@@ -28,8 +28,9 @@ from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network, NetworkSource, load
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import energy, noise, nrmse, scaled
+from limen.feature.plan import MAPS, FeaturePlan, suited
 from limen.feature.quantisation.codec import Quantiser
-from limen.feature.run import MAPS, FeaturePlan, FeatureRun, _suited
+from limen.feature.run import FeatureRun
 from limen.report import Report
 from limen.store import Store
 from limen.store.rows import public
@@ -250,9 +251,9 @@ def test_a_run_that_holds_a_former_name_is_opened_measured_and_reported(tmp_path
 def test_maps_that_choose_among_tensors_are_default_where_there_are_several() -> None:
     single = Features((torch.zeros(1, 4, 2, 2),), (3, 8, 8))
     several = Features((torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 1, 1)), (3, 8, 8))
-    by = {count: set(MAPS) - set(_suited({}, one)) for count, one in ((1, single), (2, several))}
+    by = {count: set(MAPS) - set(suited({}, one)) for count, one in ((1, single), (2, several))}
     assert by == {1: {"cls-spared", "shares", "shuffled-across"}, 2: {"cls-spared"}}
-    assert set(_suited({"mine": ("shares", {})}, single)) == {"mine"}  # asked for, it is flat
+    assert set(suited({"mine": ("shares", {})}, single)) == {"mine"}  # asked for, it is flat
 
 
 def test_a_map_of_the_command_line_is_the_default_of_that_name_changed_as_is_written() -> None:
@@ -459,7 +460,7 @@ def test_numbered_variants_and_labels_of_ones_own_go_through_every_stage(
         assert {row["label"] for row in rows(out, "picture")} == {"image", "fisher", "fisher-2", "mine"}
         powers = {label: stages.quantiser(run, f"static:{label}", 0.5, 0).key for label in maps}
         assert len(set(powers.values())) == len(maps)  # unlike settings are unlike quantisers
-        with pytest.raises(UnknownNameError, match="No map in run named 'mien'. Did you mean 'mine'"):
+        with pytest.raises(UnknownNameError, match="No map of this run named 'mien'. Did you mean 'mine'"):
             stages.calibrate(run, maps=["mien"])
         assert {row["map"] for row in stages.calibrate(run, maps=["gaussian"])} == {"gaussian"}
         stages.evaluate(run, (0.5,))

@@ -21,7 +21,8 @@ from limen.feature.data.instances import Instances, decoded, encoded, f1_loss, p
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.model.split import SplitPoint
-from limen.feature.run import MAPS, FeaturePlan, FeatureRun
+from limen.feature.plan import MAPS, FeaturePlan
+from limen.feature.run import FeatureRun
 
 NAMES = ("disk", "square", "triangle")
 SEGMENT = task.find("segmentation").of(Network(nn.Identity(), labels=NAMES))

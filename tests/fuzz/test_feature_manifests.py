@@ -22,7 +22,8 @@ from limen.feature import run as running
 from limen.feature import stages
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
-from limen.feature.run import FeaturePlan, FeatureRun
+from limen.feature.plan import FeaturePlan
+from limen.feature.run import FeatureRun
 from limen.report import feature_figures, feature_sections, feature_tables
 from limen.store import Store
 from limen.store.rows import STAGES

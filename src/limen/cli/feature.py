@@ -4,18 +4,20 @@ import functools
 import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from limen.cli.console import print_result, print_sentences, print_short, say
-from limen.cli.group import ALL, JSON, CountRange, FiniteRange, demo_places, main, split, telling, working
+from limen.cli.group import ALL, JSON, CountRange, FiniteRange, SpanOfTime, demo_places, main, split, telling, working
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from limen.feature.plan import FeaturePlan
     from limen.feature.quantisation.promise import Promise
-    from limen.feature.run import FeaturePlan, FeatureRun
+    from limen.feature.run import FeatureRun
     from limen.feature.task import Task
     from limen.report.format import Table
 
@@ -118,11 +120,15 @@ def feature() -> None:
 @click.option("--data", required=True, help="Folder with a folder of images a class, a COCO JSON file, or scenes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @click.option(
-    "--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many seeds, counted from 0."
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=None,
+    show_default="3; 1 of a large network",
+    help="How many seeds, counted from 0.",
 )
-@click.option("--images-fit", type=COUNT, default=400, show_default=True, help="Images to fit on.")
-@click.option("--images-calibrate", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
-@click.option("--images-test", type=COUNT, default=700, show_default=True, help="Images to measure on.")
+@click.option("--images-fit", type=COUNT, default=None, show_default="400", help="Images to fit on.")
+@click.option("--images-calibrate", type=COUNT, default=None, show_default="500", help="Images to calibrate on.")
+@click.option("--images-test", type=COUNT, default=None, show_default="700", help="Images to measure on.")
 @click.option(
     "--eps",
     type=FiniteRange(0, 1e6),
@@ -136,22 +142,41 @@ def feature() -> None:
 )
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Comma-separated labels of the maps to calibrate.")
+@click.option(
+    "--time",
+    "seconds",
+    type=SpanOfTime(),
+    default=None,
+    metavar="10m|2h",
+    help="Leave out seeds, maps and images until all stages, and a promise, take about so long here.",
+)
 @REVISION
 @TRUST
 @DEVICE
 @JSON
-def fit(out: Path, labels: str, device: str, trust: str, as_json: bool, **given: Any) -> None:
-    """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho."""
-    from limen.feature import stages
+def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, as_json: bool, **given: Any) -> None:
+    """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho.
+
+    \b
+    Seeds, maps and images that are not given are those of the run in --out, or
+    chosen by the size of the network, or so that --time is kept.
+    """
+    from limen.feature import course, stages
     from limen.feature.run import FeatureRun
     from limen.feature.stages import calibrate
     from limen.report.feature_tables import calibrations, calibrations_by_seed
 
-    with FeatureRun.begin(out, _plan(given), device, trust=trust) as run:
+    plan, left = _plan(given)
+    begun = (out / "manifest.json").exists()
+    with FeatureRun.begin(out, plan, device, trust=trust, left=left, seconds=seconds or 0) as run:
+        if not begun:
+            whole = course.whole(run.plan, len(course.budgets_for(run.operations)), run.pace)
+            then = f"With evaluate, quantise and a promise that is about {course.spoken(whole)} here."
+            say(f"{course.told(run.plan)}. {then}", err=True)
         with telling("fitting") as tell:
-            stages.fit(run, tell)
+            stages.fit(run, tell, _expecting("Fitting"))
         with telling("calibrating") as tell:
-            rows = calibrate(run, tell, split(labels))
+            rows = calibrate(run, tell, split(labels), _expecting("Calibrating"))
         print_result(
             as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows), calibrations_by_seed(rows)]
         )
@@ -170,7 +195,8 @@ def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> Non
     from limen.report.feature_tables import compared
 
     strengths = _numbers("--nrmse", nrmse)
-    _stage(run, where, as_json, lambda opened, tell: evaluate(opened, strengths, tell), compared)
+    expect = _expecting("This")
+    _stage(run, where, as_json, lambda opened, tell: evaluate(opened, strengths, tell, expect), compared)
 
 
 @feature.command("quantise")
@@ -178,8 +204,8 @@ def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> Non
 @click.option(
     "--budget",
     default="",
-    help="Noise budgets as NRMSE, comma-separated; if not given, ten from 0.1 to 3, and more beyond them for steps "
-    "that do not reach the discrepancy at which bits are compared.",
+    help="Noise budgets as NRMSE, comma-separated; if not given, ten from 0.1 to 3 (four of a large network), and more "
+    "beyond them for steps that do not reach the discrepancy at which bits are compared.",
 )
 @click.option("--map", "labels", default="", help="Comma-separated labels of the maps to make steps from.")
 @promising
@@ -206,13 +232,15 @@ def quantise(
         _bytes(run, promise, split(steps), where, as_json)
         return
     _beside(("--steps", steps))
+    from limen.feature.course import budgets_for
     from limen.feature.run import FeatureRun
-    from limen.feature.stages import BUDGETS, equal_rates, quantise
+    from limen.feature.stages import equal_rates, quantise
     from limen.report import feature_tables
 
-    budgets = _numbers("--budget", budget) if budget else BUDGETS
     with FeatureRun.open(run, **where) as opened, telling("quantising") as tell:
-        rows, equal = quantise(opened, budgets, tell, split(labels), further=not budget), equal_rates(opened)
+        budgets = _numbers("--budget", budget) if budget else budgets_for(opened.operations)
+        rows = quantise(opened, budgets, tell, split(labels), not budget, _expecting("This"))
+        equal = equal_rates(opened)
     manifest = opened.store.manifest
     tables = [feature_tables.rates(manifest, rows), feature_tables.equal_rates(manifest, equal)]
     print_short(as_json, lambda: rows, tables, "What it takes", whole)
@@ -276,7 +304,7 @@ def export(
         if promise:
             wanted = stages.promised(opened, *promise)
             steps = _settled(opened, wanted, steps, (seed,), tell)
-            rows = stages.promise(opened, wanted, [steps], [seed], tell)
+            rows = stages.promise(opened, wanted, [steps], [seed], tell, _expecting("Looking for it"))
             made = stages.keeping_quantiser(opened, wanted, steps, seed)
             kept = [row for row in rows if row["steps"] == steps]
         elif steps == stages.AUTO:
@@ -304,7 +332,8 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
     from limen.feature import stages
     from limen.feature.data.parts import SubsetSizes
-    from limen.feature.run import MAPS, FeaturePlan, FeatureRun
+    from limen.feature.plan import MAPS, FeaturePlan
+    from limen.feature.run import FeatureRun
     from limen.feature.stages import attribute, calibrate, evaluate, quantise
     from limen.report import files
     from limen.report.report import Report, check_extra
@@ -425,7 +454,7 @@ def _bytes(path: Path, promise: Asked, steps: list[str], where: dict[str, Any], 
     with FeatureRun.open(path, **where) as opened, telling("looking for the coarsest quantisers") as tell:
         wanted = stages.promised(opened, *promise)
         steps = [_settled(opened, wanted, one, (), tell) for one in steps]
-        rows = stages.promise(opened, wanted, steps, progress=tell)
+        rows = stages.promise(opened, wanted, steps, progress=tell, expect=_expecting("This"))
     print_result(as_json, lambda: rows, lambda: [feature_tables.promises(opened.store.manifest, rows)])
 
 
@@ -464,12 +493,23 @@ def _beside(*others: tuple[str, Any]) -> None:
             )
 
 
-def _plan(given: dict[str, Any]) -> "FeaturePlan":
+def _expecting(what: str) -> "Callable[[float], None]":
+    """Return what says, before a stage begins, how long it takes here."""
+    from limen.feature.course import spoken
+
+    return lambda seconds: say(f"{what} takes about {spoken(seconds)} here.", err=True)
+
+
+def _plan(given: dict[str, Any]) -> "tuple[FeaturePlan, frozenset[str]]":
+    """Return the plan that was asked for, and what of it was not."""
     from limen.feature.data.parts import PARTS, SubsetSizes
     from limen.feature.model.preparation import parse
-    from limen.feature.run import FeaturePlan
+    from limen.feature.plan import FeaturePlan
 
-    sizes = SubsetSizes(**{part: given.pop(f"images_{part}") for part in PARTS})
+    counts = {part: given.pop(f"images_{part}") for part in PARTS} | {"seeds": given.pop("seeds")}
+    left = frozenset(name for name, count in counts.items() if count is None)
+    asked = {name: count for name, count in counts.items() if name not in left}
+    sizes = replace(SubsetSizes(), **{part: asked.pop(part) for part in PARTS if part in asked})
     maps: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given.pop("maps"):
         label, what = _map(text)
@@ -479,12 +519,12 @@ def _plan(given: dict[str, Any]) -> "FeaturePlan":
             )
         maps[label] = what
     words = given.pop("prepare")
-    return FeaturePlan(**given, sizes=sizes, maps=maps, prepare=parse(words) if words else None)
+    return FeaturePlan(**given, **asked, sizes=sizes, maps=maps, prepare=parse(words) if words else None), left
 
 
 def _map(text: str) -> tuple[str, tuple[str, dict[str, Any]]]:
     """Read [LABEL=]NAME[,KEY=VALUE...]; a NAME among the default maps stands for that map, changed as is written."""
-    from limen.feature.run import MAPS
+    from limen.feature.plan import MAPS
 
     head, *rest = split(text)
     label, _, name = head.rpartition("=")

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -152,6 +153,28 @@ class FiniteRange(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
         return number
+
+
+class SpanOfTime(click.ParamType[float]):
+    """A time such as 90s, 10m or 2h, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the seconds; a number alone says nothing of its unit and is refused.
+
+        Args:
+            value: what was given, a text.
+            param: the option it was given to.
+            ctx: of the command line.
+        """
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) ?(s|m|min|h|d)", value.strip())
+        seconds = float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
+        if not 0 < seconds < 1e9:
+            self.fail(f"{value!r} is no time. Give a number above 0 with its unit: 90s, 10m, 2h or 1d.", param, ctx)
+        return seconds
 
 
 def key_values(example: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:

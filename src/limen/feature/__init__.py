@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _ROOMS = {
-    "FeaturePlan": "run", "FeatureRun": "run",
+    "FeaturePlan": "plan", "FeatureRun": "run",
     "Network": "model.network", "NetworkSource": "model.network", "load": "model.network",
     "Preparation": "model.preparation",
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from limen.feature.model.network import Network, NetworkSource, load
     from limen.feature.model.preparation import Preparation
     from limen.feature.model.split import Features, SplitPoint
-    from limen.feature.run import FeaturePlan, FeatureRun
+    from limen.feature.plan import FeaturePlan
+    from limen.feature.run import FeatureRun
     from limen.feature.stages import (
         attribute,
         calibrate,

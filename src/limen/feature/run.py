@@ -17,112 +17,35 @@ import hashlib
 import math
 import os
 import platform
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Any, Self
 
-import msgspec
-import orjson
 import safetensors.torch
 import torch
 
 import limen
-from limen import files, registry, validation
-from limen.errors import InputError, StoreError, UnknownNameError
+from limen import files
+from limen.errors import StoreError
 from limen.feature import task as tasks
 from limen.feature import tolerance
-from limen.feature.calibration import rank
 from limen.feature.clean_batches import CleanParts
-from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_classes, fingerprint, parts
+from limen.feature.course import Pace, settled
+from limen.feature.data.parts import SCENES, Partition, check_classes, fingerprint, parts
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
 from limen.feature.model.split import Features, SplitPoint, Verification
+from limen.feature.plan import PLACES, WING, FeaturePlan, as_begun, check
 from limen.feature.task import Task
 from limen.feature.tolerance import FisherSurvey, ProgressCallback, Scope, Tolerance, quiet
 from limen.store import Store, rows
 from limen.study import manifest
 
-WING = "feature"
 PYTHON = "python"  # where the network of a run came from: an object, which no command can make again by itself
-Maps: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""Label -> (tolerance, settings)."""
-MAPS: Maps = {
-    "gaussian": ("gaussian", {}),
-    "flat": ("flat", {}),
-    "channel": ("channel", {}),
-    "absmax": ("absmax", {}),
-    "cls-spared": ("cls-spared", {}),
-    "fisher": ("fisher", {}),
-    "fisher-2": ("fisher", {"power": -2.0}),
-    "fisher-channel": ("fisher", {"over": "channel"}),
-    "fisher-token": ("fisher", {"over": "token"}),
-    "own-fisher": ("own-fisher", {}),
-    "shares": ("shares", {}),
-    "learned": ("learned", {"objective": "log_nrmse", "power": -2.0}),
-    "learned-magnitude": ("learned", {"objective": "log_magnitude"}),
-    "learned-information": ("learned", {"objective": "information", "steps": 300, "learning_rate": 4e-3}),
-    "shuffled": ("shuffled", {"of": "learned"}),
-    "shuffled-across": ("shuffled", {"of": "learned", "across": True}),
-    "other-image": ("other-image", {"of": "learned"}),
-    "signed": ("signed", {}),
-    "signed-magnitude": ("signed", {"as_given": False}),
-}
-"""The maps of a run where nothing else is asked for: label -> (tolerance, settings). Some stand on earlier ones."""
-SEVERAL = ("shares", "shuffled-across")  # of `MAPS`: where a split has one tensor they are "flat" and "shuffled"
 CHECKED = 8  # images a split is verified with
 BATCH = 64  # images at once
-LABEL = re.compile(r"\w[\w.+^-]{0,79}")
-RESERVED = ("clean",)  # what undisturbed features are called
-PLACES = ("model", "data", "weights")  # of a plan: where things lie, which may be elsewhere next time
-
-
-@dataclass(frozen=True)
-class FeaturePlan:
-    """What a run is made of; two plans are never mixed in one directory.
-
-    Attributes:
-        model, split, task, data: as the user named them; of a network made in Python, what it is to be called.
-        revision: of a model from the hub; "" for its main branch.
-        seeds: 0 to seeds - 1 are run.
-        sizes: images in each part.
-        eps, rho, drop: the guarantee Pr[drop <= eps] >= 1 - rho; `drop` is one of the task's, "" for its default.
-        maps: label -> (tolerance, settings); where none are given, those of the run that is there already, else those
-            of `MAPS` that fit the split.
-        weights: file that the network of a factory is filled with; "" for none.
-        prepare: how images are made ready for the network of a factory; None for its own way.
-    """
-
-    model: str
-    split: str
-    task: str = "classification"
-    data: str = "scenes"
-    seeds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
-    sizes: SubsetSizes = field(default_factory=SubsetSizes)
-    eps: float = 0.05
-    rho: float = 0.1
-    drop: str = ""
-    maps: Maps = field(default_factory=dict)
-    revision: str = ""
-    weights: str = ""
-    prepare: Preparation | None = None
-
-    @classmethod
-    def of(cls, store: Store) -> Self:
-        """Return the plan that a run's manifest holds; raise `StoreError` where it holds none."""
-        rows.manifest(store)
-        try:
-            return msgspec.convert(store.manifest["plan"], cls)
-        except msgspec.ValidationError as error:
-            wrong = validation.fault(error, store.manifest["plan"], cls)
-            raise StoreError(f"{store.path / 'manifest.json'}: of the plan {wrong} {rows.AGAIN}") from None
-
-    def entry(self) -> dict[str, Any]:
-        """Return what a manifest says of the plan."""
-        made: dict[str, Any] = orjson.loads(orjson.dumps(msgspec.to_builtins(asdict(self))))
-        return made | {name: rows.public(made[name]) for name in PLACES}
 
 
 class FeatureRun:
@@ -147,7 +70,14 @@ class FeatureRun:
 
     @classmethod
     def begin(
-        cls, out: Path | str, plan: FeaturePlan, device: str = "auto", network: Network | None = None, trust: str = ""
+        cls,
+        out: Path | str,
+        plan: FeaturePlan,
+        device: str = "auto",
+        network: Network | None = None,
+        trust: str = "",
+        left: Set[str] = frozenset(),
+        seconds: float = 0,
     ) -> Self:
         """Make a run, or go on with it; everything a user can get wrong is refused before anything is written.
 
@@ -157,14 +87,17 @@ class FeatureRun:
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
             trust: the repository whose code may run, the very name of `plan.model`; "" for none.
+            left: of the plan, what may be another than it says: "seeds", and parts of the images ("fit", "calibrate",
+                "test"). It is taken from the run that is there, or from `limen.feature.course.settled`.
+            seconds: that all stages together may take; 0 for any time. What is left open is chosen so.
 
         Raises:
-            InputError: a network, split, task, head or data that do not fit each other.
+            InputError: a network, split, task, head or data that do not fit each other, or too short a time.
             StoreError: the directory holds another study.
         """
         task = tasks.find(plan.task)
-        plan = replace(plan, maps=_as_begun(Path(out), plan.maps))
-        _check(plan, task)
+        plan, left = as_begun(Path(out), plan, left)
+        check(plan, task)
         source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
         kind = PYTHON if network else "factory" if source.factory else "checkpoint"
         if network is None:
@@ -185,8 +118,13 @@ class FeatureRun:
         task.check(outputs, batch.targets)
         prepared = {"mean": float(batch.images.double().mean()), "std": float(batch.images.double().std())}
         features = split.encode(batch.images)
-        plan = replace(plan, maps=_suited(plan.maps, features), drop=plan.drop or next(iter(task.drops)))
+        image = torch.zeros((1, *features.size), device=network.device, dtype=features.tensors[0].dtype)
+        operations = flops(lambda: split.outputs(image))
+        pace = Pace.measure(split, task, first) if seconds else None
+        plan = settled(plan, left, features, operations, seconds, pace)
+        plan = replace(plan, drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)
+        described["split"]["flops"] = operations
         described["network"] |= {"kind": kind, "prepared": prepared}
         with contextlib.ExitStack() as held:
             store = held.enter_context(Store.create(Path(out), described))
@@ -253,6 +191,21 @@ class FeatureRun:
     def clean(self, seed: int) -> CleanParts:
         """Return the images of a seed with their features and undisturbed outputs."""
         return CleanParts.of(self.split, self.task, self.parts(seed), BATCH)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - likewise
+    def maps(self, seed: int) -> dict[str, Tolerance]:
+        """Return a seed's maps by label, fitted before."""
+        return self.fitted(seed)
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of the whole network for an image, as torch counts them; 0 where nobody knows."""
+        return int(self.store.manifest["split"].get("flops", 0))
+
+    @functools.cached_property
+    def pace(self) -> Pace:
+        """How long an image takes here."""
+        return Pace.measure(self.split, self.task, self.parts(0).fit)
 
     def fitted(self, seed: int, progress: ProgressCallback = quiet, fit: bool = False) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.
@@ -367,65 +320,13 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])
 
 
-def _as_begun(path: Path, maps: Maps) -> Maps:
-    """Return the maps of the run that is there, where none are given, or the same ones by names of today.
-
-    Defaults and names change from one limen to the next, and a run goes on with those it was begun with.
-    """
-    if not (path / "manifest.json").is_file():
-        return maps
-    with Store.open(path) as store:
-        begun = FeaturePlan.of(store).maps if store.manifest.get("wing") == WING else {}
-    same = {current(label): (current(name), given) for label, (name, given) in begun.items()}
-    return begun if not maps or same == maps else maps
-
-
 def _close(there: object, given: float) -> bool:
     return isinstance(there, int | float) and math.isclose(there, given, rel_tol=1e-3, abs_tol=1e-3)
-
-
-def current(name: str) -> str:
-    """Return what a map that is called so is called today."""
-    return registry.current("tolerance", name)
-
-
-def _check(plan: FeaturePlan, task: Task) -> None:
-    if not 1 <= plan.seeds <= 10_000:
-        raise InputError(f"A run takes one seed at least, not {plan.seeds}; three show how sure a figure is.")
-    if plan.drop and plan.drop not in task.drops:
-        raise UnknownNameError(f"drop of {task.name}", plan.drop, task.drops)
-    if not 0 <= plan.eps < float("inf"):
-        raise InputError(f"eps is the drop that is tolerated, 0 or more, not {plan.eps:g}.")
-    rank(plan.sizes.calibrate, plan.rho)
-    for label in plan.maps:
-        if label in RESERVED or not LABEL.fullmatch(label):
-            raise InputError(
-                f"A map cannot be called {label!r}: its label names a file and a row. Take letters, digits, and "
-                f". _ + - ^ inside it, 80 at most, and not {' or '.join(RESERVED)}."
-            )
-
-
-def _suited(maps: Maps, features: Features) -> Maps:
-    """Return the maps to fit, each found and its settings read; those of `MAPS` where none are given.
-
-    A class token can be spared among tokens only, and tensors can differ only where there are several.
-    """
-    tokens = all(tensor.ndim == 3 for tensor in features.tensors)
-    for name, given in maps.values():
-        tolerance.make(name, given)
-        if name == "cls-spared" and not tokens:
-            shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in features.tensors)
-            raise InputError(f"'cls-spared' is for tokens (T, C), and this split carries {shapes}. Leave it out.")
-    if maps:
-        return dict(maps)
-    unfit = (*(() if tokens else ("cls-spared",)), *(() if len(features.tensors) > 1 else SEVERAL))
-    return {label: what for label, what in MAPS.items() if label not in unfit}
 
 
 def _described(
     plan: FeaturePlan, network: Network, task: Task, split: SplitPoint, verification: Verification, features: Features
 ) -> dict[str, Any]:
-    image = torch.zeros((1, *features.size), device=network.device, dtype=features.tensors[0].dtype)
     return {
         "limen": limen.__version__,
         "git": manifest.git_revision(),
@@ -451,7 +352,6 @@ def _described(
             "shapes": [list(tensor.shape[1:]) for tensor in features.tensors],
             "elements": features.elements,
             "image": list(features.size),
-            "flops": flops(lambda: split.outputs(image)),
         },
     }
 

@@ -16,17 +16,19 @@ import torch
 from limen.curve import bootstrap_mean
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
+from limen.feature import course
 from limen.feature.attribution import shares
 from limen.feature.clean_batches import CleanBatches
 from limen.feature.heatmaps import pictures
 from limen.feature.perturbation import energy, noise, nrmse, scaled
+from limen.feature.plan import COMPARED, UNQUANTISED, chosen, current
 from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation import fit as quantising
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.entropy_coder import usual
 from limen.feature.quantisation.promise import DELTA, Promise
 from limen.feature.quantisation.step_sizes import StepKind, StepRule
-from limen.feature.run import MAPS, FeatureRun, current
+from limen.feature.run import FeatureRun
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
 from limen.image import digest as image_digest
@@ -34,13 +36,6 @@ from limen.image import png
 from limen.loop import finish
 from limen.store.rows import measured
 
-COMPARED = (
-    *("gaussian", "channel", "absmax", "cls-spared", "fisher-channel", "fisher-token"),
-    *("own-fisher", "shares", "shuffled", "shuffled-across", "other-image", "signed", "signed-magnitude"),
-)
-"""Maps of `limen.feature.run.MAPS` that are there to be compared with at equal strength. They are calibrated and
-quantised only where they are asked for, or a run has no others."""
-UNQUANTISED = (*COMPARED, "flat", "learned")  # flat steps are "uniform-image"; `learned` is no rate's
 STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 RESPLITS = 50
 BUDGETS = quantising.BUDGETS
@@ -58,20 +53,35 @@ PROMISE = ("drop", "eps", "rho", "delta", "n_calibrate")  # columns that a `Prom
 StoredRow: TypeAlias = dict[str, Any]
 
 
+ExpectCallback: TypeAlias = Callable[[float], None]
+"""What a stage calls before it begins, with the seconds that what the run does not hold yet takes here, about."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """One piece of a stage: its rows are written at once, and not worked out again."""
 
     keys: tuple[str, ...]
+    seed: int
     note: str
     rows: Callable[[], dict[str, StoredRow]]
+    seconds: Callable[[course.Pace], float]  # once the images of the seed are encoded
 
 
 def _fill(
-    run: FeatureRun, stage: str, works: Iterable[_Work], total: int, progress: ProgressCallback
+    run: FeatureRun,
+    stage: str,
+    works: Sequence[_Work],
+    images: int,
+    progress: ProgressCallback,
+    expect: ExpectCallback | None,
 ) -> list[StoredRow]:
-    """Do the pieces that the run does not hold, and return the rows of all."""
-    there, wanted = measured(run.store, stage), []
+    """Do the pieces that the run does not hold, and return the rows of all; each encodes `images` of its seed, once."""
+    there, wanted, total = measured(run.store, stage), [], len(works)
+    missing = [work for work in works if not set(work.keys) <= there.keys()]
+    if expect and missing:
+        seconds = sum(work.seconds(run.pace) for work in missing)
+        expect(seconds + images * len({work.seed for work in missing}) * run.pace.clean)
     for done, work in enumerate(works):
         progress(done, total, work.note)
         if not set(work.keys) <= there.keys():
@@ -95,13 +105,22 @@ def _refuse(what: str, numbers: Sequence[float]) -> None:
 # --- maps ---
 
 
-def fit(run: FeatureRun, progress: ProgressCallback = quiet) -> None:
+def fit(run: FeatureRun, progress: ProgressCallback = quiet, expect: ExpectCallback | None = None) -> None:
     """Fit the maps of all seeds that have no file yet.
 
     Args:
         run: to fill.
         progress: called with steps done, steps in all, and a note.
+        expect: called with the seconds that is expected to take, where anything is missing.
     """
+    there = measured(run.store, "fit")
+    lacking = {
+        seed: {label: what for label, what in run.plan.maps.items() if f"{label} {seed}" not in there}
+        for seed in range(run.plan.seeds)
+    }
+    if expect and any(lacking.values()):
+        seconds = [course.fitting(maps, run.plan.sizes.fit, run.pace) for maps in lacking.values() if maps]
+        expect(sum(seconds) + len(seconds) * run.plan.sizes.fit * run.pace.clean)
     for seed in range(run.plan.seeds):
         run.fitted(seed, progress, fit=True)
 
@@ -109,13 +128,19 @@ def fit(run: FeatureRun, progress: ProgressCallback = quiet) -> None:
 # --- the guarantee ---
 
 
-def calibrate(run: FeatureRun, progress: ProgressCallback = quiet, maps: Sequence[str] = ()) -> list[StoredRow]:
+def calibrate(
+    run: FeatureRun,
+    progress: ProgressCallback = quiet,
+    maps: Sequence[str] = (),
+    expect: ExpectCallback | None = None,
+) -> list[StoredRow]:
     """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether that holds.
 
     Args:
         run: with its maps fitted.
         progress: called with steps done, steps in all, and a note.
         maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
+        expect: called with the seconds that is expected to take, where anything is missing.
 
     Returns:
         Rows of map, seed, scale, rank, n_calibrate, censored, kept of n test images, band_low and band_high (where
@@ -123,37 +148,20 @@ def calibrate(run: FeatureRun, progress: ProgressCallback = quiet, maps: Sequenc
         same images), nrmse (median over test images at the scale), log2_magnitude, grid.
     """
     plan = run.plan
-    labels = _chosen(run, maps, COMPARED)
+    labels = chosen(plan, maps, COMPARED)
     conformal.rank(plan.sizes.calibrate, plan.rho)
-
-    def works() -> Iterable[_Work]:
-        for seed in range(plan.seeds):
-            fitted = run.fitted(seed)
-            for label in labels:
-                key = f"{label} {seed}"
-                yield _Work(
-                    (key,), f"{label}, seed {seed}",
-                    functools.partial(_calibrated, run, seed, label, fitted[label]),
-                )  # fmt: skip
-
-    return _fill(run, "calibrate", works(), plan.seeds * len(labels), progress)
-
-
-def _chosen(run: FeatureRun, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
-    """Return the labels asked for; if none were, those of the run's maps that are not `MAPS` to be spared, or all."""
-    for label in asked:
-        if label not in run.plan.maps:
-            raise UnknownNameError(f"map in {run.store.path.name}", label, run.plan.maps)
-    maps = run.plan.maps.items()
-    own = [
-        label for label, (name, _) in maps
-        if current(label) not in spared or current(name) != MAPS[current(label)][0]
+    works = [
+        _Work(
+            (f"{label} {seed}",), seed, f"{label}, seed {seed}",
+            functools.partial(_calibrated, run, seed, label), functools.partial(course.calibrating, plan, label),
+        )
+        for seed in range(plan.seeds) for label in labels
     ]  # fmt: skip
-    return list(dict.fromkeys(asked)) or own or list(run.plan.maps)
+    return _fill(run, "calibrate", works, plan.sizes.calibrate + plan.sizes.test, progress, expect)
 
 
-def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[str, StoredRow]:
-    plan, clean = run.plan, run.clean(seed)
+def _calibrated(run: FeatureRun, seed: int, label: str) -> dict[str, StoredRow]:
+    plan, clean, one = run.plan, run.clean(seed), run.maps(seed)[label]
     search = conformal.ScaleSearch(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed)
     grid = search.locate(clean.fit.first(conformal.PILOT), plan.rho)
     calibration, fresh = search.tolerated(clean.calibrate, grid), search.tolerated(clean.test, grid)
@@ -200,7 +208,10 @@ def _finite(value: float) -> float | None:
 
 
 def evaluate(
-    run: FeatureRun, strengths: Sequence[float] = STRENGTHS, progress: ProgressCallback = quiet
+    run: FeatureRun,
+    strengths: Sequence[float] = STRENGTHS,
+    progress: ProgressCallback = quiet,
+    expect: ExpectCallback | None = None,
 ) -> list[StoredRow]:
     """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
 
@@ -213,6 +224,7 @@ def evaluate(
         run: with its maps fitted.
         strengths: NRMSE, each > 0.
         progress: called with steps done, steps in all, and a note.
+        expect: called with the seconds that is expected to take, where anything is missing.
 
     Returns:
         Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
@@ -220,41 +232,42 @@ def evaluate(
     """
     plan = run.plan
     _refuse("strength", strengths)
-
-    def works() -> Iterable[_Work]:
-        for seed in range(plan.seeds):
-            maps, clean = run.fitted(seed), run.clean(seed).test
-            yield _Work(
-                (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
+    works = []
+    for seed in range(plan.seeds):
+        works.append(
+            _Work(
+                (f"clean {seed}",), seed, f"undisturbed, seed {seed}",
+                functools.partial(_undisturbed, run, seed), lambda pace: 0.0,
             )
-            for label, one in maps.items():
-                yield _Work(
-                    tuple(f"{label} {strength:g} {seed}" for strength in strengths), f"{label}, seed {seed}",
-                    functools.partial(_measured, run, seed, label, one, strengths, clean),
-                )  # fmt: skip
+        )  # fmt: skip
+        works += [
+            _Work(
+                tuple(f"{label} {strength:g} {seed}" for strength in strengths), seed, f"{label}, seed {seed}",
+                functools.partial(_measured, run, seed, label, strengths),
+                functools.partial(course.evaluating, plan, label, len(strengths)),
+            )
+            for label in plan.maps
+        ]  # fmt: skip
+    return _fill(run, "evaluate", works, plan.sizes.test, progress, expect)
 
-    return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), progress)
 
-
-def _undisturbed(run: FeatureRun, seed: int, clean: CleanBatches) -> dict[str, StoredRow]:
+def _undisturbed(run: FeatureRun, seed: int) -> dict[str, StoredRow]:
     answers: list[Any] = []
     targets: list[Any] = []
-    for batch in clean:
+    for batch in run.clean(seed).test:
         answers += run.task.answers(batch.outputs)
         targets += batch.targets
     return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
 
 
 @torch.no_grad()
-def _measured(
-    run: FeatureRun, seed: int, label: str, one: Tolerance, strengths: Sequence[float], clean: CleanBatches
-) -> dict[str, StoredRow]:
-    task = run.task
+def _measured(run: FeatureRun, seed: int, label: str, strengths: Sequence[float]) -> dict[str, StoredRow]:
+    task, one = run.task, run.maps(seed)[label]
     targets: list[Any] = []
     answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
     moved: dict[float, list[float]] = {strength: [] for strength in strengths}
     spread: list[tuple[int, Any]] = []
-    for batch in clean:
+    for batch in run.clean(seed).test:
         features = batch.features
         targets += batch.targets
         delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
@@ -301,6 +314,7 @@ def quantise(
     progress: ProgressCallback = quiet,
     maps: Sequence[str] = (),
     further: bool = False,
+    expect: ExpectCallback | None = None,
 ) -> list[StoredRow]:
     """Quantise the test images' features token by token, with steps of each kind at each noise budget.
 
@@ -315,6 +329,7 @@ def quantise(
         further: also try budgets beyond these, for the kinds of steps that do not reach the discrepancy at which kinds
             are compared (the task's `compared_at`): the largest times 1.5 (or the smallest by 1.5) and so on, until it
             lies between two budgets, from `FURTHEST[0]` to `FURTHEST[1]`.
+        expect: called with the seconds that is expected to take, where anything is missing; without what is further.
 
     Returns:
         Rows of steps, budget, actual_noise, bits, side_bits, score, discrepancy, seed, n, escapes: of these budgets;
@@ -322,16 +337,18 @@ def quantise(
     """
     plan = run.plan
     _refuse("noise budget", budgets)
-    labels = _chosen(run, maps, UNQUANTISED)
+    labels = chosen(plan, maps, UNQUANTISED)
     wanted = [(steps, budget) for steps in _rules(labels, 0, {}) for budget in budgets]
     keys = [f"{steps} {budget:g}" for steps, budget in wanted]
-
-    def works() -> Iterable[_Work]:
-        for seed in range(plan.seeds):
-            mine = tuple(f"{key} {seed}" for key in keys)
-            yield _Work(mine, f"seed {seed}", functools.partial(_quantised, run, seed, wanted, labels, progress))
-
-    rows = _fill(run, "quantise", works(), plan.seeds, progress)
+    works = [
+        _Work(
+            tuple(f"{key} {seed}" for key in keys), seed, f"seed {seed}",
+            functools.partial(_quantised, run, seed, wanted, labels, progress),
+            functools.partial(course.quantisers, plan, len(wanted)),
+        )
+        for seed in range(plan.seeds)
+    ]  # fmt: skip
+    rows = _fill(run, "quantise", works, plan.sizes.fit + plan.sizes.test, progress, expect)
     if further:
         for seed in range(plan.seeds):
             _further(run, seed, labels, progress)
@@ -383,7 +400,7 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
     Raises:
         UnknownNameError: no such steps in this run.
     """
-    rules = _rules(run.plan.maps, seed, run.fitted(seed))
+    rules = _rules(run.plan.maps, seed, run.maps(seed))
     if steps not in rules:
         raise UnknownNameError("steps", steps, rules)
     (made,) = quantising.fit(run.clean(seed).fit, [(rules[steps], budget)], network=run.network.digest)
@@ -405,7 +422,7 @@ def _quantised(
     labels: Sequence[str],
     progress: ProgressCallback,
 ) -> dict[str, StoredRow]:
-    clean, rules = run.clean(seed), _rules(labels, seed, run.fitted(seed))
+    clean, rules = run.clean(seed), _rules(labels, seed, run.maps(seed))
     ruled = [(rules[steps], budget) for steps, budget in wanted]
     quantisers = quantising.fit(clean.fit, ruled, network=run.network.digest, progress=progress)
     found = quantising.compare(clean.test, quantisers, seed, progress)
@@ -472,6 +489,7 @@ def promise(
     steps: Sequence[str] = (),
     seeds: Sequence[int] = (),
     progress: ProgressCallback = quiet,
+    expect: ExpectCallback | None = None,
 ) -> list[StoredRow]:
     """Find the coarsest quantiser that keeps a promise, for these steps and for those of `AGAINST`, and its bytes.
 
@@ -485,6 +503,7 @@ def promise(
             map that the run would quantise with.
         seeds: of the run; all if not given.
         progress: called with walks done, walks in all, and a note.
+        expect: called with the seconds that is expected to take, where anything is missing.
 
     Returns:
         Rows of steps, drop, eps, rho, delta, n_calibrate, allowed, budget (of the quantiser that was taken, None where
@@ -498,29 +517,32 @@ def promise(
         UnknownNameError: no such steps in this run.
     """
     rules = _rules(run.plan.maps, 0, {})
-    asked = list(steps) or [PROMISED if PROMISED in rules else f"static:{_chosen(run, (), UNQUANTISED)[0]}"]
+    asked = list(steps) or [PROMISED if PROMISED in rules else f"static:{chosen(run.plan, (), UNQUANTISED)[0]}"]
     for name in asked:
         if name not in rules:
             raise UnknownNameError("steps", name, rules)
     kinds, wanted = dict.fromkeys((*AGAINST, *asked)), list(seeds) or range(run.plan.seeds)
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
-
-    def works() -> Iterable[_Work]:
-        for seed in wanted:
-            for name in kinds:
-                yield _Work(
-                    (keys[name, seed],), f"{name}, seed {seed}",
-                    functools.partial(_walked, run, seed, name, promise),
-                )  # fmt: skip
-
-    _fill(run, "walk", works(), len(keys), progress)
+    works = [
+        _Work(
+            (key,), seed, f"{name}, seed {seed}",
+            functools.partial(_walked, run, seed, name, promise), functools.partial(course.walking, run.plan),
+        )
+        for (name, seed), key in keys.items()
+    ]  # fmt: skip
+    sizes = run.plan.sizes
+    _fill(run, "walk", works, sizes.fit + sizes.calibrate + sizes.test, progress, expect)
     found = _compared_bytes(measured(run.store, "walk").values())
     run.store.add_measurements("promise", found)
     return [found[key] for key in keys.values()]
 
 
 def choose(
-    run: FeatureRun, promise: Promise, seeds: Sequence[int] = (), progress: ProgressCallback = quiet
+    run: FeatureRun,
+    promise: Promise,
+    seeds: Sequence[int] = (),
+    progress: ProgressCallback = quiet,
+    expect: ExpectCallback | None = None,
 ) -> dict[str, float]:
     """Return the coded bytes of a fitting image at a promise for each kind of steps, the fewest first.
 
@@ -533,29 +555,28 @@ def choose(
         promise: from `promised`.
         seeds: of the run; all if not given.
         progress: called with kinds done, kinds in all, and a note.
+        expect: called with the seconds that is expected to take, where anything is missing.
 
     Returns:
         Mean bytes over images, each coded alone, and seeds, by KIND or KIND:MAP. Each seed's are rows of the run.
     """
-    labels, wanted = _chosen(run, (), UNQUANTISED), list(seeds) or range(run.plan.seeds)
+    labels, wanted = chosen(run.plan, (), UNQUANTISED), list(seeds) or range(run.plan.seeds)
     kinds = [name for name, rule in _rules(labels, 0, {}).items() if rule.kind != "permuted"]
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
-
-    def works() -> Iterable[_Work]:
-        for seed in wanted:
-            for name in kinds:
-                yield _Work(
-                    (keys[name, seed],), f"{name}, seed {seed}",
-                    functools.partial(_piloted, run, seed, name, promise),
-                )  # fmt: skip
-
-    rows = _fill(run, "choice", works(), len(keys), progress)
+    works = [
+        _Work(
+            (key,), seed, f"{name}, seed {seed}",
+            functools.partial(_piloted, run, seed, name, promise), functools.partial(course.piloting, run.plan),
+        )
+        for (name, seed), key in keys.items()
+    ]  # fmt: skip
+    rows = _fill(run, "choice", works, run.plan.sizes.fit, progress, expect)
     means = {name: statistics.fmean(row["bytes"] for row in rows if row["steps"] == name) for name in kinds}
     return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
 
 
 def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:
-    rule, clean = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.clean(seed).fit
+    rule, clean = _rules(run.plan.maps, seed, run.maps(seed))[steps], run.clean(seed).fit
     fitting = clean.first(PILOT)
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
@@ -598,7 +619,7 @@ def _key(steps: str, promise: Promise, seed: int) -> str:
 
 
 def _walked(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:
-    rule, clean, coder = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.clean(seed), usual()
+    rule, clean, coder = _rules(run.plan.maps, seed, run.maps(seed))[steps], run.clean(seed), usual()
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
         return quantising.fit(clean.fit, [(rule, budget) for budget in budgets], network=run.network.digest)
@@ -659,26 +680,27 @@ def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = q
         MissingExtraError: captum is not installed.
     """
     plan = run.plan
-
-    def works() -> Iterable[_Work]:
-        for seed in range(plan.seeds):
-            keys = tuple(f"{label} {images} {seed}" for label in plan.maps)
-            yield _Work(keys, f"seed {seed}", functools.partial(_attributed, run, seed, images))
-
-    rows = _fill(run, "attribute", works(), plan.seeds, progress)
+    works = [
+        _Work(
+            tuple(f"{label} {images} {seed}" for label in plan.maps), seed, f"seed {seed}",
+            functools.partial(_attributed, run, seed, images), lambda pace: 0.0,
+        )
+        for seed in range(plan.seeds)
+    ]  # fmt: skip
+    rows = _fill(run, "attribute", works, 0, progress, None)
     _draw(run)
     return rows
 
 
 def _attributed(run: FeatureRun, seed: int, images: int) -> dict[str, StoredRow]:
     test = run.parts(seed).test.first(images)
-    found = shares(run.split, run.task, run.network, test, run.fitted(seed))
+    found = shares(run.split, run.task, run.network, test, run.maps(seed))
     return {f"{row.map} {images} {seed}": asdict(row) | {"seed": seed} for row in found}
 
 
 def _draw(run: FeatureRun) -> None:
     """Keep pictures of some maps over some test images, for the report."""
-    fitted = run.fitted(0)
+    fitted = run.maps(0)
     first = [label for wanted in PICTURED for label in fitted if current(label) == wanted]
     others = [label for label in fitted if label not in first and run.plan.maps[label][0] not in PLAIN]
     maps = {label: fitted[label] for label in [*first, *others][:SHOWN]}
