@@ -13,6 +13,8 @@ from limen.feature.tolerances.training import CLEAN
 class CleanBatches:
     """Batches of images, encoded, with their undisturbed outputs; kept for the next time where they fit.
 
+    Where nobody says what is in the images, the answers of the undisturbed outputs are the targets.
+
     Args:
         split, task: of the network.
         images: to go through, in order.
@@ -39,5 +41,4 @@ class CleanBatches:
     def _of(self, batch: Batch) -> tuple[Batch, Features, Outputs]:
         features = self._split.encode(batch.images)
         outputs = self._split.head(features)
-        self._task.check(outputs, batch.targets)
-        return batch, features, outputs
+        return batch.against(self._task, outputs), features, outputs

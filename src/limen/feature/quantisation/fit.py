@@ -238,7 +238,7 @@ def compare(
     for part in images.batches(batch):
         features = split.encode(part.images)
         clean = split.head(features)
-        task.check(clean, part.targets)
+        targets = part.against(task, clean).targets
         for quantiser, total in zip(quantisers, sums, strict=True):
             quantised = quantiser.quantise(features, part.names)
             outputs = split.head(quantised.features)
@@ -246,7 +246,7 @@ def compare(
             total.noise.append(nrmse(features, error).cpu().numpy())
             total.discrepancy.append(task.discrepancy(clean, outputs).cpu().numpy())
             total.answers += task.answers(outputs)
-            total.targets += part.targets
+            total.targets += targets
             total.bits.append(quantised.bits / features.elements)
             total.side_bits.append(quantised.side_bits / features.elements)
             total.escapes.append(quantised.escapes / features.elements)
