@@ -1,6 +1,7 @@
 """Groups of images: how they are named, what is refused, and that no two parts share one."""
 
 import dataclasses
+import html
 import re
 import shutil
 from pathlib import Path
@@ -180,10 +181,10 @@ def test_a_run_of_groups_says_so_and_finds_its_file_again(tmp_path: Path, monkey
     assert "PRIVATE" not in (out / "manifest.json").read_text()
     with Report.open([out]) as made:
         made.page(tmp_path / "page.html")
-    told = (tmp_path / "page.html").read_text()
-    assert "images, which share no group (by groups.csv); calibration and test have one image of each group." in told
-    assert "Images are grouped by groups.csv: no two parts share a group, and calibration and test take one" in told
-    assert "classification on val, one image each of groups by groups.csv to calibrate and test on." in told
+    told = html.unescape((tmp_path / "page.html").read_text())
+    assert "images, which share no group (by 'groups.csv'); calibration and test have one image of each group." in told
+    assert "Images are grouped by 'groups.csv': no two parts share a group, and calibration and test take one" in told
+    assert "classification on val, one image each of groups by 'groups.csv' to calibrate and test on." in told
     monkeypatch.chdir(out)
     with pytest.raises(
         StoreError, match="begun with the groups in 'groups.csv', which is neither beside it nor here. Put"

@@ -626,8 +626,9 @@ def agrees(manifest: Mapping[str, Any]) -> bool:
 
 
 def grouping(manifest: Mapping[str, Any]) -> str:
-    """Return how the images of a run were grouped, as it was asked for; "" where each is by itself."""
-    return str(manifest["plan"].get("group_by", ""))
+    """Return how the images of a run were grouped, as it was asked for, in quotes; "" where each is by itself."""
+    by = manifest["plan"].get("group_by", "")
+    return f"'{by}'" if by else ""
 
 
 def one_of_each(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def grouped(names: Sequence[str], by: str, above: int = 0) -> list[str]:
         remedy = f"Give an expression that finds the photograph in every name, such as {EXAMPLE}."
     lacking = [name for name, group in zip(names, found, strict=True) if not group]
     if lacking:
-        shown = ", ".join(map(repr, lacking[:3])) + (", ..." if len(lacking) > 3 else "")
+        shown = ", ".join(map(repr, lacking[:3])) + (" and others" if len(lacking) > 3 else "")
         raise InputError(f"{len(lacking)} of {len(names)} images {wrong}: {shown}. {remedy}")
     return found
 

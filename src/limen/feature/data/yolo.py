@@ -35,10 +35,11 @@ _WORDS = 60  # characters of a line that are shown
 
 _VALUES = "Write class, centre x, centre y, width and height, or class and x and y of three corners or more."
 _SHARES = "Write shares of the image's width and height, 0 to 1, not px."
+_NAMES = "Name them in data.yaml (without names a class is the network's of that number), or correct the lines."
 _FAULTS = {
     "hold what is no number": _VALUES,
     "have too few or too many values": f"{_VALUES} What a detector found has its score as a sixth: leave it out.",
-    "are of classes that nobody names": "Name them under names in data.yaml, or correct the lines.",
+    "are of classes that nobody names": _NAMES,
     "lie outside of their image": _SHARES,
     "hold nothing of their image": f"{_SHARES} Width and height are above 0. Correct or leave them out.",
     "have no corners": "Segmentation needs a polygon for each object: class and x and y of three corners or more.",
