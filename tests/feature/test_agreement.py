@@ -94,10 +94,11 @@ def test_labels_are_needed_for_nothing_else(measured: Path, tmp_path: Path) -> N
     with FeatureRun.begin(tmp_path / "labels", dataclasses.replace(agreeing(Path("scenes")), score="labels"), "cpu",
                           network()) as run:  # fmt: skip
         stages.fit(run)
-        labels = stages.evaluate(run, (1.0,))
+        labels, spared = stages.evaluate(run, (1.0,)), stages.attribute(run, 4)
     with FeatureRun.begin(tmp_path / "clean", agreeing(Path("scenes")), "cpu", network()) as run:
         stages.fit(run)
         agreement = stages.evaluate(run, (1.0,))
+        assert stages.attribute(run, 4) == spared
     assert labels[1]["discrepancy"] == agreement[1]["discrepancy"]
     assert labels[0]["score"] != agreement[0]["score"] == 1
     manifest = json.loads((tmp_path / "labels" / "manifest.json").read_text())

@@ -236,6 +236,13 @@ def test_parts_of_a_folder_or_a_file_and_what_stands_for_them(tmp_path: Path) ->
         assert before == parts.fingerprint(str(place), classify)
         (tmp_path / "labels" / "3.txt").write_text(f"{len(str(place)) % 6} 0.5 0.5 0.5 0.5\n")
         assert parts.fingerprint(str(place), detect, labelled=False) == before
+    file.write_text(file.read_text().replace("disc", "disk"))
+    for place in (file, tmp_path / "instances.json"):
+        found = parts.parts(str(place), detect, net, 0, SubsetSizes(3, 2, 2), group_by=r"(\d)\.png")
+        examples = [part.example(i).name for part in (found.fit, found.calibrate, found.test) for i in range(2)]
+        assert len(set(examples)) == 6
+        with pytest.raises(InputError, match="holds 9 images in 1 groups, which are too few"):
+            parts.parts(str(place), detect, net, 0, SubsetSizes(3, 2, 2), group_by=r"\d(\.png)")
     with pytest.raises(
         InputError, match="classification is of one class an image, and .*data.yaml' says where objects"
     ):
