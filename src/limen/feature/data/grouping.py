@@ -119,7 +119,8 @@ def divided(where: str, groups: Sequence[str], seed: int, wanted: Sequence[int])
     inside: dict[str, list[int]] = {group: [] for group in sorted(set(groups))}
     for image in order:
         inside[groups[image]].append(image)
-    drawn = [list(inside.values())[place] for place in source.permutation(len(inside))]
+    members = list(inside.values())
+    drawn = [members[place] for place in source.permutation(len(members))]
     whole, fitting = 0, list[int]()
     while whole < len(drawn) and len(fitting) < wanted[0]:
         fitting += drawn[whole]
@@ -132,6 +133,9 @@ def divided(where: str, groups: Sequence[str], seed: int, wanted: Sequence[int])
             f"({wanted[1]} and {wanted[2]}), where {left} are left. Give more photographs, or ask for fewer images "
             "with --images-fit, --images-calibrate, --images-test."
         )
-    fitting = sorted(fitting[: wanted[0]], key=order.index)  # mixed: what looks at the first ones sees many groups
+    places = {image: place for place, image in enumerate(order)}
+    fitting = sorted(
+        fitting[: wanted[0]], key=places.__getitem__
+    )  # mixed: what looks at the first ones sees many groups
     ones = [drawn[place][0] for place in range(whole, whole + needed)]
     return [np.array(part, np.int64) for part in (fitting, ones[: wanted[1]], ones[wanted[1] :])]
