@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import msgspec
 import orjson
@@ -13,6 +13,7 @@ from limen import registry, validation
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import tolerance
 from limen.feature.calibration import rank
+from limen.feature.data.grouping import TABLE
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.preparation import Preparation
 from limen.feature.model.split import Features
@@ -20,6 +21,7 @@ from limen.feature.task import Task
 from limen.store import Store, rows
 
 WING = "feature"
+AGREEMENT = "agreement"  # in place of labels: answers are held against the undisturbed output's
 Maps: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
 """Label -> (tolerance, settings)."""
 MAPS: Maps = {
@@ -71,6 +73,9 @@ class FeaturePlan:
             of `MAPS` that fit the split.
         weights: file that the network of a factory is filled with; "" for none.
         prepare: how images are made ready for the network of a factory; None for its own way.
+        score: what answers are held against: the "labels" of the data, or the undisturbed output ("agreement"), which
+            takes no labels.
+        group_by: which images are of one photograph (`limen.feature.data.grouping`); "" where each is by itself.
     """
 
     model: str
@@ -86,6 +91,13 @@ class FeaturePlan:
     revision: str = ""
     weights: str = ""
     prepare: Preparation | None = None
+    score: Literal["labels", "agreement"] = "labels"
+    group_by: str = ""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether answers are held against labels."""
+        return self.score != AGREEMENT
 
     @classmethod
     def of(cls, store: Store) -> Self:
@@ -100,7 +112,8 @@ class FeaturePlan:
     def entry(self) -> dict[str, Any]:
         """Return what a manifest says of the plan."""
         made: dict[str, Any] = orjson.loads(orjson.dumps(msgspec.to_builtins(asdict(self))))
-        return made | {name: rows.public(made[name]) for name in PLACES}
+        places = (*PLACES, "group_by") if self.group_by.endswith(TABLE) else PLACES
+        return made | {name: rows.public(made[name]) for name in places}
 
 
 def as_begun(path: Path, plan: FeaturePlan, left: Set[str]) -> tuple[FeaturePlan, Set[str]]:
@@ -136,6 +149,8 @@ def check(plan: FeaturePlan, task: Task) -> None:
     """Raise `InputError` where a plan is none, or none for this task."""
     if not 1 <= plan.seeds <= 10_000:
         raise InputError(f"A run takes one seed at least, not {plan.seeds}; three show how sure a figure is.")
+    if plan.score not in ("labels", AGREEMENT):
+        raise UnknownNameError("score", plan.score, ("labels", AGREEMENT))
     if plan.drop and plan.drop not in task.drops:
         raise UnknownNameError(f"drop of {task.name}", plan.drop, task.drops)
     if not 0 <= plan.eps < float("inf"):

@@ -33,6 +33,7 @@ from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.clean_batches import CleanParts
 from limen.feature.course import Pace, settled
+from limen.feature.data.grouping import TABLE
 from limen.feature.data.parts import SCENES, Partition, check_classes, fingerprint, parts
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
@@ -109,12 +110,12 @@ class FeatureRun:
             plan = replace(plan, prepare=network.prepare)
         task = task.of(network)
         split = SplitPoint(network.model, plan.split, task.outputs)
-        first = parts(plan.data, task, network, 0, plan.sizes).fit
+        first = _parts(plan, task, network, 0).fit
         batch = first.batch(range(min(CHECKED, len(first))))
         verification = split.verify(batch.images)
         with torch.no_grad():
             outputs = split.outputs(batch.images)
-        check_classes(plan.data, task, network, outputs)
+        check_classes(plan.data, task, network, outputs, plan.labelled)
         task.check(outputs, batch.targets)
         prepared = {"mean": float(batch.images.double().mean()), "std": float(batch.images.double().std())}
         features = split.encode(batch.images)
@@ -173,7 +174,8 @@ class FeatureRun:
             model = model or _found(path, "checkpoint", "--model", plan.model, folder)
             weights = weights or (plan.weights and _found(path, "weights", "--weights", plan.weights, True))
         data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
-        plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights)
+        groups = _groups(path, plan.group_by) if plan.group_by.endswith(TABLE) else plan.group_by
+        plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights, group_by=groups)
         return cls.begin(path, plan, device, network, trust)
 
     def __enter__(self) -> Self:
@@ -185,7 +187,7 @@ class FeatureRun:
     @functools.lru_cache(maxsize=1)  # noqa: B019 - one seed's images at a time, and runs are few
     def parts(self, seed: int) -> Partition:
         """Return the images of a seed."""
-        return parts(self.plan.data, self.task, self.network, seed, self.plan.sizes)
+        return _parts(self.plan, self.task, self.network, seed)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 - likewise
     def clean(self, seed: int) -> CleanParts:
@@ -279,6 +281,10 @@ class FeatureRun:
             raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {again}")
 
 
+def _parts(plan: FeaturePlan, task: Task, network: Network, seed: int) -> Partition:
+    return parts(plan.data, task, network, seed, plan.sizes, plan.labelled, plan.group_by)
+
+
 def _noted(progress: ProgressCallback, what: str, done: int, total: int, note: str) -> None:
     progress(done, total, f"{what}{f': {note}' if note else ''}")
 
@@ -294,12 +300,24 @@ def _found(run: Path, what: str, option: str, named: str, lies: bool) -> str:
     return place
 
 
+def _groups(run: Path, file: str) -> str:
+    """Return where the file of groups lies that a run names."""
+    place = rows.here(file, run)
+    if not place:
+        raise StoreError(
+            f"{run} was begun with the groups in {file!r}, which is neither beside it nor here. Put it there."
+        )
+    return place
+
+
 def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None:
     """Refuse to go on with another study; note what may be added: seeds, and digests that an older limen left out."""
     path, there = store.path, store.manifest
     manifest.same(path, "wing", there.get("wing"), WING)
     known = FeaturePlan.of(store)
     free: dict[str, Any] = dict.fromkeys(PLACES, "") | {"seeds": 0}  # may lie elsewhere, and more may be added
+    if plan.group_by.endswith(TABLE) and known.group_by.endswith(TABLE):
+        free["group_by"] = ""  # the digest of the data holds what stands in it
     if "prepare" not in there["plan"]:
         free["prepare"] = None
     manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
@@ -335,8 +353,12 @@ def _described(
         | manifest.versions("torch", "transformers", "numpy", "safetensors"),
         "wing": WING,
         "plan": plan.entry(),
-        "data": {"digest": fingerprint(plan.data)},
-        "measures": {"score": task.score_name, "discrepancy": task.discrepancy_name, "drop": task.drops[plan.drop]},
+        "data": {"digest": fingerprint(plan.data, task, plan.labelled, plan.group_by)},
+        "measures": {
+            "score": task.score_name if plan.labelled else tasks.agreement(task),
+            "discrepancy": task.discrepancy_name,
+            "drop": task.drops[plan.drop],
+        },
         "network": {
             "name": network.name,
             "digest": network.digest,

@@ -94,3 +94,14 @@ def find(name: str) -> Task:
     """Return a task by name."""
     task: Task = registry.find("task", name)()
     return task
+
+
+def agreement(task: Task) -> str:
+    """Return what a task's score is called where answers are held against those of the clean output.
+
+    "top-1 agreement with the clean output", of "top-1 accuracy".
+
+    Args:
+        task: whose score.
+    """
+    return f"{task.score_name.removesuffix(' accuracy')} agreement with the clean output"
