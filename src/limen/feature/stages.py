@@ -390,13 +390,17 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
     Raises:
         UnknownNameError: no such steps in this run.
     """
+    (made,) = quantisers(run, steps, [budget], seed)
+    return made
+
+
+def quantisers(run: FeatureRun, steps: str, budgets: Sequence[float], seed: int) -> list[Quantiser]:
+    """Return quantisers of one kind of steps, one a budget; arguments and errors are those of `quantiser`."""
     rules = _rules(run.plan.maps, seed, run.fitted(seed))
     if steps not in rules:
         raise UnknownNameError("steps", steps, rules)
-    (made,) = quantising.fit(
-        run.split, run.parts(seed).fit, [(rules[steps], budget)], BATCH, network=run.network.digest
-    )
-    return made
+    wanted = [(rules[steps], budget) for budget in budgets]
+    return quantising.fit(run.split, run.parts(seed).fit, wanted, BATCH, network=run.network.digest)
 
 
 def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, StepRule]:
