@@ -250,7 +250,7 @@ def _undisturbed(run: FeatureRun, seed: int, clean: CleanBatches) -> dict[str, S
     for batch, _, outputs in clean:
         answers += run.task.answers(outputs)
         targets += batch.targets
-    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
+    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | scored(run.task, answers, targets)}
 
 
 @torch.no_grad()
@@ -280,7 +280,7 @@ def _measured(
     }
     return {
         f"{label} {strength:g} {seed}": {"map": label, "nrmse": strength, "seed": seed}
-        | _scored(task, answers[strength], targets)
+        | scored(task, answers[strength], targets)
         | {
             "discrepancy": statistics.fmean(moved[strength]),
             "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
@@ -290,7 +290,8 @@ def _measured(
     }
 
 
-def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
+def scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
+    """Return n, score, score_low and score_high of these answers, and what else the task says of them."""
     interval = task.interval(answers, targets)
     return {
         "n": len(targets),
@@ -642,7 +643,7 @@ def _walked(
         "budget": quantiser.budget, "failures": found.tried[found.taken].failures, "key": quantiser.key.hex(),
         "sizes": list(coded.bytes), "kept": int((coded.drops <= promise.eps).sum()),
     }  # fmt: skip
-    return {_key(steps, promise, seed): row | taken | _scored(run.task, coded.answers, coded.targets)}
+    return {_key(steps, promise, seed): row | taken | scored(run.task, coded.answers, coded.targets)}
 
 
 def _compared_bytes(walks: Iterable[StoredRow]) -> dict[str, StoredRow]:
