@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from limen.curve import Interval, Mean
+from limen.report.feature_anchors import at_promise, beside
 from limen.report.feature_tables import (
+    AGAINST,
     BASELINE,
+    HEADLINE_STEPS,
     PROMISE,
     Rows,
     bound,
@@ -27,10 +30,7 @@ from limen.report.format import counts, over_seeds
 from limen.report.headline import HeadlineNumber
 from limen.statistics.coverage import CoverageVerdict
 
-HEADLINE_STEPS = ("tolerance:learned-information", "static:fisher", "tolerance:fisher", "tolerance:learned-magnitude")
-"""Steps whose bits are told first, those that a run has: chosen beforehand, not by what came out."""
 HEADLINE_MAPS = ("learned-information", "fisher", "learned")
-AGAINST = ("uniform-image", "uniform")  # what they are compared with: the fairer one first
 BITSTREAM, SAVED = "Bitstream of an image", "Saved against"  # at equal discrepancy: not told beside those at a promise
 MOST = 5  # numbers that are told first
 FLOAT = 32  # bits of an element that is not quantised
@@ -84,7 +84,8 @@ def screen(name: str, manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> 
     numbers = [*_bits(manifest, found), *_promise(manifest, held["calibrate"]), *_kept(manifest, held["evaluate"])]
     kept = _headline_promise(manifest, held["promise"])
     if kept:
-        numbers = [*_bytes(kept), *(one for one in numbers if not one.label.startswith((BITSTREAM, SAVED)))][:MOST]
+        others = (one for one in numbers if not one.label.startswith((BITSTREAM, SAVED)))
+        numbers = [*_bytes(kept), *_against_picture(manifest, held), *others][:MOST]
     return FirstScreen(
         f"{name}: {manifest['network']['name']}, cut at {manifest['plan']['split']}",
         _asked(manifest, held, kept),
@@ -166,6 +167,21 @@ def _bytes(kept: _KeptPromise) -> list[HeadlineNumber]:
             )
         )  # fmt: skip
     return numbers
+
+
+def _against_picture(manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> list[HeadlineNumber]:
+    rows = at_promise(held["anchor"], manifest["plan"])
+    found = beside(rows, held["sender"]) if rows else None
+    if not found or not found.factor.n:
+        return []
+    share = "" if found.share is None else f"; features cost the sender {found.share:.0%} of the network's operations"
+    return [
+        HeadlineNumber(
+            "Features over picture", f"{found.factor.value:.2f} times", between(found.factor, "{:.2f} times"),
+            f"the bytes of the picture ({found.codec}, {found.picture.value:,.0f} bytes, the fewest of {found.codecs} "
+            f"codecs) at the same promise{share}",
+        )
+    ]  # fmt: skip
 
 
 def _of_bytes(kept: _KeptPromise) -> tuple[str, str]:
