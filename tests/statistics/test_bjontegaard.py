@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.errors import InputError, UnknownNameError
-from limen.statistics.bjontegaard import METHODS, BdRate, Method, RateCurve, bd_rate
+from limen.statistics.bjontegaard import METHODS, BdRate, Method, RateCurve, bd_rate, front
 
 ANCHOR = RateCurve("uniform-image", (120.0, 260.0, 510.0, 1100.0, 2300.0), (28.1, 31.0, 33.4, 36.9, 39.2))
 CURVE = RateCurve("jpeg", (100.0, 240.0, 480.0, 1400.0), (27.0, 30.6, 33.9, 38.0))
@@ -92,3 +92,9 @@ def test_what_no_bd_rate_stands_on_is_refused(rates: list[float], qualities: lis
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'pchip'"):
         bd_rate(ANCHOR, CURVE, "pchp")  # type: ignore[arg-type]
+
+
+def test_a_front_is_what_no_cheaper_point_equals_or_beats() -> None:
+    found = front(RateCurve("jpeg", (4, 1, 3, 2, 2, 5), (8, 1, 5, 6, 5, 8)))
+    assert found == RateCurve("jpeg", [1, 2, 4], [1, 6, 8])
+    assert front(ANCHOR) == RateCurve(ANCHOR.name, list(ANCHOR.rates), list(ANCHOR.qualities))

@@ -33,7 +33,7 @@ from limen.feature.run import FeatureRun
 from limen.feature.seen_pixels import SeenPixels
 from limen.feature.stages import PROMISE, StoredRow
 from limen.feature.tolerance import ProgressCallback, quiet
-from limen.statistics.bjontegaard import Method, RateCurve, bd_rate
+from limen.statistics.bjontegaard import Method, RateCurve, bd_rate, front
 from limen.store.rows import measured
 
 Way: TypeAlias = Literal["features", "picture"]
@@ -353,7 +353,10 @@ def _beside(row: StoredRow, sizes: Mapping[str, Sequence[int]]) -> StoredRow:
 
 
 def _bd_rates(run: FeatureRun) -> dict[str, StoredRow]:
-    """Return the BD-rate of each way relative to `REFERENCE`, over discrepancy and over score."""
+    """Return the BD-rate of each way relative to `REFERENCE`, over discrepancy and over score.
+
+    Points that a cheaper one equals or beats are left out and counted: a curve must rise to be turned round.
+    """
     points = list(measured(run.store, "anchor-curve").values())
     images = list(measured(run.store, "anchor-images").values())
     made = {}
@@ -372,9 +375,12 @@ def _bd_rates(run: FeatureRun) -> dict[str, StoredRow]:
 def _bd_rate(points: list[StoredRow], images: list[StoredRow], who: str, over: str, method: Method) -> StoredRow:
     row = next(one for one in points if one["who"] == who)
     made: StoredRow = {name: row[name] for name in ("way", "who", "n")} | {"over": over, "method": method}
+    whole = [_curve(points, one, over) for one in (REFERENCE, who)]
+    kept = [front(curve) for curve in whole]
     made |= {"against": REFERENCE, "percent_low": None, "percent_high": None, "why": ""}
+    made["left_out"] = sum(len(one.rates) - len(other.rates) for one, other in zip(whole, kept, strict=True))
     try:
-        found = bd_rate(_curve(points, REFERENCE, over), _curve(points, who, over), method)
+        found = bd_rate(*kept, method)
     except InputError as error:
         return made | dict.fromkeys(("percent", "low", "high", "overlap")) | {"why": str(error)}
     ends = _resampled(images, who, method, row["seed"]) if over == "discrepancy" else None
@@ -410,7 +416,7 @@ def _resampled(images: Sequence[StoredRow], who: str, method: Method, seed: int)
     for place in range(len(drawn)):
         again = [{"who": one, "bytes": size[place], "discrepancy": moved[place]} for one, size, moved in means]
         try:
-            both = (_curve(again, REFERENCE, "discrepancy"), _curve(again, who, "discrepancy"))
+            both = [front(_curve(again, one, "discrepancy")) for one in (REFERENCE, who)]
             found.append(bd_rate(*both, method).percent)
         except InputError:
             continue

@@ -26,7 +26,7 @@ TITLE = "Features or the picture"
 DRAWN = ("jpeg", "webp", "avif", "jpeg2000", "webp-lossless", "jpeg-444", "avif-444")
 """Codecs in the order in which a figure takes them, as far as its colours go; the table has all."""
 MOST = 7  # lines that can be told apart
-WHY = {"not monotone": "not monotone", "points; a BD-rate takes": "too few points", "share no quality": "no overlap"}
+WHY = {"a BD-rate takes": "too few points", "share no quality": "no overlap", "no numbers": "no numbers"}
 """What a reason for no BD-rate holds, and how a cell says it."""
 
 
@@ -81,9 +81,9 @@ class Beside:
             )  # fmt: skip
             return f"{self.promise}: {mine}, {theirs}.{sender}"
         return (
-            f"{self.verdict}. {self.promise}: {sized(self.features)} bytes an image with {self.steps} steps, "
-            f"{sized(self.picture)} as a picture ({self.codec}, the fewest of {self.codecs} codecs): "
-            f"{over_seeds(self.factor, '.2f')} of them (n = {self.n} images).{sender}"
+            f"{self.verdict}, at {self.promise}: {sized(self.features)} bytes an image with {self.steps} steps, "
+            f"{over_seeds(self.factor, '.2f')} of the {sized(self.picture)} of {self.codec}, the cheapest of "
+            f"{self.codecs} codecs of pictures (n = {self.n} images).{sender}"
         )
 
 
@@ -168,6 +168,7 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
     whys = [f"With seed {row['seed']}: {row['why']}" for row in rows if row["why"]]
     overlaps = [row["overlap"] for row in rates if row["overlap"] is not None]
     stands = f" They stand on {min(overlaps):.0%} to {max(overlaps):.0%} of what either curve has." if overlaps else ""
+    starred = " *: without points that a cheaper one equals or beats." if any(row["left_out"] for row in rates) else ""
     return Table(
         f"{TITLE}: {promise_of(rows[0])}",
         ("sent", "coded as", "bytes an image", "to the features", "kept", measures["score"],
@@ -181,7 +182,7 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
             "Pictures are sent as the network sees them, in 8 bits, and go through the whole network. Header: bytes "
             "of them that a uniformly grey picture takes too (of features, what stands before the coded numbers).",
             f"BD-rate: bytes more or less than {against} takes, in the mean over what both reach (PCHIP); over "
-            f"{measures['discrepancy']} on a logarithmic scale.{stands}",
+            f"{measures['discrepancy']} on a logarithmic scale.{stands}{starred}",
             *whys,
         ),
         heads=2,
@@ -218,7 +219,7 @@ def _bd(rates: Rows, who: str, over: str) -> str:
         return "0" if any(row["against"] == who for row in rates) else NONE
     found = seed_mean(mine, "percent")
     if found.n:
-        return over_seeds(found, "+.0f") + " %"
+        return over_seeds(found, "+.0f") + " %" + "*" * any(row["left_out"] for row in mine)
     return next((cell for part, cell in WHY.items() if part in mine[0]["why"]), NONE)
 
 

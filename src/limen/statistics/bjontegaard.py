@@ -80,7 +80,21 @@ def bd_rate(anchor: RateCurve, curve: RateCurve, method: Method = "pchip") -> Bd
         )
     mean = (_integral(second, mine, method)(low, high) - _integral(first, theirs, method)(low, high)) / (high - low)
     whole = max(first[-1], second[-1]) - min(first[0], second[0])
-    return BdRate(100 * (10.0**mean - 1), float(low), float(high), float((high - low) / whole))
+    return BdRate(float(100 * (10.0**mean - 1)), float(low), float(high), float((high - low) / whole))
+
+
+def front(curve: RateCurve) -> RateCurve:
+    """Return a curve without the points that one of no more rate equals or beats: what is left rises all the way.
+
+    Near the quality of what is not coded, curves over few images are level but for chance.
+    """
+    kept: list[tuple[float, float]] = []
+    for rate, quality in sorted(
+        zip(curve.rates, curve.qualities, strict=True), key=lambda point: (point[0], -point[1])
+    ):
+        if not kept or quality > kept[-1][1]:
+            kept.append((rate, quality))
+    return RateCurve(curve.name, [rate for rate, _ in kept], [quality for _, quality in kept])
 
 
 def _checked(curve: RateCurve) -> tuple[Array, Array]:
@@ -102,7 +116,7 @@ def _checked(curve: RateCurve) -> tuple[Array, Array]:
         if not (before[0] < after[0] and before[1] < after[1]):
             raise InputError(
                 f"The curve of {curve.name} is not monotone: rate {before[0]:.4g} has quality {before[1]:.4g}, and "
-                f"rate {after[0]:.4g} has {after[1]:.4g}. Measure more images, or leave one of the two points out."
+                f"rate {after[0]:.4g} has {after[1]:.4g}. Measure more images, or leave what is beaten out (`front`)."
             )
     return qualities, np.log10(rates)
 

@@ -225,6 +225,7 @@ class _BdRate(msgspec.Struct):
     low: Number | None
     high: Number | None
     overlap: Share | None
+    left_out: Count
     why: str = ""
 
 
