@@ -375,12 +375,11 @@ def _bd_rates(run: FeatureRun) -> dict[str, StoredRow]:
 def _bd_rate(points: list[StoredRow], images: list[StoredRow], who: str, over: str, method: Method) -> StoredRow:
     row = next(one for one in points if one["who"] == who)
     made: StoredRow = {name: row[name] for name in ("way", "who", "n")} | {"over": over, "method": method}
-    whole = [_curve(points, one, over) for one in (REFERENCE, who)]
-    kept = [front(curve) for curve in whole]
+    reference, mine = _curve(points, REFERENCE, over), _curve(points, who, over)
     made |= {"against": REFERENCE, "percent_low": None, "percent_high": None, "why": ""}
-    made["left_out"] = sum(len(one.rates) - len(other.rates) for one, other in zip(whole, kept, strict=True))
+    made["left_out"] = sum(len(curve.rates) - len(front(curve).rates) for curve in (reference, mine))
     try:
-        found = bd_rate(*kept, method)
+        found = bd_rate(front(reference), front(mine), method)
     except InputError as error:
         return made | dict.fromkeys(("percent", "low", "high", "overlap")) | {"why": str(error)}
     ends = _resampled(images, who, method, row["seed"]) if over == "discrepancy" else None
@@ -405,19 +404,19 @@ def _resampled(images: Sequence[StoredRow], who: str, method: Method, seed: int)
 
     All curves of a seed are drawn alike, so that what they share cancels.
     """
-    mine = [row for row in images if row["who"] in (who, REFERENCE) and None not in row["discrepancy"]]
-    n = mine[0]["n"] if mine else 0
+    there = [row for row in images if row["who"] in (who, REFERENCE) and None not in row["discrepancy"]]
+    n = there[0]["n"] if there else 0
     drawn = digest.generator("resample", seed).integers(0, n, (RESAMPLES, n)) if n else np.zeros((0, 0), int)
     means = [
         (row["who"], *(np.asarray(row[name], np.float64)[drawn].mean(1) for name in ("bytes", "discrepancy")))
-        for row in mine
+        for row in there
     ]
     found = []
     for place in range(len(drawn)):
         again = [{"who": one, "bytes": size[place], "discrepancy": moved[place]} for one, size, moved in means]
         try:
-            both = [front(_curve(again, one, "discrepancy")) for one in (REFERENCE, who)]
-            found.append(bd_rate(*both, method).percent)
+            reference, mine = (front(_curve(again, one, "discrepancy")) for one in (REFERENCE, who))
+            found.append(bd_rate(reference, mine, method).percent)
         except InputError:
             continue
     if len(found) < ENOUGH * RESAMPLES:

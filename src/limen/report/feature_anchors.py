@@ -219,7 +219,8 @@ def _bd(rates: Rows, who: str, over: str) -> str:
         return "0" if any(row["against"] == who for row in rates) else NONE
     found = seed_mean(mine, "percent")
     if found.n:
-        return over_seeds(found, "+.0f") + " %" + "*" * any(row["left_out"] for row in mine)
+        ends = f" ({found.interval.low:+.0f} to {found.interval.high:+.0f})" if found.interval else ""
+        return f"{found.value:+.0f} %{'*' * any(row['left_out'] for row in mine)}{ends}"
     return next((cell for part, cell in WHY.items() if part in mine[0]["why"]), NONE)
 
 
