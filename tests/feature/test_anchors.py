@@ -400,9 +400,12 @@ def test_the_page_says_first_whether_features_beat_the_picture(kept: Path, tmp_p
     assert told.sentence.startswith(sign)
     assert f"{features['bytes']:,.1f} (" in told.sentence
     assert f"{pictures[told.codec]:,.0f} (" in told.sentence
-    assert f"{sender[0]['before'] / sender[0]['whole']:.0%} of the network's operations" in told.sentence
-    number = next(one for one in screen.numbers if one.label == "Features over picture")
-    assert number.value == f"{ratio:.2f} times"
+    assert f"{100 * sender[0]['before'] / sender[0]['whole']:.0f} % of the network's operations" in told.sentence
+    number = screen.numbers[1]
+    assert (number.label, number.value) == ("Of the picture's bytes", f"{100 * ratio:.0f} %")
+    assert screen.verdict[0] == "Beats the picture"
+    assert "of the bytes of the picture (webp) at the same promise" in screen.verdict[1]
+    assert f"{told.quoted}. " in screen.sentence
     with Report.open([kept]) as report:
         report.page(tmp_path / "page.html")
         data = report.data()["wings"]["feature"]
@@ -438,7 +441,7 @@ def test_it_is_told_where_one_of_the_two_does_not_keep_the_promise() -> None:
     none = feature_anchors.beside([row("features", "uniform", 0, None), row("picture", "jpeg", 0, 200.0)], sender)
     assert none.sentence == (
         "Pr[kl > 0.05] <= 0.1 with confidence 0.95: no features keep it, the picture 200 (jpeg, the fewest of 1 "
-        "codecs). For features the sender computes 33% of the network's operations, for a picture none of them."
+        "codecs). For features the sender computes 33 % of the network's operations, for a picture none of them."
     )
     other = feature_anchors.beside([row("features", "uniform", 0, 90.0), row("picture", "jpeg", 0, None)], [])
     assert other.sentence == (

@@ -82,12 +82,12 @@ def anchor(
         progress: called with pieces done, pieces in all, and a note.
 
     Returns:
-        Rows of way ("features" or "picture"), who (kind of steps or codec), drop, eps, rho, delta, n_calibrate,
-        allowed, at (budget or setting that was taken, None where not even the finest keeps the promise), failures,
-        candidates, finest, reach, bytes (an image, header counted), header (of these, an estimate), kept, score, seed,
-        n, why, and ratios: bytes relative to each other way at the same promise, [ratio, low, high] by its name. 95 %
-        intervals over test images as NAME_low and NAME_high. What lies behind them is kept as stages "anchor-walk",
-        "anchor-curve", "anchor-images", "bd-rate" and "sender".
+        Rows of all that the run holds at this promise: way ("features" or "picture"), who (kind of steps or codec),
+        drop, eps, rho, delta, n_calibrate, allowed, at (budget or setting that was taken, None where not even the
+        finest keeps the promise), failures, candidates, finest, reach, bytes (an image, header counted), header (of
+        these, an estimate), kept, score, seed, n, why, and ratios: bytes relative to each other way at the same
+        promise, [ratio, low, high] by its name. 95 % intervals over test images as NAME_low and NAME_high. What lies
+        behind them is kept as stages "anchor-walk", "anchor-curve", "anchor-images", "bd-rate" and "sender".
 
     Raises:
         InputError: a codec of pictures cannot be given what the network sees.
@@ -95,8 +95,9 @@ def anchor(
     """
     chosen, wanted = image_codecs.find(codecs), list(seeds) or list(range(run.plan.seeds))
     SeenPixels.of(run.network, run.parts(wanted[0]).fit)
-    promised = stages.promise(run, promise, steps, seeds, progress)
-    kinds = list(dict.fromkeys(row["steps"] for row in promised))
+    stages.promise(run, promise, steps, seeds, progress)
+    walked = [row for row in measured(run.store, "walk").values() if _same(row, promise) and row["seed"] in wanted]
+    kinds = list(dict.fromkeys(row["steps"] for row in walked))
     total, done = len(wanted) * (2 * len(chosen) + len(kinds)), 0
     for seed in wanted:
         for note, work in _works(run, promise, chosen, kinds, seed):
@@ -108,9 +109,7 @@ def anchor(
     run.store.add_measurements("bd-rate", _bd_rates(run))
     found = _at_promises(run)
     run.store.add_measurements("anchor", found)
-    names = {*(codec.name for codec in chosen), *kinds}
-    return [row for row in found.values()
-            if row["who"] in names and row["seed"] in wanted and _same(row, promise)]  # fmt: skip
+    return [row for row in found.values() if row["seed"] in wanted and _same(row, promise)]
 
 
 def _works(

@@ -25,6 +25,7 @@ FEATURES, PICTURE = "features", "picture"
 TITLE = "Features or the picture"
 DRAWN = ("jpeg", "webp", "avif", "jpeg2000", "webp-lossless", "jpeg-444", "avif-444")
 """Codecs in the order in which a figure takes them, as far as its colours go; the table has all."""
+ROUNDING = 1e-6  # of a discrepancy: below it is what float32 makes of nothing
 MOST = 7  # lines that can be told apart
 WHY = {"a BD-rate takes": "too few points", "share no quality": "no overlap", "no numbers": "no numbers"}
 """What a reason for no BD-rate holds, and how a cell says it."""
@@ -71,8 +72,8 @@ class Beside:
     def sentence(self) -> str:
         """Say it with the numbers, in words to quote."""
         sender = "" if self.share is None else (
-            f" For features the sender computes {self.share:.0%} of the network's operations, for a picture none of "
-            "them.")  # fmt: skip
+            f" For features the sender computes {100 * self.share:.0f} % of the network's operations, for a picture "
+            "none of them.")  # fmt: skip
         if not self.factor.n:
             mine = f"features take {sized(self.features)} bytes an image" if self.steps else "no features keep it"
             theirs = (
@@ -84,6 +85,16 @@ class Beside:
             f"{self.verdict}, at {self.promise}: {sized(self.features)} bytes an image with {self.steps} steps, "
             f"{over_seeds(self.factor, '.2f')} of the {sized(self.picture)} of {self.codec}, the cheapest of "
             f"{self.codecs} codecs of pictures (n = {self.n} images).{sender}"
+        )
+
+    @property
+    def quoted(self) -> str:
+        """Say it after the bytes of the features, in words to quote; "" where there is nothing to compare."""
+        if not self.factor.n:
+            return ""
+        return (
+            f"As a picture an image takes {sized(self.picture)} bytes at the same promise ({self.codec}, the cheapest "
+            f"of {self.codecs} codecs): features take {over_seeds(self.factor, '.2f')} of them"
         )
 
 
@@ -264,7 +275,7 @@ def _panel(rows: Rows, labels: Sequence[str], name: str, title: str, scale: str,
     values = []
     for (way, who, at), mine in grouped(rows, "way", "who", "at").items():
         size, found = seed_mean(mine, "bytes"), seed_mean(mine, name)
-        if who in labels and found.n and (scale == "linear" or found.value > 0):
+        if who in labels and found.n and (scale == "linear" or found.value > ROUNDING):
             values.append({"who": who, "way": way, "at": at, "bytes": size.value, "mean": found.value})
     look = identity(labels, columns=4 if width > 500 else 1)
     x = quantity("bytes", "bytes an image", {"type": "log", "nice": False}, grid=False, tickCount=5, format="~s")
