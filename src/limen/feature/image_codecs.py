@@ -54,6 +54,11 @@ class ImageCodec:
         """Return the bytes of a uniformly grey image of a size: of what a file holds whatever the image shows.
 
         An estimate: a codec may spend a little less, or more, on the same in a file of another image.
+
+        Args:
+            setting: of the codec.
+            height: in px.
+            width: in px.
         """
         return len(self.encode(np.full((height, width, 3), 128, np.uint8), setting))
 

@@ -291,7 +291,13 @@ def _measured(
 
 
 def scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
-    """Return n, score, score_low and score_high of these answers, and what else the task says of them."""
+    """Return n, score, score_low and score_high, and what else the task says.
+
+    Args:
+        task: that they are of.
+        answers: one an image.
+        targets: of the same images.
+    """
     interval = task.interval(answers, targets)
     return {
         "n": len(targets),
@@ -396,7 +402,14 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
 
 
 def quantisers(run: FeatureRun, steps: str, budgets: Sequence[float], seed: int) -> list[Quantiser]:
-    """Return quantisers of one kind of steps, one a budget; arguments and errors are those of `quantiser`."""
+    """Return quantisers of one kind of steps, one a budget; errors are those of `quantiser`.
+
+    Args:
+        run: with its maps fitted.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`.
+        budgets: nominal NRMSE, each > 0.
+        seed: whose map and images.
+    """
     rules = _rules(run.plan.maps, seed, run.fitted(seed))
     if steps not in rules:
         raise UnknownNameError("steps", steps, rules)

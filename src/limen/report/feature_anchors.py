@@ -176,7 +176,13 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
         for key in order
     ]
     against = next((row["against"] for row in rates), AGAINST[0])
-    whys = [f"With seed {row['seed']}: {row['why']}" for row in rows if row["why"]]
+    failing = [row for row in rows if row["at"] is None]
+    seeds = ["" if len(seeds_of(rows)) == 1 else f" with seed {row['seed']}" for row in failing]
+    unkept = ", ".join(f"{row['who']} ({row['failures']}{seed})" for row, seed in zip(failing, seeds, strict=True))
+    whys = [
+        f"Not kept even at the finest setting (in brackets how many of the calibration images lose more, where "
+        f"{counts([row['allowed'] for row in failing])} may): {unkept}."
+    ] if failing else []  # fmt: skip
     overlaps = [row["overlap"] for row in rates if row["overlap"] is not None]
     stands = f" They stand on {min(overlaps):.0%} to {max(overlaps):.0%} of what either curve has." if overlaps else ""
     starred = " *: without points that a cheaper one equals or beats." if any(row["left_out"] for row in rates) else ""
@@ -197,7 +203,7 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
             *whys,
         ),
         heads=2,
-        spare=("setting", "header", f"BD-rate over {measures['score']}", "kept"),
+        spare=("sent", "setting", "header", f"BD-rate over {measures['score']}", "kept"),
     )  # fmt: skip
 
 
