@@ -15,7 +15,8 @@ from limen.feature.data import parts, synthetic
 from limen.feature.data.instances import Instances, as_truth, encoded, precision
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
-from limen.feature.run import FeaturePlan, FeatureRun
+from limen.feature.plan import FeaturePlan
+from limen.feature.run import FeatureRun
 from limen.report import Report
 
 from .test_run import network, plan

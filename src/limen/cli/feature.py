@@ -265,6 +265,45 @@ def quantise(
     print_short(as_json, lambda: rows, tables, "What it takes", whole)
 
 
+@feature.command("anchor")
+@RUN
+@click.option("--codec", "codecs", default="", help="Comma-separated codecs of pictures; all if not given.")
+@click.option("--steps", default="", help="Comma-separated KIND or KIND:MAP, or auto; static:fisher if not given.")
+@promising
+@located
+@JSON
+def anchor(
+    run: Path, codecs: str, steps: str, promise: Asked | None, where: dict[str, Any], as_json: bool
+) -> None:  # fmt: skip
+    """Hold features against sending the picture: bytes at a promise, BD-rate.
+
+    The promise is the run's own, or that of --eps. Pictures are coded as the
+    network sees them: jpeg, jpeg-444, webp, avif, avif-444, jpeg2000,
+    webp-lossless.
+
+    \b
+    limen feature anchor RUN
+    limen feature anchor RUN --eps .05 --rho .1 --codec webp,webp-lossless
+    """
+    from limen.feature import stages
+    from limen.feature.anchors import anchor
+    from limen.feature.run import FeatureRun
+    from limen.report import feature_anchors
+    from limen.store.rows import measured
+
+    with FeatureRun.open(run, **where) as opened, telling("sending features and pictures") as tell:
+        wanted = stages.promised(opened, *(promise or (opened.plan.eps,)))
+        kinds = [_settled(opened, wanted, one, (), tell) for one in split(steps)]
+        rows = anchor(opened, wanted, split(codecs), kinds, progress=tell)
+        rates, sender = (list(measured(opened.store, stage).values()) for stage in ("bd-rate", "sender"))
+    names = {row["who"] for row in rows}
+    rates = [row for row in rates if row["who"] in names]
+    if not as_json:
+        print_sentences([feature_anchors.beside(rows, sender).sentence])
+    data = {"anchor": rows, "bd-rate": rates, "sender": sender}
+    print_result(as_json, lambda: data, lambda: [feature_anchors.table(opened.store.manifest, rows, rates, sender)])
+
+
 @feature.command("attribute")
 @RUN
 @click.option("--images", type=COUNT, default=100, show_default=True, help="How many test images to use.")

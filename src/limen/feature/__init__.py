@@ -19,17 +19,19 @@ _ROOMS = {
     "Preparation": "model.preparation",
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
     "SubsetSizes": "data.parts",
+    "anchor": "anchors",
     **dict.fromkeys(
         ("attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "promise", "promised", "quantise",
          "quantiser"), "stages"),
 }  # fmt: skip
 __all__ = [
     "FeaturePlan", "FeatureRun", "Features", "Network", "NetworkSource", "Preparation", "SplitPoint", "SubsetSizes",
-    "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "promise", "promised",
-    "quantise", "quantiser", "search",
+    "anchor", "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "promise",
+    "promised", "quantise", "quantiser", "search",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from limen.feature.anchors import anchor
     from limen.feature.data.parts import SubsetSizes
     from limen.feature.model.known_splits import search
     from limen.feature.model.network import Network, NetworkSource, load

@@ -69,6 +69,12 @@ class CleanBatches:
         for place in range(-(-len(self) // self._batch)):
             yield self._at(place)
 
+    def with_images(self) -> Iterator[tuple[torch.Tensor, CleanBatch]]:
+        """Yield each batch beside its prepared images (N, C, H, W), which are not kept."""
+        for place, one in enumerate(self):
+            start = place * self._batch
+            yield self._images.batch(range(start, start + len(one))).images, one
+
     def first(self, count: int) -> "FirstBatches":
         """Return the first `count` of them, or all where there are fewer."""
         return FirstBatches(self, min(count, len(self)))
@@ -134,6 +140,11 @@ class FirstBatches:
             left -= len(one)
             if left <= 0:
                 break
+
+    def with_images(self) -> Iterator[tuple[torch.Tensor, CleanBatch]]:
+        """Yield each batch beside its prepared images (N, C, H, W), which are not kept."""
+        for one, (images, _) in zip(self, self.whole.with_images(), strict=False):
+            yield images[: len(one)], one
 
 
 @dataclass(frozen=True, slots=True)

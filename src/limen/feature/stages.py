@@ -257,10 +257,10 @@ def _undisturbed(run: FeatureRun, seed: int) -> dict[str, StoredRow]:
     for batch in run.clean(seed).test:
         answers += run.task.answers(batch.outputs)
         targets += batch.targets
-    scored = _scored(run.task, answers, targets)
+    found = scored(run.task, answers, targets)
     if not run.plan.labelled:  # it agrees with itself: there is nothing to be uncertain about
-        scored |= {"score_low": None, "score_high": None}
-    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | scored}
+        found |= {"score_low": None, "score_high": None}
+    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | found}
 
 
 @torch.no_grad()
@@ -289,7 +289,7 @@ def _measured(run: FeatureRun, seed: int, label: str, strengths: Sequence[float]
     }
     return {
         f"{label} {strength:g} {seed}": {"map": label, "nrmse": strength, "seed": seed}
-        | _scored(task, answers[strength], targets)
+        | scored(task, answers[strength], targets)
         | {
             "discrepancy": statistics.fmean(moved[strength]),
             "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
@@ -299,7 +299,14 @@ def _measured(run: FeatureRun, seed: int, label: str, strengths: Sequence[float]
     }
 
 
-def _scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
+def scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
+    """Return n, score, score_low and score_high, and what else the task says.
+
+    Args:
+        task: that they are of.
+        answers: one an image.
+        targets: of the same images.
+    """
     interval = task.interval(answers, targets)
     return {
         "n": len(targets),
@@ -403,11 +410,24 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
     Raises:
         UnknownNameError: no such steps in this run.
     """
+    (made,) = quantisers(run, steps, [budget], seed)
+    return made
+
+
+def quantisers(run: FeatureRun, steps: str, budgets: Sequence[float], seed: int) -> list[Quantiser]:
+    """Return quantisers of one kind of steps, one a budget; errors are those of `quantiser`.
+
+    Args:
+        run: with its maps fitted.
+        steps: KIND or KIND:MAP, as in the rows of `quantise`.
+        budgets: nominal NRMSE, each > 0.
+        seed: whose map and images.
+    """
     rules = _rules(run.plan.maps, seed, run.maps(seed))
     if steps not in rules:
         raise UnknownNameError("steps", steps, rules)
-    (made,) = quantising.fit(run.clean(seed).fit, [(rules[steps], budget)], network=run.network.digest)
-    return made
+    wanted = [(rules[steps], budget) for budget in budgets]
+    return quantising.fit(run.clean(seed).fit, wanted, network=run.network.digest)
 
 
 def _rules(labels: Iterable[str], seed: int, maps: Mapping[str, Tolerance]) -> dict[str, StepRule]:
@@ -644,7 +664,7 @@ def _walked(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[st
         "budget": quantiser.budget, "failures": found.tried[found.taken].failures, "key": quantiser.key.hex(),
         "sizes": list(coded.bytes), "kept": int((coded.drops <= promise.eps).sum()),
     }  # fmt: skip
-    return {_key(steps, promise, seed): row | taken | _scored(run.task, coded.answers, coded.targets)}
+    return {_key(steps, promise, seed): row | taken | scored(run.task, coded.answers, coded.targets)}
 
 
 def _compared_bytes(walks: Iterable[StoredRow]) -> dict[str, StoredRow]:

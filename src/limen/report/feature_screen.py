@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from limen.curve import Interval, Mean
+from limen.report.feature_anchors import Beside, at_promise, beside
 from limen.report.feature_tables import (
+    AGAINST,
     BASELINE,
+    HEADLINE_STEPS,
     PROMISE,
     Rows,
     agrees,
@@ -29,10 +32,7 @@ from limen.report.format import counts, over_seeds
 from limen.report.headline import HeadlineNumber
 from limen.statistics.coverage import CoverageVerdict
 
-HEADLINE_STEPS = ("tolerance:learned-information", "static:fisher", "tolerance:fisher", "tolerance:learned-magnitude")
-"""Steps whose bits are told first, those that a run has: chosen beforehand, not by what came out."""
 HEADLINE_MAPS = ("learned-information", "fisher", "learned")
-AGAINST = ("uniform-image", "uniform")  # what they are compared with: the fairer one first
 BITSTREAM, SAVED = "Bitstream of an image", "Saved against"  # at equal discrepancy: not told beside those at a promise
 MOST = 5  # numbers that are told first
 FLOAT = 32  # bits of an element that is not quantised
@@ -85,14 +85,21 @@ def screen(name: str, manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> 
     found = _rate(held["equal-rate"])
     numbers = [*_bits(manifest, found), *_promise(manifest, held["calibrate"]), *_kept(manifest, held["evaluate"])]
     kept = _headline_promise(manifest, held["promise"])
+    picture = _picture(manifest, held) if kept else None
     if kept:
-        numbers = [*_bytes(kept), *(one for one in numbers if not one.label.startswith((BITSTREAM, SAVED)))][:MOST]
+        first, *saved = _bytes(kept)
+        others = (one for one in numbers if not one.label.startswith((BITSTREAM, SAVED)))
+        numbers = [first, *([_of_picture(picture)] if picture else []), *saved, *others][:MOST]
+    verdict = _of_bytes(kept) if kept else _verdict(manifest, held, found)
+    if kept and picture:
+        what = f"of the bytes of the picture ({picture.codec}) at the same promise"
+        verdict = _below_one(picture.factor, "Beats the picture", "Loses to the picture", what, kept.mine)
     return FirstScreen(
         f"{name}: {manifest['network']['name']}, cut at {manifest['plan']['split']}",
         _asked(manifest, held, kept),
         tuple(numbers),
-        _of_bytes(kept) if kept else _verdict(manifest, held, found),
-        _sentence(manifest, held, found, kept),
+        verdict,
+        _sentence(manifest, held, found, kept, picture.quoted if picture else ""),
     )
 
 
@@ -168,6 +175,22 @@ def _bytes(kept: _KeptPromise) -> list[HeadlineNumber]:
             )
         )  # fmt: skip
     return numbers
+
+
+def _picture(manifest: Mapping[str, Any], held: Mapping[str, Rows]) -> Beside | None:
+    """Return features beside the picture; None where a run did not look, or one of them does not keep the promise."""
+    rows = at_promise(held["anchor"], manifest["plan"])
+    found = beside(rows, held["sender"]) if rows else None
+    return found if found and found.factor.n else None
+
+
+def _of_picture(found: Beside) -> HeadlineNumber:
+    share = "" if found.share is None else f"; features cost the sender {100 * found.share:.0f} % of the operations"
+    return HeadlineNumber(
+        "Of the picture's bytes", f"{100 * found.factor.value:.0f} %", between(found.factor, "{:.0f} %", 100),
+        f"{found.codec} takes {found.picture.value:,.0f} bytes at the same promise, the cheapest of {found.codecs} "
+        f"codecs{share}",
+    )  # fmt: skip
 
 
 def _of_bytes(kept: _KeptPromise) -> tuple[str, str]:
@@ -375,12 +398,13 @@ def _below_one(factor: Mean, below: str, above: str, what: str, rows: Rows) -> t
 
 
 def _sentence(
-    manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate | None, kept: _KeptPromise | None
+    manifest: Mapping[str, Any], held: Mapping[str, Rows], found: _Rate | None, kept: _KeptPromise | None, picture: str
 ) -> str:
     """Say what was measured: seeds and images are those of the rows, whatever was planned."""
     plan, network = manifest["plan"], manifest["network"]
     origin = f"limen {manifest['limen']}, network {network['name']} ({network['digest'][:8]}), split {plan['split']}"
     promised = [promise_told(kept.rows).removesuffix(".")] if kept else []
+    promised += [picture] if picture else []
     told = [*promised, *_bits_told(manifest, found), *_scores_told(manifest, held["evaluate"])]
     if told:
         return f"{'. '.join(told)}. Measured by {origin}, {plan['task']} on {_data(manifest)}."

@@ -7,6 +7,7 @@ from typing import Any
 
 from limen.errors import InputError, StoreError
 from limen.image import decode, digest
+from limen.report import feature_anchors as anchors
 from limen.report import feature_figures as figures
 from limen.report import feature_tables as tables
 from limen.report.feature_screen import FirstScreen, count_of, screen
@@ -16,7 +17,18 @@ from limen.report.sections import CaptionedPicture, Drawing, Section
 from limen.store import Store
 from limen.store import rows as kept_rows
 
-STAGES = ("promise", "calibrate", "evaluate", "quantise", "equal-rate", "attribute")
+STAGES = (
+    "anchor",
+    "anchor-curve",
+    "bd-rate",
+    "sender",
+    "promise",
+    "calibrate",
+    "evaluate",
+    "quantise",
+    "equal-rate",
+    "attribute",
+)
 HEADING = "How much deep features bear"  # of a page that shows nothing else
 IMAGE = "image"  # label of the picture that maps are drawn over
 SHIPPED = "demo:"  # how the networks that ship with limen are called
@@ -138,6 +150,15 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
         return Section(f"{prefix}-{anchor}", title, about, tuple(shown), drawn, level=3, **more)
 
     measures = manifest["measures"]
+    if rows := anchors.at_promise(held["anchor"], manifest["plan"]):
+        told = anchors.beside(rows, held["sender"])
+        drawing = (
+            "curves",
+            anchors.curves_of(held["anchor-curve"], told),
+            functools.partial(anchors.curves, manifest, held["anchor-curve"], told),
+        )
+        compared_bytes = anchors.table(manifest, rows, held["bd-rate"], held["sender"])
+        yield section("anchors", anchors.TITLE, told.sentence, [compared_bytes], [drawing])
     if rows := held["promise"]:
         about = (
             "Features are quantised as coarsely as the promise allows, and each image is coded alone. A promise bounds "
@@ -187,7 +208,7 @@ def _about(manifest: Mapping[str, Any], held: Mapping[str, list[Any]]) -> str:
     plan, split = manifest["plan"], manifest["split"]
     shapes = ", ".join("x".join(map(str, shape)) for shape in split["shapes"])
     leak = max(split["leak"].values())
-    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows}
+    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows and stage != "sender"}
     if len(set(done.values())) == 1:
         seeds = count_of(max(done.values()), plan["seeds"])
     else:

@@ -15,6 +15,9 @@ Rows = Sequence[Mapping[str, Any]]
 BASELINE = "gaussian"
 BYTES = "Bytes at a kept promise"
 PROMISE = ("drop", "eps", "rho", "delta")  # columns that say which
+HEADLINE_STEPS = ("tolerance:learned-information", "static:fisher", "tolerance:fisher", "tolerance:learned-magnitude")
+"""Steps whose bits are told first, those that a run has: chosen beforehand, not by what came out."""
+AGAINST = ("uniform-image", "uniform")  # what they are compared with: the fairer one first
 NAMED = {"ratio_image": "uniform-image", "ratio": "uniform"}  # steps that a column of ratios is relative to
 NOT_RUN, NO_NUMBER, NOT_KEPT = "not run", "no number", "not kept"
 
@@ -446,7 +449,7 @@ def promises(manifest: Mapping[str, Any], rows: Rows) -> Table:
         else:
             k, n = sum(row["kept"] for row in reached), sum(row["n"] for row in reached)
             cells.append((
-                *told, _bytes(size),
+                *told, sized(size),
                 *(_number(one, seeds, ".2f") if one.n else NONE for one in (
                     factor_mean(reached, "ratio_image"), factor_mean(reached, "ratio"))),
                 _observed(k, n), over_seeds(seed_mean(reached, "score")) or NO_NUMBER,
@@ -523,10 +526,11 @@ def promise_told(rows: Rows) -> str:
         if first["steps"] not in (NAMED[name], "uniform") and (factor := factor_mean(reached, name)).n
     ]
     compared = f", {beside[0]} at the same promise" if beside else ""
-    return f"{promised}: {_bytes(seed_mean(reached, 'bytes'))} bytes an image with {first['steps']} steps{compared}."
+    return f"{promised}: {sized(seed_mean(reached, 'bytes'))} bytes an image with {first['steps']} steps{compared}."
 
 
-def _bytes(size: Mean) -> str:
+def sized(size: Mean) -> str:
+    """Return bytes with their interval."""
     return over_seeds(size, ",.0f" if size.value >= 100 else ",.1f")
 
 

@@ -146,6 +146,94 @@ class _Promised(_Walked, kw_only=True):
     ratio_image_high: Size | None = None
 
 
+class _Anchor(msgspec.Struct):
+    who: Name
+    drop: Name
+    eps: Size
+    rho: Chance
+    delta: Chance
+    seed: Seed
+    n: Some
+    n_calibrate: Some
+    allowed: Count
+    candidates: Some
+    failures: Count
+    finest: Above
+    reach: Size | None
+    at: Above | None
+    header: Count | None
+    kept: Count | None
+    score: Number | None
+    why: str = ""
+    score_low: Number | None = None
+    score_high: Number | None = None
+
+
+class _AnchorWalked(_Anchor, kw_only=True):
+    sizes: list[Count]
+    tried: list[tuple[Above, Count, Count]]
+
+
+class _AnchorPromised(_Anchor, kw_only=True):
+    way: Literal["features", "picture"]
+    bytes: Size | None
+    bytes_low: Size | None
+    bytes_high: Size | None
+    ratios: dict[Name, tuple[Size, Size | None, Size | None]]
+
+
+class _AnchorPoint(msgspec.Struct):
+    way: Literal["features", "picture"]
+    who: Name
+    at: Above
+    seed: Seed
+    n: Some
+    header: Count
+    ideal: Size | None
+    bytes: Size
+    discrepancy: Size | None
+    score: Number | None
+    bytes_low: Size | None = None
+    bytes_high: Size | None = None
+    discrepancy_low: Size | None = None
+    discrepancy_high: Size | None = None
+    score_low: Number | None = None
+    score_high: Number | None = None
+
+
+class _AnchorImages(msgspec.Struct):
+    way: Literal["features", "picture"]
+    who: Name
+    at: Above
+    seed: Seed
+    n: Some
+    bytes: list[Count]
+    discrepancy: list[Size | None]
+
+
+class _BdRate(msgspec.Struct):
+    way: Literal["features", "picture"]
+    who: Name
+    against: Name
+    over: Literal["discrepancy", "score"]
+    method: Literal["pchip", "akima", "cubic"]
+    seed: Seed
+    n: Some
+    percent: Number | None
+    percent_low: Number | None
+    percent_high: Number | None
+    low: Number | None
+    high: Number | None
+    overlap: Share | None
+    left_out: Count
+    why: str = ""
+
+
+class _Sender(msgspec.Struct):
+    before: Count
+    whole: Count
+
+
 class _ChosenSteps(msgspec.Struct):
     steps: Name
     drop: Name
@@ -189,6 +277,12 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "walk": (_WalkedInBytes, ("steps", "drop", "eps", "rho", "delta", "seed")),
     "promise": (_Promised, ("steps", "drop", "eps", "rho", "delta", "seed")),
     "choice": (_ChosenSteps, ("steps", "drop", "eps", "rho", "delta", "seed")),
+    "anchor-walk": (_AnchorWalked, ("who", "drop", "eps", "rho", "delta", "seed")),
+    "anchor": (_AnchorPromised, ("who", "drop", "eps", "rho", "delta", "seed")),
+    "anchor-curve": (_AnchorPoint, ("who", "at", "seed")),
+    "anchor-images": (_AnchorImages, ("who", "at", "seed")),
+    "bd-rate": (_BdRate, ("who", "over", "method", "seed")),
+    "sender": (_Sender, ()),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }
