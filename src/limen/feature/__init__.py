@@ -19,14 +19,15 @@ _ROOMS = {
     "Preparation": "model.preparation",
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
     "SubsetSizes": "data.parts",
+    "own_task": "own",
     **dict.fromkeys(
         ("attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "promise", "promised", "quantise",
          "quantiser"), "stages"),
 }  # fmt: skip
 __all__ = [
     "FeaturePlan", "FeatureRun", "Features", "Network", "NetworkSource", "Preparation", "SplitPoint", "SubsetSizes",
-    "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "promise", "promised",
-    "quantise", "quantiser", "search",
+    "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "own_task", "promise",
+    "promised", "quantise", "quantiser", "search",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from limen.feature.model.network import Network, NetworkSource, load
     from limen.feature.model.preparation import Preparation
     from limen.feature.model.split import Features, SplitPoint
+    from limen.feature.own import own_task
     from limen.feature.run import FeaturePlan, FeatureRun
     from limen.feature.stages import (
         attribute,

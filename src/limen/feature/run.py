@@ -39,6 +39,7 @@ from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_class
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
 from limen.feature.model.split import Features, SplitPoint, Verification
+from limen.feature.own import OwnTask
 from limen.feature.task import Task
 from limen.feature.tolerance import FisherSurvey, ProgressCallback, Scope, Tolerance, quiet
 from limen.store import Store, rows
@@ -145,7 +146,13 @@ class FeatureRun:
 
     @classmethod
     def begin(
-        cls, out: Path | str, plan: FeaturePlan, device: str = "auto", network: Network | None = None, trust: str = ""
+        cls,
+        out: Path | str,
+        plan: FeaturePlan,
+        device: str = "auto",
+        network: Network | None = None,
+        trust: str = "",
+        task: Task | None = None,
     ) -> Self:
         """Make a run, or go on with it; everything a user can get wrong is refused before anything is written.
 
@@ -155,12 +162,16 @@ class FeatureRun:
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
             trust: the repository whose code may run, the very name of `plan.model`; "" for none.
+            task: one made in Python, in place of `plan.task`.
 
         Raises:
             InputError: a network, split, task, head or data that do not fit each other.
             StoreError: the directory holds another study.
         """
-        task = tasks.find(plan.task)
+        own = task is not None
+        if task is not None:
+            plan = replace(plan, task=task.name)
+        task = task or tasks.find(plan.task)
         plan = replace(plan, maps=_as_begun(Path(out), plan.maps))
         _check(plan, task)
         source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
@@ -186,6 +197,7 @@ class FeatureRun:
         plan = replace(plan, maps=_suited(plan.maps, features), drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)
         described["network"] |= {"kind": kind, "prepared": prepared}
+        described["task"] = {"python": own, "digest": task.digest if isinstance(task, OwnTask) else ""}
         with contextlib.ExitStack() as held:
             store = held.enter_context(Store.create(Path(out), described))
             _same(store, plan, described)
@@ -202,6 +214,7 @@ class FeatureRun:
         data: str = "",
         weights: str = "",
         trust: str = "",
+        task: Task | None = None,
     ) -> Self:
         """Open a run that `begin` made, to measure more.
 
@@ -214,6 +227,7 @@ class FeatureRun:
             data: where the data lie now; "" likewise.
             weights: where the weights of a factory's network lie now; "" likewise.
             trust: the repository whose code may run; "" for none.
+            task: one made in Python, where the run was begun with such a one.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.
@@ -223,6 +237,12 @@ class FeatureRun:
             if store.manifest.get("wing") != WING:
                 raise StoreError(f"{path} is not a run of deep features. Give the --out of a `limen feature fit`.")
             plan, about = FeaturePlan.of(store), store.manifest["network"]
+            own = store.manifest.get("task", {}).get("python") is True
+        if own and task is None:
+            raise StoreError(
+                f"{path} was begun in Python with a task of its own, {plan.task!r}. Open it there with "
+                "FeatureRun.open(..., task=...); a run begun with --task package.module:name opens in every command."
+            )
         if network is None:
             if not model and about.get("kind") == PYTHON:
                 raise StoreError(
@@ -234,7 +254,7 @@ class FeatureRun:
             weights = weights or (plan.weights and _found(path, "weights", "--weights", plan.weights, True))
         data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
         plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights)
-        return cls.begin(path, plan, device, network, trust)
+        return cls.begin(path, plan, device, network, trust, task)
 
     def __enter__(self) -> Self:
         return self
@@ -354,6 +374,9 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
     begun, given = (one["network"].get("prepared") for one in (there, described))
     if begun and not (isinstance(begun, Mapping) and all(_close(begun.get(name), given[name]) for name in given)):
         manifest.same(path, "prepared images", begun, given)  # the same files, resized or normalised otherwise
+    begun, given = (one.get("task", {}).get("digest") for one in (there, described))
+    if begun and given:
+        manifest.same(path, "functions of the task", begun, given)
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])

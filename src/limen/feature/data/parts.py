@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limen import digest
 from limen.errors import InputError
-from limen.feature.data import coco, synthetic
+from limen.feature.data import class_maps, coco, synthetic
 from limen.feature.data.instances import Instances, decoded, encoded
 from limen.feature.model.network import Network
 from limen.feature.model.split import Outputs
@@ -32,6 +32,8 @@ _SCENES: dict[str, tuple[int, tuple[int, int], int]] = {
     "class": (64, (1, 1), 10),
     "boxes": (96, (1, 5), 6),
     "masks": (96, (1, 5), 6),
+    "pixels": (96, (1, 5), 6),
+    "nothing": (64, (1, 1), 10),
 }  # what a task needs -> side in px, objects, classes: what limen's own nets were trained on
 
 
@@ -42,7 +44,7 @@ class LabelledImage:
     Attributes:
         name: what its noise belongs to; unique in its data.
         image: uint8 RGB (H, W, 3).
-        target: what the task compares answers with: a class, or `Instances`.
+        target: what the task compares answers with: a class, `Instances`, a class map, or None where it needs nothing.
         masks: bool (M, H, W), where the objects are; None where nobody says.
     """
 
@@ -171,8 +173,10 @@ def parts(where: str, task: Task, network: Network, seed: int, sizes: SubsetSize
     """Return the three parts of data, which belong to `seed`.
 
     Args:
-        where: "scenes" (limen's own, drawn as needed); a folder with one folder of images for each class; or, for
-            tasks that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`).
+        where: "scenes" (limen's own, drawn as needed); a folder with one folder of images for each class; for tasks
+            that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`); for those that
+            need a class for each pixel, a folder of images and class maps (`limen.feature.data.class_maps`); for those
+            that need nothing, a folder of images.
         task: decides what the targets are.
         network: makes images ready; its labels say which folder or category is which class.
         seed: of the division, any int; for scenes, of the scenes themselves.
@@ -215,18 +219,30 @@ def _images(folder: Path) -> list[Path]:
 def _scenes(task: Task, network: Network, seed: int) -> list[ExampleReader]:
     backgrounds = synthetic.photographs()
     side, objects, classes = _SCENES[task.needs]
-    if task.needs != "class":
+    if task.needs not in ("class", "nothing"):
         _see_whole(network, (side, side))
 
     def reader(part: str) -> ExampleReader:
         def read(index: int) -> LabelledImage:
             (scene,) = synthetic.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
-            target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
-            return LabelledImage(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
+            return LabelledImage(f"scene {part} {seed} {index}", scene.image, _target(scene, task), scene.masks)
 
         return read
 
     return [reader(part) for part in PARTS]
+
+
+def _target(scene: synthetic.SyntheticScene, task: Task) -> Any:
+    if task.needs == "nothing":
+        return None
+    if task.needs == "pixels":
+        return classes_of(scene)
+    return int(scene.labels[0]) if task.needs == "class" else truth(scene)
+
+
+def classes_of(scene: synthetic.SyntheticScene) -> class_maps.ClassMap:
+    """Return the class of each pixel of a scene: 0 where there is no object, else the object's class and 1."""
+    return (scene.masks * (scene.labels + 1)[:, None, None]).sum(0).astype(np.uint8)
 
 
 def truth(scene: synthetic.SyntheticScene) -> Instances:
@@ -240,6 +256,8 @@ def truth(scene: synthetic.SyntheticScene) -> Instances:
 def _annotated(file: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
     if task.needs == "class":
         raise InputError(f"{task.name} is of one class an image: give a folder with a folder of images for each class.")
+    if task.needs not in ("boxes", "masks"):
+        raise InputError(f"{task.name} needs no file of objects. Give a folder of images, or scenes.")
     images = coco.read(file, network.labels, task.needs == "masks")
     seen: set[tuple[int, int]] = set()
 
@@ -279,6 +297,10 @@ def _see_whole(network: Network, size: tuple[int, int]) -> None:
 
 
 def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
+    if task.needs == "pixels":
+        return _mapped(folder, network, seed, wanted)
+    if task.needs == "nothing":
+        return _unlabelled(folder, seed, wanted)
     if task.needs != "class":
         raise InputError(
             f"{task.name} needs the {task.needs} of objects, and {str(folder)!r} is no file of them. Give the JSON "
@@ -295,6 +317,33 @@ def _folder(folder: Path, task: Task, network: Network, seed: int, wanted: Seque
         return LabelledImage(file.relative_to(folder).as_posix(), load_image(file), label)
 
     return _divided(str(folder), len(files), read, seed, wanted, f" in {len(classes)} class folders")
+
+
+def _mapped(folder: Path, network: Network, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
+    """Read images with a class map each."""
+    images = class_maps.pairs(folder)
+    seen: set[tuple[int, ...]] = set()
+
+    def read(number: int) -> LabelledImage:
+        image, classes = images[number].read(network.zero_unlabelled)
+        if image.shape not in seen:
+            _see_whole(network, (image.shape[0], image.shape[1]))
+            seen.add(image.shape)
+        return LabelledImage(images[number].name, image, classes)
+
+    return _divided(str(folder), len(images), read, seed, wanted)
+
+
+def _unlabelled(folder: Path, seed: int, wanted: Sequence[int]) -> list[ExampleReader]:
+    """Read the images below a folder, of which nothing needs to be known."""
+    if not folder.is_dir():
+        raise InputError(f"No folder {str(folder)!r}. Give one with images in it, or scenes.")
+    files = _images(folder)
+
+    def read(number: int) -> LabelledImage:
+        return LabelledImage(files[number].relative_to(folder).as_posix(), load_image(files[number]), None)
+
+    return _divided(str(folder), len(files), read, seed, wanted)
 
 
 def _divided(

@@ -18,6 +18,7 @@ import torch
 
 from limen import digest
 from limen.errors import InputError
+from limen.feature.clean_batches import compared
 from limen.feature.data.parts import Subset
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import nrmse
@@ -239,6 +240,7 @@ def compare(
         features = split.encode(part.images)
         clean = split.head(features)
         task.check(clean, part.targets)
+        part = compared(part, task, clean)
         for quantiser, total in zip(quantisers, sums, strict=True):
             quantised = quantiser.quantise(features, part.names)
             outputs = split.head(quantised.features)

@@ -191,7 +191,8 @@ def _one(scores: Tensor, boxes: Tensor, least: float) -> Instances:
     places, labels = torch.nonzero(scores >= least, as_tuple=True)
     values = scores[places, labels].double()
     order = values.argsort(descending=True, stable=True)[:CANDIDATES]
-    centres, sides = boxes[places[order]].double().split(2, 1)
+    taken = boxes[places[order]].double()
+    centres, sides = taken[:, :2], taken[:, 2:]
     corners = torch.cat([centres - sides / 2, centres + sides / 2], 1)
     found = Instances(labels[order].numpy(), values[order].numpy(), corners.numpy())
     return _some(found, unsuppressed(found)[:MOST])
