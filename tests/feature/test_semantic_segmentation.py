@@ -202,48 +202,66 @@ def test_class_maps_reach_the_batches_and_cropping_is_refused(tmp_path: Path) ->
         parts.parts(str(tmp_path), SEGMENT, cropping, 0, SubsetSizes(2, 1, 1)).fit.batch([0])
 
 
+def scene(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return grey noise with two rectangles, one reddish, one greenish, and their class map; a frame has no class."""
+    source = np.random.default_rng([7, number])
+    image, classes = source.normal(120, 40, (32, 32, 3)), np.zeros((32, 32), np.uint8)
+    for label in (1, 2):
+        top, left = source.integers(0, 20, 2)
+        height, width = source.integers(6, 16, 2)
+        place = (slice(top, top + height), slice(left, left + width))
+        image[place][..., label - 1] += source.uniform(15, 60)
+        classes[place] = label
+    classes[:1] = 255
+    return image.clip(0, 255).astype(np.uint8), classes
+
+
 class Pixels(nn.Module):
-    """A segmenter with logits of a quarter of the image's side."""
+    """A segmenter with logits of half the image's side."""
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, width, stride in ((3, 16, 2), (16, 32, 2), (32, 48, 1)):
-            layers += [nn.Conv2d(inputs, width, 5, stride, 2), nn.BatchNorm2d(width), nn.ReLU()]
-        self.backbone = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Conv2d(48, 48, 5, 1, 4, dilation=2), nn.ReLU(), nn.Conv2d(48, 7, 1))
+        self.backbone = nn.Sequential(
+            *(nn.Conv2d(3, 16, 5, 2, 2), nn.BatchNorm2d(16), nn.ReLU()),
+            *(nn.Conv2d(16, 16, 5, 1, 2), nn.BatchNorm2d(16), nn.ReLU()),
+        )
+        self.head = nn.Sequential(nn.Conv2d(16, 16, 3, 1, 1), nn.ReLU(), nn.Conv2d(16, 3, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         made: Tensor = self.head(self.backbone(images))
         return made
 
 
-def trained(steps: int = 160) -> Pixels:
+def trained() -> Pixels:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         made = Pixels().train()
-        rate = torch.optim.Adam(made.parameters(), 4e-3)
-        scenes = synthetic.draw(synthetic.photographs(), "pixels", range(192), 96, (1, 5), 6)
-        images = feature.Preparation()([scene.image for scene in scenes])
-        truth = torch.from_numpy(np.stack([parts.classes_of(scene) for scene in scenes])).long()
-        weights = torch.tensor([0.3] + [1.0] * 6)
-        for _ in range(steps):
-            chosen = torch.randperm(len(scenes))[:16]
-            loss = functional.cross_entropy(made(images[chosen]), truth[chosen][:, 1::4, 1::4], weights)
+        rate = torch.optim.Adam(made.parameters(), 1e-2)
+        pixels, classes = zip(*(scene(1000 + number) for number in range(64)), strict=True)
+        images, truth = feature.Preparation()(pixels), torch.from_numpy(np.stack(classes)).long()
+        for _ in range(60):
+            chosen = torch.randperm(64)[:16]
+            loss = functional.cross_entropy(made(images[chosen]), truth[chosen][:, 1::2, 1::2], ignore_index=255)
             rate.zero_grad()
             loss.backward()
             rate.step()
     return made.eval()
 
 
-@pytest.mark.slow
 def test_a_trained_segmenter_keeps_more_of_its_score_under_fisher_than_under_flat_noise(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for number in range(100):
+        image, classes = scene(number)
+        Pillow.fromarray(image).save(tmp_path / "data" / "images" / f"{number}.png")
+        Pillow.fromarray(classes).save(tmp_path / "data" / "masks" / f"{number}.png")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     network = Network(trained(), name="pixels")
     maps = {label: MAPS[label] for label in ("flat", "fisher-2")}
     plan = FeaturePlan(
-        "pixels", "backbone", "semantic-segmentation", seeds=1, sizes=SubsetSizes(40, 19, 60), maps=maps, eps=0.05,
+        "pixels", "backbone", "semantic-segmentation", str(tmp_path / "data"), seeds=1, sizes=SubsetSizes(30, 19, 50),
+        maps=maps, eps=0.02,
     )  # fmt: skip
     with FeatureRun.begin(tmp_path / "run", plan, "cpu", network) as run:
         stages.fit(run)
@@ -253,14 +271,27 @@ def test_a_trained_segmenter_keeps_more_of_its_score_under_fisher_than_under_fla
     torch.set_num_threads(threads)
     by = {(row["map"], row["nrmse"]): row for row in rows}
     clean = by["clean", 0.0]
-    assert 0.2 < clean["score_low"] < clean["score"] < clean["score_high"]
-    assert clean["pixel_accuracy"] > 0.6
-    assert by["flat", 1.0]["score"] < by["fisher-2", 1.0]["score"] <= clean["score"] + 0.02
+    assert 0.6 < clean["score_low"] < clean["score"] < clean["score_high"] < 1
+    assert clean["pixel_accuracy"] > 0.8
+    assert by["flat", 1.0]["score"] < by["fisher-2", 1.0]["score"] <= clean["score"]
     assert by["fisher-2", 0.5]["discrepancy"] < 0.5 * by["flat", 0.5]["discrepancy"]
-    scales = {row["map"]: row["nrmse"] for row in calibrations}
-    assert scales["fisher-2"] > scales["flat"] > 0
-    assert all(0 <= row["score"] <= 1 for row in quantised)
+    tolerated = {row["map"]: row["nrmse"] for row in calibrations}
+    assert tolerated["fisher-2"] > tolerated["flat"] > 0
+    assert all(0.1 < row["score"] <= 1 for row in quantised)
     assert json.dumps(rows)
+
+
+def test_scenes_have_class_maps_of_their_masks() -> None:
+    network = Network(nn.Identity(), feature.Preparation(), "pixels")
+    found = parts.parts("scenes", SEGMENT, network, 0, SubsetSizes(1, 1, 5)).test
+    for index in range(5):
+        example = found.example(index)
+        assert example.masks is not None
+        assert ((example.target > 0) == example.masks.any(0)).all()
+        assert set(np.unique(example.target)) <= set(range(7))
+    (drawn,) = synthetic.draw(synthetic.photographs(), "test 0", [0], 96, (1, 5), 6)
+    first = found.example(0).target
+    assert all((first[mask] == label + 1).all() for mask, label in zip(drawn.masks, drawn.labels, strict=True))
 
 
 def test_a_segmenter_of_transformers_is_read() -> None:

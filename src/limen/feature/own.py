@@ -140,7 +140,10 @@ class OwnTask:
             moved = {key: (value + _noise(value, source)).requires_grad_() for key, value in clean.items()}
             found = self.discrepancy(clean, moved)
             self._judge(found, list(moved.values()))
-            alone = self.discrepancy(*({key: value[:1] for key, value in one.items()} for one in (clean, moved)))
+            found = found.detach()
+            alone = self.discrepancy(
+                *({key: value[:1] for key, value in one.items()} for one in (clean, moved))
+            ).detach()
         if not torch.allclose(alone, found[:1], rtol=1e-3, atol=1e-5):
             raise InputError(
                 f"The loss of {self.name} is {float(alone):.4g} for a sample alone and {float(found[0]):.4g} for it "
@@ -151,9 +154,10 @@ class OwnTask:
     def _judge(self, found: Tensor, moved: Sequence[Tensor]) -> None:
         if not bool(found.isfinite().all()):
             raise InputError(f"The loss of {self.name} is not finite where outputs moved a little. Mend it.")
-        if float(found.min()) < -NOTHING:
+        least = float(found.detach().min())
+        if least < -NOTHING:
             raise InputError(
-                f"The loss of {self.name} is negative ({float(found.min()):.3g}) where outputs moved a little. Give "
+                f"The loss of {self.name} is negative ({least:.3g}) where outputs moved a little. Give "
                 "one that is 0 or more, and larger where more is lost."
             )
         slopes = torch.autograd.grad(found.sum(), moved, allow_unused=True) if found.requires_grad else [None]
