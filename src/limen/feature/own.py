@@ -262,7 +262,7 @@ class OwnTask:
             value = math.nan
         if not math.isfinite(value):
             raise InputError(f"The score of {self.name} is {found!r:.60} for {len(answers)} images. Give a number.")
-        return {"score": value}
+        return {"score": value + 0.0}  # no -0
 
     def interval(self, answers: Sequence[Any], targets: Sequence[Any]) -> Interval | None:
         """Return None: what a score is made of is not known."""
