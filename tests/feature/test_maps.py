@@ -17,6 +17,7 @@ from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import energy, noise
 from limen.feature.task import find
 from limen.feature.tolerance import Scope
+from limen.feature.tolerances import information as of_fisher
 from limen.feature.tolerances.estimator import REACH, Estimator
 from limen.feature.tolerances.information import FisherSettings, information, magnitudes, survey
 
@@ -178,14 +179,17 @@ def test_the_batch_size_changes_the_static_map_by_rounding_alone() -> None:
 
 def test_maps_of_one_scope_share_the_look_at_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     given = scope("maps")
-    looked, batch = [], given.images.batch
-    monkeypatch.setattr(given.images, "batch", lambda places: looked.append(len(places)) or batch(places))
+    encoded, batch = [], given.images.batch
+    monkeypatch.setattr(given.images, "batch", lambda places: encoded.append(len(places)) or batch(places))
+    looked, original = [], information
+    monkeypatch.setattr(of_fisher, "information", lambda *all: looked.append(len(all[3])) or original(*all))
     together = {over: tolerance.make("fisher", {"over": over}) for over in ("element", "channel")}
     for one in together.values():
         one.fit(given)
     assert sum(looked) == len(given.images)
     tolerance.make("fisher", {"draws": 2}).fit(given)
     assert sum(looked) == 2 * len(given.images)
+    assert sum(encoded) == len(given.images)  # however often they are looked at
     for over, one in together.items():
         alone = tolerance.make("fisher", {"over": over})
         alone.fit(replace(given, surveys={}))

@@ -17,10 +17,12 @@ from torch import nn
 
 from limen.cli import run as command
 from limen.errors import InputError, StoreError, UnknownNameError
-from limen.feature import stages, task
+from limen.feature import clean_batches, stages, task
+from limen.feature import run as runs
+from limen.feature.clean_batches import CleanBatches
 from limen.feature.data.parts import Batch, LabelledImage, Subset, SubsetSizes
 from limen.feature.model.network import Network
-from limen.feature.model.split import Features, Outputs, SplitPoint
+from limen.feature.model.split import Features, SplitPoint
 from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.fit import fit
@@ -130,15 +132,21 @@ class Net(nn.Module):
         return made
 
 
-def clean(split: SplitPoint, count: int, named: str) -> list[tuple[Batch, Features, Outputs]]:
+def clean(split: SplitPoint, count: int, named: str) -> CleanBatches:
     """Images of smooth noise of unlike contrast, so that what an image bears differs."""
     source = torch.Generator().manual_seed(sum(named.encode()))
     coarse = torch.randn((count, 3, 4, 4), generator=source) * torch.rand((count, 1, 1, 1), generator=source) * 2
     images = nn.functional.interpolate(coarse, size=16, mode="bilinear")
     names = tuple(f"{named} {place}" for place in range(count))
-    with torch.no_grad():
-        features = split.encode(images)
-        return [(Batch(names, images, (0,) * count), features, split.head(features))]
+
+    class Drawn(Subset):
+        def batch(self, indices: Sequence[int]) -> Batch:
+            return Batch(tuple(names[i] for i in indices), images[list(indices)], (0,) * len(indices))
+
+    def read(place: int) -> LabelledImage:
+        raise AssertionError(place)
+
+    return CleanBatches(split, CLASSIFY, Drawn(count, read, Network(split.model)), count)
 
 
 @pytest.fixture(scope="module")
@@ -146,16 +154,9 @@ def population() -> tuple[Promise, np.ndarray[Any, Any]]:
     """What each of 3,000 images loses with each candidate (images, candidates); candidates from other images."""
     split, promise = SplitPoint(Net(), "body"), Promise("kl", 0.02, 0.1, DELTA, 99)
     fitting = clean(split, 200, "fit")
-    (batch, _, _) = fitting[0]
-    images = Subset(
-        200, lambda place: LabelledImage(batch.names[place], np.full((1, 1, 3), 0, np.uint8), 0), Network(split.model)
-    )
-    images.batch = lambda indices: Batch(
-        tuple(batch.names[i] for i in indices), batch.images[list(indices)], (0,) * len(indices)
-    )  # type: ignore[method-assign]
 
     def fitted(budgets: Sequence[float]) -> list[Quantiser]:
-        return fit(split, images, [(StepRule("uniform"), budget) for budget in budgets])
+        return fit(fitting, [(StepRule("uniform"), budget) for budget in budgets])
 
     budgets = keeping.candidates(split, CLASSIFY, fitted, fitting, promise)
     assert list(budgets) == sorted(budgets)
@@ -295,8 +296,8 @@ def test_a_promise_is_not_looked_for_twice_and_other_steps_are_added(
 def test_batches_change_nothing(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store.open(kept) as store:
         there = measured(store, "walk")
-    monkeypatch.setattr(stages, "BATCH", 7)
-    monkeypatch.setattr(stages, "CLEAN", 0)
+    monkeypatch.setattr(runs, "BATCH", 7)
+    monkeypatch.setattr(clean_batches, "ROOM", 0)
     with FeatureRun.begin(tmp_path / "run", plan(), "cpu", network()) as run:
         run.fitted(0, fit=True)
         stages.promise(run, stages.promised(run, 0.05), ["uniform"])

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from limen import digest
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 from limen.feature import task as tasks
-from limen.feature.data.parts import LabelledImage, Subset
+from limen.feature.clean_batches import CleanBatches
+from limen.feature.data.parts import Batch, LabelledImage, Subset
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Tensors
@@ -69,6 +70,7 @@ class Uneven:
         )
 
 
+CLASSIFY = tasks.find("classification")
 NET = Net()
 SPLIT = SplitPoint(NET, "body")
 RULES = {
@@ -91,7 +93,7 @@ def part(count: int, named: str) -> Subset:
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, Quantiser]:
-    made = fit(SPLIT, part(60, "fit"), [(steps, 0.1) for steps in RULES.values()], batch=25)
+    made = fit(CleanBatches(SPLIT, CLASSIFY, part(60, "fit"), 25), [(steps, 0.1) for steps in RULES.values()])
     return dict(zip(RULES, made, strict=True))
 
 
@@ -175,10 +177,11 @@ def test_the_code_length_is_the_entropy_of_what_is_coded() -> None:
 
     class Numbered(Subset):
         def batch(self, indices: Any) -> Any:
-            return type("Batch", (), {"names": [names[i] for i in indices], "images": drawn[list(indices)]})
+            chosen = tuple(names[i] for i in indices)
+            return Batch(chosen, drawn[list(indices)], (0,) * len(chosen))
 
     images = Numbered(300, lambda i: LabelledImage(names[i], photograph("a", 8, 8), 0), network)
-    (quantiser,) = fit(split, images, [(StepRule("uniform"), 0.03)])
+    (quantiser,) = fit(CleanBatches(split, CLASSIFY, images), [(StepRule("uniform"), 0.03)])
     quantised = quantiser.quantise(Features((drawn[300:],), (64, 4)), names)
     step = quantiser.tables[0].steps[0]
     exact = float(np.mean(np.log2(2 * math.e * scales.numpy() / step)))
@@ -314,10 +317,10 @@ def test_what_cannot_be_quantised_is_refused(fitted: Any, fresh: Any, tmp_path: 
     with pytest.raises(UnknownNameError, match="Did you mean 'absmax'"):
         StepRule("absmx")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="above 0, not -1"):
-        fit(SPLIT, part(4, "fit"), [(StepRule("uniform"), -1.0)])
+        fit(CleanBatches(SPLIT, CLASSIFY, part(4, "fit")), [(StepRule("uniform"), -1.0)])
     other = StepRule("tolerance", "uneven", Uneven())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="Two kinds of steps are called 'tolerance:uneven'"):
-        fit(SPLIT, part(4, "fit"), [(RULES["tolerance:uneven"], 0.1), (other, 0.1)])
+        fit(CleanBatches(SPLIT, CLASSIFY, part(4, "fit")), [(RULES["tolerance:uneven"], 0.1), (other, 0.1)])
 
 
 def test_without_constriction_the_standard_library_serves(
@@ -335,8 +338,8 @@ def test_without_constriction_the_standard_library_serves(
 
 
 def test_rows_say_what_was_measured(fitted: Any) -> None:
-    task, test = tasks.find("classification"), part(20, "test")
-    made = compare(SPLIT, task, test, list(fitted.values()), seed=5, batch=8)
+    test = part(20, "test")
+    made = compare(CleanBatches(SPLIT, CLASSIFY, test, 8), list(fitted.values()), seed=5)
     rows = [row for row, _ in made]
     features, names = SPLIT.encode(test.batch(range(20)).images), test.batch(range(20)).names
     clean = SPLIT.head(features)["logits"].log_softmax(1)
@@ -359,7 +362,7 @@ def test_rows_say_what_was_measured(fitted: Any) -> None:
         assert len(again.bits) == len(again.discrepancy) == 200
         assert np.mean(again.bits) == pytest.approx(row.bits + row.side_bits, rel=0.02)
         assert np.std(again.discrepancy) > 0
-    whole = compare(SPLIT, task, test, list(fitted.values()), seed=5, batch=20)
+    whole = compare(CleanBatches(SPLIT, CLASSIFY, test, 20), list(fitted.values()), seed=5)
     for (_, one), (_, other) in zip(whole, made, strict=True):
         assert one.bits == pytest.approx(other.bits, rel=1e-5)
 
@@ -435,7 +438,7 @@ def test_a_rate_that_is_not_reached_is_censored_and_says_up_to_where_it_was_trie
 
 
 def test_a_quantiser_whose_files_are_not_of_one_another_is_refused(tmp_path: Path) -> None:
-    (made,) = fit(SPLIT, part(4, "fit"), [(StepRule("uniform"), 0.3)])
+    (made,) = fit(CleanBatches(SPLIT, CLASSIFY, part(4, "fit")), [(StepRule("uniform"), 0.3)])
     made.save(tmp_path)
     file = tmp_path / "quantiser.json"
     there = json.loads(file.read_text())

@@ -21,7 +21,8 @@ from torch import nn
 from limen.cli import run as command
 from limen.cli.feature import _map
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
-from limen.feature import stages, task, tolerance
+from limen.feature import clean_batches, stages, task, tolerance
+from limen.feature import run as runs
 from limen.feature.data import parts
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network, NetworkSource, load
@@ -110,10 +111,10 @@ def test_keeping_clean_features_for_the_next_map_changes_nothing(
     seen: list[int] = []
     encode = SplitPoint.encode
     monkeypatch.setattr(SplitPoint, "encode", lambda split, images: seen.append(len(images)) or encode(split, images))
-    monkeypatch.setattr(stages, "BATCH", 10)
+    monkeypatch.setattr(runs, "BATCH", 10)
 
     def again(name: str, room: int) -> list[dict[str, object]]:
-        monkeypatch.setattr(stages, "CLEAN", room)
+        monkeypatch.setattr(clean_batches, "ROOM", room)
         with FeatureRun.begin(tmp_path / name, plan(), "cpu", network()) as run:
             for seed in range(2):
                 run.fitted(seed, fit=True)
@@ -195,7 +196,7 @@ def test_more_seeds_may_be_added_and_old_rows_stay(measured: Path, tmp_path: Pat
 
 
 def test_results_do_not_depend_on_the_batch(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "BATCH", 7)
+    monkeypatch.setattr(runs, "BATCH", 7)
     with FeatureRun.begin(tmp_path / "run", plan(), "cpu", network()) as run:
         for seed in range(2):
             run.fitted(seed, fit=True)

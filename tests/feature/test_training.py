@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from limen.errors import InputError, StoreError
-from limen.feature import tolerance
+from limen.feature import clean_batches, tolerance
 from limen.feature.model.split import Outputs
 from limen.feature.perturbation import energy, noise
 from limen.feature.tasks.classification import ClassificationTask
 from limen.feature.tolerance import Scope
-from limen.feature.tolerances import training
 from tests.feature.test_maps import encoded, scope
 
 QUICK = {"steps": 12, "batch": 8, "draws": 2}
@@ -129,7 +128,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 def test_clean_features_that_do_not_fit_are_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = fitted("learned", scope("maps")).state()
-    monkeypatch.setattr(training, "CLEAN", 0)
+    monkeypatch.setattr(clean_batches, "ROOM", 0)
     fresh = fitted("learned", scope("maps")).state()
     assert all(torch.allclose(kept[name], fresh[name], rtol=1e-2, atol=1e-4) for name in kept)
 

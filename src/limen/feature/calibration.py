@@ -14,8 +14,9 @@ than it need be; a grid laid where the fitting images fail keeps them few.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +24,22 @@ import torch
 
 from limen import digest
 from limen.errors import InputError, UnknownNameError
-from limen.feature.data.parts import Batch, Subset
-from limen.feature.model.split import Features, SplitPoint
+from limen.feature.clean_batches import CleanBatch
+from limen.feature.crossing import crossing
+from limen.feature.model.split import SplitPoint
 from limen.feature.perturbation import Tensors, noise, nrmse
 from limen.feature.task import Task
-from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
+from limen.feature.tolerance import Tolerance
 from limen.statistics import coverage as statistics
 
 Scales = npt.NDArray[np.float64]
+Clean: TypeAlias = Iterable[CleanBatch]
+"""Images, encoded, with their undisturbed outputs; to be gone through more than once."""
 
-COARSE = (0.001, 16.0, 43)  # NRMSE from, to, and points of the grid that the pilot images are tried on
-PILOT = 64  # fitting images that say where the grid belongs
-POINTS = 80  # of the grid: neighbours about 5 % apart, so that few images tie
+PILOT = 200  # fitting images that say where the grid belongs
+RANGE = (0.001, 16.0, 57)  # NRMSE from, to, and points, a quarter of an octave apart, between which it is looked for
+GRID = (-3.0, -1.5, -0.75, *(eighth / 8 for eighth in range(-4, 5)))
+"""Octaves from where as many fitting images fail as calibration images may: the scales that each image is tried at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +68,18 @@ class ScaleGrid:
 
     Attributes:
         unit: the scale at which the map has a median NRMSE of 1 on the pilot images.
-        low, high: the first and the last scale, in units (so: NRMSE, about).
-        points: how many scales, evenly spaced in their logarithm.
+        middle: in units (so: NRMSE, about), the scale that is expected of calibration.
+        octaves: of each scale from the middle, rising.
     """
 
     unit: float
-    low: float
-    high: float
-    points: int = POINTS
+    middle: float
+    octaves: tuple[float, ...] = GRID
 
     @property
     def scales(self) -> Scales:
         """Return the scales, rising."""
-        return np.asarray(self.unit * np.geomspace(self.low, self.high, self.points), np.float64)
+        return np.asarray(self.unit * self.middle * np.exp2(self.octaves), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,6 @@ class ScaleSearch:
         split, task, tolerance: whose features, outputs and magnitudes.
         bound: what is allowed.
         seed: of the noise; each image has one draw, which belongs to its name.
-        batch: images at once. Results do not depend on it, but for an image whose drop equals eps to within what
-            float32 sums differ by from batch to batch (about one part in a million).
     """
 
     split: SplitPoint
@@ -122,62 +124,65 @@ class ScaleSearch:
     tolerance: Tolerance
     bound: Bound
     seed: int = 0
-    batch: int = 40
 
-    def locate(self, images: Subset) -> ScaleGrid:
-        """Lay the grid where the first `PILOT` of these images fail, which must be fitting images.
+    @torch.no_grad()
+    def locate(self, images: Clean, rho: float) -> ScaleGrid:
+        """Lay the grid about the scale at which a share rho of these images fails, which must be fitting images.
 
-        It reaches from a quarter of what the most sensitive 2 % tolerate to twice what half of them tolerate: a
-        calibrated scale for rho <= 0.5 lies inside, and images that tolerate more are not tried any further.
+        Conformal calibration asks of each image at which scales about there it fails, and no more: the grid begins
+        three octaves below, for whoever fails early, and is an eighth of an octave apart where the scale is expected.
+        Images that tolerate more than half an octave above it are not tried any further.
+
+        Args:
+            images: some fitting images, `PILOT` are enough.
+            rho: allowed probability of a larger drop, 0 < rho < 1.
 
         Raises:
-            InputError: the map is zero everywhere, or half of the images tolerate nothing.
+            InputError: the map is zero for most images, or most of them tolerate nothing.
         """
         self.bound.check(self.task)
-        size = np.concatenate([self._size(batch) for batch in _first(images, PILOT, self.batch)])
-        if not np.median(size) > 0:
+        noisy = [(batch, self._delta(batch)) for batch in images]
+        size = float(np.median(np.concatenate([_sizes(batch, delta) for batch, delta in noisy])))
+        if not size > 0:
             raise InputError("The map is zero for most images, so no scale makes a perturbation of it. Fit another.")
-        coarse = ScaleGrid(1 / float(np.median(size)), *COARSE)
-        failed = np.concatenate([self._tried(batch, coarse) for batch in _first(images, PILOT, self.batch)])
-        middle = float(np.median(failed)) / coarse.unit
-        if middle == 0:
+        strengths = np.geomspace(*RANGE)
+
+        def failing(place: int) -> float:
+            scale = float(strengths[place]) / size
+            found = [self._drops(batch, delta, scale) <= self.bound.eps for batch, delta in noisy]
+            return 1 - float(torch.cat(found).double().mean())
+
+        place = crossing(failing, len(strengths), rho)
+        if place == 0 and failing(0) > 0.5:
             raise InputError(
-                f"Most fitting images do not tolerate an NRMSE of {coarse.low} within {self.bound.drop} <= "
+                f"Most fitting images do not tolerate an NRMSE of {RANGE[0]} within {self.bound.drop} <= "
                 f"{self.bound.eps}, so nothing can be calibrated. Allow a larger eps."
             )
-        lowest = max(float(np.quantile(failed, 0.02)) / coarse.unit, middle / 64)
-        return ScaleGrid(coarse.unit, lowest / 4, min(2 * middle, coarse.high))
+        return ScaleGrid(1 / size, float(np.interp(place, np.arange(len(strengths)), strengths)))
 
-    def tolerated(self, images: Subset, grid: ScaleGrid, progress: ProgressCallback = quiet) -> Scales:
+    @torch.no_grad()
+    def tolerated(self, images: Clean, grid: ScaleGrid) -> Scales:
         """Return, for each image, the largest scale of the grid tolerated there and at all smaller ones; 0 for none.
+
+        They do not depend on batches, but for an image whose drop equals eps to within what float32 sums differ by from
+        batch to batch (about one part in a million).
 
         Args:
             images: that nothing was fitted on.
             grid: from `locate`.
-            progress: called with images done, images in all, and a note.
         """
         self.bound.check(self.task)
-        found: list[Scales] = []
-        done = 0
-        for batch in images.batches(self.batch):
-            found.append(self._tried(batch, grid))
-            done += len(batch.names)
-            progress(done, len(images), f"largest scale tolerated, {self.bound.drop} <= {self.bound.eps}")
-        return np.concatenate(found)
+        return np.concatenate([self._tried(batch, grid) for batch in images])
 
-    @torch.no_grad()
-    def _size(self, batch: Batch) -> Scales:
-        features = self.split.encode(batch.images)
-        return np.asarray(nrmse(features, self._delta(features, batch.names)).cpu().double().numpy(), np.float64)
+    def _delta(self, batch: CleanBatch) -> Tensors:
+        return noise(self.tolerance.map(batch.features, batch.names), batch.names, self.seed, self.tolerance.noise)
 
-    def _delta(self, features: Features, names: Sequence[str]) -> Tensors:
-        return noise(self.tolerance.map(features, names), names, self.seed, self.tolerance.noise)
+    def _drops(self, batch: CleanBatch, delta: Tensors, scale: float) -> torch.Tensor:
+        perturbed = self.split.head(batch.features.plus([scale * part for part in delta]))
+        return self.task.drop(batch.outputs, perturbed, self.bound.drop)
 
-    @torch.no_grad()
-    def _tried(self, batch: Batch, grid: ScaleGrid) -> Scales:
-        features = self.split.encode(batch.images)
-        delta = self._delta(features, batch.names)
-        clean = self.split.head(features)
+    def _tried(self, batch: CleanBatch, grid: ScaleGrid) -> Scales:
+        features, clean, delta = batch.features, batch.outputs, self._delta(batch)
         best = np.zeros(len(batch.names))
         left = torch.arange(len(batch.names), device=features.tensors[0].device)
         for scale in grid.scales:
@@ -305,26 +310,23 @@ def resplit(
 
 
 @torch.no_grad()
-def mean_log2(split: SplitPoint, tolerance: Tolerance, images: Subset, scale: float, batch: int = 40) -> float:
+def mean_log2(tolerance: Tolerance, images: Clean, scale: float) -> float:
     """Return the mean over images and elements of log2(scale m): what a map is worth to a quantiser, in bits.
 
     At the same guarantee, one more is one bit an element less. Minus infinity where a magnitude or the scale is 0.
 
     Args:
-        split: a network cut in two.
         tolerance: a fitted map.
         images: to take the mean over.
         scale: factor of the map's magnitudes, >= 0.
-        batch: images at once, >= 1.
     """
     total, count = 0.0, 0
-    for part in images.batches(batch):
-        for magnitude in tolerance.map(split.encode(part.images), part.names):
+    for batch in images:
+        for magnitude in tolerance.map(batch.features, batch.names):
             total += float(magnitude.abs().double().log2().sum())
             count += magnitude.numel()
     return total / count + (math.log2(scale) if scale > 0 else -math.inf)
 
 
-def _first(images: Subset, count: int, size: int) -> list[Batch]:
-    count = min(count, len(images))
-    return [images.batch(range(start, min(start + size, count))) for start in range(0, count, size)]
+def _sizes(batch: CleanBatch, delta: Tensors) -> Scales:
+    return np.asarray(nrmse(batch.features, delta).cpu().double().numpy(), np.float64)

@@ -1,49 +1,152 @@
-"""Images with their features and undisturbed outputs, for stages that go through them again and again."""
+"""Images with their features and undisturbed outputs, for all that goes through them again and again.
 
-from collections.abc import Iterator
-from dataclasses import replace
+Encoding an image is what most of a run's time would go into: a network's part before the split is often the larger one,
+and what comes after it is run for every map, strength, scale and step.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 
-from limen.feature.data.parts import Batch, Subset
+from limen.feature.data.parts import Partition, Subset
 from limen.feature.model.split import Features, Outputs, SplitPoint
 from limen.feature.task import Task
-from limen.feature.tolerances.training import CLEAN
+
+ROOM = 2**30  # bytes of features and outputs that are kept; what comes after is worked out each time
+
+
+@dataclass(frozen=True, slots=True)
+class CleanBatch:
+    """Some images, encoded.
+
+    Attributes:
+        names: of N images.
+        targets: what the task compares answers with: the undisturbed ones where it needs nothing of the data.
+        features: of these images.
+        outputs: of the network, undisturbed.
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[Any, ...]
+    features: Features
+    outputs: Outputs
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, chosen: slice) -> Self:
+        """Return some of them."""
+        outputs = {name: value[chosen] for name, value in self.outputs.items()}
+        return replace(
+            self, names=self.names[chosen], targets=self.targets[chosen], features=self.features[chosen],
+            outputs=outputs,
+        )  # fmt: skip
 
 
 class CleanBatches:
     """Batches of images, encoded, with their undisturbed outputs; kept for the next time where they fit.
 
+    The same image is always encoded in the same batch: what rounding depends on stays as it is, however many are asked
+    for.
+
     Args:
         split, task: of the network.
         images: to go through, in order.
         batch: images at once, >= 1.
-        room: bytes of features and outputs that are kept; what comes after is worked out each time.
     """
 
-    def __init__(self, split: SplitPoint, task: Task, images: Subset, batch: int, room: int = CLEAN) -> None:
-        self._split, self._task, self._images, self._batch, self._room = split, task, images, batch, room
-        self._kept: list[tuple[Batch, Features, Outputs]] = []
+    def __init__(self, split: SplitPoint, task: Task, images: Subset, batch: int = 40) -> None:
+        self.split, self.task = split, task
+        self._images, self._batch = images, batch
+        self._kept: list[CleanBatch] = []
 
-    def __iter__(self) -> Iterator[tuple[Batch, Features, Outputs]]:
-        for place, start in enumerate(range(0, len(self._images), self._batch)):
-            if place >= len(self._kept):
-                one = self._of(self._images.batch(range(start, min(start + self._batch, len(self._images)))))
-                self._room -= sum(tensor.nbytes for tensor in (*one[1].tensors, *one[2].values()))
-                if self._room < 0:
-                    yield one
-                    continue
-                self._kept.append(one)
-            yield self._kept[place]
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[CleanBatch]:
+        for place in range(-(-len(self) // self._batch)):
+            yield self._at(place)
+
+    def first(self, count: int) -> "FirstBatches":
+        """Return the first `count` of them, or all where there are fewer."""
+        return FirstBatches(self, min(count, len(self)))
+
+    def chosen(self, indices: Sequence[int]) -> CleanBatch:
+        """Return single images as one batch, in this order.
+
+        They are taken from what is kept where all of them fit; otherwise they are encoded, as a batch of their own.
+
+        Args:
+            indices: from 0 on, each below the number of images.
+        """
+        if not self._fits():
+            return self._encoded(indices)
+        rows = []
+        for index in indices:
+            place, row = divmod(index, self._batch)
+            rows.append(self._at(place)[row : row + 1])
+        return CleanBatch(
+            tuple(name for row in rows for name in row.names),
+            tuple(target for row in rows for target in row.targets),
+            Features.joined([row.features for row in rows]),
+            {name: torch.cat([row.outputs[name] for row in rows]) for name in rows[0].outputs},
+        )
+
+    def _at(self, place: int) -> CleanBatch:
+        if place < len(self._kept):
+            return self._kept[place]
+        one = self._encoded(range(place * self._batch, min((place + 1) * self._batch, len(self))))
+        if place == len(self._kept) and self._size(one) * (place + 1) <= ROOM:
+            self._kept.append(one)
+        return one
+
+    def _fits(self) -> bool:
+        return self._size(self._at(0)) * -(-len(self) // self._batch) <= ROOM
 
     @torch.no_grad()
-    def _of(self, batch: Batch) -> tuple[Batch, Features, Outputs]:
-        features = self._split.encode(batch.images)
-        outputs = self._split.head(features)
-        self._task.check(outputs, batch.targets)
-        return compared(batch, self._task, outputs), features, outputs
+    def _encoded(self, indices: Sequence[int]) -> CleanBatch:
+        batch = self._images.batch(indices)
+        features = self.split.encode(batch.images)
+        outputs = self.split.head(features)
+        self.task.check(outputs, batch.targets)
+        targets = tuple(self.task.answers(outputs)) if self.task.needs == "nothing" else batch.targets
+        return CleanBatch(batch.names, targets, features, outputs)
+
+    @staticmethod
+    def _size(one: CleanBatch) -> int:
+        return sum(tensor.nbytes for tensor in (*one.features.tensors, *one.outputs.values()))
 
 
-def compared(batch: Batch, task: Task, outputs: Outputs) -> Batch:
-    """Return a batch with what its answers are scored against: the clean ones where a task needs nothing of data."""
-    return replace(batch, targets=tuple(task.answers(outputs))) if task.needs == "nothing" else batch
+@dataclass(frozen=True, slots=True)
+class FirstBatches:
+    """The first of some images, in the batches that they are encoded in; the last one is cut off."""
+
+    whole: CleanBatches
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[CleanBatch]:
+        left = self.count
+        for one in self.whole:
+            yield one[:left]
+            left -= len(one)
+            if left <= 0:
+                break
+
+
+@dataclass(frozen=True, slots=True)
+class CleanParts:
+    """The three parts of a `Partition`, encoded."""
+
+    fit: CleanBatches
+    calibrate: CleanBatches
+    test: CleanBatches
+
+    @classmethod
+    def of(cls, split: SplitPoint, task: Task, images: Partition, batch: int = 40) -> Self:
+        """Return the parts for one split; see `CleanBatches`."""
+        return cls(*(CleanBatches(split, task, one, batch) for one in (images.fit, images.calibrate, images.test)))

@@ -35,6 +35,7 @@ from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibration import rank
+from limen.feature.clean_batches import CleanParts
 from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_classes, fingerprint, parts
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
@@ -73,6 +74,7 @@ MAPS: Maps = {
 """The maps of a run where nothing else is asked for: label -> (tolerance, settings). Some stand on earlier ones."""
 SEVERAL = ("shares", "shuffled-across")  # of `MAPS`: where a split has one tensor they are "flat" and "shuffled"
 CHECKED = 8  # images a split is verified with
+BATCH = 64  # images at once
 LABEL = re.compile(r"\w[\w.+^-]{0,79}")
 RESERVED = ("clean",)  # what undisturbed features are called
 PLACES = ("model", "data", "weights")  # of a plan: where things lie, which may be elsewhere next time
@@ -267,6 +269,11 @@ class FeatureRun:
         """Return the images of a seed."""
         return parts(self.plan.data, self.task, self.network, seed, self.plan.sizes)
 
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - likewise
+    def clean(self, seed: int) -> CleanParts:
+        """Return the images of a seed with their features and undisturbed outputs."""
+        return CleanParts.of(self.split, self.task, self.parts(seed), BATCH)
+
     def fitted(self, seed: int, progress: ProgressCallback = quiet, fit: bool = False) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.
 
@@ -287,6 +294,7 @@ class FeatureRun:
             scope = Scope(
                 self.split, self.task, self.parts(seed).fit, seed, found, folder / f"{label}.checkpoint",
                 functools.partial(_noted, progress, f"{label}, seed {seed}"), surveys=surveys,
+                encoded=self.clean(seed).fit,
             )  # fmt: skip
             kept = self._kept(label, seed)
             if file.exists():

@@ -18,7 +18,6 @@ from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
 from limen.feature.attribution import shares
 from limen.feature.clean_batches import CleanBatches
-from limen.feature.data.parts import Subset
 from limen.feature.heatmaps import pictures
 from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.quantisation import coarsest as keeping
@@ -30,7 +29,6 @@ from limen.feature.quantisation.step_sizes import StepKind, StepRule
 from limen.feature.run import MAPS, FeatureRun, current
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
-from limen.feature.tolerances.training import CLEAN
 from limen.image import digest as image_digest
 from limen.image import png
 from limen.loop import finish
@@ -45,7 +43,6 @@ quantised only where they are asked for, or a run has no others."""
 UNQUANTISED = (*COMPARED, "flat", "learned")  # flat steps are "uniform-image"; `learned` is no rate's
 STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 RESPLITS = 50
-BATCH = 64
 BUDGETS = quantising.BUDGETS
 STRIDE, FURTHEST = 1.5, (0.01, 35.0)  # how budgets go on beyond those asked for, and how far
 PROMISED = "static:fisher"  # steps that a promise is looked for with where no others are asked for
@@ -156,10 +153,10 @@ def _chosen(run: FeatureRun, asked: Sequence[str], spared: Sequence[str]) -> lis
 
 
 def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[str, StoredRow]:
-    plan, images = run.plan, run.parts(seed)
-    search = conformal.ScaleSearch(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed, BATCH)
-    grid = search.locate(images.fit)
-    calibration, fresh = search.tolerated(images.calibrate, grid), search.tolerated(images.test, grid)
+    plan, clean = run.plan, run.clean(seed)
+    search = conformal.ScaleSearch(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed)
+    grid = search.locate(clean.fit.first(conformal.PILOT), plan.rho)
+    calibration, fresh = search.tolerated(clean.calibrate, grid), search.tolerated(clean.test, grid)
     found = conformal.calibrate(calibration, plan.rho, search, grid)
     n, m = len(calibration), len(fresh)
     low, high = conformal.band(n, m, plan.rho)
@@ -179,20 +176,19 @@ def _calibrated(run: FeatureRun, seed: int, label: str, one: Tolerance) -> dict[
         "resplits": RESPLITS,
         "resplits_mean": mixed.mean,
         "resplits_inside": mixed.inside,
-        "nrmse": _strength(run, one, images.test, found.scale),
-        "log2_magnitude": _finite(conformal.mean_log2(run.split, one, images.test, found.scale)),
+        "nrmse": _strength(one, clean.test, found.scale),
+        "log2_magnitude": _finite(conformal.mean_log2(one, clean.test, found.scale)),
         "grid": asdict(found.grid),
     }
     return {f"{label} {seed}": row}
 
 
 @torch.no_grad()
-def _strength(run: FeatureRun, one: Tolerance, images: Subset, scale: float) -> float:
+def _strength(one: Tolerance, clean: CleanBatches, scale: float) -> float:
     """Return the median NRMSE of the images at a scale."""
     found: list[float] = []
-    for batch in images.batches(BATCH):
-        features = run.split.encode(batch.images)
-        found += (scale * nrmse(features, one.map(features, batch.names))).tolist()
+    for batch in clean:
+        found += (scale * nrmse(batch.features, one.map(batch.features, batch.names))).tolist()
     return statistics.median(found)
 
 
@@ -227,7 +223,7 @@ def evaluate(
 
     def works() -> Iterable[_Work]:
         for seed in range(plan.seeds):
-            maps, clean = run.fitted(seed), _clean(run, run.parts(seed).test)
+            maps, clean = run.fitted(seed), run.clean(seed).test
             yield _Work(
                 (f"clean {seed}",), f"undisturbed, seed {seed}", functools.partial(_undisturbed, run, seed, clean)
             )
@@ -240,15 +236,11 @@ def evaluate(
     return _fill(run, "evaluate", works(), plan.seeds * (len(plan.maps) + 1), progress)
 
 
-def _clean(run: FeatureRun, images: Subset) -> CleanBatches:
-    return CleanBatches(run.split, run.task, images, BATCH, CLEAN)
-
-
 def _undisturbed(run: FeatureRun, seed: int, clean: CleanBatches) -> dict[str, StoredRow]:
     answers: list[Any] = []
     targets: list[Any] = []
-    for batch, _, outputs in clean:
-        answers += run.task.answers(outputs)
+    for batch in clean:
+        answers += run.task.answers(batch.outputs)
         targets += batch.targets
     return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
 
@@ -262,14 +254,15 @@ def _measured(
     answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
     moved: dict[float, list[float]] = {strength: [] for strength in strengths}
     spread: list[tuple[int, Any]] = []
-    for batch, features, outputs in clean:
+    for batch in clean:
+        features = batch.features
         targets += batch.targets
         delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
         spread.append((len(features), energy(delta)))
         for strength in strengths:
             perturbed = run.split.head(features.plus(scaled(features, delta, strength)))
             answers[strength] += task.answers(perturbed)
-            moved[strength] += task.discrepancy(outputs, perturbed).tolist()
+            moved[strength] += task.discrepancy(batch.outputs, perturbed).tolist()
     n = len(targets)
     energies = {
         "energy_top1": sum(count * one.top1 for count, one in spread) / n,
@@ -393,9 +386,7 @@ def quantiser(run: FeatureRun, steps: str, budget: float, seed: int) -> Quantise
     rules = _rules(run.plan.maps, seed, run.fitted(seed))
     if steps not in rules:
         raise UnknownNameError("steps", steps, rules)
-    (made,) = quantising.fit(
-        run.split, run.parts(seed).fit, [(rules[steps], budget)], BATCH, network=run.network.digest
-    )
+    (made,) = quantising.fit(run.clean(seed).fit, [(rules[steps], budget)], network=run.network.digest)
     return made
 
 
@@ -414,10 +405,10 @@ def _quantised(
     labels: Sequence[str],
     progress: ProgressCallback,
 ) -> dict[str, StoredRow]:
-    images, rules = run.parts(seed), _rules(labels, seed, run.fitted(seed))
+    clean, rules = run.clean(seed), _rules(labels, seed, run.fitted(seed))
     ruled = [(rules[steps], budget) for steps, budget in wanted]
-    quantisers = quantising.fit(run.split, images.fit, ruled, BATCH, network=run.network.digest, progress=progress)
-    found = quantising.compare(run.split, run.task, images.test, quantisers, seed, BATCH, progress)
+    quantisers = quantising.fit(clean.fit, ruled, network=run.network.digest, progress=progress)
+    found = quantising.compare(clean.test, quantisers, seed, progress)
     keys = [f"{row.steps} {row.budget:g} {seed}" for row, _ in found]
     again = {key: asdict(resampled) for key, (_, resampled) in zip(keys, found, strict=True)}
     run.store.add_measurements("resample", again)  # first: no row without its intervals
@@ -516,11 +507,10 @@ def promise(
 
     def works() -> Iterable[_Work]:
         for seed in wanted:
-            clean = [_clean(run, images) for images in _divided(run, seed)]
             for name in kinds:
                 yield _Work(
                     (keys[name, seed],), f"{name}, seed {seed}",
-                    functools.partial(_walked, run, seed, name, promise, clean),
+                    functools.partial(_walked, run, seed, name, promise),
                 )  # fmt: skip
 
     _fill(run, "walk", works(), len(keys), progress)
@@ -553,11 +543,10 @@ def choose(
 
     def works() -> Iterable[_Work]:
         for seed in wanted:
-            fitting = _clean(run, _divided(run, seed)[0])
             for name in kinds:
                 yield _Work(
                     (keys[name, seed],), f"{name}, seed {seed}",
-                    functools.partial(_piloted, run, seed, name, promise, fitting),
+                    functools.partial(_piloted, run, seed, name, promise),
                 )  # fmt: skip
 
     rows = _fill(run, "choice", works(), len(keys), progress)
@@ -565,11 +554,12 @@ def choose(
     return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
 
 
-def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise, fitting: CleanBatches) -> dict[str, StoredRow]:
-    rule, images = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit
+def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:
+    rule, clean = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.clean(seed).fit
+    fitting = clean.first(PILOT)
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
-        return quantising.fit(run.split, images, [(rule, budget) for budget in budgets], BATCH)
+        return quantising.fit(clean, [(rule, budget) for budget in budgets])
 
     budget = keeping.candidates(run.split, run.task, fit, fitting, promise)[keeping.FINE.index(0.0)]
     sizes = keeping.coded(run.split, run.task, fit([budget])[0], fitting, promise, usual()).bytes
@@ -607,22 +597,14 @@ def _key(steps: str, promise: Promise, seed: int) -> str:
     return f"{steps} {promise.drop} {promise.eps:g} {promise.rho:g} {promise.delta:g} {seed}"
 
 
-def _divided(run: FeatureRun, seed: int) -> tuple[Subset, Subset, Subset]:
-    images = run.parts(seed)
-    return images.fit.first(PILOT), images.calibrate, images.test
-
-
-def _walked(
-    run: FeatureRun, seed: int, steps: str, promise: Promise, clean: Sequence[CleanBatches]
-) -> dict[str, StoredRow]:
-    rule, images, coder = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.parts(seed).fit, usual()
+def _walked(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:
+    rule, clean, coder = _rules(run.plan.maps, seed, run.fitted(seed))[steps], run.clean(seed), usual()
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
-        wanted = [(rule, budget) for budget in budgets]
-        return quantising.fit(run.split, images, wanted, BATCH, network=run.network.digest)
+        return quantising.fit(clean.fit, [(rule, budget) for budget in budgets], network=run.network.digest)
 
-    fitting, calibration, test = clean
-    found, quantiser = keeping.coarsest(run.split, run.task, fit, fitting, calibration, promise)
+    fitting = clean.fit.first(PILOT)
+    found, quantiser = keeping.coarsest(run.split, run.task, fit, fitting, clean.calibrate, promise)
     row = {
         "steps": steps, "drop": promise.drop, "eps": promise.eps, "rho": promise.rho, "delta": promise.delta,
         "seed": seed, "n_calibrate": promise.n, "allowed": promise.allowed, "candidates": len(found.tried),
@@ -633,7 +615,7 @@ def _walked(
         none: StoredRow = dict.fromkeys(("budget", "kept", "score"))
         none |= {"failures": found.tried[0].failures, "key": "", "sizes": []}
         return {_key(steps, promise, seed): row | none | {"why": keeping.unkept(steps, promise, found)}}
-    coded = keeping.coded(run.split, run.task, quantiser, test, promise, coder)
+    coded = keeping.coded(run.split, run.task, quantiser, clean.test, promise, coder)
     taken = {
         "budget": quantiser.budget, "failures": found.tried[found.taken].failures, "key": quantiser.key.hex(),
         "sizes": list(coded.bytes), "kept": int((coded.drops <= promise.eps).sum()),

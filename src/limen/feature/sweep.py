@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from limen.curve import bootstrap_mean
-from limen.feature.clean_batches import CleanBatches
-from limen.feature.data.parts import Batch, Partition
+from limen.feature.clean_batches import CleanBatch, CleanParts
+from limen.feature.data.parts import Partition
 from limen.feature.model.known_splits import Split
 from limen.feature.model.network import Network, flops
 from limen.feature.model.split import SplitPoint
@@ -98,7 +98,8 @@ def sweep(
         progress(done, len(splits), one.path)
         split = SplitPoint(network.model, one.path, task.outputs)
         split.verify(first.images)
-        felt = [value for part in images.fit.batches(batch) for value in _felt(split, task, part)]
+        clean = CleanParts.of(split, task, images, batch)
+        felt = [value for part in clean.fit for value in _felt(split, task, part)]
         interval = bootstrap_mean(felt)
         costs.append(
             SplitCost(
@@ -109,35 +110,33 @@ def sweep(
                 low=interval.low if interval else None,
                 high=interval.high if interval else None,
                 n=len(felt),
-                **(_coded(split, task, images, promise, batch) if promise else {}),
+                **(_coded(clean, promise) if promise else {}),
             )
         )
     progress(len(splits), len(splits), "done")
     return costs
 
 
-def _felt(split: SplitPoint, task: Task, part: Batch) -> list[float]:
+def _felt(split: SplitPoint, task: Task, batch: CleanBatch) -> list[float]:
     """Return the discrepancy of each image under noise as large as its features."""
-    features = split.encode(part.images)
+    features = batch.features
     ones = [torch.ones_like(tensor) for tensor in features.tensors]
-    delta = scaled(features, noise(ones, part.names, 0, "gaussian"), STRENGTH)
-    found = task.discrepancy(split.head(features), split.head(features.plus(delta)))
+    delta = scaled(features, noise(ones, batch.names, 0, "gaussian"), STRENGTH)
+    found = task.discrepancy(batch.outputs, split.head(features.plus(delta)))
     return [float(value) for value in found.double().cpu()]
 
 
-def _coded(split: SplitPoint, task: Task, images: Partition, promise: Promise, batch: int) -> dict[str, Any]:
+def _coded(clean: CleanParts, promise: Promise) -> dict[str, Any]:
     """Return the bytes of a test image at a kept promise."""
-    steps = StepRule("uniform-image")
-    every = (images.fit, images.calibrate, images.test)
-    fitting, calibration, test = (CleanBatches(split, task, part, batch) for part in every)
+    steps, split, task = StepRule("uniform-image"), clean.fit.split, clean.fit.task
 
     def fit(budgets: Sequence[float]) -> list[Quantiser]:
-        return quantising.fit(split, images.fit, [(steps, budget) for budget in budgets], batch)
+        return quantising.fit(clean.fit, [(steps, budget) for budget in budgets])
 
-    _, quantiser = coarsest(split, task, fit, fitting, calibration, promise)
+    _, quantiser = coarsest(split, task, fit, clean.fit, clean.calibrate, promise)
     if quantiser is None:
         return {}
-    sizes = coded(split, task, quantiser, test, promise, usual()).bytes
+    sizes = coded(split, task, quantiser, clean.test, promise, usual()).bytes
     interval = bootstrap_mean(sizes)
     ends = {"bytes_low": interval.low, "bytes_high": interval.high} if interval else {}
     return {"bytes": float(np.mean(sizes)), **ends}

@@ -7,6 +7,7 @@ maps at equal NRMSE the scale does not matter at all.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import msgspec
 from torch import Tensor
 
 from limen import registry
+from limen.feature.clean_batches import CleanBatches
 from limen.feature.data.parts import Subset
 from limen.feature.model.split import Features, SplitPoint
 from limen.feature.perturbation import Noise, Tensors
@@ -60,7 +62,8 @@ class Scope:
         progress: called with progress: steps done, steps in all, and how it stands.
         batch: images a step where a tolerance does not say otherwise.
         surveys: by draws, what `limen.feature.tolerances.information.survey` found in this scope: several maps stand on
-        the same one.
+            the same one.
+        encoded: the images' features, where the caller has them already.
     """
 
     split: SplitPoint
@@ -72,6 +75,13 @@ class Scope:
     progress: ProgressCallback = quiet
     batch: int = 40
     surveys: dict[int, FisherSurvey] = field(default_factory=dict)
+    encoded: CleanBatches | None = None
+
+    @cached_property
+    def clean(self) -> CleanBatches:
+        """The images with their features and undisturbed outputs, in order."""
+        known = self.encoded
+        return CleanBatches(self.split, self.task, self.images, self.batch) if known is None else known
 
 
 class Tolerance(Protocol):

@@ -14,18 +14,19 @@ import torch
 
 from limen import digest
 from limen.curve import FEWEST_CLUSTERS
-from limen.feature.data.parts import Batch
-from limen.feature.model.split import Features, Outputs, SplitPoint
+from limen.feature.clean_batches import CleanBatch
+from limen.feature.crossing import crossing
+from limen.feature.model.split import SplitPoint
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.fit import RESAMPLES
 from limen.feature.quantisation.promise import Drops, Promise, SequenceOfTests, walk
 from limen.feature.task import Task
 
-COARSE = tuple(0.02 * 2.0**octave for octave in range(11))  # NRMSE, up to 20: tried on fitting images
-FINE = (-5.0, -4.0, -3.0, -2.0, -1.5, *(sixteenth / 16 for sixteenth in range(-16, 13)))
+COARSE = tuple(0.02 * 2.0**octave for octave in range(-4, 11))  # NRMSE, .00125 to 20: tried on fitting images
+FINE = (-4.0, -2.0, -1.0, -0.75, -0.5, *(sixteenth / 16 for sixteenth in range(-6, 7)), 0.5, 0.625, 0.75)
 """Octaves from where fitting images fail as often as calibration images may: the candidates."""
 
-Clean: TypeAlias = Iterable[tuple[Batch, Features, Outputs]]
+Clean: TypeAlias = Iterable[CleanBatch]
 Fitting: TypeAlias = Callable[[Sequence[float]], list[Quantiser]]
 """Quantisers for these budgets, fitted on the fitting images."""
 
@@ -56,17 +57,13 @@ def candidates(split: SplitPoint, task: Task, fit: Fitting, fitting: Clean, prom
         fitting: fitting images, encoded, with their undisturbed outputs.
         promise: what is to be kept.
     """
-    share, before = (promise.allowed + 0.5) / promise.n, 0.0
-    middle = COARSE[-1]
-    for place, quantiser in enumerate(fit(COARSE)):
-        failing = 1 - float(
-            np.mean(np.concatenate(list(lost(split, task, quantiser, fitting, promise))) <= promise.eps)
-        )
-        if failing > share:
-            part = (share - before) / (failing - before) if failing > before else 0.0
-            middle = COARSE[place] * 2.0 ** (part - 1 if place else 0)
-            break
-        before = failing
+    quantisers = fit(COARSE)
+
+    def failing(place: int) -> float:
+        drops = np.concatenate(list(lost(split, task, quantisers[place], fitting, promise)))
+        return 1 - float(np.mean(drops <= promise.eps))
+
+    middle = COARSE[0] * 2.0 ** crossing(failing, len(COARSE), (promise.allowed + 0.5) / promise.n)
     return tuple(float(f"{middle * 2.0**octave:.4g}") for octave in FINE)
 
 
@@ -100,9 +97,9 @@ def lost(split: SplitPoint, task: Task, quantiser: Quantiser, clean: Clean, prom
         clean: images, encoded, with their undisturbed outputs.
         promise: whose drop.
     """
-    for batch, features, outputs in clean:
-        received = split.head(quantiser.quantise(features, batch.names).features)
-        yield task.drop(outputs, received, promise.drop).double().cpu().numpy()
+    for batch in clean:
+        received = split.head(quantiser.quantise(batch.features, batch.names).features)
+        yield task.drop(batch.outputs, received, promise.drop).double().cpu().numpy()
 
 
 @torch.no_grad()
@@ -121,13 +118,11 @@ def coded(split: SplitPoint, task: Task, quantiser: Quantiser, clean: Clean, pro
     drops: list[Drops] = []
     answers: list[Any] = []
     targets: list[Any] = []
-    for batch, features, outputs in clean:
-        sizes += [
-            len(quantiser.encode(features[place : place + 1], batch.names[place : place + 1], coder))
-            for place in range(len(features))
-        ]
-        received = split.head(quantiser.quantise(features, batch.names).features)
-        drops.append(task.drop(outputs, received, promise.drop).double().cpu().numpy())
+    for batch in clean:
+        alone = (batch[place : place + 1] for place in range(len(batch)))
+        sizes += [len(quantiser.encode(one.features, one.names, coder)) for one in alone]
+        received = split.head(quantiser.quantise(batch.features, batch.names).features)
+        drops.append(task.drop(batch.outputs, received, promise.drop).double().cpu().numpy())
         answers += task.answers(received)
         targets += batch.targets
     return Coded(tuple(sizes), np.concatenate(drops), answers, targets)

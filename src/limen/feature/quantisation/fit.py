@@ -18,9 +18,8 @@ import torch
 
 from limen import digest
 from limen.errors import InputError
-from limen.feature.clean_batches import compared
-from limen.feature.data.parts import Subset
-from limen.feature.model.split import Features, SplitPoint
+from limen.feature.clean_batches import CleanBatches
+from limen.feature.model.split import Features
 from limen.feature.perturbation import nrmse
 from limen.feature.quantisation.codec import Quantiser
 from limen.feature.quantisation.frequency_tables import Tally, TokenRows, Wholes, by_level, short
@@ -140,10 +139,8 @@ class FittingStatistics:
 
 
 def fit(
-    split: SplitPoint,
-    images: Subset,
+    clean: CleanBatches,
     wanted: Sequence[tuple[StepRule, float]],
-    batch: int = 40,
     octave: int = OCTAVE,
     network: str = "",
     progress: ProgressCallback = quiet,
@@ -151,10 +148,8 @@ def fit(
     """Fit quantisers on fitting images, in two passes for all of them together.
 
     Args:
-        split: whose features.
-        images: fitting images; nothing else may be seen.
+        clean: fitting images, encoded; nothing else may be seen.
         wanted: steps, and the nominal NRMSE that each may have in the mean, > 0.
-        batch: images at once, >= 1; only memory depends on it.
         octave: steps of the grid in a factor of two, >= 1.
         network: digest of the weights, to be kept with the quantiser.
         progress: called with images done, images in all, and a note.
@@ -169,44 +164,41 @@ def fit(
     for steps, _ in wanted:
         if rules.setdefault(steps.name, steps) != steps:
             raise InputError(f"Two kinds of steps are called {steps.name!r}. Give their maps different labels.")
-    seen = survey(split, images, list(rules.values()), batch)
+    seen = survey(clean, list(rules.values()))
     drafts = [_Draft.of(seen, steps, budget, octave) for steps, budget in wanted]
     done = 0
-    for part in images.batches(batch):
-        features = split.encode(part.images)
+    for batch in clean:
         for draft in drafts:
-            draft.add(features, done)
-        done += len(features)
-        progress(done, len(images), "quantisers fitted")
+            draft.add(batch.features, done)
+        done += len(batch)
+        progress(done, len(clean), "quantisers fitted")
     return [draft.finish(seen, network) for draft in drafts]
 
 
 @torch.no_grad()
-def survey(split: SplitPoint, images: Subset, rules: Sequence[StepRule], batch: int = 40) -> FittingStatistics:
+def survey(clean: CleanBatches, rules: Sequence[StepRule]) -> FittingStatistics:
     """Look at the fitting images once, for all rules and budgets.
 
     Args:
-        split: a network cut in two.
-        images: to fit on.
+        clean: images to fit on, encoded.
         rules: kinds of steps, by distinct names.
-        batch: images at once, >= 1.
     """
     sizes: dict[str, list[list[LogSizes]]] = {steps.name: [] for steps in rules}
     norms: list[LogSizes] = []
     least: list[LogSizes] = []
     most: list[LogSizes] = []
     samples: list[list[TokenRows]] = []
-    for part in images.batches(batch):
-        features = split.encode(part.images)
+    for batch in clean:
+        features = batch.features
         rows = [tokens(tensor).float().cpu().numpy() for tensor in features.tensors]
         for steps in rules:
-            sizes[steps.name].append(steps.sizes(features, part.names))
+            sizes[steps.name].append(steps.sizes(features, batch.names))
         norms.append(np.sqrt(sum((row.astype(np.float64) ** 2).sum((1, 2)) for row in rows)))
         lows = [row.min((0, 1)).astype(np.float64) for row in rows]
         highs = [row.max((0, 1)).astype(np.float64) for row in rows]
         least = [np.minimum(a, b) for a, b in zip(least or lows, lows, strict=True)]
         most = [np.maximum(a, b) for a, b in zip(most or highs, highs, strict=True)]
-        samples.append([_some(row, len(images)) for row in rows])
+        samples.append([_some(row, len(clean)) for row in rows])
     joined = {name: [np.concatenate(parts) for parts in zip(*found, strict=True)] for name, found in sizes.items()}
     shapes = tuple(tuple(tensor.shape[1:]) for tensor in features.tensors)
     sample = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
@@ -215,45 +207,36 @@ def survey(split: SplitPoint, images: Subset, rules: Sequence[StepRule], batch: 
 
 @torch.no_grad()
 def compare(
-    split: SplitPoint,
-    task: Task,
-    images: Subset,
+    clean: CleanBatches,
     quantisers: Sequence[Quantiser],
     seed: int = 0,
-    batch: int = 40,
     progress: ProgressCallback = quiet,
 ) -> list[tuple[QuantisationRow, ResampledRow]]:
     """Quantise the features of test images with each quantiser, and see what it costs.
 
     Args:
-        split: whose features and outputs.
-        task: what the split's head is for.
-        images: that no quantiser was fitted on.
+        clean: images that no quantiser was fitted on, encoded.
         quantisers: from `fit`.
         seed: of the run, for the table, >= 0.
-        batch: images at once, >= 1; results do not depend on it but for float32 sums.
         progress: called with images done, images in all, and a note.
     """
-    sums = [_Sum() for _ in quantisers]
+    task, sums = clean.task, [_Sum() for _ in quantisers]
     done = 0
-    for part in images.batches(batch):
-        features = split.encode(part.images)
-        clean = split.head(features)
-        task.check(clean, part.targets)
-        part = compared(part, task, clean)
+    for batch in clean:
+        features = batch.features
         for quantiser, total in zip(quantisers, sums, strict=True):
-            quantised = quantiser.quantise(features, part.names)
-            outputs = split.head(quantised.features)
+            quantised = quantiser.quantise(features, batch.names)
+            outputs = clean.split.head(quantised.features)
             error = [a - b for a, b in zip(quantised.features.tensors, features.tensors, strict=True)]
             total.noise.append(nrmse(features, error).cpu().numpy())
-            total.discrepancy.append(task.discrepancy(clean, outputs).cpu().numpy())
+            total.discrepancy.append(task.discrepancy(batch.outputs, outputs).cpu().numpy())
             total.answers += task.answers(outputs)
-            total.targets += part.targets
+            total.targets += batch.targets
             total.bits.append(quantised.bits / features.elements)
             total.side_bits.append(quantised.side_bits / features.elements)
             total.escapes.append(quantised.escapes / features.elements)
-        done += len(features)
-        progress(done, len(images), "test images quantised")
+        done += len(batch)
+        progress(done, len(clean), "test images quantised")
     drawn = digest.generator("resample", seed).integers(0, done, (RESAMPLES, done))
     return [
         (total.row(quantiser, task, seed), total.resampled(quantiser, seed, drawn))

@@ -79,7 +79,7 @@ class EmbeddingTask:
         none = int((outputs["embedding"] == 0).all(1).sum())
         if none:
             raise InputError(
-                f"The vectors of {none} of {len(targets)} images are zero, so they have no direction. Check the images "
+                f"The vectors of {none} of {len(outputs['embedding'])} images are zero, so they have no direction. Check the images "
                 "and how they are made ready."
             )
 

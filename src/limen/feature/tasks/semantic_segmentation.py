@@ -71,8 +71,8 @@ class SemanticSegmentationTask:
             InputError: a class map holds a number that is none of the network's classes and does not stand for none.
         """
         classes = outputs["logits"].shape[1]
-        found = np.unique(np.concatenate([np.unique(target) for target in targets]))
-        strange = [int(number) for number in found if number >= classes and number != IGNORED]
+        found = sorted({int(number) for target in targets for number in np.unique(target)})
+        strange = [number for number in found if number >= classes and number != IGNORED]
         if strange:
             counted = (
                 " Maps that count from 1, 0 being no class (as ADE20K's), are for a factory that returns "

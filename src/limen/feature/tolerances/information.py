@@ -94,12 +94,11 @@ def _surveyed(scope: Scope, draws: int) -> FisherSurvey:
     count = len(scope.images)
     sums: list[Tensor] = []
     done = 0
-    for batch in scope.images.batches(scope.batch):
-        features = scope.split.encode(batch.images)
-        squared = information(scope.split, scope.task, features, batch.names, draws, scope.seed)
+    for batch in scope.clean:
+        squared = information(scope.split, scope.task, batch.features, batch.names, draws, scope.seed)
         parts = [part.double().sum(0) for part in squared]
         for power in (1, 2):
-            parts += [_channel_mean(tensor.double().pow(power)) for tensor in features.tensors]
+            parts += [_channel_mean(tensor.double().pow(power)) for tensor in batch.features.tensors]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
         done += len(batch.names)
         scope.progress(done, count, "Fisher information")

@@ -95,8 +95,8 @@ class ChannelTolerance(_UnfittedTolerance):
     def fit(self, scope: Scope) -> None:
         """Measure the channels."""
         sums: list[Tensor] = []
-        for batch in scope.images.batches(scope.batch):
-            squares = [_mean_square(tensor).sum(0) for tensor in scope.split.encode(batch.images).tensors]
+        for batch in scope.clean:
+            squares = [_mean_square(tensor).sum(0) for tensor in batch.features.tensors]
             sums = [a + b for a, b in zip(sums, squares, strict=True)] if sums else squares
         self._sizes = tuple((total / len(scope.images)).sqrt() for total in sums)
 
@@ -200,8 +200,8 @@ class OtherImageTolerance(_Rearrangement):
     def fit(self, scope: Scope) -> None:
         """Keep the maps of some fitting images."""
         super().fit(scope)
-        batch = scope.images.batch(range(min(scope.batch, len(scope.images))))
-        self._maps = self._other.map(scope.split.encode(batch.images), batch.names)
+        batch = scope.clean.chosen(range(min(scope.batch, len(scope.images))))
+        self._maps = self._other.map(batch.features, batch.names)
 
     def map(self, features: Features, names: Sequence[str] = ()) -> Tensors:
         """Return the map of a fitting image for each."""

@@ -37,7 +37,6 @@ from limen.feature.tolerances.estimator import Estimator
 from limen.feature.tolerances.information import FisherSettings, information
 from limen.files import drafts, saving
 
-CLEAN = 2**29  # bytes of clean features that are kept instead of being worked out at each step
 SAVED_STEPS, SAVED_SECONDS = 10, 20.0  # a checkpoint is written after so many, whichever comes first
 DUAL_STEP = 0.05
 FLOOR = 1e-3  # of the mean information of an image: less than this is as good as none
@@ -92,7 +91,6 @@ class Trainer:
         self._optimiser = torch.optim.Adam([{"params": weights}, {"params": [estimator.offset]}])
         self._parameters = [*weights, estimator.offset]
         self._step, self._log_multiplier = 0, 0.0
-        self._clean = _CleanFeatures(scope)
 
     def run(self, saved: Mapping[str, Any] | None = None) -> None:
         """Train to the last step, from the first or from a checkpoint.
@@ -195,7 +193,8 @@ class Trainer:
         count = len(self._scope.images)
         source = digest.generator("training batch", self._scope.seed, step)
         chosen = source.choice(count, min(self._settings.batch, count), replace=False)
-        return self._clean([int(index) for index in chosen])
+        batch = self._scope.clean.chosen([int(index) for index in chosen])
+        return batch.features, batch.names, batch.outputs
 
     def _discrepancy(
         self,
@@ -272,43 +271,3 @@ def perturbation(logarithms: Tensors, directions: Tensors) -> Tensors:
     """Return magnitudes, or a signed delta where there are directions."""
     sizes = tuple(one.exp() for one in logarithms)
     return tuple(a * b for a, b in zip(sizes, directions, strict=True)) if directions else sizes
-
-
-class _CleanFeatures:
-    """Clean features and outputs of the fitting images; kept where they fit, so that a step runs the head alone.
-
-    They are worked out in the same batches whatever happened before, because rounding depends on the batch.
-    """
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._kept: tuple[Features, tuple[str, ...], Outputs] | None = None
-        self._tried = False
-
-    def __call__(self, chosen: list[int]) -> tuple[Features, tuple[str, ...], Outputs]:
-        if not self._tried:
-            self._tried = True
-            self._kept = self._all()
-        if self._kept is None:
-            batch = self._scope.images.batch(chosen)
-            return (*self._of(batch.images, batch.names),)
-        features, names, clean = self._kept
-        return features[chosen], tuple(names[i] for i in chosen), {key: one[chosen] for key, one in clean.items()}
-
-    def _all(self) -> tuple[Features, tuple[str, ...], Outputs] | None:
-        parts = []
-        for batch in self._scope.images.batches(self._scope.batch):
-            parts.append(self._of(batch.images, batch.names))
-            one, _, outputs = parts[0]
-            kept = (*one.tensors, *outputs.values())
-            bytes_each = sum(tensor[0].numel() * tensor.element_size() for tensor in kept)
-            if bytes_each * len(self._scope.images) > CLEAN:
-                return None
-        names = tuple(name for _, some, _ in parts for name in some)
-        clean = {key: torch.cat([outputs[key] for _, _, outputs in parts]) for key in parts[0][2]}
-        return Features.joined([features for features, _, _ in parts]), names, clean
-
-    @torch.no_grad()
-    def _of(self, images: Tensor, names: tuple[str, ...]) -> tuple[Features, tuple[str, ...], Outputs]:
-        features = self._scope.split.encode(images)
-        return features, names, self._scope.split.head(features)
