@@ -67,8 +67,8 @@ def changed(file: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 def test_objects_are_those_that_were_written(tmp_path: Path) -> None:
     drawn = synthetic.draw(synthetic.photographs(), "coco", range(4), 48, (1, 3), 6)
     for one, scene in zip(coco.read(write(tmp_path), LABELS, masks=True), drawn, strict=True):
-        found = one.instances()
-        assert (one.image() == scene.image).all()
+        pixels, found = one.read()
+        assert (pixels == scene.image).all()
         assert found.labels.tolist() == scene.labels.tolist()
         assert np.allclose(found.boxes * 48, scene.boxes)
         assert (decoded(found.masks or (), (48, 48)) == scene.masks).all()
@@ -87,7 +87,7 @@ def test_polygons_crowds_and_images_without_objects(tmp_path: Path) -> None:
         ]  # fmt: skip
 
     first, second, empty, _ = coco.read(changed(write(tmp_path), change), LABELS, masks=False)
-    found = first.instances()
+    found = first.instances((48, 48))
     assert found.labels.tolist() == [0, 1]
     assert found.crowd is not None
     assert found.crowd.tolist() == [False, True]
@@ -95,10 +95,10 @@ def test_polygons_crowds_and_images_without_objects(tmp_path: Path) -> None:
     expected = np.zeros((2, 48, 48), bool)
     expected[0, 5:13, 10:30] = expected[0, 40:, :4] = expected[1, :, 3:5] = True
     assert (decoded(found.masks or (), (48, 48)) == expected).all()
-    assert second.instances().masks is None
-    assert len(empty.instances()) == 0
-    assert empty.instances().boxes.shape == (0, 4)
-    assert empty.instances().masks == ()
+    assert second.instances((48, 48)).masks is None
+    assert len(empty.instances((48, 48))) == 0
+    assert empty.instances((48, 48)).boxes.shape == (0, 4)
+    assert empty.instances((48, 48)).masks == ()
 
 
 def test_categories_are_mapped_by_name_or_all_in_order(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_files_that_are_none_and_images_of_another_size(tmp_path: Path) -> None:
     file = write(tmp_path / "set")
     Pillow.new("RGB", (40, 32)).save(tmp_path / "set" / "images" / "0.png")
     with pytest.raises(InputError, match="is 40 x 32 px, and its annotations are for 48 x 48"):
-        coco.read(file, LABELS, masks=True)[0].image()
+        coco.read(file, LABELS, masks=True)[0].read()
 
 
 def _resized(images: list[np.ndarray]) -> torch.Tensor:

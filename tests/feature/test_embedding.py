@@ -137,7 +137,7 @@ def test_a_run_on_a_plain_folder_compares_with_the_clean_vectors(tmp_path: Path)
 def test_scenes_serve_an_encoder_too() -> None:
     found = parts("scenes", EMBED, Network(nn.Identity()), 0, SubsetSizes(1, 1, 2)).test.batch([0, 1])
     assert found.images.shape == (2, 3, 64, 64)
-    assert found.targets == (None, None)
+    assert found.targets == ()
     with pytest.raises(InputError, match="No folder"):
         parts("nowhere", EMBED, Network(nn.Identity()), 0, SubsetSizes(1, 1, 2))
 

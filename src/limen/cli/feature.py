@@ -119,7 +119,22 @@ def feature() -> None:
 @click.option(
     "--data",
     required=True,
-    help="Folder with a folder of images a class, a COCO JSON file, or scenes; what the task needs.",
+    help="Folder with a folder of images a class; for objects a COCO JSON file, or a folder or data.yaml of YOLO's; "
+    "for pixels images/ and masks/; any folder of images where nothing is needed; or scenes.",
+)
+@click.option(
+    "--score",
+    type=click.Choice(("labels", "agreement")),
+    default="labels",
+    show_default=True,
+    help="Hold answers against labels, or against the clean output's: then --data is any folder of images.",
+)
+@click.option(
+    "--group-by",
+    default="",
+    metavar="PATTERN|folder|CSV",
+    help="Which images are of one photograph: the first group of a regular expression in their names, their folder, or "
+    "the columns name and group of a file.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory; the same one resumes.")
 @click.option(
@@ -385,7 +400,7 @@ def splits(
         listed = bool(found)
         if sweeping or not listed:
             few, others = max(images if sweeping else 0, CHECKED), images if promise else 1
-            some = parts(data, known, network, 0, SubsetSizes(few, others, others))
+            some = parts(data, known, network, 0, SubsetSizes(few, others, others), labelled=False)
         if not listed:
             now("searching its blocks")
             found = search(network.model, some.fit.batch(range(CHECKED)).images, known.outputs)

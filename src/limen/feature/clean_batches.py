@@ -23,7 +23,7 @@ class CleanBatch:
 
     Attributes:
         names: of N images.
-        targets: what the task compares answers with: the undisturbed ones where it needs nothing of the data.
+        targets: what the task compares answers with.
         features: of these images.
         outputs: of the network, undisturbed.
     """
@@ -49,7 +49,7 @@ class CleanBatches:
     """Batches of images, encoded, with their undisturbed outputs; kept for the next time where they fit.
 
     The same image is always encoded in the same batch: what rounding depends on stays as it is, however many are asked
-    for.
+    for. Where nobody says what is in the images, the answers of the undisturbed outputs are the targets.
 
     Args:
         split, task: of the network.
@@ -110,9 +110,7 @@ class CleanBatches:
         batch = self._images.batch(indices)
         features = self.split.encode(batch.images)
         outputs = self.split.head(features)
-        self.task.check(outputs, batch.targets)
-        targets = tuple(self.task.answers(outputs)) if self.task.needs == "nothing" else batch.targets
-        return CleanBatch(batch.names, targets, features, outputs)
+        return CleanBatch(batch.names, batch.against(self.task, outputs).targets, features, outputs)
 
     @staticmethod
     def _size(one: CleanBatch) -> int:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import msgspec
 import orjson
@@ -36,6 +36,7 @@ from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.calibration import rank
 from limen.feature.clean_batches import CleanParts
+from limen.feature.data.grouping import TABLE
 from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_classes, fingerprint, parts
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
@@ -47,6 +48,7 @@ from limen.store import Store, rows
 from limen.study import manifest
 
 WING = "feature"
+AGREEMENT = "agreement"  # in place of labels: answers are held against the undisturbed output's
 PYTHON = "python"  # where the network of a run came from: an object, which no command can make again by itself
 Maps: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
 """Label -> (tolerance, settings)."""
@@ -94,6 +96,9 @@ class FeaturePlan:
             of `MAPS` that fit the split.
         weights: file that the network of a factory is filled with; "" for none.
         prepare: how images are made ready for the network of a factory; None for its own way.
+        score: what answers are held against: the "labels" of the data, or the undisturbed output ("agreement"), which
+            takes no labels.
+        group_by: which images are of one photograph (`limen.feature.data.grouping`); "" where each is by itself.
     """
 
     model: str
@@ -109,6 +114,13 @@ class FeaturePlan:
     revision: str = ""
     weights: str = ""
     prepare: Preparation | None = None
+    score: Literal["labels", "agreement"] = "labels"
+    group_by: str = ""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether answers are held against labels."""
+        return self.score != AGREEMENT
 
     @classmethod
     def of(cls, store: Store) -> Self:
@@ -123,7 +135,8 @@ class FeaturePlan:
     def entry(self) -> dict[str, Any]:
         """Return what a manifest says of the plan."""
         made: dict[str, Any] = orjson.loads(orjson.dumps(msgspec.to_builtins(asdict(self))))
-        return made | {name: rows.public(made[name]) for name in PLACES}
+        places = (*PLACES, "group_by") if self.group_by.endswith(TABLE) else PLACES
+        return made | {name: rows.public(made[name]) for name in places}
 
 
 class FeatureRun:
@@ -175,6 +188,8 @@ class FeatureRun:
             plan = replace(plan, task=task.name)
         task = task or tasks.find(plan.task)
         plan = replace(plan, maps=_as_begun(Path(out), plan.maps))
+        if task.needs == "nothing":
+            plan = replace(plan, score="labels")  # there are none: what it is scored against is its own
         _check(plan, task)
         source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
         kind = PYTHON if network else "factory" if source.factory else "checkpoint"
@@ -187,12 +202,12 @@ class FeatureRun:
             plan = replace(plan, prepare=network.prepare)
         task = task.of(network)
         split = SplitPoint(network.model, plan.split, task.outputs)
-        first = parts(plan.data, task, network, 0, plan.sizes).fit
+        first = _parts(plan, task, network, 0).fit
         batch = first.batch(range(min(CHECKED, len(first))))
         verification = split.verify(batch.images)
         with torch.no_grad():
             outputs = split.outputs(batch.images)
-        check_classes(plan.data, task, network, outputs)
+        check_classes(plan.data, task, network, outputs, plan.labelled)
         task.check(outputs, batch.targets)
         prepared = {"mean": float(batch.images.double().mean()), "std": float(batch.images.double().std())}
         features = split.encode(batch.images)
@@ -255,7 +270,8 @@ class FeatureRun:
             model = model or _found(path, "checkpoint", "--model", plan.model, folder)
             weights = weights or (plan.weights and _found(path, "weights", "--weights", plan.weights, True))
         data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
-        plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights)
+        groups = _groups(path, plan.group_by) if plan.group_by.endswith(TABLE) else plan.group_by
+        plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights, group_by=groups)
         return cls.begin(path, plan, device, network, trust, task)
 
     def __enter__(self) -> Self:
@@ -267,7 +283,7 @@ class FeatureRun:
     @functools.lru_cache(maxsize=1)  # noqa: B019 - one seed's images at a time, and runs are few
     def parts(self, seed: int) -> Partition:
         """Return the images of a seed."""
-        return parts(self.plan.data, self.task, self.network, seed, self.plan.sizes)
+        return _parts(self.plan, self.task, self.network, seed)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 - likewise
     def clean(self, seed: int) -> CleanParts:
@@ -346,6 +362,10 @@ class FeatureRun:
             raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {again}")
 
 
+def _parts(plan: FeaturePlan, task: Task, network: Network, seed: int) -> Partition:
+    return parts(plan.data, task, network, seed, plan.sizes, plan.labelled, plan.group_by)
+
+
 def _noted(progress: ProgressCallback, what: str, done: int, total: int, note: str) -> None:
     progress(done, total, f"{what}{f': {note}' if note else ''}")
 
@@ -361,12 +381,24 @@ def _found(run: Path, what: str, option: str, named: str, lies: bool) -> str:
     return place
 
 
+def _groups(run: Path, file: str) -> str:
+    """Return where the file of groups lies that a run names."""
+    place = rows.here(file, run)
+    if not place:
+        raise StoreError(
+            f"{run} was begun with the groups in {file!r}, which is neither beside it nor here. Put it there."
+        )
+    return place
+
+
 def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None:
     """Refuse to go on with another study; note what may be added: seeds, and digests that an older limen left out."""
     path, there = store.path, store.manifest
     manifest.same(path, "wing", there.get("wing"), WING)
     known = FeaturePlan.of(store)
     free: dict[str, Any] = dict.fromkeys(PLACES, "") | {"seeds": 0}  # may lie elsewhere, and more may be added
+    if plan.group_by.endswith(TABLE) and known.group_by.endswith(TABLE):
+        free["group_by"] = ""  # the digest of the data holds what stands in it
     if "prepare" not in there["plan"]:
         free["prepare"] = None
     manifest.same(path, "plan", known.entry() | free, plan.entry() | free)
@@ -415,6 +447,8 @@ def current(name: str) -> str:
 def _check(plan: FeaturePlan, task: Task) -> None:
     if not 1 <= plan.seeds <= 10_000:
         raise InputError(f"A run takes one seed at least, not {plan.seeds}; three show how sure a figure is.")
+    if plan.score not in ("labels", AGREEMENT):
+        raise UnknownNameError("score", plan.score, ("labels", AGREEMENT))
     if plan.drop and plan.drop not in task.drops:
         raise UnknownNameError(f"drop of {task.name}", plan.drop, task.drops)
     if not 0 <= plan.eps < float("inf"):
@@ -457,8 +491,12 @@ def _described(
         | manifest.versions("torch", "transformers", "numpy", "safetensors"),
         "wing": WING,
         "plan": plan.entry(),
-        "data": {"digest": fingerprint(plan.data)},
-        "measures": {"score": task.score_name, "discrepancy": task.discrepancy_name, "drop": task.drops[plan.drop]},
+        "data": {"digest": fingerprint(plan.data, task, plan.labelled, plan.group_by)},
+        "measures": {
+            "score": task.score_name if plan.labelled else tasks.agreement(task),
+            "discrepancy": task.discrepancy_name,
+            "drop": task.drops[plan.drop],
+        },
         "network": {
             "name": network.name,
             "digest": network.digest,

@@ -242,7 +242,12 @@ def _undisturbed(run: FeatureRun, seed: int, clean: CleanBatches) -> dict[str, S
     for batch in clean:
         answers += run.task.answers(batch.outputs)
         targets += batch.targets
-    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | _scored(run.task, answers, targets)}
+    scored = _scored(run.task, answers, targets)
+    if (
+        not run.plan.labelled or run.task.needs == "nothing"
+    ):  # it agrees with itself: there is nothing to be uncertain about
+        scored |= {"score_low": None, "score_high": None}
+    return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | scored}
 
 
 @torch.no_grad()

@@ -112,3 +112,14 @@ def find(name: str) -> Task:
             "a score: limen.feature.own_task(loss=..., score=...)."
         )
     return made  # type: ignore[no-any-return]
+
+
+def agreement(task: Task) -> str:
+    """Return what a task's score is called where answers are held against those of the clean output.
+
+    "top-1 agreement with the clean output", of "top-1 accuracy".
+
+    Args:
+        task: whose score.
+    """
+    return f"{task.score_name.removesuffix(' accuracy')} agreement with the clean output"

@@ -31,8 +31,13 @@ def against_strength(manifest: Mapping[str, Any], rows: Rows, width: int) -> Spe
     return {("hconcat" if width > 500 else "vconcat"): panels, "spacing": 40}
 
 
-def curves_of(rows: Rows) -> str:
-    """Return what `against_strength` shows, and how many maps it leaves to the table."""
+def curves_of(rows: Rows, agreeing: bool = False) -> str:
+    """Return what `against_strength` shows, and how many maps it leaves to the table.
+
+    Args:
+        rows: of the evaluation.
+        agreeing: whether the score is agreement with the clean output.
+    """
     labels = list(dict.fromkeys(row["map"] for row in rows if row["map"] != "clean"))
     shown = len(_drawn(labels))
     some = f"{shown} of {len(labels)} maps (the tables have all)" if shown < len(labels) else "each map"
@@ -41,7 +46,8 @@ def curves_of(rows: Rows) -> str:
         seeds = "; bars are 95 % over seeds, each with images of its own"
     elif any(row.get("score_low") is not None for row in rows):
         seeds = "; bars are 95 % over the test images of the one seed"
-    return f"What is left and what has moved as noise grows, for {some}; dashed: without noise{seeds}"
+    dashed = "dashed: 1, as without noise by construction" if agreeing else "dashed: without noise"
+    return f"What is left and what has moved as noise grows, for {some}; {dashed}{seeds}"
 
 
 def _lines(values: list[Spec], labels: Sequence[str], title: str, scale: str, width: int, level: float | None) -> Spec:

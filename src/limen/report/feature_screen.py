@@ -10,11 +10,13 @@ from limen.report.feature_tables import (
     BASELINE,
     PROMISE,
     Rows,
+    agrees,
     bound,
     checked,
     compared_at,
     factor_mean,
     grouped,
+    grouping,
     kilobytes,
     next_to_one,
     promise_of,
@@ -305,7 +307,10 @@ def _kept(manifest: Mapping[str, Any], rows: Rows) -> list[HeadlineNumber]:
              for one in (label, BASELINE)}  # fmt: skip
     clean = seed_mean([row for row in rows if row["map"] == "clean"], "score")
     beside = [f"with Gaussian noise {found[BASELINE].value:.3f}"] if found[BASELINE].n else []
-    beside += [f"without noise {clean.value:.3f}"] if clean.n else []
+    if agrees(manifest):
+        beside += ["without noise 1, by construction"]
+    else:
+        beside += [f"without noise {clean.value:.3f}"] if clean.n else []
     score = manifest["measures"]["score"]
     return [
         HeadlineNumber(
@@ -378,12 +383,19 @@ def _sentence(
     promised = [promise_told(kept.rows).removesuffix(".")] if kept else []
     told = [*promised, *_bits_told(manifest, found), *_scores_told(manifest, held["evaluate"])]
     if told:
-        return f"{'. '.join(told)}. Measured by {origin}, {plan['task']} on {plan['data']}."
+        return f"{'. '.join(told)}. Measured by {origin}, {plan['task']} on {_data(manifest)}."
     calibrated = held["calibrate"]
     images = counts([row["n_calibrate"] for row in calibrated]) if calibrated else ""
     seeds = count_of(len(seeds_of(calibrated)), plan["seeds"])
     done = f"{seeds}, calibrated ({images} images a seed to calibrate on)" if calibrated else "nothing calibrated"
-    return f"{origin}: {plan['task']} on {plan['data']}, {done}, nothing compared yet."
+    return f"{origin}: {plan['task']} on {_data(manifest)}, {done}, nothing compared yet."
+
+
+def _data(manifest: Mapping[str, Any]) -> str:
+    """Return what was measured on, and what its images are a sample of."""
+    by = grouping(manifest)
+    each = f", one image each of groups by {by} to calibrate and test on" if by else ""
+    return f"{manifest['plan']['data']}{each}"
 
 
 def _bits_told(manifest: Mapping[str, Any], found: _Rate | None) -> list[str]:

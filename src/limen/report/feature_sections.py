@@ -163,7 +163,8 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
     rows = held["evaluate"]
     if any(row["map"] != "clean" for row in rows):
         drawings = (
-            ("curves", figures.curves_of(rows), functools.partial(figures.against_strength, manifest, rows)),
+            ("curves", figures.curves_of(rows, tables.agrees(manifest)),
+             functools.partial(figures.against_strength, manifest, rows)),
             ("energy", "How uneven each map is: solid the strongest 1 % of elements, faint the next 9 %",
              functools.partial(figures.energies, rows)),
         )  # fmt: skip
@@ -195,8 +196,13 @@ def _about(manifest: Mapping[str, Any], held: Mapping[str, list[Any]]) -> str:
         f"{plan['task'].capitalize()} on {plan['data']}, split {plan['split']} ({shapes}; {split['elements']:,} "
         f"numbers an image; replay on a blank image leaks {leak:.1%}). {seeds}; each fits on "
         f"{plan['sizes']['fit']:,}, calibrates on {plan['sizes']['calibrate']:,} and is measured on "
-        f"{plan['sizes']['test']:,} images, which share none."
+        f"{plan['sizes']['test']:,} images, which share {_shared(manifest)}."
     )
+
+
+def _shared(manifest: Mapping[str, Any]) -> str:
+    by = tables.grouping(manifest)
+    return f"no group (by {by}); calibration and test have one image of each group" if by else "none"
 
 
 def _pictures(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[CaptionedPicture, ...]]:

@@ -158,6 +158,7 @@ def calibrations(manifest: Mapping[str, Any], rows: Rows) -> Table:
             "within what is expected, too: it takes more images. Kept: neither.",
             "NRMSE borne: the noise at that scale relative to the features, median. Mean log2 m: its size an element; "
             "one more is twice the step, about a bit less an element.",
+            *one_of_each(manifest),
             _seeds(rows),
         ),
     )
@@ -223,8 +224,11 @@ def scores(manifest: Mapping[str, Any], rows: Rows) -> Table:
     """Lay out the score of each map at each NRMSE, least discrepancy first."""
     clean = seed_mean([row for row in rows if row["map"] == "clean"], "score")
     undisturbed = f"Without noise it is {over_seeds(clean)}. " if over_seeds(clean) else ""
+    if agrees(manifest):
+        undisturbed = "No labels: answers are held against those without noise, so that without noise it is 1. "
+    name = _names(manifest)[0]
     return _by_strength(
-        rows, "score", f"{_names(manifest)[0].capitalize()} at each NRMSE",
+        rows, "score", f"{name[:1].upper()}{name[1:]} at each NRMSE",
         f"{undisturbed}Random signs times the map, but for gaussian, which the paper compares with.",
         _seeds([row for row in rows if row["map"] != "clean"], interval="score"),
     )  # fmt: skip
@@ -470,6 +474,7 @@ def promises(manifest: Mapping[str, Any], rows: Rows) -> Table:
             "header counted. To one step an image, to uniform: bytes relative to those steps at the same promise; "
             "below 1 is better. Kept: the share of test images whose drop stays within eps.",
             *missed,
+            *one_of_each(manifest),
             _seeds(rows, "steps", interval="bytes"),
             *(
                 ("They are of the quantisers as they were taken: other calibration images may take others.",)
@@ -613,6 +618,26 @@ def next_to_one(strengths: Iterable[float]) -> float:
 
 def _names(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return manifest["measures"]["score"], manifest["measures"]["discrepancy"]
+
+
+def agrees(manifest: Mapping[str, Any]) -> bool:
+    """Whether the score is agreement with the clean output, for want of labels: 1 without noise, by construction."""
+    return bool(manifest["plan"].get("score") == "agreement")
+
+
+def grouping(manifest: Mapping[str, Any]) -> str:
+    """Return how the images of a run were grouped, as it was asked for; "" where each is by itself."""
+    return str(manifest["plan"].get("group_by", ""))
+
+
+def one_of_each(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what a promise is over where images were grouped."""
+    by = grouping(manifest)
+    told = (
+        f"Images are grouped by {by}: no two parts share a group, and calibration and test take one image of each, "
+        "drawn at random. What is promised holds for a fresh group with one image drawn of it; n counts groups."
+    )
+    return (told,) if by else ()
 
 
 def _short(value: float) -> str:

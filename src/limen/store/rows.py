@@ -200,7 +200,9 @@ class _Sizes(msgspec.Struct):
     test: Count
 
 
-class _Plan(msgspec.Struct):
+class _Plan(msgspec.Struct, kw_only=True):
+    score: Literal["labels", "agreement"] = "labels"
+    group_by: str = ""
     model: Name
     split: Name
     task: Name

@@ -14,25 +14,15 @@ Crowds (`iscrowd`) are kept, and treated as COCO treats them. An image without a
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import numpy as np
 
 from limen import validation
-from limen.errors import InputError, UnknownNameError
-from limen.feature.data.instances import Instances, RunLengths, compressed, decoded, polygons
-from limen.image import Image
-from limen.image import load as load_image
-
-_PASCAL = {"motorbike": "motorcycle", "aeroplane": "airplane", "sofa": "couch", "tvmonitor": "tv"}
-
-
-class _Runs(msgspec.Struct):
-    size: tuple[int, int]
-    counts: str | list[Annotated[int, msgspec.Meta(ge=0)]]
+from limen.errors import InputError
+from limen.feature.data.annotated import AnnotatedImage, Annotation, Runs, class_numbers, empty, refuse
+from limen.feature.data.instances import decoded
 
 
 class _Image(msgspec.Struct):
@@ -47,68 +37,10 @@ class _Category(msgspec.Struct):
     name: str
 
 
-class _Annotation(msgspec.Struct):
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    iscrowd: int = 0
-    segmentation: list[list[float]] | _Runs | None = None
-
-
 class _CocoFile(msgspec.Struct):
     images: list[_Image]
     categories: list[_Category]
-    annotations: list[_Annotation]
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotatedImage:
-    """One image of a file.
-
-    Attributes:
-        name: the file name, as the file has it.
-        file: where it is.
-        size: (height, width) as the file has it.
-        objects: its annotations.
-        labels: the network's class of each.
-    """
-
-    name: str
-    file: Path
-    size: tuple[int, int]
-    objects: tuple[_Annotation, ...]
-    labels: tuple[int, ...]
-
-    def image(self) -> Image:
-        """Return the pixels.
-
-        Raises:
-            InputError: they are not of the size that the file says (EXIF turns an image, too).
-        """
-        image = load_image(self.file)
-        if image.shape[:2] != self.size:
-            raise InputError(
-                f"{self.file} is {image.shape[1]} x {image.shape[0]} px, and its annotations are for "
-                f"{self.size[1]} x {self.size[0]}. Give the images that were annotated."
-            )
-        return image
-
-    def instances(self) -> Instances:
-        """Return the objects; with masks where every one has one."""
-        height, width = self.size
-        boxes = np.array([_corners(one, self.size) for one in self.objects], np.float64).reshape(-1, 4)
-        masks = None
-        if all(one.segmentation for one in self.objects):
-            masks = tuple(_mask(one, self.size) for one in self.objects)
-        return Instances(
-            np.array(self.labels, np.int64),
-            np.ones(len(self.objects)),
-            boxes / (width, height, width, height),
-            masks,
-            np.array([bool(one.iscrowd) for one in self.objects], np.bool_),
-            self.size,
-        )
+    annotations: list[Annotation]
 
 
 def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]:
@@ -139,7 +71,7 @@ def read(file: Path, labels: Sequence[str], masks: bool) -> list[AnnotatedImage]
     _check(file, content, masks)
     numbers = _numbers(file, content, labels)
     found = _files(file, [one.file_name for one in content.images])
-    objects: dict[int, list[_Annotation]] = {one.id: [] for one in content.images}
+    objects: dict[int, list[Annotation]] = {one.id: [] for one in content.images}
     for one in content.annotations:
         objects[one.image_id].append(one)
     return [
@@ -163,48 +95,30 @@ def _check(file: Path, content: _CocoFile, masks: bool) -> None:
         ("file names", [one.file_name for one in content.images]),
     ):
         twice = [name for name, count in Counter[Any](names).items() if count > 1]
-        _refuse(file, f"{what} occur twice", twice, "Give each its own.")
+        refuse(file, f"{what} occur twice", twice, "Give each its own.")
     sizes = {one.id: (one.height, one.width) for one in content.images}
     small = [one.id for one in content.images if min(sizes[one.id]) < 1]
-    _refuse(file, "images have no size", small, "Write their width and height in px.")
-    lists: tuple[tuple[str, Callable[[_Annotation], bool], str], ...] = (
+    refuse(file, "images have no size", small, "Write their width and height in px.")
+    lists: tuple[tuple[str, Callable[[Annotation], bool], str], ...] = (
         ("annotations are of images that it does not list", lambda one: one.image_id not in sizes, "Leave them out."),
-        ("boxes hold nothing of their image", lambda one: _empty(one, sizes[one.image_id]), _BOXES),
+        ("boxes hold nothing of their image", lambda one: empty(one, sizes[one.image_id]), _BOXES),
         ("masks fit no image", lambda one: _misfit(one, sizes[one.image_id]), _MASKS),
         ("annotations have no mask", lambda one: masks and not one.segmentation, "Segmentation needs one for each."),
     )
     for what, wrong, remedy in lists:
-        _refuse(file, what, [one.id for one in content.annotations if wrong(one)], remedy)
+        refuse(file, what, [one.id for one in content.annotations if wrong(one)], remedy)
 
 
 _BOXES = "bbox is left, top, width, height in px, the last two above 0, inside the image. Correct or leave them out."
 _MASKS = "Give polygons of three corners at least, or run lengths of the image's size. Correct or leave them out."
 
 
-def _refuse(file: Path, what: str, wrong: Sequence[object], remedy: str) -> None:
-    if wrong:
-        raise InputError(f"{file}: {len(wrong)} {what}, the first is {wrong[0]!r}. {remedy}")
-
-
 def _numbers(file: Path, content: _CocoFile, labels: Sequence[str]) -> dict[int, int]:
     """Return the network's class of each category that is used."""
-    known = {_plain(label): number for number, label in enumerate(labels)}
     used = {one.category_id for one in content.annotations}
     names = {one.id: one.name for one in content.categories}
-    strange = sorted(used - names.keys())
-    _refuse(file, "categories are used and not listed", strange, "List them under categories.")
-    numbers = {number: known.get(_plain(name)) for number, name in names.items()}
-    if all(label is None for label in numbers.values()) and len(names) == len(labels):
-        return {number: place for place, number in enumerate(sorted(names))}
-    for number in sorted(used):
-        if numbers[number] is None:
-            raise UnknownNameError("class of the network", names[number], labels)
-    return {number: label for number, label in numbers.items() if label is not None}
-
-
-def _plain(name: str) -> str:
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
-    return _PASCAL.get(plain, plain)
+    refuse(file, "categories are used and not listed", sorted(used - names.keys()), "List them under categories.")
+    return class_numbers(names, used, labels)
 
 
 def _files(file: Path, names: Sequence[str]) -> dict[str, Path]:
@@ -221,19 +135,8 @@ def _files(file: Path, names: Sequence[str]) -> dict[str, Path]:
     return {name: best / name for name in names}
 
 
-def _corners(one: _Annotation, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the box's corners, cut off at the image's edges."""
-    left, top, width, height = one.bbox
-    return max(left, 0), max(top, 0), min(left + width, size[1]), min(top + height, size[0])
-
-
-def _empty(one: _Annotation, size: tuple[int, int]) -> bool:
-    left, top, right, bottom = _corners(one, size)
-    return not (one.bbox[2] > 0 and one.bbox[3] > 0 and right > left and bottom > top)  # not: for what is no number
-
-
-def _misfit(one: _Annotation, size: tuple[int, int]) -> bool:
-    if isinstance(one.segmentation, _Runs):
+def _misfit(one: Annotation, size: tuple[int, int]) -> bool:
+    if isinstance(one.segmentation, Runs):
         counts = one.segmentation.counts
         if one.segmentation.size != size:
             return True
@@ -247,12 +150,3 @@ def _readable(counts: str, size: tuple[int, int]) -> bool:
     except (RuntimeError, ValueError):
         return False
     return True
-
-
-def _mask(one: _Annotation, size: tuple[int, int]) -> RunLengths:
-    shape = one.segmentation
-    if isinstance(shape, _Runs):
-        if isinstance(shape.counts, list):
-            return compressed(shape.counts, size)
-        return {"size": list(size), "counts": shape.counts.encode()}
-    return polygons(shape or (), size)

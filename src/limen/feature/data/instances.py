@@ -6,7 +6,7 @@ Run-length encoding, overlap and average precision are those of COCO, by faster-
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +59,19 @@ class Instances:
             None if self.crowd is None else self.crowd[kept],
             self.size,
         )
+
+
+def as_truth(answer: Any) -> Any:
+    """Return an answer as what others are compared with: of found objects those of a score of `FOUND` or more.
+
+    Args:
+        answer: of a task; what is no `Instances` stands for itself.
+    """
+    if not isinstance(answer, Instances):
+        return answer
+    found = answer.best(FOUND)
+    size = tuple(found.masks[0]["size"]) if found.masks else found.size
+    return replace(found, scores=np.ones(len(found)), size=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,10 @@ def precision(found: Sequence[Instances], truth: Sequence[Instances], kind: Regi
         MissingExtraError: faster-coco-eval is not installed.
     """
     if not any(len(one) if one.crowd is None else (~one.crowd).any() for one in truth):
-        raise InputError(f"None of {len(truth)} test images holds an object, so there is no average precision.")
+        raise InputError(
+            f"None of {len(truth)} test images holds an object (with --score agreement: one that the undisturbed "
+            f"network finds with a score of {FOUND:g}), so there is no average precision. Give images that do."
+        )
     sizes = [one.size or (1, 1) for one in truth]
     results = [row for i, one in enumerate(found) for row in _results(i, one, sizes[i], kind)]
     if not results:

@@ -79,8 +79,8 @@ class EmbeddingTask:
         none = int((outputs["embedding"] == 0).all(1).sum())
         if none:
             raise InputError(
-                f"The vectors of {none} of {len(outputs['embedding'])} images are zero, so they have no direction. Check the images "
-                "and how they are made ready."
+                f"The vectors of {none} of {len(outputs['embedding'])} images are zero, so they have no direction. "
+                "Check the images and how they are made ready."
             )
 
     def discrepancy(self, clean: Outputs, perturbed: Outputs) -> Tensor:
