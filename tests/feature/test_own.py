@@ -249,7 +249,7 @@ def test_a_run_from_the_command_line_and_its_other_commands(here: Path, capsys: 
     few = ["--seeds", "1", "--images-fit", "12", "--images-calibrate", "9", "--images-test", "8", "--map", "flat"]
     assert command([*asked, *few, "--task", "mytasks:depth", "--out", "run", "--map", "fisher", "--eps", "0.001"]) == 0
     assert command(["feature", "evaluate", "run", "--nrmse", "0.5", "--device", "cpu"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.lower().split())
     assert "closeness" in shown
     assert "squared error" in shown
     assert command([*asked, "--task", "mytasks:none", "--out", "other"]) == 1
