@@ -1,6 +1,8 @@
 """Groups of images: how they are named, what is refused, and that no two parts share one."""
 
+import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,17 @@ from PIL import Image as Pillow
 from torch import nn
 
 from limen import digest
-from limen.errors import InputError
-from limen.feature import task
+from limen.cli import run as command
+from limen.errors import InputError, StoreError
+from limen.feature import stages, task
 from limen.feature.calibration import band, rank
 from limen.feature.data import grouping, parts
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
+from limen.feature.run import FeatureRun
+from limen.report import Report
+
+from .test_run import network, plan
 
 CLASSIFY = task.find("classification")
 NAMES = ["cat/a_crop0.png", "cat/a_crop1.png", "dog/b_crop0.png"]
@@ -155,3 +162,60 @@ def test_groups_of_a_folder_of_classes_and_none_as_ever(tmp_path: Path) -> None:
     assert divided() == [[names[at] for at in part] for part in np.split(order[:25], [9, 17])]  # as ever
     with pytest.raises(InputError, match="Scenes are drawn one by one, so there is nothing to group them by. Leave"):
         parts.parts("scenes", CLASSIFY, net, 0, sizes, group_by="(.)")
+
+
+def test_a_run_of_groups_says_so_and_finds_its_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, file = photographs(tmp_path / "PRIVATE" / "val", ("3", "7")), tmp_path / "PRIVATE" / "groups.csv"
+    lines = [f"{path.parent.name}/{path.name},{path.parent.name} {path.name[:2]}" for path in data.rglob("*.png")]
+    file.write_text("\n".join(["name,group", *lines]))
+    given = plan(
+        data=str(data), group_by=str(file), seeds=1, sizes=SubsetSizes(6, 8, 9), maps={"flat": ("flat", {})}, eps=5.0
+    )
+    out = tmp_path / "somewhere" / "run"
+    with FeatureRun.begin(out, given, "cpu", network()) as run:
+        stages.fit(run), stages.calibrate(run), stages.evaluate(run, (1.0,))
+        names = [
+            {part.example(i).name for i in range(len(part))} for part in (run.parts(0).calibrate, run.parts(0).test)
+        ]
+    assert "PRIVATE" not in (out / "manifest.json").read_text()
+    with Report.open([out]) as made:
+        made.page(tmp_path / "page.html")
+    told = (tmp_path / "page.html").read_text()
+    assert "images, which share no group (by groups.csv); calibration and test have one image of each group." in told
+    assert "Images are grouped by groups.csv: no two parts share a group, and calibration and test take one" in told
+    assert "classification on val, one image each of groups by groups.csv to calibrate and test on." in told
+    monkeypatch.chdir(out)
+    with pytest.raises(
+        StoreError, match="begun with the groups in 'groups.csv', which is neither beside it nor here. Put"
+    ):
+        FeatureRun.open(out, "cpu", network(), data=str(data))
+    shutil.copy(file, out.parent)
+    with FeatureRun.open(out, "cpu", network(), data=str(data)) as run:
+        part = run.parts(0)
+        assert names == [{one.example(i).name for i in range(len(one))} for one in (part.calibrate, part.test)]
+    (out.parent / "groups.csv").write_text(file.read_text().replace("3 10", "3 11"))
+    with pytest.raises(StoreError, match="another study: data was"):
+        FeatureRun.open(out, "cpu", network(), data=str(data))
+    with pytest.raises(StoreError, match="another study: plan.group_by was .groups.csv. there and is"):
+        FeatureRun.begin(out, dataclasses.replace(given, group_by="(.*)_crop"), "cpu", network())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--group-by", "("], "'(' is no regular expression"),
+        (["--group-by", r"(.*)_crop\d"], r"100 images to fit take 24 whole groups"),
+        (["--group-by", "folder"], "72 of 72 images lie in no folder of their own below their class"),
+    ],
+)
+def test_mistakes_of_the_command_line(
+    given: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = str(photographs(tmp_path / "val", ("disk", "ring")))
+    model = ["--model", "demo:resnet", "--split", "resnet.encoder.stages.1", "--device", "cpu", "--data", data]
+    sizes = ["--images-fit", "100", "--images-calibrate", "9", "--images-test", "9", "--out", str(tmp_path / "run")]
+    assert command(["feature", "fit", *model, *sizes, *given]) == 1
+    err = capfd.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
