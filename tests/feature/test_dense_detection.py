@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 from torch import Tensor, nn
 from torch.nn import functional
 
 from limen import feature
 from limen.errors import InputError
 from limen.feature import stages, task
-from limen.feature.data import synthetic
 from limen.feature.data.instances import Instances
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
@@ -164,16 +164,32 @@ def test_scores_in_0_to_1_are_read_as_their_logits_and_anything_else_is_refused(
         DETECT.check(made, [Instances(np.array([3]), np.ones(1), np.zeros((1, 4)))])
 
 
+def scene(number: int) -> tuple[np.ndarray, list[tuple[int, list[int]]]]:
+    """Return grey noise of 48 px with up to three rectangles, tinted by class, and their classes and boxes in px."""
+    source = np.random.default_rng([11, number])
+    image, objects = source.normal(110, 25, (48, 48, 3)), []
+    for _ in range(source.integers(1, 4)):
+        label, (left, top), (width, height) = (
+            int(source.integers(3)),
+            source.integers(0, 30, 2),
+            source.integers(9, 18, 2),
+        )
+        image[top : top + height, left : left + width] = source.normal(110, 25, (height, width, 3))
+        image[top : top + height, left : left + width, label] += 70
+        objects.append((label, [int(left), int(top), int(width), int(height)]))
+    return image.clip(0, 255).astype(np.uint8), objects
+
+
 class Grid(nn.Module):
     """A one-stage detector of 12 x 12 cells, with objectness, as somebody else might have written it."""
 
-    def __init__(self, classes: int = 6) -> None:
+    def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, width, stride in ((3, 16, 2), (16, 32, 2), (32, 64, 2), (64, 64, 1)):
+        for inputs, width, stride in ((3, 16, 2), (16, 24, 2), (24, 24, 1), (24, 24, 1)):
             layers += [nn.Conv2d(inputs, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()]
         self.backbone = nn.Sequential(*layers)
-        self.head = nn.Conv2d(64, 1 + classes + 4, 1)
+        self.head = nn.Sequential(nn.Conv2d(24, 24, 3, 1, 1), nn.ReLU(), nn.Conv2d(24, 1 + 3 + 4, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         made: Tensor = self.head(self.backbone(images))
@@ -181,7 +197,7 @@ class Grid(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """The documented adapter: scores and boxes by name, before suppression."""
+    """An adapter: scores and boxes by name, before suppression."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -198,44 +214,58 @@ class Wrapped(nn.Module):
         return {"pred_scores": scores.flatten(1, 2), "pred_boxes": boxes.flatten(1, 2)}
 
 
-def trained(steps: int = 220) -> Wrapped:
+def trained() -> Wrapped:
     """Return a detector that finds something: each object's middle cell says it."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        made = Wrapped(Grid())
-        rate = torch.optim.Adam(made.parameters(), 4e-3)
-        photographs = synthetic.photographs()
-        scenes = synthetic.draw(photographs, "dense", range(320), 96, (1, 5), 6)
-        images = feature.Preparation()([scene.image for scene in scenes])
-        made.train()
-        for _ in range(steps):
-            chosen = torch.randperm(len(scenes))[:32]
-            wanted, boxes, there = torch.zeros(32, 144, 6), torch.zeros(32, 144, 4), torch.zeros(32, 144)
-            for row, number in enumerate(chosen):
-                scene = scenes[int(number)]
-                for label, corners in zip(scene.labels, torch.from_numpy(scene.boxes) / 96, strict=True):
-                    centre, side = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
-                    cell = int(centre[1] * 12) * 12 + int(centre[0] * 12)
-                    wanted[row, cell, label], there[row, cell] = 1, 1
-                    boxes[row, cell] = torch.cat([centre, side])
+        made = Wrapped(Grid()).train()
+        rate = torch.optim.Adam(made.parameters(), 1e-2)
+        drawn = [scene(1000 + number) for number in range(128)]
+        images = feature.Preparation()([image for image, _ in drawn])
+        wanted, boxes, there = torch.zeros(128, 144, 3), torch.zeros(128, 144, 4), torch.zeros(128, 144, 1)
+        for row, (_, objects) in enumerate(drawn):
+            for label, (left, top, width, height) in objects:
+                box = torch.tensor([left + width / 2, top + height / 2, width, height]) / 48
+                cell = int(box[1] * 12) * 12 + int(box[0] * 12)
+                wanted[row, cell, label], there[row, cell], boxes[row, cell] = 1, 1, box
+        for _ in range(150):
+            chosen = torch.randperm(128)[:16]
             said = made(images[chosen])
-            scores = functional.binary_cross_entropy(said["pred_scores"].clamp(1e-6, 1 - 1e-6), wanted, reduction="sum")
-            away = (there[..., None] * (said["pred_boxes"] - boxes).abs()).sum()
+            scores = functional.binary_cross_entropy(
+                said["pred_scores"].clamp(1e-6, 1 - 1e-6), wanted[chosen], reduction="sum"
+            )
+            away = (there[chosen] * (said["pred_boxes"] - boxes[chosen]).abs()).sum()
             rate.zero_grad()
-            (scores + 10 * away).div(32).backward()
+            (scores + 20 * away).div(16).backward()
             rate.step()
     return made.eval()
 
 
-@pytest.mark.slow
+def annotated(folder: Path, count: int) -> Path:
+    """Write scenes as COCO has them."""
+    file = folder / "objects.json"
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    for number in range(count):
+        image, objects = scene(number)
+        Pillow.fromarray(image).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 48, "height": 48})
+        for label, box in objects:
+            annotations.append({"id": len(annotations), "image_id": number, "category_id": label, "bbox": box})
+    names = [{"id": label, "name": name} for label, name in enumerate(NAMES)]
+    file.write_text(json.dumps({"images": images, "categories": names, "annotations": annotations}))
+    return file
+
+
 def test_a_trained_detector_keeps_more_of_its_score_under_fisher_than_under_flat_noise(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    network = Network(trained(), name="grid", labels=tuple("abcdef"))
+    network = Network(trained(), name="grid", labels=NAMES)
     maps = {label: MAPS[label] for label in ("flat", "fisher-2")}
     plan = FeaturePlan(
-        "grid", "network.backbone", "dense-detection", seeds=1, sizes=SubsetSizes(48, 19, 60), maps=maps, eps=0.3
-    )
+        "grid", "network.backbone", "dense-detection", str(annotated(tmp_path, 110)), seeds=1,
+        sizes=SubsetSizes(40, 19, 50), maps=maps, eps=0.4,
+    )  # fmt: skip
     with FeatureRun.begin(tmp_path / "run", plan, "cpu", network) as run:
         assert run.store.manifest["measures"]["drop"].endswith("at score .25 and IoU .5")
         stages.fit(run)
@@ -244,7 +274,7 @@ def test_a_trained_detector_keeps_more_of_its_score_under_fisher_than_under_flat
     torch.set_num_threads(threads)
     by = {(row["map"], row["nrmse"]): row for row in rows}
     assert calibration["scale"] > 0
-    assert by["clean", 0.0]["score"] > 0.1
+    assert by["clean", 0.0]["score"] > 0.25
     assert by["flat", 1.0]["discrepancy"] > by["flat", 0.5]["discrepancy"] > by["fisher-2", 0.5]["discrepancy"] > 0
     assert by["fisher-2", 1.0]["score"] > by["flat", 1.0]["score"]
     assert json.dumps(rows)

@@ -32,7 +32,7 @@ class EmbeddingTask:
     """Share of the images that find their own clean vector first; 1 - cosine to the clean vector. Needs no labels."""
 
     name = "embedding"
-    score_name = "own image found first"
+    score_name = "self-retrieval"
     discrepancy_name = "1 - cosine"
     drops: ClassVar[dict[str, str]] = {"cosine": "1 - cosine to the clean vector"}
     auto_class = "AutoModel"
