@@ -32,7 +32,7 @@ def test_the_discrepancy_is_one_less_the_cosine() -> None:
     longer = {"embedding": 7 * clean["embedding"]}
     assert EMBED.discrepancy(clean, longer).abs().max() < 1e-6  # the direction counts alone
     assert EMBED.discrepancy(clean, clean).tolist() == [0, 0, 0]
-    assert EMBED.drop(clean, other, "cosine").tolist() == EMBED.discrepancy(clean, other).tolist()
+    assert EMBED.drop(clean, other, "1-cosine").tolist() == EMBED.discrepancy(clean, other).tolist()
     assert torch.allclose(EMBED.evidence(other, clean), 1 - EMBED.discrepancy(clean, other), atol=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_a_run_on_a_plain_folder_compares_with_the_clean_vectors(tmp_path: Path)
         calibrations = stages.calibrate(run)
         rows = stages.evaluate(run, (0.5, 2.0))
         quantised = stages.quantise(run, (0.3,), maps=["fisher"])
-        promised = stages.promise(run, stages.promised(run, 0.2, 0.3, "cosine"), ["static:fisher"])
+        promised = stages.promise(run, stages.promised(run, 0.2, 0.3, "1-cosine"), ["static:fisher"])
     by = {(row["map"], row["nrmse"]): row for row in rows}
     assert by["clean", 0.0]["score"] == 1
     assert by["clean", 0.0]["cosine"] == pytest.approx(1)

@@ -155,7 +155,7 @@ def feature() -> None:
     "--drop",
     default="",
     help="How the loss is measured, the first if not given: kl, top1 (classification); 1-f1 (detectors, instances); "
-    "kl, changed, 1-miou (semantic-segmentation); cosine (embedding); loss (yours).",
+    "kl, changed, 1-miou (semantic-segmentation); 1-cosine (embedding); loss (yours).",
 )
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Comma-separated labels of the maps to calibrate.")

@@ -34,7 +34,7 @@ class EmbeddingTask:
     name = "embedding"
     score_name = "self-retrieval"
     discrepancy_name = "1 - cosine"
-    drops: ClassVar[dict[str, str]] = {"cosine": "1 - cosine to the clean vector"}
+    drops: ClassVar[dict[str, str]] = {"1-cosine": "1 - cosine to the clean vector"}
     auto_class = "AutoModel"
     needs: Literal["nothing"] = "nothing"
     compared_at = 0.05
@@ -107,7 +107,7 @@ class EmbeddingTask:
         Args:
             clean: outputs for the undisturbed features.
             perturbed: outputs for disturbed features.
-            kind: "cosine", the only one.
+            kind: "1-cosine", the only one.
         """
         return self.discrepancy(clean, perturbed)
 
