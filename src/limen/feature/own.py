@@ -312,7 +312,7 @@ def root_times(times: Callable[[Tensor], Tensor], start: Tensor, steps: int = ST
         return torch.full_like(start, math.nan)
     values, vectors = torch.linalg.eigh(matrix)
     weights = (vectors * values.clamp_min(0).sqrt()[:, None] * vectors[:, :1]).sum(2).to(start)
-    return size * sum(weights[:, [place]] * one for place, one in enumerate(basis))
+    return size * torch.stack([weights[:, [place]] * one for place, one in enumerate(basis)]).sum(0)
 
 
 def _given(outputs: Any) -> Any:

@@ -343,7 +343,8 @@ def _target(scene: synthetic.SyntheticScene, task: Task) -> Any:
 
 def classes_of(scene: synthetic.SyntheticScene) -> class_maps.ClassMap:
     """Return the class of each pixel of a scene: 0 where there is no object, else the object's class and 1."""
-    return (scene.masks * (scene.labels + 1)[:, None, None]).sum(0).astype(np.uint8)
+    painted: class_maps.ClassMap = (scene.masks * (scene.labels + 1)[:, None, None]).sum(0).astype(np.uint8)
+    return painted
 
 
 def truth(scene: synthetic.SyntheticScene) -> Instances:

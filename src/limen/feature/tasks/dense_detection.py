@@ -169,7 +169,7 @@ def unsuppressed(found: Instances) -> npt.NDArray[np.int64]:
         gone = np.zeros(len(mine), np.bool_)
         for place, number in enumerate(of_class):
             if not gone[place]:
-                kept.append(number)
+                kept.append(int(number))
                 gone |= same[place]
     return np.sort(np.array(kept, np.int64))
 

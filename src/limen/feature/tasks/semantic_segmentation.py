@@ -4,6 +4,7 @@ Logits are (N, K, h, w), of whatever stride the network has (SegFormer: 4 px a p
 maps of the image's own size.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -102,7 +103,8 @@ class SemanticSegmentationTask:
         logits = outputs["logits"].float()
         p = logits.detach().softmax(1)
         drawn = p.sqrt() * (2 * torch.randint(0, 2, p.shape, generator=source).to(p) - 1)
-        slopes = (drawn - p * drawn.sum(1, keepdim=True)) / logits[0, 0].numel() ** 0.5
+        pixels: int = logits[0, 0].numel()
+        slopes = (drawn - p * drawn.sum(1, keepdim=True)) / math.sqrt(pixels)
         return (slopes * logits).sum((1, 2, 3))
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
@@ -160,7 +162,8 @@ class SemanticSegmentationTask:
             times = np.stack([np.bincount(row, minlength=count) for row in rows]).astype(np.float64)
             inside, united = times @ shared, times @ either
             each = np.divide(inside, united, out=np.full(inside.shape, np.nan), where=united > 0)
-            return np.nanmean(each, 1).reshape(chosen.shape[:-1])
+            means: npt.NDArray[np.float64] = np.nanmean(each, 1).reshape(chosen.shape[:-1])
+            return means
 
         alike = (shared == shared[0]).all() and (either == either[0]).all()
         if alike or not either.any(1).all():  # an image without any class could be drawn alone
