@@ -292,7 +292,7 @@ def root_times(times: Callable[[Tensor], Tensor], start: Tensor, steps: int = ST
         start: v, (N, D), none of them zero.
         steps: at most, >= 1; D are enough.
     """
-    size = start.norm(dim=1, keepdim=True)
+    size: Tensor = start.norm(dim=1, keepdim=True)
     basis = [start / size]
     matrix = start.new_zeros((len(start), min(steps, start.shape[1]), min(steps, start.shape[1])), dtype=torch.float64)
     for step in range(matrix.shape[1]):

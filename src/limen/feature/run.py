@@ -41,7 +41,6 @@ from limen.feature.data.parts import SCENES, Partition, SubsetSizes, check_class
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
 from limen.feature.model.preparation import Preparation
 from limen.feature.model.split import Features, SplitPoint, Verification
-from limen.feature.own import OwnTask
 from limen.feature.task import Task
 from limen.feature.tolerance import FisherSurvey, ProgressCallback, Scope, Tolerance, quiet
 from limen.store import Store, rows
@@ -214,7 +213,7 @@ class FeatureRun:
         plan = replace(plan, maps=_suited(plan.maps, features), drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)
         described["network"] |= {"kind": kind, "prepared": prepared}
-        described["task"] = {"python": own, "digest": task.digest if isinstance(task, OwnTask) else ""}
+        described["task"] = {"python": own, "digest": str(getattr(task, "digest", ""))}
         with contextlib.ExitStack() as held:
             store = held.enter_context(Store.create(Path(out), described))
             _same(store, plan, described)
