@@ -29,6 +29,7 @@ DEVICE = click.option(
     "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1."
 )
 MODEL_HELP = "Folder or hub id of a checkpoint, demo:NAME, or package.module:factory."
+TASK_HELP = "One of `limen list tasks`, or package.module:name of one of yours."
 MODEL = click.option(
     "--model", default="", help="Where the checkpoint lies now, or the factory, if the run does not find it."
 )
@@ -116,12 +117,12 @@ def feature() -> None:
 @WEIGHTS
 @PREPARE
 @click.option("--split", required=True, help="Dotted path of the module whose output is the features.")
-@click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@click.option("--task", default="classification", show_default=True, help=TASK_HELP)
 @click.option(
     "--data",
     required=True,
-    help="Folder with a folder of images a class; for objects a COCO JSON file, or a folder or data.yaml of YOLO's; or "
-    "scenes.",
+    help="Folder with a folder of images a class; for objects a COCO JSON file, or a folder or data.yaml of YOLO's; "
+    "for pixels images/ and masks/; any folder of images where nothing is needed; or scenes.",
 )
 @click.option(
     "--score",
@@ -157,7 +158,10 @@ def feature() -> None:
 )
 @click.option("--rho", type=FiniteRange(0, 1), default=0.1, show_default=True, help="How often the drop may exceed it.")
 @click.option(
-    "--drop", default="", help="How the loss is measured: kl (default) or top1 for classification; 1-f1 otherwise."
+    "--drop",
+    default="",
+    help="How the loss is measured, the first if not given: kl, top1 (classification); 1-f1 (detectors, instances); "
+    "kl, changed, 1-miou (semantic-segmentation); 1-cosine (embedding); loss (yours).",
 )
 @click.option("--map", "maps", multiple=True, metavar="[LABEL=]NAME[,KEY=VALUE...]", help="Instead of all; repeat it.")
 @click.option("--calibrate", "labels", default="", help="Comma-separated labels of the maps to calibrate.")
@@ -421,7 +425,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
 @click.option("--model", required=True, help=MODEL_HELP)
 @WEIGHTS
 @PREPARE
-@click.option("--task", default="classification", show_default=True, help="See `limen list tasks`.")
+@click.option("--task", default="classification", show_default=True, help=TASK_HELP)
 @click.option("--data", default="scenes", show_default=True, help="Images to search with, and to measure on.")
 @click.option("--search", "searching", is_flag=True, help="Search, though the family of the network is known.")
 @click.option("--sweep", "sweeping", is_flag=True, help="Measure each: what is computed and sent, what noise costs.")

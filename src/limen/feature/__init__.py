@@ -20,13 +20,14 @@ _ROOMS = {
     "Features": "model.split", "SplitPoint": "model.split", "search": "model.known_splits",
     "SubsetSizes": "data.parts",
     "anchor": "anchors",
+    "own_task": "own",
     **dict.fromkeys(
         ("attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "promise", "promised", "quantise",
          "quantiser"), "stages"),
 }  # fmt: skip
 __all__ = [
     "FeaturePlan", "FeatureRun", "Features", "Network", "NetworkSource", "Preparation", "SplitPoint", "SubsetSizes",
-    "anchor", "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "promise",
+    "anchor", "attribute", "calibrate", "choose", "evaluate", "fit", "keeping_quantiser", "load", "own_task", "promise",
     "promised", "quantise", "quantiser", "search",
 ]  # fmt: skip
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from limen.feature.model.network import Network, NetworkSource, load
     from limen.feature.model.preparation import Preparation
     from limen.feature.model.split import Features, SplitPoint
+    from limen.feature.own import own_task
     from limen.feature.plan import FeaturePlan
     from limen.feature.run import FeatureRun
     from limen.feature.stages import (

@@ -77,6 +77,7 @@ class FeatureRun:
         device: str = "auto",
         network: Network | None = None,
         trust: str = "",
+        task: Task | None = None,
         left: Set[str] = frozenset(),
         seconds: float = 0,
     ) -> Self:
@@ -88,6 +89,7 @@ class FeatureRun:
             device: "auto", "cpu", "cuda" or "cuda:N".
             network: one made in Python, in place of loading `plan.model`.
             trust: the repository whose code may run, the very name of `plan.model`; "" for none.
+            task: one made in Python, in place of `plan.task`.
             left: of the plan, what may be another than it says: "seeds", and parts of the images ("fit", "calibrate",
                 "test"). It is taken from the run that is there, or from `limen.feature.course.settled`.
             seconds: that all stages together may take; 0 for any time. What is left open is chosen so.
@@ -96,8 +98,13 @@ class FeatureRun:
             InputError: a network, split, task, head or data that do not fit each other, or too short a time.
             StoreError: the directory holds another study.
         """
-        task = tasks.find(plan.task)
+        own = task is not None
+        if task is not None:
+            plan = replace(plan, task=task.name)
+        task = task or tasks.find(plan.task)
         plan, left = as_begun(Path(out), plan, left)
+        if task.needs == "nothing":
+            plan = replace(plan, score="labels")  # there are none: what it is scored against is its own
         check(plan, task)
         source = NetworkSource(plan.model, plan.revision, plan.weights, plan.prepare, trust)
         kind = PYTHON if network else "factory" if source.factory else "checkpoint"
@@ -127,6 +134,7 @@ class FeatureRun:
         described = _described(plan, network, task, split, verification, features)
         described["split"]["flops"] = operations
         described["network"] |= {"kind": kind, "prepared": prepared}
+        described["task"] = {"python": own, "digest": str(getattr(task, "digest", ""))}
         with contextlib.ExitStack() as held:
             store = held.enter_context(Store.create(Path(out), described))
             _same(store, plan, described)
@@ -143,6 +151,7 @@ class FeatureRun:
         data: str = "",
         weights: str = "",
         trust: str = "",
+        task: Task | None = None,
     ) -> Self:
         """Open a run that `begin` made, to measure more.
 
@@ -155,6 +164,7 @@ class FeatureRun:
             data: where the data lie now; "" likewise.
             weights: where the weights of a factory's network lie now; "" likewise.
             trust: the repository whose code may run; "" for none.
+            task: one made in Python, where the run was begun with such a one.
 
         Raises:
             StoreError: it is not such a run, its network or data have changed since, or they are not found.
@@ -164,6 +174,12 @@ class FeatureRun:
             if store.manifest.get("wing") != WING:
                 raise StoreError(f"{path} is not a run of deep features. Give the --out of a `limen feature fit`.")
             plan, about = FeaturePlan.of(store), store.manifest["network"]
+            own = store.manifest.get("task", {}).get("python") is True
+        if own and task is None:
+            raise StoreError(
+                f"{path} was begun in Python with a task of its own, {plan.task!r}. Open it there with "
+                "FeatureRun.open(..., task=...); a run begun with --task package.module:name opens in every command."
+            )
         if network is None:
             if not model and about.get("kind") == PYTHON:
                 raise StoreError(
@@ -176,7 +192,7 @@ class FeatureRun:
         data = data or _found(path, "data", "--data", plan.data, plan.data != SCENES)
         groups = _groups(path, plan.group_by) if plan.group_by.endswith(TABLE) else plan.group_by
         plan = replace(plan, model=model or plan.model, data=data, weights=weights or plan.weights, group_by=groups)
-        return cls.begin(path, plan, device, network, trust)
+        return cls.begin(path, plan, device, network, trust, task)
 
     def __enter__(self) -> Self:
         return self
@@ -333,6 +349,9 @@ def _same(store: Store, plan: FeaturePlan, described: Mapping[str, Any]) -> None
     begun, given = (one["network"].get("prepared") for one in (there, described))
     if begun and not (isinstance(begun, Mapping) and all(_close(begun.get(name), given[name]) for name in given)):
         manifest.same(path, "prepared images", begun, given)  # the same files, resized or normalised otherwise
+    begun, given = (one.get("task", {}).get("digest") for one in (there, described))
+    if begun and given:
+        manifest.same(path, "functions of the task", begun, given)
     seeds = max(known.seeds, plan.seeds)
     if seeds > known.seeds or data is None:
         store.amend(plan=there["plan"] | {"seeds": seeds}, data=described["data"])

@@ -258,8 +258,8 @@ def _undisturbed(run: FeatureRun, seed: int) -> dict[str, StoredRow]:
         answers += run.task.answers(batch.outputs)
         targets += batch.targets
     found = scored(run.task, answers, targets)
-    if not run.plan.labelled:  # it agrees with itself: there is nothing to be uncertain about
-        found |= {"score_low": None, "score_high": None}
+    if not run.plan.labelled or run.task.needs == "nothing":
+        found |= {"score_low": None, "score_high": None}  # it agrees with itself: nothing is uncertain
     return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | found}
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from limen import registry
 from limen.curve import Interval
+from limen.errors import InputError
+from limen.feature.model import factory
 from limen.feature.model.split import Outputs
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ class Task(Protocol):
         discrepancy_name: what `discrepancy` is ("KL").
         drops: names of the per-image losses that `drop` knows, the default first, each with what it is.
         auto_class: the class of transformers that loads a checkpoint with a head for it.
-        needs: what data must say of an image: its class, or the boxes or masks of its objects. Targets are class
-            numbers, or `limen.feature.data.instances.Instances`.
+        needs: what data must say of an image: its class, the boxes or masks of its objects, the class of each of its
+            pixels, or nothing. Targets are class numbers, `limen.feature.data.instances.Instances`, class maps
+            (`limen.feature.data.class_maps.ClassMap`), or, where nothing is needed, the clean outputs' answers.
         compared_at: the discrepancy at which kinds of steps are compared in bits: felt, but not much.
     """
 
@@ -37,7 +40,7 @@ class Task(Protocol):
     discrepancy_name: str
     drops: Mapping[str, str]
     auto_class: str
-    needs: Literal["class", "boxes", "masks"]
+    needs: Literal["class", "boxes", "masks", "pixels", "nothing"]
     compared_at: float
 
     def of(self, network: "Network") -> "Task":
@@ -91,9 +94,24 @@ class Task(Protocol):
 
 
 def find(name: str) -> Task:
-    """Return a task by name."""
-    task: Task = registry.find("task", name)()
-    return task
+    """Return a task by name, or by where it is: `package.module:name` of an object, a class, or a function to call.
+
+    Raises:
+        UnknownNameError: no task is registered under the name.
+        InputError: there is no such object, or it is no task.
+    """
+    if not factory.NAME.fullmatch(name):
+        task: Task = registry.find("task", name)()
+        return task
+    made = factory.make(name, "the task")
+    wanted = (*Task.__annotations__, *(part for part in vars(Task) if not part.startswith("_")))
+    lacking = [part for part in wanted if not hasattr(made, part)]
+    if lacking:
+        raise InputError(
+            f"{name} is {type(made).__name__}, which lacks {', '.join(lacking[:3])} of a task. Make one of a loss and "
+            "a score: limen.feature.own_task(loss=..., score=...)."
+        )
+    return made  # type: ignore[no-any-return]
 
 
 def agreement(task: Task) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limen import digest
 from limen.errors import InputError
-from limen.feature.data import coco, grouping, synthetic, yolo
+from limen.feature.data import class_maps, coco, grouping, synthetic, yolo
 from limen.feature.data.annotated import AnnotatedImage
 from limen.feature.data.instances import Instances, as_truth, decoded, encoded
 from limen.feature.model.network import Network
@@ -34,6 +34,8 @@ _SCENES: dict[str, tuple[int, tuple[int, int], int]] = {
     "class": (64, (1, 1), 10),
     "boxes": (96, (1, 5), 6),
     "masks": (96, (1, 5), 6),
+    "pixels": (96, (1, 5), 6),
+    "nothing": (64, (1, 1), 10),
 }  # what a task needs -> side in px, objects, classes: what limen's own nets were trained on
 
 
@@ -44,7 +46,7 @@ class LabelledImage:
     Attributes:
         name: what its noise belongs to; unique in its data.
         image: uint8 RGB (H, W, 3).
-        target: what the task compares answers with: a class, or `Instances`; None where nobody says.
+        target: what the task compares answers with: a class, `Instances`, or a class map; None where nobody says.
         masks: bool (M, H, W), where the objects are; None where nobody says.
     """
 
@@ -221,7 +223,8 @@ def parts(
     Args:
         where: "scenes" (limen's own, drawn as needed); a folder with one folder of images for each class; for tasks
             that need objects, a JSON file of annotations as COCO has them (`limen.feature.data.coco`), or a folder or
-            YAML file of YOLO's (`limen.feature.data.yolo`); without labels, any folder of images.
+            YAML file of YOLO's (`limen.feature.data.yolo`); for those that need a class for each pixel, a folder of
+            images and class maps (`limen.feature.data.class_maps`); without labels, any folder of images.
         task: decides what the targets are.
         network: makes images ready; its labels say which folder or category is which class.
         seed: of the division, any int; for scenes, of the scenes themselves.
@@ -234,6 +237,7 @@ def parts(
         InputError: no such data, or not of what the task needs, no images in it, classes that the network does not
             know, too few images, or groups that cannot be made.
     """
+    labelled = labelled and task.needs != "nothing"
     wanted = [getattr(sizes, name) for name in PARTS]
     if min(wanted) < 1:
         raise InputError(f"Each part needs an image at least, not {wanted} ({', '.join(PARTS)}).")
@@ -269,6 +273,8 @@ def _examples(where: str, task: Task, network: Network, labelled: bool) -> _Exam
         return _unlabelled(place)
     if task.needs == "class":
         return _folder(place, network)
+    if task.needs == "pixels":
+        return _mapped(place, network)
     if yolo.labelled(place):
         return _annotated(place, task, network, yolo.read)
     raise InputError(
@@ -293,7 +299,7 @@ def fingerprint(where: str, task: Task, labelled: bool = True, group_by: str = "
     place = Path(where)
     if where == SCENES:
         return ""
-    if place.suffix in yolo.DESCRIBED or (place.is_dir() and labelled and task.needs != "class"):
+    if place.suffix in yolo.DESCRIBED or (place.is_dir() and labelled and task.needs in ("boxes", "masks")):
         found = yolo.files(place)
         told = [[one.name, one.image.stat().st_size, _content(one.labels)] for one in found]
         return digest.of([_content(place), told])
@@ -314,18 +320,31 @@ def _images(folder: Path) -> list[Path]:
 def _scenes(task: Task, network: Network, seed: int) -> list[ExampleReader]:
     backgrounds = synthetic.photographs()
     side, objects, classes = _SCENES[task.needs]
-    if task.needs != "class":
+    if task.needs not in ("class", "nothing"):
         _see_whole(network, (side, side))
 
     def reader(part: str) -> ExampleReader:
         def read(index: int) -> LabelledImage:
             (scene,) = synthetic.draw(backgrounds, f"{part} {seed}", [index], side, objects, classes)
-            target = int(scene.labels[0]) if task.needs == "class" else truth(scene)
-            return LabelledImage(f"scene {part} {seed} {index}", scene.image, target, scene.masks)
+            return LabelledImage(f"scene {part} {seed} {index}", scene.image, _target(scene, task), scene.masks)
 
         return read
 
     return [reader(part) for part in PARTS]
+
+
+def _target(scene: synthetic.SyntheticScene, task: Task) -> Any:
+    if task.needs == "nothing":
+        return None
+    if task.needs == "pixels":
+        return classes_of(scene)
+    return int(scene.labels[0]) if task.needs == "class" else truth(scene)
+
+
+def classes_of(scene: synthetic.SyntheticScene) -> class_maps.ClassMap:
+    """Return the class of each pixel of a scene: 0 where there is no object, else the object's class and 1."""
+    painted: class_maps.ClassMap = (scene.masks * (scene.labels + 1)[:, None, None]).sum(0).astype(np.uint8)
+    return painted
 
 
 def truth(scene: synthetic.SyntheticScene) -> Instances:
@@ -347,6 +366,8 @@ def _annotated(
             f"{task.name} is of one class an image, and {str(place)!r} says where objects are: give a folder with a "
             "folder of images for each class."
         )
+    if task.needs not in ("boxes", "masks"):
+        raise InputError(f"{task.name} does not need where objects are, as {place} says it. Give a folder of images.")
     images = reader(place, network.labels, task.needs == "masks")
     seen: set[tuple[int, int]] = set()
 
@@ -397,6 +418,21 @@ def _folder(folder: Path, network: Network) -> _Examples:
         return LabelledImage(names[number], load_image(file), label)
 
     return _Examples(names, read, f" in {len(classes)} class folders", above=1)
+
+
+def _mapped(folder: Path, network: Network) -> _Examples:
+    """Read images with a class map each."""
+    images = class_maps.pairs(folder)
+    seen: set[tuple[int, ...]] = set()
+
+    def read(number: int) -> LabelledImage:
+        image, classes = images[number].read(network.zero_unlabelled)
+        if image.shape not in seen:
+            _see_whole(network, (image.shape[0], image.shape[1]))
+            seen.add(image.shape)
+        return LabelledImage(images[number].name, image, classes)
+
+    return _Examples([one.name for one in images], read)
 
 
 def _unlabelled(folder: Path) -> _Examples:

@@ -34,38 +34,39 @@ _COUNTER = "num_batches_tracked"  # of batch norm: not used at inference, and ol
 _SHOWN = 3
 
 
-def make(name: str) -> Any:
-    """Return what a factory returns: an `nn.Module`, or anything that holds one.
+def make(name: str, what: str = "the network") -> Any:
+    """Return what a factory returns: an `nn.Module`, or anything that holds one; or another thing of the user's.
 
     Weights that it draws at random are drawn from a seed of their own, so that two calls give one network. What it
     prints goes to stderr: stdout is for results.
 
     Args:
         name: `package.module:factory`; `factory` may be an attribute of an attribute.
+        what: it makes, for messages.
 
     Raises:
         InputError: there is no such module or name, it raises, or it returns none.
     """
     with torch.random.fork_rng([]), contextlib.redirect_stdout(sys.stderr):
         torch.manual_seed(0)  # some modules make a network while they are imported
-        thing = _found(name)
+        thing = _found(name, what)
         torch.manual_seed(0)
-        return _called(name, thing)
+        return _called(name, thing, what)
 
 
-def _found(name: str) -> Any:
+def _found(name: str, what: str) -> Any:
     module, _, path = name.partition(":")
     thing = _imported(module)
     for part in path.split("."):
         if not hasattr(thing, part):
             near = difflib.get_close_matches(part, [one for one in dir(thing) if not one.startswith("_")], n=3)
             hint = f" Near it: {', '.join(near)}." if near else ""
-            raise InputError(f"{module} has no {path!r}.{hint} Give the name of a function that makes the network.")
+            raise InputError(f"{module} has no {path!r}.{hint} Give the name of a function that makes {what}.")
         thing = getattr(thing, part)
     return thing
 
 
-def _called(name: str, thing: Any) -> Any:
+def _called(name: str, thing: Any, what: str) -> Any:
     if isinstance(thing, nn.Module) or not callable(thing):
         return thing
     try:
@@ -73,7 +74,7 @@ def _called(name: str, thing: Any) -> Any:
     except Exception as error:
         raise InputError(
             f"{name} raised {type(error).__name__}: {line(error)}. It is called without arguments: write a function "
-            "that takes none and returns the network."
+            f"that takes none and returns {what}."
         ) from error
 
 
@@ -162,8 +163,8 @@ def _imported(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise InputError(
-                f"No module {error.name!r}, neither installed nor in {os.getcwd()}. Give --model "
-                "package.module:factory of one that is, or go where it is."
+                f"No module {error.name!r}, neither installed nor in {os.getcwd()}. Give "
+                "package.module:name of one that is, or go where it is."
             ) from None
         raise InputError(f"{module} imports {error.name!r}, which is not installed. Install it.") from error
     except Exception as error:

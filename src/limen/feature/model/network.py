@@ -42,6 +42,8 @@ class Network:
         name: as tables call it.
         labels: names of its classes in order, where known.
         revision: the commit on the hub that it came from; "" where it came from none.
+        zero_unlabelled: whether its class 0 is 1 in class maps, and 0 there is no class (`do_reduce_labels` of image
+            processors; ADE20K's maps).
     """
 
     model: nn.Module
@@ -49,6 +51,7 @@ class Network:
     name: str = UNNAMED
     labels: tuple[str, ...] = ()
     revision: str = ""
+    zero_unlabelled: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -157,9 +160,10 @@ def _checkpoint(given: NetworkSource, task: Task, device: str) -> Network:
     with _quietly(), torch.random.fork_rng([]):  # weights are drawn before they are read
         load_config(source, revision, how.trust)
         model = load_weights(getattr(transformers, task.auto_class), source, find_device(torch, device), how)
-        prepare = _processor(source, revision, how.trust)
+        prepare, zero_unlabelled = _processor(source, revision, how.trust)
     commit = "" if Path(source).is_dir() else str(getattr(model.config, "_commit_hash", None) or "")
-    return Network(model, prepare, name if name.startswith(SHIPPED) else label(source), _labels(model), commit)
+    called = name if name.startswith(SHIPPED) else label(source)
+    return Network(model, prepare, called, _labels(model), commit, zero_unlabelled)
 
 
 def _labels(model: nn.Module) -> tuple[str, ...]:
@@ -206,7 +210,8 @@ def flops(run: Callable[[], Any]) -> int:
     return int(counter.get_total_flops())
 
 
-def _processor(source: str, revision: str, trust: bool) -> Callable[[Sequence[Image]], Tensor]:
+def _processor(source: str, revision: str, trust: bool) -> tuple[Callable[[Sequence[Image]], Tensor], bool]:
+    """Return what makes images ready, and whether class maps count from 1."""
     loader: Any = transformers.AutoImageProcessor  # its methods are not typed
     with explaining(source, "It needs a preprocessor_config.json for pictures; fetch the whole repository"):
         processor = loader.from_pretrained(source, trust_remote_code=trust, **pinned(source, revision))
@@ -215,4 +220,4 @@ def _processor(source: str, revision: str, trust: bool) -> Callable[[Sequence[Im
         pixels: Tensor = processor(images=list(images), return_tensors="pt")["pixel_values"]
         return pixels
 
-    return prepare
+    return prepare, bool(getattr(processor, "do_reduce_labels", False))

@@ -16,6 +16,9 @@ from torch.nn import functional
 from limen.errors import InputError
 from limen.feature.data.instances import FOUND, Instances
 
+SPREAD = 0.1  # of a box's side: moved by a third of its width (IoU .5) a box costs 3.6 nats
+FARTHEST = 10.0  # nats that a box costs which lies elsewhere
+SMALLEST = 0.01  # share of the image that a box's side counts as, if it is less
 _FAR = 1e9  # nats: what a cost that is not finite counts as
 
 
@@ -58,6 +61,22 @@ def presence(logits: Tensor, one_class: bool) -> Tensor:
     logits = logits.detach()
     p = 1 - logits.softmax(-1)[..., -1] if one_class else logits.amax(-1).sigmoid()
     return p.square() / (p.square() + (1 - p).square())
+
+
+def apart(boxes: Tensor, moved: Tensor) -> Tensor:
+    """Return the bounded KL divergence D / (1 + D / `FARTHEST`) of boxes (..., 4) as normal distributions, in nats.
+
+    Args:
+        boxes: centre and size of the clean ones, as shares of the image.
+        moved: of the others; dimensions before the last broadcast.
+    """
+    far = ((boxes - moved) / spread(boxes)).square().sum(-1) / 2
+    return far / (1 + far / FARTHEST)
+
+
+def spread(boxes: Tensor) -> Tensor:
+    """Return the standard deviations of centre and size (..., 4) of boxes (..., 4)."""
+    return SPREAD * boxes[..., [2, 3, 2, 3]].clamp_min(SMALLEST)
 
 
 def drawn(logits: Tensor, one_class: bool, source: torch.Generator) -> tuple[Tensor, Tensor]:

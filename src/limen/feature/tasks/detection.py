@@ -2,7 +2,7 @@
 
 The output is read as a distribution, so that discrepancy and Fisher information belong together (ours): each query has
 classes, and, as far as it is an object, a box, normally distributed about the one predicted, with standard deviations
-of `SPREAD` of the clean box's width (x) and height (y).
+of `query_heads.SPREAD` of the clean box's width (x) and height (y).
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,6 @@ from limen.feature.data.instances import FOUND, Instances, f1_loss, precision
 from limen.feature.model import query_heads
 from limen.feature.model.network import Network
 from limen.feature.model.split import Outputs, outputs_of, shapes_of
-
-SPREAD = 0.1  # of a box's side: moved by a third of its width (IoU .5) a box costs 3.6 nats
-FARTHEST = 10.0  # nats that a box costs which lies elsewhere
-SMALLEST = 0.01  # share of the image that a box's side counts as, if it is less
 
 
 @registry.add("task", "detection")
@@ -91,7 +87,7 @@ class DetectionTask:
         logits, boxes = _floats(outputs)
         likely, there = query_heads.drawn(logits, self._one_class(logits), source)
         noise = torch.randn(boxes.shape, generator=source, dtype=torch.float32).to(boxes)
-        away = noise + (boxes.detach() - boxes) / _spread(boxes.detach())
+        away = noise + (boxes.detach() - boxes) / query_heads.spread(boxes.detach())
         return (likely - there * away.square().sum(-1) / 2).sum(1)
 
     def drop(self, clean: Outputs, perturbed: Outputs, kind: str) -> Tensor:
@@ -136,15 +132,9 @@ class DetectionTask:
     def _cost(self, logits: Tensor, boxes: Tensor, other: Tensor, moved: Tensor) -> Tensor:
         """Return KL of queries (..., C), (..., 4) from others; the leading dimensions broadcast."""
         one_class = self._one_class(logits)
-        apart = ((boxes - moved) / _spread(boxes)).square().sum(-1) / 2
-        bounded = apart / (1 + apart / FARTHEST)
-        return query_heads.divergence(logits, other, one_class) + query_heads.presence(logits, one_class) * bounded
+        there = query_heads.presence(logits, one_class)
+        return query_heads.divergence(logits, other, one_class) + there * query_heads.apart(boxes, moved)
 
 
 def _floats(outputs: Outputs) -> tuple[Tensor, Tensor]:
     return outputs["logits"].float(), outputs["pred_boxes"].float()
-
-
-def _spread(boxes: Tensor) -> Tensor:
-    """Return the standard deviations of centre and size (..., 4)."""
-    return SPREAD * boxes[..., [2, 3, 2, 3]].clamp_min(SMALLEST)
