@@ -92,6 +92,7 @@ COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "own-fisher", "learned", "learned-information", "shuffled")
 DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
+ANCHORED = ("bd-rate", "anchor-curve", "sender", "sender-time")  # what `anchor` keeps beside its own rows
 BUDGET = 0.45  # of a quantiser that is exported without a promise
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
 
@@ -281,6 +282,7 @@ def anchor(
 ) -> None:  # fmt: skip
     """Hold features against sending the picture: bytes at a promise, BD-rate.
 
+    Beside both stand plain integers of 8 and 4 bits, and what the sender takes.
     The promise is the run's own, or that of --eps. Pictures are coded as the
     network sees them: jpeg, jpeg-444, webp, avif, avif-444, jpeg2000,
     webp-lossless.
@@ -299,13 +301,18 @@ def anchor(
         wanted = stages.promised(opened, *(promise or (opened.plan.eps,)))
         kinds = [_settled(opened, wanted, one, (), tell) for one in split(steps)]
         rows = anchor(opened, wanted, split(codecs), kinds, progress=tell)
-        rates, sender = (list(measured(opened.store, stage).values()) for stage in ("bd-rate", "sender"))
+        stored = {name: list(measured(opened.store, name).values()) for name in ANCHORED}
+    rates, points, sender, times = (stored[name] for name in ANCHORED)
     names = {row["who"] for row in rows}
     rates = [row for row in rates if row["who"] in names]
     if not as_json:
         print_sentences([feature_anchors.beside(rows, sender).sentence])
-    data = {"anchor": rows, "bd-rate": rates, "sender": sender}
-    print_result(as_json, lambda: data, lambda: [feature_anchors.table(opened.store.manifest, rows, rates, sender)])
+    data = {"anchor": rows, "bd-rate": rates, "sender": sender, "sender-time": times}
+    tables = [
+        feature_anchors.table(opened.store.manifest, rows, rates, sender, times),
+        feature_anchors.integers(opened.store.manifest, rows, points),
+    ]
+    print_result(as_json, lambda: data, lambda: tables)
 
 
 @feature.command("attribute")

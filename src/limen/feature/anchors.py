@@ -9,6 +9,7 @@ pictures none: how much is beside the bytes.
 import functools
 import math
 import statistics
+import timeit
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -24,10 +25,12 @@ from limen.feature.clean_batches import CleanBatch, CleanBatches, FirstBatches
 from limen.feature.image_codecs import ImageCodec
 from limen.feature.model.network import flops
 from limen.feature.model.split import Outputs
+from limen.feature.quantisation import integers
 from limen.feature.quantisation.coarsest import relative
 from limen.feature.quantisation.codec import HEADER, Quantiser
 from limen.feature.quantisation.entropy_coder import usual
 from limen.feature.quantisation.fit import BUDGETS, ENOUGH, RESAMPLES
+from limen.feature.quantisation.integers import IntegerCode
 from limen.feature.quantisation.promise import Drops, Promise, walk
 from limen.feature.run import FeatureRun
 from limen.feature.seen_pixels import SeenPixels
@@ -36,11 +39,12 @@ from limen.feature.tolerance import ProgressCallback, quiet
 from limen.statistics.bjontegaard import Method, RateCurve, bd_rate, front
 from limen.store.rows import measured
 
-Way: TypeAlias = Literal["features", "picture"]
+Way: TypeAlias = Literal["features", "picture", "integers"]
 Pictured: TypeAlias = CleanBatches | FirstBatches
 _Point: TypeAlias = tuple[StoredRow, StoredRow]  # of a curve: its row, and that of its images
 STRIDE = 5  # settings of a codec between two that fitting images are shown
 REFERENCE = "uniform-image"  # what every BD-rate is relative to: steps that need no map
+TIMED = 7  # goes of one image, of which the fastest counts: what else the machine does only adds to it
 SHOWN: tuple[Method, ...] = ("pchip", "cubic")
 
 
@@ -82,7 +86,7 @@ def anchor(
         progress: called with pieces done, pieces in all, and a note.
 
     Returns:
-        Rows of all that the run holds at this promise: way ("features" or "picture"), who (kind of steps or codec),
+        Rows of all that the run holds at this promise: way ("features", "integers" or "picture"), who (steps or codec),
         drop, eps, rho, delta, n_calibrate, allowed, at (budget or setting that was taken, None where not even the
         finest keeps the promise), failures, candidates, finest, reach, bytes (an image, header counted), header (of
         these, an estimate), kept, score, seed, n, why, and ratios: bytes relative to each other way at the same
@@ -98,7 +102,7 @@ def anchor(
     stages.promise(run, promise, steps, seeds, progress)
     walked = [row for row in measured(run.store, "walk").values() if _same(row, promise) and row["seed"] in wanted]
     kinds = list(dict.fromkeys(row["steps"] for row in walked))
-    total, done = len(wanted) * (2 * len(chosen) + len(kinds)), 0
+    total, done = len(wanted) * (2 * len(chosen) + len(kinds) + 1), 0
     for seed in wanted:
         for note, work in _works(run, promise, chosen, kinds, seed):
             progress(done, total, f"{note}, seed {seed}")
@@ -106,6 +110,7 @@ def anchor(
             done += 1
     progress(total, total, "done")
     run.store.add_measurements("sender", {"split": _sender(run)})
+    run.store.add_measurements("sender-time", {"split": _sender_time(run, wanted[0])})
     run.store.add_measurements("bd-rate", _bd_rates(run))
     found = _at_promises(run)
     run.store.add_measurements("anchor", found)
@@ -124,6 +129,7 @@ def _works(
         yield codec.name, functools.partial(_walk_once, run, seen, codec, promise, seed, parts)
         points = functools.partial(_pictures, run, seen, codec, seed, test)
         yield f"curve of {codec.name}", functools.partial(_draw_once, run, codec.name, codec.drawn, seed, points)
+    yield "plain integers", functools.partial(_integers_once, run, promise, seed)
     for steps in kinds:
         points = functools.partial(_features, run, steps, seed, test)
         yield f"curve of {steps}", functools.partial(_draw_once, run, steps, BUDGETS, seed, points)
@@ -307,10 +313,80 @@ def _point(run: FeatureRun, way: Way, who: str, at: float, seed: int, sent: _Sen
     return row, named | {"bytes": sent.bytes, "discrepancy": moved}
 
 
+# --- integers ---
+
+
+def _integers_once(run: FeatureRun, promise: Promise, seed: int) -> None:
+    """Hold each plain integer code to the promise, all by themselves: none is chosen among them."""
+    clean, there = run.clean(seed), measured(run.store, "anchor-walk")
+    codes = [code for code in integers.fit(clean.fit) if _key(code.name, promise, seed) not in there]
+    for code in codes:
+        drops = np.concatenate([_dropped(run, code, batch, promise) for batch in clean.calibrate])
+        failures = int((~(drops <= promise.eps)).sum())
+        reach = float(np.sort(drops)[-1 - promise.allowed])
+        sent = _sent_integers(run, code, clean.test, promise.drop)
+        row, images = _point(run, "integers", code.name, code.bits, seed, sent, 0)
+        key = f"{code.name} {code.bits:g} {seed}"
+        run.store.add_measurements("anchor-images", {key: images})
+        run.store.add_measurements("anchor-curve", {key: row})
+        held = _promised(promise) | {
+            "way": "integers", "who": code.name, "seed": seed, "candidates": 1, "finest": code.bits,
+            "n": len(sent.bytes), "reach": reach if math.isfinite(reach) else None, "failures": failures,
+            "tried": [[code.bits, failures, len(drops)]],
+        }  # fmt: skip
+        if failures <= promise.allowed:
+            held |= {"at": code.bits, "header": 0, "sizes": sent.bytes, "why": ""}
+            held |= {"kept": sum(drop <= promise.eps for drop in sent.drops)}
+            held |= stages.scored(run.task, sent.answers, sent.targets)
+        else:
+            why = f"{failures} of {len(drops)} calibration images lose more, and {promise.allowed} may."
+            held |= dict.fromkeys(("at", "kept", "score", "header")) | {"sizes": []}
+            held |= {"why": f"{code.name} cannot be shown to keep {promise}: {why}"}
+        run.store.add_measurements("anchor-walk", {_key(code.name, promise, seed): held})
+
+
+@torch.no_grad()
+def _dropped(run: FeatureRun, code: IntegerCode, batch: CleanBatch, promise: Promise) -> Drops:
+    received = run.split.head(code.quantise(batch.features))
+    return run.task.drop(batch.outputs, received, promise.drop).double().cpu().numpy()
+
+
+@torch.no_grad()
+def _sent_integers(run: FeatureRun, code: IntegerCode, test: CleanBatches, drop: str) -> _Sent:
+    sent = _Sent()
+    for batch in test:
+        sent.bytes += [code.bytes(batch.features)] * len(batch)
+        _felt(run, sent, batch, run.split.head(code.quantise(batch.features)), drop)
+    return sent
+
+
+# --- the sender ---
+
+
 def _sender(run: FeatureRun) -> StoredRow:
-    """Return the floating-point operations of an image before the split, and of the whole network."""
+    """Return operations of an image, and parameters, before the split and of the whole network."""
     image = run.parts(0).fit.batch([0]).images
-    return {"before": flops(lambda: run.split.encode(image)), "whole": flops(lambda: run.split.outputs(image))}
+    return {
+        "before": flops(lambda: run.split.encode(image)),
+        "whole": flops(lambda: run.split.outputs(image)),
+        "parameters_before": run.split.parameters(image),
+        "parameters": run.network.parameters,
+    }
+
+
+def _sender_time(run: FeatureRun, seed: int) -> StoredRow:
+    """Return the seconds that one image takes here, alone: before the split, to be coded, to be decoded."""
+    images, batch = next(run.clean(seed).test.first(1).with_images())
+    (made,), coder = stages.quantisers(run, REFERENCE, (BUDGETS[len(BUDGETS) // 2],), seed), usual()
+    sent = made.encode(batch.features, batch.names, coder)
+    works = {
+        "seconds": lambda: run.split.encode(images),
+        "code": lambda: made.encode(batch.features, batch.names, coder),
+        "decode": lambda: made.decode(sent),
+    }
+    return {name: min(timeit.repeat(work, number=1, repeat=TIMED)) for name, work in works.items()} | {
+        "elements": batch.features.elements, "device": run.split.device.type,
+    }  # fmt: skip
 
 
 # --- side by side ---
@@ -318,15 +394,15 @@ def _sender(run: FeatureRun) -> StoredRow:
 
 def _at_promises(run: FeatureRun) -> dict[str, StoredRow]:
     """Return pictures and features at each promise that pictures were held to, with their bytes and ratios."""
-    pictures = [{"way": "picture"} | row for row in measured(run.store, "anchor-walk").values()]
+    others = [{"way": "picture"} | row for row in measured(run.store, "anchor-walk").values()]
     features = [
         {"way": "features", "who": row["steps"], "at": row["budget"], "header": HEADER} | row
         for row in measured(run.store, "walk").values()
     ]
     made = {}
-    for seed, *named in sorted({(row["seed"], *(row[name] for name in PROMISE)) for row in pictures}):
+    for seed, *named in sorted({(row["seed"], *(row[name] for name in PROMISE)) for row in others}):
         promise = Promise(*named)
-        there = [row for row in (*features, *pictures) if row["seed"] == seed and _same(row, promise)]
+        there = [row for row in (*features, *others) if row["seed"] == seed and _same(row, promise)]
         sizes = {row["who"]: row["sizes"] for row in there if row["sizes"]}
         for row in there:
             made[_key(row["who"], promise, seed)] = _beside(row, sizes)
@@ -356,7 +432,7 @@ def _bd_rates(run: FeatureRun) -> dict[str, StoredRow]:
 
     Points that a cheaper one equals or beats are left out and counted: a curve must rise to be turned round.
     """
-    points = list(measured(run.store, "anchor-curve").values())
+    points = [row for row in measured(run.store, "anchor-curve").values() if row["way"] != "integers"]
     images = list(measured(run.store, "anchor-images").values())
     made = {}
     for seed in sorted({row["seed"] for row in points}):

@@ -157,5 +157,11 @@ class CleanParts:
 
     @classmethod
     def of(cls, split: SplitPoint, task: Task, images: Partition, batch: int = 40) -> Self:
-        """Return the parts for one split; see `CleanBatches`."""
+        """Return the parts for one split.
+
+        Args:
+            split, task: of the network.
+            images: in three parts.
+            batch: images at once, >= 1.
+        """
         return cls(*(CleanBatches(split, task, one, batch) for one in (images.fit, images.calibrate, images.test)))

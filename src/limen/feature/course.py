@@ -65,7 +65,12 @@ class Pace:
 
     @classmethod
     def measure(cls, split: SplitPoint, task: Task, images: Subset) -> Self:
-        """Time the first `TIMED` of some images; of two goes the faster counts."""
+        """Time the first `TIMED` of some images; of two goes the faster counts.
+
+        Args:
+            split, task: of the network.
+            images: to fit on.
+        """
         some = images.first(TIMED)
         begun = time.perf_counter()
         batch = some.batch(range(len(some)))

@@ -21,7 +21,7 @@ from limen.report.feature_tables import (
 from limen.report.figures import Spec, identity, layer, line, points, quantity
 from limen.report.format import NONE, Table, counts, over_seeds
 
-FEATURES, PICTURE = "features", "picture"
+FEATURES, INTEGERS, PICTURE = "features", "integers", "picture"
 TITLE = "Features or the picture"
 DRAWN = ("jpeg", "webp", "avif", "jpeg2000", "webp-lossless", "jpeg-444", "avif-444")
 """Codecs in the order in which a figure takes them, as far as its colours go; the table has all."""
@@ -153,7 +153,69 @@ def _relative(rows: Rows, to: str) -> Mean:
     return factor_mean([dict(zip(("of", "of_low", "of_high"), ratio, strict=True)) for ratio in there], "of")
 
 
-def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) -> Table:
+def integers(manifest: Mapping[str, Any], rows: Rows, points: Rows) -> Table:
+    """Lay out plain integers: what an image takes, what is left, and whether the promise is kept.
+
+    Args:
+        manifest: of the run.
+        rows: of the stage "anchor", at one promise, with some of integers among them.
+        points: of the stage "anchor-curve".
+    """
+    measures, held = manifest["measures"], grouped([row for row in rows if row["way"] == INTEGERS], "who")
+    told = _told({key: [one for one in mine if one["bytes"] is not None]
+                  for key, mine in grouped(rows, "way", "who").items()})  # fmt: skip
+    size = seed_mean(told[1], "bytes") if told[1] else None
+    cells = []
+    for (who,), mine in held.items():
+        drawn_ = [row for row in points if row["who"] == who]
+        failing = sum(row["failures"] for row in mine)
+        kept = all(row["at"] is not None for row in mine)
+        bytes_ = drawn_[0]["bytes"]
+        cells.append(
+            (
+                who, f"{bytes_:,.0f}", f"{bytes_ / size.value:.2f}" if size else NONE,
+                over_seeds(seed_mean(drawn_, "discrepancy"), ".3g"), over_seeds(seed_mean(drawn_, "score")),
+                f"{'kept' if kept else 'not kept'} ({failing} of {counts([row['n_calibrate'] for row in mine])})",
+            )
+        )  # fmt: skip
+    return Table(
+        "Plain integers, as networks are quantised",
+        ("coded as", "bytes an image", "to the features", measures["discrepancy"], measures["score"],
+         "promise (calibration images beyond eps)"),
+        tuple(cells),
+        (
+            "Affine integers of 8 or 4 bits, packed, not entropy-coded. Ranges of a tensor or channel are those of the "
+            "fitting images and are not sent; those of a token are its own, 4 bytes. "
+            f"{measures['discrepancy'][:1].upper()}{measures['discrepancy'][1:]} and score are of "
+            f"{counts([row['n'] for row in rows])} test images.",
+        ),
+    )  # fmt: skip
+
+
+def sending(sender: Rows, times: Rows) -> str:
+    """Say what the sender of features holds, computes and takes; "" where nobody looked.
+
+    Args:
+        sender: of the stage "sender".
+        times: of the stage "sender-time".
+    """
+    if not sender or not sender[0].get("parameters"):
+        return ""
+    one = sender[0]
+    said = (
+        f"The sender of features holds {one['parameters_before']:,} of the network's {one['parameters']:,} parameters "
+        f"and computes {one['before'] / 1e6:,.1f} of its {one['whole'] / 1e6:,.1f} million operations for an image."
+    )
+    if times:
+        ms = {name: f"{1000 * times[0][name]:.2g}" for name in ("seconds", "code", "decode")}
+        said += (
+            f" On one image alone that took {ms['seconds']} ms where it was measured ({times[0]['device']}), coding "
+            f"its {times[0]['elements']:,} elements {ms['code']} ms, decoding them {ms['decode']} ms."
+        )
+    return said
+
+
+def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows, times: Rows = ()) -> Table:
     """Lay out features and pictures side by side at one promise, the fewest bytes first.
 
     Args:
@@ -161,6 +223,7 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
         rows: of the stage "anchor", at one promise.
         rates: of the stage "bd-rate".
         sender: of the stage "sender".
+        times: of the stage "sender-time".
     """
     told, measures = beside(rows, sender), manifest["measures"]
     groups = grouped(rows, "way", "who")
@@ -201,6 +264,7 @@ def table(manifest: Mapping[str, Any], rows: Rows, rates: Rows, sender: Rows) ->
             f"BD-rate: bytes more or less than {against} takes, in the mean over what both reach (PCHIP); over "
             f"{measures['discrepancy']} on a logarithmic scale.{stands}{starred}",
             *whys,
+            *filter(None, [sending(sender, times)]),
         ),
         heads=2,
         spare=("sent", "setting", "header", f"BD-rate over {measures['score']}", "kept"),
@@ -248,7 +312,7 @@ def drawn(rows: Rows, told: Beside) -> list[str]:
         rows: of the stage "anchor-curve".
         told: what is told first.
     """
-    there = list(dict.fromkeys(row["who"] for row in rows))
+    there = list(dict.fromkeys(row["who"] for row in rows if row["way"] != INTEGERS))
     order = dict.fromkeys((told.steps, AGAINST[0], told.codec, *DRAWN, *there))
     return [who for who in order if who in there][:MOST]
 

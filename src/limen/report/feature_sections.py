@@ -20,6 +20,7 @@ from limen.store import rows as kept_rows
 STAGES = (
     "anchor",
     "anchor-curve",
+    "sender-time",
     "bd-rate",
     "sender",
     "promise",
@@ -157,8 +158,10 @@ def _sections(name: str, store: Store, held: Mapping[str, list[Any]], first: Fir
             anchors.curves_of(held["anchor-curve"], told),
             functools.partial(anchors.curves, manifest, held["anchor-curve"], told),
         )
-        compared_bytes = anchors.table(manifest, rows, held["bd-rate"], held["sender"])
-        yield section("anchors", anchors.TITLE, told.sentence, [compared_bytes], [drawing])
+        compared_bytes = anchors.table(manifest, rows, held["bd-rate"], held["sender"], held["sender-time"])
+        plain = [row for row in rows if row["way"] == anchors.INTEGERS]
+        whole = [anchors.integers(manifest, rows, held["anchor-curve"])] if plain else []
+        yield section("anchors", anchors.TITLE, told.sentence, [compared_bytes, *whole], [drawing])
     if rows := held["promise"]:
         about = (
             "Features are quantised as coarsely as the promise allows, and each image is coded alone. A promise bounds "
@@ -208,7 +211,7 @@ def _about(manifest: Mapping[str, Any], held: Mapping[str, list[Any]]) -> str:
     plan, split = manifest["plan"], manifest["split"]
     shapes = ", ".join("x".join(map(str, shape)) for shape in split["shapes"])
     leak = max(split["leak"].values())
-    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows and stage != "sender"}
+    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows and not stage.startswith("sender")}
     if len(set(done.values())) == 1:
         seeds = count_of(max(done.values()), plan["seeds"])
     else:

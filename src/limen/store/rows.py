@@ -146,6 +146,9 @@ class _Promised(_Walked, kw_only=True):
     ratio_image_high: Size | None = None
 
 
+Way = Literal["features", "picture", "integers"]
+
+
 class _Anchor(msgspec.Struct):
     who: Name
     drop: Name
@@ -175,7 +178,7 @@ class _AnchorWalked(_Anchor, kw_only=True):
 
 
 class _AnchorPromised(_Anchor, kw_only=True):
-    way: Literal["features", "picture"]
+    way: Way
     bytes: Size | None
     bytes_low: Size | None
     bytes_high: Size | None
@@ -183,7 +186,7 @@ class _AnchorPromised(_Anchor, kw_only=True):
 
 
 class _AnchorPoint(msgspec.Struct):
-    way: Literal["features", "picture"]
+    way: Way
     who: Name
     at: Above
     seed: Seed
@@ -202,7 +205,7 @@ class _AnchorPoint(msgspec.Struct):
 
 
 class _AnchorImages(msgspec.Struct):
-    way: Literal["features", "picture"]
+    way: Way
     who: Name
     at: Above
     seed: Seed
@@ -232,6 +235,16 @@ class _BdRate(msgspec.Struct):
 class _Sender(msgspec.Struct):
     before: Count
     whole: Count
+    parameters_before: Count = 0
+    parameters: Count = 0
+
+
+class _SenderTime(msgspec.Struct):
+    seconds: Size
+    code: Size
+    decode: Size
+    elements: Some
+    device: Name
 
 
 class _ChosenSteps(msgspec.Struct):
@@ -283,6 +296,7 @@ STAGES: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
     "anchor-images": (_AnchorImages, ("who", "at", "seed")),
     "bd-rate": (_BdRate, ("who", "over", "method", "seed")),
     "sender": (_Sender, ()),
+    "sender-time": (_SenderTime, ()),
     "attribute": (_Attributed, ()),  # again with other images: rows of one map and seed
     "picture": (_Drawn, ("place",)),
 }

@@ -138,6 +138,18 @@ class SplitPoint:
         """Run the whole network on images (N, C, H, W)."""
         return self._read(self.model(images, **self._options))
 
+    def parameters(self, images: Tensor) -> int:
+        """Return how many numbers the modules have learnt that run before the split, its own among them."""
+        ran: dict[int, nn.Module] = {}
+        every = [module.register_forward_pre_hook(_noting(ran)) for module in self.model.modules()]
+        try:
+            self.encode(images)
+        finally:
+            for hook in every:
+                hook.remove()
+        own = {id(one): one.numel() for module in ran.values() for one in module.parameters(recurse=False)}
+        return sum(own.values())
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Features:
         """Return g(x) for images (N, C, H, W); what comes after the split is not run.
@@ -472,6 +484,13 @@ def _repeated(output: Any, count: int, *_arguments: Any, **_options: Any) -> Any
 def _change(clean: Tensor, other: Tensor) -> float:
     """Return |clean - other| / |clean|."""
     return float((clean - other).norm()) / max(float(clean.norm()), 1e-12)
+
+
+def _noting(ran: dict[int, nn.Module]) -> Callable[[nn.Module, Any], None]:
+    def note(module: nn.Module, given: Any) -> None:
+        ran[id(module)] = module
+
+    return note
 
 
 def _floats(leaf: object) -> bool:
