@@ -12,7 +12,7 @@ from torch import nn
 from limen.cli import run as command
 from limen.errors import InputError
 from limen.feature import course, stages
-from limen.feature.course import LEAN, LEAST, OPTIONS, Pace, settled
+from limen.feature.course import LEAN, LEAST, OPTIONS, Course, Pace, settled
 from limen.feature.data.parts import SubsetSizes
 from limen.feature.model.network import Network
 from limen.feature.model.split import Features, SplitPoint
@@ -52,7 +52,7 @@ def test_what_was_asked_for_stands() -> None:
 
 def test_a_time_leaves_out_what_it_must_and_no_more() -> None:
     options = [course._option(PLAN, OPEN, TOKENS, *option) for option in OPTIONS]
-    needed = [course.whole(one, 10, SECOND) for one in options]
+    needed = [Course(one, SECOND).whole(10) for one in options]
     assert needed == sorted(needed, reverse=True)
     for one, seconds in zip(options, needed, strict=True):
         assert settled(PLAN, OPEN, TOKENS, 10**7, seconds, SECOND) == one

@@ -194,7 +194,7 @@ def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, 
     begun = (out / "manifest.json").exists()
     with FeatureRun.begin(out, plan, device, trust=trust, left=left, seconds=seconds or 0) as run:
         if not begun:
-            whole = course.whole(run.plan, len(course.budgets_for(run.operations)), run.pace)
+            whole = run.course.whole(len(course.budgets_for(run.operations)))
             then = f"With evaluate, quantise and a promise that is about {course.spoken(whole)} here."
             say(f"{course.told(run.plan)}. {then}", err=True)
         with telling("fitting") as tell:

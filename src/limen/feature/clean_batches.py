@@ -160,7 +160,8 @@ class CleanParts:
         """Return the parts for one split.
 
         Args:
-            split, task: of the network.
+            split: of the network.
+            task: of its outputs.
             images: in three parts.
             batch: images at once, >= 1.
         """

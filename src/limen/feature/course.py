@@ -68,7 +68,8 @@ class Pace:
         """Time the first `TIMED` of some images; of two goes the faster counts.
 
         Args:
-            split, task: of the network.
+            split: of the network.
+            task: of its outputs.
             images: to fit on.
         """
         some = images.first(TIMED)
@@ -135,58 +136,70 @@ def _information(draws: int, pace: Pace) -> float:
     return pace.head + draws * (pace.back - pace.head)
 
 
-def _mapping(maps: Maps, label: str, pace: Pace) -> float:
-    """Return the seconds that a map takes to make for one image: those of the head, where it asks the head."""
-    made = tolerance.make(*maps[label])
-    return _information(made.settings.draws, pace) if isinstance(made, OwnFisherTolerance) else 0.0
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Seconds of the stages of a run, of one seed and once images are encoded where nothing else is said.
 
-
-def calibrating(plan: FeaturePlan, label: str, pace: Pace) -> float:
-    """Return the seconds that one map of one seed takes to calibrate, once images are encoded."""
-    images, pilots = plan.sizes.calibrate + plan.sizes.test, min(calibration.PILOT, plan.sizes.fit)
-    looked = LOOKS * pilots + len(calibration.GRID) * images
-    return looked * pace.head + (pilots + 3 * images) * _mapping(plan.maps, label, pace)
-
-
-def evaluating(plan: FeaturePlan, label: str, strengths: int, pace: Pace) -> float:
-    """Return the seconds that one map of one seed takes at some strengths, once images are encoded."""
-    return plan.sizes.test * (strengths * pace.head + _mapping(plan.maps, label, pace))
-
-
-def quantisers(plan: FeaturePlan, count: int, pace: Pace) -> float:
-    """Return the seconds that `count` quantisers of one seed take, once images are encoded."""
-    return count * (plan.sizes.fit * pace.tally + plan.sizes.test * pace.quantised)
-
-
-def walking(plan: FeaturePlan, pace: Pace) -> float:
-    """Return the seconds that one kind of steps of one seed takes to keep a promise, once images are encoded."""
-    sizes = plan.sizes
-    tables = (len(coarsest.COARSE) + len(coarsest.FINE)) * sizes.fit * pace.tally
-    looked = LADDER * min(calibration.PILOT, sizes.fit) + TAKEN * sizes.calibrate + 3 * sizes.test  # two of them: coded
-    return tables + looked * pace.quantised
-
-
-def piloting(plan: FeaturePlan, pace: Pace) -> float:
-    """Return the seconds that one kind of steps of one seed takes to be compared by bytes on fitting images."""
-    sizes, pilots = plan.sizes, min(calibration.PILOT, plan.sizes.fit)
-    return (len(coarsest.COARSE) + 1) * sizes.fit * pace.tally + (LADDER + 3) * pilots * pace.quantised
-
-
-def whole(plan: FeaturePlan, budgets: int, pace: Pace) -> float:
-    """Return the seconds of all seeds and stages with their defaults: fit, evaluate, quantise, and a promise.
-
-    Args:
+    Attributes:
         plan: with its maps and seeds.
-        budgets: that `quantise` tries.
         pace: of one image.
     """
-    sizes, rated = plan.sizes, chosen(plan, (), UNQUANTISED)
-    seconds = fitting(plan.maps, sizes.fit, pace)
-    seconds += sum(calibrating(plan, label, pace) for label in chosen(plan, (), COMPARED))
-    seconds += sum(evaluating(plan, label, STRENGTHS, pace) for label in plan.maps)
-    seconds += quantisers(plan, (3 + 3 * len(rated)) * budgets, pace) + 3 * walking(plan, pace)
-    encoded = 3 * sizes.fit + 2 * sizes.calibrate + 4 * sizes.test  # by each of the four commands anew
-    return plan.seeds * (seconds + encoded * pace.clean)
+
+    plan: FeaturePlan
+    pace: Pace
+
+    def fitting(self, maps: Maps) -> float:
+        """Return those that some of the maps take to fit."""
+        return fitting(maps, self.plan.sizes.fit, self.pace)
+
+    def calibrating(self, label: str) -> float:
+        """Return those that one map takes to calibrate."""
+        images = self.plan.sizes.calibrate + self.plan.sizes.test
+        looked = LOOKS * self._pilots + len(calibration.GRID) * images
+        return looked * self.pace.head + (self._pilots + 3 * images) * self._mapping(label)
+
+    def evaluating(self, label: str, strengths: int) -> float:
+        """Return those that one map takes at some strengths."""
+        return self.plan.sizes.test * (strengths * self.pace.head + self._mapping(label))
+
+    def quantising(self, quantisers: int) -> float:
+        """Return those that quantisers take."""
+        return quantisers * (self.plan.sizes.fit * self.pace.tally + self.plan.sizes.test * self.pace.quantised)
+
+    def walking(self) -> float:
+        """Return those that one kind of steps takes to keep a promise; test images are coded, too."""
+        sizes = self.plan.sizes
+        tables = (len(coarsest.COARSE) + len(coarsest.FINE)) * sizes.fit * self.pace.tally
+        looked = LADDER * self._pilots + TAKEN * sizes.calibrate + 3 * sizes.test
+        return tables + looked * self.pace.quantised
+
+    def piloting(self) -> float:
+        """Return those that one kind of steps takes to be compared by bytes on fitting images."""
+        tables = (len(coarsest.COARSE) + 1) * self.plan.sizes.fit * self.pace.tally
+        return tables + (LADDER + 3) * self._pilots * self.pace.quantised
+
+    def whole(self, budgets: int) -> float:
+        """Return those of all seeds and stages with their defaults: fit, evaluate, quantise, and a promise.
+
+        Args:
+            budgets: that `quantise` tries.
+        """
+        plan, sizes = self.plan, self.plan.sizes
+        seconds = self.fitting(plan.maps)
+        seconds += sum(map(self.calibrating, chosen(plan, (), COMPARED)))
+        seconds += sum(self.evaluating(label, STRENGTHS) for label in plan.maps)
+        seconds += self.quantising((3 + 3 * len(chosen(plan, (), UNQUANTISED))) * budgets) + 3 * self.walking()
+        encoded = 3 * sizes.fit + 2 * sizes.calibrate + 4 * sizes.test  # by each of the four commands anew
+        return plan.seeds * (seconds + encoded * self.pace.clean)
+
+    @property
+    def _pilots(self) -> int:
+        return min(calibration.PILOT, self.plan.sizes.fit)
+
+    def _mapping(self, label: str) -> float:
+        """Return those that a map takes to make for one image: of the head, where it asks the head."""
+        made = tolerance.make(*self.plan.maps[label])
+        return _information(made.settings.draws, self.pace) if isinstance(made, OwnFisherTolerance) else 0.0
 
 
 def settled(
@@ -213,7 +226,7 @@ def settled(
     budgets = len(budgets_for(operations))
     for seeds, labels, share in OPTIONS:
         made = _option(plan, left, features, seeds, labels, share)
-        needed = whole(made, budgets, pace)
+        needed = Course(made, pace).whole(budgets)
         if needed <= seconds:
             return made
     raise InputError(

@@ -32,7 +32,7 @@ from limen.errors import StoreError
 from limen.feature import task as tasks
 from limen.feature import tolerance
 from limen.feature.clean_batches import CleanParts
-from limen.feature.course import Pace, settled
+from limen.feature.course import Course, Pace, settled
 from limen.feature.data.grouping import TABLE
 from limen.feature.data.parts import SCENES, Partition, check_classes, fingerprint, parts
 from limen.feature.model.network import UNNAMED, Network, NetworkSource, flops, load
@@ -224,6 +224,11 @@ class FeatureRun:
     def pace(self) -> Pace:
         """How long an image takes here."""
         return Pace.measure(self.split, self.task, self.parts(0).fit)
+
+    @property
+    def course(self) -> Course:
+        """How long the stages take here."""
+        return Course(self.plan, self.pace)
 
     def fitted(self, seed: int, progress: ProgressCallback = quiet, fit: bool = False) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.

@@ -5,6 +5,7 @@ Rows are numbers by name, of one seed each; means and intervals over seeds are t
 
 import functools
 import math
+import operator
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,9 +17,9 @@ import torch
 from limen.curve import bootstrap_mean
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
-from limen.feature import course
 from limen.feature.attribution import shares
 from limen.feature.clean_batches import CleanBatches
+from limen.feature.course import Course
 from limen.feature.heatmaps import pictures
 from limen.feature.perturbation import energy, noise, nrmse, scaled
 from limen.feature.plan import COMPARED, UNQUANTISED, chosen, current
@@ -65,7 +66,7 @@ class _Work:
     seed: int
     note: str
     rows: Callable[[], dict[str, StoredRow]]
-    seconds: Callable[[course.Pace], float]  # once the images of the seed are encoded
+    seconds: Callable[[Course], float]  # once the images of the seed are encoded
 
 
 def _fill(
@@ -80,7 +81,7 @@ def _fill(
     there, wanted, total = measured(run.store, stage), [], len(works)
     missing = [work for work in works if not set(work.keys) <= there.keys()]
     if expect and missing:
-        seconds = sum(work.seconds(run.pace) for work in missing)
+        seconds = sum(work.seconds(run.course) for work in missing)
         expect(seconds + images * len({work.seed for work in missing}) * run.pace.clean)
     for done, work in enumerate(works):
         progress(done, total, work.note)
@@ -119,7 +120,7 @@ def fit(run: FeatureRun, progress: ProgressCallback = quiet, expect: ExpectCallb
         for seed in range(run.plan.seeds)
     }
     if expect and any(lacking.values()):
-        seconds = [course.fitting(maps, run.plan.sizes.fit, run.pace) for maps in lacking.values() if maps]
+        seconds = [run.course.fitting(maps) for maps in lacking.values() if maps]
         expect(sum(seconds) + len(seconds) * run.plan.sizes.fit * run.pace.clean)
     for seed in range(run.plan.seeds):
         run.fitted(seed, progress, fit=True)
@@ -153,7 +154,7 @@ def calibrate(
     works = [
         _Work(
             (f"{label} {seed}",), seed, f"{label}, seed {seed}",
-            functools.partial(_calibrated, run, seed, label), functools.partial(course.calibrating, plan, label),
+            functools.partial(_calibrated, run, seed, label), operator.methodcaller("calibrating", label),
         )
         for seed in range(plan.seeds) for label in labels
     ]  # fmt: skip
@@ -237,14 +238,14 @@ def evaluate(
         works.append(
             _Work(
                 (f"clean {seed}",), seed, f"undisturbed, seed {seed}",
-                functools.partial(_undisturbed, run, seed), lambda pace: 0.0,
+                functools.partial(_undisturbed, run, seed), lambda course: 0.0,
             )
         )  # fmt: skip
         works += [
             _Work(
                 tuple(f"{label} {strength:g} {seed}" for strength in strengths), seed, f"{label}, seed {seed}",
                 functools.partial(_measured, run, seed, label, strengths),
-                functools.partial(course.evaluating, plan, label, len(strengths)),
+                operator.methodcaller("evaluating", label, len(strengths)),
             )
             for label in plan.maps
         ]  # fmt: skip
@@ -354,7 +355,7 @@ def quantise(
         _Work(
             tuple(f"{key} {seed}" for key in keys), seed, f"seed {seed}",
             functools.partial(_quantised, run, seed, wanted, labels, progress),
-            functools.partial(course.quantisers, plan, len(wanted)),
+            operator.methodcaller("quantising", len(wanted)),
         )
         for seed in range(plan.seeds)
     ]  # fmt: skip
@@ -549,7 +550,7 @@ def promise(
     works = [
         _Work(
             (key,), seed, f"{name}, seed {seed}",
-            functools.partial(_walked, run, seed, name, promise), functools.partial(course.walking, run.plan),
+            functools.partial(_walked, run, seed, name, promise), Course.walking,
         )
         for (name, seed), key in keys.items()
     ]  # fmt: skip
@@ -589,7 +590,7 @@ def choose(
     works = [
         _Work(
             (key,), seed, f"{name}, seed {seed}",
-            functools.partial(_piloted, run, seed, name, promise), functools.partial(course.piloting, run.plan),
+            functools.partial(_piloted, run, seed, name, promise), Course.piloting,
         )
         for (name, seed), key in keys.items()
     ]  # fmt: skip
@@ -706,7 +707,7 @@ def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = q
     works = [
         _Work(
             tuple(f"{label} {images} {seed}" for label in plan.maps), seed, f"seed {seed}",
-            functools.partial(_attributed, run, seed, images), lambda pace: 0.0,
+            functools.partial(_attributed, run, seed, images), lambda course: 0.0,
         )
         for seed in range(plan.seeds)
     ]  # fmt: skip

@@ -30,6 +30,7 @@ STAGES = (
     "equal-rate",
     "attribute",
 )
+OF_NO_SEED = ("sender", "sender-time")
 HEADING = "How much deep features bear"  # of a page that shows nothing else
 IMAGE = "image"  # label of the picture that maps are drawn over
 SHIPPED = "demo:"  # how the networks that ship with limen are called
@@ -211,7 +212,7 @@ def _about(manifest: Mapping[str, Any], held: Mapping[str, list[Any]]) -> str:
     plan, split = manifest["plan"], manifest["split"]
     shapes = ", ".join("x".join(map(str, shape)) for shape in split["shapes"])
     leak = max(split["leak"].values())
-    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows and not stage.startswith("sender")}
+    done = {stage: len(tables.seeds_of(rows)) for stage, rows in held.items() if rows and stage not in OF_NO_SEED}
     if len(set(done.values())) == 1:
         seeds = count_of(max(done.values()), plan["seeds"])
     else:
