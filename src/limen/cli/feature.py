@@ -111,6 +111,9 @@ def feature() -> None:
     for library in LIBRARIES:
         if importlib.util.find_spec(library) is None:
             raise MissingExtraError("the feature wing", library, "feature")
+    from limen.feature.allocator import keep_memory
+
+    keep_memory()
 
 
 @feature.command("fit")
