@@ -199,8 +199,8 @@ def register(name: str = NAME, tolerance: Tolerance | None = None) -> None:
         theirs: Any = importlib.import_module("compressai_vision.registry")
     except ImportError as error:
         raise InputError(
-            f"CompressAI-Vision cannot be imported here ({error}). Install it as "
-            "https://github.com/InterDigitalInc/CompressAI-Vision says, in the environment that limen is in."
+            f"CompressAI-Vision cannot be imported here ({error}). Put its source "
+            "(https://github.com/InterDigitalInc/CompressAI-Vision) on PYTHONPATH, and install what it imports."
         ) from None
 
     def made(
