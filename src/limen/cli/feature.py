@@ -91,6 +91,7 @@ PREPARE = click.option(
 COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "own-fisher", "learned", "learned-information", "shuffled")
+DEMO_STEPS = ("static:fisher", "tolerance:learned-information")  # that a promise is asked of
 DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
 ANCHORED = ("bd-rate", "anchor-curve", "sender", "sender-time")  # what `anchor` keeps beside its own rows
 BUDGET = 0.45  # of a quantiser that is exported without a promise
@@ -421,6 +422,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
             calibrate(run, tell)
             evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
             quantise(run, DEMO_BUDGETS, tell, further=True)
+            stages.promise(run, stages.promised(run, run.plan.eps), DEMO_STEPS, progress=tell)
             attribute(run, 60, tell)
         runs.append(out / name)
     with working("drawing the report"), Report.open(runs) as made:
