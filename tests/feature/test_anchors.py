@@ -518,11 +518,11 @@ def test_the_command_prints_the_sentence_and_one_table(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(kept, tmp_path / "run")
-    (tmp_path / "mynets.py").write_text(
+    (tmp_path / "anchored_nets.py").write_text(
         "from tests.feature.test_anchors import network\n\ndef make():\n    return network()\n"
     )
     monkeypatch.chdir(tmp_path)
-    where = ["--model", "mynets:make", "--codec", ",".join(CHOSEN)]
+    where = ["--model", "anchored_nets:make", "--codec", ",".join(CHOSEN)]
     assert command(["feature", "anchor", "run", *where]) == 0
     out = capsys.readouterr().out
     assert "of the network's operations, for a picture none of them." in " ".join(out.split())

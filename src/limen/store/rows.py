@@ -338,6 +338,11 @@ class _Split(msgspec.Struct):
     elements: Some
 
 
+class _OwnTask(msgspec.Struct):
+    python: bool = False
+    digest: str = ""
+
+
 class _Manifest(msgspec.Struct):
     limen: str
     git: str | None
@@ -348,6 +353,7 @@ class _Manifest(msgspec.Struct):
     measures: _Measures
     network: _Network
     split: _Split
+    task: _OwnTask = msgspec.field(default_factory=_OwnTask)  # of a run that an older limen began: none of its own
 
 
 def manifest(store: Store) -> dict[str, Any]:
