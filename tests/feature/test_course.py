@@ -132,7 +132,9 @@ def test_the_command_says_what_it_will_take_and_goes_on_as_it_was_begun(
     assert "Calibrating takes about" in said
     assert command([*words, "--out", out]) == 0  # nothing is given, and it is the same study
     assert "takes about" not in capfd.readouterr().err
-    assert command([*words, "--out", out, "--time", "0.001s"]) == 0  # it was chosen by a time, and takes longer after all
+    assert (
+        command([*words, "--out", out, "--time", "0.001s"]) == 0
+    )  # it was chosen by a time, and takes longer after all
     assert "goes on as it was begun: --time chooses nothing any more" in capfd.readouterr().err
     assert command(["feature", "evaluate", out, "--nrmse", "0.5"]) == 0
     assert "This takes about" in capfd.readouterr().err
