@@ -1,5 +1,6 @@
 """What a run measures where its user leaves that open, and how many passes its stages are expected to take."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,21 @@ def test_passes_of_the_head_are_about_as_many_as_expected(
     assert sum(seen) == pytest.approx(expected, rel=within)
     stage(run, said.append)
     assert len(said) == 1  # nothing is missing any more
+
+
+def test_what_it_takes_to_judge_outputs_counts(run: FeatureRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = type(run.task).drop
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.08)
+        return original(*given)
+
+    monkeypatch.setattr(type(run.task), "drop", slow)
+    assert Pace.measure(run.split, run.task, run.parts(0).fit).judge >= 0.08 / course.TIMED
+    without, judged = Course(run.plan, SECOND), Course(run.plan, replace(SECOND, judge=1.0))
+    assert judged.evaluating("flat", 3) == 2 * without.evaluating("flat", 3)  # as long as the head
+    assert judged.calibrating("flat") == 2 * without.calibrating("flat")
+    assert judged.walking() == 2 * without.walking()
 
 
 def test_what_fitting_takes_is_counted_by_steps_and_draws() -> None:
