@@ -480,14 +480,44 @@ def test_it_is_told_where_one_of_the_two_does_not_keep_the_promise() -> None:
     sender = [{"before": 30, "whole": 90}]
     none = feature_anchors.beside([row("features", "uniform", 0, None), row("picture", "jpeg", 0, 200.0)], sender)
     assert none.sentence == (
-        "Pr[kl > 0.05] <= 0.1 with confidence 0.95: no features keep it, the picture 200 (jpeg, the fewest of 1 "
-        "codecs). For features the sender computes 33 % of the network's operations, for a picture none of them."
+        "Pr[kl > 0.05] <= 0.1 with confidence 0.95: no features keep it, the picture takes 200 bytes (jpeg). For "
+        "features the sender computes 33 % of the network's operations, for a picture none of them."
     )
     other = feature_anchors.beside([row("features", "uniform", 0, 90.0), row("picture", "jpeg", 0, None)], [])
     assert other.sentence == (
-        "Pr[kl > 0.05] <= 0.1 with confidence 0.95: features take 90.0 bytes an image, none of 1 codecs of pictures "
-        "keeps it."
+        "Pr[kl > 0.05] <= 0.1 with confidence 0.95: features take 90.0 bytes an image, the only codec of pictures "
+        "that was tried does not keep it."
     )
+    two = [row("features", "uniform", 0, 90.0), *(row("picture", who, 0, None) for who in ("jpeg", "webp"))]
+    assert feature_anchors.beside(two, []).sentence.endswith(
+        "90.0 bytes an image, none of 2 codecs of pictures keeps it."
+    )
+
+
+def test_what_keeps_no_promise_has_neither_header_nor_setting(kept: Path, tmp_path: Path) -> None:
+    shutil.copytree(kept, tmp_path / "run")
+    with FeatureRun.open(tmp_path / "run", "cpu", network()) as run:
+        rows = anchors.anchor(run, stages.promised(run, 1e-300), ["webp-lossless"], ["uniform"])
+        table = feature_anchors.table(run.store.manifest, rows, [], [])
+    features = [one for one in rows if one["way"] == "features"]
+    assert {(one["at"], one["header"]) for one in features} == {(None, None)}
+    older = [one | {"header": 31} for one in features]  # limen kept one beside no setting
+    for cells in (*table.rows, *feature_anchors.table(run.store.manifest, older, [], []).rows):
+        if cells[0] == "features":
+            assert cells[2:] == ("none keeps it", *["-"] * 7)
+
+
+def test_plain_integers_are_held_against_the_features_over_seeds_as_all_else_is() -> None:
+    measures = {"discrepancy": "KL", "score": "top-1 accuracy"}
+    code = {"way": "integers", "who": "int8 tensor", "bytes": 400.0, "discrepancy": 0.1, "score": 0.8, "n": 50}
+    sizes = (100.0, 400.0)
+    rows = [
+        *(row("features", "static:fisher", seed, size) for seed, size in enumerate(sizes)),
+        *(row("integers", "int8 tensor", seed, 400.0) | {"failures": seed} for seed in range(2)),
+    ]
+    table = feature_anchors.integers({"measures": measures}, rows, [code | {"seed": seed} for seed in range(2)])
+    assert table.rows[0][2] == "2.00"  # the geometric mean of 4 and 1
+    assert table.rows[0][-1] == "kept (1 of 198)"  # of both seeds
 
 
 def test_a_cell_says_why_there_is_no_bd_rate() -> None:

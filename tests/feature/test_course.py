@@ -1,5 +1,6 @@
 """What a run measures where its user leaves that open, and how many passes its stages are expected to take."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,21 @@ def test_passes_of_the_head_are_about_as_many_as_expected(
     assert len(said) == 1  # nothing is missing any more
 
 
+def test_what_it_takes_to_judge_outputs_counts(run: FeatureRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = type(run.task).drop
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.08)
+        return original(*given)
+
+    monkeypatch.setattr(type(run.task), "drop", slow)
+    assert Pace.measure(run.split, run.task, run.parts(0).fit).judge >= 0.08 / course.TIMED
+    without, judged = Course(run.plan, SECOND), Course(run.plan, replace(SECOND, judge=1.0))
+    assert judged.evaluating("flat", 3) == 2 * without.evaluating("flat", 3)  # as long as the head
+    assert judged.calibrating("flat") == 2 * without.calibrating("flat")
+    assert judged.walking() == 2 * without.walking()
+
+
 def test_what_fitting_takes_is_counted_by_steps_and_draws() -> None:
     maps = {"a": ("fisher", {"draws": 4}), "b": ("fisher", {"draws": 4, "power": -2.0}), "c": ("flat", {})}
     assert course.fitting(maps, 100, SECOND) == 100 * (1 + 4)  # one look for both
@@ -132,8 +148,10 @@ def test_the_command_says_what_it_will_take_and_goes_on_as_it_was_begun(
     assert "Calibrating takes about" in said
     assert command([*words, "--out", out]) == 0  # nothing is given, and it is the same study
     assert "takes about" not in capfd.readouterr().err
-    assert command([*words, "--out", out, "--time", "10m"]) == 0
-    capfd.readouterr()
+    assert (
+        command([*words, "--out", out, "--time", "0.001s"]) == 0
+    )  # it was chosen by a time, and takes longer after all
+    assert "goes on as it was begun: --time chooses nothing any more" in capfd.readouterr().err
     assert command(["feature", "evaluate", out, "--nrmse", "0.5"]) == 0
     assert "This takes about" in capfd.readouterr().err
 

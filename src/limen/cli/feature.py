@@ -196,6 +196,8 @@ def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, 
 
     plan, left = _plan(given)
     begun = (out / "manifest.json").exists()
+    if begun and seconds:
+        say(f"{out} goes on as it was begun: --time chooses nothing any more.", err=True)
     with FeatureRun.begin(out, plan, device, trust=trust, left=left, seconds=seconds or 0) as run:
         if not begun:
             whole = run.course.whole(len(course.budgets_for(run.operations)))

@@ -396,7 +396,7 @@ def _at_promises(run: FeatureRun) -> dict[str, StoredRow]:
     """Return pictures and features at each promise that pictures were held to, with their bytes and ratios."""
     others = [{"way": "picture"} | row for row in measured(run.store, "anchor-walk").values()]
     features = [
-        {"way": "features", "who": row["steps"], "at": row["budget"], "header": HEADER} | row
+        {"way": "features", "who": row["steps"], "at": row["budget"], "header": HEADER if row["sizes"] else None} | row
         for row in measured(run.store, "walk").values()
     ]
     made = {}

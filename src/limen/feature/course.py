@@ -54,6 +54,7 @@ class Pace:
         back: after it and back again.
         quantise: its features, with one step an image.
         tally: counted for one quantiser's tables.
+        judge: what it lost, where that takes time: objects are matched, or boxes suppressed, on the CPU.
     """
 
     read: float
@@ -62,6 +63,7 @@ class Pace:
     back: float
     quantise: float
     tally: float
+    judge: float = 0.0
 
     @classmethod
     def measure(cls, split: SplitPoint, task: Task, images: Subset) -> Self:
@@ -78,7 +80,7 @@ class Pace:
         read = time.perf_counter() - begun
         clean, rules = CleanBatches(split, task, some, TIMED), [(StepRule("uniform-image"), 0.5)]
         (quantiser,) = quantising.fit(clean, rules)
-        (one,) = clean
+        (one,), drop = clean, next(iter(task.drops))
         with torch.no_grad():
             taken = [
                 read,
@@ -87,6 +89,7 @@ class Pace:
                 _fastest(split, lambda: information(split, task, one.features, one.names, 1)),
                 _fastest(split, lambda: quantiser.quantise(one.features, one.names)),
                 _fastest(split, lambda: quantising.fit(clean, rules)),
+                _fastest(split, lambda: task.drop(one.outputs, one.outputs, drop)),
             ]
         return cls(*(seconds / len(some) for seconds in taken))
 
@@ -96,9 +99,14 @@ class Pace:
         return self.read + self.encode + self.head
 
     @property
+    def judged(self) -> float:
+        """The output of disturbed features, with what it lost."""
+        return self.head + self.judge
+
+    @property
     def quantised(self) -> float:
-        """An image quantised, with the output that is left."""
-        return self.quantise + self.head
+        """An image quantised, with the output that is left and what it lost."""
+        return self.quantise + self.judged
 
 
 def _fastest(split: SplitPoint, work: Callable[[], Any]) -> float:
@@ -156,11 +164,11 @@ class Course:
         """Return those that one map takes to calibrate."""
         images = self.plan.sizes.calibrate + self.plan.sizes.test
         looked = LOOKS * self._pilots + len(calibration.GRID) * images
-        return looked * self.pace.head + (self._pilots + 3 * images) * self._mapping(label)
+        return looked * self.pace.judged + (self._pilots + 3 * images) * self._mapping(label)
 
     def evaluating(self, label: str, strengths: int) -> float:
         """Return those that one map takes at some strengths."""
-        return self.plan.sizes.test * (strengths * self.pace.head + self._mapping(label))
+        return self.plan.sizes.test * (strengths * self.pace.judged + self._mapping(label))
 
     def quantising(self, quantisers: int) -> float:
         """Return those that quantisers take."""

@@ -92,7 +92,8 @@ class FeatureRun:
             task: one made in Python, in place of `plan.task`.
             left: of the plan, what may be another than it says: "seeds", and parts of the images ("fit", "calibrate",
                 "test"). It is taken from the run that is there, or from `limen.feature.course.settled`.
-            seconds: that all stages together may take; 0 for any time. What is left open is chosen so.
+            seconds: that all stages together may take; 0 for any time. What is left open is chosen so; in a run that
+                is there, nothing is.
 
         Raises:
             InputError: a network, split, task, head or data that do not fit each other, or too short a time.
@@ -102,6 +103,7 @@ class FeatureRun:
         if task is not None:
             plan = replace(plan, task=task.name)
         task = task or tasks.find(plan.task)
+        fresh = not (Path(out) / "manifest.json").exists()
         plan, left = as_begun(Path(out), plan, left)
         if task.needs == "nothing":
             plan = replace(plan, score="labels")  # there are none: what it is scored against is its own
@@ -128,7 +130,7 @@ class FeatureRun:
         features = split.encode(batch.images)
         image = torch.zeros((1, *features.size), device=network.device, dtype=features.tensors[0].dtype)
         operations = flops(lambda: split.outputs(image))
-        pace = Pace.measure(split, task, first) if seconds else None
+        pace = Pace.measure(split, task, first) if seconds and fresh else None
         plan = settled(plan, left, features, operations, seconds, pace)
         plan = replace(plan, drop=plan.drop or next(iter(task.drops)))
         described = _described(plan, network, task, split, verification, features)

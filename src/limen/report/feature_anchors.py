@@ -69,6 +69,11 @@ class Beside:
         return "No difference shown between features and the picture"
 
     @property
+    def among(self) -> str:
+        """Say after a codec's name how many it was the cheapest of; "" where it was the only one."""
+        return f", the cheapest of {self.codecs} codecs of pictures" if self.codecs > 1 else ""
+
+    @property
     def sentence(self) -> str:
         """Say it with the numbers, in words to quote."""
         sender = "" if self.share is None else (
@@ -77,14 +82,15 @@ class Beside:
         if not self.factor.n:
             mine = f"features take {sized(self.features)} bytes an image" if self.steps else "no features keep it"
             theirs = (
-                f"the picture {sized(self.picture)} ({self.codec}, the fewest of {self.codecs} codecs)" if self.codec
-                else f"none of {self.codecs} codecs of pictures keeps it"
+                f"the picture takes {sized(self.picture)} bytes ({self.codec}{self.among})" if self.codec
+                else f"none of {self.codecs} codecs of pictures keeps it" if self.codecs > 1
+                else "the only codec of pictures that was tried does not keep it"
             )  # fmt: skip
             return f"{self.promise}: {mine}, {theirs}.{sender}"
         return (
             f"{self.verdict}, at {self.promise}: {sized(self.features)} bytes an image with {self.steps} steps, "
-            f"{over_seeds(self.factor, '.2f')} of the {sized(self.picture)} of {self.codec}, the cheapest of "
-            f"{self.codecs} codecs of pictures (n = {self.n} images).{sender}"
+            f"{over_seeds(self.factor, '.2f')} of the {sized(self.picture)} of {self.codec}"
+            f"{self.among} (n = {self.n} images).{sender}"
         )
 
     @property
@@ -93,8 +99,8 @@ class Beside:
         if not self.factor.n:
             return ""
         return (
-            f"As a picture an image takes {sized(self.picture)} bytes at the same promise ({self.codec}, the cheapest "
-            f"of {self.codecs} codecs): features take {over_seeds(self.factor, '.2f')} of them"
+            f"As a picture an image takes {sized(self.picture)} bytes at the same promise ({self.codec}"
+            f"{self.among}): features take {over_seeds(self.factor, '.2f')} of them"
         )
 
 
@@ -164,18 +170,18 @@ def integers(manifest: Mapping[str, Any], rows: Rows, points: Rows) -> Table:
     measures, held = manifest["measures"], grouped([row for row in rows if row["way"] == INTEGERS], "who")
     told = _told({key: [one for one in mine if one["bytes"] is not None]
                   for key, mine in grouped(rows, "way", "who").items()})  # fmt: skip
-    size = seed_mean(told[1], "bytes") if told[1] else None
     cells = []
     for (who,), mine in held.items():
         drawn_ = [row for row in points if row["who"] == who]
         failing = sum(row["failures"] for row in mine)
         kept = all(row["at"] is not None for row in mine)
         bytes_ = drawn_[0]["bytes"]
+        factor = factor_mean([{"of": bytes_ / row["bytes"], "of_low": None, "of_high": None} for row in told[1]], "of")
         cells.append(
             (
-                who, f"{bytes_:,.0f}", f"{bytes_ / size.value:.2f}" if size else NONE,
+                who, f"{bytes_:,.0f}", f"{factor.value:.2f}" if factor.n else NONE,
                 over_seeds(seed_mean(drawn_, "discrepancy"), ".3g"), over_seeds(seed_mean(drawn_, "score")),
-                f"{'kept' if kept else 'not kept'} ({failing} of {counts([row['n_calibrate'] for row in mine])})",
+                f"{'kept' if kept else 'not kept'} ({failing} of {sum(row['n_calibrate'] for row in mine)})",
             )
         )  # fmt: skip
     return Table(
@@ -290,7 +296,7 @@ def _cost(rows: Rows, size: Mean, steps: str) -> tuple[str, ...]:
 def _settled(rows: Rows) -> tuple[str, str]:
     """Return the cells of header and setting, means over the seeds that keep the promise."""
     header, setting = seed_mean(rows, "header"), seed_mean(rows, "at")
-    return (f"{header.value:.0f}", f"{setting.value:.3g}") if header.n else (NONE, NONE)
+    return (f"{header.value:.0f}", f"{setting.value:.3g}") if header.n and setting.n else (NONE, NONE)
 
 
 def _bd(rates: Rows, who: str, over: str) -> str:

@@ -188,8 +188,7 @@ def _of_picture(found: Beside) -> HeadlineNumber:
     share = "" if found.share is None else f"; features cost the sender {100 * found.share:.0f} % of the operations"
     return HeadlineNumber(
         "Of the picture's bytes", f"{100 * found.factor.value:.0f} %", between(found.factor, "{:.0f} %", 100),
-        f"{found.codec} takes {found.picture.value:,.0f} bytes at the same promise, the cheapest of {found.codecs} "
-        f"codecs{share}",
+        f"{found.codec} takes {found.picture.value:,.0f} bytes at the same promise{found.among}{share}",
     )  # fmt: skip
 
 
