@@ -188,8 +188,7 @@ class Quantiser:
             for level, places in by_level(chosen.ravel()):
                 symbols = table.symbols(flat[places], level)
                 escaped.append(flat[places][table.escapes(symbols, level)])
-                for channel, counts in enumerate(table.counts[level]):
-                    stream.put(symbols[:, channel], counts)
+                stream.put(symbols, table.codes[level])
         coded, tail = stream.finish(), np.concatenate(escaped).astype("<f4")
         head = _HEADER.pack(_MAGIC, VERSION, CODERS.index(name), self.key, len(features), len(coded), len(tail))
         body = coded + tail.tobytes()
@@ -209,7 +208,7 @@ class Quantiser:
             channels = table.low.shape[1]
             flat = np.empty((chosen.size, channels), np.float32)
             for level, places in by_level(chosen.ravel()):
-                symbols = np.stack([stream.take(len(places), counts) for counts in table.counts[level]], 1)
+                symbols = stream.take(len(places), table.codes[level])
                 lost = int(table.escapes(symbols, level).sum())
                 if at + lost > len(tail):
                     raise InputError(_damaged("its values run out"))

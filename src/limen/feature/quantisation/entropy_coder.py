@@ -1,6 +1,6 @@
 """Symbols to bytes and back: a range coder where constriction is installed, the standard library's compressors else.
 
-A coder takes blocks of symbols that share one table of frequencies, and gives them back in the same order. The range
+A coder takes columns of symbols, each with frequencies of its own, and gives them back in the same order. The range
 coder spends what the tables say; zlib and lzma see the symbols alone, and are the floor to compare with.
 """
 
@@ -8,6 +8,7 @@ import lzma
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +22,28 @@ CODERS = ("range", "lzma", "zlib")  # their places number them in a header: add 
 _DAMAGED = "The bytes do not decode with this quantiser. They are damaged, or another version wrote them."
 
 
+@dataclass(frozen=True)
+class Codes:
+    """Frequencies of the symbols of each column, and what the range coder makes of them, worked out once.
+
+    Attributes:
+        counts: (C, W), whole numbers; symbols of column c are below W.
+    """
+
+    counts: Frequencies
+
+    @cached_property
+    def models(self) -> list[Any]:
+        """Constriction's fixed-point model of each column; both ends make it by the same operations."""
+        make = _constriction().stream.model.Categorical
+        return [make(row, perfect=False) for row in self.counts.astype(np.float64)]
+
+
 class SymbolWriter(Protocol):
     """Takes symbols."""
 
-    def put(self, symbols: Symbols, counts: Frequencies) -> None:
-        """Take a block of symbols, each below `len(counts)`."""
+    def put(self, symbols: Symbols, codes: Codes) -> None:
+        """Take symbols (R, C), column by column."""
         ...
 
     def finish(self) -> bytes:
@@ -36,8 +54,8 @@ class SymbolWriter(Protocol):
 class SymbolReader(Protocol):
     """Gives symbols back."""
 
-    def take(self, count: int, counts: Frequencies) -> Symbols:
-        """Return the next block; raise `InputError` where the bytes hold none."""
+    def take(self, count: int, codes: Codes) -> Symbols:
+        """Return the next symbols (count, C); raise `InputError` where the bytes hold none."""
         ...
 
 
@@ -75,11 +93,11 @@ def reader(coder: str, data: bytes, most: int) -> SymbolReader:
 
 class _RangeWriter:
     def __init__(self) -> None:
-        self._constriction = _constriction()
-        self._coder: Any = self._constriction.stream.queue.RangeEncoder()
+        self._coder: Any = _constriction().stream.queue.RangeEncoder()
 
-    def put(self, symbols: Symbols, counts: Frequencies) -> None:
-        self._coder.encode(symbols.astype(np.int32), _model(self._constriction, counts))
+    def put(self, symbols: Symbols, codes: Codes) -> None:
+        for column, model in zip(np.ascontiguousarray(symbols.T, np.int32), codes.models, strict=True):
+            self._coder.encode(column, model)
 
     def finish(self) -> bytes:
         words: npt.NDArray[np.uint32] = self._coder.get_compressed()
@@ -88,18 +106,17 @@ class _RangeWriter:
 
 class _RangeReader:
     def __init__(self, data: bytes) -> None:
-        self._constriction = _constriction()
         if len(data) % 4:
             raise InputError(_DAMAGED)
         words = np.frombuffer(data, "<u4").astype(np.uint32)
-        self._coder: Any = self._constriction.stream.queue.RangeDecoder(words)
+        self._coder: Any = _constriction().stream.queue.RangeDecoder(words)
 
-    def take(self, count: int, counts: Frequencies) -> Symbols:
+    def take(self, count: int, codes: Codes) -> Symbols:
         try:
-            symbols: npt.NDArray[np.int32] = self._coder.decode(_model(self._constriction, counts), count)
+            columns = [self._coder.decode(model, count) for model in codes.models]
         except (AssertionError, ValueError):
             raise InputError(_DAMAGED) from None
-        return symbols.astype(np.int64)
+        return np.stack(columns, 1).astype(np.int64)
 
 
 @dataclass
@@ -107,8 +124,8 @@ class _PlainWriter:
     coder: str
     _parts: list[bytes] = field(default_factory=list)
 
-    def put(self, symbols: Symbols, counts: Frequencies) -> None:
-        self._parts.append(symbols.astype(_kind(counts)).tobytes())
+    def put(self, symbols: Symbols, codes: Codes) -> None:
+        self._parts.append(np.ascontiguousarray(symbols.T, _kind(codes)).tobytes())
 
     def finish(self) -> bytes:
         compress: Callable[[bytes], bytes] = lzma.compress if self.coder == "lzma" else zlib.compress
@@ -124,25 +141,20 @@ class _PlainReader:
             raise InputError(_DAMAGED) from None
         self._at = 0
 
-    def take(self, count: int, counts: Frequencies) -> Symbols:
-        kind = _kind(counts)
-        part = self._data[self._at : self._at + count * kind.itemsize]
+    def take(self, count: int, codes: Codes) -> Symbols:
+        kind, (columns, width) = _kind(codes), codes.counts.shape
+        part = self._data[self._at : self._at + count * columns * kind.itemsize]
         self._at += len(part)
-        if len(part) < count * kind.itemsize:
+        if len(part) < count * columns * kind.itemsize:
             raise InputError(_DAMAGED)
-        symbols = np.frombuffer(part, kind).astype(np.int64)
-        if count and int(symbols.max()) >= len(counts):
+        symbols = np.frombuffer(part, kind).astype(np.int64).reshape(columns, count).T
+        if symbols.size and int(symbols.max()) >= width:
             raise InputError(_DAMAGED)
         return symbols
 
 
-def _kind(counts: Frequencies) -> np.dtype[Any]:
-    return np.dtype("<u1") if len(counts) <= 256 else np.dtype("<u2")
-
-
-def _model(constriction: Any, counts: Frequencies) -> Any:
-    """Return constriction's fixed-point model of integer frequencies; both ends make it by the same operations."""
-    return constriction.stream.model.Categorical(counts.astype(np.float64), perfect=False)
+def _kind(codes: Codes) -> np.dtype[Any]:
+    return np.dtype("<u1") if codes.counts.shape[1] <= 256 else np.dtype("<u2")
 
 
 def _constriction() -> Any:

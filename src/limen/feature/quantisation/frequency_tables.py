@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from limen.feature.quantisation.entropy_coder import Frequencies
+from limen.feature.quantisation.entropy_coder import Codes, Frequencies
 
 PRECISION = 16  # bits of a frequency
 WIDEST = 512  # values in a table; further ones escape
@@ -50,6 +50,11 @@ class FrequencyTable:
     steps: Doubles
     low: Wholes
     counts: tuple[Frequencies, ...]
+
+    @cached_property
+    def codes(self) -> tuple[Codes, ...]:
+        """The frequencies of each step, as a coder takes them."""
+        return tuple(map(Codes, self.counts))
 
     @cached_property
     def lengths(self) -> tuple[Doubles, ...]:
@@ -157,7 +162,9 @@ def by_level(levels: Sequence[int] | Wholes) -> list[tuple[int, Wholes]]:
 
 
 def _symbols(rows: TokenRows, step: float, low: Wholes, width: int) -> Wholes:
-    values = np.rint(rows.astype(np.float64) / step)
+    values = rows.astype(np.float64)
+    values /= step
+    np.rint(values, out=values)
     shifted = values - low
-    inside = (shifted >= 0) & (shifted < width) & (np.abs(values) < EXACT)
-    return np.where(inside, shifted, width).astype(np.int64)
+    shifted[~((shifted >= 0) & (shifted < width) & (np.abs(values) < EXACT))] = width  # what is no number, too
+    return shifted.astype(np.int64)

@@ -6,11 +6,12 @@ tolerates more than others as a whole pays for that once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from limen.errors import InputError
-from limen.feature.quantisation.entropy_coder import Frequencies, SymbolReader, SymbolWriter
+from limen.feature.quantisation.entropy_coder import Codes, Frequencies, SymbolReader, SymbolWriter
 from limen.feature.quantisation.frequency_tables import PRECISION, Doubles, Wholes, frequencies
 
 POSITION = 8.0  # counts of all positions together, in the frequencies at one
@@ -46,6 +47,10 @@ class SideInformation:
             tables.append(frequencies(here + POSITION * anywhere))
         return cls(frequencies(base), tuple(tables))
 
+    @cached_property
+    def _codes(self) -> tuple[Codes, ...]:
+        return Codes(self.base[None]), *map(Codes, self.offsets)
+
     def bits(self, levels: Sequence[Wholes]) -> Doubles:
         """Return the ideal code length of each image's steps (N,)."""
         mean, offsets = _divided(levels, len(self.base) - 1)
@@ -57,10 +62,10 @@ class SideInformation:
     def put(self, stream: SymbolWriter, levels: Sequence[Wholes]) -> None:
         """Write the steps of some images."""
         mean, offsets = _divided(levels, len(self.base) - 1)
-        stream.put(mean, self.base)
-        for table, shifted in zip(self.offsets, offsets, strict=True):
-            for position, counts in enumerate(table):
-                stream.put(shifted[:, position], counts)
+        base, *tables = self._codes
+        stream.put(mean[:, None], base)
+        for codes, shifted in zip(tables, offsets, strict=True):
+            stream.put(shifted, codes)
 
     def take(self, stream: SymbolReader, images: int) -> list[Wholes]:
         """Read the steps of some images.
@@ -68,12 +73,9 @@ class SideInformation:
         Raises:
             InputError: what is read is no number of a step.
         """
-        count = len(self.base) - 1
-        mean = stream.take(images, self.base)
-        levels = [
-            np.stack([stream.take(images, counts) for counts in table], 1) + mean[:, None] - count
-            for table in self.offsets
-        ]
+        count, (base, *tables) = len(self.base) - 1, self._codes
+        mean = stream.take(images, base)
+        levels = [stream.take(images, codes) + mean - count for codes in tables]
         if any(((level < 0) | (level >= count)).any() for level in levels):
             raise InputError("The encoded features are damaged: they name steps that do not exist. Send them again.")
         return levels
