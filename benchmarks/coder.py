@@ -8,6 +8,7 @@ time for the same steps, the coder of the standard library.
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,10 +79,8 @@ def main() -> None:
         cells = []
         for coder in ("range", "zlib"):
             data = quantiser.encode(one.features, one.names, coder)
-            taken = [
-                fastest(lambda coder=coder: quantiser.encode(one.features, one.names, coder)),
-                fastest(lambda data=data: quantiser.decode(data)),
-            ]
+            works = (partial(quantiser.encode, one.features, one.names, coder), partial(quantiser.decode, data))
+            taken = [fastest(work) for work in works]
             cells.append(f"{taken[0]:9.2f}  {taken[1]:9.2f}  {len(data):6}")
         print(f"{rule.name:16} {cells[0]}         {cells[1]}")
 
