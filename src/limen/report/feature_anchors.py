@@ -187,14 +187,15 @@ def integers(manifest: Mapping[str, Any], rows: Rows, points: Rows) -> Table:
     return Table(
         "Plain integers, as networks are quantised",
         ("coded as", "bytes an image", "to the features", measures["discrepancy"], measures["score"],
-         "promise (calibration images beyond eps)"),
+         "promise (beyond eps)"),
         tuple(cells),
         (
             "Affine integers of 8 or 4 bits, packed, not entropy-coded. Ranges of a tensor or channel are those of the "
             "fitting images and are not sent; those of a token are its own, 4 bytes. "
             f"{measures['discrepancy'][:1].upper()}{measures['discrepancy'][1:]} and score are of "
-            f"{counts([row['n'] for row in rows])} test images.",
+            f"{counts([row['n'] for row in rows])} test images; beyond eps: how many calibration images lose more.",
         ),
+        spare=(measures["score"], measures["discrepancy"]),
     )  # fmt: skip
 
 
