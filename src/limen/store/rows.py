@@ -105,8 +105,7 @@ class _EqualRate(msgspec.Struct):
     ratio_image_high: Size | None = None
 
 
-class _Walked(msgspec.Struct):
-    steps: Name
+class _AtPromise(msgspec.Struct, kw_only=True):
     drop: Name
     eps: Size
     rho: Chance
@@ -119,14 +118,18 @@ class _Walked(msgspec.Struct):
     failures: Count
     finest: Above
     reach: Size | None
-    budget: Above | None
     kept: Count | None
     score: Number | None
-    coder: Name
-    key: str
     why: str = ""
     score_low: Number | None = None
     score_high: Number | None = None
+
+
+class _Walked(_AtPromise, kw_only=True):
+    steps: Name
+    budget: Above | None
+    coder: Name
+    key: str
 
 
 class _WalkedInBytes(_Walked, kw_only=True):
@@ -149,27 +152,10 @@ class _Promised(_Walked, kw_only=True):
 Way = Literal["features", "picture", "integers"]
 
 
-class _Anchor(msgspec.Struct):
+class _Anchor(_AtPromise, kw_only=True):
     who: Name
-    drop: Name
-    eps: Size
-    rho: Chance
-    delta: Chance
-    seed: Seed
-    n: Some
-    n_calibrate: Some
-    allowed: Count
-    candidates: Some
-    failures: Count
-    finest: Above
-    reach: Size | None
     at: Above | None
     header: Count | None
-    kept: Count | None
-    score: Number | None
-    why: str = ""
-    score_low: Number | None = None
-    score_high: Number | None = None
 
 
 class _AnchorWalked(_Anchor, kw_only=True):
