@@ -92,7 +92,6 @@ COUNT = CountRange(1)
 DEMO = {"resnet": "resnet.encoder.stages.1", "vit": "vit.layers.2"}
 DEMO_MAPS = ("gaussian", "flat", "absmax", "fisher", "own-fisher", "learned", "learned-information", "shuffled")
 DEMO_STEPS = ("static:fisher", "tolerance:learned-information")  # that a promise is asked of
-DEMO_BUDGETS = (0.3, 0.6, 1.2, 2.4)  # doubling; `further` goes on where the comparison lies beyond them
 ANCHORED = ("bd-rate", "anchor-curve", "sender", "sender-time")  # what `anchor` keeps beside its own rows
 BUDGET = 0.45  # of a quantiser that is exported without a promise
 LIBRARIES = ("torch", "transformers", "safetensors", "jinja2")
@@ -406,6 +405,7 @@ def export(
 def demo(out: Path, page: Path, seeds: int, device: str) -> None:
     """Measure the small networks that ship with limen on scenes drawn here, and write a report."""
     from limen.feature import stages
+    from limen.feature.course import BUDGETS
     from limen.feature.data.parts import SubsetSizes
     from limen.feature.plan import MAPS, FeaturePlan
     from limen.feature.run import FeatureRun
@@ -423,7 +423,7 @@ def demo(out: Path, page: Path, seeds: int, device: str) -> None:
             stages.fit(run, tell)
             calibrate(run, tell)
             evaluate(run, (0.25, 0.5, 1.0, 1.5), tell)
-            quantise(run, DEMO_BUDGETS, tell, further=True)
+            quantise(run, BUDGETS, tell, further=True)
             stages.promise(run, stages.promised(run, run.plan.eps), DEMO_STEPS, progress=tell)
             attribute(run, 60, tell)
         runs.append(out / name)

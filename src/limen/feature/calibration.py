@@ -14,9 +14,7 @@ than it need be; a grid laid where the fitting images fail keeps them few.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +22,7 @@ import torch
 
 from limen import digest
 from limen.errors import InputError, UnknownNameError
-from limen.feature.clean_batches import CleanBatch
+from limen.feature.clean_batches import Clean, CleanBatch
 from limen.feature.crossing import crossing
 from limen.feature.model.split import SplitPoint
 from limen.feature.perturbation import Tensors, noise, nrmse
@@ -33,8 +31,6 @@ from limen.feature.tolerance import Tolerance
 from limen.statistics import coverage as statistics
 
 Scales = npt.NDArray[np.float64]
-Clean: TypeAlias = Iterable[CleanBatch]
-"""Images, encoded, with their undisturbed outputs; to be gone through more than once."""
 
 PILOT = 200  # fitting images that say where the grid belongs
 RANGE = (0.001, 16.0, 57)  # NRMSE from, to, and points, a quarter of an octave apart, between which it is looked for

@@ -4,9 +4,9 @@ Encoding an image is what most of a run's time would go into: a network's part b
 and what comes after it is run for every map, strength, scale and step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 
@@ -43,6 +43,10 @@ class CleanBatch:
             self, names=self.names[chosen], targets=self.targets[chosen], features=self.features[chosen],
             outputs=outputs,
         )  # fmt: skip
+
+
+Clean: TypeAlias = Iterable[CleanBatch]
+"""Images, encoded, with their undisturbed outputs; to be gone through more than once."""
 
 
 class CleanBatches:

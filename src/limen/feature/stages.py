@@ -547,13 +547,7 @@ def promise(
             raise UnknownNameError("steps", name, rules)
     kinds, wanted = dict.fromkeys((*AGAINST, *asked)), list(seeds) or range(run.plan.seeds)
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
-    works = [
-        _Work(
-            (key,), seed, f"{name}, seed {seed}",
-            functools.partial(_walked, run, seed, name, promise), Course.walking,
-        )
-        for (name, seed), key in keys.items()
-    ]  # fmt: skip
+    works = _at_promise(run, keys, promise, _walked, Course.walking)
     sizes = run.plan.sizes
     _fill(run, "walk", works, sizes.fit + sizes.calibrate + sizes.test, progress, expect)
     found = _compared_bytes(measured(run.store, "walk").values())
@@ -587,16 +581,24 @@ def choose(
     labels, wanted = chosen(run.plan, (), UNQUANTISED), list(seeds) or range(run.plan.seeds)
     kinds = [name for name, rule in _rules(labels, 0, {}).items() if rule.kind != "permuted"]
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
-    works = [
-        _Work(
-            (key,), seed, f"{name}, seed {seed}",
-            functools.partial(_piloted, run, seed, name, promise), Course.piloting,
-        )
-        for (name, seed), key in keys.items()
-    ]  # fmt: skip
+    works = _at_promise(run, keys, promise, _piloted, Course.piloting)
     rows = _fill(run, "choice", works, run.plan.sizes.fit, progress, expect)
     means = {name: statistics.fmean(row["bytes"] for row in rows if row["steps"] == name) for name in kinds}
     return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
+
+
+def _at_promise(
+    run: FeatureRun,
+    keys: Mapping[tuple[str, int], str],
+    promise: Promise,
+    measure: Callable[[FeatureRun, int, str, Promise], dict[str, StoredRow]],
+    seconds: Callable[[Course], float],
+) -> list[_Work]:
+    """Return a piece of work for each kind of steps and seed, measured and timed by the same two functions."""
+    return [
+        _Work((key,), seed, f"{name}, seed {seed}", functools.partial(measure, run, seed, name, promise), seconds)
+        for (name, seed), key in keys.items()
+    ]
 
 
 def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:

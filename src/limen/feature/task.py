@@ -100,9 +100,10 @@ def find(name: str) -> Task:
         UnknownNameError: no task is registered under the name.
         InputError: there is no such object, or it is no task.
     """
+    made: Task
     if not factory.NAME.fullmatch(name):
-        task: Task = registry.find("task", name)()
-        return task
+        made = registry.find("task", name)()
+        return made
     made = factory.make(name, "the task")
     wanted = (*Task.__annotations__, *(part for part in vars(Task) if not part.startswith("_")))
     lacking = [part for part in wanted if not hasattr(made, part)]
@@ -111,7 +112,7 @@ def find(name: str) -> Task:
             f"{name} is {type(made).__name__}, which lacks {', '.join(lacking[:3])} of a task. Make one of a loss and "
             "a score: limen.feature.own_task(loss=..., score=...)."
         )
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def agreement(task: Task) -> str:

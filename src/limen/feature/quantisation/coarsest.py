@@ -14,7 +14,7 @@ import torch
 
 from limen import digest
 from limen.curve import FEWEST_CLUSTERS
-from limen.feature.clean_batches import CleanBatch
+from limen.feature.clean_batches import Clean
 from limen.feature.crossing import crossing
 from limen.feature.model.split import SplitPoint
 from limen.feature.quantisation.codec import Quantiser
@@ -26,7 +26,6 @@ COARSE = tuple(0.02 * 2.0**octave for octave in range(-4, 11))  # NRMSE, .00125 
 FINE = (-4.0, -2.0, -1.0, -0.75, -0.5, *(sixteenth / 16 for sixteenth in range(-6, 7)), 0.5, 0.625, 0.75)
 """Octaves from where fitting images fail as often as calibration images may: the candidates."""
 
-Clean: TypeAlias = Iterable[CleanBatch]
 Fitting: TypeAlias = Callable[[Sequence[float]], list[Quantiser]]
 """Quantisers for these budgets, fitted on the fitting images."""
 
