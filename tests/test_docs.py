@@ -14,7 +14,7 @@ import pytest
 from limen.cli import main
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -74,7 +74,7 @@ def test_links_to_files_lead_somewhere() -> None:
 def test_tests_that_decisions_name_are_there() -> None:
     """A decision that was paid for by experiment names what shows it."""
     tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
-    page = (ROOT / "docs" / "decisions.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "decisions.md").read_text()
     for name in re.findall(r"`(test_\w+)`", page):
         assert f"def {name}(" in tests, name
     for path in re.findall(r"`(?:python )?((?:tests|benchmarks)/[^`]*)`", page):

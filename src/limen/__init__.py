@@ -7,7 +7,8 @@
     limen.open("runs/qwen").jnds
 
 What is named here is the front door, loaded when it is first used. A plug-in imports its decorator from the module of
-its noun (`limen.distortion`, `limen.observer`, `limen.procedure`, `limen.source`); docs/design.md is the map.
+its noun (`limen.distortion`, `limen.observer`, `limen.procedure`, `limen.source`).
+docs/explanation/design.md is the map.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Every command and option says what it does, and docs/commands.md says it too."""
+"""Every command and option says what it does, and docs/reference/commands.md says it too."""
 
 import runpy
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from limen.cli import main
 
-PAGE = Path(__file__).parents[2] / "docs" / "commands.py"
+PAGE = Path(__file__).parents[2] / "docs" / "scripts" / "commands.py"
 COMMANDS = {
     context.command_path: command
     for command, context in runpy.run_path(str(PAGE))["commands"](main, click.Context(main, info_name="limen"))
@@ -34,7 +34,8 @@ def test_the_page_is_up_to_date() -> None:
         f"import runpy; print(runpy.run_path({str(PAGE)!r})['page'](), end='')"  # alone: click keeps what it has shown
     )
     page = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
-    assert PAGE.with_suffix(".md").read_text(encoding="utf-8") == page.stdout, "python docs/commands.py writes it again"
+    written = PAGE.parents[1].joinpath("reference", "commands.md").read_text(encoding="utf-8")
+    assert written == page.stdout, "python docs/scripts/commands.py writes it again"
 
 
 def test_no_command_is_left_out() -> None:

@@ -160,7 +160,7 @@ def test_everything_that_ships_is_small() -> None:
     assert len(PHOTOGRAPHS) >= 20
 
 
-@pytest.mark.parametrize("page", ["src/limen/data/demo/MODEL_CARD.md", "docs/howto-exam.md", "docs/howto-seen.md"])
+@pytest.mark.parametrize("page", ["src/limen/data/demo/MODEL_CARD.md", "docs/howto/exam.md", "docs/howto/seen.md"])
 def test_figures_are_of_the_model_that_ships(page: str) -> None:
     label = make("demo", {}).fingerprint()["model"]
     named = set(re.findall(r"limen-demo-[0-9a-f]{8}", (Path(__file__).parents[2] / page).read_text()))

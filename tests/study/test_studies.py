@@ -15,7 +15,7 @@ from limen.observers.local.checkpoint import LocalOptions
 from limen.study import Spec, Study, load
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = DOCS / "howto-models.md"
+PAGE = DOCS / "howto" / "models.md"
 FILES = sorted((DOCS / "studies").glob("*.toml"))
 ONE_GPU = 80.0  # GB: what is local must fit
 

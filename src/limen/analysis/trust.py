@@ -1,7 +1,7 @@
 """How far an observer's thresholds can be trusted: five rules over what its own run shows.
 
 A threshold is a number about seeing only if the observer keeps still where nothing differs, answers in a way that can
-be read, sees what is plain, was shown what was meant, and has its thresholds within the ladders. `docs/howto-report.md`
+be read, sees what is plain, was shown what was meant, and has its thresholds within the ladders. `docs/howto/report.md`
 holds the table of rules.
 """
 

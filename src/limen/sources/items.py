@@ -43,7 +43,7 @@ _INDEX = re.compile(r"[\w.-]{1,64}")  # of the row that has the picture
 Load = Callable[[], Image]
 
 
-@source("items", get="Write your questions into a file: see docs/howto-items.md.")
+@source("items", get="Write your questions into a file: see docs/howto/items.md.")
 def items(path: str) -> Iterator[Reference | Refusal]:
     """Questions of yours about pictures, with their options and answers: `items=FILE`, by its suffix."""
     place = there(path)

@@ -115,7 +115,7 @@ def distortions(path: str) -> dict[str, Distortion]:
     }
 
 
-@source(NAME, get="List your pictures in a CSV file: see docs/howto-ladders.md.", distortions=distortions)
+@source(NAME, get="List your pictures in a CSV file: see docs/howto/ladders.md.", distortions=distortions)
 def my_stimuli(path: str) -> Iterator[Reference | Refusal]:
     """Pictures that you have in graded versions: `my-stimuli=CSV`; brings its distortions with it."""
     listed, refused = _read(path)

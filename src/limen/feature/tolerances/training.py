@@ -58,7 +58,7 @@ class TrainingSettings(FisherSettings, frozen=True, kw_only=True):
         bias: the static map it starts from: static Fisher, or the same everywhere.
         over, power, damping, relative, draws: of the static Fisher map, as in `FisherSettings`; a step of
             "information" takes one fresh draw. Under "log_nrmse" a steeper power is a better start: the map `learned`
-            of `limen.feature.plan.MAPS` has -2 (docs/features-method.md).
+            of `limen.feature.plan.MAPS` has -2 (docs/explanation/features-method.md).
         width: hidden units of the estimator; None for its own choice.
         mixed_precision: bfloat16 where the network is on a CUDA device; nowhere else.
     """

@@ -1,6 +1,8 @@
 """Draw the README's figure: the first screen of a report, as a browser shows it.
 
-python docs/figure.py report.html docs/figure.png (in the environment of `make test-browser`, which has a browser)
+python docs/scripts/figure.py report.html docs/images/figure.png
+
+in the environment of `make test-browser`, which has a browser.
 """
 
 import os

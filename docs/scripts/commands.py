@@ -1,4 +1,4 @@
-"""Writes docs/commands.md, every command with its help: python docs/commands.py."""
+"""Writes docs/reference/commands.md, every command with its help: python docs/scripts/commands.py."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +7,11 @@ import click
 
 from limen.cli import main
 
+PAGE = Path(__file__).parents[1] / "reference" / "commands.md"
 HEAD = """# Commands
 
 What `limen COMMAND --help` says of every command, for searching. Where each belongs in the work:
-[quickstart](quickstart.md) and the how-to pages. This page is written by `python docs/commands.py`.
+[quickstart](../tutorials/quickstart.md) and the how-to pages. `python docs/scripts/commands.py` writes this page.
 """
 
 
@@ -34,4 +35,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_suffix(".md").write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
