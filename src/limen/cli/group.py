@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from limen import registry
+from limen import __version__, registry
 from limen.cli.console import QUIET, WIDE, chosen, say
 from limen.errors import InputError
 
@@ -107,7 +107,7 @@ class Group(click.Group):
 @click.group(
     cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
 )
-@click.version_option(package_name="limen")
+@click.version_option(__version__)
 def main() -> None:
     """Measure just noticeable differences of machine vision.
 
