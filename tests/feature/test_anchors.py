@@ -17,6 +17,7 @@ from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import anchors, image_codecs, stages, task
 from limen.feature import run as runs
 from limen.feature.clean_batches import CleanBatches
+from limen.feature.course import Pace
 from limen.feature.data.parts import LabelledImage, Subset, SubsetSizes, parts
 from limen.feature.image_codecs import CODECS, ImageCodec
 from limen.feature.model.network import Network, load
@@ -349,6 +350,29 @@ def test_nothing_is_measured_twice_and_a_stop_between_two_codecs_goes_on(
         assert walked == []
     for stage in ("anchor", "anchor-walk", "anchor-curve", "anchor-images", "bd-rate", "sender"):
         assert held(tmp_path / "run", stage) == held(kept, stage)
+
+
+def test_pictures_are_about_as_many_as_expected_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[float] = []
+    coded, original = [], anchors._coded
+    monkeypatch.setattr(anchors, "_one_picture", lambda *_: 1.0)  # a second each, and nothing else takes any
+    monkeypatch.setattr(
+        anchors,
+        "_coded",
+        lambda *given: coded.append(len(given[-1])) or original(*given),  # type: ignore[func-returns-value]
+    )
+    with FeatureRun.begin(tmp_path / "run", plan(), "cpu", network()) as run:
+        run.__dict__["pace"] = Pace(0, 0, 0, 0, 0, 0)
+        run.fitted(0, fit=True)
+        promise = stages.promised(run, EPS)
+        stages.promise(run, promise)
+        anchors.anchor(run, promise, CHOSEN, expect=said.append)
+        (expected,) = said
+        assert sum(coded) == pytest.approx(expected, rel=0.4)
+        anchors.anchor(run, promise, CHOSEN, expect=said.append)
+        assert len(said) == 1  # nothing is missing any more
+        lossless = [CODECS["webp-lossless"]]
+        assert anchors._seconds(run, promise, lossless, [0]) == 0
 
 
 def test_batches_change_nothing(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -305,7 +305,7 @@ def anchor(
     with FeatureRun.open(run, **where) as opened, telling("sending features and pictures") as tell:
         wanted = stages.promised(opened, *(promise or (opened.plan.eps,)))
         kinds = [_settled(opened, wanted, one, (), tell) for one in split(steps)]
-        rows = anchor(opened, wanted, split(codecs), kinds, progress=tell)
+        rows = anchor(opened, wanted, split(codecs), kinds, progress=tell, expect=_expecting("The next part"))
         stored = {name: list(measured(opened.store, name).values()) for name in ANCHORED}
     rates, points, sender, times = (stored[name] for name in ANCHORED)
     names = {row["who"] for row in rows}

@@ -34,7 +34,7 @@ from limen.feature.quantisation.integers import IntegerCode
 from limen.feature.quantisation.promise import Drops, Promise, walk
 from limen.feature.run import FeatureRun
 from limen.feature.seen_pixels import SeenPixels
-from limen.feature.stages import PROMISE, StoredRow
+from limen.feature.stages import PROMISE, ExpectCallback, StoredRow
 from limen.feature.tolerance import ProgressCallback, quiet
 from limen.statistics.bjontegaard import Method, RateCurve, bd_rate, front
 from limen.store.rows import measured
@@ -74,6 +74,7 @@ def anchor(
     steps: Sequence[str] = (),
     seeds: Sequence[int] = (),
     progress: ProgressCallback = quiet,
+    expect: ExpectCallback | None = None,
 ) -> list[StoredRow]:
     """Find what sending features and sending pictures cost at one promise, and what each reaches at several rates.
 
@@ -84,6 +85,8 @@ def anchor(
         steps: of features, as `limen.feature.stages.promise` takes them.
         seeds: of the run; all if not given.
         progress: called with pieces done, pieces in all, and a note.
+        expect: called with the seconds that features at the promise are expected to take, then with those that
+            pictures take, each where anything is missing.
 
     Returns:
         Rows of all that the run holds at this promise: way ("features", "integers" or "picture"), who (steps or codec),
@@ -99,9 +102,11 @@ def anchor(
     """
     chosen, wanted = image_codecs.find(codecs), list(seeds) or list(range(run.plan.seeds))
     SeenPixels.of(run.network, run.parts(wanted[0]).fit)
-    stages.promise(run, promise, steps, seeds, progress)
+    stages.promise(run, promise, steps, seeds, progress, expect)
     walked = [row for row in measured(run.store, "walk").values() if _same(row, promise) and row["seed"] in wanted]
     kinds = list(dict.fromkeys(row["steps"] for row in walked))
+    if expect and (seconds := _seconds(run, promise, chosen, wanted)):
+        expect(seconds)
     total, done = len(wanted) * (2 * len(chosen) + len(kinds) + 1), 0
     for seed in wanted:
         for note, work in _works(run, promise, chosen, kinds, seed):
@@ -133,6 +138,35 @@ def _works(
     for steps in kinds:
         points = functools.partial(_features, run, steps, seed, test)
         yield f"curve of {steps}", functools.partial(_draw_once, run, steps, BUDGETS, seed, points)
+
+
+def _seconds(run: FeatureRun, promise: Promise, codecs: Sequence[ImageCodec], seeds: Sequence[int]) -> float:
+    """Return about how long the pictures that the run does not hold take here; features and integers are left out."""
+    walks, curves = measured(run.store, "anchor-walk"), measured(run.store, "anchor-curve")
+    sizes, total, clean = run.plan.sizes, 0.0, run.clean(seeds[0])
+    for codec in codecs:
+        looked = 0.0
+        for seed in seeds:
+            if _key(codec.name, promise, seed) not in walks:
+                looked += _walk_length(codec, clean.fit.first(stages.PILOT).count, sizes.calibrate) + sizes.test
+            if not {f"{codec.name} {setting:g} {seed}" for setting in codec.drawn} <= curves.keys():
+                looked += len(codec.drawn) * sizes.test
+        if looked:
+            total += looked * (_one_picture(run, codec, clean.fit) + run.pace.encode + run.pace.judged)
+    return total
+
+
+def _walk_length(codec: ImageCodec, fitting: int, calibrate: int) -> float:
+    """Return how many images are coded until a setting is taken, if images begin to fail halfway."""
+    strides = math.ceil(len(codec.settings) / STRIDE) / 2
+    return max(1, strides) * fitting + min(len(codec.settings), strides + 2 * STRIDE) * calibrate
+
+
+def _one_picture(run: FeatureRun, codec: ImageCodec, clean: CleanBatches) -> float:
+    """Return the seconds that a codec takes to code and decode an image as the network sees it."""
+    images, _ = next(clean.first(1).with_images())
+    (image,), setting = SeenPixels.of(run.network, run.parts(0).fit).images(images), codec.drawn[len(codec.drawn) // 2]
+    return min(timeit.repeat(lambda: codec.decode(codec.encode(image, setting)), number=1, repeat=2))
 
 
 def _walk_once(
