@@ -96,7 +96,7 @@ def names(noun: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: no such kind.
 
-    Example:
+    Examples:
         >>> import limen
         >>> "blur" in limen.names("distortion")
         True
@@ -115,7 +115,7 @@ def plugin(path: str | Path) -> None:
     Raises:
         InputError: it is missing, raises, registers nothing, or a name that is taken; one line with file and cause.
 
-    Example:
+    Examples:
         >>> import limen, pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text(
