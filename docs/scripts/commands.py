@@ -12,9 +12,10 @@ from limen.cli.group import COMMANDS
 PAGE = Path(__file__).parents[1] / "reference" / "commands.md"
 HEAD = """# Commands
 
-Every command of limen with all its options, as `limen COMMAND --help` says them in the terminal. Words are explained in the
-[glossary](glossary.md); where a command belongs in the work, in the [quickstart](../tutorials/quickstart.md) and the how-to pages.
-`-q` (`--quiet`) and `--wide` stand before a command or behind it, `-h` (`--help`) behind each. `python docs/scripts/commands.py` writes this page.
+Every command of limen with all its options, as `limen COMMAND --help` says them in the terminal. Words are explained
+in the [glossary](glossary.md); where a command belongs in the work, in the [quickstart](../tutorials/quickstart.md) and
+the how-to pages. `-q` (`--quiet`) and `--wide` stand before a command or behind it, `-h` (`--help`) behind each.
+`python docs/scripts/commands.py` writes this page.
 """
 
 
