@@ -31,7 +31,7 @@ class Markdown(click.HelpFormatter):
         self.write(f"**{heading}**\n\n")
 
     def write_text(self, text: str) -> None:
-        """Write paragraphs; one that begins with \\b keeps its lines."""
+        """Write paragraphs; one that click is not to wrap keeps its lines."""
         for paragraph in re.split(r"\n\s*\n", text.strip()):
             lines = [line.rstrip() for line in paragraph.split("\n")]
             if lines[0].strip() == "\b":
