@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -49,10 +50,11 @@ class Markdown(click.HelpFormatter):
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it stands; what is between backticks stays code."""
-    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
-    shown = [part if part.startswith("`") else re.sub(r"([*<\[\]\\])", r"\\\1", part) for part in parts]
-    return "".join(shown).replace("|", "\\|")
+    """Return text that Markdown shows as it stands; names of options, and what is between backticks, are code."""
+    parts = re.split(r"(`[^`]*`|(?<![\w-])--[a-z][a-z-]*)", " ".join(text.split()))
+    plain = [re.sub(r"([*<\[\]\\])", r"\\\1", part) for part in parts[::2]]
+    code = [f"`{part.strip('`')}`" for part in parts[1::2]]
+    return "".join(f"{a}{b}" for a, b in zip_longest(plain, code, fillvalue="")).replace("|", "\\|")
 
 
 def commands(group: click.Group, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
