@@ -4,7 +4,7 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
+.PHONY: demo demo-features docs test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
+	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
 	@echo "make bench       benchmarks beside their peers"
 
 .venv-demo/.made: pyproject.toml constraints.txt
@@ -54,10 +55,10 @@ demo-features: .venv-feature/.made
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not docs" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
 
 test-quick: .venv/.made
-	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser" -n 2 --dist worksteal
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not docs" -n 2 --dist worksteal
 
 coverage:
 	$(MAKE) test COVERAGE=1
@@ -86,6 +87,18 @@ test-oracle: .venv-oracle/.made
 test-browser: .venv-browser/.made
 	.venv-browser/bin/python -m pytest -m browser tests/browser
 
+.venv-docs/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP_INSTALL) --no-compile -e '.[docs]'
+	@touch $@
+
+# --noconftest: what all other tests share needs libraries that a site does not.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: .venv-docs/.made
+	.venv-docs/bin/python -m mkdocs build --quiet
+	.venv-docs/bin/python -m pytest --noconftest -m docs tests/test_site.py
+	@echo "The site: file://$(CURDIR)/build/site/index.html"
+
 bench: .venv/.made
 	$(DEV)/python $(PIP_INSTALL) -e '.[bench]'
 	$(DEV)/python benchmarks/client.py
@@ -93,4 +106,4 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-docs build/site runs report.html

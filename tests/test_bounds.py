@@ -101,6 +101,30 @@ def test_the_sentence_says_what_would_be_right() -> None:
         registry.settings("x", {}, Strict)
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(".5", 0.5), ("-.5", -0.5), ("+.5e1", 5.0), ("5.", 5.0), (" 1 ", 1.0), ("0.5", 0.5), ("1e-3", 0.001)],
+)
+def test_numbers_are_read_as_people_write_them(text: str, number: float) -> None:
+    class Settings(msgspec.Struct):
+        share: float | None = None
+        levels: tuple[float, ...] = ()
+        label: str = ""
+
+    given = {"share": text, "levels": f"{text},2", "label": text}
+    made = registry.settings("x", given, Settings)
+    assert (made.share, made.levels, made.label) == (number, (number, 2.0), text)
+
+
+@pytest.mark.parametrize("text", [".", "+", "-", "", "1.2.3", "+-1", ".e5", "1_0", "five"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    class Settings(msgspec.Struct):
+        share: float = 0.0
+
+    with pytest.raises(InputError, match="share cannot be"):
+        registry.settings("x", {"share": text}, Settings)
+
+
 def options(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Parameter]]:
     if isinstance(command, click.Group):
         for child, inner in command.commands.items():

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
     code = blocks(page, "python")
     if not code:
-        assert page.name not in {"README.md", "CONTRIBUTING.md", "method.md"}
+        assert page.name not in {"README.md", "plugins.md", "method.md"}
         return
     script = tmp_path / "page.py"
     script.write_text("\n\n".join(code))
@@ -69,6 +70,31 @@ def test_links_to_files_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_lists_and_tables_stand_apart_from_the_text_before_them() -> None:
+    """GitHub draws a list or a table right behind a line of text; the site, and other renderers, do not."""
+    for page in [*PAGES, ROOT / "CHANGELOG.md"]:
+        lines = BLOCK.sub("", page.read_text()).splitlines()
+        for before, line in pairwise(lines):
+            if re.match(r"- |\d+\. |\|", line) and before.strip():
+                assert re.match(r"- |\d+\. |\s|\|", before), f"{page.name}: no empty line before {line[:40]!r}"
+
+
+def test_readme_is_short_and_reads_without_its_repository() -> None:
+    """An index shows README by itself: pyproject.toml sends its links and its figure to the repository."""
+    text = (ROOT / "README.md").read_text()
+    prose = BLOCK.sub("", text).partition("## Cite")[0]
+    assert len(prose.split()) <= 660
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    repository = project["project"]["urls"]["Repository"]
+    for change in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        assert change["replacement"].count(repository) == 1
+        text = re.sub(change["pattern"], change["replacement"], text)
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert f"{repository}/raw/main/docs/images/figure.png" in targets
+    assert f"{repository}/blob/main/CONTRIBUTING.md" in targets
+    assert all(target.startswith("https://") for target in targets)
 
 
 def test_tests_that_decisions_name_are_there() -> None:

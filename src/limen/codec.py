@@ -141,7 +141,7 @@ def of_command(
         InputError: a command lacks a place, has an unknown one, or names a program that is not there. When it is
             drawn: the program fails, takes too long, or gives no picture of the size it got.
 
-    Example:
+    Examples:
         >>> import sys, limen
         >>> from limen.codec import of_command
         >>> copy = [sys.executable, "-c", "import sys, shutil; shutil.copy(*sys.argv[1:3])"]

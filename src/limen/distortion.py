@@ -44,7 +44,7 @@ class Distortion:
         encoded: of a codec, `(image, strength) -> bytes` of the coded file; None for what is no codec.
         outside: where its stimuli come from if limen alone cannot draw them again ("coded by a command line: ..."); "".
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from limen import Distortion, Ladder
         >>> def halve(image, rng):

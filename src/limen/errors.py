@@ -43,7 +43,7 @@ def without_paths(text: str) -> str:
 class LimenError(Exception):
     """Anything limen refuses or fails at, with one line that says what to do.
 
-    Example:
+    Examples:
         >>> import limen
         >>> try:
         ...     limen.measure("demo", "nobody", "blur")
@@ -56,7 +56,7 @@ class LimenError(Exception):
 class InputError(LimenError, ValueError):
     """What was given cannot be used.
 
-    Example:
+    Examples:
         >>> import limen
         >>> limen.measure("demo", "simulated", "blur", sede=1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
@@ -73,7 +73,7 @@ class UnknownNameError(InputError):
         known: the names there are.
         hint: a sentence in place of the nearest name, where that is not what is meant.
 
-    Example:
+    Examples:
         >>> from limen import UnknownNameError
         >>> print(UnknownNameError("distortion", "blurr", ["noise", "blur"]))
         No distortion named 'blurr'. Did you mean 'blur'? Known: blur, noise.
@@ -94,7 +94,7 @@ class MissingExtraError(LimenError, ImportError):
         library: its import name.
         extra: the extra of limen that brings it.
 
-    Example:
+    Examples:
         >>> from limen import MissingExtraError
         >>> print(MissingExtraError("the demo model", "onnxruntime", "demo"))
         The demo model needs onnxruntime, which is not installed: in the clone of limen, pip install -e '.[demo]'
@@ -115,7 +115,7 @@ class ObserverError(LimenError):
         kind: a short stable word for the table of failures ("rate-limited", "timeout", "malformed").
         detail: one line for a person.
 
-    Example:
+    Examples:
         >>> from limen import ObserverError
         >>> error = ObserverError("timeout", "no answer after 60 s")
         >>> error.kind, str(error)
@@ -130,7 +130,7 @@ class ObserverError(LimenError):
 class FatalObserverError(ObserverError):
     """An observer that will answer no question at all (wrong key, unknown model): the run stops.
 
-    Example:
+    Examples:
         >>> import limen
         >>> def broken(first, second):
         ...     return 1 / 0
@@ -145,7 +145,7 @@ class FatalObserverError(ObserverError):
 class StoreError(LimenError):
     """A run directory cannot be read or written.
 
-    Example:
+    Examples:
         >>> import limen
         >>> limen.open("no-such-run").jnds  # doctest: +ELLIPSIS
         Traceback (most recent call last):

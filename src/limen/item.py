@@ -21,7 +21,7 @@ class Item:
         truth: the right answer in the form's spelling; "" where none is known.
         category: of the question ("counting"); "" for none.
 
-    Example:
+    Examples:
         >>> from limen.item import Item
         >>> from limen.parsing.forms import Letters
         >>> item = Item("Which colour is the disc?", Letters(("red", "blue")), truth="A")

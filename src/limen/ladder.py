@@ -18,7 +18,7 @@ class Ladder:
         unit: what the numbers are ("quality", "px (sigma) at 640 px width").
         version: raised whenever a strength changes, so that runs are not mixed.
 
-    Example:
+    Examples:
         >>> from limen import Ladder
         >>> ladder = Ladder((0.5, 1.0, 2.0), unit="px")
         >>> len(ladder), ladder[3]

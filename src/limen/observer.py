@@ -69,7 +69,7 @@ Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 class Reply:
     """An answer with the attempts it took; `answer` is None where all of them failed.
 
-    Example:
+    Examples:
         >>> from limen import Answer, Attempt, Reply
         >>> Reply(Answer("<no> I see none."), (Attempt("timeout"), Attempt("ok"))).answer.text
         '<no> I see none.'
@@ -94,7 +94,7 @@ class Observer(Protocol):
         label: tells one model behind two hosts apart; "" where that is not needed.
         max_tokens: length of an answer at most; None where it is not known.
 
-    Example:
+    Examples:
         >>> import limen
         >>> class Never(limen.Observer):
         ...     name = "never"

@@ -50,7 +50,7 @@ class Query:
         flags: how to answer that nothing and that something is noticed, for observers that judge by a number; () where
             the question has no such answers, None where its text tells (`limen.observer.flagged`). Never shown.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from limen import Picture, Query
         >>> first, second = (Picture.of(np.full((32, 32, 3), grey, dtype=np.uint8)) for grey in (100, 101))

@@ -13,6 +13,7 @@ import inspect
 import linecache
 import math
 import pkgutil
+import re
 import sys
 import threading
 import traceback
@@ -45,6 +46,7 @@ SHELVES = {
 }
 FORMER: Mapping[str, Mapping[str, str]] = {"tolerance": {"image-fisher": "own-fisher"}}
 """By noun, what a thing was called once -> what it is called now: older runs hold the former names."""
+_NUMBER = re.compile(r"\s*(?:\+|(-))?(?=\.?\d)(\d*)(\.\d*)?([eE][+-]?\d+)?\s*")
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _loaded: set[str] = set()
 _loading = threading.RLock()
@@ -96,7 +98,7 @@ def names(noun: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: no such kind.
 
-    Example:
+    Examples:
         >>> import limen
         >>> "blur" in limen.names("distortion")
         True
@@ -115,7 +117,7 @@ def plugin(path: str | Path) -> None:
     Raises:
         InputError: it is missing, raises, registers nothing, or a name that is taken; one line with file and cause.
 
-    Example:
+    Examples:
         >>> import limen, pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text(
@@ -182,6 +184,7 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool =
             raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
     listed = _lists(kind, commas)
     parted = {key: _parted(value, listed[key]) if key in listed else value for key, value in given.items()}
+    parted |= {key: _as_json(parted[key]) for key in _numeric(kind) & parted.keys()}
     try:
         made = msgspec.convert(parted, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -230,6 +233,30 @@ def _parted(value: Any, always: bool) -> Any:
     if not isinstance(value, str) or not (always or "," in value):
         return value
     return [part.strip() for part in value.strip("[] ").split(",")]
+
+
+@functools.cache
+def _numeric(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the names of a struct's fields that hold a number, or several, and no text."""
+    of = msgspec.inspect
+    found = set()
+    for field in getattr(of.type_info(kind), "fields", ()):
+        kinds = field.type.types if isinstance(field.type, of.UnionType) else (field.type,)
+        held = [entry for one in kinds for entry in (_entries(one) or (one,)) if not isinstance(entry, of.NoneType)]
+        if held and all(isinstance(entry, of.IntType | of.FloatType) for entry in held):
+            found.add(field.name)
+    return frozenset(found)
+
+
+def _as_json(value: Any) -> Any:
+    """Return a number that a person wrote (".5", "5.", "+1") as JSON writes it; anything else as it is."""
+    if isinstance(value, list):
+        return [_as_json(entry) for entry in value]
+    number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if number is None:
+        return value
+    minus, whole, decimals, power = (part or "" for part in number.groups())
+    return f"{minus}{whole or '0'}{decimals.rstrip('.')}{power}"
 
 
 def ranges(kind: type[msgspec.Struct]) -> dict[str, str]:

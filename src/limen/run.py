@@ -88,7 +88,7 @@ class Run:
         refused: one line for each picture that could not be used.
         unfinished: one line for each series that has no result.
 
-    Example:
+    Examples:
         >>> import limen
         >>> run = limen.measure("demo", "simulated", "blur", limit=1)
         >>> run.jnds[0].levels
@@ -342,7 +342,7 @@ def measure(
         InputError: something given cannot be used, in one line that says what would be right.
         FatalObserverError: an observer can answer no question; what a function raised is its `__cause__`.
 
-    Example:
+    Examples:
         >>> import limen, numpy as np
         >>> photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         >>> def looks(first, second):
@@ -393,7 +393,7 @@ def open(*runs: str | Path) -> Run:
     Raises:
         StoreError: one of them is none, or has been damaged.
 
-    Example:
+    Examples:
         >>> import limen, tempfile
         >>> folder = tempfile.mkdtemp() + "/run"
         >>> _ = limen.measure("demo", "simulated", "noise", limit=1, out=folder)

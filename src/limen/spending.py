@@ -24,7 +24,7 @@ MOST = 10**12  # questions, and of any currency
 class Price:
     """Rates for a million tokens, in any currency.
 
-    Example:
+    Examples:
         >>> from limen.spending import Price
         >>> Price.of("in=2.5,out=10").of_tokens(1_000_000, 100_000)
         3.5
@@ -126,7 +126,7 @@ class Spending:
     Raises:
         InputError: a limit that is none, or a cost without a price.
 
-    Example:
+    Examples:
         >>> import limen
         >>> from limen.spending import Spending
         >>> Spending(questions=100).over

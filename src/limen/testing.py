@@ -109,7 +109,7 @@ def simulate(
         prior: what earlier series taught (`learn`), for the procedures that learn.
         settings: further settings of the procedure, by name (`certainty`, `trials`, ...).
 
-    Example:
+    Examples:
         >>> import limen
         >>> found = limen.simulate("scan", lambda reference, level: level - reference >= 7, levels=50)
         >>> found.levels, found.questions

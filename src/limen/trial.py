@@ -16,7 +16,7 @@ class Answer:
         seconds: time of the attempt that succeeded.
         model: the model's own name for itself, where it says one.
 
-    Example:
+    Examples:
         >>> from limen import Answer
         >>> Answer("<yes> The second is blurred.", p_yes=0.9, finish="stop").finish
         'stop'
@@ -47,7 +47,7 @@ class Attempt:
         detail: one line, without secrets.
         seconds: how long it took.
 
-    Example:
+    Examples:
         >>> from limen import Attempt
         >>> Attempt("rate-limited", "429: try again in 2 s", seconds=0.1).outcome
         'rate-limited'

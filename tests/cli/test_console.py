@@ -1,5 +1,6 @@
 """What commands print: no word is cut at any width, what is left out is told, and a pipe gets all of it, uncoloured."""
 
+import json
 import re
 import sys
 from collections import Counter
@@ -197,3 +198,27 @@ def test_in_a_pipe_what_takes_long_is_silent(capsys: pytest.CaptureFixture[str])
     with working("reading answers"):
         pass
     assert capsys.readouterr().err.strip() == ""
+
+
+def test_simulate_takes_a_procedure_by_name_or_by_its_label() -> None:
+    line = (
+        "simulate",
+        "--images",
+        2,
+        "--levels",
+        10,
+        "--mean",
+        4,
+        "--spread",
+        1,
+        "--slope",
+        0,
+        "--json",
+        "--procedure",
+    )
+    named = [row["procedure"] for row in json.loads(limen(*line, "psi,skip").stdout)]
+    assert named == ["psi (20 levels)", "psi (20 samples)", "skip"]
+    assert [row["procedure"] for row in json.loads(limen(*line, "psi (20 levels)").stdout)] == named[:1]
+    refused = limen(*line, "psy")
+    assert refused.returncode == 1
+    assert "No contender named 'psy'. Did you mean 'psi'?" in refused.stderr

@@ -55,7 +55,7 @@ class Analysis:
         origins: which models answered.
         mixed: series with answers of several models: (observer, distortion, name of the reference).
 
-    Example:
+    Examples:
         >>> import limen
         >>> analysis = limen.measure("demo", "simulated", "blur", limit=2).analysis
         >>> analysis.jnds[0].n, analysis.answers[0].observer
@@ -98,7 +98,7 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     Raises:
         StoreError: the run was made with a question that this limen words differently.
 
-    Example:
+    Examples:
         >>> import limen
         >>> run = limen.measure("demo", "simulated", "blur", limit=1)
         >>> with limen.Store.open(run.paths[0]) as store:

@@ -86,7 +86,7 @@ def safe_level(levels: Sequence[float], rho: float, top: int) -> tuple[int, int 
         rho: share of new photographs that may be noticed, 0 to 1.
         top: L.
 
-    Example:
+    Examples:
         >>> from limen.analysis.safe import safe_level
         >>> safe_level([12, 30, 8, 15, 40, 22, 19, 33, 27], 0.1, 50)
         (1, 7)

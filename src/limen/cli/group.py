@@ -25,7 +25,7 @@ Exit codes:
 """
 COMMANDS = {
     "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export"),
-    "Look": ("list", "show", "render", "see", "backbones"),
+    "Look": ("list", "show", "render", "see", "watch", "backbones"),
     "The paper, and deep features": ("published", "dataset", "feature"),
 }
 MOST = 20  # lines about single files, references or series

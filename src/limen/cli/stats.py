@@ -136,7 +136,9 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
 
 
 @main.command()
-@click.option("--procedure", "labels", default="", help="Comma-separated labels of the table; all if not given.")
+@click.option(
+    "--procedure", "labels", default="", help="Comma-separated procedures, or labels of the table; all if not given."
+)
 @click.option("--slope", type=FiniteRange(0, 1e6), help="Slope of an observer of your own, in levels (0: a step).")
 @click.option(
     "--false-alarms", type=FiniteRange(0, 1), default=0.0, help="How often it says yes where there is no difference."
@@ -191,10 +193,12 @@ def simulate(labels: str, as_json: bool, **given: Any) -> None:
     from limen.report.format import plain
 
     known = {contender.label: contender for contender in simulation.CONTENDERS}
-    chosen = split(labels) or list(known)
-    for name in chosen:
-        if name not in known:
-            raise UnknownNameError("contender", name, known)
+    procedures = {contender.procedure for contender in simulation.CONTENDERS}
+    chosen: list[str] = []
+    for name in split(labels) or list(known):
+        if name not in {*known, *procedures}:
+            raise UnknownNameError("contender", name, {*known, *procedures})
+        chosen += [label for label, contender in known.items() if name in {label, contender.procedure}]
     if given["slope"] is None and (given["false_alarms"] or given["lapses"] or given["correlation"]):
         raise InputError(
             "--false-alarms, --lapses and --correlation belong to an observer of your own: give its --slope too."

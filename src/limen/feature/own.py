@@ -69,7 +69,7 @@ def own_task(
     Raises:
         InputError: a loss to compare at that is not above 0.
 
-    Example:
+    Examples:
         >>> from limen import feature
         >>> task = feature.own_task(
         ...     loss=lambda clean, other: (clean - other).square().mean(1),

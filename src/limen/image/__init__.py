@@ -255,7 +255,7 @@ def encode(image: Image, encoding: str) -> bytes:
 class Picture:
     """An image on its way to an observer, with the digest of its pixels computed once.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from limen import Picture
         >>> grey = np.full((32, 48, 3), 128, dtype=np.uint8)

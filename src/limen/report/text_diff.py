@@ -26,7 +26,7 @@ def changed(before: str, after: str) -> tuple[Change, ...]:
         before: the first text.
         after: the second one.
 
-    Example:
+    Examples:
         >>> from limen.report.text_diff import changed
         >>> before, after = "Is this a big car?", "Is this a large auto?"
         >>> [(before[slice(*one.before)], after[slice(*one.after)]) for one in changed(before, after)]

@@ -95,7 +95,7 @@ def detection(hits: Share, alarms: Share, depend: float = 1.0) -> Sensitivity:
     Raises:
         InputError: no different, or no identical pairs.
 
-    Example:
+    Examples:
         >>> found = detection(Share(75, 100), Share(6, 20))
         >>> f"{found.d_yes_no:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
         '1.16 [0.56, 1.78]'
@@ -190,7 +190,7 @@ def dprime_independent(hit: float, alarm: float) -> float:
     0 and 1: with p = Phi((z(H) - z(F)) / 2), the share right without bias, d' = 2 z((1 + sqrt(2 p - 1)) / 2); 0 where
     H <= F. Exact without bias; with one it is their approximation.
 
-    Example:
+    Examples:
         >>> f"{dprime_independent(0.75, 0.30):.2f} {dprime_differencing(0.75, 0.30):.2f}"
         '1.95 2.41'
     """
@@ -225,7 +225,7 @@ def afc(dprime: float, m: int) -> float:
     Raises:
         InputError: fewer than two alternatives.
 
-    Example:
+    Examples:
         >>> [f"{afc(1.0, m):.3f}" for m in (2, 3, 4, 9)]
         ['0.760', '0.634', '0.552', '0.361']
     """
@@ -243,7 +243,7 @@ def dprime_afc(correct: float, m: int = 2) -> float:
     Raises:
         InputError: a share of 0 or 1, or fewer than two alternatives.
 
-    Example:
+    Examples:
         >>> f"{dprime_afc(0.76):.2f} {dprime_afc(0.552, 4):.2f}"
         '1.00 1.00'
     """
@@ -271,7 +271,7 @@ def odd_one_out(dprime: float, m: int) -> float:
     Raises:
         InputError: a d' below 0, or another number of alternatives.
 
-    Example:
+    Examples:
         >>> [f"{odd_one_out(1.0, m):.3f}" for m in (3, 4, 9)]
         ['0.418', '0.360', '0.233']
     """
@@ -297,7 +297,7 @@ def dprime_odd_one_out(correct: float, m: int) -> float:
     Raises:
         InputError: a share of 0 or 1, or another number of alternatives.
 
-    Example:
+    Examples:
         >>> f"{dprime_odd_one_out(0.60, 4):.1f}"
         '2.0'
     """
@@ -369,7 +369,7 @@ def choosing(right: Share, depend: float = 1.0, m: int = 2, task: str = "afc") -
         InputError: no choices.
         UnknownNameError: no such task.
 
-    Example:
+    Examples:
         >>> found = choosing(Share(60, 100), m=4, task="odd-one-out")
         >>> f"{found.d:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}], told: {found.told}"
         '1.99 [1.61, 2.38], told: True'

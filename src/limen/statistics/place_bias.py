@@ -64,7 +64,7 @@ def place_bias(picks: Sequence[Sequence[int]], task: str = "afc") -> PlaceBias:
         InputError: no square of 2 to 9 places, counts below 0, or none.
         UnknownNameError: no such task.
 
-    Example:
+    Examples:
         >>> found = place_bias([[45, 3, 2], [25, 22, 3], [26, 5, 19]])
         >>> f"{found.picks[0].value:.2f} of the picks on the first place"
         '0.64 of the picks on the first place'

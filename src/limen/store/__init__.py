@@ -85,7 +85,7 @@ class Origin:
 class Store:
     """A run directory, open for reading, or by one process at a time for writing. A context manager.
 
-    Example:
+    Examples:
         >>> import limen
         >>> from pathlib import Path
         >>> run = limen.measure("demo", "simulated", "blur", limit=1)

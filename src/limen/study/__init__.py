@@ -87,7 +87,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         floor: whether to write down, for each series, from which level on the observer's input differs at all, where
             it can say what arrives (`local`, `demo`); costs a rendering of every level.
 
-    Example:
+    Examples:
         >>> import limen
         >>> limen.Spec(images=("demo",), observers=("simulated",)).procedure
         {'name': 'skip'}
@@ -131,7 +131,7 @@ class Study:
         method: the procedure with its settings.
         refused: one line for each file that could not be used.
 
-    Example:
+    Examples:
         >>> import limen
         >>> from pathlib import Path
         >>> spec = limen.Spec(images=("demo",), observers=("simulated",), distortions=("blur",), limit=2)
