@@ -78,9 +78,11 @@ def test_its_readme_and_its_own_tests_run(run: Run, folder: Path) -> None:
 
 
 def test_its_run_is_reported_where_it_is_not_installed(run: Run, folder: Path) -> None:
-    run("limen", *MEASURE[:-1], "kept")
+    run("limen", *MEASURE[:-3], "skip", "--out", "kept")
+    run("limen", *MEASURE[:-1], "climbed")
     run("pip", "uninstall", "--yes", "--quiet", "limen-plugin-example")
     assert "pixelate" not in run("limen", "list", "distortions")
     run("limen", "report", "kept", "--out", "kept.html")
     assert "pixelate" in (folder / "kept.html").read_text(encoding="utf-8")
+    assert "No procedure named 'climb'" in run("limen", "report", "climbed", "--out", "climbed.html", code=1)
     assert "No distortion named 'pixelate'" in run("limen", *MEASURE[:-1], "new", code=1)

@@ -24,8 +24,8 @@ def test_pixelate_keeps_the_mean_and_makes_blocks() -> None:
 
 
 def test_the_question_is_read() -> None:
-    assert read("as-fine", "No.") == ("yes", None)
-    assert read("as-fine", "Yes.") == ("no", None)
+    assert read("as-fine", "<no> The second is coarser.") == ("yes", None)
+    assert read("as-fine", "<yes> They are equally fine.") == ("no", None)
     assert question.find("as-fine").pictures == 2
 
 
