@@ -103,7 +103,7 @@ def test_readme_has_no_relative_link_on_a_package_index() -> None:
         ('<source srcset="docs/x.png">', '<source srcset="RAW/docs/x.png">'),
         ("[![a](docs/x.png)](docs/x.md)", "[![a](RAW/docs/x.png)](BLOB/docs/x.md)"),
         ('<a href="docs/x.md">', '<a href="BLOB/docs/x.md">'),
-        ("[a](#b) [c](https://example.org) [d](mailto:a@example.org)", "[a](#b) [c](https://example.org) [d](mailto:a@example.org)"),
+        ("[a](#b) [c](https://a.org) [d](mailto:a@b.org)", "[a](#b) [c](https://a.org) [d](mailto:a@b.org)"),
     ],
 )  # fmt: skip
 def test_what_becomes_of_links(source: str, shown: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +153,12 @@ def test_the_lock_fits_and_names_public_addresses_alone() -> None:
         for one in own["metadata"]["requires-dist"]
     }
     extras = {"": ABOUT["project"]["dependencies"]} | ABOUT["project"]["optional-dependencies"]
-    wanted = set()
-    for extra, lines in extras.items():
-        for needed in map(Requirement, lines):
-            wanted.add((needed.name, str(needed.specifier), extra))
-    assert {(canonicalize_name(name), specifier, extra) for name, specifier, extra in wanted} == locked, "make lock"
+    needed = [(Requirement(line), extra) for extra, lines in extras.items() for line in lines]
+    wanted = {(canonicalize_name(one.name), str(one.specifier), extra) for one, extra in needed if one.name != "limen"}
+    assert wanted <= locked, (
+        "make lock writes it again"
+    )  # which says an extra that others name in full for each of them
+    assert {name for name, *_ in wanted} == {name for name, *_ in locked}, "make lock writes it again"
 
 
 def extra_of(marker: str) -> str:
