@@ -91,7 +91,7 @@ test-browser: .venv-browser/.made
 
 .venv-build/.made: pyproject.toml
 	$(PYTHON) -m venv .venv-build
-	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check build 'readme_renderer[md]' twine
 	@touch $@
 
 build: .venv-build/.made
