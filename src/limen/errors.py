@@ -8,7 +8,8 @@
     │   └── FatalObserverError           ... and would not answer any other question either
     └── StoreError                       a run directory cannot be read or written
 
-The command line turns a `LimenError` into one line and exit code 1.
+The command line turns a `LimenError` into one line and exit code 1. `PluginWarning`: a plug-in of another distribution
+is left out, and everything else goes on.
 """
 
 import difflib
@@ -38,6 +39,12 @@ def without_paths(text: str) -> str:
         return f"{quote}{parts[-1]}{quote}" if there else found[0]
 
     return _PLACE.sub(name, text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean ...?" with the nearest of the known names; "" where none is near."""
+    near = difflib.get_close_matches(name, tuple(known), n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 class LimenError(Exception):
@@ -81,9 +88,8 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
-        hint = f" {hint}" if hint else f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"No {kind} named {name!r}.{hint} Known: {', '.join(self.known) or 'none'}.")
+        begin = " ".join(filter(None, (f"No {kind} named {name!r}.", hint or nearest(name, self.known))))
+        super().__init__(f"{begin} Known: {', '.join(self.known) or 'none'}.")
 
 
 class MissingExtraError(LimenError, ImportError):
@@ -151,3 +157,7 @@ class StoreError(LimenError):
         Traceback (most recent call last):
         limen.errors.StoreError: no-such-run ...
     """
+
+
+class PluginWarning(UserWarning):
+    """A plug-in of another distribution is left out; one line with its name, why, and what to do."""

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,7 +26,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        draft.replace(file)
+        _put(draft, file)
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()  # after success it is the file itself by now
@@ -34,6 +36,18 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _put(draft: Path, file: Path) -> None:
+    """Rename; Windows refuses that while somebody reads the file, so try again for about a second."""
+    for pause in (0.01, 0.05, 0.2, 0.8) if sys.platform == "win32" else ():
+        try:
+            draft.replace(file)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    draft.replace(file)
 
 
 @contextlib.contextmanager

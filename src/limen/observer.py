@@ -37,7 +37,7 @@ import msgspec
 import numpy as np
 
 from limen import function_digest, registry
-from limen.errors import FatalObserverError, InputError, UnknownNameError
+from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.parsing.token_probability import offers_letters
 from limen.question import Query
@@ -249,7 +249,7 @@ def make(name: str, options: Mapping[str, Any]) -> Observer:
     """
     kind_name, _, model = name.partition(":")
     if kind_name not in (known := registry.every("observer")):
-        raise UnknownNameError("observer", name, known, _meant(name, known))
+        raise registry.unknown("observer", name, _meant(name, known))
     kind = known[kind_name]
     assert isinstance(kind, ObserverKind)
     return completed(kind.make(model, registry.settings(f"Observer {kind_name!r}", options, kind.options, commas=True)))

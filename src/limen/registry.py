@@ -2,31 +2,33 @@
 
 A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `questions`, `scenes`, `sources`,
 `feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with
-an entry point in the group `limen.<shelf>`; a file of yours is loaded by its path (`plugin`). Nothing imports a plug-in
-by name.
+an entry point in the group `limen.<shelf>` (docs/reference/entry-points.md); a file of yours is loaded by its path
+(`plugin`). Nothing imports a plug-in by name. A distribution that cannot be used is left out with a warning, so that
+nothing else fails for it.
 """
 
-import difflib
 import functools
 import importlib
 import inspect
 import linecache
 import math
+import multiprocessing
 import pkgutil
 import re
 import sys
 import threading
 import traceback
 import types
+import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from limen import digest, validation
-from limen.errors import InputError, LimenError, UnknownNameError
+from limen import __version__, digest, validation
+from limen.errors import InputError, LimenError, MissingExtraError, PluginWarning, UnknownNameError, nearest
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -44,11 +46,14 @@ SHELVES = {
     "task": "feature.tasks",
     "tolerance": "feature.tolerances",
 }
+HEAVY = frozenset(noun for noun, place in SHELVES.items() if "." in place)  # of the feature wing: they load torch
 FORMER: Mapping[str, Mapping[str, str]] = {"tolerance": {"image-fisher": "own-fisher"}}
 """By noun, what a thing was called once -> what it is called now: older runs hold the former names."""
 _NUMBER = re.compile(r"\s*(?:\+|(-))?(?=\.?\d)(\d*)(\.\d*)?([eE][+-]?\d+)?\s*")
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
+_own: set[str] = set()
 _loaded: set[str] = set()
+_left_out: dict[str, list[str]] = {noun: [] for noun in SHELVES}
 _loading = threading.RLock()
 
 
@@ -72,21 +77,111 @@ def find(noun: str, name: str) -> Any:
     """Return what is registered under `name`, or was once; raise `UnknownNameError` with the nearest name."""
     shelf, name = every(noun), current(noun, name)
     if name not in shelf:
-        raise UnknownNameError(noun, name, shelf)
+        raise unknown(noun, name)
     return shelf[name]
 
 
+def unknown(noun: str, name: str, hint: str = "") -> UnknownNameError:
+    """Return the error for a name that a shelf has not, with the plug-ins that were left out and may have had it.
+
+    Args:
+        noun: of the shelf.
+        name: what was given.
+        hint: a sentence in place of the nearest name, where that is not what is meant.
+    """
+    shelf = every(noun)
+    sentences = (hint or nearest(name, shelf), *left_out(noun))
+    return UnknownNameError(noun, name, shelf, " ".join(filter(None, sentences)))
+
+
 def every(noun: str) -> dict[str, Any]:
-    """Return all of one shelf by name, sorted, loading its modules on first use."""
+    """Return all of one shelf by name, sorted, loading its modules on first use.
+
+    Raises:
+        MissingExtraError: a shelf of the feature wing, without its libraries.
+    """
     with _loading:
         if noun not in _loaded:
-            package = importlib.import_module(f"limen.{SHELVES[noun]}")
-            for module in pkgutil.iter_modules(package.__path__):
-                importlib.import_module(f"{package.__name__}.{module.name}")
-            for point in entry_points(group=package.__name__):
-                point.load()
-            _loaded.add(noun)
+            _load_own(noun)
+            _loaded.add(noun)  # a plug-in may look for something while it is loaded
+            _load_others(noun)
     return dict(sorted(_known[noun].items()))
+
+
+def left_out(noun: str) -> tuple[str, ...]:
+    """Return a line for each plug-in that a shelf was to hold and does not: which, why, and what to do."""
+    return tuple(_left_out[noun])
+
+
+def _load_own(noun: str) -> None:
+    if noun in _own:
+        return
+    try:
+        package = importlib.import_module(f"limen.{SHELVES[noun]}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if noun not in HEAVY or library == "limen":
+            raise
+        raise MissingExtraError(f"the list of {noun}s", library, "feature") from None
+    _own.add(noun)
+
+
+def _load_others(noun: str) -> None:
+    """Load what other distributions put on a shelf, or note why not."""
+    points = entry_points(group=f"limen.{SHELVES[noun]}")
+    if points:  # limen's own names are taken first, so that a double is the plug-in's fault
+        for one in (noun, *(light for light in SHELVES if light not in HEAVY)):
+            _load_own(one)
+    for point in sorted(points, key=lambda point: (point.dist.name if point.dist else "", point.name)):
+        if line := _fault(point):
+            _left_out[noun].append(line)
+            if multiprocessing.parent_process() is None:  # of a worker, its parent has said so
+                warnings.warn(line, PluginWarning, stacklevel=4)
+
+
+def _fault(point: EntryPoint) -> str:
+    """Load an entry point, and return why it is left out; "" where it is not."""
+    about = point.dist
+    if about is None:
+        return f"Plug-in {point.value} is left out: no distribution says where it comes from. Install it with pip."
+    called = f"Plug-in {about.name} {about.version}"
+    if wanted := _made_for(about):
+        return (
+            f"{called} is left out: it is made for limen {wanted}, and this is limen {__version__}. "
+            f"Install one that is made for it: pip install --upgrade {about.name}, or a limen {wanted}."
+        )
+    before, there = {noun: dict(shelf) for noun, shelf in _known.items()}, point.module in sys.modules
+    try:
+        point.load()
+        if not there and before == _known:
+            raise InputError("it registers nothing. Use @observer, @distortion, @procedure, @source or @scene.")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's code; said in a line, and nothing else fails
+        _known.update(before)
+        if not there:
+            sys.modules.pop(point.module, None)
+        what = str(error) if isinstance(error, LimenError) else f"{type(error).__name__}: {error}".rstrip(": ")
+        return (
+            f"{called} is left out ({point.name} = {point.value}): {' '.join(what.split()).rstrip('.')}. "
+            f"Mend or update it, or pip uninstall {about.name}."
+        )
+    return ""
+
+
+def _made_for(about: Distribution) -> str:
+    """Return which limen a distribution requires, where this is none of those; "" elsewhere."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for line in about.requires or ():
+        try:
+            needed = Requirement(line)
+        except InvalidRequirement:
+            continue
+        counts = needed.marker is None or needed.marker.evaluate({"extra": ""})
+        if needed.name.lower() == "limen" and counts and not needed.specifier.contains(__version__, prereleases=True):
+            return str(needed.specifier)
+    return ""
 
 
 def names(noun: str) -> tuple[str, ...]:
@@ -143,7 +238,7 @@ def plugin(path: str | Path) -> None:
         if name in sys.modules:
             return
         for noun in SHELVES:  # limen's own names are taken first, so that a double is the plug-in's fault
-            if not noun.startswith(("task", "tolerance")):
+            if noun not in HEAVY:
                 every(noun)
         before = {noun: dict(shelf) for noun, shelf in _known.items()}
         module = types.ModuleType(name)
@@ -179,9 +274,8 @@ def settings(owner: str, given: Mapping[str, Any], kind: type[S], commas: bool =
     known = kind.__struct_fields__
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{owner} has no setting {key!r}.{hint} Known: {', '.join(known) or 'none'}.")
+            hint = " ".join(filter(None, (f"{owner} has no setting {key!r}.", nearest(key, known))))
+            raise InputError(f"{hint} Known: {', '.join(known) or 'none'}.")
     listed = _lists(kind, commas)
     parted = {key: _parted(value, listed[key]) if key in listed else value for key, value in given.items()}
     parted |= {key: _as_json(parted[key]) for key in _numeric(kind) & parted.keys()}

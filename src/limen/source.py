@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from limen import digest as digests
 from limen import registry
-from limen.errors import InputError, UnknownNameError
+from limen.errors import InputError
 from limen.image import SUFFIXES, Image, digest, load, scale_down
 from limen.item import Item
 
@@ -294,7 +294,7 @@ def split(place: str | Path) -> tuple[str, str]:
     if name in known and (equals or find(name).bare):
         return name, path
     if equals and not Path(str(place)).exists() and "/" not in name and "\\" not in name:
-        raise UnknownNameError("source", name, known)
+        raise registry.unknown("source", name)
     return "folder", str(place)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from limen import procedure as procedures
 from limen import question as questions
-from limen.errors import InputError, StoreError
+from limen.errors import InputError, StoreError, UnknownNameError
 from limen.item import Item
 from limen.ladder import Ladder
 from limen.loop import sheltered
@@ -248,7 +248,12 @@ def method_of(path: Path, manifest: Manifest) -> Method:
     try:
         return procedures.make(settings.pop("name"), settings)
     except InputError as error:
-        raise StoreError(f"{path / 'manifest.json'}: its procedure cannot be made. {error}") from None
+        absent = (
+            " If it is a plug-in's, install that, or give its file with --plugin."
+            if isinstance(error, UnknownNameError)
+            else ""
+        )
+        raise StoreError(f"{path / 'manifest.json'}: its procedure cannot be made. {error}{absent}") from None
 
 
 def items_of(store: Store, reference: str | None = None) -> dict[str, Item]:

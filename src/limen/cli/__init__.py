@@ -7,14 +7,16 @@ SIGHUP.
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
 from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, show, stats, watch
 from limen.cli.console import say
 from limen.cli.group import main
-from limen.errors import LimenError
+from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
@@ -26,9 +28,26 @@ __all__ = [
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     last = bug.LastResort(arguments)
-    with last:
+    with last, warnings.catch_warnings():
+        _warn_in_a_line()
         return _run(arguments)
     return last.code
+
+
+def _warn_in_a_line() -> None:
+    """Have plug-ins that are left out told as everything else is: without the line of code that found out."""
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
+        if issubclass(category, PluginWarning):
+            say(f"limen: warning: {message}", err=True)
+        else:
+            usual(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
 
 
 def _run(arguments: Sequence[str]) -> int:

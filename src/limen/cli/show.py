@@ -10,7 +10,7 @@ import click
 
 from limen.cli.console import print_json, print_table, tame
 from limen.cli.group import JSON, PLUGIN, main, working
-from limen.errors import InputError, UnknownNameError
+from limen.errors import InputError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from limen.distortion import Distortion
@@ -63,10 +63,12 @@ def _found(words: Sequence[str]) -> list[tuple[str, str, Any]]:
         if noun not in nouns:
             raise UnknownNameError("kind of thing", noun, ORDER)
         return [(nouns[noun], name, registry.find(nouns[noun], name))]
-    light = [noun for noun in ORDER if "." not in registry.SHELVES[noun]]  # those of the feature wing load torch
+    light = [noun for noun in ORDER if noun not in registry.HEAVY]
     found = [(noun, name, registry.every(noun)[name]) for noun in light if name in registry.every(noun)]
     if not found:
-        raise UnknownNameError("thing to show", name, {known for noun in light for known in registry.every(noun)})
+        known = {one for noun in light for one in registry.every(noun)}
+        lines = dict.fromkeys(line for noun in light for line in registry.left_out(noun))
+        raise UnknownNameError("thing to show", name, known, " ".join(filter(None, (nearest(name, known), *lines))))
     return found
 
 

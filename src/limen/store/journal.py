@@ -138,7 +138,7 @@ def at_work(path: Path) -> bool | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         owner = None
     if owner is not None:
-        here = owner.host == platform.node()
+        here = owner.host == platform.node() and sys.platform != "win32"
         return _begun(owner.process) == owner.begun and _alive(owner.process) if here else None
     if sys.platform != "linux":
         return None
@@ -229,6 +229,8 @@ def _take_over(path: Path, file: Path) -> None:
 
 
 def _alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # it may be: there os.kill(process, 0) is Ctrl-C to it
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
