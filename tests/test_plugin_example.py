@@ -85,4 +85,4 @@ def test_its_run_is_reported_where_it_is_not_installed(run: Run, folder: Path) -
     run("limen", "report", "kept", "--out", "kept.html")
     assert "pixelate" in (folder / "kept.html").read_text(encoding="utf-8")
     assert "No procedure named 'climb'" in run("limen", "report", "climbed", "--out", "climbed.html", code=1)
-    assert "No distortion named 'pixelate'" in run("limen", *MEASURE[:-1], "new", code=1)
+    assert "No source named 'checkers'" in run("limen", *MEASURE[:-1], "new", code=1)

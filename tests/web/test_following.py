@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import platform
 import shutil
 import signal
 import sqlite3
@@ -389,6 +390,16 @@ def test_of_another_machine_it_is_not_known(run: Path) -> None:
     owner = {"host": "elsewhere", "process": 1, "begun": "1", "at": "2026-01-01"}
     (run / journal.OWNER).write_bytes(orjson.dumps(owner))
     assert journal.at_work(run) is None
+
+
+def test_windows_is_not_asked_whether_a_process_lives(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There os.kill(process, 0) would be Ctrl-C to it, and to this one."""
+    owner = {"host": platform.node(), "process": os.getpid(), "begun": "", "at": "2026-01-01"}
+    (run / journal.OWNER).write_bytes(orjson.dumps(owner))
+    monkeypatch.setattr(journal.os, "kill", lambda process, number: pytest.fail("it was sent a signal"))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert journal.at_work(run) is None
+    assert journal._alive(os.getpid())
 
 
 def test_asking_who_writes_does_not_keep_a_run_from_beginning(run: Path) -> None:

@@ -26,7 +26,8 @@ def checkers(path: str) -> Iterator[Reference | Refusal]:
 def board(number: int) -> Image:
     """Return one of the boards, always the same: uint8 RGB (96, 96, 3)."""
     rng = digests.generator("checkers", number)
-    colours = rng.integers(0, 256, (2, 3))
+    colours = rng.integers(0, 256, (2, 3), dtype=np.uint8)
     cell = int(rng.integers(5, 20))
     y, x = np.mgrid[0:SIDE, 0:SIDE] // cell
-    return colours[(x + y) % 2].astype(np.uint8)
+    image: Image = colours[(x + y) % 2]
+    return image
