@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeAlias, cast
 
 import msgspec
 import orjson
@@ -177,6 +177,12 @@ def rebuilding(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Callable[[
         connection.execute("COMMIT")
 
 
+def add_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
+    """Give a run directory that was made so pictures, PNG by the digest of their pixels."""
+    with contextlib.closing(sqlite3.connect(folder / "trials.db")) as connection, connection:
+        connection.executemany("INSERT OR IGNORE INTO picture VALUES (?, ?)", pictures.items())
+
+
 # --- writing ---
 
 
@@ -193,7 +199,7 @@ class Writer:
         info = zipfile.ZipInfo(name, _WRITTEN)
         info.create_system, info.external_attr, info.compress_type = 3, 0o644 << 16, zipfile.ZIP_DEFLATED
         sha, size = hashlib.sha256(), 0
-        with self._archive.open(info, "w", force_zip64=True) as raw, io.BufferedWriter(raw, 1 << 18) as stream:  # type: ignore[arg-type]
+        with self._archive.open(info, "w", force_zip64=True) as raw, io.BufferedWriter(raw, 1 << 18) as stream:
 
             def add(content: bytes) -> None:
                 nonlocal size
@@ -209,30 +215,29 @@ class Writer:
         with self.member(name) as add:
             add(content)
 
-    def run(self, number: int, store: Store, anonymous: bool, name: str, note: Note) -> tuple[RunAbout, dict[str, Any]]:
-        """Write the rows of a run; return what the index says of it, and its published manifest.
+    def run(self, number: int, store: Store, publisher: Publisher, name: str, note: Note) -> RunAbout:
+        """Write the manifest and the rows of a run; return what the index says of it.
 
         Args:
             number: of the run, from 1.
             store: of the run.
-            anonymous: leave out names of references.
+            publisher: takes out what others must not see.
             name: of the run.
             note: told how far it is.
         """
-        publisher = Publisher(store.manifest, store.series(), anonymous)
-        manifest, counts, digests = publisher.manifest(), dict[str, int](), list[str]()
-        self.write(f"runs/{number}/{MANIFEST}", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        counts, digests = dict[str, int](), list[str]()
+        self.write(f"runs/{number}/{MANIFEST}", orjson.dumps(publisher.manifest(), option=orjson.OPT_INDENT_2))
         for table in TABLES:
             counts[table] = 0
             with self.member(f"runs/{number}/{table}.jsonl") as add:
                 for line in lines_of(store, publisher, table):
                     add(line + b"\n")
-                    digests.append(f"{table} {label_of(table, line)} {digest_of(line)}".replace("  ", " "))
+                    digests.append(" ".join(filter(None, (table, label_of(table, line), digest_of(line)))) + "\n")
                     counts[table] += 1
                     if counts[table] % _EVERY == 0:
                         note(f"writing {name}: {counts[table]:,} rows of {table}")
-        self.write(f"runs/{number}/{DIGESTS}", "".join(f"{row}\n" for row in digests).encode())
-        return RunAbout(name, list(store.pictures()), counts), manifest
+        self.write(f"runs/{number}/{DIGESTS}", "".join(digests).encode())
+        return RunAbout(name, list(store.pictures()), counts)
 
     def close(self, **about: Any) -> str:
         """Write the index, and return its SHA-256: the digest of the bundle."""
@@ -253,8 +258,8 @@ class RowFault:
     Attributes:
         run: number of the run, from 1.
         table: by name.
-        what: "changed", "missing", "added", "twice", "order", or "digest" where the row is as it was and its digest in
-            digests.txt is not.
+        what: "changed", "missing", "added", "twice"; "count" and "order" of a whole table; "digest" where the row is
+            as it was and its digest in digests.txt is not.
         line: the row as it is there; b"" where it is missing.
         key: of an answer, as digests.txt names it; "".
         place: number of the line, from 1; 0 where that says nothing.
@@ -316,7 +321,11 @@ class Bundle:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a member, without their ends; raise `InputError` where it is damaged."""
-        with _reading(self.path, name), self._archive.open(name) as raw, io.BufferedReader(raw, 1 << 18) as stream:  # type: ignore[arg-type]
+        with (
+            _reading(self.path, name),
+            self._archive.open(name) as raw,
+            io.BufferedReader(cast(io.RawIOBase, raw), 1 << 18) as stream,
+        ):
             while line := stream.readline(_LONGEST):
                 if len(line) == _LONGEST:
                     raise InputError(f"{self.path}: {name} has a line of {_LONGEST >> 20} MB or more. {AGAIN}")
@@ -357,34 +366,42 @@ class Bundle:
                 if self.changed(f"runs/{number}/{table}.jsonl"):
                     faults += self._faults(number, table)
 
-                def rows(table: str = table) -> Iterator[Sequence[Any]]:
-                    for at, line in enumerate(self.lines(f"runs/{number}/{table}.jsonl"), start=1):
-                        if at % _EVERY == 0:
-                            note(f"reading {of.name}: {at:,} rows of {table}")
-                        row = row_of(table, line)
-                        if row is None:
-                            left.append(line)
-                        else:
-                            total.append(None)
-                            yield row
-
-                left, total = list[bytes](), list[None]()
-                taken = put(table, rows())
-                if taken != len(total):
-                    faults.append(RowFault(number, table, "twice", b"", place=0, stored="", found=""))
-                known = {fault.line for fault in faults}
-                faults += [RowFault(number, table, "changed", line) for line in left if line not in known]
+                read = self._rows(number, table, note)
+                if put(table, (row for _, row in read if row is not None)) != of.rows.get(table, 0):
+                    told = {fault.line for fault in faults}
+                    faults += [fault for fault in self._unfit(number, table) if fault.line not in told]
             if self.changed(f"runs/{number}/{DIGESTS}"):
                 faults += self._wrong_digests(number)
         return root / of.name, faults
+
+    def _rows(self, number: int, table: str, note: Note) -> Iterator[tuple[bytes, list[Any] | None]]:
+        """Yield the lines of a table, each with the row it holds; None where it holds none."""
+        for at, line in enumerate(self.lines(f"runs/{number}/{table}.jsonl"), start=1):
+            if at % _EVERY == 0:
+                note(f"reading {self.about.runs[number - 1].name}: {at:,} rows of {table}")
+            yield line, row_of(table, line)
+
+    def _unfit(self, number: int, table: str) -> Iterator[RowFault]:
+        """Yield the lines that hold no row, or one whose key another line has."""
+        columns = soundness.COLUMNS[table].split(", ")
+        places = [columns.index(name) for name in soundness.KEYS[table].split(", ")]
+        seen: set[tuple[Any, ...]] = set()
+        for at, (line, row) in enumerate(self._rows(number, table, lambda _: None), start=1):
+            key = tuple(row[place] for place in places) if row is not None else None
+            if key is None or key in seen:
+                yield RowFault(number, table, "changed" if key is None else "twice", line, label_of(table, line), at)
+            else:
+                seen.add(key)
+        if at_most := self.about.runs[number - 1].rows.get(table, 0) - len(seen):
+            yield RowFault(number, table, "count", b"", "", 0, f"{at_most + len(seen):,}", f"{len(seen):,}")
 
     def _recorded(self, number: int, table: str) -> list[tuple[str, str]]:
         """Return label and digest of each row of a table, as `digests.txt` says them."""
         found = []
         for line in self.lines(f"runs/{number}/{DIGESTS}"):
-            name, *label, digest = line.decode(errors="replace").split(" ") if b" " in line else (line.decode(errors="replace"), "")
+            name, *words = line.decode(errors="replace").split(" ")
             if name == table:
-                found.append((label[0] if label else "", digest))
+                found.append((words[0] if len(words) > 1 else "", words[-1] if words else ""))
         return found
 
     def _faults(self, number: int, table: str) -> Iterator[RowFault]:
@@ -436,7 +453,8 @@ def _take(counter: Counter[str], digest: str) -> bool:
     return counter[digest] >= 0
 
 
-_Gone, _Come = tuple[int, str, str], tuple[int, bytes, str]
+_Gone: TypeAlias = tuple[int, str, str]  # place, label, digest
+_Come: TypeAlias = tuple[int, bytes, str]  # place, line, digest
 
 
 def _alike(table: str, gone: Sequence[_Gone], come: Sequence[_Come]) -> list[tuple[_Gone, _Come]]:
@@ -503,8 +521,8 @@ def _check_members(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
             raise InputError(f"{path}: its member {info.filename!r} is packed in a way no bundle is. {AGAIN}")
         if info.file_size > 1 << 20 and info.file_size > _RATIO * info.compress_size:
             raise InputError(
-                f"{path}: {info.filename!r} would unpack to {info.file_size:,} bytes from {info.compress_size:,}, which "
-                f"no answers do. {AGAIN}"
+                f"{path}: {info.filename!r} would unpack to {info.file_size:,} bytes from {info.compress_size:,}: "
+                f"a ZIP bomb. {AGAIN}"
             )
     if (size := sum(info.file_size for info in infos)) > _MOST:
         raise InputError(f"{path} would unpack to {size >> 30:,} GB, over {_MOST >> 30}. Verify its runs in parts.")
