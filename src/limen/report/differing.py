@@ -1,5 +1,6 @@
 """In what a bundle differs from what is worked out from it: named by answer, series, digest and number."""
 
+import functools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ _NAMES = (
     "stage",
     "map",
     "level",
-    "n",
 )
 _NEVER = (("limen",),)  # entries of results that say what they were made with
 
@@ -74,13 +74,14 @@ class Namer:
     """Says in words which row is meant, from what a run holds."""
 
     def __init__(self, store: Store) -> None:
-        self._series = {row.id: row for row in store.series()}
-        self._trials: dict[str, str] = {}
-        for trial in store.trials():
-            self._trials.setdefault(
-                trial.key,
-                self.asked(trial.observer, trial.question, trial.series, trial.reference, trial.level, trial.draw),
-            )
+        self._store, self._series = store, {row.id: row for row in store.series()}
+
+    @functools.cached_property
+    def _trials(self) -> dict[str, tuple[str, str, str, int, int, int]]:
+        found: dict[str, tuple[str, str, str, int, int, int]] = {}
+        for one in self._store.trials():  # of several questions with one answer, the first
+            found.setdefault(one.key, (one.observer, one.question, one.series, one.reference, one.level, one.draw))
+        return found
 
     def asked(self, observer: str, question: str, series: str, reference: int, level: int, draw: int) -> str:
         """Return who was asked what: observer, question, distortion, reference, levels, draw."""
@@ -142,9 +143,8 @@ def rows(faults: Sequence[RowFault], stores: Sequence[Store]) -> Iterator[Differ
         elif fault.line:
             yield Difference("digest", f"of {what} {which}", fault.stored or "none", fault.found)
         else:
-            yield Difference(
-                "digest", f"of {fault.table}", "other than in bundle.json", "all rows have the digests of digests.txt"
-            )
+            told = "another than in bundle.json, with every row as in digests.txt"
+            yield Difference("digest", f"of the table {fault.table}", "", told)
 
 
 def sets(

@@ -128,7 +128,7 @@ class _Check:
             now = drawing.libraries([images.with_ladder(self._store, name)])
             then = self._store.manifest.get("versions", {})
             other = ", ".join(f"{one} {then[one]} then, {v} now" for one, v in now.items() if then.get(one, v) != v)
-            line = f"{error} ({other or 'their versions are the same'})"
+            line = f"{str(error).rstrip('.')} ({other or 'their versions are the same'})."
             if line not in self.notes:
                 self.notes.append(line)
 
