@@ -14,20 +14,7 @@ from limen.store import bundle as container
 from limen.store.bundle import RowFault
 
 CLOSE = 1e-6  # relative: what other versions of SciPy move a fitted number by
-_NAMES = (
-    "run",
-    "name",
-    "observer",
-    "observers",
-    "question",
-    "distortion",
-    "order",
-    "category",
-    "rho",
-    "stage",
-    "map",
-    "level",
-)
+_NAMES = ("run", "name", "observer", "observers", "question", "distortion", "order", "category", "rho", "map", "level")
 _NEVER = (("limen",),)  # entries of results that say what they were made with
 
 
@@ -119,11 +106,9 @@ def rows(faults: Sequence[RowFault], stores: Sequence[Store]) -> Iterator[Differ
         faults: of all runs.
         stores: of all runs, as far as their rows can be read.
     """
-    named: dict[int, Namer] = {}
+    named = {number: Namer(stores[number - 1]) for number in {fault.run for fault in faults}}
     for fault in faults:
-        namer = (
-            named.setdefault(fault.run, Namer(stores[fault.run - 1])) if fault.run not in named else named[fault.run]
-        )
+        namer = named[fault.run]
         what = "answer" if fault.table == "answer" else "row"
         place = f" (line {fault.place:,} of {fault.table}.jsonl)" if fault.place else ""
         stored, found = (f"digest {one}" if one else "" for one in (fault.stored, fault.found))
