@@ -27,6 +27,7 @@ from limen.report.verify import verify
 from limen.store import TABLES, Store
 from limen.testing import photograph
 from limen.trial import Answer, Attempt
+from tests.feature import test_report as features
 from tests.support.command import limen as command
 
 Change = Callable[[bytes], bytes]
@@ -620,3 +621,21 @@ def test_floors_and_exams_are_in_a_bundle_and_judged_anew(folder: Path, tmp_path
     content["runs/1/verdicts.jsonl"] = content["runs/1/verdicts.jsonl"].replace(b'"passed":true', b'"passed":false')
     lines = told(written(tmp_path / "b.zip", digested(content)))
     assert lines == ["exam of demo, passed: stored false, recomputed true"]
+
+
+def test_runs_of_deep_features_are_bundled_row_by_row(folder: Path, tmp_path: Path) -> None:
+    manifest = features.MANIFEST | {"plan": features.MANIFEST["plan"] | {"model": "/home/alice/net.pt"}}
+    with Store.create(tmp_path / "deep", manifest) as store:
+        for stage, rows in (("evaluate", features.ROWS), ("calibrate", features.CALIBRATED)):
+            store.add_measurements(stage, {str(i): row for i, row in enumerate(rows)})
+    supplement.write([folder / "run", tmp_path / "deep"], tmp_path / "a.zip")
+    content = members(tmp_path / "a.zip")
+    assert b"alice" not in b"".join(content.values())
+    assert b'"wings"' in content["results.json"]
+    assert verify(tmp_path / "a.zip", against=[folder / "run", tmp_path / "deep"]).sound
+    table = content["runs/2/measurement.jsonl"]
+    content["runs/2/measurement.jsonl"] = table.replace(b'\\"discrepancy\\":0.125', b'\\"discrepancy\\":0.625')
+    assert content["runs/2/measurement.jsonl"] != table
+    lines = told(written(tmp_path / "b.zip", content))
+    assert lines[0].startswith("row of measurement (evaluate, 4)")
+    assert any(line.startswith("number wings.feature") for line in lines)

@@ -85,11 +85,11 @@ def _tell(found: "Verification", digest: str | None, quoted: bool) -> None:
     if not found.sound:
         say(f"{found.path}: {len(found.differences):,} differences.")
         return
-    redrawn = f", {found.stimuli:,} stimuli drawn again" if found.stimuli else ""
+    redrawn = f" The keys of {found.stimuli:,} questions fit the stimuli drawn again." if found.stimuli else ""
     say(
-        f"{found.path} ({', '.join(found.runs)}): {found.answers:,} answers as they were bundled; {found.verdicts:,} "
-        f"verdicts, {found.thresholds:,} thresholds and {found.numbers:,} numbers worked out again, and the "
-        f"same{redrawn}."
+        f"{found.path} ({', '.join(found.runs)}): {found.rows:,} rows, {found.answers:,} of them answers, as they "
+        f"were bundled. Worked out again, and the same: {found.verdicts:,} verdicts, {found.thresholds:,} thresholds, "
+        f"{found.numbers:,} numbers.{redrawn}"
     )
     for line in found.unchecked:
         say(f"Not checked: {line}")

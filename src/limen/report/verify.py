@@ -42,7 +42,7 @@ class Verification:
         digest: of the bundle, to be compared with the one that a paper quotes.
         made_with: version of limen that made it.
         runs: names of its runs.
-        answers: how many it has.
+        rows, answers: how many it has, of all tables, and of answers.
         verdicts, thresholds, numbers: how many were worked out anew.
         stimuli: how many questions were put together again with stimuli drawn anew; 0 without photographs.
         differences: what is not as the bundle says; none where all is.
@@ -54,6 +54,7 @@ class Verification:
     digest: str
     made_with: str
     runs: tuple[str, ...]
+    rows: int
     answers: int
     verdicts: int = 0
     thresholds: int = 0
@@ -119,8 +120,8 @@ def verify(
             paths.append(rebuilt)
             faults += wrong
         found = [*_members(bundle)]
-        answers = sum(run.rows.get("answer", 0) for run in runs)
-        made = Verification(path, bundle.digest, bundle.about.limen, tuple(run.name for run in runs), answers)
+        counts = sum(sum(run.rows.values()) for run in runs), sum(run.rows.get("answer", 0) for run in runs)
+        made = Verification(path, bundle.digest, bundle.about.limen, tuple(run.name for run in runs), *counts)
         try:
             stores = [stack.enter_context(Store.open(one)) for one in paths]
             found += differing.rows(faults, stores)
