@@ -576,7 +576,7 @@ def test_forced_choices_sizes_and_sampled_draws_are_verified(folder: Path, tmp_p
         "questions": ["forced-choice", "forced-choice-4"],
         "max_side": (48, 0),
         "limit": 2,
-        "procedure": {"name": "scan", "draws": 2},
+        "procedure": {"name": "constant", "levels": [1, 3], "draws": 2},
     }
     run = limen.measure(folder / "photos", "simulated", "blur", ladders=SHORT, **about)
     found = verify(run.bundle(tmp_path / "a.zip"), images=[folder / "photos"])

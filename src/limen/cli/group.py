@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
 Exit codes:
   0    done
-  1    a mistake, told in one line; exam, verify or dataset verify found a fault
+  1    a mistake, told in one line; exam or verify found a fault
   2    a run that ended with unfinished series: the same command goes on
   70   a bug of limen's
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP

@@ -71,7 +71,16 @@ class Namer:
         return found
 
     def asked(self, observer: str, question: str, series: str, reference: int, level: int, draw: int) -> str:
-        """Return who was asked what: observer, question, distortion, reference, levels, draw."""
+        """Return who was asked what: observer, question, distortion, reference, levels, draw.
+
+        Args:
+            observer: by name.
+            question: by name.
+            series: its digest.
+            reference: level of the reference.
+            level: of the stimulus.
+            draw: number of the draw.
+        """
         row = self._series.get(series)
         of = f"{row.distortion}, {row.name}" if row else f"series {series}"
         return f"{observer}, {question}, {of}, reference level {reference}, level {level}, draw {draw}"
