@@ -573,7 +573,7 @@ def test_items_are_verified_down_to_their_keys(tmp_path: Path, question: str) ->
 
 def test_forced_choices_sizes_and_sampled_draws_are_verified(folder: Path, tmp_path: Path) -> None:
     about = {
-        "questions": ["forced-choice", "forced-choice-4"],
+        "questions": ["odd-one-out-3", "direct"],
         "max_side": (48, 0),
         "limit": 2,
         "procedure": {"name": "constant", "levels": [1, 3], "draws": 2},
@@ -637,5 +637,5 @@ def test_runs_of_deep_features_are_bundled_row_by_row(folder: Path, tmp_path: Pa
     content["runs/2/measurement.jsonl"] = table.replace(b'\\"discrepancy\\":0.125', b'\\"discrepancy\\":0.625')
     assert content["runs/2/measurement.jsonl"] != table
     lines = told(written(tmp_path / "b.zip", content))
-    assert lines[0].startswith("row of measurement (evaluate, 4)")
+    assert lines[0].startswith("row of measurement (evaluate, 7)")
     assert any(line.startswith("number wings.feature") for line in lines)

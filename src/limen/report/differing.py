@@ -91,7 +91,13 @@ class Namer:
         return f"{key} ({self.asked(*asked) if asked else 'no question has this key'})"
 
     def row(self, table: str, line: bytes, key: str = "") -> str:
-        """Return which row a line is, or was."""
+        """Return which row a line is, or was.
+
+        Args:
+            table: by name.
+            line: as it stands there; b"" where it is missing.
+            key: of an answer, where it is known otherwise.
+        """
         row = container.row_of(table, line)
         if table == "answer":
             return self.answer(key or (str(row[0]) if row else ""))
