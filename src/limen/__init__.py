@@ -5,6 +5,7 @@
     run = limen.measure(images=[array, "photo.jpg"], observer=looks, distortions=["blur"])
     run.jnds                  # and run.trials(), run.fit(), run.to_frame(), run.report("report.html")
     limen.open("runs/qwen").jnds
+    limen.verify(run.bundle("supplement.zip")).sound
 
 What is named here is the front door, loaded when it is first used. A plug-in imports its decorator from the module of
 its noun (`limen.distortion`, `limen.observer`, `limen.procedure`, `limen.source`).
@@ -23,6 +24,7 @@ _ROOMS = {
     "Analysis": "analysis", "analyse": "analysis",
     "Distortion": "distortion", "Ladder": "ladder", "Picture": "image",
     "Observer": "observer", "Query": "question", "Reply": "observer", "Answer": "trial", "Attempt": "trial",
+    "verify": "report.verify",
     "names": "registry", "plugin": "registry", "simulate": "testing",
     "LimenError": "errors", "InputError": "errors", "UnknownNameError": "errors", "MissingExtraError": "errors",
     "ObserverError": "errors", "FatalObserverError": "errors", "StoreError": "errors",
@@ -31,7 +33,7 @@ __all__ = [
     "Analysis", "Answer", "Attempt", "Distortion", "FatalObserverError", "InputError", "Ladder", "LimenError",
     "MissingExtraError", "Observer", "ObserverError", "Picture", "Query", "Reply", "Run", "Spec", "Store",
     "StoreError", "Study", "UnknownNameError", "__version__", "analyse", "measure", "names", "open", "plugin",
-    "simulate",
+    "simulate", "verify",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from limen.observer import Observer, Reply
     from limen.question import Query
     from limen.registry import names, plugin
+    from limen.report.verify import verify
     from limen.run import Run, measure, open
     from limen.store import Store
     from limen.study import Spec, Study

@@ -25,16 +25,23 @@ _PLACE = re.compile(
 )
 
 
-def without_paths(text: str) -> str:
+def without_paths(text: str, instead: str = "") -> str:
     """Return a library's message with the names of files in place of their absolute paths.
 
     What a run stores may be published, and says nothing of where somebody's data lie. A path is known by its first
     folder, which is there; a server's "/v1/models" stays.
+
+    Args:
+        text: of one line.
+        instead: what stands for every path, be its first folder there or not: the same on all machines. "" for the
+            names of files.
     """
 
     def name(found: re.Match[str]) -> str:
         path, quote = found["inside"] or found["bare"], found["quote"] or ""
         parts = [part for part in re.split(r"[/\\]", path) if part]
+        if instead:
+            return f"{quote}{instead}{quote}" if len(parts) > 1 or re.match(_ROOT, path) else found[0]
         there = re.match(_ROOT, path) or (len(parts) > 1 and os.path.exists(f"/{parts[0]}"))
         return f"{quote}{parts[-1]}{quote}" if there else found[0]
 

@@ -3,6 +3,7 @@
 import contextlib
 import html
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
 from limen.source import Reference, size_of
 from limen.spending import Spending
-from limen.store import Store, names_of
+from limen.store import Store, bundle, names_of
 from limen.study import USUAL, Spec, Study, own_distortions
 from limen.study.ladders import Given, strengths
 from limen.trial import pair
@@ -200,6 +201,22 @@ class Run:
         with Report.open(self.paths) as made:
             made.page(Path(path))
         return Path(path)
+
+    def bundle(self, path: str | Path, anonymous: bool = False) -> Path:
+        """Write all of it into one file to be published beside a paper, without pictures, and return its path.
+
+        Every answer is in it, raw, and every number of the report. `limen.verify` works the numbers out again.
+
+        Args:
+            path: of the file.
+            anonymous: leave out names of references and runs, and the commit.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        from limen.report import bundle
+
+        return bundle.write(self.paths, Path(path), anonymous).path
 
     def to_dicts(self, rows: Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Return rows as plain data, under the names of the report's CSV: nested ones have dots ("censored.k").
@@ -388,7 +405,7 @@ def open(*runs: str | Path) -> Run:
     """Open what was measured: one run directory, or several that are read as one.
 
     Args:
-        runs: run directories, of the command line or of `measure`.
+        runs: run directories, of the command line or of `measure`; or bundles of them (`Run.bundle`).
 
     Raises:
         StoreError: one of them is none, or has been damaged.
@@ -402,7 +419,9 @@ def open(*runs: str | Path) -> Run:
     """
     if not runs:
         raise InputError("open needs a run directory: limen.open('runs/a').")
-    run = Run([Path(one).expanduser() for one in runs])
+    with contextlib.ExitStack() as stack:
+        run = Run(bundle.unpacked([Path(one).expanduser() for one in runs], stack))
+        weakref.finalize(run, stack.pop_all().close)
     for path in run.paths:
         Store.open(path).close()  # what is none is known now
     return run

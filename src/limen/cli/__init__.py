@@ -13,15 +13,15 @@ from typing import TextIO
 
 import click
 
-from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, show, stats, watch
+from limen.cli import bug, bundle, dataset, exam, feature, list, measure, published, safe, see, show, stats, watch
 from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "show", "stats",
-    "watch",
+    "bundle", "dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "show",
+    "stats", "watch",
 ]  # fmt: skip
 
 

@@ -18,13 +18,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
 Exit codes:
   0    done
-  1    a mistake, told in one line; exam or dataset verify found a fault
+  1    a mistake, told in one line; exam or verify found a fault
   2    a run that ended with unfinished series: the same command goes on
   70   a bug of limen's
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
 """
 COMMANDS = {
     "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export"),
+    "Publish": ("bundle", "verify"),
     "Look": ("list", "show", "render", "see", "watch", "backbones"),
     "The paper, and deep features": ("published", "dataset", "feature"),
 }

@@ -29,10 +29,11 @@ def safe(runs: tuple[Path, ...], rho: float, as_json: bool) -> None:
     from limen.report import observers
     from limen.report import safe as report
     from limen.report.format import plain
-    from limen.store import Store, names_of
+    from limen.store import Store, bundle, names_of
 
     with working("reading answers"), ExitStack() as stack:
-        stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(runs).items()}
+        named = names_of(bundle.unpacked(runs, stack))
+        stores = {name: stack.enter_context(Store.open(path)) for path, name in named.items()}
         apart = renamed({name: analyse(store) for name, store in stores.items()})
         analysis = joined(apart)
         rows = safe_levels(apart, (rho,), tuple(stores.values()))

@@ -227,8 +227,8 @@ def _together(runs: Sequence[Path]) -> "Analysis":
 
     from limen.analysis import analyse
     from limen.analysis.merge import together
-    from limen.store import Store, names_of
+    from limen.store import Store, bundle, names_of
 
     with ExitStack() as stack:
-        named = names_of(runs)
+        named = names_of(bundle.unpacked(runs, stack))
         return together({name: analyse(stack.enter_context(Store.open(path))) for path, name in named.items()})

@@ -106,7 +106,7 @@ def as_measured(store: Store, name: str) -> Distortion:
     Raises:
         InputError: this limen does not draw it, or not as the run did.
     """
-    kind = _with_ladder(store, _found(store, name))
+    kind = with_ladder(store, name)
     if store.manifest.get("probes", {}).get(name) not in (None, _probe(kind)):
         raise InputError(f"The libraries installed here draw {name} with other pixels than the run's did.")
     return kind
@@ -118,7 +118,9 @@ def _found(store: Store, name: str) -> Distortion:
     return distortions.find(name)
 
 
-def _with_ladder(store: Store, kind: Distortion) -> Distortion:
+def with_ladder(store: Store, name: str) -> Distortion:
+    """Return a distortion of a run as `as_measured` does, even where the libraries here draw other pixels."""
+    kind = _found(store, name)
     measured = store.manifest["distortions"][kind.name]
     if (kind.version, kind.ladder.unit) != (measured["version"], measured["unit"]):
         raise InputError(f"{_DIFFERENT.format(kind.name)} (version, unit).")
@@ -137,7 +139,7 @@ def _view(store: Store, kind: Distortion, row: SeriesRow, wanted: bool) -> Rende
         raise InputError(f"A view is drawn by its scene, not kept in the run: limen render scene={name}.")
     for view in registry.find("scene", name).views(kind.of):
         if view.digest == row.picture:
-            return functools.lru_cache(maxsize=16)(_with_ladder(store, kind).render(view, row.key))
+            return functools.lru_cache(maxsize=16)(with_ladder(store, kind.name).render(view, row.key))
     raise InputError(f"{_DIFFERENT.format(f'the scene {name}')}, or has not this view of it.")
 
 

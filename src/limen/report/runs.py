@@ -11,7 +11,7 @@ from typing import Any
 from limen.analysis import Analysis, analyse
 from limen.errors import InputError
 from limen.report.format import clean, shortened
-from limen.store import Store, names_of
+from limen.store import Store, bundle, names_of
 
 NUMBERED = 7  # observers with questions above which their names begin with a number, as figures call them
 WING = "feature"  # the one whose runs a report shows beside those of observers of images
@@ -35,7 +35,7 @@ def open_runs(
     """Open runs, each once, under names that differ; a name is a folder's, never its path.
 
     Args:
-        paths: of run directories, at least one.
+        paths: of run directories, or of bundles of them, at least one.
         stack: closes them.
         processes: that may read answers, from 1.
 
@@ -45,7 +45,8 @@ def open_runs(
     Raises:
         InputError: there is no run, or one of a wing that this limen does not know.
     """
-    stores = {name: stack.enter_context(Store.open(path)) for path, name in names_of(paths).items()}
+    named = names_of(bundle.unpacked(paths, stack))
+    stores = {name: stack.enter_context(Store.open(path)) for path, name in named.items()}
     if not stores:
         raise InputError("A report needs at least one run: limen report runs/a")
     others = {name: store for name, store in stores.items() if "wing" in store.manifest}

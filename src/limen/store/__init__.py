@@ -417,6 +417,10 @@ class Store:
         row = next(self._rows(statement, (digest, _LARGEST_PICTURE)), None)
         return bytes(row[0]) if row else None
 
+    def pictures(self) -> tuple[str, ...]:
+        """Return the digests of the kept pictures, in order."""
+        return tuple(str(digest) for (digest,) in self._rows("SELECT digest FROM picture ORDER BY digest"))
+
     def kept_bytes(self) -> int:
         """Return how many bytes the kept pictures take."""
         ((total,),) = self._rows("SELECT COALESCE(SUM(LENGTH(png)), 0) FROM picture")
@@ -506,11 +510,20 @@ class Store:
 
     def columns(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return a whole table's column names and rows, for export."""
-        names = COLUMNS[table].split(", ")
+        return COLUMNS[table].split(", "), list(self.rows(table))
+
+    def rows(self, table: str, ordered: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Yield a whole table's rows, with the columns of `columns`; none of a table that an older run lacks.
+
+        Args:
+            table: by name.
+            ordered: by their key, so that what two runs have in common comes in one order.
+        """
         if table in ("measurement", "presentation") and not self._has(table):
-            return names, []
+            return
         self._check(table)
-        return names, list(self._rows(f"SELECT {self._columns(table)} FROM {table}"))
+        order = f" ORDER BY {soundness.KEYS[table]}" if ordered else ""
+        yield from self._rows(f"SELECT {self._columns(table)} FROM {table}{order}")
 
 
 TABLES = ("series", "query", "answer", "attempt", "wave", "prior", "measurement", "presentation")

@@ -75,6 +75,11 @@ COLUMNS = {
     "attempt": "id, observer, series, key, outcome, detail, seconds, at", "measurement": "stage, key, content",
     "presentation": "key, session, shown_at, ms_shown, reaction_time_ms, confidence",
 }  # fmt: skip
+KEYS = {  # by which a table's rows differ
+    "series": "id", "query": "observer, question, series, reference, level, draw, again, part", "answer": "key",
+    "wave": "observer, question, series", "prior": "observer, question, distortion, wave", "attempt": "id",
+    "measurement": "stage, key", "presentation": "key, session, shown_at",
+}  # fmt: skip
 _ALSO = {  # what else is to hold of a row
     "series": "levels BETWEEN 1 AND 10000",
     "query": "reference >= 0 AND level >= 0 AND draw >= 0 AND part >= 0 AND again IN (0, 1)",

@@ -1,17 +1,24 @@
-"""What a study asks: its questions made, and held against its procedure, its references and its file."""
+"""What a study asks: its questions made, what is shown and asked of one probe, and what cannot be asked."""
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from limen import question as questions
 from limen import registry
 from limen.distortion import Distortion
 from limen.errors import InputError
-from limen.procedure import Method
-from limen.question import Order, Question, VerdictKind
-from limen.source import Reference, ReferenceKind
+from limen.image import Picture
+from limen.item import Item
+from limen.procedure import Method, Probe
+from limen.question import DRAWS, Order, Query, Question, VerdictKind
+from limen.source import PAIRS, Reference, ReferenceKind
+from limen.stimulus import Series, control
+from limen.trial import pair
 
 
 def questions_of(entries: Iterable[str | dict[str, Any]], order: Order, paraphrases: int) -> tuple[Question, ...]:
@@ -38,6 +45,96 @@ def questions_of(entries: Iterable[str | dict[str, Any]], order: Order, paraphra
             raise InputError(f"Two questions of the study are named {question.name!r}. Give one of them another name.")
         made[question.name] = question
     return tuple(one for question in made.values() for one in (question, *question.wordings(paraphrases)))
+
+
+# --- one ask ---
+
+
+def draws(question: Question, sampled: bool) -> int:
+    """Return how often a picture that is shown alone is asked about: an observer that samples says several things."""
+    return DRAWS if question.alone and sampled else 1
+
+
+def shown(question: Question, series: Series, probe: Probe, draw: Callable[[int], Picture]) -> tuple[Picture, Picture]:
+    """Return both pictures of a probe.
+
+    Args:
+        question: that is asked.
+        series: of the probe.
+        probe: which two levels are compared.
+        draw: the series, open.
+    """
+    reference = draw(probe.reference)
+    if question.alone and probe.reference == probe.level:
+        return reference, control(reference, pair(series.id, probe.reference, probe.level))
+    return reference, draw(probe.level)
+
+
+def equal(
+    question: Question, items: Callable[[int, int], Item | None], probe: Probe, reference: Picture, stimulus: Picture
+) -> bool:
+    """Say whether two levels are one stimulus, in pixels and in words, so that nothing is asked.
+
+    Args:
+        question: that is asked.
+        items: of the series, by level and draw.
+        probe: which two levels are compared.
+        reference: the picture at the reference's level.
+        stimulus: the picture compared with it.
+    """
+    if probe.level == probe.reference or reference.digest != stimulus.digest:
+        return False
+    return not question.itemised or items(probe.reference, probe.draw) == items(probe.level, probe.draw)
+
+
+def queries(
+    question: Question, series: Series, items: Callable[[int, int], Item | None], probe: Probe, again: bool,
+    pictures: tuple[Picture, Picture], sampled: bool,
+) -> tuple[Query, ...]:  # fmt: skip
+    """Return what is asked; a second draw is another sample, or of a greedy observer the pair swapped.
+
+    Args:
+        question: that is asked.
+        series: of the probe.
+        items: of the series, by level and draw.
+        probe: which two levels are compared.
+        again: use the paraphrase.
+        pictures: at both levels (`shown`).
+        sampled: whether the observer answers by chance.
+    """
+    name, item = pair(series.id, probe.reference, probe.level), series.reference.item
+    given = (series.distortion.word, *pictures, again)
+    asked: tuple[Item | None, Item | None] = (None, None)
+    if question.itemised:
+        other = item.permuted(name) if item is not None and probe.reference == probe.level else None
+        asked = items(probe.reference, probe.draw), other or items(probe.level, probe.draw)
+    if not sampled:
+        return question.ask(*given, probe.draw, name, items=asked)
+    often = draws(question, sampled)
+    found = question.ask(*given, probe.draw if question.forced else 0, name, items=asked, draws=often)
+    fixed = len(found) // 2  # the reference shown alone is asked once, whatever is compared with it
+    return tuple(
+        query if at < fixed else dataclasses.replace(query, draw=probe.draw * often + query.draw)
+        for at, query in enumerate(found)
+    )
+
+
+def kept(series: Series, reference: Picture, draw: Callable[[int], Picture]) -> Picture:
+    """Return what a run keeps of a reference, by its digest: of a pair both pictures, the second below the first.
+
+    Args:
+        series: of the reference.
+        reference: its picture at level 0.
+        draw: the series, open.
+    """
+    if series.reference.item is not None:
+        return Picture(reference.pixels, series.reference.digest)
+    if series.distortion.of not in PAIRS:
+        return reference
+    return Picture(np.concatenate([reference.pixels, draw(1).pixels]), series.reference.digest)
+
+
+# --- what cannot be asked ---
 
 
 def check_procedure(question: Question, method: Method) -> None:

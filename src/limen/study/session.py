@@ -9,8 +9,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.item import Item
@@ -18,12 +16,12 @@ from limen.observer import Observer, Reply
 from limen.parsing.forms import SameOrDifferent
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
-from limen.question import DRAWS, Query, Question
-from limen.source import PAIRS
+from limen.question import Query, Question
 from limen.spending import CHARACTERS, PATCH, USUAL, Spending
-from limen.stimulus import Series, control
+from limen.stimulus import Series
 from limen.stopping import GRACE
 from limen.store import Store
+from limen.study import asking
 from limen.study.pixel_budget import PixelBudget
 from limen.study.schedule import Assignment
 from limen.trial import OTHER_SIDE, Answer, Attempt, Trial, pair
@@ -391,12 +389,8 @@ class _Talk:
         """The numbers of the queries of one ask: of what is shown alone first those of the reference."""
         if not self._question.alone:
             return (0,)
-        draws = range(self._draws)
+        draws = range(asking.draws(self._question, self._session.observer.sampled))
         return (*draws, *(OTHER_SIDE + draw for draw in draws))
-
-    @property
-    def _draws(self) -> int:
-        return DRAWS if self._question.alone and self._session.observer.sampled else 1
 
     def _name(self, probe: Probe) -> str:
         return pair(self._series.id, probe.reference, probe.level)
@@ -426,43 +420,25 @@ class _Talk:
 
     def _equal(self, probe: Probe, reference: Picture, stimulus: Picture) -> bool:
         """Say whether two levels are one stimulus, in pixels and in words."""
-        if probe.level == probe.reference or reference.digest != stimulus.digest:
-            return False
-        if not self._question.itemised:
-            return True
-        return self._items(probe.reference, probe.draw) == self._items(probe.level, probe.draw)
+        return asking.equal(self._question, self._items, probe, reference, stimulus)
 
     def _queries(self, probe: Probe, again: bool, reference: Picture, stimulus: Picture) -> tuple[Query, ...]:
-        """Return what to ask; a second draw is another sample, or of a greedy observer the pair swapped."""
-        question, name = self._question, self._name(probe)
-        shown = (self._series.distortion.word, reference, stimulus, again)
-        items: tuple[Item | None, Item | None] = (None, None)
-        if question.itemised:
-            items = (
-                self._items(probe.reference, probe.draw),
-                self._other(probe) or self._items(probe.level, probe.draw),
-            )
-        if self._session.observer.sampled:
-            shift, draws = probe.draw if question.forced else 0, self._draws
-            queries = question.ask(*shown, shift, name, items=items, draws=draws)
-            fixed = len(queries) // 2  # the reference shown alone is asked once, whatever is compared with it
-            return tuple(
-                query if at < fixed else dataclasses.replace(query, draw=probe.draw * draws + query.draw)
-                for at, query in enumerate(queries)
-            )
+        """Return what to ask; raise `InputError` where a greedy observer would be asked the same once more."""
+        observer, question = self._session.observer, self._question
         most = 1 if question.alone else question.pictures  # different ways of showing the same pixels
-        if probe.draw >= most and not (self._series.varied and question.itemised):
+        if not observer.sampled and probe.draw >= most and not (self._series.varied and question.itemised):
             different = (
                 "one: the same picture, asked the same, is answered the same" if question.alone
                 else "two different draws (as asked, and swapped)" if most == 2
                 else f"{most} different draws (the stimulus at each place)"
             )  # fmt: skip
             raise InputError(
-                f"{self._session.observer.name} is greedy: a pair has {different}, not {probe.draw + 1}; the "
+                f"{observer.name} is greedy: a pair has {different}, not {probe.draw + 1}; the "
                 f"paraphrase is kept for answers that cannot be read. Set draws to "
                 f"{' or '.join(map(str, range(most, 0, -1)))}."
             )
-        return question.ask(*shown, probe.draw, name, items=items)
+        shown = (reference, stimulus)
+        return asking.queries(question, self._series, self._items, probe, again, shown, observer.sampled)
 
     def _recorded(self, probe: Probe, again: bool, anchor: bool = False) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""
@@ -491,19 +467,11 @@ class _Talk:
         with self._opening:
             if self._stimuli is None:
                 self._stimuli = self._series.open()
-        reference = self._stimuli(probe.reference)
-        if self._question.alone and probe.reference == probe.level:
-            return reference, control(reference, self._name(probe))
-        return reference, self._stimuli(probe.level)
+        return asking.shown(self._question, self._series, probe, self._stimuli)
 
     def _whole(self, reference: Picture) -> Picture:
-        """Return what is kept of the reference, by its digest: of a pair both pictures, the second below the first."""
-        if self._series.reference.item is not None:
-            return Picture(reference.pixels, self._series.reference.digest)
-        if self._stimuli is None or self._series.distortion.of not in PAIRS:
-            return reference
-        both = np.concatenate([reference.pixels, self._stimuli(1).pixels])
-        return Picture(both, self._series.reference.digest)
+        """Return what is kept of the reference, by its digest."""
+        return asking.kept(self._series, reference, self._stimuli) if self._stimuli is not None else reference
 
     def _trial(self, probe: Probe, again: bool, part: int, query: Query | None) -> Trial:
         """Return a trial without its answer; `query` is None where both stimuli are one picture."""
