@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 import click
 
-from limen.cli import bug, dataset, exam, feature, list, measure, published, safe, see, show, stats, watch
+from limen.cli import bug, dataset, exam, feature, import_, list, measure, published, safe, see, show, stats, watch
 from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError
 from limen.stopping import StopSignal
 
 __all__ = [
-    "dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "show", "stats",
-    "watch",
+    "dataset", "exam", "feature", "import_", "list", "main", "measure", "published", "run", "safe", "see", "show",
+    "stats", "watch",
 ]  # fmt: skip
 
 

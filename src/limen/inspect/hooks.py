@@ -14,6 +14,10 @@ class LimenHooks(Hooks):
     def __init__(self) -> None:
         self._begun: dict[str, list[str]] = {}  # by run: several tasks may be under way
 
+    def enabled(self) -> bool:
+        """Say whether a task of limen's is there: evaluations of others are not spoken to."""
+        return source.any_under_way()
+
     async def on_task_start(self, data: TaskStart) -> None:
         """Tell a source the settings of its evaluation."""
         found = source.under_way(_name(data.spec))

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import TaskState
 
-from limen.analysis import Quantile, answer_row, estimate_row, jnd_rows
+from limen import digest
 from limen.analysis.replay import Outcome, SeriesStatus, item_of, questions_of
+from limen.analysis.tables import Quantile, answer_row, estimate_row, jnd_rows
 from limen.errors import InputError
-from limen.inspect.records import Gathered, SampleRecord, outcomes, sample_record
+from limen.inspect.records import Gathered, SampleRecord, outcomes, plain, sample_record
 from limen.observers.inspect import answer_of
 from limen.parsing.token_probability import offers_letters
 from limen.question import Question
@@ -46,7 +48,8 @@ def verdict(manifest: dict[str, Any]) -> Scorer:
             raise RuntimeError(f"{found.outcome}: {found.detail}")  # a failure of the model is never a verdict
         said = said_by(questions[record.trial.question], record, found)
         state.metadata["verdict"] = said
-        return Score(value=said, answer=found.text, explanation=_explained(record))
+        about = {"answer": plain(found), "digest": seal(record.trial.key, found)}
+        return Score(value=said, answer=found.text, explanation=_explained(record), metadata=about)
 
     return score
 
@@ -91,14 +94,21 @@ def thresholds(manifest: dict[str, Any], planned: dict[str, int]) -> Metric:
                 record = sample_record(one.sample_metadata)
             except InputError:
                 continue  # no sample of limen's: somebody put another scorer's beside them
-            gathered.add(record, record.stored or _answer(one))
+            gathered.add(record, record.stored or answer_in(one.score))
         return figures(gathered, manifest, planned)
 
     return compute
 
 
-def _answer(score: SampleScore) -> Answer | None:
-    return Answer(score.score.answer) if score.score.answer is not None else None
+def answer_in(score: Score) -> Answer | None:
+    """Return the answer that a score was read from; None where it holds none."""
+    held = (score.metadata or {}).get("answer")
+    return msgspec.convert(held, Answer) if held is not None else None
+
+
+def seal(key: str, answer: Answer) -> str:
+    """Return a digest of what was shown to whom and what was answered: a log that was edited no longer has it."""
+    return digest.of([key, plain(answer)])
 
 
 def figures(gathered: Gathered, described: Mapping[str, Any], planned: Mapping[str, int]) -> dict[str, float]:

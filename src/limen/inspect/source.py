@@ -46,6 +46,11 @@ def under_way(task: str) -> "StudySource | None":
     return _under_way.get(task)
 
 
+def any_under_way() -> bool:
+    """Say whether there is any task of limen's in this process."""
+    return bool(_under_way)
+
+
 class Asker(Observer):
     """The observer of the study: hands queries over and waits for what comes back."""
 
@@ -329,13 +334,15 @@ def reply_of(sample: EvalSample, letters: bool) -> Reply:
     """
     tried = [Attempt("error", Key().scrub(one.message)) for one in sample.error_retries or ()]
     tried += provider.retried(sample.events)
+    found = provider.answer_of(sample.output, letters) if sample.output.choices else None
+    if sample.error is not None and isinstance(found, Attempt):  # the scorer's own error: it refuses what is no answer
+        return Reply(None, (*tried, found))
     if sample.error is not None:
         return Reply(None, (*tried, Attempt("error", Key().scrub(sample.error.message))))
     if sample.limit is not None:
         return Reply(None, (*tried, Attempt("limit", f"Inspect's {sample.limit.type} limit ended the sample.")))
-    found = provider.answer_of(sample.output, letters)
-    if isinstance(found, Attempt):
-        return Reply(None, (*tried, found))
+    if found is None or isinstance(found, Attempt):
+        return Reply(None, (*tried, found or Attempt("empty", "The sample ended without an answer.")))
     return Reply(found, (*tried, Attempt("ok", "", found.seconds)))
 
 
