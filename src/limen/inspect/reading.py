@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from limen import digest
 from limen.errors import InputError, StoreError
 from limen.image import Picture, decode, png
-from limen.inspect.records import VERSION, Gathered, SampleRecord, TaskRecord, sample_record, task_record
+from limen.inspect.records import VERSION, Analysed, Gathered, SampleRecord, TaskRecord, sample_record, task_record
 from limen.inspect.scoring import manifest_of, seal
 from limen.inspect.source import reply_of
 from limen.loop import finish
@@ -26,6 +26,7 @@ from limen.parsing.token_probability import offers_letters
 from limen.question import Query
 from limen.store import Store
 from limen.store.entries import ITEMS, SIZES
+from limen.study.schedule import encode
 
 AT_ONCE = 64  # samples read at a time
 KEPT = 200e6  # bytes of references that a run keeps
@@ -71,8 +72,8 @@ def to_run(place: str, run: Path, tell: Callable[[int, int], None] = lambda done
         tell(number, len(names))
     if not read.gathered.observers:
         raise InputError(f"{name} holds no sample yet (its status is {header.status}). Run inspect eval-retry on it.")
-    manifest_of(task.manifest, read.gathered.observers)
-    finish(_write(run, task, read))
+    analysed = Analysed(manifest_of(task.manifest, read.gathered.observers), task, read.gathered, name)
+    finish(_write(run, task, read, analysed))
     return _lines(name, header, task, read, run)
 
 
@@ -204,7 +205,7 @@ def _check_answer(read: _Read, sample: EvalSample, record: SampleRecord, reply: 
         )
 
 
-async def _write(run: Path, task: TaskRecord, read: _Read) -> None:
+async def _write(run: Path, task: TaskRecord, read: _Read, analysed: Analysed) -> None:
     with Store.create(run, task.manifest) as store:
         names = list(read.gathered.observers)
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -216,6 +217,12 @@ async def _write(run: Path, task: TaskRecord, read: _Read) -> None:
         store.add_series(task.series)
         store.add_measurements(ITEMS, task.items)
         store.add_measurements(SIZES, task.sizes)
+        for (observer, question), waves in analysed.waves.items():
+            kinds = {series: analysed.row(series).distortion for series in waves}
+            store.add_waves((observer, question, one, kinds[one], wave.number) for one, wave in waves.items())
+            priors = {(kinds[one], wave.number): wave.prior for one, wave in waves.items() if wave.number}
+            for (kind, number), prior in priors.items():
+                await store.add_prior(observer, question, kind, number, encode(prior))
         room = KEPT
         for name, data in read.references.items():
             room -= len(data)

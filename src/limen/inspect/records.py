@@ -13,10 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from limen.analysis import replay
-from limen.analysis.replay import Asked, Outcome
+from limen.analysis.replay import Asked, Outcome, SeriesStatus
 from limen.errors import InputError
+from limen.ladder import Ladder
+from limen.procedure import Learner, Probe, Verdicts, begin
+from limen.statistics.observer_model import Prior
 from limen.store import SeriesRow
 from limen.store.entries import Manifest
+from limen.study.schedule import FIRST
 from limen.trial import Answer, Trial
 
 T = TypeVar("T")
@@ -135,27 +139,86 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def outcomes(
-    manifest: Manifest, gathered: Gathered, items: Mapping[str, Mapping[str, Any]] | None = None, where: str = "the log"
-) -> list[Outcome]:
-    """Return what became of each series that samples are of, as `limen.analysis` says it of a run.
+@dataclass(frozen=True)
+class Wave:
+    """What a series' wave began with, for procedures that learn: worked out again from what earlier waves answered."""
+
+    number: int
+    prior: Prior | None
+
+
+class Analysed:
+    """What became of each series that samples are of, as `limen.analysis` says it of a run.
 
     Args:
         manifest: of the run.
+        task: what the task says of itself.
         gathered: from samples.
-        items: rows by the digest of the reference, where they are not the samples' own.
         where: they come from, for messages.
     """
-    path = Path(where)
-    method, ladders = replay.method_of(path, manifest), replay.ladders_of(manifest)
-    questions = replay.questions_of(path, manifest)
-    known = {key: replay.item_of(path, key, row) for key, row in {**gathered.items, **(items or {})}.items()}
-    groups: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
-    for trial in gathered.answered():
-        groups[trial.observer, trial.question, trial.series].append(trial)
-    found = []
-    for (observer, name, series), trials in sorted(groups.items()):
-        row = gathered.series[series]
-        of = Asked(observer, name, row, known.get(row.picture))
-        found.append(replay.outcome(of, trials, questions[name], method, ladders[row.distortion], manifest.reader))
-    return found
+
+    def __init__(self, manifest: Manifest, task: TaskRecord, gathered: Gathered, where: str = "the log") -> None:
+        path = Path(where)
+        self._method, self._ladders = replay.method_of(path, manifest), replay.ladders_of(manifest)
+        self._manifest, self.questions = manifest, replay.questions_of(path, manifest)
+        self._rows = {row.id: row for row in task.series}
+        self._items = {key: replay.item_of(path, key, row) for key, row in task.items.items()}
+        self._trials: dict[tuple[str, str], dict[str, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+        for trial in gathered.answered():
+            self._trials[trial.observer, trial.question][trial.series].append(trial)
+        self.waves = {asked: self._waves(*asked) for asked in self._trials} if isinstance(self._method, Learner) else {}
+
+    def row(self, series: str) -> SeriesRow:
+        """Return a series by its id."""
+        return self._rows[series]
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of each series that was begun."""
+        return [
+            self._outcome(observer, question, series, self.waves.get((observer, question), {}).get(series))
+            for (observer, question), of in sorted(self._trials.items())
+            for series in sorted(of)
+        ]
+
+    def _outcome(self, observer: str, question: str, series: str, wave: Wave | None) -> Outcome:
+        row, manifest = self._rows[series], self._manifest
+        of = Asked(observer, question, row, self._items.get(row.picture))
+        return replay.outcome(
+            of, self._trials[observer, question][series], self.questions[question], self._method,
+            self._ladders[row.distortion], manifest.reader, wave.prior if wave is not None else None,
+        )  # fmt: skip
+
+    def _waves(self, observer: str, question: str) -> dict[str, Wave]:
+        """Return each series' wave, by id, as `limen.study.schedule` forms them; those never begun are left out."""
+        found: dict[str, Wave] = {}
+        for kind, ladder in self._ladders.items():
+            left = sorted(row.id for row in self._rows.values() if row.distortion == kind and row.levels > 1)
+            taught: list[Verdicts] = []
+            number, whole = 0, True
+            while left and whole:
+                wave, left = left[: FIRST << number], left[FIRST << number :]
+                assert isinstance(self._method, Learner)
+                prior = self._method.learn(ladder, list(taught)) if number else None
+                for series in wave:
+                    found[series] = Wave(number, prior)
+                    verdicts = self._verdicts(self._outcome(observer, question, series, found[series]), ladder, prior)
+                    whole = whole and verdicts is not None
+                    taught += [verdicts] if verdicts is not None else []
+                number += 1
+        return found
+
+    def _verdicts(self, outcome: Outcome, ladder: Ladder, prior: Prior | None) -> Verdicts | None:
+        """Return what a finished series teaches: the verdicts its procedure wanted; None where some are missing."""
+        if outcome.status is SeriesStatus.EXCLUDED:
+            return {}
+        known = {response.probe: response for response in outcome.responses}
+        wanted: set[Probe] = set()
+        course = begin(self._method, ladder, prior)
+        try:
+            ask = next(course)
+            while all(probe in known for probe in ask.needed):
+                wanted.update(ask.needed)
+                ask = course.send({probe: known[probe].verdict for probe in ask.needed})
+        except StopIteration:
+            return {probe: known[probe].verdict for probe in wanted if known[probe].asked}
+        return None

@@ -1,7 +1,8 @@
 """What a sample's answer says (its score), and what all of them amount to (the metrics): limen's own figures."""
 
+import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from inspect_ai.solver import TaskState
 from limen import digest
 from limen.analysis.replay import Outcome, SeriesStatus, item_of, questions_of
 from limen.analysis.tables import Quantile, answer_row, estimate_row, jnd_rows
+from limen.curve import Share
 from limen.errors import InputError
-from limen.inspect.records import Gathered, SampleRecord, outcomes, plain, sample_record
+from limen.inspect.records import Analysed, Gathered, SampleRecord, TaskRecord, plain, sample_record
+from limen.inspect.source import under_way
 from limen.observers.inspect import answer_of
 from limen.parsing.token_probability import offers_letters
 from limen.question import Question
@@ -79,15 +82,17 @@ def _explained(record: SampleRecord) -> str:
 
 
 @metric(name="jnd", scores="unreduced")
-def thresholds(manifest: dict[str, Any], planned: dict[str, int]) -> Metric:
+def thresholds(task: str) -> Metric:
     """Give limen's figures of each distortion: median JND with its interval, censored share, false alarms.
 
     Args:
-        manifest: of the study.
-        planned: how many series of each distortion it has; those that lack answers are unfinished, and in no figure.
+        task: names the task, which must be under way in this process: it knows all series, and what makes a threshold.
     """
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
+        source = under_way(task)
+        if source is None:
+            raise RuntimeError("limen's figures are made while its task runs. Of a log: limen import inspect=LOG.")
         gathered = Gathered()
         for one in scores:
             try:
@@ -95,7 +100,7 @@ def thresholds(manifest: dict[str, Any], planned: dict[str, int]) -> Metric:
             except InputError:
                 continue  # no sample of limen's: somebody put another scorer's beside them
             gathered.add(record, record.stored or answer_in(one.score))
-        return figures(gathered, manifest, planned)
+        return figures(gathered, source.record)
 
     return compute
 
@@ -111,45 +116,46 @@ def seal(key: str, answer: Answer) -> str:
     return digest.of([key, plain(answer)])
 
 
-def figures(gathered: Gathered, described: Mapping[str, Any], planned: Mapping[str, int]) -> dict[str, float]:
+def figures(gathered: Gathered, task: TaskRecord) -> dict[str, float]:
     """Return the figures of `limen.analysis` for these samples, by name.
 
     Infinity is "beyond the last level" (censored), NaN is "not known"; neither is ever a level.
 
     Args:
         gathered: from the samples.
-        described: manifest of the study.
-        planned: series by distortion.
+        task: what the task says of itself.
     """
-    manifest = manifest_of(described, gathered.observers)
-    asked = questions_of(Path("the log"), manifest)
+    manifest = manifest_of(task.manifest, gathered.observers)
+    planned = Counter(row.distortion for row in task.series)
+    analysed = Analysed(manifest, task, gathered)
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes(manifest, gathered):
+    for outcome in analysed.outcomes():
         groups[outcome.observer, outcome.question, outcome.series.distortion].append(outcome)
     found: dict[str, float] = {}
-    for observer in gathered.observers:
-        for name in asked:
-            for kind, count in planned.items():
-                key = observer, name, kind
-                prefix = f"{name}/{kind}" if len(asked) > 1 else kind
-                group = groups.get(key, [])
-                for row in jnd_rows(key, group, manifest):
-                    nth = f"_{row.order}" * (row.order > 1)
-                    found[f"{prefix}/median_jnd{nth}"] = value_of(row.median)
-                    found[f"{prefix}/median_jnd{nth}_low"] = value_of(row.median_low)
-                    found[f"{prefix}/median_jnd{nth}_high"] = value_of(row.median_high)
-                    found[f"{prefix}/censored{nth}"] = row.censored.k / row.censored.n if row.censored.n else math.nan
-                    found[f"{prefix}/n{nth}"] = row.n
-                if (fit := estimate_row(key, group, manifest)) is not None:
-                    found[f"{prefix}/median_t50"] = value_of(fit.median)
-                    found[f"{prefix}/median_t50_low"] = value_of(fit.median_low)
-                    found[f"{prefix}/median_t50_high"] = value_of(fit.median_high)
-                alarms = answer_row(key, group, asked[name]).false_alarms
-                found[f"{prefix}/false_alarms"] = alarms.k / alarms.n if alarms.n else math.nan
-                found[f"{prefix}/false_alarms_n"] = alarms.n
-                done = sum(outcome.status is not SeriesStatus.UNFINISHED for outcome in group)
-                found[f"{prefix}/unfinished"] = count - done
+    for observer, name, kind in itertools.product(gathered.observers, analysed.questions, planned):
+        group = groups.get((observer, name, kind), [])
+        prefix = f"{name}/{kind}" if len(analysed.questions) > 1 else kind
+        for row in jnd_rows((observer, name, kind), group, manifest):
+            nth = f"_{row.order}" * (row.order > 1)
+            found |= _of(f"{prefix}/median_jnd{nth}", row.median, row.median_low, row.median_high)
+            found[f"{prefix}/censored{nth}"] = _rate(row.censored)
+            found[f"{prefix}/n{nth}"] = row.n
+        if (fit := estimate_row((observer, name, kind), group, manifest)) is not None:
+            found |= _of(f"{prefix}/median_t50", fit.median, fit.median_low, fit.median_high)
+            found[f"{prefix}/beyond"] = _rate(fit.beyond)
+        alarms = answer_row((observer, name, kind), group, analysed.questions[name]).false_alarms
+        found |= {f"{prefix}/false_alarms": _rate(alarms), f"{prefix}/false_alarms_n": alarms.n}
+        done = sum(outcome.status is not SeriesStatus.UNFINISHED for outcome in group)
+        found[f"{prefix}/unfinished"] = planned[kind] - done
     return found
+
+
+def _of(name: str, median: Quantile, low: Quantile | None, high: Quantile | None) -> dict[str, float]:
+    return {name: value_of(median), f"{name}_low": value_of(low), f"{name}_high": value_of(high)}
+
+
+def _rate(share: Share) -> float:
+    return share.k / share.n if share.n else math.nan
 
 
 def value_of(quantile: Quantile | None) -> float:

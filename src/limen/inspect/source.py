@@ -6,6 +6,7 @@ has run the sample. Procedures, questions, keys, the store and resuming are the 
 
 import asyncio
 import contextvars
+import functools
 import tempfile
 import threading
 import weakref
@@ -126,7 +127,7 @@ class StudySource(SampleSource):
         self._failure: BaseException | None = None
         _under_way[self.name] = self
 
-    @property
+    @functools.cached_property
     def record(self) -> TaskRecord:
         """What the metadata of the task say."""
         described = self.study.described()

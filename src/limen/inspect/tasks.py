@@ -1,6 +1,5 @@
 """The tasks `limen/jnd` and `limen/ask`."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +128,11 @@ def _task(
     if temperature != "none" and not isinstance(temperature, int | float):
         raise PrerequisiteError(f"limen/{name}: temperature is {temperature!r}. Give a number, or none.")
     record = source.record
-    planned = dict(Counter(row.distortion for row in record.series))
     return Task(
         dataset=source,
         solver=put(),
         scorer=verdict(record.manifest),
-        metrics=[thresholds(record.manifest, planned)],
+        metrics=[thresholds(record.task)],
         config=GenerateConfig(temperature=None if temperature == "none" else float(temperature), max_tokens=MAX_TOKENS),
         version=1,
         metadata={PLACE: plain(record)},
