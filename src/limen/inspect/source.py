@@ -10,7 +10,7 @@ import functools
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,12 +32,13 @@ from limen.observers import inspect as provider
 from limen.observers.openai.secret import Key
 from limen.parsing.token_probability import offers_letters
 from limen.spending import Spending
-from limen.stimulus import Series
+from limen.store import SeriesRow
 from limen.study import Spec, Study, item_rows, series_row, size_rows
 from limen.trial import Trial
 
 PATIENCE = 20.0  # seconds that a study has to put its house in order when its task has ended
 CLOSING = "recorded without asking"  # id of the sample that holds what no other could
+SAID = "No question: what limen recorded without asking, because the answer was known or nothing differed."
 
 _under_way: "weakref.WeakValueDictionary[str, StudySource]" = weakref.WeakValueDictionary()
 
@@ -235,8 +236,7 @@ class StudySource(SampleSource):
         if not rows:
             return None
         record = msgspec.structs.replace(self._about(), recorded=rows)
-        said = "No question: what limen recorded without asking, because the answer was known or nothing differed."
-        return [Sample(input=said, id=CLOSING, metadata={PLACE: plain(record)})]
+        return [Sample(input=SAID, id=CLOSING, metadata={PLACE: plain(record)})]
 
     def _keep_lost(self, record: SampleRecord, sample: EvalSample) -> None:
         """Keep rows that a sample reused from an earlier attempt does not hold, for the next sample."""
@@ -275,15 +275,18 @@ class StudySource(SampleSource):
     def _put(self, trial: Trial, query: Query | None, waiting: Future[Reply] | None) -> None:
         series, question = self._series[trial.series], self._questions[trial.question]
         recorded = self._take_rows()
-        about = self._about()
+        about, row = self._about(), series_row(series)
         record = SampleRecord(
             about.observer, about.fingerprint, replace(trial, answer=None), query.draw if query is not None else 0,
-            series_row(series), tuple(one.digest for one in query.pictures) if query is not None else (),
+            row, tuple(one.digest for one in query.pictures) if query is not None else (),
             self._items.get(series.reference.digest) if question.itemised else None, recorded, trial.answer,
         )  # fmt: skip
+        ladder = series.distortion.ladder
         text = trial.wording or "(this run did not keep the wording)"
         content: Any = text if query is None else [ChatMessageUser(content=provider.content_of(query))]
-        sample = Sample(input=content, id=sample_id(trial, series), metadata=metadata_of(record, series))
+        sample = Sample(
+            input=content, id=sample_id(trial, row), metadata=metadata_of(record, ladder.strengths, ladder.unit)
+        )
         self._open[str(sample.id)] = _Open(record, offers_letters(text), waiting)
         self._deliver(sample)
 
@@ -300,26 +303,38 @@ class StudySource(SampleSource):
         return SampleRecord(self._asker.name, dict(self._asker.fingerprint()))
 
 
-def sample_id(trial: Trial, series: Series) -> str:
-    """Return the id of a sample: for people to read, and the same in every attempt at a task."""
-    more = "".join(
-        (f" draw {trial.draw}" * bool(trial.draw), " again" * trial.again, f" part {trial.part}" * bool(trial.part))
+def sample_id(trial: Trial, row: SeriesRow) -> str:
+    """Return the id of a sample: for people to read, and the same in every attempt at a task.
+
+    Args:
+        trial: that is asked.
+        row: its series.
+    """
+    more = (
+        [f"draw {trial.draw}"] * bool(trial.draw) + ["again"] * trial.again + [f"part {trial.part}"] * bool(trial.part)
     )
-    of = f"{trial.question} {series.distortion.name} {series.reference.name}"
-    return f"{of} {trial.reference}:{trial.level}{more} {trial.key[:8]}"
+    compared = f"{trial.reference}:{trial.level}"
+    return " ".join([trial.question, row.distortion, row.name, compared, *more, trial.key[:8]])
 
 
-def metadata_of(record: SampleRecord, series: Series) -> dict[str, Any]:
-    """Return the metadata of a sample: columns that people group by, and limen's own record of the trial."""
-    trial, kind = record.trial, series.distortion
+def metadata_of(record: SampleRecord, strengths: Sequence[float], unit: str) -> dict[str, Any]:
+    """Return the metadata of a sample: columns that people group by, and limen's own record of the trial.
+
+    Args:
+        record: with a trial and its series.
+        strengths: of the distortion's ladder, from level 1 on.
+        unit: of the strengths.
+    """
+    trial, row = record.trial, record.series
     assert trial is not None
+    assert row is not None
     return {
-        "reference": series.reference.name,
-        "distortion": kind.name,
+        "reference": row.name,
+        "distortion": row.distortion,
         "reference_level": trial.reference,
         "level": trial.level,
-        "strength": kind.ladder[trial.level] if trial.level else None,
-        "unit": kind.ladder.unit,
+        "strength": strengths[trial.level - 1] if trial.level else None,
+        "unit": unit,
         "question": trial.question,
         "paraphrase": trial.again,
         PLACE: plain(record),
