@@ -1,5 +1,6 @@
 """Logs of limen's tasks read back into runs: trials as they were, digests held against pictures and answers."""
 
+import asyncio
 import base64
 import binascii
 import datetime
@@ -228,14 +229,11 @@ async def _write(run: Path, task: TaskRecord, read: _Read, analysed: Analysed) -
             room -= len(data)
             if room > 0:
                 await store.keep(name, data)
-        own = set()
-        for record, reply in read.replies:
-            assert record.trial is not None
-            own.add(record.trial)
-            await store.add(replace(record.trial, answer=reply.answer), reply.attempts)
-        for trial in read.gathered.answered():
-            if replace(trial, answer=None) not in own:
-                await store.add(trial)
+        own = {record.trial: reply for record, reply in read.replies if record.trial is not None}
+        rows = [(replace(trial, answer=reply.answer), reply.attempts) for trial, reply in own.items()]
+        rows += [(one, ()) for one in read.gathered.answered() if replace(one, answer=None) not in own]
+        for start in range(0, len(rows), AT_ONCE):  # one transaction each
+            await asyncio.gather(*(store.add(trial, tried) for trial, tried in rows[start : start + AT_ONCE]))
 
 
 def _lines(name: str, header: EvalLog, task: TaskRecord, read: _Read, run: Path) -> list[str]:

@@ -52,7 +52,7 @@ def verdict(manifest: dict[str, Any]) -> Scorer:
         said = said_by(questions[record.trial.question], record, found)
         state.metadata["verdict"] = said
         about = {"answer": plain(found), "digest": seal(record.trial.key, found)}
-        return Score(value=said, answer=found.text, explanation=_explained(record), metadata=about)
+        return Score(value=said, answer=found.text, explanation=explained(record), metadata=about)
 
     return score
 
@@ -74,7 +74,8 @@ def said_by(question: Question, record: SampleRecord, answer: Answer) -> str:
     return str(question.read((answer,), (), trial.draw, name).flag.value)
 
 
-def _explained(record: SampleRecord) -> str:
+def explained(record: SampleRecord) -> str:
+    """Say in a few words which two stimuli a sample compares."""
     trial = record.trial
     assert trial is not None
     same = " (the same picture: a yes is a false alarm)" if trial.reference == trial.level else ""
@@ -135,16 +136,16 @@ def figures(gathered: Gathered, task: TaskRecord) -> dict[str, float]:
     for observer, name, kind in itertools.product(gathered.observers, analysed.questions, planned):
         group = groups.get((observer, name, kind), [])
         prefix = f"{name}/{kind}" if len(analysed.questions) > 1 else kind
+        alarms = answer_row((observer, name, kind), group, analysed.questions[name]).false_alarms
+        about = {f"{prefix}/false_alarms": _rate(alarms), f"{prefix}/false_alarms_n": alarms.n}
         for row in jnd_rows((observer, name, kind), group, manifest):
             nth = f"_{row.order}" * (row.order > 1)
             found |= _of(f"{prefix}/median_jnd{nth}", row.median, row.median_low, row.median_high)
-            found[f"{prefix}/censored{nth}"] = _rate(row.censored)
-            found[f"{prefix}/n{nth}"] = row.n
+            found |= {f"{prefix}/censored{nth}": _rate(row.censored), **about, f"{prefix}/n{nth}": row.n}
         if (fit := estimate_row((observer, name, kind), group, manifest)) is not None:
             found |= _of(f"{prefix}/median_t50", fit.median, fit.median_low, fit.median_high)
-            found[f"{prefix}/beyond"] = _rate(fit.beyond)
-        alarms = answer_row((observer, name, kind), group, analysed.questions[name]).false_alarms
-        found |= {f"{prefix}/false_alarms": _rate(alarms), f"{prefix}/false_alarms_n": alarms.n}
+            found |= {f"{prefix}/beyond": _rate(fit.beyond), **about, f"{prefix}/n": fit.n}
+        found |= about
         done = sum(outcome.status is not SeriesStatus.UNFINISHED for outcome in group)
         found[f"{prefix}/unfinished"] = planned[kind] - done
     return found

@@ -314,7 +314,7 @@ def sample_id(trial: Trial, row: SeriesRow) -> str:
         [f"draw {trial.draw}"] * bool(trial.draw) + ["again"] * trial.again + [f"part {trial.part}"] * bool(trial.part)
     )
     compared = f"{trial.reference}:{trial.level}"
-    return " ".join([trial.question, row.distortion, row.name, compared, *more, trial.key[:8]])
+    return " ".join([row.distortion, compared, *more, row.name, trial.question, trial.key[:8]])
 
 
 def metadata_of(record: SampleRecord, strengths: Sequence[float], unit: str) -> dict[str, Any]:

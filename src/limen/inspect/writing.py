@@ -30,7 +30,7 @@ from limen.analysis.replay import item_of, questions_of
 from limen.errors import InputError
 from limen.image import Picture
 from limen.inspect.records import PLACE, VERSION, Gathered, SampleRecord, TaskRecord, plain
-from limen.inspect.scoring import NOTHING, figures, said_by, seal
+from limen.inspect.scoring import NOTHING, explained, figures, said_by, seal
 from limen.inspect.source import CLOSING, SAID, metadata_of, sample_id
 from limen.inspect.tasks import output_of
 from limen.observers.inspect import answer_of, content_of
@@ -205,7 +205,7 @@ class _Writer:
         sample = EvalSample(
             id=sample_id(trial, row), epoch=1, input=[asked], target="", messages=[asked, output.message],
             output=output, metadata=metadata,
-            scores={"verdict": Score(value=said, answer=answer.text, metadata=about)},
+            scores={"verdict": Score(value=said, answer=answer.text, explanation=explained(record), metadata=about)},
             error_retries=[
                 EvalRetryError(message=one, traceback="", traceback_ansi="") for one in self._failed.get(trial.key, ())
             ] or None,
