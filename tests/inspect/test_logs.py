@@ -57,6 +57,16 @@ def test_an_import_of_ask_equals_the_run(evaluated: Evaluate, tmp_path: Path) ->
         assert len(store.measurements("items")) == 4
 
 
+def test_answers_that_several_trials_share(evaluated: Evaluate, tmp_path: Path) -> None:
+    both = {"images": "demo", "distortion": ["blur", "jpeg"], "question": "direct-implicit", "limit": 2}
+    log = evaluated(jnd(**both, out=str(tmp_path / "in")))
+    to_run(log.location, tmp_path / "read")
+    assert held(tmp_path / "read") == held(tmp_path / "in")
+    with Store.open(tmp_path / "in") as store:
+        trials = list(store.trials())
+    assert len({one.key for one in trials}) < len(trials)
+
+
 def test_command_and_report(evaluated: Evaluate, tmp_path: Path) -> None:
     log = evaluated(jnd(**NINE, out=str(tmp_path / "in")))
     done = command("import", f"inspect={log.location}", "--out", str(tmp_path / "read"))

@@ -27,6 +27,7 @@ from limen.parsing.token_probability import offers_letters
 if TYPE_CHECKING:
     from inspect_ai.model import Content, Model, ModelOutput
 
+Detail = Literal["auto", "low", "high", "original"]
 TEMPERATURE, MAX_TOKENS = 0.0, 256  # where nobody says otherwise
 CANDIDATES = 20  # likeliest tokens that p(yes) is read from
 _FINISH = {"stop": "stop", "max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
@@ -57,7 +58,7 @@ class InspectOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             ({"reasoning_effort": "low"}).
         model_args: arguments of the provider (Inspect's -M), part of every key, as a table or as JSON.
         base_url: of the provider's endpoint, without user and password; "" for its own.
-        detail: resolution setting ("low", "high") of services that have one; "" sends Inspect's "auto".
+        detail: resolution setting of services that have one.
         revision: of the model, where you know it: part of every key.
         label: tells two observers of one model apart in a study; part of every key.
         concurrency: requests in flight at most, and series advanced side by side.
@@ -72,7 +73,7 @@ class InspectOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     config: dict[str, Any] | str = {}
     model_args: dict[str, Any] | str = {}
     base_url: Word = ""
-    detail: Literal["", "auto", "low", "high", "original"] = ""
+    detail: Detail = "auto"
     revision: Word = ""
     label: Word = ""
     concurrency: Concurrency = 10
@@ -117,17 +118,17 @@ def is_sampled(config: Mapping[str, Any]) -> bool:
     return config.get("temperature") != 0
 
 
-def content_of(query: Query, detail: str = "") -> "list[Content]":
+def content_of(query: Query, detail: Detail = "auto") -> "list[Content]":
     """Return a query's pictures (lossless PNG in a data URL) and texts, in order, as the content of one message.
 
     Args:
         query: what is shown and asked.
-        detail: Inspect's resolution setting; "" for "auto".
+        detail: Inspect's resolution setting.
     """
     from inspect_ai.model import ContentImage, ContentText
 
     return [
-        ContentText(text=part) if isinstance(part, str) else ContentImage(image=_url(part), detail=detail or "auto")  # type: ignore[arg-type,unused-ignore]
+        ContentText(text=part) if isinstance(part, str) else ContentImage(image=_url(part), detail=detail)
         for part in query.parts
     ]
 
@@ -227,7 +228,8 @@ class InspectObserver(Observer):
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what decides the answers: provider, model, decoding, arguments."""
         options = self._options
-        more = {"detail": options.detail, "revision": options.revision, "label": options.label}
+        detail = "" if options.detail == "auto" else options.detail
+        more = {"detail": detail, "revision": options.revision, "label": options.label}
         return fingerprint_of(self._model, self._config, self._arguments, options.base_url, **more)
 
     def sent_bytes(self, picture: Picture) -> int:
