@@ -17,7 +17,7 @@ from limen import registry
 from limen.errors import InputError, StoreError
 from limen.inspect.reading import to_run
 from limen.inspect.tasks import ask, jnd
-from limen.store import Store
+from limen.store import Store, entries
 from tests.inspect.evaluation import Evaluate
 from tests.inspect.test_tasks import NINE, PROCEDURES, analysed, measured, metrics
 from tests.support.command import limen as command
@@ -54,7 +54,7 @@ def test_an_import_of_ask_equals_the_run(evaluated: Evaluate, tmp_path: Path) ->
     to_run(log.location, tmp_path / "read")
     assert held(tmp_path / "read") == held(tmp_path / "in")
     with Store.open(tmp_path / "read") as store:
-        assert len(store.measurements("items")) == 4
+        assert len(store.measurements(entries.ITEMS)) == 4
 
 
 def test_answers_that_several_trials_share(evaluated: Evaluate, tmp_path: Path) -> None:
@@ -74,8 +74,9 @@ def test_command_and_report(evaluated: Evaluate, tmp_path: Path) -> None:
     assert "9 of 9 series, 0 without an answer" in done.stdout
     made = [command("report", str(tmp_path / run), "--json") for run in ("in", "read")]
     one, other = (json.loads(each.stdout) for each in made)
+    assert one["sentences"] == other["sentences"]
     for table in ("jnds", "answers", "curves"):
-        assert one[table] == other[table]
+        assert one["runs"][0][table] == other["runs"][0][table]
     with Store.open(tmp_path / "read") as store:
         assert all(store.picture(row.picture) for row in store.series())
 
@@ -151,7 +152,7 @@ def test_an_edited_log_is_refused(
 
 
 def test_logs_of_others_and_what_is_no_log(evaluated: Evaluate, tmp_path: Path) -> None:
-    other = evaluated(Task(dataset=[Sample(input="What is 2 + 2?")], name="sums"), model="mockllm/model")
+    other = evaluated(Task(dataset=[Sample(input="What is 2 + 2?")], name="sums"), model="faulty/nothing")
     with pytest.raises(InputError, match="a log of the task 'sums', not one that limen/jnd"):
         to_run(other.location, tmp_path / "read")
     with pytest.raises(InputError, match="no such log"):
@@ -174,6 +175,7 @@ def test_half_a_file_and_half_a_log(evaluated: Evaluate, tmp_path: Path) -> None
                 cut.writestr(name, whole.read(name))
     lines = to_run(str(tmp_path / "crashed.eval"), tmp_path / "read")
     assert "status started" in lines[1]
+    assert "are listed in the log and not there" in lines[2]
     (row,) = analysed(tmp_path / "read").jnds
     assert row.n + row.unfinished == 2
     assert row.unfinished >= 1
@@ -201,7 +203,8 @@ def test_an_export_is_read_back_as_it_was(tmp_path: Path, observer: str) -> None
     assert held(tmp_path / "read") == held(tmp_path / "run")
     log = read_eval_log(str(file))
     assert log.samples is not None
-    assert len(log.samples[0].attachments) == 2  # its pictures, drawn again and held against the key
+    different = next(one for one in log.samples if one.metadata["level"])
+    assert len(different.attachments) == 2  # its pictures, drawn again and held against the key
     rows = {row.distortion: row for row in analysed(tmp_path / "run").jnds}
     assert metrics(log)["blur/median_jnd"] == rows["blur"].median.level
     assert len(samples_df(str(file))) == len(log.samples)

@@ -22,7 +22,9 @@ class Following(Simulated):
 
 def followed(out: Path) -> list[Trial]:
     observer = Following()
-    spec = Spec(("demo",), ("simulated",), ("blur", "jpeg"), questions=("direct-implicit",), limit=2, exam=False, floor=False)
+    spec = Spec(
+        ("demo",), ("simulated",), ("blur", "jpeg"), questions=("direct-implicit",), limit=2, exam=False, floor=False
+    )
     Study.plan(spec, made=(observer,)).run(out)
     return observer.told
 

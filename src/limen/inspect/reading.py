@@ -28,6 +28,7 @@ from limen.question import Query
 from limen.store import Store
 from limen.store.entries import ITEMS, SIZES
 from limen.study.schedule import encode
+from limen.trial import Attempt
 
 AT_ONCE = 64  # samples read at a time
 KEPT = 200e6  # bytes of references that a run keeps
@@ -43,6 +44,7 @@ class _Read:
     references: dict[str, bytes] = field(default_factory=dict)
     unseen: int = 0  # pictures that the log does not hold
     unscored: int = 0
+    lost: int = 0  # samples that are listed, and not there
     failed: int = 0
     asked: int = 0
 
@@ -69,7 +71,10 @@ def to_run(place: str, run: Path, tell: Callable[[int, int], None] = lambda done
     names = _names(place, name)
     read = _Read()
     for number, sample in enumerate(_samples(place, name, names), start=1):
-        _take(read, sample, name, task)
+        if sample is None:
+            read.lost += 1
+        else:
+            _take(read, sample, name, task)
         tell(number, len(names))
     if not read.gathered.observers:
         raise InputError(f"{name} holds no sample yet (its status is {header.status}). Run inspect eval-retry on it.")
@@ -109,14 +114,24 @@ def _names(place: str, name: str) -> list[tuple[str | int, int]]:
         raise InputError(f"{name}: its samples cannot be listed ({_short(error)}). Copy the log again.") from None
 
 
-def _samples(place: str, name: str, names: list[tuple[str | int, int]]) -> Iterator[EvalSample]:
+def _samples(place: str, name: str, names: list[tuple[str | int, int]]) -> Iterator[EvalSample | None]:
+    """Yield the samples, some read at a time; None for one that is listed and not there."""
     for start in range(0, len(names), AT_ONCE):
         some = names[start : start + AT_ONCE]
         try:
-            found = read_samples(place, some, resolve_attachments=True)
+            yield from _found(place, some)
         except _CUT as error:
             raise InputError(f"{name}: its samples cannot be read ({_short(error)}). Copy the log again.") from None
-        yield from found
+
+
+def _found(place: str, names: list[tuple[str | int, int]]) -> list[EvalSample | None]:
+    try:
+        return list(read_samples(place, names, resolve_attachments=True))
+    except IndexError:  # a process that was killed had listed it, and not written it
+        if len(names) == 1:
+            return [None]
+        middle = len(names) // 2
+        return [*_found(place, names[:middle]), *_found(place, names[middle:])]
 
 
 def _take(read: _Read, sample: EvalSample, name: str, task: TaskRecord) -> None:
@@ -134,7 +149,8 @@ def _take(read: _Read, sample: EvalSample, name: str, task: TaskRecord) -> None:
         read.gathered.add(record, None)
         return
     if record.stored is not None:
-        reply = Reply(record.stored, ())
+        tried = [Attempt("error", one.message) for one in sample.error_retries or ()]
+        reply = Reply(record.stored, (*tried, Attempt("ok", "", record.stored.seconds)))
     else:
         read.asked += 1
         _check_shown(read, sample, record, where)
@@ -246,6 +262,8 @@ def _lines(name: str, header: EvalLog, task: TaskRecord, read: _Read, run: Path)
         lines.append(
             f"The log ends before the task did (status {header.status}): series that lack answers are unfinished."
         )
+    if read.lost:
+        lines.append(f"{read.lost:,} samples are listed in the log and not there: their questions count as not asked.")
     if read.unseen:
         lines.append(f"{read.unseen:,} pictures are not in the log (--no-log-images): their digests were not checked.")
     if read.unscored:

@@ -10,6 +10,7 @@ import functools
 import tempfile
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from limen.errors import LimenError
 from limen.inspect.records import PLACE, VERSION, SampleRecord, TaskRecord, plain
 from limen.observer import Attempt, Observer, Query, Reply
 from limen.observers import inspect as provider
-from limen.observers.openai.secret import Key
+from limen.observers.openai.secret import Key, secret_place
 from limen.parsing.token_probability import offers_letters
 from limen.spending import Spending
 from limen.store import SeriesRow
@@ -119,6 +120,7 @@ class StudySource(SampleSource):
         self._spec: EvalSpec | None = None
         self._thread: threading.Thread | None = None
         self._open: dict[str, _Open] = {}
+        self._ids: Counter[str] = Counter()
         self._logged: set[str] = set()  # keys whose answers samples hold
         self._rows: list[Trial] = []  # recorded since the last sample was made
         self._taking = threading.Lock()
@@ -177,7 +179,7 @@ class StudySource(SampleSource):
     async def close(self) -> None:
         """End the study where the task has ended before it: series that lack answers stay open."""
         self._closed = True
-        for asked in self._open.values():
+        for asked in list(self._open.values()):  # the study's thread may put another one there
             if asked.waiting is not None and not asked.waiting.done():
                 asked.waiting.set_result(Reply(None, (_ENDED,)))
         self._open.clear()
@@ -203,7 +205,10 @@ class StudySource(SampleSource):
         model = get_model()
         config = model.config.merge(active_generate_config())
         settings = config.model_dump(exclude_none=True)
-        fingerprint = provider.fingerprint_of(str(model), settings, model.model_args, spec.model_base_url or "")
+        url = spec.model_base_url or ""
+        fingerprint = provider.fingerprint_of(
+            str(model), settings, _public(model.model_args), "" if secret_place("base_url", url) else url
+        )
         concurrency = config.max_connections or min(model.api.max_connections(), 20)
         self._asker.become(str(model), settings, fingerprint, concurrency)
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
@@ -287,6 +292,9 @@ class StudySource(SampleSource):
         sample = Sample(
             input=content, id=sample_id(trial, row), metadata=metadata_of(record, ladder.strengths, ladder.unit)
         )
+        self._ids[str(sample.id)] += 1
+        if (count := self._ids[str(sample.id)]) > 1:  # asked before, without an answer
+            sample.id = f"{sample.id} {count}"
         self._open[str(sample.id)] = _Open(record, offers_letters(text), waiting)
         self._deliver(sample)
 
@@ -360,6 +368,19 @@ def reply_of(sample: EvalSample, letters: bool) -> Reply:
     if found is None or isinstance(found, Attempt):
         return Reply(None, (*tried, found or Attempt("empty", "The sample ended without an answer.")))
     return Reply(found, (*tried, Attempt("ok", "", found.seconds)))
+
+
+def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a provider that a run may keep: plain values, and none that looks like a secret."""
+    found = {}
+    for name, value in arguments.items():
+        try:
+            digest.canonical(value)
+        except TypeError:
+            continue
+        if not secret_place(name, value):
+            found[name] = value
+    return found
 
 
 def _limit(spec: EvalSpec) -> int | None:

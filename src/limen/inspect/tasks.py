@@ -150,8 +150,7 @@ def _spec(
         changes["procedure"] = _set(name=procedure) | settings
     if ladder:
         changes["ladders"] = dict(map(ladders.of_text, _ladders(ladder)))
-    if not kept:
-        changes["keep_megabytes"] = 0
+    changes |= {"look_ahead": 0, "floor": False} | ({} if kept else {"keep_megabytes": 0})
     if study is not None:
         return load(Path(study), changes | {"observers": ["inspect"]})
     if "images" not in changes:
@@ -202,12 +201,12 @@ def put() -> Solver:
 _STOP = {"stop": "stop", "length": "max_tokens", "content_filter": "content_filter"}
 
 
-def output_of(answer: Answer, model: str) -> ModelOutput:
+def output_of(answer: Answer, model: str = "") -> ModelOutput:
     """Return an answer of limen's as Inspect has it, such that `answer_of` gives the answer back.
 
     Args:
         answer: of limen's.
-        model: that gave it, where it does not say itself.
+        model: that gave it, where it does not say itself; "" to leave that open.
     """
     reason: Any = _STOP.get(answer.finish, "unknown")
     output = ModelOutput.from_content(answer.model or model, answer.text, stop_reason=reason)

@@ -146,7 +146,7 @@ class _Writer:
     ) -> tuple[SampleRecord, Query | None]:
         row, question = self._rows[trial.series], self._questions[trial.question]
         query = self._query(trial, question, row, draw) if draw is not None and self._room > 0 else None
-        whole = answer_of(output_of(answer, self._observer), offers_letters(trial.wording)) == answer
+        whole = answer_of(output_of(answer), offers_letters(trial.wording)) == answer
         if query is not None:
             self._room -= sum(picture.pixels.size for picture in query.pictures)
         return (
@@ -200,7 +200,7 @@ class _Writer:
         metadata["verdict"] = said
         text = trial.wording or "(this run did not keep the wording)"
         asked = ChatMessageUser(content=content_of(query) if query is not None else text)
-        output = output_of(answer, self._observer)
+        output = output_of(answer)
         about = {"answer": plain(answer), "digest": seal(trial.key, answer)}
         sample = EvalSample(
             id=sample_id(trial, row), epoch=1, input=[asked], target="", messages=[asked, output.message],

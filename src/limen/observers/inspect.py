@@ -107,10 +107,9 @@ def fingerprint_of(
         more: further settings; those that are "" are left out.
     """
     decoding = {name: value for name, value in sorted(config.items()) if name not in _OPERATIONAL and value is not None}
-    settings = {"base_url": base_url, **more}
-    return {
-        "kind": "inspect", "model": model, "config": decoding, "model_args": dict(sorted(arguments.items())),
-    } | {name: value for name, value in settings.items() if value}  # fmt: skip
+    settings = {"model_args": dict(sorted(arguments.items())), "base_url": base_url, **more}
+    further = {name: value for name, value in settings.items() if value}
+    return {"kind": "inspect", "model": model} | decoding | further
 
 
 def is_sampled(config: Mapping[str, Any]) -> bool:
