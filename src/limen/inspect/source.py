@@ -192,16 +192,8 @@ class StudySource(SampleSource):
         spec = self._spec
         if spec is None:
             raise PrerequisiteError("limen was not told by Inspect that the task starts. Update limen or inspect_ai.")
-        if (spec.config.epochs or 1) > 1:
-            raise PrerequisiteError(
-                f"--epochs is {spec.config.epochs}; limen's tasks are adaptive and ask each question once. Leave "
-                "--epochs out, and ask several times by -T settings (a procedure with draws, such as constant)."
-            )
-        if spec.config.sample_id is not None:
-            raise PrerequisiteError(
-                f"--sample-id is {spec.config.sample_id}; which questions limen's tasks ask depends on the answers. "
-                "Choose what is shown by -T images=... and -T distortion=..."
-            )
+        if told := refusal(spec.config.epochs, spec.config.sample_id):
+            raise PrerequisiteError(told)
         model = get_model()
         config = model.config.merge(active_generate_config())
         settings = config.model_dump(exclude_none=True)
@@ -309,6 +301,26 @@ class StudySource(SampleSource):
 
     def _about(self) -> SampleRecord:
         return SampleRecord(self._asker.name, dict(self._asker.fingerprint()))
+
+
+def refusal(epochs: int | None, sample_ids: object) -> str:
+    """Return in a line why a task cannot be evaluated so; "" where it can.
+
+    Args:
+        epochs: that were asked for.
+        sample_ids: the only samples that were asked for.
+    """
+    if (epochs or 1) > 1:
+        return (
+            f"--epochs is {epochs}; limen's tasks are adaptive and ask each question once. Leave --epochs out, and ask "
+            "several times by a procedure that does: -T procedure=constant -T settings='{\"draws\": 2}'."
+        )
+    if sample_ids is not None:
+        return (
+            f"--sample-id is {sample_ids}; which questions limen's tasks ask depends on the answers. Choose what is "
+            "shown by -T images=... and -T distortion=..."
+        )
+    return ""
 
 
 def sample_id(trial: Trial, row: SeriesRow) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import click
 from inspect_ai import Task, task
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import GenerateConfig, ModelOutput, ModelUsage
@@ -12,7 +13,7 @@ from limen import registry
 from limen.errors import InputError, LimenError
 from limen.inspect.records import PLACE, plain, sample_record
 from limen.inspect.scoring import thresholds, verdict
-from limen.inspect.source import StudySource
+from limen.inspect.source import StudySource, refusal
 from limen.observers.inspect import MAX_TOKENS, TEMPERATURE
 from limen.study import Spec, ladders, load
 from limen.trial import Answer
@@ -121,6 +122,10 @@ def _task(
     name: str, given: dict[str, Any], procedure: str | None, settings: dict[str, Any], ladder: Names,
     study: str | None, temperature: float | str, out: str,
 ) -> Task:  # fmt: skip
+    context = click.get_current_context(silent=True)  # of Inspect's command line: before anything is planned
+    given_there = context.params if context is not None else {}
+    if told := refusal(given_there.get("epochs"), given_there.get("sample_id")):
+        raise PrerequisiteError(f"limen/{name}: {told}")
     try:
         source = StudySource(_spec(name, given, procedure, settings, ladder, study, bool(out)), out)
     except LimenError as error:
