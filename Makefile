@@ -4,7 +4,7 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser build lock bench clean help
+.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect build lock bench clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
+	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
 	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
 	@echo "make bench       benchmarks beside their peers"
 
@@ -58,10 +59,10 @@ demo-features: .venv-feature/.made
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not docs" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not inspect and not docs" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
 
 test-quick: .venv/.made
-	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not docs" -n 2 --dist worksteal
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not inspect and not docs" -n 2 --dist worksteal
 
 coverage:
 	$(MAKE) test COVERAGE=1
@@ -89,6 +90,17 @@ test-oracle: .venv-oracle/.made
 
 test-browser: .venv-browser/.made
 	.venv-browser/bin/python -m pytest -m browser tests/browser
+
+# A library that Inspect reads S3 with wants an older python-dateutil than the rest of limen is tested with.
+.venv-inspect/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-inspect
+	grep -v '^python-dateutil==' constraints.txt > .venv-inspect/constraints.txt
+	.venv-inspect/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-inspect/constraints.txt \
+		-e '.[demo,inspect]' pandas pyarrow pytest pytest-xdist hypothesis playwright
+	@touch $@
+
+test-inspect: .venv-inspect/.made
+	.venv-inspect/bin/python -m pytest -m inspect tests/inspect -n 2 --dist worksteal
 
 .venv-docs/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-docs
@@ -137,4 +149,4 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-docs .venv-build .venv-uv .venv-actionlint build/site dist runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build/site dist runs report.html

@@ -27,7 +27,7 @@ limen imports that module when the shelf is first looked at, and the module regi
 `limen list` then shows. A module may register several things; what counts is the name given to the decorator, not the
 entry point's. Import heavy libraries inside functions: every command that looks at the shelf imports the module.
 [examples/limen-plugin-example](../../examples/limen-plugin-example/README.md) is such a distribution, with tests. A
-single file needs none: `--plugin FILE` ([how](../../CONTRIBUTING.md#without-a-package-a-file-of-your-own)).
+single file needs none: `--plugin FILE` ([how](../howto/plugins.md#without-a-package-a-file-of-your-own)).
 
 **Say which limen it is made for**, in `dependencies`: `"limen>=0.1,<0.2"`. Where another limen runs, the plug-in is
 not loaded.
@@ -92,6 +92,30 @@ SHELVES = {
             rows = limen.open(run).to_dicts()
             place.write_bytes(orjson.dumps(rows))
             return [place]
+        ''',
+    ),
+    "import": Shelf(
+        "A function of what others recorded, of a run directory to write, and of whom to tell how far it is; it returns "
+        "lines for a person.",
+        "limen import NAME=PATH --out RUN",
+        "limen.registry:add",
+        ("limen.imports.inspect:from_inspect",),
+        '''
+        """A run that lies in a zip file."""
+
+        import shutil
+        from collections.abc import Callable
+        from pathlib import Path
+
+        import limen
+        from limen import registry
+
+
+        @registry.add("import", "zip")
+        def from_zip(place: str, run: Path, tell: Callable[[int, int], None]) -> list[str]:
+            """A run directory in a zip file."""
+            shutil.unpack_archive(place, run, "zip")
+            return [f"{len(limen.open(run).jnds)} series are in {run}."]
         ''',
     ),
     "observer": Shelf(

@@ -41,11 +41,12 @@ from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.parsing.token_probability import offers_letters
 from limen.question import Query
-from limen.trial import Answer, Attempt
+from limen.trial import Answer, Attempt, Trial
 
 __all__ = [
     "Answer",
     "Attempt",
+    "Follower",
     "FunctionObserver",
     "Notifier",
     "Observer",
@@ -150,6 +151,22 @@ class Notifier(Protocol):
     """
 
     tell: Callable[[str], None]
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """An observer that keeps a record of its own beside the run's, and so must know which trials its answers are of.
+
+    What it is told decides no answer: a query shows all that may.
+    """
+
+    def follow(self, trial: Trial) -> None:
+        """Hear of a trial: before its query is put (without an answer), or as it is recorded without being asked.
+
+        Args:
+            trial: with the answer that the store had; without one and with the key "" where there was nothing to ask.
+        """
+        ...
 
 
 def apart(observers: Sequence[Observer]) -> None:

@@ -1,10 +1,10 @@
 """One decorator to add a plug-in, one call to find it.
 
-A shelf is a package of limen (`distortions`, `exports`, `observers`, `procedures`, `questions`, `scenes`, `sources`,
-`feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add theirs with
-an entry point in the group `limen.<shelf>` (docs/reference/entry-points.md); a file of yours is loaded by its path
-(`plugin`). Nothing imports a plug-in by name. A distribution that cannot be used is left out with a warning, so that
-nothing else fails for it.
+A shelf is a package of limen (`distortions`, `exports`, `imports`, `observers`, `procedures`, `questions`, `scenes`,
+`sources`, `feature.tasks`, `feature.tolerances`); every module in it registers what it holds. Other distributions add
+theirs with an entry point in the group `limen.<shelf>` (docs/reference/entry-points.md); a file of yours is loaded by
+its path (`plugin`). Nothing imports a plug-in by name. A distribution that cannot be used is left out with a warning,
+so that nothing else fails for it.
 """
 
 import functools
@@ -38,6 +38,7 @@ Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 SHELVES = {
     "distortion": "distortions",
     "export": "exports",
+    "import": "imports",
     "observer": "observers",
     "procedure": "procedures",
     "question": "questions",

@@ -13,15 +13,30 @@ from typing import TextIO
 
 import click
 
-from limen.cli import bug, bundle, dataset, exam, feature, list, measure, published, safe, see, show, stats, watch
+from limen.cli import (
+    bug,
+    bundle,
+    dataset,
+    exam,
+    feature,
+    import_,
+    list,
+    measure,
+    published,
+    safe,
+    see,
+    show,
+    stats,
+    watch,
+)  # fmt: skip
 from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "bundle", "dataset", "exam", "feature", "list", "main", "measure", "published", "run", "safe", "see", "show",
-    "stats", "watch",
+    "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "published", "run", "safe", "see",
+    "show", "stats", "watch",
 ]  # fmt: skip
 
 

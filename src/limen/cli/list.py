@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from limen.image import Image
     from limen.source import Reference
 
-SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "scenes", "sources", "tasks", "tolerances")
+SHELVES = (
+    "distortions",
+    "exports",
+    "imports",
+    "observers",
+    "procedures",
+    "questions",
+    "scenes",
+    "sources",
+    "tasks",
+    "tolerances",
+)
 
 
 @main.command("list")
@@ -24,7 +35,7 @@ SHELVES = ("distortions", "exports", "observers", "procedures", "questions", "sc
 @JSON
 @PLUGIN
 def list_(shelf: str | None, as_json: bool) -> None:
-    """List distortions, exports, observers, procedures, questions, scenes, sources; tasks and tolerances on request."""
+    """List distortions, exports, imports, observers, procedures, questions, scenes, sources; tasks, tolerances."""
     from limen import registry
     from limen.report.format import Table
 

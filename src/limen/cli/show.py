@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from limen.observer import ObserverKind
     from limen.question import Question
 
-ORDER = ("distortion", "procedure", "observer", "question", "source", "scene", "export", "task", "tolerance")
+ORDER = ("distortion", "procedure", "observer", "question", "source", "scene", "export", "import", "task", "tolerance")
 EXAMPLE = "limen measure --images photos/ --observer openai:MODEL {} --out runs/a"
 IMAGES = {
     "angle": "scene", "distance": "scene", "pair": "magicbrush=PATH", "scored pair": "band2k=PATH",

@@ -40,7 +40,9 @@ from limen.study.schedule import Assignment, Schedule
 from limen.study.session import LIMIT, Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
 from limen.trial import LASTING
 
-__all__ = ["LIMIT", "USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "load"]
+__all__ = [
+    "LIMIT", "USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "item_rows", "load", "series_row", "size_rows",
+]  # fmt: skip
 
 FLOORS = 64  # series whose as-seen floor is written at a time
 USUAL = (
@@ -153,13 +155,21 @@ class Study:
             observers.completed(observer)
 
     @classmethod
-    def plan(cls, spec: Spec, progress: Callable[[str], None] = lambda name: None) -> "Study":
-        """Check every name and setting, find the references, and make the series."""
+    def plan(
+        cls, spec: Spec, progress: Callable[[str], None] = lambda name: None, made: Sequence[Observer] = ()
+    ) -> "Study":
+        """Check every name and setting, find the references, and make the series.
+
+        Args:
+            spec: what is asked for.
+            progress: called with the name of each reference that is read.
+            made: observers that are there already, in place of the spec's.
+        """
         for path in spec.plugins:
             registry.plugin(path)
         own = own_distortions(spec.codecs, spec.images)
         kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
-        made = [_make_observer(entry) for entry in spec.observers]
+        made = made or [_make_observer(entry) for entry in spec.observers]
         return cls.of(spec, made, kinds, progress)
 
     @classmethod
@@ -255,9 +265,9 @@ class Study:
             if not offline:
                 self._go_on(store, progress)
                 store.amend(aim=manifest.aim(self.observers, self.questions, self.series))
-            store.add_series(_row(series) for series in self.series)
-            store.add_measurements(ITEMS, _items(self.series))
-            store.add_measurements(SIZES, _sizes(self.series))
+            store.add_series(series_row(series) for series in self.series)
+            store.add_measurements(ITEMS, item_rows(self.series))
+            store.add_measurements(SIZES, size_rows(self.series))
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
@@ -446,7 +456,7 @@ def _check_codecs(path: Path, entries: Any) -> None:
             raise InputError(f"{path}{ladders.line_of(path, 'codecs', name)}: {error}") from None
 
 
-def _items(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
+def item_rows(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
     """Return the items of references as rows, by the reference's digest."""
     references = {one.reference.digest: one.reference for one in series}
     return {
@@ -465,7 +475,7 @@ def _stated(sides: tuple[int, ...]) -> dict[str, Any]:
     return {"max_side": sides[0]} if sides[0] else {}
 
 
-def _sizes(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
+def size_rows(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
     """Return of which photograph references are sizes, as rows, by the reference's digest."""
     references = {one.reference.digest: one.reference for one in series}
     return {key: {"of": one.of, "side": one.side} for key, one in references.items() if one.of}
@@ -487,7 +497,8 @@ def _smaller(series: Iterable[Series], sides: tuple[int, ...]) -> str:
     )
 
 
-def _row(series: Series) -> SeriesRow:
+def series_row(series: Series) -> SeriesRow:
+    """Return a series as the store keeps it."""
     kind, reference = series.distortion, series.reference
     row = (series.id, kind.name, kind.word, reference.name, reference.digest, series.key, len(series))
     return SeriesRow(*row, source=reference.source, strength=reference.strength)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.item import Item
-from limen.observer import Observer, Reply
+from limen.observer import Follower, Observer, Reply
 from limen.parsing.forms import SameOrDifferent
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
@@ -180,6 +180,7 @@ class Session:
             found = await asyncio.shield(self.flying[trial.key]) or self.store.get(trial.key)
         if found is not None:
             if early is None:
+                self.follow(dataclasses.replace(trial, answer=found))
                 await self.store.add(dataclasses.replace(trial, answer=found))
                 self.progress.replayed += 1
             return found
@@ -193,6 +194,7 @@ class Session:
                     raise UnansweredQuery("stopped", "the run was stopped before it was asked")
                 if early is not None and early.over:
                     raise UnansweredQuery("not-needed", "the series ended without it")
+                self.follow(trial)
                 reply = await self._reply(query)
             ahead = early is not None
             await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts, ahead)
@@ -207,6 +209,11 @@ class Session:
             last = reply.attempts[-1] if reply.attempts else Attempt("failed", "the observer gave no reason")
             raise UnansweredQuery(last.outcome, last.detail)
         return reply.answer
+
+    def follow(self, trial: Trial) -> None:
+        """Tell an observer that keeps a record of its own which trial comes now."""
+        if isinstance(self.observer, Follower):
+            self.observer.follow(trial)
 
     async def land(self) -> None:
         """Ask nothing more, and give what is under way, and is paid for, a moment to come in and be kept."""
@@ -406,7 +413,9 @@ class _Talk:
         self._session.expect_room()
         reference, stimulus = await self._pictures(probe)
         if self._equal(probe, reference, stimulus):
-            await self._session.store.add(self._trial(probe, again, 0, None))
+            nothing = self._trial(probe, again, 0, None)
+            self._session.follow(nothing)
+            await self._session.store.add(nothing)
             return ()
         if probe.reference == 0 and self._series.reference.digest not in self._session.kept:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
@@ -442,16 +451,21 @@ class _Talk:
 
     def _recorded(self, probe: Probe, again: bool, anchor: bool = False) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""
+        found: list[Trial] = []
         answers: list[Answer] = []
         for part in self._parts:
             if anchor and part >= OTHER_SIDE:
                 break
             trial = self._known.get((probe, again, part))
             if trial is not None and not trial.key:
+                self._session.follow(trial)
                 return ()
             if trial is None or trial.answer is None:
                 return None
+            found.append(trial)
             answers.append(trial.answer)
+        for trial in found:
+            self._session.follow(trial)
         self._session.progress.replayed += len(answers)
         return tuple(answers)
 
