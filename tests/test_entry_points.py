@@ -28,12 +28,15 @@ assert len(scene.find("plinth").build().patches) == 7
 run = limen.measure("checkers=2", "edges", "pixelate", procedure="climb", questions="as-fine", out="run")
 (file,) = registry.find("export", "jnds-json")(Path("run"), Path("jnds.json"))
 assert json.loads(file.read_bytes())[0]["distortion"] == "pixelate"
+shutil.make_archive("packed", "zip", "run")
+(line,) = registry.find("import", "zip")("packed.zip", Path("again"), lambda done, of: None)
+assert line == f"{len(run.jnds)} series are in again."
 
 clean, moved = torch.eye(8)[:2] * 3, torch.eye(8)[:2] * -3
 assert task.find("top-five").drop({"logits": clean}, {"logits": moved}, "top5").tolist() == [1, 1]
 assert task.find("top-five").drop({"logits": clean}, {"logits": clean}, "top5").tolist() == [0, 0]
 assert tolerance.make("proportional", {"floor": "0.5"}).settings.floor == 0.5
-print("all nine")
+print("all ten")
 """
 
 
@@ -74,4 +77,4 @@ def test_its_examples_work(script: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text("\n\n".join([*map(script.code, script.SHELVES.values()), CHECKS]), encoding="utf-8")
     done = subprocess.run([sys.executable, "-X", "utf8", str(page)], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "all nine\n", done.stderr
+    assert done.stdout == "all ten\n", done.stderr
