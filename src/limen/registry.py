@@ -12,7 +12,6 @@ import importlib
 import inspect
 import linecache
 import math
-import multiprocessing
 import pkgutil
 import re
 import sys
@@ -131,6 +130,8 @@ def _load_own(noun: str) -> None:
 
 def _load_others(noun: str) -> None:
     """Load what other distributions put on a shelf, or note why not."""
+    import multiprocessing
+
     points = entry_points(group=f"limen.{SHELVES[noun]}")
     if points:  # limen's own names are taken first, so that a double is the plug-in's fault
         for one in (noun, *(light for light in SHELVES if light not in HEAVY)):
