@@ -4,7 +4,7 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench clean help
+.PHONY: demo demo-features test test-quick coverage check test-fuzz test-serve test-oracle test-browser bench gallery notebooks clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -18,6 +18,8 @@ help:
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make bench       benchmarks beside their peers"
+	@echo "make gallery     draw the gallery of the documentation again (needs Debian's chromium)"
+	@echo "make notebooks   run the tutorials' notebooks, and save what they print and draw"
 
 .venv-demo/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
@@ -92,5 +94,12 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/ladders.py
 	$(DEV)/python benchmarks/report.py
 
+gallery: .venv/.made
+	$(DEV)/python $(PIP_INSTALL) playwright
+	$(DEV)/python docs/scripts/gallery.py build/gallery
+
+notebooks: .venv/.made
+	$(DEV)/python docs/scripts/notebooks.py
+
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser build runs report.html

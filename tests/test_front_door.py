@@ -303,6 +303,9 @@ def test_curves_come_as_rows_to_draw_from() -> None:
 def test_the_sentence_to_quote_is_that_of_the_report(tmp_path: Path) -> None:
     run = run_of(looks, out=tmp_path / "run")
     (sentence,) = run.sentences
+    (row,) = run.trust
+    assert row.trust.value in sentence
+    assert {rule.rule for rule in row.rules} >= {"false alarms", "unreadable answers"}
     assert sentence.startswith("Median 1st JND of looks [95 %]: noise")
     assert html.escape(sentence) in run.report(tmp_path / "report.html").read_text()
 

@@ -4,7 +4,7 @@ python docs/scripts/gallery.py FOLDER
 
 FOLDER keeps the runs, so that the same command goes on where it stopped (`make gallery`: build/gallery). Needs the
 extra `dev`, playwright, and Chromium (its path in LIMEN_CHROMIUM if it is not /usr/bin/chromium). Names, summaries and
-labels come from limen itself; what each part of a page shows is said in `PARTS`, and a test tells what is missing there.
+labels come from limen itself; what a part of a page shows is said in `PARTS`, and a test tells what is missing there.
 """
 
 import contextlib
@@ -34,10 +34,10 @@ CHROMIUM = os.environ.get("LIMEN_CHROMIUM", "/usr/bin/chromium")
 WIDE, TALL = 1100, 720  # px of a picture of a page, at most
 HEAD = """# Gallery
 
-Every distortion, scene, figure and part of a report, each with the command that makes it and the page that says more. All of it is
-made from what ships with limen: four photographs in crops of 64 px, two scenes, drawn items, the small demo model and the small
-networks, so that anybody can make it again. The demo model and the networks are fixtures: their numbers say nothing about models in use.
-`make gallery` draws the pictures and writes this page.
+Every distortion, scene, figure and part of a report, each with the command that makes it and the page that says more.
+All of it is made from what ships with limen (four photographs in crops of 64 px, two scenes, drawn items, the small
+demo model, small networks), so that anybody can make it again. The model and the networks are fixtures: their numbers
+say nothing about models in use. `make gallery` draws the pictures and writes this page.
 """
 
 MOODY = '''"""An observer whose answers have the faults that a report counts."""
@@ -64,34 +64,37 @@ simulated:t8,400,3
 simulated:t12,400,1
 """
 
-RUNS = """limen demo --out runs/demo --report demo.html
-limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer simulated:t2 -O threshold=2 --out runs/t2
-limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer simulated:t4 -O threshold=4 --out runs/t4
-limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer simulated:t8 -O threshold=8 --out runs/t8
-limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer simulated:t12 -O threshold=12 --out runs/t12
-limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer vision:watson --out runs/watson
+FOUR = "limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer"
+RUNS = f"""limen demo --out runs/demo --report demo.html
+{FOUR} simulated:t2 -O threshold=2 --out runs/t2
+{FOUR} simulated:t4 -O threshold=4 --out runs/t4
+{FOUR} simulated:t8 -O threshold=8 --out runs/t8
+{FOUR} simulated:t12 -O threshold=12 --out runs/t12
+{FOUR} vision:watson --out runs/watson
 limen measure --images demo --distortion blur,noise --observer simulated --max-side 32,64 --out runs/sizes
-limen measure --images demo --limit 8 --distortion blur,noise --observer simulated --procedure constant --out runs/constant
-limen measure --images demo-items --limit 12 --distortion text-characters,text-words,blur --observer solver --question answer-changes --out runs/items
+{FOUR} simulated --procedure constant --out runs/constant
+limen measure --images demo-items --limit 12 --distortion text-characters,text-words,blur \\
+  --observer solver --question answer-changes --out runs/items
 limen measure --images demo --limit 6 --distortion blur,noise,jpeg --observer moody --plugin moody.py --out runs/moody
 limen measure --images spot-the-diff=stand-in --observer simulated --out runs/spot
 limen feature demo --out runs/features --report features.html
 limen feature anchor runs/features/resnet
 """
 REPORTS = """limen report runs/demo --out demo.html --figures figures/demo
-limen report runs/t2 runs/t4 runs/t8 runs/t12 --backbones sizes.csv --out several.html --figures figures/several
+limen report runs/t2 runs/t4 runs/t8 runs/t12 --backbones sizes.csv \\
+  --out several.html --figures figures/several
 limen report runs/watson --out watson.html
 limen report runs/sizes --out sizes.html --figures figures/sizes
 limen report runs/constant --out constant.html --figures figures/constant
 limen report runs/items --out items.html --figures figures/items
 limen report runs/moody --out moody.html --figures figures/moody
 limen report runs/spot --out spot.html
-limen report runs/features/resnet runs/features/vit --out features.html --figures figures/features
+limen report runs/features/resnet --out features.html --figures figures/features
 """
 RENDERED = {  # kind of reference -> where it comes from, and the page that says more of it
     "image": ("demo", "../howto/ladders.md"),
-    "angle": ("scene=room", "../howto/scenes.md"),
-    "distance": ("scene=cabin", "../howto/scenes.md"),
+    "angle": ("scene=room --levels 0,1,10,50", "../howto/scenes.md"),
+    "distance": ("scene=cabin --levels 0,1,10,50", "../howto/scenes.md"),
     "pair": ("spot-the-diff=stand-in", "../howto/data.md#spot-the-diff"),
     "scored pair": ("band2k=stand-in/scores.csv", "../howto/data.md#band-2k"),
     "question": ("", "../howto/words.md"),
@@ -100,52 +103,93 @@ QUESTION = "How many red discs are there to the left of the blue square in this 
 
 REPORT, FEATURES = "../howto/report.md", "../howto/features.md"
 PARTS: dict[str, tuple[str, str]] = {  # of a page: what it shows, and the page that says more
-    "top": ("The first screen: what was asked, median thresholds in known units, the verdict on trust, the sentence to quote.", REPORT),
+    "top": (
+        "What was asked, median thresholds in known units, the verdict on trust, the sentence to quote.",
+        REPORT,
+    ),
     "pair": ("A reference and its stimulus at the median threshold; a button shows them in flicker.", REPORT),
     "first": ("The 1st JND of each distortion: the figure, and the table with intervals, n and false alarms.", REPORT),
     "safe": ("Safe levels: up to where at most one new photograph in 20 or 10 is noticed.", "../howto/safe.md"),
-    "spot": ("Accuracy in spotting differences, where each reference has one changed picture and no ladder.", "../howto/data.md#spot-the-diff"),
+    "spot": (
+        "Accuracy in spotting differences, where each reference has one changed picture and no ladder.",
+        "../howto/data.md#spot-the-diff",
+    ),
     "stimuli": ("Lanes: the answer at each level of a series, its JNDs, and the stimuli at them.", REPORT),
-    "look-title": ("The viewer: any series and level, the two pictures side by side, in flicker, swipe or difference.", REPORT),
+    "look-title": (
+        "The viewer: any series and level, the two pictures side by side, in flicker, swipe or difference.",
+        REPORT,
+    ),
     "find-title": ("The search in the answers: words, or answers of one kind.", REPORT),
     "look-said-title": ("The raw answer to the pair in the viewer.", REPORT),
     "look-test-title": ("Take the same test: thirty pairs that the model has answered.", REPORT),
     "test-run": ("The test itself, in the whole window.", REPORT),
     "nth": ("1st to n-th JND: how many grades of a distortion an observer tells apart.", REPORT),
-    "sizes": ("How many bits a pixel a codec takes where the difference is noticed.", "../howto/safe.md#several-models-and-bytes"),
-    "reached": ("What reached the observer: the exam, and the first level at which its input differs at all.", "../howto/seen.md"),
+    "sizes": (
+        "How many bits a pixel a codec takes where the difference is noticed.",
+        "../howto/safe.md#several-models-and-bytes",
+    ),
+    "reached": (
+        "What reached the observer: the exam, and the first level at which its input differs at all.",
+        "../howto/seen.md",
+    ),
     "distances": ("Of observers that judge by a number: the numbers.", "../howto/seen.md"),
     "fits": ("Thresholds fitted with false alarms and lapses apart, and the shares not noticed.", REPORT),
-    "psychometric": ("The share of yes against the level, with the fitted functions.", "../howto/report.md#psychometric-functions"),
+    "psychometric": (
+        "The share of yes against the level, with the fitted functions.",
+        "../howto/report.md#psychometric-functions",
+    ),
     "changed": ("How many answers change with the level, and the satisfied machine ratio.", "../howto/answers.md"),
-    "picture-sizes": ("Thresholds at several sizes of the same photographs.", "../howto/report.md#thresholds-against-picture-size"),
+    "picture-sizes": (
+        "Thresholds at several sizes of the same photographs.",
+        "../howto/report.md#thresholds-against-picture-size",
+    ),
     "compared": ("Observers compared on the same references.", REPORT),
     "parts": ("Means and ranks by part of the data set, and which distortions go together.", "../howto/published.md"),
     "backbones": ("The 1st JND against the sizes of the backbones.", "../howto/seen.md#sizes-of-the-backbones"),
     "redundancy": ("The gaps between one JND and the next, and the law of the n-th JND.", "../explanation/method.md"),
     "answers": ("Faults of the answers with an example each, and false alarms.", REPORT),
-    "trust": ("The rules behind the verdict on trust, and what the run showed of each.", "../howto/report.md#the-verdict-on-trust"),
+    "trust": (
+        "The rules behind the verdict on trust, and what the run showed of each.",
+        "../howto/report.md#the-verdict-on-trust",
+    ),
     "cost": ("How the series ended, what was asked, and what it took.", "../howto/cost.md"),
     "paper": ("The numbers of Chen et al. (2025), apart from yours.", "../howto/published.md"),
     "how": ("How everything was measured: settings, versions, digests, ladders.", REPORT),
     "method": ("How to read the numbers.", REPORT),
     "feature-first": ("The first screen of a run of deep features.", "../howto/features.md#what-the-page-says-first"),
-    "feature-anchors": ("Sending features against sending the picture, at the same promise.", "../howto/features.md#against-sending-the-picture"),
+    "feature-anchors": (
+        "Sending features against sending the picture, at the same promise.",
+        "../howto/features.md#against-sending-the-picture",
+    ),
     "feature-promise": ("The fewest bytes that keep a promise.", "../howto/features.md#the-promise-of-a-quantiser"),
     "feature-quantisation": ("Bits an element, and what they cost the task.", FEATURES),
-    "feature-calibration": ("The noise that is borne with a guarantee, and whether it is kept.", "../howto/features.md#the-guarantee"),
-    "feature-equal-strength": ("The task under noise of equal strength, in the shape of each map.", "../howto/features.md#the-maps"),
-    "feature-attribution": ("Where the noise goes: heat maps over the first test images.", "../howto/features.md#the-maps"),
-}  # fmt: skip
+    "feature-calibration": (
+        "The noise that is borne with a guarantee, and whether it is kept.",
+        "../howto/features.md#the-guarantee",
+    ),
+    "feature-equal-strength": (
+        "The task under noise of equal strength, in the shape of each map.",
+        "../howto/features.md#the-maps",
+    ),
+    "feature-attribution": (
+        "Where the noise goes: heat maps over the first test images.",
+        "../howto/features.md#the-maps",
+    ),
+}
 SCREENS = (  # what limen prints, the lines of it that are shown, what it shows, and the page that says more
     ("exam", "limen exam --observer demo", 30, "Whether a model can be measured at all.", "../howto/exam.md"),
-    ("see", "limen see demo photo.png --out see.png", 12, "What arrives at a model of a photograph.", "../howto/seen.md"),
+    ("see", "limen see demo photo.png --out see.png", 12, "What arrives at a model.", "../howto/seen.md"),
     ("safe-levels", "limen safe runs/demo", 20, "Safe levels in the terminal.", "../howto/safe.md"),
     ("published", "limen published", 24, "The paper's JNDs, analysed as a run is.", "../howto/published.md"),
 )  # fmt: skip
 
 
 # --- material ---
+
+
+def commands(lines: str) -> list[str]:
+    """Return commands, each on one line."""
+    return lines.replace("\\\n", "").splitlines()
 
 
 def stand_in(folder: Path) -> None:
@@ -180,7 +224,9 @@ def run(line: str, folder: Path) -> str:
 def strengths(kind: Distortion, levels: Sequence[int]) -> str:
     """Say which levels are shown, and their strengths."""
     shown = ", ".join(f"{level} ({kind.ladder[level]:.3g})" for level in levels if level)
-    return f"Levels of {len(kind.ladder)} shown, with their strengths in {kind.ladder.unit}: 0 (the reference), {shown}."
+    return (
+        f"Levels of {len(kind.ladder)} shown, with their strengths in {kind.ladder.unit}: 0 (the reference), {shown}."
+    )
 
 
 def distortion_part(kind: Distortion, folder: Path) -> Iterator[str]:
@@ -199,7 +245,8 @@ def distortion_part(kind: Distortion, folder: Path) -> Iterator[str]:
         run(line, folder)
     (sheet,) = (folder / out).glob("*_sheet.png")
     levels = sorted(int(file.stem.rpartition("_")[2]) for file in (folder / out).glob(f"*_{kind.name}_*.png"))
-    yield f"```bash\n{line}\n```\n\n{strengths(kind, levels)}\n\n{picture(Image.open(sheet), kind.name, kind.summary)}\n"
+    yield f"```bash\n{line}\n```\n\n{strengths(kind, levels)}\n"
+    yield f"{picture(Image.open(sheet), kind.name, kind.summary)}\n"
 
 
 def scene_part(name: str, summary: str, folder: Path) -> Iterator[str]:
@@ -239,7 +286,7 @@ def kind_of(name: str) -> str:
 def figures(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
     """Yield each kind of figure once: its name, what it shows, the command, the PNG."""
     known = set()
-    for line in REPORTS.splitlines():
+    for line in commands(REPORTS):
         words = shlex.split(line)
         if "--figures" not in words:
             continue
@@ -313,7 +360,7 @@ def page_parts(folder: Path) -> Iterator[tuple[str, str, str, Image.Image]]:
     """Yield every kind of part of a report once: its anchor, its title, the command, its picture."""
     known = set()
     with browser() as started:
-        for number, line in enumerate(REPORTS.splitlines()):
+        for number, line in enumerate(commands(REPORTS)):
             words = shlex.split(line)
             page = started.new_page(viewport={"width": WIDE, "height": TALL}, color_scheme="light")
             page.goto((folder / words[words.index("--out") + 1]).resolve().as_uri())
@@ -361,7 +408,10 @@ def page(folder: Path) -> Iterator[str]:
     yield "## What it is made from\n\nAn observer whose answers have faults, `moody.py`:\n"
     yield f"```python\n{MOODY}```\n\nSizes of backbones, made up to show what becomes of them, `sizes.csv`:\n"
     yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```bash\n{RUNS}{REPORTS}```\n"
-    yield "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which limen may not pass on.\n"
+    yield (
+        "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which "
+        "limen may not pass on.\n"
+    )
     kinds: Mapping[str, Distortion] = registry.every("distortion")
     yield "## Distortions\n"
     for kind in sorted(kinds.values(), key=lambda kind: (list(RENDERED).index(kind.of), kind.name)):
@@ -369,7 +419,8 @@ def page(folder: Path) -> Iterator[str]:
     yield "## Scenes\n"
     for name, scene in registry.every("scene").items():
         yield from scene_part(name, scene.summary, folder)
-    yield "## Figures\n\n`limen report ... --figures DIR` writes each as SVG and PNG; `limen.open(RUN).figures()` has them in Python.\n"
+    yield "## Figures\n\n`limen report ... --figures DIR` writes each as SVG and PNG; in Python they are"
+    yield "`limen.open(RUN).figures()`.\n"
     for figure in figures(folder):
         yield from figure_part(*figure)
     yield "## Parts of a report\n"
@@ -380,9 +431,11 @@ def page(folder: Path) -> Iterator[str]:
         printed = run(line, folder).splitlines()
         more = ["..."] if len(printed) > rows else []
         text = "\n".join(row.rstrip() for row in [*printed[:rows], *more])
-        yield f"### `{line.partition(' --')[0]}` (`{name}`)\n\n{what} [More]({link}).\n\n```bash\n{line}\n```\n\n```text\n{text}\n```\n"
+        yield f"### `{name}` in the terminal\n\n{what} [More]({link}).\n\n```bash\n{line}\n```\n"
+        yield f"```text\n{text}\n```\n"
     yield f"{picture(Image.open(folder / 'see.png'), 'see', 'What the demo model gets of a photograph')}\n"
-    yield "### `limen watch`\n\nRuns under way, on a page of this machine. [More](../howto/watch.md).\n\n```bash\nlimen watch runs/demo runs/t2\n```\n"
+    yield "### `limen watch`\n\nRuns under way, on a page of this machine. [More](../howto/watch.md).\n"
+    yield "```bash\nlimen watch runs/demo runs/t2\n```\n"
     yield f"{picture(watched(folder), 'watch', 'The page of limen watch')}\n"
 
 
@@ -392,7 +445,7 @@ def main(folder: Path) -> None:
     (folder / "moody.py").write_text(MOODY)
     (folder / "sizes.csv").write_text(SIZES)
     stand_in(folder / "stand-in")
-    for line in (RUNS + REPORTS).splitlines():
+    for line in commands(RUNS + REPORTS):
         run(line, folder)
     for old in PICTURES.glob("*"):
         old.unlink()

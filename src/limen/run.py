@@ -31,6 +31,7 @@ from limen.trial import pair
 if TYPE_CHECKING:
     from limen.analysis.fitting import FitRow
     from limen.analysis.safe import SafeRow
+    from limen.analysis.trust import TrustRow
     from limen.report.feature_screen import FirstScreen
     from limen.report.figure import Figure
     from limen.report.format import Table
@@ -215,6 +216,14 @@ class Run:
 
         with Report.open(self.paths) as made:
             return made.figures()
+
+    @property
+    def trust(self) -> "tuple[TrustRow, ...]":
+        """How far the thresholds of each observer and question can be trusted, rule by rule, as the report says it."""
+        from limen.report.report import Report
+
+        with Report.open(self.paths) as made:
+            return tuple(made.worth)
 
     @property
     def sentences(self) -> tuple[str, ...]:
