@@ -4,7 +4,7 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-report=term:skip-covered
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect build lock bench clean help
+.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect build lock bench gallery notebooks clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -23,6 +23,8 @@ help:
 	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
 	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
 	@echo "make bench       benchmarks beside their peers"
+	@echo "make gallery     draw the gallery of the documentation again (needs Debian's chromium)"
+	@echo "make notebooks   run the tutorials' notebooks, and save what they print and draw"
 
 .venv-demo/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
@@ -148,5 +150,12 @@ bench: .venv/.made
 	$(DEV)/python benchmarks/ladders.py
 	$(DEV)/python benchmarks/report.py
 
+gallery: .venv/.made
+	$(DEV)/python $(PIP_INSTALL) playwright
+	$(DEV)/python docs/scripts/gallery.py build/gallery
+
+notebooks: .venv/.made
+	$(DEV)/python docs/scripts/notebooks.py
+
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build/site dist runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build dist runs report.html

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import html
 import json
 import subprocess
 import sys
@@ -261,6 +262,52 @@ def test_it_shows_itself_on_a_screen_and_as_a_table(tmp_path: Path) -> None:
     assert rows[0]["censored.n"] == 2
     assert json.loads(json.dumps(rows)) == rows
     assert len(run.to_dicts(run.trials())) == len(run.trials())
+
+
+def test_it_shows_what_the_command_line_shows() -> None:
+    """Intervals, the unit at the median and false alarms stand beside a level; a run of fixed levels has its curve."""
+    run = limen.measure("demo", "simulated", "blur", limit=6, jnds=2)
+    for shown in (repr(run), run._repr_html_()):
+        for part in ("mean [95 %]", "px at 640 px width", "false alarms", "0 of 12*", "JNDs after the 1st: to_frame()"):
+            assert part in shown
+    assert "quartiles" not in repr(run).splitlines()[1]  # left out first, where the line is long
+    assert "<th>quartiles</th>" in run._repr_html_()
+    fixed = run_of(looks, procedure={"name": "constant", "levels": [1, 5]})
+    assert repr(fixed).startswith("Yes against level of looks\n")
+
+
+def test_figures_are_shown_and_saved(tmp_path: Path) -> None:
+    figures = run_of(looks).figures()
+    first = figures["first-jnds"]
+    assert first._repr_svg_().startswith("<svg")
+    assert first.label.startswith("1st JND levels")
+    heads = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+    for suffix, head in heads.items():
+        assert first.save(tmp_path / f"new/first{suffix}").read_bytes().startswith(head)
+    with pytest.raises(limen.InputError, match=r"not saved as '\.jpg'.*\.svg, \.png, \.pdf"):
+        first.save(tmp_path / "first.jpg")
+    with pytest.raises(limen.InputError, match=r"cannot be written.*Give another place"):
+        first.save(tmp_path / "new" / "first.svg" / "below.svg")
+
+
+def test_curves_come_as_rows_to_draw_from() -> None:
+    run = limen.measure("demo", "simulated", "blur", limit=4)
+    rows = run.psychometric()
+    asked = [trial for trial in run.trials() if trial.level and trial.reference_level == 0]
+    assert sum(row["said"]["n"] for row in rows if row["level"]) == len(asked)
+    assert sum(row["said"]["k"] for row in rows if row["level"]) == sum(trial.verdict == "yes" for trial in asked)
+    assert all(0 <= row["fitted_low"] <= row["fitted"] <= row["fitted_high"] <= 1 for row in rows)
+    assert {"said.k", "said.n", "fitted"} <= set(run.to_frame(rows).columns)
+
+
+def test_the_sentence_to_quote_is_that_of_the_report(tmp_path: Path) -> None:
+    run = run_of(looks, out=tmp_path / "run")
+    (sentence,) = run.sentences
+    (row,) = run.trust
+    assert row.trust.value in sentence
+    assert {rule.rule for rule in row.rules} >= {"false alarms", "unreadable answers"}
+    assert sentence.startswith("Median 1st JND of looks [95 %]: noise")
+    assert html.escape(sentence) in run.report(tmp_path / "report.html").read_text()
 
 
 def test_rows_become_a_frame_of_the_library_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ log. Every failure is one line that says what to do.
 
 import importlib
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from limen.errors import InputError, MissingExtraError
 CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+
+# What transformers' progress bars say in a notebook without ipywidgets; limen shows none of them.
+warnings.filterwarnings("ignore", "IProgress not found")
 
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, MemoryError)
 

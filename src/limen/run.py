@@ -3,6 +3,7 @@
 import contextlib
 import html
 import tempfile
+import textwrap
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from limen.trial import pair
 if TYPE_CHECKING:
     from limen.analysis.fitting import FitRow
     from limen.analysis.safe import SafeRow
+    from limen.analysis.trust import TrustRow
+    from limen.report.feature_screen import FirstScreen
+    from limen.report.figure import Figure
+    from limen.report.format import Table
 
 __all__ = ["Run", "TrialRow", "measure", "open"]
 
@@ -38,7 +43,7 @@ Pixels: TypeAlias = np.ndarray[Any, Any]
 Pictures: TypeAlias = str | Path | Pixels | Sequence[str | Path | Pixels] | Mapping[str, Pixels]
 Looks: TypeAlias = str | Mapping[str, Any] | Observer | Callable[..., Any]
 Changes: TypeAlias = str | Distortion | Callable[..., Any]
-_SHOWN = 20  # rows that a run shows of itself
+_SHOWN, _WIDTH = 20, 100  # rows and columns that a run shows of itself
 _OF_SPEC = frozenset(Spec.__struct_fields__) - {
     "images", "observers", "distortions", "ladders", "plugins", "questions", "procedure",
 }  # fmt: skip
@@ -218,6 +223,47 @@ class Run:
 
         return bundle.write(self.paths, Path(path), anonymous).path
 
+    def figures(self) -> "dict[str, Figure]":
+        """Return every figure of the report by name, in print colours; a notebook shows one that ends its cell.
+
+        Raises:
+            MissingExtraError: the extra `report` is not installed.
+        """
+        from limen.report.report import Report
+
+        with Report.open(self.paths) as made:
+            return made.figures()
+
+    @property
+    def trust(self) -> "tuple[TrustRow, ...]":
+        """How far the thresholds of each observer and question can be trusted, rule by rule, as the report says it."""
+        from limen.report.report import Report
+
+        with Report.open(self.paths) as made:
+            return tuple(made.worth)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences to quote, one a run: thresholds with intervals and n, verdict on trust, how it was measured."""
+        from limen.report.report import Report
+
+        with Report.open(self.paths) as made:
+            return tuple(made.sentences)
+
+    def psychometric(self, shape: str = "logistic") -> list[dict[str, Any]]:
+        """Return answers and the fitted curve, a row for each level of each curve, to draw a figure of your own from.
+
+        Args:
+            shape: of the function, as for `fit`.
+
+        Returns:
+            Rows with `observer`, `question`, `distortion`, `level`, `strength` (in `unit`), `said` (`k` yes of `n`),
+            and the fitted share of yes with its 95 % credible band (`fitted`, `fitted_low`, `fitted_high`), 0 to 1.
+        """
+        from limen.report import psychometric
+
+        return psychometric.records(self.analysis, self.fit(shape))
+
     def to_dicts(self, rows: Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Return rows as plain data, under the names of the report's CSV: nested ones have dots ("censored.k").
 
@@ -247,55 +293,76 @@ class Run:
     def _rows(self) -> Sequence[Any]:
         return self.jnds or self.estimates
 
-    def _table(self) -> list[tuple[str, ...]]:
-        """Return a row of names, then rows of cells."""
-        table: list[tuple[str, ...]] = []
-        if self.jnds:
-            table.append(
-                ("observer", "question", "distortion", "JND", "n", "median", "quartiles", "mean", "none found")
-            )
-            table += [
-                (row.observer, row.question, row.distortion, f"{row.order}", f"{row.n}",
-                 "not finished" if row.unfinished and not row.n else f"{row.median}",
-                 f"{row.q1} - {row.q3}", f"{row.mean:.1f}", f"{row.censored.k} of {row.censored.n}")
-                for row in self.jnds
-            ]  # fmt: skip
-            return table
-        table.append(("observer", "question", "distortion", "n", "median T50", "quartiles"))
-        table += [
-            (row.observer, row.question, row.distortion, f"{row.n}", f"{row.median}", f"{row.q1} - {row.q3}")
-            for row in self.estimates
-        ]
-        return table
+    @cached_property
+    def _table(self) -> "Table":
+        """The table that answers the run's question, as `limen measure` prints it."""
+        from limen.report.tables import main_table
+
+        return main_table(self.analysis)
+
+    @cached_property
+    def _screens(self) -> "tuple[FirstScreen, ...]":
+        """What a report says first of runs of deep features, which have no JNDs; none where a run has."""
+        from limen.report.report import Report
+
+        with contextlib.ExitStack() as stack:
+            if not all("wing" in stack.enter_context(Store.open(path)).manifest for path in self.paths):
+                return ()
+        with Report.open(self.paths) as made:
+            return made.features.screens if made.features else ()
 
     def __repr__(self) -> str:
-        head, *rows = self._table()
-        where = ", ".join(path.name for path in self.paths) if self._folder is None else "in memory"
-        shown = [head, *rows[:_SHOWN]]
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-        return "\n".join([f"Run {where}", *lines, *self._remarks(len(rows))])
+        if self._screens:
+            return "\n".join(line for screen in self._screens for text in _said(screen) for line in _folded(text))
+        table, kept = self._table, list(range(len(self._table.columns)))
+        for spare in ("", *table.spare):  # the least needed columns go first, until the rest is no wider than a screen
+            kept = [place for place in kept if table.columns[place] != spare]
+            lines = [[row[place] for place in kept] for row in (table.columns, *table.rows[:_SHOWN])]
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            if sum(widths) + 2 * len(widths) <= _WIDTH:
+                break
+        drawn = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        return "\n".join([self._title(), *drawn, *(line for note in self._notes() for line in _folded(note))])
 
     def _repr_html_(self) -> str:
-        head, *rows = self._table()
-        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows[:_SHOWN]]
+        if self._screens:
+            return "<br>".join(html.escape(line) for screen in self._screens for line in _said(screen))
+        table = self._table
+        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in table.rows[:_SHOWN]]
         body = "".join(f"<tr>{row}</tr>" for row in cells)
-        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-        remarks = "".join(f"<br>{html.escape(line)}" for line in self._remarks(len(rows)))
-        return f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table><small>{remarks[4:]}</small>"
+        names = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+        notes = "<br>".join(map(html.escape, self._notes()))
+        return (
+            f"<table><caption>{html.escape(self._title())}</caption><thead><tr>{names}</tr></thead>"
+            f"<tbody>{body}</tbody></table><small>{notes}</small>"
+        )
 
-    def _remarks(self, rows: int) -> Iterator[str]:
-        if rows > _SHOWN:
-            yield f"... and {rows - _SHOWN} rows more"
-        if rows:
-            yield "Levels; > where they lie among references without a JND; mean with those counted as the last level."
-        else:
-            yield "No result."
-        if excluded := sum(row.excluded for row in self.jnds if row.order == 1):
-            yield f"{excluded} series excluded: at level 0 the answer is wrong, or cannot be read."
+    def _title(self) -> str:
+        where = f" (run {', '.join(path.name for path in self.paths)})" if self._folder is None else ""
+        return f"{self._table.title} of {', '.join(self.analysis.manifest.observers)}{where}"
+
+    def _notes(self) -> Iterator[str]:
+        if (rows := len(self._table.rows)) > _SHOWN:
+            yield f"... and {rows - _SHOWN} rows more: to_frame() has all."
+        yield from self._table.notes
+        if any(row.order > 1 for row in self.jnds):
+            yield "JNDs after the 1st: to_frame()."
         for lines, what in ((self.unfinished, "series without a result"), (self.refused, "pictures refused")):
             if lines:
                 yield f"{len(lines)} {what}. First: {lines[0]}"
+
+
+def _folded(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
+
+
+def _said(screen: "FirstScreen") -> Iterator[str]:
+    """Yield what is said first of a run of deep features, a line each."""
+    yield screen.title
+    yield f"{screen.verdict[0]}: {screen.verdict[1]}."
+    for number in screen.numbers:
+        interval = f" ({number.interval})" if number.interval else ""
+        yield f"{number.label}: {number.value}{interval}; {number.note}"
 
 
 def measure(

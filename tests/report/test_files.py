@@ -17,6 +17,7 @@ from limen.cli import run as run_command
 from limen.image import png
 from limen.observers.simulated import Simulated, SimulatedOptions
 from limen.report import Report, examples, feature_sections, files, html, images, tables, viewer_data
+from limen.report.figures import PAPER_WIDTH
 from limen.report.images import Gallery
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -97,7 +98,7 @@ def test_figures_are_drawn_for_paper(chains: Path, tmp_path: Path) -> None:
             assert "var(--" not in file.read_text()
         else:
             with Pillow.open(file) as picture:
-                assert picture.width >= files.WIDTH
+                assert picture.width >= PAPER_WIDTH
                 assert picture.convert("L").getextrema()[0] < 128, file.name
 
 

@@ -13,6 +13,8 @@ What is named here is loaded when it is first used. A plug-in imports its decora
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from limen import checkpoint  # noqa: F401 - first, as it quiets what transformers says in a notebook
+
 _ROOMS = {
     "FeaturePlan": "plan", "FeatureRun": "run",
     "Network": "model.network", "NetworkSource": "model.network", "load": "model.network",

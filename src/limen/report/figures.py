@@ -22,6 +22,7 @@ Spec: TypeAlias = dict[str, Any]
 LONGEST = 400  # characters of one text in a figure
 LARGEST = 16_000  # dots of a PNG's longer side
 FEW = 3  # observers with questions, up to which a figure draws single references too
+PAPER_WIDTH = 760  # px of a figure on paper
 WIDE, NARROW = 1060, 340  # px: every figure is drawn for a desk and for a phone; the style sheet shows one
 # Replaced in the drawing by the page's own colours.
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"

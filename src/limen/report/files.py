@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limen.report.report import Report
 
 REMEDY, ELSEWHERE = "Give another --out.", "Give another place."
-WIDTH = 760  # px of a figure on paper
-SCALE = 3  # of the PNG: 760 px at three dots each are 17 cm at 340 dpi
 
 
 def tables(report: "Report", folder: Path) -> list[Path]:
@@ -54,9 +52,8 @@ def drawings(report: "Report", folder: Path) -> list[Path]:
         InputError: the folder cannot be written.
     """
     written = []
-    for name, spec in report.specifications(WIDTH).items():
-        written.append(_write(folder / f"{name}.svg", figures.on_paper(spec)))
-        written.append(_write(folder / f"{name}.png", figures.as_png(spec, SCALE)))
+    for name, figure in report.figures().items():
+        written += [_write(folder / f"{name}{suffix}", figure.encode(suffix)) for suffix in (".svg", ".png")]
     return written
 
 

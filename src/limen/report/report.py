@@ -40,6 +40,7 @@ from limen.report import (
     viewer_data,
 )
 from limen.report.feature_sections import Contribution
+from limen.report.figure import Figure
 from limen.report.figures import Spec
 from limen.report.format import Table, clean, in_order, number, plain
 from limen.report.headline import HeadlineNumber
@@ -232,6 +233,15 @@ class Report:
         check_extra()
         columns = psychometric.singles(self.all, self.statistics.fits) if self.runs else {}
         return {name: draw(width) for name, _, draw in self.drawings.values()} | columns
+
+    def figures(self, width: int = figures.PAPER_WIDTH) -> dict[str, Figure]:
+        """Return every figure as a thing to look at and to save, by the name of its file; raises as `page`.
+
+        Args:
+            width: of a figure of the page, in px; a column of a paper has its own.
+        """
+        labels = {name: label for name, label, _ in self.drawings.values()}
+        return {name: Figure(name, labels.get(name, ""), spec) for name, spec in self.specifications(width).items()}
 
     def card(self) -> Spec:
         """Return the first screen as one picture; what is raised as for `page`."""
