@@ -409,7 +409,7 @@ def page(folder: Path) -> Iterator[str]:
     yield HEAD
     yield "## What it is made from\n\nAn observer whose answers have faults, `moody.py`:\n"
     yield f"```python\n{MOODY}```\n\nSizes of backbones, made up to show what becomes of them, `sizes.csv`:\n"
-    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```bash\n{RUNS}{REPORTS}```\n"
+    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```console\n{RUNS}{REPORTS}```\n"
     yield (
         "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which "
         "limen may not pass on.\n"
