@@ -78,7 +78,7 @@ limen measure --images demo-items --limit 12 --distortion text-characters,text-w
 limen measure --images demo --limit 6 --distortion blur,noise,jpeg --observer moody --plugin moody.py --out runs/moody
 limen measure --images spot-the-diff=stand-in --observer simulated --out runs/spot
 limen feature demo --out runs/features --report features.html
-limen feature anchor runs/features/resnet
+limen feature anchor runs/features/resnet --codec jpeg,webp
 """
 REPORTS = """limen report runs/demo --out demo.html --figures figures/demo
 limen report runs/t2 runs/t4 runs/t8 runs/t12 --backbones sizes.csv \\
@@ -189,7 +189,7 @@ SCREENS = (  # what limen prints, the lines of it that are shown, what it shows,
 
 def commands(lines: str) -> list[str]:
     """Return commands, each on one line."""
-    return lines.replace("\\\n", "").splitlines()
+    return re.sub(r"\\\n *", "", lines).splitlines()
 
 
 def stand_in(folder: Path) -> None:
@@ -347,7 +347,7 @@ def looked_at(page: Any) -> Iterator[tuple[str, str, Image.Image]]:
     """Yield the parts of a report that have no heading, or change when they are used."""
     yield "top", "The first screen", shot(page.locator("header"))
     yield "pair", "The pair at the median threshold", shot(page.locator("#pair"))
-    page.fill("#find-text", "same")
+    page.fill("#find-text", "no noticeable")
     page.wait_for_selector("#find-list li")
     yield from (one for one in parts(page, ()) if one[0] == "find-title")
     page.click("#test-start")
@@ -363,12 +363,14 @@ def page_parts(folder: Path) -> Iterator[tuple[str, str, str, Image.Image]]:
         for number, line in enumerate(commands(REPORTS)):
             words = shlex.split(line)
             page = started.new_page(viewport={"width": WIDE, "height": TALL}, color_scheme="light")
+            page.set_default_timeout(120_000)
             page.goto((folder / words[words.index("--out") + 1]).resolve().as_uri())
             page.wait_for_timeout(1500)
             runs = [Path(word).name for word in words if word.startswith("runs/features/")]
             shown = [*(looked_at(page) if number == 0 else ())]
             page.reload()
             page.wait_for_timeout(1500)
+            page.evaluate("document.querySelectorAll('main details').forEach(folded => { folded.open = true })")
             for anchor, title, drawn in (*shown, *parts(page, runs)):
                 if anchor not in known:
                     known.add(anchor)
@@ -407,7 +409,7 @@ def page(folder: Path) -> Iterator[str]:
     yield HEAD
     yield "## What it is made from\n\nAn observer whose answers have faults, `moody.py`:\n"
     yield f"```python\n{MOODY}```\n\nSizes of backbones, made up to show what becomes of them, `sizes.csv`:\n"
-    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```bash\n{RUNS}{REPORTS}```\n"
+    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```console\n{RUNS}{REPORTS}```\n"
     yield (
         "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which "
         "limen may not pass on.\n"
