@@ -95,7 +95,7 @@ SHELVES = {
         ''',
     ),
     "import": Shelf(
-        "A function of what others recorded, of a run directory to write, and of whom to tell how far it is; it returns "
+        "A function of what others recorded, of a run directory to write, and of whom to tell how far it is; returns "
         "lines for a person.",
         "limen import NAME=PATH --out RUN",
         "limen.registry:add",
