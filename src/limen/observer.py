@@ -59,6 +59,7 @@ __all__ = [
     "make",
     "numeric_answer",
     "observer",
+    "of_yes",
     "two_pictures",
 ]  # fmt: skip
 
@@ -315,6 +316,11 @@ def flags(query: Query) -> tuple[str, ...]:
     return ("B.", "A.") if offers_letters(query.text) else ("<no>", "<yes>")
 
 
+def of_yes(query: Query, noticing: float) -> float:
+    """Return the probability of the word yes (or of A), where that of noticing is known: some questions want a no."""
+    return 1 - noticing if flags(query)[1:] in (("<no>",), ("B.",)) else noticing
+
+
 def numeric_answer(
     query: Query, number: float, criterion: float, unit: str, others: Mapping[str, float], model: str
 ) -> Answer:
@@ -425,7 +431,7 @@ class FunctionObserver(Observer):
             return numeric_answer(query, number, self._threshold, "difference", {}, "")
         if number is not None and self._returns == "probability" and 0 <= number <= 1:
             flag = _flagged(query, number > 0.5, f"It notices a difference with probability {number:.6g}.")
-            return Answer(flag, finish="stop", p_yes=number, p_neither=0.0)
+            return Answer(flag, finish="stop", p_yes=of_yes(query, number), p_neither=0.0)
         raise FatalObserverError("returned", f"{self.name} returned {_shown(result)}. {self._wanted}")
 
     @property

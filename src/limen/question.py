@@ -378,8 +378,9 @@ class Question:
         return form
 
     def _reading(self, answer: Answer, item: Item | None) -> Reading:
-        read = self.reader or self._form(item).read
-        return read(answer.text, answer.finish)
+        if self.reader:
+            return self.reader(answer.text, answer.finish)
+        return self._form(item).read_asked(answer.text, answer.finish, self.notices)
 
     def _apart(self, anchor: str, now: str, item: Item | None) -> bool:
         if self.verdict is VerdictKind.WRONG and item is not None and item.truth:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import limen
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus, analyse
 from limen.analysis.fitting import FitRow, comparisons, fit, powers
 from limen.errors import UnknownNameError
@@ -119,6 +120,26 @@ def test_fixed_designs_also_give_what_needs_the_pooled_curve(constant: Analysis)
     assert math.isnan(sure.p_yes.deviance)
     assert sure.p_yes.threshold == pytest.approx(sure.pooled.threshold, abs=6)
     assert "threshold" in sure.p_yes.intervals
+
+
+def test_a_question_that_wants_a_no_is_fitted_by_the_probability_of_a_no() -> None:
+    def chance(first: np.ndarray, second: np.ndarray) -> float:
+        rms = float(np.sqrt(np.mean((first - second.astype(float)) ** 2)))
+        return 1 / (1 + math.exp(6 - rms))
+
+    same = {"name": "same", "text": "Are these two images identical? Yes or no.", "notices": ["no"]}
+    run = limen.measure(
+        "demo", chance, "noise", limit=3, returns="probability", name="chance", questions=["direct", same],
+        procedure={"name": "constant", "levels": [2, 6, 10, 14]},
+    )  # fmt: skip
+    direct, turned = (next(row for row in run.fit() if row.question == name) for name in ("direct", "same"))
+    assert direct.p_yes is not None
+    assert turned.p_yes is not None
+    assert turned.p_yes.threshold == pytest.approx(direct.p_yes.threshold)
+    said = {(trial.reference, trial.level, trial.question): trial.p_yes for trial in run.trials()}
+    for (reference, level, question), sure in said.items():
+        if question == "direct":
+            assert said[reference, level, "same"] == pytest.approx(1 - sure)
 
 
 def test_an_observer_that_sees_nothing_has_no_ordinary_threshold(constant: Analysis) -> None:

@@ -6,6 +6,7 @@ third item says why the answer ended.
 """
 
 import time
+from collections.abc import Callable
 from itertools import cycle, islice
 
 import pytest
@@ -1178,7 +1179,7 @@ def test_the_end_of_an_endless_answer_is_read() -> None:
 
 def test_a_change_of_the_reader_raises_its_version() -> None:
     """Change a row above, and this line reminds you that stored runs were steered by another reader."""
-    assert yes_no.READER_VERSION == 2
+    assert yes_no.READER_VERSION == 3
 
 
 APART = [
@@ -1239,3 +1240,38 @@ def test_what_is_looked_for_first_is_in_every_menu_and_echo(text: str) -> None:
 @given(st.text(st.characters(max_codepoint=127)))
 def test_plain_signs_are_plain_already(text: str) -> None:
     assert yes_no._plain(f"{text}é") == f"{yes_no._plain(text)}é"
+
+
+@pytest.mark.parametrize("read", [read_direct, read_choice])
+@pytest.mark.parametrize(
+    ("text", "differs", "flag"),
+    [
+        ("The two images are identical.", Flag.YES, Flag.NO),
+        ("The two images are identical.", Flag.NO, Flag.YES),
+        ("I see no difference.", Flag.NO, Flag.YES),
+        ("The second image is blurrier.", Flag.NO, Flag.NO),
+        ("The two images are identical.", None, Flag.UNREADABLE),
+        ("The second image is blurrier.", None, Flag.UNREADABLE),
+    ],
+)
+def test_what_is_said_without_a_flag_depends_on_what_was_asked(
+    read: Callable[..., Verdict], text: str, differs: Flag | None, flag: Flag
+) -> None:
+    assert read(text, "stop", differs).flag is flag
+
+
+@pytest.mark.parametrize(
+    ("text", "differs", "fault"),
+    [
+        ("No, the second is blurrier than the first.", Flag.NO, None),
+        ("No, the second is blurrier than the first.", Flag.YES, Fault.ANTILOGY),
+        ("<yes> The two images look exactly the same to me.", Flag.NO, None),
+        ("<no> The two images look exactly the same to me.", Flag.NO, Fault.ANTILOGY),
+        ("<no> The two cups look exactly the same to me.", None, None),
+        ("<yes> There is a clear difference between both.", None, None),
+    ],
+)
+def test_a_flag_is_contradicted_by_what_the_question_makes_of_it(
+    text: str, differs: Flag | None, fault: Fault | None
+) -> None:
+    assert read_direct(text, "stop", differs).fault == fault

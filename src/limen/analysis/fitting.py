@@ -8,9 +8,10 @@ biased curve, so the threshold comes from a likelihood per series (`limen.statis
 how the levels were chosen; goodness of fit, d' and p(yes), which need the pooled curve, are given for fixed designs.
 """
 
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -300,7 +301,7 @@ def _fit_row(
         choosing=_choosing(group, levels, question) if fixed and forced else None,
         picks=_picks(group, question) if forced else None,
         pooled=_bootstrap(group, *_counts(group, levels), prior, shape) if fixed else None,
-        p_yes=_fractional(group, levels, prior, shape) if fixed and not forced and not compared else None,
+        p_yes=_fractional(group, levels, question, prior, shape) if fixed and not forced and not compared else None,
         adaptive=adaptive,
         forced=forced,
         window=None if median is None else _window(manifest),
@@ -469,32 +470,44 @@ def _picks(group: Iterable[Outcome], question: Question) -> PlaceBias | None:
     return place_bias(counts.tolist(), _task(question)) if counts.any() else None
 
 
-def _fractional(group: Sequence[Outcome], levels: int, prior: Priors, shape: str) -> Bootstrap | None:
-    """Return the fit of p(yes); None unless every readable answer has one."""
+def _fractional(
+    group: Sequence[Outcome], levels: int, question: Question, prior: Priors, shape: str
+) -> Bootstrap | None:
+    """Return the fit of p(yes), or of p(no) where no is what notices; None unless every readable answer has one."""
+    turned = question.notices == ("no",)
     yes, n = np.zeros((len(group), levels)), np.zeros((len(group), levels))
     for i, response in _readable(group):
-        sure = _p_yes(response)
+        sure = _sure(response, turned)
         if sure is None:
             return None
         n[i, response.probe.level - 1] += 1
         yes[i, response.probe.level - 1] += sure
-    return _bootstrap(group, yes, n, prior, shape, fractional=True)
+    sure_of = functools.partial(_sure, turned=turned)
+    return _bootstrap(group, yes, n, prior, shape, sure_of)
 
 
-def _p_yes(response: Response) -> float | None:
+def _sure(response: Response, turned: bool) -> float | None:
+    """Return the probability of the answer that notices: of a yes or, turned round, of a no."""
     answers = [trial.answer for trial in response.trials if trial.answer is not None and not trial.again]
-    return answers[0].p_yes if answers else None
+    if not answers or answers[0].p_yes is None:
+        return None
+    return 1 - answers[0].p_yes - (answers[0].p_neither or 0) if turned else answers[0].p_yes
+
+
+def _flagged(response: Response) -> float | None:
+    return float(response.verdict.yes)
 
 
 def _bootstrap(
-    group: Sequence[Outcome], yes: Array, n: Array, prior: Priors, shape: str, fractional: bool = False
-) -> Bootstrap:
+    group: Sequence[Outcome], yes: Array, n: Array, prior: Priors, shape: str,
+    sure_of: Callable[[Response], float | None] = _flagged,
+) -> Bootstrap:  # fmt: skip
     ladder = [float(level) for level in range(1, yes.shape[1] + 1)]
     alarms, identical = np.zeros(len(group)), np.zeros(len(group))
     counted: set[tuple[str, ...]] = set()
     for i, outcome in enumerate(group):
         for response in outcome.responses:
-            probe, sure = response.probe, _p_yes(response) if fractional else float(response.verdict.yes)
+            probe, sure = response.probe, sure_of(response)
             same = response.readable and probe.reference == probe.level and prior.guess is None
             if same and sure is not None:
                 if response.key in counted:

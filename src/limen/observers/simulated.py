@@ -8,7 +8,7 @@ import numpy as np
 from limen import digest
 from limen.errors import FatalObserverError
 from limen.image import Picture
-from limen.observer import Concurrency, Observer, Reply, flags, observer
+from limen.observer import Concurrency, Observer, Reply, flags, observer, of_yes
 from limen.question import Query
 from limen.registry import Seed
 from limen.trial import Answer, Attempt
@@ -102,11 +102,11 @@ class Simulated(Observer):
                 "question",
                 f"{self.name} says whether two pictures differ, or which of three is the odd one out",
             )
-        p_yes = self.probability(_rms(query.pictures[0], query.pictures[-1]))
-        yes = self._draw(query).random() < p_yes
+        noticing = self.probability(_rms(query.pictures[0], query.pictures[-1]))
+        yes = self._draw(query).random() < noticing
         words = "The two images differ." if yes else "The two images look the same."
         text = said[yes].rstrip(".") if said[yes].endswith(".") else f"{said[yes]} {words}"
-        return Reply(Answer(text, p_yes=p_yes, p_neither=0.0, finish="stop"), (Attempt("ok"),))
+        return Reply(Answer(text, p_yes=of_yes(query, noticing), p_neither=0.0, finish="stop"), (Attempt("ok"),))
 
 
 def _rms(one: Picture, other: Picture) -> float:

@@ -5,7 +5,7 @@ that a run is read again without the file that asked. Values are in one canonica
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -46,6 +46,16 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         raise NotImplementedError
 
+    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:
+        """Return what an answer says, where what it means depends on the question.
+
+        Args:
+            text: the answer as it came.
+            finish: as for `read`.
+            notices: values that say that two pictures differ; none where the question asks about something else.
+        """
+        return self.read(text, finish)
+
     def same(self, value: str, other: str) -> bool:
         """Say whether two readable answers are one answer."""
         return value == other
@@ -70,6 +80,9 @@ class YesNo(Form, frozen=True):
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_direct(text, finish))
 
+    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:  # noqa: D102
+        return _flag(read_direct(text, finish, _differing(notices)))
+
 
 class Choice(YesNo, frozen=True):
     """Yes or no: "yes" or "no", as the letters A and B (`limen.parsing.yes_no.read_choice`)."""
@@ -82,6 +95,9 @@ class Choice(YesNo, frozen=True):
 
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_choice(text, finish))
+
+    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:  # noqa: D102
+        return _flag(read_choice(text, finish, _differing(notices)))
 
 
 class SameOrDifferent(Form, frozen=True):
@@ -240,6 +256,10 @@ def describe(form: Form) -> dict[str, Any]:
     """Return a form as JSON has it: its name beside its settings (`limen.question.form`), lists for tuples."""
     found: dict[str, Any] = {"name": form.name, **msgspec.json.decode(msgspec.json.encode(form))}
     return found
+
+
+def _differing(notices: Sequence[str]) -> Flag | None:
+    return Flag(notices[0]) if notices else None
 
 
 def _flag(verdict: Verdict) -> Reading:

@@ -12,6 +12,8 @@ publish no reader, so the rules are ours):
 3. A flag that the analysis plainly contradicts is an *antilogy* ("Yes, there is no noticeable difference").
    Plainly: all that the analysis says about sameness says the opposite. What one picture has "that the first lacks"
    says it too, if nothing else does. What is mixed or not clear accuses nobody.
+   Beside a question of which "no" says that they differ ("Are they identical?") all that turns round; beside one that
+   asks about something else what is said about sameness says nothing (rule 4 neither).
 4. No flag but a clear analysis: that verdict, with *deficiency*. "No visible difference" is analysis, not a flag.
 5. A flag without analysis is a *deficiency* on the direct question, complete on the choice question.
 6. Neither: unreadable; *deficiency* if empty, refused, cut off or all thought, *gibberish* if it holds no meaning.
@@ -27,7 +29,7 @@ from enum import StrEnum
 
 from limen.parsing import phrases, thought
 
-READER_VERSION = 2
+READER_VERSION = 3
 
 
 class Flag(StrEnum):
@@ -59,19 +61,20 @@ class Verdict:
         return self.flag is Flag.YES
 
 
-def read_direct(text: str, finish: str = "") -> Verdict:
+def read_direct(text: str, finish: str = "", differs: Flag | None = Flag.YES) -> Verdict:
     """Read an answer to the direct question, "<yes> or <no> with analysis".
 
     Args:
         text: the answer as it came.
         finish: why it ended ("stop", "length", "content_filter", "" if not said).
+        differs: the flag that says that two pictures differ; None where the question asks about something else.
     """
-    return _read(text, finish, choice=False)
+    return _read(text, finish, differs, choice=False)
 
 
-def read_choice(text: str, finish: str = "") -> Verdict:
+def read_choice(text: str, finish: str = "", differs: Flag | None = Flag.YES) -> Verdict:
     """Read an answer to the choice question, "A. Yes; B. No"; arguments as for `read_direct`."""
-    return _read(text, finish, choice=True)
+    return _read(text, finish, differs, choice=True)
 
 
 def spoken(text: str) -> str:
@@ -85,17 +88,17 @@ def heard(text: str) -> tuple[str, bool]:
     return said.replace(thought.PAUSE, ""), cut
 
 
-def _read(text: str, finish: str, choice: bool) -> Verdict:
+def _read(text: str, finish: str, differs: Flag | None, choice: bool) -> Verdict:
     said_aloud, cut = _spoken(_plain(text))
     own = _own_words(said_aloud, choice)
     pattern = _CHOICE_FLAG if choice else _DIRECT_FLAG
     flags = list(pattern.finditer(own))
     if flags:
         flag, torn = _last(flags)
-        return Verdict(flag, Fault.ANTILOGY if torn else _beside(flag, _without(flags, own), choice))
-    said = set(_said(own))
+        return Verdict(flag, Fault.ANTILOGY if torn else _beside(flag, _without(flags, own), differs, choice))
+    said = set(_said(own, differs))
     if len(said) == 2:  # mixed: what follows the last "but" or "therefore" is the conclusion, if that is clear
-        said = set(_said(TURN.split(own)[-1]))
+        said = set(_said(TURN.split(own)[-1], differs))
     if len(said) == 1:
         return Verdict(said.pop(), Fault.DEFICIENCY)
     return Verdict(Flag.UNREADABLE, Fault.DEFICIENCY if cut else _unreadable(said_aloud, own, finish))
@@ -264,15 +267,18 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W\d_]+")  # a 
 _FEWEST_WORDS = 4  # fewer different ones beside a flag ("Yes, there is.") are no analysis
 
 
-def _said(text: str) -> Iterator[Flag]:
+def _said(text: str, differs: Flag | None) -> Iterator[Flag]:
     """Yield what the analysis plainly says, phrase by phrase; what it says of one picture alone if nothing else."""
+    if differs is None:
+        return
+    turned = {Flag.YES: differs, Flag.NO: Flag.NO if differs is Flag.YES else Flag.YES}
     plain = False
     for name in phrases.found(text):
         if name in _GROUPS:
             plain = True
-            yield _GROUPS[name]
+            yield turned[_GROUPS[name]]
     if not plain:
-        yield from (_GROUPS[name] for name in phrases.found_apart(text) if name in _GROUPS)
+        yield from (turned[_GROUPS[name]] for name in phrases.found_apart(text) if name in _GROUPS)
 
 
 def _without(flags: Sequence[re.Match[str]], text: str) -> str:
@@ -282,10 +288,10 @@ def _without(flags: Sequence[re.Match[str]], text: str) -> str:
     return ":\n".join(text[start:end] for start, end in zip(starts, ends, strict=True))
 
 
-def _beside(flag: Flag, analysis: str, choice: bool) -> Fault | None:
+def _beside(flag: Flag, analysis: str, differs: Flag | None, choice: bool) -> Fault | None:
     """Return what is wrong with the analysis beside a flag; its first phrase that agrees settles that nothing is."""
     contradicted = False
-    for one in _said(analysis):
+    for one in _said(analysis, differs):
         if one is flag:
             return None
         contradicted = True
