@@ -172,7 +172,7 @@ def test_a_ladders_digest_is_its_strengths_unit_and_version() -> None:
 def test_every_shelf_loads_and_is_sorted(noun: str) -> None:
     shelf = registry.every(noun)
     assert list(shelf) == sorted(shelf)
-    assert len(shelf) >= (1 if noun == "export" else 2)
+    assert len(shelf) >= (1 if noun == "import" else 2)
     assert all(registry.find(noun, name) is thing for name, thing in shelf.items())
 
 

@@ -65,7 +65,14 @@ class Asker(Observer):
         self.name = "inspect"
 
     def become(self, model: str, config: Mapping[str, Any], fingerprint: dict[str, Any], concurrency: int) -> None:
-        """Take the name and the settings of the model that is evaluated, which are known when the task runs."""
+        """Take the name and the settings of the model that is evaluated, which are known when the task runs.
+
+        Args:
+            model: with its provider.
+            config: the fields of its GenerateConfig that are set.
+            fingerprint: of the model.
+            concurrency: series advanced side by side, >= 1.
+        """
         self.name, self.concurrency = provider.name_of(model), concurrency
         self.sampled, self.max_tokens = provider.is_sampled(config), config.get("max_tokens")
         self._fingerprint, self._digest = fingerprint, digest.of(fingerprint)
