@@ -16,8 +16,8 @@ HEAD = """# Commands
 Every command of limen with all its options, as `limen COMMAND --help` says them in the terminal. Words are explained
 in the [glossary](glossary.md); where a command belongs in the work, in the [quickstart](../tutorials/quickstart.md) and
 the how-to pages. `-q` (`--quiet`) and `--wide` stand before a command or behind it, `-h` (`--help`) behind each.
-Tables printed into a pipe or a file have 160 columns, or as many as the variable `COLUMNS` says. `python docs/scripts/commands.py` writes
-this page.
+Tables printed into a pipe or a file have 160 columns, or as many as the variable `COLUMNS` says.
+`python docs/scripts/commands.py` writes this page.
 
 ## Overview
 """
