@@ -114,7 +114,7 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: .venv-docs/.made
 	.venv-docs/bin/python -m mkdocs build --quiet
 	.venv-docs/bin/python -m pytest --noconftest -m docs tests/test_site.py
-	@echo "The site: file://$(CURDIR)/build/site/index.html"
+	@echo "The site, which needs no server: file://$(CURDIR)/build/site/index.html"
 
 .venv-build/.made: pyproject.toml
 	$(PYTHON) -m venv .venv-build

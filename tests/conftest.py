@@ -17,6 +17,8 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=2000)  # make test-fuzz
 settings.load_profile("ci" if os.environ.get("CI") else "limen")
 
+os.environ.pop("COLUMNS", None)  # a parent's readline sets it, and commands that print into a pipe go by it
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs torch: the wing of deep features, and modules that import it."""

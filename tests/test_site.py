@@ -74,3 +74,26 @@ def test_search_finds_options_names_and_words() -> None:
     assert {"reference/api.html#limen.measure", "reference/commands.html#limen-measure"} <= {
         entry["location"] for entry in index["docs"]
     }
+
+
+def test_search_works_in_pages_opened_from_a_folder() -> None:
+    index = (SITE / "search" / "search_index.json").read_text(encoding="utf-8")
+    assert (SITE / "search" / "search_index.js").read_text(encoding="utf-8") == f"var __index = {index}"
+    for page in PAGES:
+        if page.name != "404.html":
+            assert re.search(r'<script src="(\.\./)*iframe-worker\.js">', page.read_text(encoding="utf-8")), page
+    assert (SITE / "iframe-worker.js").exists()
+
+
+def test_search_puts_what_is_looked_up_before_what_is_shown() -> None:
+    entries = json.loads((SITE / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    boost = {entry["location"].partition("#")[0]: entry.get("boost", 1) for entry in entries}
+    assert min(boost["reference/commands.html"], boost["reference/glossary.html"]) > boost["reference/api.html"]
+    assert max(boost["reference/gallery.html"], boost["changelog.html"]) < boost["reference/api.html"]
+
+
+def test_a_page_is_called_in_the_navigation_as_above_its_text() -> None:
+    """No page of the navigation has a name of its own in mkdocs.yml: it takes the page's title."""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    assert len(re.findall(r"^ +- \S+\.(?:md|ipynb)$", nav, re.MULTILINE)) > 40
+    assert not re.findall(r"- .+: \S+\.(?:md|ipynb)", nav)

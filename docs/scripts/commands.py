@@ -16,7 +16,10 @@ HEAD = """# Commands
 Every command of limen with all its options, as `limen COMMAND --help` says them in the terminal. Words are explained
 in the [glossary](glossary.md); where a command belongs in the work, in the [quickstart](../tutorials/quickstart.md) and
 the how-to pages. `-q` (`--quiet`) and `--wide` stand before a command or behind it, `-h` (`--help`) behind each.
+Tables printed into a pipe or a file have 160 columns, or as many as the variable `COLUMNS` says.
 `python docs/scripts/commands.py` writes this page.
+
+## Overview
 """
 
 
@@ -87,7 +90,7 @@ def page() -> str:
         new = headed.get(first[id(command)], "Others")
         if new != heading:
             heading = new
-            contents.append(f"\n**{heading}**\n\n| command | does |\n|---|---|")
+            contents.append(f"\n{heading}:\n\n| command | does |\n|---|---|")
             parts.append(f"\n## {heading}")
         name = path[id(command)]
         contents.append(f"| [`{name}`](#{name.replace(' ', '-')}) | {_escaped(command.get_short_help_str(200))} |")

@@ -13,7 +13,7 @@ from limen import registry
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "entry-points.md"
 EXAMPLE = ROOT / "examples" / "limen-plugin-example" / "src" / "limen_plugin_example"
-HEAD = """# Entry points: plug-ins in a distribution of their own
+HEAD = """# Entry points
 
 A distribution adds to limen by an [entry point](https://packaging.python.org/en/latest/specifications/entry-points/)
 in one of {count} groups, a line in its `pyproject.toml` for each module:

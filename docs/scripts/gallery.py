@@ -65,6 +65,7 @@ simulated:t12,400,1
 """
 
 FOUR = "limen measure --images demo --limit 8 --distortion blur,noise,contrast,jpeg --observer"
+COMMAND = 84  # columns of a line of code that a page shows whole
 RUNS = f"""limen demo --out runs/demo --report demo.html
 {FOUR} simulated:t2 -O threshold=2 --out runs/t2
 {FOUR} simulated:t4 -O threshold=4 --out runs/t4
@@ -208,12 +209,23 @@ def stand_in(folder: Path) -> None:
     Image.fromarray(reference).save(folder.parent / "photo.png")
 
 
+def wrapped(line: str) -> str:
+    """Return a `limen` line broken before options, so that it fits beside the site's navigation."""
+    lines = [""]
+    for part in re.split(r" (?=-)", line):
+        if len(lines[-1]) + len(part) + 3 > COMMAND:
+            lines.append(f" {part}")
+        else:
+            lines[-1] += f" {part}"
+    return " \\\n ".join(lines).strip()
+
+
 def run(line: str, folder: Path) -> str:
     """Run a `limen` line in a folder, and return what it prints."""
     print(line, file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "limen", *shlex.split(line)[1:]]
     done = subprocess.run(
-        command, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "110"}, check=True
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": str(COMMAND)}, check=True
     )
     return done.stdout
 
@@ -245,7 +257,7 @@ def distortion_part(kind: Distortion, folder: Path) -> Iterator[str]:
         run(line, folder)
     (sheet,) = (folder / out).glob("*_sheet.png")
     levels = sorted(int(file.stem.rpartition("_")[2]) for file in (folder / out).glob(f"*_{kind.name}_*.png"))
-    yield f"```bash\n{line}\n```\n\n{strengths(kind, levels)}\n"
+    yield f"```bash\n{wrapped(line)}\n```\n\n{strengths(kind, levels)}\n"
     yield f"{picture(Image.open(sheet), kind.name, kind.summary)}\n"
 
 
@@ -256,7 +268,7 @@ def scene_part(name: str, summary: str, folder: Path) -> Iterator[str]:
     if not any((folder / out).glob("*_angle_*.png")):
         run(line, folder)
     (view,) = (folder / out).glob("*_angle_000.png")
-    yield f"### Scene `{name}`\n\n{summary} [More](../howto/scenes.md).\n\n```bash\n{line}\n```\n"
+    yield f"### Scene `{name}`\n\n{summary} [More](../howto/scenes.md).\n\n```bash\n{wrapped(line)}\n```\n"
     yield f"{picture(Image.open(view), f'scene-{name}', summary)}\n"
 
 
@@ -304,7 +316,7 @@ def figures(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
 def figure_part(kind: str, label: str, line: str, file: Path) -> Iterator[str]:
     """Yield the lines on a kind of figure."""
     link = FEATURES if kind.startswith("RUN-") else REPORT
-    yield f"### Figure `{kind}`\n\n{label}. [More]({link}).\n\n```bash\n{line}\n```\n"
+    yield f"### Figure `{kind}`\n\n{label}. [More]({link}).\n\n```bash\n{wrapped(line)}\n```\n"
     yield f"{picture(Image.open(file), f'figure-{kind.lower()}', label)}\n"
 
 
@@ -397,7 +409,7 @@ def watched(folder: Path) -> Image.Image:
 def part_lines(anchor: str, title: str, line: str, drawn: Image.Image) -> Iterator[str]:
     """Yield the lines on a part of a page."""
     what, link = PARTS[anchor]
-    yield f"### {title.strip()} (`#{anchor}`)\n\n{what} [More]({link}).\n\n```bash\n{line}\n```\n"
+    yield f"### {title.strip()} (`#{anchor}`)\n\n{what} [More]({link}).\n\n```bash\n{wrapped(line)}\n```\n"
     yield f"{picture(drawn, f'part-{anchor}', what)}\n"
 
 
@@ -409,7 +421,8 @@ def page(folder: Path) -> Iterator[str]:
     yield HEAD
     yield "## What it is made from\n\nAn observer whose answers have faults, `moody.py`:\n"
     yield f"```python\n{MOODY}```\n\nSizes of backbones, made up to show what becomes of them, `sizes.csv`:\n"
-    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```console\n{RUNS}{REPORTS}```\n"
+    every = "\n".join(wrapped(line) for line in commands(RUNS + REPORTS))
+    yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```console\n{every}\n```\n"
     yield (
         "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which "
         "limen may not pass on.\n"
@@ -433,7 +446,7 @@ def page(folder: Path) -> Iterator[str]:
         printed = run(line, folder).splitlines()
         more = ["..."] if len(printed) > rows else []
         text = "\n".join(row.rstrip() for row in [*printed[:rows], *more])
-        yield f"### `{name}` in the terminal\n\n{what} [More]({link}).\n\n```bash\n{line}\n```\n"
+        yield f"### `{name}` in the terminal\n\n{what} [More]({link}).\n\n```bash\n{wrapped(line)}\n```\n"
         yield f"```text\n{text}\n```\n"
     yield f"{picture(Image.open(folder / 'see.png'), 'see', 'What the demo model gets of a photograph')}\n"
     yield "### `limen watch`\n\nRuns under way, on a page of this machine. [More](../howto/watch.md).\n"

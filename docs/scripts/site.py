@@ -18,6 +18,9 @@ LOADED = re.compile(
     r"""<(?:script|img|iframe|source|video)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>|<link\b(?![^>]*rel=["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
 )
 HREF = re.compile(r'''href="(?![a-z]+:|#|/)([^"#?]+\.(?:md|ipynb|py|toml))(#[^"]*)?"''')
+BOOST = {  # what the search puts first; options stand in tables, and a word of a title counts a thousandfold
+    "reference/commands.md": 100, "reference/glossary.md": 2, "reference/gallery.md": 0.5, "changelog.md": 0.5,
+}  # fmt: skip
 MATHJAX = re.compile(r"""<script[^>]*\bsrc=["'][^"']*mathjax[^"']*["'][^>]*>\s*</script>""", re.IGNORECASE)
 
 
@@ -41,7 +44,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Send links to what is no page of the site to the repository; a dead one is left, and fails the build."""
+    """Send links to what is no page of the site to the repository (a dead one fails the build), and weigh the page."""
+    if page.file.src_uri in BOOST:
+        page.meta["search"] = {"boost": BOOST[page.file.src_uri]}
     here = ROOT if page.file.generated_by else Path(config.docs_dir) / Path(page.file.src_uri).parent
 
     def there(link: re.Match[str]) -> str:

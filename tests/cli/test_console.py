@@ -112,7 +112,7 @@ def test_a_long_text_folds_in_its_place(terminal: int, capsys: pytest.CaptureFix
 def test_a_pipe_gets_every_column_and_no_colour(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("COLUMNS", raising=False)
     print_table(JNDS)
     say("a sentence of " + "many words " * 30)
     out = capsys.readouterr().out
@@ -120,6 +120,31 @@ def test_a_pipe_gets_every_column_and_no_colour(
     assert "left out" not in out
     assert "\x1b" not in out
     assert len(out.splitlines()[-1]) > 300
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_pipe_is_as_wide_as_columns_says_and_lacks_nothing(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table(JNDS)
+    say("a sentence of " + "many words " * 30)
+    say("an error of " + "many words " * 30, err=True)
+    seen = capsys.readouterr()
+    assert len(seen.err.splitlines()) == 1, "an error stays one line, for those who search a log"
+    cells = Counter(word for row in (JNDS.columns, *JNDS.rows) for cell in row for word in cell.split())
+    assert words(seen.out) >= cells + Counter({"many": 30})
+    assert "left out" not in seen.out
+    assert max(map(len, seen.out.splitlines())) <= width
+
+
+@pytest.mark.parametrize("given", ["", "0", "wide", "-5"])
+def test_a_pipe_takes_no_width_from_what_is_none(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", given)
+    say("a sentence of " + "many words " * 30)
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_colour_in_a_terminal_and_none_with_no_color(

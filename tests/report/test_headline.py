@@ -8,7 +8,7 @@ import pytest
 import limen
 from limen.analysis import Quantile
 from limen.analysis.trust import trust
-from limen.report import headline, units
+from limen.report import headline, tables, units
 
 
 def run_of(*limits: float, count: int = 12, unit: str = "") -> limen.Run:
@@ -85,7 +85,7 @@ def test_the_sentence_quotes_numbers_intervals_n_and_the_verdict() -> None:
     said = headline.sentence(run.analysis, judged)
     (number,) = headline.numbers(run.analysis, names(run))
     assert said.startswith(f"Median 1st JND of above-5.5 [95 %]: brighter {number.value} {number.interval} (n = 12)")
-    assert "above-5.5 with care (yes to 0 of" in said
+    assert ". Verdict on trust of above-5.5: with care (yes to 0 of" in said
     assert "over 12 references" in said.lower()
 
 
@@ -95,7 +95,7 @@ def test_a_run_that_found_nothing_is_quoted_as_that() -> None:
     said = headline.sentence(run.analysis, judged)
     assert "brighter beyond 30 strength" in said
     assert "12 without one" in said
-    assert "no threshold found" in said
+    assert ". Verdict on trust of above-300: no threshold found (yes to 0 of" in said
     verdict = headline.worth(judged, names(run))
     assert verdict is not None
     assert verdict.word == "no threshold found"
@@ -119,3 +119,10 @@ def test_a_pair_is_one_of_the_median() -> None:
     assert level == round(run.jnds[0].median.level)
     assert outcome.series.distortion == "brighter"
     assert headline.typical_pair(run_of(300.0).analysis, lambda digest: True) is None
+
+
+def test_what_unconfirmed_means_stands_below_the_table_where_a_series_is() -> None:
+    late, early = tables.first_jnds(run_of(27.8).analysis), tables.first_jnds(run_of(5.5).analysis)
+    assert "12 of 12 (12 unconfirmed)" in late.rows[0]
+    assert [note for note in late.notes if note.startswith("Unconfirmed: noticed, but")]
+    assert "nconfirmed" not in f"{early.rows} {early.notes}"

@@ -1,5 +1,6 @@
 """What commands print: tables and JSON on stdout, nothing of it able to steer the terminal."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -30,17 +31,24 @@ def chosen(option: str) -> bool:
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print a paragraph, broken between words where a terminal is narrower; one line where there is no terminal.
+    """Print a paragraph, broken between words where a terminal is narrower, or COLUMNS; on a piped stderr one line.
 
     Args:
         text: of the paragraph; line breaks become spaces.
         err: on stderr instead of stdout.
     """
     line = tame(text)
-    if (sys.stderr if err else sys.stdout).isatty():
-        width = shutil.get_terminal_size().columns
+    width = _width(err)
+    if width:
         line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) or line
     click.echo(line, err=err)
+
+
+def _width(err: bool = False) -> int:
+    """Return the columns of the terminal, or on stdout those that COLUMNS names where there is none; 0 for neither."""
+    named = os.environ.get("COLUMNS", "")
+    known = sys.stderr.isatty() if err else sys.stdout.isatty() or (named.isdecimal() and int(named) > 0)
+    return shutil.get_terminal_size().columns if known else 0
 
 
 def notice(text: str) -> None:
@@ -110,8 +118,8 @@ def print_table(table: "Table") -> None:
     """Print a table with its notes.
 
     In a terminal that is too narrow it leaves columns out, the least needed first, and says which. With --wide, or
-    where there is no terminal, it prints all of them: as wide as the terminal, or 160 columns where there is none;
-    what does not fit follows below, with the leading columns that say what a row is of.
+    where there is no terminal, it prints all of them: as wide as the terminal, or where there is none as COLUMNS says,
+    or 160 columns; what does not fit follows below, with the leading columns that say what a row is of.
     """
     from rich.text import Text
 
@@ -146,7 +154,8 @@ def print_sentences(sentences: "Iterable[str]") -> None:
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
+    width = _width()
+    return Console(soft_wrap=not width, width=width or 160)
 
 
 def _blocks(table: "Table", room: int) -> list[list[int]]:

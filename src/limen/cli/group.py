@@ -27,7 +27,8 @@ COMMANDS = {
     "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export", "import"),
     "Publish": ("bundle", "verify"),
     "Look": ("list", "show", "render", "see", "watch", "backbones"),
-    "The paper, and deep features": ("published", "dataset", "feature"),
+    "The paper": ("published", "dataset"),
+    "Deep features": ("feature",),
 }
 MOST = 20  # lines about single files, references or series
 

@@ -360,10 +360,10 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
         for row in wordings(analysis)
     )
     verdict = "; ".join(
-        f"{names[row.observer, row.question]} {row.trust.value}{_alarmed(row)}" for row in judged[:MOST]
+        f"of {names[row.observer, row.question]}: {row.trust.value}{_alarmed(row)}" for row in judged[:MOST]
     )
     return (
-        f"{results}. Verdict on trust: {verdict}. Over {references} references{scaled}, measured with limen "
+        f"{results}. Verdict on trust {verdict}. Over {references} references{scaled}, measured with limen "
         f"{manifest.limen} (procedure {manifest.procedure['name']}: {settings}; question {asked}{worded}; distortions "
         f"{kinds}; reader {_reader(manifest)}; seed {manifest.seed}).{_not_finished(analysis)}"
     )

@@ -64,7 +64,8 @@ def categories(analysis: Analysis) -> Table:
         "category", "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "excluded",
         "false alarms",
     )  # fmt: skip
-    return table(analysis, "1st just noticeable difference by category", columns, lines)
+    notes = _unconfirmed(one.row for one in analysis.categories)
+    return table(analysis, "1st just noticeable difference by category", columns, lines, notes)
 
 
 def nth_jnds(analysis: Analysis) -> Table:
@@ -242,6 +243,14 @@ def _few(shares: Iterable[Share]) -> tuple[str, ...]:
     return (text,) if any(0 < share.n < FEW for share in shares) else ()
 
 
+def _unconfirmed(rows: Iterable[JndRow]) -> tuple[str, ...]:
+    text = (
+        "Unconfirmed: noticed, but so near the ladder's end that no whole window of higher levels could confirm it; "
+        "such a series counts as one without a JND."
+    )
+    return (text,) if any(row.unconfirmed for row in rows) else ()
+
+
 def _left_out(counts: Mapping[SeriesStatus, int]) -> Iterable[str]:
     said = {
         SeriesStatus.UNDETERMINED: "undetermined (another reader steered the run: run the study again)",
@@ -258,6 +267,7 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
         "Levels; median and quartiles over references, > where they fall among series without a JND; "
         "mean restricted at L (a series without a JND counts as L), 95 % BCa bootstrap over references."
     ]
+    notes.extend(_unconfirmed(rows))
     notes.extend(_few(row.false_alarms for row in analysis.answers))
     if any(question.alone for question in analysis.questions.values()):
         notes.append(
