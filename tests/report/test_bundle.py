@@ -130,7 +130,15 @@ def test_a_bundle_is_read_wherever_a_run_is(folder: Path, tmp_path: Path) -> Non
     assert place.exists()
     opened.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert "The reference was not kept in the run" in page
+    assert "The reference was not kept in the run" not in page
+    assert "The pictures are drawn again" not in page
+    digest = hashlib.sha256(members(folder / "a.zip")["bundle.json"]).hexdigest()
+    assert f"From the bundle a.zip, digest <code>{digest}</code>." in page
+    assert "the size of coded pictures (jpeg) is not worked out: needs the photographs." in page
+    run.report(tmp_path / "own.html")
+    own = (tmp_path / "own.html").read_text()
+    assert "From the bundle" not in own
+    assert "The pictures are drawn again" in own
     del opened
     assert not place.exists()  # what was unpacked goes with the object
     for name in ("safe", "fit"):

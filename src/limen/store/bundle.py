@@ -509,8 +509,17 @@ def unpacked(paths: Iterable[Path], stack: ExitStack) -> list[Path]:
                 directory, faults = bundle.rebuild(number, root, lambda _: None)
                 if faults or bundle.changed(f"runs/{number}/{MANIFEST}"):
                     raise InputError(f"{path} is not as it was made. limen verify {path.name} says what differs.")
+                (directory / INDEX).write_bytes(orjson.dumps([path.name, bundle.digest]))
                 found.append(directory)
     return found
+
+
+def origin(run: Path) -> tuple[str, str] | None:
+    """Return the file and the digest of the bundle that a run was unpacked from; None where it was from none."""
+    try:
+        return msgspec.json.decode((run / INDEX).read_bytes(), type=tuple[str, str])
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 # --- what is no bundle ---
