@@ -59,7 +59,7 @@ def check(stores: Sequence[Store], kept: Sequence[set[str]], places: Sequence[st
         InputError: a place does not exist, has no photograph, or none that a run was measured with.
     """
     if not places:
-        said = "stimuli drawn again: need the photographs (--images FOLDER)."
+        said = "stimuli: need the photographs (--images FOLDER) to be drawn again."
         return Redrawn(unchecked=(said,), whole=not any(kept))
     every = [_Check(store, wanted, places, note) for store, wanted in zip(stores, kept, strict=True)]
     if (references := sum(one.references for one in every)) and not any(one.found for one in every):

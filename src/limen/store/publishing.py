@@ -60,7 +60,7 @@ _Time = TypeVar("_Time", str, float)
 def suspects(text: str) -> Iterator[str]:
     """Yield what in a text has the form of a path, a host or a user at a host."""
     for found in _SUSPECT.finditer(text):
-        yield found[0]
+        yield found[0].rstrip(".-/")
 
 
 class Publisher:
