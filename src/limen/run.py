@@ -214,7 +214,7 @@ class Run:
 
         Args:
             path: of the file.
-            anonymous: leave out names of references and runs, and the commit.
+            anonymous: leave out names of references and runs, the commit, times of day and texts of failures.
 
         Raises:
             InputError: it cannot be written.

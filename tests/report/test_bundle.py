@@ -25,6 +25,7 @@ from limen.report import bundle as supplement
 from limen.report.report import Report
 from limen.report.verify import verify
 from limen.store import TABLES, Store
+from limen.store.publishing import Publisher
 from limen.testing import photograph
 from limen.trial import Answer, Attempt
 from tests.feature import test_report as features
@@ -129,7 +130,15 @@ def test_a_bundle_is_read_wherever_a_run_is(folder: Path, tmp_path: Path) -> Non
     assert place.exists()
     opened.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert "The reference was not kept in the run" in page
+    assert "The reference was not kept in the run" not in page
+    assert "The pictures are drawn again" not in page
+    digest = hashlib.sha256(members(folder / "a.zip")["bundle.json"]).hexdigest()
+    assert f"From the bundle a.zip, digest <code>{digest}</code>." in page
+    assert "the size of coded pictures (jpeg) is not worked out: needs the photographs." in page
+    run.report(tmp_path / "own.html")
+    own = (tmp_path / "own.html").read_text()
+    assert "From the bundle" not in own
+    assert "The pictures are drawn again" in own
     del opened
     assert not place.exists()  # what was unpacked goes with the object
     for name in ("safe", "fit"):
@@ -181,7 +190,11 @@ def test_no_path_host_or_photograph_is_in_a_bundle(folder: Path, tmp_path: Path,
         "/home",
     ):
         assert word not in everything, word
-    assert "fp_1" in everything
+    assert ("fp_1" in everything) == (not anonymous)
+    assert ("system " in everything, "Cannot connect" in everything) == (anonymous, not anonymous)
+    assert ("T00:00:00" in everything) == anonymous
+    days = {json.loads(line)[-1] % 86_400 for line in content["runs/1/answer.jsonl"].splitlines()}
+    assert (days == {0.0}) == anonymous
     assert ("a.png" in everything, '"bob"' in everything) == (not anonymous, not anonymous)
     assert b"\x89PNG" not in b"".join(content.values())
     found = verify(tmp_path / "a.zip", images=[folder / "photos"])
@@ -192,6 +205,85 @@ def test_no_path_host_or_photograph_is_in_a_bundle(folder: Path, tmp_path: Path,
     assert (
         [name.split()[-1] for name in names] == digests if anonymous else sorted(names) == [f"{n}.png" for n in "abcd"]
     )
+
+
+SAID = {  # what a server says, and what of it others may see
+    "gpu01.cluster.local:8000 refused": "[host] refused",
+    "is localhost:47391 there?": "is [host] there?",
+    "alice@gpu-node17 says no": "[host] says no",
+    "at [fe80::1ff:fe23:4567:890a]:8000": "at [host]",
+    "host=DESKTOP-ALICE99 gone": "host=[host] gone",
+    "no file models/alice-private/x.safetensors": "no file [path]",
+    "C:\\Users\\bob\\x.txt": "[path]",
+    "torch.cuda.OutOfMemoryError: CUDA out of memory": None,
+    "429: try Qwen/Qwen2.5-VL-7B again at 12:30:45, e.g. with limen 1.2.3": None,
+    "a.png is broken (fp_44709d6fcb)": None,
+}
+
+
+def test_hosts_and_paths_in_messages_are_masked_by_their_form(folder: Path) -> None:
+    with Store.open(folder / "run") as store:
+        publisher = Publisher(store)
+    assert {text: publisher.text(text) for text in SAID} == {text: then or text for text, then in SAID.items()}
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_the_host_of_an_exam_that_failed_and_a_path_for_a_name_are_not_published(
+    tmp_path: Path, anonymous: bool
+) -> None:
+    done = command(
+        "measure", "--images", "demo", "--distortion", "blur", "--observer", "openai:/home/alice/models/qwen",
+        "--base-url", "http://localhost:47391/v1", "--limit", "1", "--out", tmp_path / "r",
+    )  # fmt: skip
+    assert done.returncode == 1
+    with Store.create(tmp_path / "r", {}) as store:  # a question of the exam that failed for good
+        at = store.manifest["exams"]["openai:/home/alice/models/qwen"]["at"]
+        attempt = {"outcome": "unreachable", "detail": "Nothing answers at localhost:47391.", "seconds": 0.0}
+        row = {"observer": "openai:/home/alice/models/qwen", "at": at, "name": "one", "shown": [], "draw": 0}
+        row |= {"answer": {"text": "<no>", "model": "/home/alice/models/qwen"}, "attempts": [attempt]}
+        store.add_measurements("exam", {f"openai:/home/alice/models/qwen {at} one": row})
+    made = supplement.write([tmp_path / "r"], tmp_path / "a.zip", anonymous)
+    assert made.suspects == ()
+    content = members(tmp_path / "a.zip")
+    everything = b"\n".join(content.values())
+    for word in (b"47391", b"localhost", b"alice", b"/home"):
+        assert word not in everything, word
+    assert b"openai:qwen" in content["runs/1/measurement.jsonl"]
+    assert list(json.loads(content["runs/1/manifest.json"])["exams"]) == ["openai:qwen"]
+    assert verify(tmp_path / "a.zip", against=[tmp_path / "r"]).sound
+
+
+class Placed(Talker):
+    """An observer that is called as its model's folder, whose answers say a host."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def fingerprint(self) -> dict[str, Any]:
+        return super().fingerprint() | {"model": self.name.partition(":")[2]}
+
+    async def answer(self, query: Query) -> Reply:
+        reply = await super().answer(query)
+        said = Answer("<yes> See /home/carol/notes.txt.", finish="stop", model=self.name.partition(":")[2])
+        return Reply(said, reply.attempts)
+
+
+def test_models_named_by_paths_keep_their_last_part_and_what_is_left_is_told(folder: Path, tmp_path: Path) -> None:
+    observers = [Placed("own:/home/alice/a/qwen"), Placed("own:/home/alice/b/qwen"), Placed("own:Qwen/Qwen2-VL")]
+    limen.measure(folder / "photos", observers, "blur", ladders=SHORT, limit=2, out=tmp_path / "r")
+    made = supplement.write([tmp_path / "r"], tmp_path / "a.zip")
+    content = members(tmp_path / "a.zip")
+    assert b"alice" not in b"".join(content.values())
+    manifest = json.loads(content["runs/1/manifest.json"])
+    assert list(manifest["observers"]) == ["own:qwen", "own:qwen #2", "own:Qwen/Qwen2-VL"]
+    assert {json.loads(line)[0] for line in content["runs/1/query.jsonl"].splitlines()} == set(manifest["observers"])
+    models = {json.loads(line)[8] for line in content["runs/1/answer.jsonl"].splitlines()}
+    assert models == {"qwen", "qwen #2", "Qwen/Qwen2-VL"}
+    assert made.suspects == ("/home/carol/notes.txt (runs/1/answer.jsonl)",)
+    found = verify(tmp_path / "a.zip", against=[tmp_path / "r"], images=[folder / "photos"])
+    assert found.sound, found.differences[:3]
+    assert found.stimuli > 10
 
 
 def test_numbers_are_the_same_without_names(folder: Path, tmp_path: Path) -> None:
@@ -234,6 +326,12 @@ def test_an_edited_answer_is_named_with_what_follows_from_it(folder: Path, tmp_p
         line.startswith("verdict on") and where in line and line.endswith("stored no, recomputed yes") for line in lines
     )
     assert any(line.startswith("number ") for line in lines)
+    said = command("verify", tmp_path / "changed.zip").stdout.splitlines()
+    assert re.match(r"changed\.zip does not hold: 1 answer edited; .*\b\d+ numbers that follow differ\.", said[0])
+    assert said[1] == lines[0]
+    assert not any(line.startswith("number ") for line in said)
+    assert re.fullmatch(r"\.\.\. and .*\d+ numbers? \(--json has all\)\.", said[-1])
+    assert len(said) < 25
     # with digests that fit, what was worked out from it still says so; and the digest of the whole is another one
     forged = verify(changed(folder, tmp_path, {"runs/1/answer.jsonl": lambda _: edit}, forged=True))
     assert any(str(one).startswith("verdict on") for one in forged.differences)
@@ -404,6 +502,7 @@ def test_what_is_no_bundle_is_refused_in_one_line(folder: Path, tmp_path: Path) 
     assert "0 bytes" in refused(tmp_path / "empty.zip")
     assert "No such file" in refused(tmp_path / "none.zip")
     assert "cannot be read" in refused(tmp_path)
+    assert "is a run, not a bundle. limen bundle makes one of it" in refused(folder / "run")
     written(tmp_path / "other.zip", {"word/document.xml": b"<x/>"})
     assert "it has no bundle.json" in refused(tmp_path / "other.zip")
     damaged = bytearray(whole)
@@ -468,7 +567,12 @@ def test_stimuli_are_drawn_again_and_those_that_differ_named(folder: Path, tmp_p
         (tmp_path / "photos" / f"{name}.png").write_bytes((folder / "photos" / f"{name}.png").read_bytes())
     part = verify(folder / "a.zip", images=[tmp_path / "photos"])
     assert part.sound
-    assert any("2 references that are not among the photographs (c.png, d.png)" in line for line in part.unchecked)
+    assert any("2 references not among the photographs (c.png, d.png)" in line for line in part.unchecked)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.png").write_bytes(png(photograph("x", 64, 80)))
+    done = command("verify", folder / "a.zip", "--images", tmp_path / "other")
+    assert done.returncode == 1
+    assert done.stderr.startswith("limen: None of the 4 references is among the photographs of ")
     # a key that stands for other pixels: somebody else's stimulus
     trial = next(one for one in trials if one.level == 1 and one.key)
     other = trial.key[:-4] + ("0000" if trial.key[-4:] != "0000" else "1111")
@@ -511,6 +615,12 @@ def test_a_run_that_went_on_differs_from_its_bundle(folder: Path, tmp_path: Path
     limen.measure(folder / "photos", "simulated", "blur", ladders=SHORT, limit=3, out=tmp_path / "r")
     lines = told(tmp_path / "a.zip", against=[tmp_path / "r"])
     assert any(line.startswith("answer ") and "stored not there, found digest" in line for line in lines)
+    assert any(line.startswith("manifest aim.series: stored 2, found 3") for line in lines), lines[:4]
+    limen.measure(folder / "photos", "simulated", "blur", ladders=SHORT, limit=2, seed=7, out=tmp_path / "other")
+    lines = told(tmp_path / "a.zip", against=[tmp_path / "other"])
+    assert lines[0].endswith("other is not the run that this bundle was made from; rows were not compared")
+    assert "manifest seed: stored 0, found 7" in lines
+    assert all(line.startswith("manifest ") for line in lines[1:])
     with pytest.raises(InputError, match="holds 1 runs"):
         verify(tmp_path / "a.zip", against=[tmp_path / "r", tmp_path / "r"])
 
@@ -524,7 +634,10 @@ def test_commands_write_and_verify(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.zip").read_bytes() == (folder / "a.zip").read_bytes()
     assert made["digest"] == verify(tmp_path / "b.zip").digest
     assert made["bytes"] == (tmp_path / "b.zip").stat().st_size
+    done = command("bundle", folder / "run", "--out", tmp_path / "b.zip")
+    assert f"b.zip was there and is replaced; its digest was {made['digest']}." in done.stderr
     done = command("verify", tmp_path / "b.zip", "--digest", made["digest"])
+    assert "Not checked: sizes of coded pictures (" in done.stdout
     assert done.returncode == 0
     assert "as quoted" in done.stdout
     done = command("verify", tmp_path / "b.zip", "--digest", "0" * 64)

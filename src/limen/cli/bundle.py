@@ -1,6 +1,7 @@
 """A paper's supplement: bundle, verify."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ from limen.errors import InputError, LimenError
 if TYPE_CHECKING:
     from limen.report.verify import Verification
 
+FEW = 5  # things that a warning names
+
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file, e.g. supplement.zip.")
-@click.option("--anonymous", is_flag=True, help="Leave out names of references and runs, and the commit.")
+@click.option("--anonymous", is_flag=True, help="Leave out names of references, times of day, failures' texts.")
 @JSON
 @PLUGIN
 def bundle(runs: tuple[Path, ...], out: Path, anonymous: bool, as_json: bool) -> None:
@@ -36,6 +39,14 @@ def bundle(runs: tuple[Path, ...], out: Path, anonymous: bool, as_json: bool) ->
         f"{out}: {', '.join(made.runs)}; {made.answers:,} answers, {made.numbers:,} numbers, {made.bytes:,} bytes"
     )
     click.echo(f"Digest, to be quoted: {made.digest}")
+    if made.replaced:
+        notice(f"{out} was there and is replaced; its digest was {made.replaced}.")
+    if made.suspects:
+        more = f" and {len(made.suspects) - FEW:,} more (--json lists all)" if len(made.suspects) > FEW else ""
+        notice(
+            f"Warning: it still has what looks like a path, host or user: {', '.join(made.suspects[:FEW])}{more}. "
+            "Look through it before you publish it."
+        )
     notice(f"Check it as readers will: limen verify {out}")
 
 
@@ -72,10 +83,18 @@ def verify(file: Path, digest: str | None, against: tuple[Path, ...], images: tu
 
 
 def _tell(found: "Verification", digest: str | None, quoted: bool) -> None:
-    for difference in found.differences[:MOST]:
+    from limen.report.differing import told
+
+    if not found.sound:
+        say(found.conclusion)
+    ordered = told(found.differences)
+    shown = [one for one in ordered if one.what != "number"] or ordered
+    for difference in shown[:MOST]:
         say(str(difference))
-    if len(found.differences) > MOST:
-        say(f"... and {len(found.differences) - MOST:,} more differences (--json lists all).")
+    if rest := Counter(
+        "number" if one.what == "number" else "difference" for one in [*shown[MOST:], *ordered[len(shown) :]]
+    ):
+        say(f"... and {', '.join(f'{n:,} {what}' + 's' * (n != 1) for what, n in rest.items())} (--json has all).")
     if not quoted:
         say(
             f"digest of the bundle: quoted {digest}, found {found.digest}. It is not the file that the paper speaks of."
@@ -83,7 +102,6 @@ def _tell(found: "Verification", digest: str | None, quoted: bool) -> None:
     for line in found.notes:
         say(f"Note: {line}")
     if not found.sound:
-        say(f"{found.path}: {len(found.differences):,} differences.")
         return
     redrawn = f" The keys of {found.stimuli:,} questions fit the stimuli drawn again." if found.stimuli else ""
     say(

@@ -49,6 +49,8 @@ class Made:
         runs: names of its runs.
         answers, numbers: how many it holds.
         sentences: of its report, to quote.
+        suspects: what in it still looks like a path, a host or a user, with the member that has it.
+        replaced: digest of the bundle whose place it took; "" for none.
     """
 
     path: Path
@@ -58,6 +60,8 @@ class Made:
     answers: int
     numbers: int
     sentences: tuple[str, ...]
+    suspects: tuple[str, ...] = ()
+    replaced: str = ""
 
 
 def write(runs: Sequence[Path], out: Path, anonymous: bool = False, note: Note = quiet, processes: int = 1) -> Made:
@@ -66,7 +70,7 @@ def write(runs: Sequence[Path], out: Path, anonymous: bool = False, note: Note =
     Args:
         runs: run directories (or bundles), at least one.
         out: the file.
-        anonymous: leave out names of references and runs, and the commit.
+        anonymous: leave out names of references and runs, the commit, times of day and texts of failures.
         note: told what is being done.
         processes: that may read answers (`limen.analysis.replay.outcomes`).
 
@@ -79,13 +83,23 @@ def write(runs: Sequence[Path], out: Path, anonymous: bool = False, note: Note =
     with ExitStack() as stack:
         paths = names_of(container.unpacked(runs, stack))
         names = [f"run-{i}" if anonymous else name for i, name in enumerate(paths.values(), start=1)]
+        replaced = _digest_of(out)
         stores = {name: stack.enter_context(Store.open(path)) for name, path in zip(names, paths, strict=True)}
         try:
             with files.replacing(out) as stream:
                 made = _written(container.Writer(stream), stores, out, anonymous, note, processes, stack)
         except OSError as error:
             raise InputError(f"{out} cannot be written ({error.strerror or error}). Give another --out.") from None
-    return dataclasses.replace(made, bytes=out.stat().st_size)
+    return dataclasses.replace(made, bytes=out.stat().st_size, replaced=replaced)
+
+
+def _digest_of(path: Path) -> str:
+    """Return the digest of a bundle; "" where there is none."""
+    try:
+        with container.Bundle.open(path) as bundle:
+            return bundle.digest
+    except InputError:
+        return ""
 
 
 def _written(
@@ -94,7 +108,7 @@ def _written(
 ) -> Made:  # fmt: skip
     root, about = temporary_folder(stack), list[container.RunAbout]()
     for number, (name, store) in enumerate(stores.items(), start=1):
-        publisher = Publisher(store.manifest, store.series(), anonymous)
+        publisher = Publisher(store, anonymous)
         about.append(writer.run(number, store, publisher, name, note))
         _copy(store, publisher, root / name)
     note("working out every number")
@@ -106,7 +120,9 @@ def _written(
     writer.write(container.ABOUT, _readme(about, sentences, anonymous).encode())
     of = {"limen": limen.__version__, "reader": READER_VERSION, "versions": versions(), "anonymous": anonymous}
     digest = writer.close(**of, runs=about)
-    return Made(out, digest, 0, tuple(stores), sum(one.rows["answer"] for one in about), number_of(results), sentences)
+    left = tuple(f"{text} ({member})" for text, member in writer.suspects.items())
+    answers = sum(one.rows["answer"] for one in about)
+    return Made(out, digest, 0, tuple(stores), answers, number_of(results), sentences, left)
 
 
 def temporary_folder(stack: ExitStack) -> Path:
@@ -171,7 +187,8 @@ def _readme(runs: Sequence[container.RunAbout], sentences: Sequence[str], anonym
         for i, run in enumerate(runs, start=1)
     )
     quoted = "\n\n".join(f"> {sentence}" for sentence in sentences) or "> (none: nothing was found yet)"
-    names = "Names of references and runs are left out." if anonymous else "References have the names of their files."
+    left_out = "Names of references and runs, times of day and texts of failures are left out."
+    names = left_out if anonymous else "References have the names of their files."
     return f"""# Results measured with limen
 
 Every answer of the runs below, raw, and every number of their report. No pictures: references are known by the digests

@@ -82,6 +82,11 @@ def rows(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> tuple[SizeRow
     return tuple(sorted(found, key=lambda row: row.distortion))
 
 
+def codecs(store: Store) -> list[str]:
+    """Return the distortions of a run whose coded pictures have a size."""
+    return [name for name in store.manifest["distortions"] if _codec(store, name) is not None]
+
+
 def table(analysis: Analysis, found: Sequence[SizeRow]) -> Table:
     """Lay out the sizes.
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,12 +38,64 @@ class Difference:
     def __str__(self) -> str:
         if self.what == "report":
             return f"The report {self.where}: {self.found}"
+        if self.what == "run":
+            return clean(f"{self.where} is {self.found}", 400)
         told = [
             f"{word} {_short(value)}"
             for word, value in (("stored", self.stored), (_word(self.what), self.found))
             if value != ""
         ]
         return clean(f"{self.what} {self.where}: {', '.join(told)}", 400)
+
+
+_FOLLOW = ("sentence", "threshold", "status", "why", "verdict", "exam", "number")  # what is worked out, as it is told
+
+
+def told(differences: Iterable[Difference]) -> list[Difference]:
+    """Return differences in the order in which they are told: what was changed, then what follows, numbers last."""
+    return sorted(differences, key=lambda one: _FOLLOW.index(one.what) if one.what in _FOLLOW else -1)
+
+
+def summary(differences: Sequence[Difference]) -> str:
+    """Return in a few words whether a bundle holds: what was changed in it, and how much of what follows differs."""
+    if not differences:
+        return "holds."
+    if any(one.what == "run" for one in differences):
+        return "was not made from the run that it is compared with."
+    made, follow = Counter[tuple[str, str]](), Counter[str]()
+    for one in differences:
+        if one.what in _FOLLOW:
+            follow["series" if one.what in ("status", "why") else one.what] += 1
+        else:
+            made[one.what, _done(one)] += 1
+    changed = ", ".join(f"{_count(n, what)}{how}" for (what, how), n in made.items())
+    rest = [
+        _count(follow[what], what) for what in dict.fromkeys((*_FOLLOW[:2], "series", *_FOLLOW[4:])) if follow[what]
+    ]
+    if not rest:
+        return f"does not hold: {changed}."
+    listed = " and ".join(filter(None, (", ".join(rest[:-1]), rest[-1])))
+    alone = sum(follow.values()) == 1
+    if not changed:
+        return f"does not hold: {listed} {'does' if alone else 'do'} not follow from its answers."
+    return f"does not hold: {changed}; {listed} that {'follows differs' if alone else 'follow differ'}."
+
+
+def _done(one: Difference) -> str:
+    if one.what == "report":
+        return ""
+    if str(one.found).startswith("missing") or str(one.found).startswith("not in "):
+        return " missing" if one.found == "missing" else " not in the run"
+    return " added" if one.stored == "not there" else " edited" if one.what != "stimulus" else " drawn otherwise"
+
+
+def _count(n: int, what: str) -> str:
+    if what == "report":
+        return "its report cannot be worked out"
+    words = {"manifest": ("entry of the manifest", "entries of the manifest"), "stimulus": ("stimulus", "stimuli")}
+    words["series"] = ("series", "series")
+    singular, plural = words.get(what, (what, f"{what}s"))
+    return f"{n:,} {singular if n == 1 else plural}"
 
 
 def _word(what: str) -> str:
@@ -256,7 +309,7 @@ Keys = tuple[str, ...]
 
 
 def numbers(
-    stored: Any, found: Any, left: Collection[Keys] = (), path: str = "", keys: Keys = ()
+    stored: Any, found: Any, left: Collection[Keys] = (), path: str = "", keys: Keys = (), exact: bool = False
 ) -> Iterator[Difference]:
     """Yield the numbers and words of a report that are not those that a bundle says.
 
@@ -268,6 +321,7 @@ def numbers(
         left: entries that are not compared, by their names from the top, without those of rows.
         path: of the entry, in words.
         keys: of the entry, as `left` has them.
+        exact: whether numbers with a fraction must be the same, too.
     """
     if isinstance(stored, Mapping) and isinstance(found, Mapping):
         for name in dict.fromkeys((*stored, *found)):
@@ -277,13 +331,13 @@ def numbers(
             if name not in stored or name not in found:
                 yield Difference("number", where, *(side.get(name, "none") for side in (stored, found)))
             else:
-                yield from numbers(stored[name], found[name], left, where, within)
+                yield from numbers(stored[name], found[name], left, where, within, exact)
     elif isinstance(stored, list) and isinstance(found, list):
         if len(stored) != len(found):
             yield Difference("number", f"of rows of {path}", len(stored), len(found))
         for at, (one, other) in enumerate(zip(stored, found, strict=False)):
-            yield from numbers(one, other, left, f"{path}[{_label(other, at)}]", keys)
-    elif not _same(stored, found):
+            yield from numbers(one, other, left, f"{path}[{_label(other, at)}]", keys, exact)
+    elif stored != found if exact else not _same(stored, found):
         yield Difference("number", path, stored, found)
 
 

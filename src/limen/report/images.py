@@ -24,7 +24,7 @@ from limen.errors import InputError
 from limen.image import Image, container, decode, digest, png
 from limen.ladder import Ladder
 from limen.source import PAIRS, VIEWS, ReferenceKind, item_digest
-from limen.store import SeriesRow, Store
+from limen.store import SeriesRow, Store, bundle
 from limen.study import drawing
 
 SIDE = 240  # px: thumbnails of larger pictures are scaled down to it
@@ -66,6 +66,8 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
         raise InputError(
             "The two pictures of this pair were not kept in the run: they are in the data set it came from."
         )
+    if data is None and bundle.origin(store.path):
+        raise InputError("A bundle has no pictures, so stimuli are not drawn: limen verify --images FOLDER draws them.")
     if data is None:
         raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
     kind = as_measured(store, row.distortion)

@@ -56,12 +56,18 @@ def check(stores: Sequence[Store], kept: Sequence[set[str]], places: Sequence[st
         note: told what is being done.
 
     Raises:
-        InputError: a place does not exist, or has no photograph.
+        InputError: a place does not exist, has no photograph, or none that a run was measured with.
     """
     if not places:
-        said = "Stimuli were not drawn again: that takes the photographs (--images FOLDER)."
+        said = "stimuli: need the photographs (--images FOLDER) to be drawn again."
         return Redrawn(unchecked=(said,), whole=not any(kept))
     every = [_Check(store, wanted, places, note) for store, wanted in zip(stores, kept, strict=True)]
+    if (references := sum(one.references for one in every)) and not any(one.found for one in every):
+        given = ", ".join(str(place) for place in places)
+        raise InputError(
+            f"None of the {references:,} references is among the photographs of {given}. Give --images what the run "
+            "was measured with, or leave it out: all but the stimuli is verified."
+        )
     return Redrawn(
         sum(one.stimuli for one in every),
         tuple(difference for one in every for difference in one.differences),
@@ -75,11 +81,11 @@ class _Check:
     """One run, drawn again."""
 
     def __init__(self, store: Store, kept: set[str], places: Sequence[str | Path], note: Note) -> None:
-        self.stimuli, self.whole = 0, True
+        self.stimuli, self.whole, self.references, self.found = 0, True, 0, 0
         self.differences, self.unchecked, self.notes = list[Difference](), list[str](), list[str]()
         self._store = store
         if "wing" in store.manifest:
-            self.unchecked.append("Runs of deep features have no stimuli that are drawn again.")
+            self.unchecked.append("stimuli of runs of deep features: they have none that are drawn again.")
             return
         manifest = entries.check(store.path, store.manifest)
         self._questions, self._namer = questions_of(store.path, manifest), Namer(store)
@@ -88,6 +94,8 @@ class _Check:
         read = sources.collect(places, max_side=sides, progress=lambda name: note(f"reading {name}"))
         references = {one.digest: one for one in read.references}
         rows, pictures = store.series(), dict[str, bytes]()
+        shown = {row.picture for row in rows}
+        self.references, self.found = len(shown), len(shown & references.keys())
         for at, row in enumerate(rows, start=1):
             note(f"drawing series {at:,} of {len(rows):,}")
             reference = references.get(row.picture)
@@ -101,7 +109,7 @@ class _Check:
         if missing:
             some = ", ".join(list(missing.values())[:3]) + (", ..." if len(missing) > 3 else "")
             self.unchecked.append(
-                f"Stimuli of {len(missing):,} references that are not among the photographs ({some})."
+                f"stimuli of {len(missing):,} reference{'s' * (len(missing) != 1)} not among the photographs ({some})."
             )
 
     def _series(self, row: SeriesRow, reference: Reference, seed: int, wanted: bool) -> dict[str, bytes]:
@@ -115,7 +123,7 @@ class _Check:
                     self._lane(observer, self._questions[name], series, draw)
             whole = asking.kept(series, draw(0), draw) if wanted else None
         except LimenError as error:
-            self.unchecked.append(f"Stimuli of {row.distortion}: {error}")
+            self.unchecked.append(f"stimuli of {row.distortion}: {error}")
             return {}
         self._tell_versions(row.distortion)
         return {row.picture: png(whole.pixels)} if whole is not None else {}

@@ -47,7 +47,7 @@ from limen.report.headline import HeadlineNumber
 from limen.report.images import Gallery
 from limen.report.runs import OpenRun, ShortNames, differences, fixtures, keeper, open_runs
 from limen.report.sections import Drawing, Section, Statistics
-from limen.store import Store
+from limen.store import Store, bundle
 from limen.store.rows import shown
 
 CARD = 700  # px
@@ -274,6 +274,7 @@ class Report:
         script = viewer or html.without_viewer()
         return {
             "version": limen.__version__,
+            "bundles": self._bundles(),
             "heading": headline.heading(self.all.manifest) if self.runs else feature_sections.HEADING,
             "sentences": self._own_sentences(),
             "sections": [self._section(section) for section in self.sections],
@@ -292,12 +293,26 @@ class Report:
             "pair": self._pair() if self.runs else None,
         } | (self._asked() if self.runs else {"rules": None})  # fmt: skip
 
+    def _bundles(self) -> list[dict[str, str]]:
+        """Return which bundles the runs come from, with what is not shown because these have no pictures."""
+        unsized = dict[tuple[str, str], list[str]]()
+        for store in (*(run.store for run in self.runs), *self.others.values()):
+            if found := bundle.origin(store.path):
+                unsized.setdefault(found, []).extend(() if "wing" in store.manifest else coded_size.codecs(store))
+        return [
+            {"file": clean(file), "digest": digest[:64], "codecs": ", ".join(dict.fromkeys(names))}
+            for (file, digest), names in unsized.items()
+        ]
+
     def _asked(self) -> dict[str, Any]:
         """Return what the page shows of observers of images in sections written by hand."""
         everything, names = self.all, self.names
         accuracy, searched = survival.accuracy(everything), _searched(everything)
         distortions = sorted(everything.manifest.distortions)
         several = len(names.asked) > 1
+        searching = any(outcome.thresholds for outcome in everything.outcomes)
+        shown = list(examples.examples(self.runs, everything, names)) if searching else []
+        drawn = any(lane["stimuli"] for group in shown for one in group["shown"] for lane in one["lanes"])
 
         def noted(table: Table) -> dict[str, Any]:
             return self._grid(observers.noted(everything, table))
@@ -324,9 +339,8 @@ class Report:
             "accuracy": noted(statistics.accuracy(everything, accuracy)) if accuracy else None,
             "estimates": noted(tables.estimates(everything)) if everything.estimates else None,
             "curves_figure": self._figure("curves"),
-            "examples": list(examples.examples(self.runs, everything, names))
-            if any(outcome.thresholds for outcome in everything.outcomes)
-            else [],
+            "examples": shown,
+            "drawn": drawn,
             "nth": self._grid(tables.nth_jnds(everything)) if "nth-jnds" in self.drawings else None,
             "nth_figure": self._figure("nth-jnds"),
             "missing": self.statistics.missing,

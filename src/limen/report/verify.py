@@ -30,6 +30,7 @@ from limen.store.publishing import Publisher
 
 __all__ = ["Difference", "Verification", "verify"]
 
+_BEGUN = ("created", "seed", "procedure")  # entries of a manifest that stay while a run goes on
 _PICTURED = (("runs", "sizes"), ("together", "safe", "saved"))  # numbers that come from the pictures a run has kept
 
 
@@ -69,14 +70,18 @@ class Verification:
         """Whether nothing differs."""
         return not self.differences
 
+    @property
+    def conclusion(self) -> str:
+        """Whether it holds, and how many of what differ, in one sentence."""
+        return f"{self.path.name} {differing.summary(self.differences)}"
+
     def __repr__(self) -> str:
-        told = "sound" if self.sound else f"{len(self.differences):,} differences, the first: {self.differences[0]}"
-        return f"<Verification of {self.path.name}: {told}>"
+        return f"<Verification of {self.path.name}: {'sound' if self.sound else self.conclusion}>"
 
     def record(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
         rest = [one.name for one in dataclasses.fields(self) if one.name not in ("path", "differences")]
-        found: dict[str, Any] = {"sound": self.sound, "bundle": self.path.name}
+        found: dict[str, Any] = {"sound": self.sound, "conclusion": self.conclusion, "bundle": self.path.name}
         found |= {name: plain(getattr(self, name)) for name in rest}
         return found | {"differences": [{**plain(one), "line": str(one)} for one in self.differences]}
 
@@ -164,9 +169,8 @@ def _worked_out(
     unchecked = list(drawn.unchecked)
     skipped = differing.left_out(stored, left)
     if skipped:
-        unchecked.append(
-            f"{skipped:,} numbers of the bytes of coded pictures: they take all references that were kept."
-        )
+        numbers = f"{skipped:,} number{'s' * (skipped != 1)}"
+        unchecked.append(f"sizes of coded pictures ({numbers}): need the photographs (--images FOLDER).")
     every = [orjson.loads(line) for one in lines for line in one]
     return dataclasses.replace(
         made, stimuli=drawn.stimuli, numbers=number_of(results) - differing.left_out(results, left),
@@ -222,11 +226,16 @@ def _series(store: Store) -> Iterator[Difference]:
 def _against(bundle: Bundle, number: int, path: Path, rebuilt: Store, note: Note) -> Iterator[Difference]:
     """Yield in what a bundle differs from the run that it is said to be made from."""
     with Store.open(path) as store:
-        publisher = Publisher(store.manifest, store.series(), bundle.about.anonymous)
+        publisher = Publisher(store, bundle.about.anonymous)
         mine, theirs = publisher.manifest(), bundle.manifest(number)
-        for name in dict.fromkeys((*theirs, *mine)):
-            if theirs.get(name) != mine.get(name):
-                yield Difference("manifest", f"entry {name}", theirs.get(name, "none"), mine.get(name, "none"))
+        entries = [
+            dataclasses.replace(one, what="manifest") for one in differing.numbers({"": theirs}, {"": mine}, exact=True)
+        ]
+        if any(theirs.get(entry) != mine.get(entry) for entry in _BEGUN):
+            yield Difference("run", str(path), "", "not the run that this bundle was made from; rows were not compared")
+            yield from entries
+            return
+        yield from entries
         for table in TABLES:
             note(f"comparing {table} with {path.name}")
             member = f"runs/{number}/{table}.jsonl"

@@ -31,7 +31,7 @@ import orjson
 
 from limen.errors import InputError, StoreError
 from limen.store import TABLES, Store, entries, soundness
-from limen.store.publishing import Publisher
+from limen.store.publishing import Publisher, suspects
 
 FORMAT, VERSION = "limen-bundle", 1
 INDEX, RESULTS, ABOUT = "bundle.json", "results.json", "README.md"
@@ -187,9 +187,14 @@ def add_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
 
 
 class Writer:
-    """Writes a bundle, member by member; `close` gives its digest."""
+    """Writes a bundle, member by member; `close` gives its digest.
+
+    Attributes:
+        suspects: what of the runs still looks like a path, a host or a user, with the member that has it first.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
+        self.suspects: dict[str, str] = {}
         self._archive = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
         self._members: dict[str, MemberAbout] = {}
 
@@ -226,18 +231,26 @@ class Writer:
             note: told how far it is.
         """
         counts, digests = dict[str, int](), list[str]()
-        self.write(f"runs/{number}/{MANIFEST}", orjson.dumps(publisher.manifest(), option=orjson.OPT_INDENT_2))
+        manifest = publisher.manifest()
+        self.write(f"runs/{number}/{MANIFEST}", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        own = {entry: value for entry, value in manifest.items() if entry != "sources"}  # these say where to find them
+        self._look(f"runs/{number}/{MANIFEST}", orjson.dumps(own))
         for table in TABLES:
             counts[table] = 0
             with self.member(f"runs/{number}/{table}.jsonl") as add:
                 for line in lines_of(store, publisher, table):
                     add(line + b"\n")
+                    self._look(f"runs/{number}/{table}.jsonl", line)
                     digests.append(" ".join(filter(None, (table, label_of(table, line), digest_of(line)))) + "\n")
                     counts[table] += 1
                     if counts[table] % _EVERY == 0:
                         note(f"writing {name}: {counts[table]:,} rows of {table}")
         self.write(f"runs/{number}/{DIGESTS}", "".join(digests).encode())
         return RunAbout(name, list(store.pictures()), counts)
+
+    def _look(self, member: str, content: bytes) -> None:
+        for found in suspects(content.decode()):
+            self.suspects.setdefault(found, member)
 
     def close(self, **about: Any) -> str:
         """Write the index, and return its SHA-256: the digest of the bundle."""
@@ -299,6 +312,8 @@ class Bundle:
                 a newer format.
         """
         with contextlib.ExitStack() as held:
+            if (path / MANIFEST).is_file():
+                raise InputError(f"{path} is a run, not a bundle. limen bundle makes one of it, limen report shows it.")
             try:
                 archive = held.enter_context(zipfile.ZipFile(path))
             except OSError as error:
@@ -494,8 +509,17 @@ def unpacked(paths: Iterable[Path], stack: ExitStack) -> list[Path]:
                 directory, faults = bundle.rebuild(number, root, lambda _: None)
                 if faults or bundle.changed(f"runs/{number}/{MANIFEST}"):
                     raise InputError(f"{path} is not as it was made. limen verify {path.name} says what differs.")
+                (directory / INDEX).write_bytes(orjson.dumps([path.name, bundle.digest]))
                 found.append(directory)
     return found
+
+
+def origin(run: Path) -> tuple[str, str] | None:
+    """Return the file and the digest of the bundle that a run was unpacked from; None where it was from none."""
+    try:
+        return msgspec.json.decode((run / INDEX).read_bytes(), type=tuple[str, str])
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 # --- what is no bundle ---
