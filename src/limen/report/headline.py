@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival
+from limen.analysis.merge import own_name
 from limen.analysis.tables import strength_at
 from limen.analysis.trust import Trust, TrustRow
 from limen.analysis.wordings import wordings
@@ -136,7 +137,8 @@ def _first(groups: Mapping[str, Sequence[_Threshold]]) -> list[str]:
     """Return distortions in the order in which a reader should see them: those with a median before others."""
 
     def place(name: str) -> tuple[bool, int, str]:
-        known = FAMILIAR.index(name) if name in FAMILIAR else len(FAMILIAR)
+        own = own_name(name, FAMILIAR)
+        known = FAMILIAR.index(own) if own in FAMILIAR else len(FAMILIAR)
         return all(one.median.censored or math.isnan(one.median.level) for one in groups[name]), known, name
 
     return sorted(groups, key=place)
