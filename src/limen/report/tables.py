@@ -183,7 +183,8 @@ def estimates(analysis: Analysis) -> Table:
     ]  # fmt: skip
     rows = rows or [  # nothing could be read
         (*heads(analysis, row), "0", NONE,
-         cell.alarms(answers[row.observer, row.question, row.distortion].false_alarms), *[NONE] * 6, cell.count(row.questions))
+         cell.alarms(answers[row.observer, row.question, row.distortion].false_alarms),
+         *[NONE] * 6, cell.count(row.questions))
         for row in in_order(analysis, analysis.jnds) if row.order == 1
     ]  # fmt: skip
     columns = (
