@@ -14,11 +14,16 @@ def test_reading_alone_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> Non
     assert "reading images" not in capsys.readouterr().err
 
 
-def test_a_run_that_failed_leaves_no_bar_and_one_that_ended_does(capsys: pytest.CaptureFixture[str]) -> None:
-    state = study.Progress(total=4, done=4, asked=21, spending=Spending())
-    with pytest.raises(InputError), watching() as watch:
+def failing(state: study.Progress) -> None:
+    with watching() as watch:
         watch(state)
         raise InputError("what is wrong")
+
+
+def test_a_run_that_failed_leaves_no_bar_and_one_that_ended_does(capsys: pytest.CaptureFixture[str]) -> None:
+    state = study.Progress(total=4, done=4, asked=21, spending=Spending())
+    with pytest.raises(InputError):
+        failing(state)
     assert "series" not in capsys.readouterr().err
     with watching() as watch:
         watch(state)
