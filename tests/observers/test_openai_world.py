@@ -673,3 +673,11 @@ def test_answers_and_names_are_kept_without_the_key(server: Endpoint) -> None:
 
 def test_a_short_key_is_no_reason_to_change_an_answer() -> None:
     assert Key("EMPTY").hide("<yes> EMPTY is EMPTY") == "<yes> EMPTY is EMPTY"
+
+
+@pytest.mark.parametrize(("versioned", "asks"), [(True, False), (False, True)])
+def test_a_base_url_without_a_version_is_asked_about(versioned: bool, asks: bool) -> None:
+    asked = complaint.RequestContext("host", "toy", versioned=versioned)
+    failure = complaint.judge(404, {}, complaint.read(b"Not Found"), asked)
+    assert isinstance(failure, complaint.Failure)
+    assert ("did you mean one that ends in /v1?" in failure.detail) is asks

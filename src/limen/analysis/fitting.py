@@ -250,14 +250,18 @@ def _mirrored(of: Parameter) -> Parameter:
 def powers(analysis: Analysis, half_width: float = 1.0) -> tuple[PowerRow, ...]:
     """Return how many references a 95 % interval of +- half_width levels takes, from this run as pilot.
 
-    Rows without a protocol J (constant) are left out.
+    Of J, or of each reference's own T50 where the procedure fits; rows with neither (constant) are left out.
     """
     rows = []
     for key, group in groups(analysis).items():
-        if not any(outcome.thresholds for outcome in group):
-            continue
+        fitted = [estimate for outcome in group for estimate in outcome.estimates[:1] if estimate.told]
         top = group[0].series.levels
-        values = [level if reached else math.inf for level, reached in map(protocol, group)]
+        if any(outcome.thresholds for outcome in group):
+            values = [level if reached else math.inf for level, reached in map(protocol, group)]
+        else:
+            values = [estimate.level if estimate.reached else math.inf for estimate in fitted]
+        if not values:
+            continue
         rows.append(PowerRow(*key, power(values, half_width, top)))
     return tuple(rows)
 

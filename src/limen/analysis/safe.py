@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from limen import distortion as distortions
+from limen import registry
 from limen.analysis import Analysis, Outcome, SeriesStatus
+from limen.analysis.merge import own_name
 from limen.curve import Interval, Mean, bootstrap_mean
 from limen.errors import InputError, UnknownNameError
 from limen.image import Image, decode, digest
@@ -249,7 +251,7 @@ def _sizes(analyses: Sequence[Analysis], stores: Sequence[Store]) -> _Sizes:
 def _codec(name: str, entry: DistortionEntry) -> distortions.Encode | None:
     """Return what codes a picture as it was measured, if this limen has it."""
     try:
-        kind = distortions.find(name)
+        kind = distortions.find(own_name(name, registry.names("distortion")))
     except UnknownNameError:
         return None
     return kind.encoded if kind.version == entry.version else None

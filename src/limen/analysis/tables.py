@@ -1,7 +1,7 @@
 """Rows of the tables of a run, from what became of its series."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -432,6 +432,18 @@ def _inversions(group: Iterable[Outcome]) -> Share:
                     total += 1
                     wrong += yes
     return Share(wrong, total)
+
+
+def references_and_draws(outcomes: Iterable[Outcome]) -> tuple[int, int]:
+    """Return over how many references a curve goes (at most, at one level), and how often a pair was shown to each."""
+    asked: dict[int, set[str]] = defaultdict(set)
+    draws = 0
+    for outcome in outcomes:
+        for response in outcome.responses:
+            if response.readable and response.probe.reference == 0:
+                asked[response.probe.level].add(outcome.series.id)
+                draws = max(draws, response.probe.draw + 1)
+    return max(map(len, asked.values()), default=0), draws
 
 
 def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:

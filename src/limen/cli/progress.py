@@ -23,6 +23,7 @@ class Watch:
         self._read = 0
         self._said = 0
         self._exam: Exam | None = None
+        self.counted = False  # whether series are drawn
 
     def reading(self, name: str) -> None:
         """Count one image file."""
@@ -46,6 +47,7 @@ class Watch:
     def __call__(self, progress: study.Progress) -> None:
         """Draw how far the study is."""
         self._bar.start()
+        self.counted = True
         for notice in progress.notices[self._said :]:
             self._bar.console.print("\n".join(map(tame, notice.splitlines())), markup=False, highlight=False)
         self._said = len(progress.notices)
@@ -69,11 +71,14 @@ def watching() -> Iterator[Watch]:
         transient=False, refresh_per_second=4,
     )  # fmt: skip
     watch = Watch(bar)
+    whole = False
     try:
         yield watch  # drawn from the first file or series on: a mistake in a name leaves no bar behind
+        whole = watch.counted
     except KeyboardInterrupt:
         watch.stopped()
         raise
     finally:
         if bar.live.is_started:
+            bar.live.transient = not whole  # of a run that failed, or of files alone, no bar stays on the screen
             bar.stop()

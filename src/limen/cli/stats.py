@@ -130,7 +130,8 @@ def power(runs: tuple[Path, ...], half_width: float, sd: float | None, as_json: 
         rows = fitting.powers(analysis, half_width)
     if not rows:
         raise InputError(
-            "No JND in these runs, so no spread of one. Give a run of scan, skip, auto or certify, or --sd."
+            "No JND and no fitted T50 in these runs, so no spread. Give a run of a procedure that finds JNDs or "
+            "fits T50 (skip or psi, say), or --sd."
         )
     print_result(as_json, lambda: statistics.records((), (), rows), lambda: [statistics.powers(analysis, rows)])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from limen.analysis import Analysis, EstimateRow, JndRow
+from limen.analysis.merge import own_name
 from limen.curve import Interval, bootstrap_mean
 from limen.distortion import Distortion
 from limen.errors import InputError
@@ -64,8 +65,9 @@ def rows(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> tuple[SizeRow
     """
     found = []
     for run, analysis in zip(runs, analyses, strict=True):
-        some = {name: _some(run.store, name, MOST) for name in analysis.manifest.distortions}
-        coders = {name: _coder(run.store, name, pictures) for name, pictures in some.items()}
+        own = {name: own_name(name, run.analysis.manifest.distortions) for name in analysis.manifest.distortions}
+        some = {name: _some(run.store, own[name], MOST) for name in own}
+        coders = {name: _coder(run.store, own[name], pictures) for name, pictures in some.items()}
         thresholds: list[JndRow | EstimateRow] = [row for row in analysis.jnds if row.order == 1]
         for row in [*thresholds, *analysis.estimates]:
             coded, pictures = coders[row.distortion], some[row.distortion]
@@ -114,19 +116,23 @@ def records(run: OpenRun) -> dict[str, object]:
 
 
 def figure(
-    runs: Sequence[OpenRun], found: Sequence[SizeRow], names: Mapping[tuple[str, str], str]
+    runs: Sequence[OpenRun],
+    analyses: Sequence[Analysis],
+    found: Sequence[SizeRow],
+    names: Mapping[tuple[str, str], str],
 ) -> Callable[[int], Spec]:
     """Return the figure of bits a pixel against the strength of each codec, with the thresholds on its curve.
 
     Args:
         runs: of observers of images; the first that has a codec gives its curve.
+        analyses: as of `rows`.
         found: the rows.
         names: what to call each observer and question, in order.
     """
     curves = [
         {"distortion": f"{name}, by {unit}", "strength": strength, "bits": bits}
         for name, unit in dict.fromkeys((row.distortion, row.unit) for row in found)
-        for strength, bits in _curve(runs, name)
+        for strength, bits in _curve(runs, analyses, name)
     ]
     marks = [
         {"distortion": f"{row.distortion}, by {row.unit}", "strength": row.strength, "bits": row.bits,
@@ -146,14 +152,17 @@ def figure(
     return draw
 
 
-def _curve(runs: Sequence[OpenRun], name: str) -> Iterator[tuple[float, float]]:
+def _curve(runs: Sequence[OpenRun], analyses: Sequence[Analysis], name: str) -> Iterator[tuple[float, float]]:
     """Yield strengths of a codec's ladder with the mean bits a pixel there."""
-    for run in runs:
-        pictures = _some(run.store, name, FEWER)
-        coded = _coder(run.store, name, pictures)
+    for run, analysis in zip(runs, analyses, strict=True):
+        if name not in analysis.manifest.distortions:
+            continue
+        own = own_name(name, run.analysis.manifest.distortions)
+        pictures = _some(run.store, own, FEWER)
+        coded = _coder(run.store, own, pictures)
         if coded is None or not pictures:
             continue
-        strengths = run.store.manifest["distortions"][name]["strengths"]
+        strengths = analysis.manifest.distortions[name].strengths
         last = len(strengths) - 1
         for place in sorted({round(last * step / (STEPS - 1)) for step in range(STEPS)}):
             sizes = zip(coded(strengths[place]), pictures, strict=True)

@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival
-from limen.analysis.tables import strength_at
+from limen.analysis import Analysis, CurveRow, Outcome, Quantile, SeriesStatus, survival
+from limen.analysis.merge import own_name
+from limen.analysis.tables import references_and_draws, strength_at
 from limen.analysis.trust import Trust, TrustRow
 from limen.analysis.wordings import wordings
 from limen.curve import Share
@@ -118,8 +119,15 @@ def _thresholds(analysis: Analysis) -> list[_Threshold]:
     ]  # fmt: skip
     if found:
         return found
+
+    def over(row: CurveRow) -> int:
+        who = (row.observer, row.question, row.distortion)
+        return references_and_draws(
+            one for one in analysis.outcomes if (one.observer, one.question, one.series.distortion) == who
+        )[0]
+
     return [
-        _Threshold(row.observer, row.question, row.distortion, max(row.curve.n), row.half, *_ends(row.interval),
+        _Threshold(row.observer, row.question, row.distortion, over(row), row.half, *_ends(row.interval),
                    Share(0, 0), 0)
         for row in analysis.curves if len(row.curve.levels) > 2
     ]  # fmt: skip
@@ -136,7 +144,8 @@ def _first(groups: Mapping[str, Sequence[_Threshold]]) -> list[str]:
     """Return distortions in the order in which a reader should see them: those with a median before others."""
 
     def place(name: str) -> tuple[bool, int, str]:
-        known = FAMILIAR.index(name) if name in FAMILIAR else len(FAMILIAR)
+        own = own_name(name, FAMILIAR)
+        known = FAMILIAR.index(own) if own in FAMILIAR else len(FAMILIAR)
         return all(one.median.censored or math.isnan(one.median.level) for one in groups[name]), known, name
 
     return sorted(groups, key=place)
@@ -360,7 +369,7 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
         for row in wordings(analysis)
     )
     verdict = "; ".join(
-        f"of {names[row.observer, row.question]}: {row.trust.value}{_alarmed(row)}" for row in judged[:MOST]
+        f"of {names[row.observer, row.question]}: {row.trust.value}{_because(row)}" for row in judged[:MOST]
     )
     return (
         f"{results}. Verdict on trust {verdict}. Over {references} references{scaled}, measured with limen "
@@ -391,10 +400,10 @@ def _called(manifest: Manifest, row: TrustRow) -> str:
     return row.observer + (f", {row.question}" if len(manifest.questions) > 1 else "")
 
 
-def _alarmed(row: TrustRow) -> str:
-    """Return the false alarms behind a verdict, in brackets."""
-    alarms = row.rules[0]
-    return f" ({alarms.seen})" if alarms.share is not None else ""
+def _because(row: TrustRow) -> str:
+    """Return what the missed rules found, in brackets; where none is missed, the false alarms."""
+    seen = row.why or (row.rules[0].seen if row.rules[0].share is not None else "")
+    return f" ({seen})" if seen else ""
 
 
 def _results(analysis: Analysis, names: Mapping[tuple[str, str], str]) -> list[str]:

@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageFont, features
 from limen import digest as digests
 from limen import distortion as distortions
 from limen import registry
+from limen.analysis.merge import own_name
 from limen.analysis.replay import items_of
 from limen.distortion import Distortion
 from limen.errors import InputError
@@ -58,7 +59,8 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
     Raises:
         InputError: it cannot be drawn as it was shown, and why.
     """
-    kind = _found(store, row.distortion)
+    name = own_name(row.distortion, store.manifest["distortions"])
+    kind = _found(store, name)
     if kind.of in VIEWS:
         return _view(store, kind, row, views)
     data = store.picture(row.picture)
@@ -70,7 +72,7 @@ def renderer(store: Store, row: SeriesRow, views: bool = False) -> Render:
         raise InputError("A bundle has no pictures, so stimuli are not drawn: limen verify --images FOLDER draws them.")
     if data is None:
         raise InputError("The reference was not kept in the run, so its stimuli cannot be drawn again.")
-    kind = as_measured(store, row.distortion)
+    kind = as_measured(store, name)
     _, facts = container.look(data)
     pixels = math.prod(facts.size or (1, 1))
     if pixels > MOST_PIXELS:

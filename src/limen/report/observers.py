@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from limen.analysis import Analysis, Outcome
+from limen.analysis.merge import unlike
 from limen.analysis.trust import NUMERIC
 from limen.preflight import exam, model_input
 from limen.preflight.evidence import CheckStatus
@@ -177,8 +178,8 @@ def _median(values: Sequence[float]) -> str:
 
 
 def warnings(analysis: Analysis) -> list[str]:
-    """Return a sentence for each observer under whose name several models, or several systems, answered."""
-    lines = []
+    """Return a sentence for each observer of several models or systems, and for each distortion of unlike ladders."""
+    lines = list(unlike(analysis))
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]
         models, systems = ([origin for origin in mine if origin.what == what] for what in ("model", "fingerprint"))

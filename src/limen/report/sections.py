@@ -181,7 +181,7 @@ def of_codecs(
         return
     drawing: Drawing = (
         "sizes", "Bits a pixel against a codec's strength, with the median thresholds",
-        functools.cache(coded_size.figure(runs, found, names)),
+        functools.cache(coded_size.figure(runs, analyses, found, names)),
     )  # fmt: skip
     yield from _section(
         "sizes",

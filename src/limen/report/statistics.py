@@ -108,7 +108,8 @@ def powers(analysis: Analysis, rows: Sequence[PowerRow]) -> Table:
         ))  # fmt: skip
     columns = ("n", "sd", "+- now", "+- wanted", "references (mean)", "references (median)")
     notes = (
-        "Levels; half-width of the 95 % interval of the restricted mean or the median J over references, from this "
+        "Levels; half-width of the 95 % interval of the restricted mean or the median over references, of J or, "
+        "where the procedure fits, of T50, from this "
         "run's own spread. That is uncertain too: from 10 references it may be 1.8 times too small, from 50 1.25.",
     )
     return table(analysis, "References needed", columns, lines, notes)
@@ -203,6 +204,10 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
         "than half of the posterior beyond the ladder; <=: yes to everything, down to the lowest level asked; ?: these "
         "answers do not tell, because the interval holds the whole ladder or yes does not depend on the level."
     ]
+    notes.append(
+        "T50 is of the population of references, from all answers together; the median T50 of limen measure, of a "
+        "procedure that fits, is the median of the references' own."
+    )
     if any(row.adaptive for row in rows):
         notes.append(
             "Adaptive run: the answers chose the levels. T50 comes from each series' own likelihood, which allows it; "

@@ -21,6 +21,7 @@ from limen.analysis import (
     survival,
 )
 from limen.analysis.correlations import PARTS, part_of
+from limen.analysis.tables import references_and_draws
 from limen.curve import Share
 from limen.report import format as cell
 from limen.report.format import NONE, Table, heads, in_order, plain, table, who
@@ -172,11 +173,20 @@ _STAIRS = (
 
 def estimates(analysis: Analysis) -> Table:
     """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
+    answers = _answers(analysis)
+    forced = {question.forced for question in analysis.questions.values()}
+    said_yes, always = False in forced, " or ".join(["yes"] * (False in forced) + ["right"] * (True in forced))
     rows = [
         (*heads(analysis, row), str(row.n), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}",
          cell.estimate(row.mean, row.interval), cell.k_of_n(row.beyond), cell.k_of_n(row.undetermined),
          cell.number(row.sd), cell.strength(row.strength, row.unit), cell.count(row.questions))
         for row in in_order(analysis, analysis.estimates)
+    ]  # fmt: skip
+    rows = rows or [  # nothing could be read
+        (*heads(analysis, row), "0", NONE,
+         cell.alarms(answers[row.observer, row.question, row.distortion].false_alarms),
+         *[NONE] * 6, cell.count(row.questions))
+        for row in in_order(analysis, analysis.jnds) if row.order == 1
     ]  # fmt: skip
     columns = (
         "n", "median T50", "false alarms", "quartiles", "mean [95 %]", "beyond L", "undetermined", "sd each",
@@ -185,9 +195,11 @@ def estimates(analysis: Analysis) -> Table:
     note = (
         "T50: the level noticed half the time, false alarms and lapses apart (75 % right in a forced choice). Mean "
         "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
-        "> L: more probably beyond the ladder; <=: yes at every level asked. Undetermined: the 95 % interval holds "
-        "four fifths of the ladder; such references are left out, and ? stands where they are half of all or more. "
-        "Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye.",
+        "The median here is over the references' own T50; limen fit gives that of their population, from all answers.",
+        f"> L: more probably beyond the ladder; <=: {always} at every level asked. Undetermined: the 95 % interval "
+        "holds four fifths of the ladder; such references are left out; ? where they are half of all or more."
+        + " Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye."
+        * said_yes,
         *_few(row.false_alarms for row in analysis.estimates),
         *([_STAIRS] if analysis.manifest.procedure["name"] == "staircase" else []),
         *_left_out(Counter(outcome.status for outcome in analysis.outcomes)),
@@ -274,10 +286,16 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
             "Where answers are compared, false alarms are the unrest: controls (one grey level of noise, options in "
             "another order) that change the answer. Excluded: the answer to the reference is wrong, or cannot be read."
         )
-    dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and a.unreadable.value > MUTE})
+    dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and MUTE < a.unreadable.value < 1})
     if dumb:
         notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
     return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in LEFT_OUT}))
+
+
+_DRAWN = (
+    "Several draws of a pair, declared: the next one shows it in the other order, or is another sample where the model "
+    "samples. The shares take all draws together; limen fit says how far they agree."
+)
 
 
 def curves(analysis: Analysis) -> Table:
@@ -285,16 +303,31 @@ def curves(analysis: Analysis) -> Table:
     levels = sorted({level for row in analysis.curves for level in row.curve.levels})
     answers, known = _answers(analysis), in_order(analysis, analysis.curves)
     same = [answers[row.observer, row.question, row.distortion].false_alarms for row in known]
-    rows = []
+    rows, most = [], 0
     for row, false in zip(known, same, strict=True):
         shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
-        n = max((share.n for share in row.curve.shares), default=0)
-        rows.append((*heads(analysis, row), str(n), _half(row) if n else NONE, cell.alarms(false), *cells))
+        mine = (
+            outcome for outcome in analysis.outcomes
+            if (outcome.observer, outcome.question, outcome.series.distortion)
+            == (row.observer, row.question, row.distortion)
+        )  # fmt: skip
+        n, draws = references_and_draws(mine)
+        most = max(most, draws)
+        rows.append(
+            (
+                *heads(analysis, row),
+                f"{n}{f' x {draws} draws' * (draws > 1)}",
+                _half(row) if n else NONE,
+                cell.alarms(false),
+                *cells,
+            )
+        )
     notes = (
         "Share of yes at each level against the undistorted reference (0: identical pairs); n references. Half yes: "
         "where that curve, made monotone, reaches one half, false alarms and all [95 %, bootstrap over references]; > "
         "above the highest level asked, <= at the lowest, ? where the interval holds all of them.",
+        *([_DRAWN] if most > 1 else []),
         *_few(same),
     )
     columns = ("n", "half yes [95 %]", "false alarms", *map(str, levels))
@@ -309,8 +342,13 @@ def _half(row: CurveRow) -> str:
     return f"{row.half} [{low}, {f'>{last}' if math.isinf(row.interval.high) else cell.number(row.interval.high)}]"
 
 
+def _fits(analysis: Analysis) -> bool:
+    """Whether the procedure fits thresholds, even where no series has one yet."""
+    return analysis.manifest.procedure["name"] in {"psi", "staircase"}
+
+
 def main_table(analysis: Analysis) -> Table:
     """Return the table that answers the run's question: JNDs, fitted thresholds, or a curve."""
-    if analysis.estimates:
+    if analysis.estimates or (_fits(analysis) and not any(row.n for row in analysis.jnds)):
         return estimates(analysis)
     return first_jnds(analysis) if analysis.jnds else curves(analysis)

@@ -15,6 +15,7 @@ from typing import Any
 import limen
 from limen import procedure as procedures
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus
+from limen.analysis.merge import own_name
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
 from limen.report.format import clean
@@ -300,9 +301,10 @@ def waiting(run: RunOnPage, outcome: Outcome) -> Iterator[list[Any]]:
 
 
 def _open_probes(run: RunOnPage, outcome: Outcome) -> tuple[Probe, ...]:
-    kind = run.analysis.manifest.distortions[outcome.series.distortion]
+    name = own_name(outcome.series.distortion, run.analysis.manifest.distortions)
+    kind = run.analysis.manifest.distortions[name]
     ladder = Ladder(tuple(kind.strengths), kind.unit, kind.version)
     waves, priors = run.beginnings[run.own_names[outcome.observer], outcome.question]
-    prior = decode(priors.get((outcome.series.distortion, waves.get(outcome.series.id, 0))))
+    prior = decode(priors.get((name, waves.get(outcome.series.id, 0))))
     known = {response.probe: response.verdict for response in outcome.responses}
     return tuple(probe for probe in pending(run.method, ladder, prior, known) if probe not in known)

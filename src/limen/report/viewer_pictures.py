@@ -63,7 +63,7 @@ class Held:
             return f"No pictures: this page was made with --embed 0.{lost}"
         if not self.lacking:
             return f"Pictures: all {self.of_series:,} series, all {self.of_levels:,} levels asked about.{lost}"
-        needed = f"About --embed {math.ceil(self.room / 1e6)} would hold all" if self.room else ""
+        needed = f"About --embed {math.ceil(self.room / 1e6)} (MB) would hold all" if self.room else ""
         more = needed or "A larger --embed holds more"
         return (
             f"Pictures: {self.series:,} of {self.of_series:,} series, {self.levels:,} of {self.of_levels:,} levels "

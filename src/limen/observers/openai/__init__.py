@@ -21,6 +21,7 @@ unsupported, limit, overloaded, redirect, certificate, unreachable, proxy, and t
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -442,6 +443,7 @@ class OpenAI(Observer):
         asked = complaint.RequestContext(
             self._host, self._model, options.api_key_env, options.max_tokens, options.max_tokens_name,
             max(complaint.LONG, options.longest_wait_s), candidates, self._answered,
+            bool(re.search(r"/v\d", self._place.path)),
         )  # fmt: skip
         said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
         failure = complaint.judge(status, headers, said, asked)

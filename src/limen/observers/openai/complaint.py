@@ -53,6 +53,7 @@ class RequestContext:
         patience: the longest wait that is no reason to stop, in seconds.
         candidates: log probabilities asked for at each position.
         answered: whether this host has answered any question.
+        versioned: whether the path of the base URL names a version, as in /v1.
     """
 
     host: str
@@ -63,6 +64,7 @@ class RequestContext:
     patience: float = LONG
     candidates: int = 0
     answered: bool = False
+    versioned: bool = True
 
 
 def _any(*wordings: str) -> re.Pattern[str]:
@@ -300,7 +302,8 @@ def _refusal(status: int, said: ErrorBody, asked: RequestContext, sentence: str)
     count, vision = _COUNT.search(whole), _VISION.search(whole)
     if (status in (404, 405, 410) or _MODEL.search(whole)) and not vision and not count:
         what = f"{host} does not know model {asked.model[:60]!r} or this path ({status}): {sentence}"
-        return Failure("not-found", f"{what} Check the model's name and base_url.", "fatal")
+        meant = "" if asked.versioned else " The base URL has no /v1: did you mean one that ends in /v1?"
+        return Failure("not-found", f"{what} Check the model's name and base_url.{meant}", "fatal")
     if _LIMIT.search(whole) or (_CONTEXT.search(whole) and _no_room(whole, asked)):
         what = f"{host} allows no answer of {asked.max_tokens} tokens ({status}): {sentence}"
         what += " Set -O max_tokens=N to less, or start the server with a longer context."
