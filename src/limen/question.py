@@ -378,9 +378,8 @@ class Question:
         return form
 
     def _reading(self, answer: Answer, item: Item | None) -> Reading:
-        if self.reader:
-            return self.reader(answer.text, answer.finish)
-        return self._form(item).read_asked(answer.text, answer.finish, self.notices)
+        read = self.reader or self._form(item).reader(self.notices)
+        return read(answer.text, answer.finish)
 
     def _apart(self, anchor: str, now: str, item: Item | None) -> bool:
         if self.verdict is VerdictKind.WRONG and item is not None and item.truth:

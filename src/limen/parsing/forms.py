@@ -5,7 +5,7 @@ that a run is read again without the file that asked. Values are in one canonica
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -46,15 +46,13 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         raise NotImplementedError
 
-    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:
-        """Return what an answer says, where what it means depends on the question.
+    def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:
+        """Return what reads an answer as `read` does, where what it means depends on the question.
 
         Args:
-            text: the answer as it came.
-            finish: as for `read`.
             notices: values that say that two pictures differ; none where the question asks about something else.
         """
-        return self.read(text, finish)
+        return self.read
 
     def same(self, value: str, other: str) -> bool:
         """Say whether two readable answers are one answer."""
@@ -80,8 +78,9 @@ class YesNo(Form, frozen=True):
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_direct(text, finish))
 
-    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:  # noqa: D102
-        return _flag(read_direct(text, finish, _differing(notices)))
+    def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:  # noqa: D102
+        differs = Flag(notices[0]) if notices else None
+        return lambda text, finish: _flag(read_direct(text, finish, differs))
 
 
 class Choice(YesNo, frozen=True):
@@ -96,8 +95,9 @@ class Choice(YesNo, frozen=True):
     def read(self, text: str, finish: str = "") -> Reading:  # noqa: D102
         return _flag(read_choice(text, finish))
 
-    def read_asked(self, text: str, finish: str, notices: Sequence[str]) -> Reading:  # noqa: D102
-        return _flag(read_choice(text, finish, _differing(notices)))
+    def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:  # noqa: D102
+        differs = Flag(notices[0]) if notices else None
+        return lambda text, finish: _flag(read_choice(text, finish, differs))
 
 
 class SameOrDifferent(Form, frozen=True):
@@ -256,10 +256,6 @@ def describe(form: Form) -> dict[str, Any]:
     """Return a form as JSON has it: its name beside its settings (`limen.question.form`), lists for tuples."""
     found: dict[str, Any] = {"name": form.name, **msgspec.json.decode(msgspec.json.encode(form))}
     return found
-
-
-def _differing(notices: Sequence[str]) -> Flag | None:
-    return Flag(notices[0]) if notices else None
 
 
 def _flag(verdict: Verdict) -> Reading:

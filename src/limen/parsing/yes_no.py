@@ -73,7 +73,13 @@ def read_direct(text: str, finish: str = "", differs: Flag | None = Flag.YES) ->
 
 
 def read_choice(text: str, finish: str = "", differs: Flag | None = Flag.YES) -> Verdict:
-    """Read an answer to the choice question, "A. Yes; B. No"; arguments as for `read_direct`."""
+    """Read an answer to the choice question, "A. Yes; B. No".
+
+    Args:
+        text: the answer as it came.
+        finish: why it ended ("stop", "length", "content_filter", "" if not said).
+        differs: the flag that says that two pictures differ; None where the question asks about something else.
+    """
     return _read(text, finish, differs, choice=True)
 
 
