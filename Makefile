@@ -98,7 +98,7 @@ test-browser: .venv-browser/.made
 	$(PYTHON) -m venv .venv-inspect
 	grep -v '^python-dateutil==' constraints.txt > .venv-inspect/constraints.txt
 	.venv-inspect/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-inspect/constraints.txt \
-		-e '.[demo,inspect]' pandas pyarrow pytest pytest-xdist hypothesis playwright
+		-e '.[demo,inspect]' pytest pytest-xdist hypothesis playwright
 	@touch $@
 
 test-inspect: .venv-inspect/.made

@@ -187,7 +187,9 @@ def test_a_name_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = object(), object()
     assert registry.add("distortion", "mine")(first) is first
     assert registry.add("distortion", "mine")(first) is first, "the same module may be loaded twice"
-    with pytest.raises(InputError, match="Two distortions are named 'mine': rename one of them"):
+    with pytest.raises(
+        InputError, match="Two distortions are named 'mine', and the other is of .*test_floor.py: name yours otherwise"
+    ):
         registry.add("distortion", "mine")(second)
     assert registry.find("distortion", "mine") is first
 

@@ -380,7 +380,7 @@ def test_an_observer_in_a_file_is_ten_lines_and_is_measured(tmp_path: Path) -> N
     ("x = (", "is not valid Python"), ("x = 1", "registers nothing"),
     ("\n1 / 0", "line 2: ZeroDivisionError: division by zero"),
     ("from limen.observer import observer\n@observer('simulated')\ndef f(a, b): return True",
-     "line 2: Two observers are named 'simulated': rename one of them"),
+     "line 2: Two observers are named 'simulated', and the other is limen's own: name yours otherwise"),
 ])  # fmt: skip
 def test_a_plug_in_that_is_none_is_told_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "broken.py"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from limen import registry
+from limen import names, registry
+from limen.errors import PluginWarning
 from tests.support.command import limen
 
 SRC = Path(__file__).parents[1] / "src"
@@ -72,9 +73,13 @@ def test_a_sound_one_is_listed_and_measured(tmp_path: Path) -> None:
         ("import no_such_library", "", "ModuleNotFoundError: No module named 'no_such_library'"),
         ("raise ValueError('half\\nbaked')", "", "ValueError: half baked"),
         ("import sys\nsys.exit(3)", "", "SystemExit: 3"),
-        (GOOD.replace('"unmoved"', '"simulated"'), "", "Two observers are named 'simulated': rename one of them"),
+        (
+            GOOD.replace('"unmoved"', '"simulated"'),
+            "",
+            "Two observers are named 'simulated', and the other is limen's own: name yours otherwise",
+        ),
         (f"{GOOD}\nraise ValueError('after it registered')", "", "ValueError: after it registered"),
-        ("x = 1", "", "it registers nothing"),
+        ("x = 1", "", "it registers nothing. For limen.observers, use @observer"),
         (GOOD, "limen>=2,<3", "it is made for limen <3,>=2, and this is limen"),
         (GOOD, "Limen[demo]<0.1 ; python_version > '3'", "it is made for limen <0.1, and this is limen"),
     ],
@@ -89,11 +94,12 @@ def test_a_broken_one_is_left_out(tmp_path: Path, code: str, requires: str, said
     (line,) = listed.stderr.splitlines()
     assert line.startswith("limen: warning: Plug-in limen-broken 2.0 is left out")
     assert said in line
-    assert line.count("limen-broken") == 2
+    assert (f"({tmp_path / 'limen_broken.py'}:" in line) == (requires == "" and code != "x = 1")  # where it broke
     assert "left out" not in done(*MEASURE, "--observer", "hardly").stderr  # it was told once
     asked = done(*MEASURE[:-1], "other", "--observer", "unmoved", code=1).stderr.splitlines()[-1]
     assert asked.startswith("limen: No observer named 'unmoved'.")
-    assert said in asked
+    assert "may have been there: plug-in limen-broken 2.0 (limen list observers says why)." in asked
+    assert said not in asked  # a warning had it before
 
 
 def test_who_does_not_use_its_shelf_is_not_told(tmp_path: Path) -> None:
@@ -113,7 +119,7 @@ def test_limens_own_names_stay_where_a_module_holds_several_kinds(tmp_path: Path
     points = "[limen.distortions]\nmine = limen_broken\n"
     distribution(tmp_path, "limen-broken", GOOD.replace('"unmoved"', '"simulated"'), points=points)
     listed = done("list", "distortions")
-    assert "Two observers are named 'simulated'" in listed.stderr
+    assert "Two observers are named 'simulated', and the other is limen's own" in listed.stderr
     assert done(*MEASURE, "--observer", "simulated").returncode == 0
 
 
@@ -137,9 +143,40 @@ def test_in_a_process_of_its_own_it_is_told_in_one_line(folder: Path) -> None:
 
     assert run("list", "observers") == (
         "limen: warning: Plug-in limen-broken 2.0 is left out (mine = limen_broken): ZeroDivisionError: division by "
-        "zero. Mend or update it, or pip uninstall limen-broken.\n"
+        f"zero ({folder / 'limen_broken.py'}:1). Mend or update it, or pip uninstall limen-broken.\n"
     )
     assert run("list", "tolerances") == (
         "limen: The list of tolerances needs torch, which is not installed: in the clone of limen, pip install -e "
         "'.[feature]'\n"
     )
+
+
+def test_the_innermost_line_of_the_plug_in_is_told(tmp_path: Path) -> None:
+    code = "import json\n\ndef read():\n    return json.loads('{')\n\nread()\n"  # raised deeper, in a library
+    distribution(tmp_path, "limen-broken", code)
+    assert f"({tmp_path / 'limen_broken.py'}:4)" in done("list", "observers").stderr
+
+
+@pytest.mark.parametrize("noun", [noun for noun in registry.SHELVES if noun not in registry.HEAVY])
+def test_what_registers_is_named_by_group(tmp_path: Path, noun: str) -> None:
+    group = f"limen.{registry.SHELVES[noun]}"
+    distribution(tmp_path, "limen-broken", "x = 1", points=f"[{group}]\nmine = limen_broken\n")
+    assert f"For {group}, use {registry.REGISTERING[noun]}" in done("list", f"{noun}s").stderr
+
+
+def test_of_two_plug_ins_the_other_is_named_by_its_file(tmp_path: Path) -> None:
+    distribution(tmp_path, "limen-alike", GOOD)
+    distribution(tmp_path, "limen-broken", GOOD)
+    try:
+        line = done("list", "observers").stderr
+    finally:
+        sys.modules.pop("limen_alike", None)
+    assert "Plug-in limen-broken 2.0 is left out" in line
+    assert f"Two observers are named 'unmoved', and the other is of {tmp_path / 'limen_alike.py'}" in line
+
+
+def test_the_warning_points_at_who_asked(tmp_path: Path) -> None:
+    distribution(tmp_path, "limen-broken", "1 / 0")
+    with pytest.warns(PluginWarning, match="ZeroDivisionError") as told:
+        names("observer")
+    assert told[0].filename == __file__

@@ -32,10 +32,10 @@ single file needs none: `--plugin FILE` ([how](../howto/plugins.md#without-a-pac
 **Say which limen it is made for**, in `dependencies`: `"limen>=0.1,<0.2"`. Where another limen runs, the plug-in is
 not loaded.
 
-**What cannot be used is left out** with one warning on stderr that names the distribution, and everything else goes
-on: a module that raises or is not there, one that takes a name that is taken (limen's own come first), one that
-registers nothing, one made for another limen. A name that is then not found says so again. In Python the warning is a
-`limen.errors.PluginWarning`.
+**What cannot be used is left out** with one warning on stderr that names the distribution, file and line, and
+everything else goes on: a module that raises or is not there, one that takes a name that is taken (limen's own come
+first), one that registers nothing, one made for another limen. A name that is then not found names the plug-in. In
+Python the warning is a `limen.errors.PluginWarning`, and points at the line of yours that looked.
 
 Whatever decides an answer or a pixel belongs into what is kept: an observer's `fingerprint`, a distortion's `version`.
 `limen.testing` checks a plug-in: `check_distortion`, `check_observer`, `check_procedure`.

@@ -46,11 +46,25 @@ SHELVES = {
     "task": "feature.tasks",
     "tolerance": "feature.tolerances",
 }
+REGISTERING = {
+    "distortion": "@distortion",
+    "export": '@registry.add("export", NAME)',
+    "import": '@registry.add("import", NAME)',
+    "observer": "@observer",
+    "procedure": "@procedure",
+    "question": "question(...)",
+    "scene": "@scene",
+    "source": "@source",
+    "task": '@registry.add("task", NAME)',
+    "tolerance": '@registry.add("tolerance", NAME)',
+}
+"""By noun, what puts a thing on its shelf."""
 HEAVY = frozenset(noun for noun, place in SHELVES.items() if "." in place)  # of the feature wing: they load torch
 FORMER: Mapping[str, Mapping[str, str]] = {"tolerance": {"image-fisher": "own-fisher"}}
 """By noun, what a thing was called once -> what it is called now: older runs hold the former names."""
 _NUMBER = re.compile(r"\s*(?:\+|(-))?(?=\.?\d)(\d*)(\.\d*)?([eE][+-]?\d+)?\s*")
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
+_whose: dict[tuple[str, str], str] = {}
 _own: set[str] = set()
 _loaded: set[str] = set()
 _left_out: dict[str, list[str]] = {noun: [] for noun in SHELVES}
@@ -62,10 +76,23 @@ def add(noun: str, name: str) -> Callable[[T], T]:
 
     def keep(thing: T) -> T:
         if _known[noun].setdefault(name, thing) is not thing:
-            raise InputError(f"Two {SHELVES[noun]} are named {name!r}: rename one of them.")
+            other = _whose.get((noun, name), "there already")
+            raise InputError(f"Two {noun}s are named {name!r}, and the other is {other}: name yours otherwise.")
+        _whose[noun, name] = _registrant(sys._getframe(1))
         return thing
 
     return keep
+
+
+def _registrant(frame: types.FrameType) -> str:
+    """Say whose a thing is that a call from this frame registers: limen's own, or of which file."""
+    while _is_limens(frame) and frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back  # a decorator's own frames
+    return "limen's own" if _is_limens(frame) else f"of {frame.f_code.co_filename}"
+
+
+def _is_limens(frame: types.FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "limen"
 
 
 def current(noun: str, name: str) -> str:
@@ -84,14 +111,19 @@ def find(noun: str, name: str) -> Any:
 def unknown(noun: str, name: str, hint: str = "") -> UnknownNameError:
     """Return the error for a name that a shelf has not, with the plug-ins that were left out and may have had it.
 
+    Why they were, a warning has said.
+
     Args:
         noun: of the shelf.
         name: what was given.
         hint: a sentence in place of the nearest name, where that is not what is meant.
     """
     shelf = every(noun)
-    sentences = (hint or nearest(name, shelf), *left_out(noun))
-    return UnknownNameError(noun, name, shelf, " ".join(filter(None, sentences)))
+    lacking = ", ".join(
+        dict.fromkeys(line.partition(" is left out")[0].removeprefix("Plug-in ") for line in left_out(noun))
+    )
+    lost = f"Left out, and it may have been there: plug-in {lacking} (limen list {noun}s says why)." if lacking else ""
+    return UnknownNameError(noun, name, shelf, " ".join(filter(None, (hint or nearest(name, shelf), lost))))
 
 
 def every(noun: str) -> dict[str, Any]:
@@ -137,13 +169,24 @@ def _load_others(noun: str) -> None:
         for one in (noun, *(light for light in SHELVES if light not in HEAVY)):
             _load_own(one)
     for point in sorted(points, key=lambda point: (point.dist.name if point.dist else "", point.name)):
-        if line := _fault(point):
+        if line := _fault(point, noun):
             _left_out[noun].append(line)
             if multiprocessing.parent_process() is None:  # of a worker, its parent has said so
-                warnings.warn(line, PluginWarning, stacklevel=4)
+                _warn(line)
 
 
-def _fault(point: EntryPoint) -> str:
+def _warn(line: str) -> None:
+    """Warn of a plug-in, at the line outside of limen that led here."""
+    frame = sys._getframe()
+    while (_is_limens(frame) or "importlib" in frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+    warnings.warn_explicit(
+        line, PluginWarning, frame.f_code.co_filename, frame.f_lineno, str(frame.f_globals.get("__name__")),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )  # fmt: skip
+
+
+def _fault(point: EntryPoint, noun: str) -> str:
     """Load an entry point, and return why it is left out; "" where it is not."""
     about = point.dist
     if about is None:
@@ -158,14 +201,15 @@ def _fault(point: EntryPoint) -> str:
     try:
         point.load()
         if not there and before == _known:
-            raise InputError("it registers nothing. Use @observer, @distortion, @procedure, @source or @scene.")
+            raise InputError(f"it registers nothing. For {point.group}, use {REGISTERING[noun]}.")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's code; said in a line, and nothing else fails
         _known.update(before)
         if not there:
             sys.modules.pop(point.module, None)
         what = str(error) if isinstance(error, LimenError) else f"{type(error).__name__}: {error}".rstrip(": ")
+        what = " ".join(what.split()).rstrip(".")
         return (
-            f"{called} is left out ({point.name} = {point.value}): {' '.join(what.split()).rstrip('.')}. "
+            f"{called} is left out ({point.name} = {point.value}): {what}{_place_in(error, point.module)}. "
             f"Mend or update it, or pip uninstall {about.name}."
         )
     return ""
@@ -250,12 +294,24 @@ def plugin(path: str | Path) -> None:
         try:
             exec(code, module.__dict__)  # noqa: S102 (a file that its user named; nothing is run that was found)
             if before == _known:
-                raise InputError("it registers nothing. Use @observer, @distortion, @procedure, @source or @scene.")
+                ways = ", ".join(way for one, way in REGISTERING.items() if one not in HEAVY)
+                raise InputError(f"it registers nothing. Use one of {ways}.")
         except Exception as error:
             del sys.modules[name]
             _known.update(before)
             what = str(error) if isinstance(error, LimenError) else f"{type(error).__name__}: {error}"
             raise InputError(f"Plug-in {path}: {_line_in(error, str(file))}{what}") from error
+
+
+def _place_in(error: BaseException, module: str) -> str:
+    """Return " (FILE:LINE)" of the innermost frame within a package; "" where none is."""
+    own = module.partition(".")[0]
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == own
+    ]
+    return f" ({places[-1]})" if places else ""
 
 
 def _line_in(error: BaseException, file: str) -> str:

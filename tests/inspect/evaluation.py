@@ -45,6 +45,18 @@ class Faulty(ModelAPI):
 modelapi(name="faulty")(Faulty)
 
 
+class Unsure(Faulty):
+    """Answers nothing that can be read."""
+
+    async def generate(
+        self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
+    ) -> ModelOutput:
+        return ModelOutput.from_content(self.model_name, "I am not sure.", stop_reason="stop")
+
+
+modelapi(name="unsure")(Unsure)
+
+
 @pytest.fixture(autouse=True)
 def _faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Faulty, "asked", 0)

@@ -129,12 +129,36 @@ def _record(samples: list[Any]) -> None:
     samples[3].metadata["limen"]["trial"] = "gone"
 
 
+def _row(samples: list[Any]) -> None:
+    samples[3].metadata["limen"]["series"]["name"] = "another.png"
+
+
+def _score(samples: list[Any]) -> None:
+    samples[3].scores["verdict"].value = "unreadable"
+
+
+def _column(name: str, value: Any) -> Callable[[list[Any]], None]:
+    def edit(samples: list[Any]) -> None:
+        assert name in samples[3].metadata
+        samples[3].metadata[name] = value
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
         (_answer, "its answer is not the one that was scored"), (_digest, "a picture has the digest"),
         (_level, "what it shows has the key"), (_text, "what it shows has the key"),
         (_series, "a series or question that the task has not"), (_record, "is not as limen writes it"),
+        (_row, "its series is not as the task has it"), (_score, "its column 'score verdict' says 'unreadable'"),
+        *(
+            (_column(name, value), f"its column '{name}' says '{value}', and limen's record ")
+            for name, value in {
+                "reference": "another.png", "distortion": "jpeg", "reference_level": 44, "level": 47, "strength": 0.5,
+                "unit": "inch", "question": "direct-implicit", "paraphrase": 1, "verdict": "unreadable",
+            }.items()
+        ),
     ],
 )  # fmt: skip
 def test_an_edited_log_is_refused(
@@ -153,20 +177,27 @@ def test_an_edited_log_is_refused(
 
 def test_logs_of_others_and_what_is_no_log(evaluated: Evaluate, tmp_path: Path) -> None:
     other = evaluated(Task(dataset=[Sample(input="What is 2 + 2?")], name="sums"), model="faulty/nothing")
-    with pytest.raises(InputError, match="a log of the task 'sums', not one that limen/jnd"):
+    with pytest.raises(InputError, match="a log of the task 'sums', not one that limen/jnd or limen/ask made. Eval"):
         to_run(other.location, tmp_path / "read")
     with pytest.raises(InputError, match="no such log"):
         to_run(str(tmp_path / "none.eval"), tmp_path / "read")
-    (tmp_path / "text.eval").write_text("nothing")
-    with pytest.raises(InputError, match="cannot be read as a log of Inspect's"):
-        to_run(str(tmp_path / "text.eval"), tmp_path / "read")
+    for name, content, told in (
+        ("text.eval", "nothing", "text.eval is no log of Inspect's: it is no zip file"),
+        ("notes.txt", "nothing", "notes.txt is no log of Inspect's: it is no zip file"),
+        ("list.json", "[1, 2]", "list.json is no log of Inspect's: it holds no JSON object"),
+        ("half.json", '{"version": 2, "ev', "half.json cannot be read as a log of Inspect's"),
+        ("none.eval", "", "none.eval is empty"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=told):
+            to_run(str(tmp_path / name), tmp_path / "read")
 
 
 def test_half_a_file_and_half_a_log(evaluated: Evaluate, tmp_path: Path) -> None:
     log = evaluated(jnd(images="demo", distortion="blur", limit=2))
     data = Path(log.location).read_bytes()
     (tmp_path / "half.eval").write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match="was cut short"):
+    with pytest.raises(InputError, match="half.eval was cut short: it has no end"):
         to_run(str(tmp_path / "half.eval"), tmp_path / "read")
     with zipfile.ZipFile(log.location) as whole, zipfile.ZipFile(tmp_path / "crashed.eval", "w") as cut:
         samples = [name for name in whole.namelist() if name.startswith("samples/")]

@@ -168,6 +168,23 @@ def test_failures_have_their_kind_and_no_key(error: Exception, outcome: str) -> 
     assert "sk-abc" not in found.detail
 
 
+def test_a_tokenizer_that_cannot_be_downloaded_is_told_first() -> None:
+    library: dict[str, Any] = {"__name__": "tiktoken.load"}
+    exec("def read(): raise OSError('HTTPSConnectionPool ' + 'and so on ' * 80)", library)  # noqa: S102
+    with pytest.raises(OSError, match="Pool") as raised:
+        library["read"]()
+    with pytest.raises(FatalObserverError) as told:
+        failure_of(raised.value, "mockllm/model")
+    text = str(told.value)
+    assert text.index("tiktoken downloads once") < text.index("limen/demo and limen/simulated need none")
+    assert text.index("need none") < text.index("HTTPSConnectionPool")
+
+
+def test_a_long_message_ends_with_a_word() -> None:
+    found = failure_of(ValueError("whole " * 200), "mockllm/model")
+    assert found.detail.rstrip(".").endswith("whole…")
+
+
 @pytest.mark.parametrize("status", [401, 404])
 def test_what_no_other_question_would_mend_ends_the_run(status: int) -> None:
     with pytest.raises(FatalObserverError):

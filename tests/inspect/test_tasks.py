@@ -12,10 +12,12 @@ from inspect_ai.log import EvalLog, read_eval_log
 
 import limen
 from limen.analysis import Analysis
-from limen.inspect.scoring import value_of
+from limen.image import png
+from limen.inspect.scoring import thresholds, value_of
 from limen.inspect.tasks import ask, jnd
 from limen.store import Store
 from limen.study import Spec, Study
+from limen.testing import photograph
 from tests.inspect.evaluation import Evaluate, Faulty
 
 pytestmark = pytest.mark.inspect
@@ -130,6 +132,41 @@ def test_limit_leaves_series_unfinished(evaluated: Evaluate) -> None:
     assert found["blur/unfinished"] == 3
     assert math.isnan(found["blur/median_jnd"])
     assert math.isnan(found["blur/censored"])
+
+
+def test_what_limit_leaves_is_said_in_a_line(evaluated: Evaluate, caplog: pytest.LogCaptureFixture) -> None:
+    for question, series in (("direct", 2), (["direct", "direct-implicit"], 4)):
+        caplog.clear()
+        evaluated(jnd(images="demo", distortion="blur", question=question, limit=2), limit=3)
+        (line,) = [one.getMessage() for one in caplog.records if one.name == "limen"]
+        assert line == (
+            f"--limit stops after 3 questions: {series} of {series} series are unfinished. For fewer pictures use "
+            "-T limit=N."
+        )
+    caplog.clear()
+    evaluated(jnd(images="demo", distortion="blur", limit=1), limit=1000)  # enough for all
+    evaluated(jnd(images="demo", distortion="blur", limit=1))
+    assert not [one for one in caplog.records if one.name == "limen"]
+
+
+def test_series_add_up(evaluated: Evaluate) -> None:
+    """A reference that is answered wrongly gives no series to hold against it: it is counted by itself."""
+    task = ask(images="demo-items", distortion="blur", question="answer-wrong", limit=6)
+    found = metrics(evaluated(task, model="unsure/x"))
+    assert found["blur/excluded"] > 0
+    assert found["blur/n"] + found["blur/excluded"] + found["blur/unfinished"] == 6
+
+
+def test_the_data_set_has_a_name_and_no_path(evaluated: Evaluate, tmp_path: Path) -> None:
+    assert evaluated(jnd(images="demo", distortion="blur", limit=1)).eval.dataset.name == "demo"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(png(photograph("one", 64, 80)))
+    assert jnd(images=str(tmp_path / "photos"), distortion="blur").dataset.name == "photos"
+
+
+def test_a_log_alone_says_where_its_figures_are() -> None:
+    with pytest.raises(RuntimeError, match="loses nothing.*eval-retry.*limen import inspect=LOG"):
+        thresholds("gone")([])
 
 
 @pytest.mark.parametrize("settings", [{"epochs": 2}, {"sample_id": "direct"}])

@@ -1,10 +1,14 @@
 """What limen hears of a task from Inspect: how it is evaluated, and that it has ended."""
 
+import logging
+
 from inspect_ai.hooks import Hooks, RunEnd, TaskEnd, TaskStart, hooks
 from inspect_ai.log import EvalSpec
 
 from limen.inspect import source
 from limen.inspect.records import PLACE
+
+_log = logging.getLogger("limen")  # Inspect shows what is logged
 
 
 @hooks(name="limen", description="Tells limen's tasks how they are evaluated, and when they have ended.")
@@ -27,6 +31,11 @@ class LimenHooks(Hooks):
 
     async def on_task_end(self, data: TaskEnd) -> None:
         """End the study of a task, whatever it waits for."""
+        found = source.under_way(_name(data.log.eval))
+        if found is not None and data.log.results is not None:
+            metrics = [one for score in data.log.results.scores for one in score.metrics.values()]
+            if line := found.shortfall(sum(int(one.value) for one in metrics if one.name.endswith("/unfinished"))):
+                _log.warning(line)
         await _close(_name(data.log.eval))
 
     async def on_run_end(self, data: RunEnd) -> None:

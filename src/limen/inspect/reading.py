@@ -5,7 +5,7 @@ import base64
 import binascii
 import datetime
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,34 @@ from inspect_ai.model import ContentImage, ContentText
 from pydantic import ValidationError
 
 from limen import digest
+from limen.analysis.replay import questions_of
 from limen.errors import InputError, StoreError
 from limen.image import Picture, decode, png
-from limen.inspect.records import VERSION, Analysed, Gathered, SampleRecord, TaskRecord, sample_record, task_record
-from limen.inspect.scoring import manifest_of, seal
-from limen.inspect.source import reply_of
+from limen.inspect.records import (
+    PLACE,
+    VERSION,
+    Analysed,
+    Gathered,
+    SampleRecord,
+    TaskRecord,
+    sample_record,
+    task_record,
+)
+from limen.inspect.scoring import manifest_of, said_by, seal
+from limen.inspect.source import metadata_of, reply_of
 from limen.loop import finish
 from limen.observer import Reply
 from limen.parsing.token_probability import offers_letters
-from limen.question import Query
+from limen.parsing.yes_no import READER_VERSION
+from limen.question import Query, Question
 from limen.store import Store
-from limen.store.entries import ITEMS, SIZES
+from limen.store.entries import ITEMS, SIZES, Manifest
 from limen.study.schedule import encode
 from limen.trial import Attempt
 
 AT_ONCE = 64  # samples read at a time
 KEPT = 200e6  # bytes of references that a run keeps
+_ZIP = b"PK\x03\x04"  # the first bytes of a .eval
 _CUT = (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile, ValidationError)
 
 
@@ -39,6 +51,8 @@ _CUT = (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfi
 class _Read:
     """What samples gave, one by one."""
 
+    manifest: Manifest
+    questions: Mapping[str, Question]
     gathered: Gathered = field(default_factory=Gathered)
     replies: list[tuple[SampleRecord, Reply]] = field(default_factory=list)
     references: dict[str, bytes] = field(default_factory=dict)
@@ -69,7 +83,8 @@ def to_run(place: str, run: Path, tell: Callable[[int, int], None] = lambda done
     name = Path(place).name
     header, task = _header(place, name)
     names = _names(place, name)
-    read = _Read()
+    manifest = manifest_of(task.manifest)
+    read = _Read(manifest, questions_of(Path(name), manifest))
     for number, sample in enumerate(_samples(place, name, names), start=1):
         if sample is None:
             read.lost += 1
@@ -89,22 +104,45 @@ def _header(place: str, name: str) -> tuple[EvalLog, TaskRecord]:
     except FileNotFoundError:
         raise InputError(f"{place}: no such log. Give inspect=PATH of a .eval or .json file.") from None
     except _CUT as error:
+        if told := _no_log(Path(place)):
+            raise InputError(f"{name} {told}") from None
         raise InputError(
             f"{name} cannot be read as a log of Inspect's ({_short(error)}): it is none, or it was cut short. Copy it "
             "again, or run inspect eval-retry on the original."
         ) from None
+    if PLACE not in (header.eval.metadata or {}):
+        raise InputError(
+            f"{name} is a log of the task {header.eval.task!r}, not one that limen/jnd or limen/ask made. Evaluate one "
+            "of these."
+        )
     try:
         task = task_record(header.eval.metadata)
     except InputError as error:
-        raise InputError(
-            f"{name} is a log of the task {header.eval.task!r}, not one that limen/jnd or limen/ask made ({error}). "
-            "Evaluate one of these."
-        ) from None
+        raise InputError(f"{name}: {error}. It was edited, or another limen made it: restore it from a copy.") from None
     if task.version != VERSION:
         raise InputError(f"{name} is of version {task.version}, and this limen reads {VERSION}. Update limen.")
     if (header.eval.config.epochs or 1) > 1:
         raise InputError(f"{name} has {header.eval.config.epochs} epochs; limen asks each question once.")
     return header, task
+
+
+def _no_log(file: Path) -> str:
+    """Say what is wrong with a local file that cannot be read as a log; "" where it looks like one."""
+    try:
+        with file.open("rb") as content:
+            begins = content.read(len(_ZIP))
+    except OSError:
+        return ""
+    right = "Give inspect=PATH of a log (.eval or .json) that Inspect wrote."
+    if not begins:
+        return f"is empty. {right}"
+    if file.suffix == ".json":
+        return "" if begins.lstrip()[:1] == b"{" else f"is no log of Inspect's: it holds no JSON object. {right}"
+    if begins != _ZIP:
+        return f"is no log of Inspect's: it is no zip file, and a log (.eval) is one. {right}"
+    if not zipfile.is_zipfile(file):
+        return "was cut short: it has no end. Copy it again, or run inspect eval-retry on the original."
+    return ""
 
 
 def _names(place: str, name: str) -> list[tuple[str | int, int]]:
@@ -141,13 +179,15 @@ def _take(read: _Read, sample: EvalSample, name: str, task: TaskRecord) -> None:
         record = sample_record(sample.metadata)
     except InputError as error:
         raise InputError(f"{where}: {error}. Restore the log from a copy.") from None
-    known = {row.id for row in task.series}
+    known = {row.id: row for row in task.series}
     for trial in (*record.recorded, *((record.trial,) if record.trial else ())):
         if trial.series not in known or trial.question not in task.manifest["questions"]:
             raise InputError(f"{where}: its trial is of a series or question that the task has not. It was edited.")
     if record.trial is None:
         read.gathered.add(record, None)
         return
+    if record.series != known.get(record.trial.series):
+        raise InputError(f"{where}: its series is not as the task has it: the log was edited. Restore it from a copy.")
     if record.stored is not None:
         tried = [Attempt("error", one.message) for one in sample.error_retries or ()]
         reply = Reply(record.stored, (*tried, Attempt("ok", "", record.stored.seconds)))
@@ -156,6 +196,7 @@ def _take(read: _Read, sample: EvalSample, name: str, task: TaskRecord) -> None:
         _check_shown(read, sample, record, where)
         reply = reply_of(sample, offers_letters(record.trial.wording))
     _check_answer(read, sample, record, reply, where)
+    _check_columns(read, sample, record, reply, where)
     read.failed += reply.answer is None
     read.gathered.add(record, reply.answer)
     read.replies.append((record, reply))
@@ -220,6 +261,29 @@ def _check_answer(read: _Read, sample: EvalSample, record: SampleRecord, reply: 
             f"{where}: its answer is not the one that was scored (digest {str(held)[:8]}): the log was edited. Restore "
             "it from a copy."
         )
+
+
+def _check_columns(read: _Read, sample: EvalSample, record: SampleRecord, reply: Reply, where: str) -> None:
+    """Raise `InputError` unless the columns that people group by say what limen's own record says."""
+    trial, row = record.trial, record.series
+    assert trial is not None
+    assert row is not None
+    kind = read.manifest.distortions[row.distortion]
+    right = metadata_of(record, kind.strengths, kind.unit)
+    if row.strength is not None:  # of a scored pair, whose one level is no step of the ladder
+        del right["strength"]
+    held = dict(sample.metadata or {})
+    score = (sample.scores or {}).get("verdict")
+    if reply.answer is not None and read.manifest.reader == READER_VERSION:  # another reader may have read it otherwise
+        said = said_by(read.questions[trial.question], record, reply.answer)
+        right |= {"verdict": said, "score verdict": said}
+        held |= {"score verdict": score.value} if score is not None else {}
+    for column in (name for name in right if name != PLACE and name in held):
+        if held[column] != right[column]:
+            raise InputError(
+                f"{where}: its column {column!r} says {str(held[column])[:40]!r}, and limen's record "
+                f"{str(right[column])!r}: the log was edited. Restore it from a copy."
+            )
 
 
 async def _write(run: Path, task: TaskRecord, read: _Read, analysed: Analysed) -> None:

@@ -93,7 +93,10 @@ def thresholds(task: str) -> Metric:
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         source = under_way(task)
         if source is None:
-            raise RuntimeError("limen's figures are made while its task runs. Of a log: limen import inspect=LOG.")
+            raise RuntimeError(
+                "limen's figures are made while its task runs, so this log has none and loses nothing: they are in the "
+                "log of the task that goes on (inspect eval-retry). Of this log alone: limen import inspect=LOG."
+            )
         gathered = Gathered()
         for one in scores:
             try:
@@ -146,8 +149,9 @@ def figures(gathered: Gathered, task: TaskRecord) -> dict[str, float]:
             found |= _of(f"{prefix}/median_t50", fit.median, fit.median_low, fit.median_high)
             found |= {f"{prefix}/beyond": _rate(fit.beyond), **about, f"{prefix}/n": fit.n}
         found |= about
-        done = sum(outcome.status is not SeriesStatus.UNFINISHED for outcome in group)
-        found[f"{prefix}/unfinished"] = planned[kind] - done
+        done = [outcome.status for outcome in group if outcome.status is not SeriesStatus.UNFINISHED]
+        found[f"{prefix}/excluded"] = sum(status is not SeriesStatus.COMPLETE for status in done)
+        found[f"{prefix}/unfinished"] = planned[kind] - len(done)
     return found
 
 

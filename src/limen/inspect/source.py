@@ -195,6 +195,21 @@ class StudySource(SampleSource):
         if self._beside is not None:
             self._beside.cleanup()
 
+    def shortfall(self, unfinished: int) -> str:
+        """Say in a line how many series --limit left unfinished; "" where it was not given, or left none.
+
+        Args:
+            unfinished: series that lack answers.
+        """
+        limit = _limit(self._spec) if self._spec is not None else None
+        if limit is None or not unfinished:
+            return ""
+        planned = len(self._series) * len(self._questions)
+        return (
+            f"--limit stops after {limit:,} question{'s' * (limit != 1)}: {unfinished:,} of {planned:,} series are "
+            "unfinished. For fewer pictures use -T limit=N."
+        )
+
     def _start(self) -> None:
         spec = self._spec
         if spec is None:

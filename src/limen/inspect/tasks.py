@@ -6,6 +6,7 @@ from typing import Any
 import click
 from inspect_ai import Task, task
 from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.dataset import MemoryDataset
 from inspect_ai.model import GenerateConfig, ModelOutput, ModelUsage
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
@@ -127,13 +128,14 @@ def _task(
     if told := refusal(given_there.get("epochs"), given_there.get("sample_id")):
         raise PrerequisiteError(f"limen/{name}: {told}")
     try:
-        source = StudySource(_spec(name, given, procedure, settings, ladder, study, bool(out)), out)
+        spec = _spec(name, given, procedure, settings, ladder, study, bool(out))
+        source = StudySource(spec, out)
     except LimenError as error:
         raise PrerequisiteError(f"limen/{name}: {error}") from error
     if temperature != "none" and not isinstance(temperature, int | float):
         raise PrerequisiteError(f"limen/{name}: temperature is {temperature!r}. Give a number, or none.")
     record = source.record
-    return Task(
+    made = Task(
         dataset=source,
         solver=put(),
         scorer=verdict(record.manifest),
@@ -144,6 +146,9 @@ def _task(
         name=name,
         description="Just noticeable differences by limen." if name == "jnd" else "Answers that change, by limen.",
     )
+    shown = ", ".join(Path(place).name or place for place in spec.images)  # no path of anybody's
+    made.dataset = MemoryDataset([], name=shown)  # a source of samples has no name of its own
+    return made
 
 
 def _spec(

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import math
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -307,9 +308,22 @@ def failure_of(error: BaseException, model: str) -> Attempt:
         raise FatalObserverError(_FATAL[status], f"{told} Set the key, or correct the model's name.") from error
     if type(error).__name__ == "PrerequisiteError":
         raise FatalObserverError("prerequisite", told) from error
+    if any(_is_of_tokenizer(one) for one in causes):
+        raise FatalObserverError(
+            "tokenizer",
+            f"{model}: Inspect counts its tokens with a tokenizer that tiktoken downloads once, and that failed. "
+            "Connect to a network, or name in TIKTOKEN_CACHE_DIR a folder that holds it; limen/demo and "
+            f"limen/simulated need none. ({_told(causes[-1])})",
+        ) from error
     if any(isinstance(one, TimeoutError) for one in causes):
         return Attempt("timeout", told)
     return Attempt(_KINDS.get(status, "server-error" if status >= 500 else "failed"), told)
+
+
+def _is_of_tokenizer(error: BaseException) -> bool:
+    """Say whether an exception came out of tiktoken, which fetches its vocabularies when they are first used."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] == "tiktoken" for frame in frames)
 
 
 def _told(error: BaseException) -> str:

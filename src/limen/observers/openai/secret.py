@@ -102,7 +102,13 @@ class Key:
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
         text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-        return text if len(text) <= longest else text[: longest - 1] + "…"
+        return text if len(text) <= longest else _cut(text, longest - 1) + "…"
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the beginning of a text, up to the end of a word unless that word is most of it."""
+    whole = text[: longest + 1].rpartition(" ")[0]
+    return whole if 2 * len(whole) > longest else text[:longest]
 
 
 def _any_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
