@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import limen
@@ -149,15 +150,14 @@ def test_the_lock_fits_and_names_public_addresses_alone() -> None:
     (own,) = [package for package in lock["package"] if package["name"] == "limen"]
     assert own["source"] == {"editable": "."}
     locked = {
-        (one["name"], one.get("specifier", ""), extra_of(one.get("marker", "")))
+        (one["name"], SpecifierSet(one.get("specifier", "")), extra_of(one.get("marker", "")))
         for one in own["metadata"]["requires-dist"]
     }
     extras = {"": ABOUT["project"]["dependencies"]} | ABOUT["project"]["optional-dependencies"]
     needed = [(Requirement(line), extra) for extra, lines in extras.items() for line in lines]
-    wanted = {(canonicalize_name(one.name), str(one.specifier), extra) for one, extra in needed if one.name != "limen"}
-    assert wanted <= locked, (
-        "make lock writes it again"
-    )  # which says an extra that others name in full for each of them
+    wanted = {(canonicalize_name(one.name), one.specifier, extra) for one, extra in needed if one.name != "limen"}
+    # The lock says an extra that others name in full for each of them.
+    assert wanted <= locked, "make lock writes it again"
     assert {name for name, *_ in wanted} == {name for name, *_ in locked}, "make lock writes it again"
 
 
