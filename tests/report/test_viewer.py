@@ -400,13 +400,13 @@ def test_what_is_left_out_is_counted_and_the_room_it_would_take_is_worked_out(ru
     with told(run, needed / 2) as (found, _, store):
         levels = sum(len(series["pictures"]) for series in found["series"])
         start = f"Pictures: 6 of 6 series, {levels} of {asked} levels asked about; the page has no room for the others."
-        assert found["held"]["text"] == found["held"]["left_out"] == f"{start} About --embed 1 {HOLDS}"
+        assert found["held"]["text"] == found["held"]["left_out"] == f"{start} About --embed 1 (MB) {HOLDS}"
         everything = together({"run": analyse(store)})
         runs = viewer_data.on_page([(store, analyse(store))], everything)
         content = viewer_data._Content(runs, everything, [], Gallery(needed / 2))
         content.fill()
         assert content.held.room == pytest.approx(needed, rel=0.2)
-        assert "About --embed 17 would" in str(dataclasses.replace(content.held, room=16.2e6))
+        assert "About --embed 17 (MB) would" in str(dataclasses.replace(content.held, room=16.2e6))
     with told(run, 10) as (found, _, _store):
         assert found["held"]["left_out"].startswith("Pictures: 0 of 6 series")
     with told(run, 0) as (found, _, _store):
@@ -423,7 +423,7 @@ def test_the_command_says_on_stderr_what_the_page_has_no_room_for(
         return said.err
 
     (line,) = told_of("--embed", "0.05").splitlines()
-    assert re.fullmatch(rf"Pictures: \d of 6 series, \d+ of \d+ levels .* About --embed 1 {HOLDS}", line)
+    assert re.fullmatch(rf"Pictures: \d of 6 series, \d+ of \d+ levels .* About --embed 1 \(MB\) {HOLDS}", line)
     assert told_of() == told_of("--embed", "0") == told_of("--stimuli-beside") == ""
 
 
