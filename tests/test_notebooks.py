@@ -13,7 +13,7 @@ LARGEST = 400_000  # bytes
 TORCH = "features-of-a-network"  # a network is trained: its numbers may differ in their last digits elsewhere
 CLOSE = 0.05  # relative, of such numbers
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-NOT_OURS = re.compile(r"/home/|/tmp/|/root/|\\Users\\|[\u2500\u2501]{4}|\x1b\[")  # paths of a machine, progress bars
+NOT_OURS = re.compile(r"/(?:home|tmp|root)/|\\Users\\|[\u2500\u2501]{4}|\x1b\[")  # paths of a machine, progress bars
 
 nbformat = pytest.importorskip("nbformat")
 

@@ -52,7 +52,10 @@ Search: TypeAlias = Generator[Ask, Verdicts, SearchResult]
 
 
 class Method(Protocol):
-    """What `procedures/` holds: settings, and a way to start on one series."""
+    """What `procedures/` holds: settings, and a way to start on one series.
+
+    One that returns `Estimate`s has `fits = True` in its class, so that a run without a result is still known as one.
+    """
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder."""

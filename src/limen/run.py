@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from limen.report.feature_screen import FirstScreen
     from limen.report.figure import Figure
     from limen.report.format import Table
+    from limen.report.report import Report
 
 __all__ = ["Run", "TrialRow", "measure", "open"]
 
@@ -200,10 +201,10 @@ class Run:
         Raises:
             MissingExtraError: the extra `report` is not installed.
         """
-        from limen.report.report import Report, check_extra
+        from limen.report.report import check_extra
 
         check_extra()
-        with Report.open(self.paths) as made:
+        with self._report() as made:
             made.page(Path(path))
         return Path(path)
 
@@ -229,25 +230,19 @@ class Run:
         Raises:
             MissingExtraError: the extra `report` is not installed.
         """
-        from limen.report.report import Report
-
-        with Report.open(self.paths) as made:
+        with self._report() as made:
             return made.figures()
 
     @property
     def trust(self) -> "tuple[TrustRow, ...]":
         """How far the thresholds of each observer and question can be trusted, rule by rule, as the report says it."""
-        from limen.report.report import Report
-
-        with Report.open(self.paths) as made:
+        with self._report() as made:
             return tuple(made.worth)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The sentences to quote, one a run: thresholds with intervals and n, verdict on trust, how it was measured."""
-        from limen.report.report import Report
-
-        with Report.open(self.paths) as made:
+        with self._report() as made:
             return tuple(made.sentences)
 
     def psychometric(self, shape: str = "logistic") -> list[dict[str, Any]]:
@@ -293,6 +288,11 @@ class Run:
     def _rows(self) -> Sequence[Any]:
         return self.jnds or self.estimates
 
+    def _report(self) -> "contextlib.AbstractContextManager[Report]":
+        from limen.report.report import Report
+
+        return Report.open(self.paths)
+
     @cached_property
     def _table(self) -> "Table":
         """The table that answers the run's question, as `limen measure` prints it."""
@@ -303,12 +303,10 @@ class Run:
     @cached_property
     def _screens(self) -> "tuple[FirstScreen, ...]":
         """What a report says first of runs of deep features, which have no JNDs; none where a run has."""
-        from limen.report.report import Report
-
         with contextlib.ExitStack() as stack:
             if not all("wing" in stack.enter_context(Store.open(path)).manifest for path in self.paths):
                 return ()
-        with Report.open(self.paths) as made:
+        with self._report() as made:
             return made.features.screens if made.features else ()
 
     def __repr__(self) -> str:

@@ -48,8 +48,9 @@ def mute(first: Any, second: Any) -> str:
     return "lorem ipsum"
 
 
-def test_a_procedure_that_fits_keeps_its_table_where_nothing_can_be_read() -> None:
-    run = measured(mute, procedure={"name": "psi", "trials": 6})
+@pytest.mark.parametrize("name", ["psi", "questplus", "staircase"])
+def test_a_procedure_that_fits_keeps_its_table_where_nothing_can_be_read(name: str) -> None:
+    run = measured(mute, procedure={"name": name, "trials": 6})
     table = tables.main_table(run.analysis)
     assert table.title == "Fitted thresholds"
     assert [len(line) for line in table.rows] == [len(table.columns)]

@@ -28,7 +28,7 @@ from limen.cli import (
     show,
     stats,
     watch,
-)  # fmt: skip
+)
 from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError, PluginWarning

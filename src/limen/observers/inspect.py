@@ -15,12 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import orjson
 
 from limen.errors import FatalObserverError, InputError, MissingExtraError, UnknownNameError
 from limen.image import Picture, png
 from limen.observer import Answer, Attempt, Concurrency, Observer, Query, Reply, observer
-from limen.observers.openai.options import Count, Seconds, Temperature, Tokens, Word
+from limen.observers.openai.options import Count, Seconds, Temperature, Tokens, Word, table
 from limen.observers.openai.secret import Key, secret_place
 from limen.parsing import token_probability
 from limen.parsing.token_probability import offers_letters
@@ -204,10 +203,10 @@ class InspectObserver(Observer):
             )
         self.name, self.label, self.max_tokens = name_of(model), options.label, options.max_tokens
         self.concurrency, self._model, self._options = options.concurrency, model, options
-        self._arguments = _table("model_args", options.model_args)
+        self._arguments = table("inspect", "model_args", options.model_args)
         temperature = None if options.temperature == "none" else options.temperature
         config = {"temperature": temperature, "max_tokens": options.max_tokens, "seed": options.seed}
-        further = _table("config", options.config)
+        further = table("inspect", "config", options.config)
         if taken := sorted(further.keys() & (config.keys() | _OPERATIONAL)):
             raise InputError(f"Observer 'inspect': config sets {', '.join(taken)}, which are options of their own.")
         self._config = _checked({**config, **further})
@@ -348,17 +347,3 @@ def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
         ) from None
     found: dict[str, Any] = made.model_dump(exclude_none=True)
     return found
-
-
-def _table(name: str, given: Mapping[str, Any] | str) -> dict[str, Any]:
-    """Return a table that may have been given as JSON on the command line."""
-    if not isinstance(given, str):
-        return dict(given)
-    try:
-        table = orjson.loads(given)
-    except orjson.JSONDecodeError:
-        table = None
-    if not isinstance(table, dict):  # not shown: it may hold a key
-        right = f"""'{name}={{"name": "value"}}'"""
-        raise InputError(f"Observer 'inspect': {name} is not a JSON object. Give it as -O {right}, or in a study file.")
-    return table

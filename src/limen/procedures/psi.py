@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -35,6 +35,8 @@ class Psi(msgspec.Struct, frozen=True):
             the 75 % point. 0 learns it.
     """
 
+    fits: ClassVar[bool] = True
+
     trials: Count = 30
     sd: Width = 1.5
     draws: Count = 1
@@ -60,6 +62,8 @@ class QuestPlus(msgspec.Struct, frozen=True):
     Attributes:
         trials, sd, draws, guess: as for `psi`.
     """
+
+    fits: ClassVar[bool] = True
 
     trials: Count = 30
     sd: Width = 1.5

@@ -1,7 +1,7 @@
 """Up and down: weighted and transformed staircases."""
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -33,6 +33,8 @@ class Staircase(msgspec.Struct, frozen=True):
         trials: steps at most.
         draws: how often a level may be asked; more than once are declared second draws.
     """
+
+    fits: ClassVar[bool] = True
 
     start_level: Annotated[int, msgspec.Meta(ge=0, le=LONGEST)] = 0
     step_up: Steps = 2

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limen.analysis import Analysis, CurveRow, Outcome, Quantile, SeriesStatus, survival
+from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival
 from limen.analysis.merge import own_name
 from limen.analysis.tables import references_and_draws, strength_at
 from limen.analysis.trust import Trust, TrustRow
@@ -119,16 +119,11 @@ def _thresholds(analysis: Analysis) -> list[_Threshold]:
     ]  # fmt: skip
     if found:
         return found
-
-    def over(row: CurveRow) -> int:
-        who = (row.observer, row.question, row.distortion)
-        return references_and_draws(
-            one for one in analysis.outcomes if (one.observer, one.question, one.series.distortion) == who
-        )[0]
-
+    begun = survival.groups(analysis, whole=False)
     return [
-        _Threshold(row.observer, row.question, row.distortion, over(row), row.half, *_ends(row.interval),
-                   Share(0, 0), 0)
+        _Threshold(row.observer, row.question, row.distortion,
+                   references_and_draws(begun[row.observer, row.question, row.distortion])[0], row.half,
+                   *_ends(row.interval), Share(0, 0), 0)
         for row in analysis.curves if len(row.curve.levels) > 2
     ]  # fmt: skip
 

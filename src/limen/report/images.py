@@ -38,8 +38,6 @@ CACHED = 16_000_000  # pixels of stimuli kept while a series is looked at, in 16
 LARGEST = 2048  # px: embedded pictures with a longer side are scaled down to it, and the page says so
 ENOUGH = 8  # refusals in a row after which no more pictures are drawn
 _CELL, _MARGIN, _LABEL = 180, 6, 16  # px of a contact sheet
-_NOT_KEPT = "The reference was not kept in the run, so its stimuli cannot be drawn again."
-_PAIR_NOT_KEPT = "The two pictures of this pair were not kept in the run: they are in the data set it came from."
 _DIFFERENT = "This limen draws {} in another way than the run did"
 
 Render = Callable[[int], Image]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from limen import registry
 from limen.analysis import (
     FEW,
     Analysis,
@@ -303,16 +304,11 @@ def curves(analysis: Analysis) -> Table:
     levels = sorted({level for row in analysis.curves for level in row.curve.levels})
     answers, known = _answers(analysis), in_order(analysis, analysis.curves)
     same = [answers[row.observer, row.question, row.distortion].false_alarms for row in known]
-    rows, most = [], 0
+    rows, most, begun = [], 0, survival.groups(analysis, whole=False)
     for row, false in zip(known, same, strict=True):
         shares = dict(zip(row.curve.levels, row.curve.shares, strict=True))
         cells = (f"{shares[k].value:.2f}" if k in shares else "" for k in levels)
-        mine = (
-            outcome for outcome in analysis.outcomes
-            if (outcome.observer, outcome.question, outcome.series.distortion)
-            == (row.observer, row.question, row.distortion)
-        )  # fmt: skip
-        n, draws = references_and_draws(mine)
+        n, draws = references_and_draws(begun[row.observer, row.question, row.distortion])
         most = max(most, draws)
         rows.append(
             (
@@ -344,7 +340,7 @@ def _half(row: CurveRow) -> str:
 
 def _fits(analysis: Analysis) -> bool:
     """Whether the procedure fits thresholds, even where no series has one yet."""
-    return analysis.manifest.procedure["name"] in {"psi", "staircase"}
+    return getattr(registry.every("procedure").get(analysis.manifest.procedure["name"]), "fits", False)
 
 
 def main_table(analysis: Analysis) -> Table:

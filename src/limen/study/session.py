@@ -127,6 +127,7 @@ class Session:
         known = [one for one in self.store.origins() if (one.observer, one.what) == (name, "model")]
         self.models = [one.said for one in sorted(known, key=lambda one: one.first)]
         self.gate = asyncio.Semaphore(self.observer.concurrency)
+        self.follower = self.observer if isinstance(self.observer, Follower) else None
 
     async def series(self, turn: Assignment, method: Method) -> Verdicts:
         """Run the procedure on one series, then show the identical pairs.
@@ -212,8 +213,8 @@ class Session:
 
     def follow(self, trial: Trial) -> None:
         """Tell an observer that keeps a record of its own which trial comes now."""
-        if isinstance(self.observer, Follower):
-            self.observer.follow(trial)
+        if self.follower is not None:
+            self.follower.follow(trial)
 
     async def land(self) -> None:
         """Ask nothing more, and give what is under way, and is paid for, a moment to come in and be kept."""

@@ -84,30 +84,39 @@ class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def further_fields(given: Mapping[str, Any] | str) -> dict[str, Any]:
     """Return further fields of the request body, none of them limen's own."""
-    extra = _table("extra", given)
+    extra = table("openai", "extra", given)
     if taken := sorted(OURS & set(extra)):
         raise InputError(f"Observer 'openai': extra sets {', '.join(taken)}, which limen sets. Use its own options.")
     return extra
 
 
-def _table(name: str, given: Mapping[str, Any] | str) -> dict[str, Any]:
-    """Return a table that may have been given as JSON on the command line."""
+def table(kind: str, name: str, given: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return a table that may have been given as JSON on the command line.
+
+    Args:
+        kind: of the observer, for messages.
+        name: of the option.
+        given: a table, or a JSON object.
+
+    Raises:
+        InputError: a text that is no JSON object.
+    """
     if not isinstance(given, str):
         return dict(given)
     try:
-        table = orjson.loads(given)
+        found = orjson.loads(given)
     except orjson.JSONDecodeError:
-        table = None
-    if not isinstance(table, dict):  # not shown: it may hold a key
+        found = None
+    if not isinstance(found, dict):  # not shown: it may hold a key
         right = f"""'{name}={{"name": "value"}}'"""
-        raise InputError(f"Observer 'openai': {name} is not a JSON object. Give it as -O {right}, or in a study file.")
-    return table
+        raise InputError(f"Observer {kind!r}: {name} is not a JSON object. Give it as -O {right}, or in a study file.")
+    return found
 
 
 def further_headers(given: Mapping[str, Any] | str) -> dict[str, str]:
     """Return further headers by their names in lower case, without a secret among them."""
     headers = {}
-    for name, value in _table("headers", given).items():
+    for name, value in table("openai", "headers", given).items():
         low = name.strip().lower()
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", low) or not isinstance(value, str) or low in _OUR_HEADERS:
             raise InputError(
