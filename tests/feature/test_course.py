@@ -91,8 +91,9 @@ def run(tmp_path: Path) -> Any:
         (lambda run, expect: stages.evaluate(run, (0.5, 1.0, 1.5), expect=expect), 0.05),
         (lambda run, expect: stages.quantise(run, (0.5, 1.0), expect=expect), 0.05),
         (lambda run, expect: stages.promise(run, stages.promised(run, 0.05), expect=expect), 0.4),
+        (lambda run, expect: stages.attribute(run, 8, expect=expect), 0.2),
     ],
-    ids=["calibrate", "evaluate", "quantise", "promise"],
+    ids=["calibrate", "evaluate", "quantise", "promise", "attribute"],
 )
 def test_passes_of_the_head_are_about_as_many_as_expected(
     run: FeatureRun, stage: Callable[..., Any], within: float, monkeypatch: pytest.MonkeyPatch

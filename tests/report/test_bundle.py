@@ -218,6 +218,7 @@ SAID = {  # what a server says, and what of it others may see
     "torch.cuda.OutOfMemoryError: CUDA out of memory": None,
     "429: try Qwen/Qwen2.5-VL-7B again at 12:30:45, e.g. with limen 1.2.3": None,
     "a.png is broken (fp_44709d6fcb)": None,
+    "error:429 from gpu04:80": "error:429 from [host]",
 }
 
 

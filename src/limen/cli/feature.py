@@ -333,7 +333,7 @@ def attribute(run: Path, images: int, where: dict[str, Any], as_json: bool) -> N
     def attributed(manifest: Mapping[str, Any], rows: list[dict[str, Any]]) -> "list[Table]":
         return [attributions(manifest, rows)]
 
-    _stage(run, where, as_json, lambda opened, tell: attribute(opened, images, tell), attributed)
+    _stage(run, where, as_json, lambda opened, tell: attribute(opened, images, tell, _expecting("This")), attributed)
 
 
 @feature.command("export")

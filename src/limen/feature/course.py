@@ -14,6 +14,7 @@ import torch
 
 from limen.errors import InputError
 from limen.feature import calibration, tolerance
+from limen.feature.attribution import INTEGRATED
 from limen.feature.clean_batches import CleanBatches
 from limen.feature.data.parts import Subset, SubsetSizes
 from limen.feature.model.split import Features, SplitPoint
@@ -185,6 +186,11 @@ class Course:
         """Return those that one kind of steps takes to be compared by bytes on fitting images."""
         tables = (len(coarsest.COARSE) + 1) * self.plan.sizes.fit * self.pace.tally
         return tables + (LADDER + 3) * self._pilots * self.pace.quantised
+
+    def attributing(self, images: int) -> float:
+        """Return those that all maps take to be held against what the head looks at, on some test images."""
+        looked = INTEGRATED * self.pace.back + sum(map(self._mapping, self.plan.maps))
+        return min(images, self.plan.sizes.test) * looked
 
     def whole(self, budgets: int) -> float:
         """Return those of all seeds and stages with their defaults: fit, evaluate, quantise, and a promise.

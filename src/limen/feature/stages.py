@@ -690,13 +690,16 @@ def _compared_bytes(walks: Iterable[StoredRow]) -> dict[str, StoredRow]:
 # --- attribution ---
 
 
-def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = quiet) -> list[StoredRow]:
+def attribute(
+    run: FeatureRun, images: int = 100, progress: ProgressCallback = quiet, expect: ExpectCallback | None = None
+) -> list[StoredRow]:
     """Measure where maps put their energy: inside objects or outside, against what the head looks at.
 
     Args:
         run: with its maps fitted; its data must know where objects are.
         images: test images of each seed to look at, >= 1.
         progress: called with steps done, steps in all, and a note.
+        expect: called with the seconds that is expected to take, where anything is missing.
 
     Returns:
         Rows of map, inside, area, density, prefix, correlation, n (images with objects), seed.
@@ -709,11 +712,11 @@ def attribute(run: FeatureRun, images: int = 100, progress: ProgressCallback = q
     works = [
         _Work(
             tuple(f"{label} {images} {seed}" for label in plan.maps), seed, f"seed {seed}",
-            functools.partial(_attributed, run, seed, images), lambda course: 0.0,
+            functools.partial(_attributed, run, seed, images), lambda course: course.attributing(images),
         )
         for seed in range(plan.seeds)
     ]  # fmt: skip
-    rows = _fill(run, "attribute", works, 0, progress, None)
+    rows = _fill(run, "attribute", works, min(images, plan.sizes.test), progress, expect)
     _draw(run)
     return rows
 
