@@ -26,7 +26,7 @@ from limen.cli.group import (
     key_values,
     left_out,
     main,
-    split,
+    named,
     working,
 )
 from limen.errors import InputError
@@ -442,8 +442,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         settings["base_url"] = given["base_url"]
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
-        "distortions": _named("--distortion", given["distortion"]),
-        "questions": _named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
+        "distortions": named("--distortion", given["distortion"]),
+        "questions": named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
         "ladders": given["ladders"] or None,
         "order": given["order"],
@@ -492,11 +492,3 @@ def _part(given: dict[str, Any]) -> dict[str, Any]:
 
     images, distortions = vpa_jnd.places(given["part"], given["sources"], given["photographs"])
     return {"images": list(images), "distortions": list(distortions)}
-
-
-def _named(flag: str, names: str | None) -> list[str]:
-    if names is None:
-        return []
-    if not split(names):
-        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
-    return split(names)
