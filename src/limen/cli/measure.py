@@ -175,11 +175,9 @@ def measure(
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
     from limen.spending import Spending
-    from limen.study import Spec, ladders, load
+    from limen.study import Spec, check, ladders, load
 
     spending = Spending(max_questions, max_cost, price)
-    if out is None and not dry_run:
-        raise click.UsageError("Missing option '--out': the run directory.")
     if latency is not None and not dry_run:
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
@@ -198,6 +196,9 @@ def measure(
         spec = registry.settings("measure", changes, Spec)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    if out is None and not dry_run:
+        check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
+        raise click.UsageError("Missing option '--out': the run directory.")
     if out is None or dry_run:
         _dry_run(spec, out, spending, latency, as_json)
         return 0
