@@ -236,7 +236,7 @@ class Study:
                 store.amend(reader=steered)
             progress.notices += [store.notice] if store.notice else []
             if not offline:
-                self._go_on(store, progress)
+                self._go_on(store, progress, watch)
                 store.amend(aim=manifest.aim(self.observers, self.questions, self.series))
             store.add_series(series_row(series) for series in self.series)
             store.add_measurements(ITEMS, item_rows(self.series))
@@ -264,9 +264,15 @@ class Study:
         )
         return [line for line in lines if line]
 
-    def _go_on(self, store: Store, progress: Progress) -> None:
+    def _go_on(self, store: Store, progress: Progress, watch: Watch) -> None:
         """See to it that a run goes on with the pixels it was begun with."""
-        added, lines = drawing.went_on(store.path, store.manifest, self.series)
+
+        def tell(name: str) -> None:
+            progress.doing = f"drawing {name}"
+            watch(progress)
+
+        added, lines = drawing.went_on(store.path, store.manifest, self.series, tell)
+        progress.doing = ""
         kept = ((row.source, row.name, row.picture) for row in store.series())
         line = drawing.same_references(store.path, kept, self.series, told="sessions" in added)
         progress.notices += [*lines, *([line] if line else [])]
@@ -338,12 +344,22 @@ class Study:
 
     async def _look(self, observer: Observer, store: Store, progress: Progress, watch: Watch) -> None:
         """Write down the as-seen floor of every series, some at a time."""
+        loop = asyncio.get_running_loop()
+
+        def say(place: int, level: int) -> None:
+            levels = len(self.series[place])
+            progress.doing = f"as-seen floor {place + 1:,}/{len(self.series):,}, level {level}/{levels}"
+            watch(progress)
+
         for start in range(0, len(self.series), FLOORS):
             some = self.series[start : start + FLOORS]
-            blind = await asyncio.to_thread(model_input.keep_floors, observer, some, store)
+
+            def tell(place: int, level: int, start: int = start) -> None:  # in the thread that draws
+                loop.call_soon_threadsafe(say, start + place, level)
+
+            blind = await asyncio.to_thread(model_input.keep_floors, observer, some, store, tell)
             progress.notices += [blind] if blind and blind not in progress.notices else []
-            progress.floors += len(some)
-            watch(progress)
+        progress.doing = ""
 
     async def _observe(self, session: Session) -> None:
         schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)
