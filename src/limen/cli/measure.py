@@ -293,8 +293,9 @@ def _in_haste() -> Iterator[None]:
 )
 @click.option("--parquet", type=click.Path(path_type=Path), hidden=True, help="The same as --to parquet --out.")
 def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Path | None) -> None:
-    """Export a run's raw tables to other formats."""
+    """Export the raw tables of a run, or of the runs of a bundle, to other formats; of several, each to a folder."""
     from limen import registry
+    from limen.store import bundle, names_of
 
     if parquet is not None and kind is None and out is None:
         kind, out, parquet = "parquet", parquet, None
@@ -302,8 +303,10 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
         raise InputError(
             "export takes a kind and a place: limen export RUN --to KIND --out PATH. See limen list exports."
         )
-    with working("writing tables"):
-        files = registry.find("export", kind)(run_directory, out)
+    write = registry.find("export", kind)
+    with working("writing tables"), contextlib.ExitStack() as stack:
+        names = names_of(bundle.unpacked([run_directory], stack))
+        files = [file for run, name in names.items() for file in write(run, out / name if len(names) > 1 else out)]
     for file in files:
         click.echo(str(file))
 
