@@ -237,6 +237,8 @@ def test_the_command_prints_a_table_and_a_sentence(run: Path, capfd: pytest.Capt
     printed = capfd.readouterr().out
     assert "Safe levels" in printed
     assert "jpeg: quality" in printed
+    assert cli(["safe", str(run)]) == 0
+    assert capfd.readouterr().out.count("rho 0.05 takes 19 photographs") == 1, "a level that is missing is told once"
     assert cli(["safe", str(run), "--json"]) == 0
     (row,) = json.loads(capfd.readouterr().out)["safe"]
     assert row["why"] == "rho 0.05 takes 19 photographs, and there are 10"

@@ -95,6 +95,28 @@ def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, photos: Path) -> 
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "name", "right"),
+    [("--distortion", "nois", "noise"), ("--question", "dierct", "direct"), ("--procedure", "skp", "skip"),
+     ("--observer", "simulatd", "simulated")],
+)  # fmt: skip
+@pytest.mark.parametrize("out", ["none", "new", "strange"])
+def test_a_misspelt_name_is_told_before_anything_of_the_folder(
+    flag: str, name: str, right: str, out: str, tmp_path: Path, photos: Path
+) -> None:
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "notes.txt").touch()
+    observer = () if flag == "--observer" else ("--observer", "simulated")
+    where = () if out == "none" else ("--out", tmp_path / out)
+    done = limen("measure", "--images", photos, *observer, flag, name, *where)
+    assert done.returncode == 1
+    assert f"Did you mean {right!r}?" in done.stderr
+    assert "--out" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {photos.name, "strange"}
+    assert [path.name for path in strange.iterdir()] == ["notes.txt"]
+
+
 def test_a_mistake_is_the_exit_code_of_the_process(tmp_path: Path) -> None:
     done = process("measure", "--out", tmp_path / "x")
     assert (done.returncode, done.stdout) == (1, "")

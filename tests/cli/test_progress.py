@@ -28,3 +28,9 @@ def test_a_run_that_failed_leaves_no_bar_and_one_that_ended_does(capsys: pytest.
     with watching() as watch:
         watch(state)
     assert "4/4 21 asked" in capsys.readouterr().err
+
+
+def test_what_is_drawn_meanwhile_stands_in_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching() as watch:
+        watch(study.Progress(total=4, doing="as-seen floor 2/4, level\x1b 3/50", spending=Spending()))
+    assert "0/4 as-seen floor 2/4, level  3/50" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Parquet export: every row, the same types for every run, no pictures."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from limen.cli import run as command
 from limen.errors import InputError, MissingExtraError, StoreError
 from limen.exports.parquet import to_parquet
 from limen.image import png
+from limen.report import bundle
 from limen.store import TABLES, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
@@ -80,3 +82,29 @@ def test_the_old_option_writes_the_same_files(run: Path, tmp_path: Path) -> None
     new, old = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("new", "old"))
     assert new == old
     assert len(new) == len(TABLES)
+
+
+def test_a_bundle_is_exported_as_its_run_and_several_runs_each_to_a_folder(run: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    def exported(what: Path, out: Path) -> list[list[tuple[object, ...]]]:
+        assert command(["export", str(what), "--to", "parquet", "--out", str(out)]) == 0
+        told = {"query": ("series", "level", "key"), "answer": ("key", "text"), "series": ("id", "name", "picture")}
+        tables = {name: parquet.read_table(out / f"{name}.parquet").to_pydict() for name in told}
+        return [sorted(zip(*(tables[name][one] for one in of), strict=True)) for name, of in told.items()]
+
+    direct = exported(run, tmp_path / "run")
+    bundle.write([run], tmp_path / "one.zip")
+    assert exported(tmp_path / "one.zip", tmp_path / "one") == direct
+    shutil.copytree(run, tmp_path / "again")
+    bundle.write([run, tmp_path / "again"], tmp_path / "two.zip")
+    assert command(["export", str(tmp_path / "two.zip"), "--to", "parquet", "--out", str(tmp_path / "two")]) == 0
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["again", "run"]
+    for name in ("again", "run"):
+        assert {path.stem for path in (tmp_path / "two" / name).iterdir()} == set(TABLES)
+
+
+def test_where_a_bundle_cannot_be_read_a_line_says_what_reads_it(run: Path, tmp_path: Path) -> None:
+    bundle.write([run], tmp_path / "one.zip")
+    with pytest.raises(StoreError, match=r"one\.zip is a file, not a run .* a bundle is read by limen report"):
+        Store.open(tmp_path / "one.zip")

@@ -22,12 +22,13 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from limen import cli, observer
+from limen import cli, observer, question
 from limen.errors import FatalObserverError, StoreError
 from limen.image import Picture
 from limen.observer import Reply
 from limen.preflight import exam, images, questions, replies
 from limen.preflight.exam import CheckResult, CheckStatus, Exam
+from limen.question import Order, Question
 from limen.store import Store, entries
 from limen.study import Spec, Study
 from limen.trial import Answer, Attempt
@@ -167,7 +168,7 @@ class Sighted:
         return f"seed {seed}" if self.seeded and seed is not None else str(self.turn)
 
     def said(self, text: str, shown: list[Pixels], chance: str) -> str:
-        if "noticeable difference" in text:
+        if "noticeable difference" in text or "differ noticeably" in text:
             return self.compared(text, shown)
         if not self.skilled:
             return "I see."
@@ -816,7 +817,7 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
         progress = measured(photos, tmp_path / "run", made)
         first = len(server.requests)
-        assert any("exam of openai:toy passed (36 questions" in notice for notice in progress.notices)
+        assert any("exam of openai:toy passed (38 questions" in notice for notice in progress.notices)
         progress = measured(photos, tmp_path / "run", made)
         assert len(server.requests) == first, "neither exam nor measurement asks again"
         assert progress.notices[0] == "exam of openai:toy passed, held before."
@@ -825,11 +826,11 @@ def test_a_run_keeps_its_exam_and_does_not_repeat_it(tmp_path: Path, photos: Pat
         assert msgspec.to_builtins(entries.check(store.path, store.manifest)) == store.manifest, "read whole"
         (held,) = exam.kept(store)
     assert held.fit
-    assert held.answered == 36
-    again = exam.judge({one.name: one.answer for one in held.asked}, held.about, held.sampled)
+    assert held.answered == 38
+    again = exam.judge({one.name: one.answer for one in held.asked}, held.about, held.sampled, tried=held.tried)
     assert again == held.results
     assert {one.check: one.status for one in again} == statuses(held)
-    assert first > 36
+    assert first > 38
 
 
 def test_an_unfit_observer_is_not_measured_and_is_examined_again(tmp_path: Path, photos: Path) -> None:
@@ -877,7 +878,7 @@ def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: 
         }
         made = observer.make("openai:toy", given)
         with pytest.raises(
-            FatalObserverError, match=r"overloaded: .* broke off after 14 of 36 questions: .* fails \(503\): the model"
+            FatalObserverError, match=r"overloaded: .* broke off after 14 of 38 questions: .* fails \(503\): the model"
         ):
             measured(photos, tmp_path / "run", made)
         with Store.open(tmp_path / "run") as store:
@@ -888,8 +889,8 @@ def test_an_exam_that_a_dying_server_cut_short_is_no_exam_and_goes_on(tmp_path: 
         model.alive = True
         progress = measured(photos, tmp_path / "run", made)
         again = [one for one in server.requests[before:] if "any noticeable" not in one.text]
-        assert len(again) < 36 - 14
-    assert any("exam of openai:toy passed (36 questions" in notice for notice in progress.notices)
+        assert len(again) < 38 - 14
+    assert any("exam of openai:toy passed (38 questions" in notice for notice in progress.notices)
 
 
 def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path: Path, photos: Path) -> None:
@@ -907,13 +908,13 @@ def test_single_questions_that_stay_open_stop_nothing_and_are_put_again(tmp_path
         made = observer.make("openai:toy", given)
         progress = measured(photos, tmp_path / "run", made)
         assert progress.done == 1
-        assert "not finished (35 questions" in progress.notices[0]
+        assert "not finished (37 questions" in progress.notices[0]
         assert "Still open: whether the second picture arrives, whether two" in progress.notices[0]
         with Store.open(tmp_path / "run") as store:
             assert not exam.kept(store)
         model.mended = True
         asked = len(server.requests)
-        assert "passed (36 questions" in measured(photos, tmp_path / "run", made).notices[0]
+        assert "passed (38 questions" in measured(photos, tmp_path / "run", made).notices[0]
         assert len(server.requests) - asked == 1
 
 
@@ -940,7 +941,7 @@ def test_an_outcome_that_an_older_run_kept_of_too_few_answers_is_not_believed(tm
             measured(photos, tmp_path / "run", made)
             assert len(server.requests) - asked == lost
             with Store.open(tmp_path / "run") as store:
-                assert exam.kept(store)[0].answered == 36
+                assert exam.kept(store)[0].answered == 38
 
 
 def older(entry: dict[str, Any]) -> dict[str, Any]:
@@ -957,6 +958,13 @@ def test_an_entry_that_no_limen_wrote_is_one_line(tmp_path: Path, exams: Any) ->
         with pytest.raises(StoreError, match="its entry 'exams' is not one that limen writes .* Restore it"):
             exam.kept(store)
         with pytest.raises(StoreError, match="manifest.json: its entry 'exams'"):
+            asyncio.run(exam.keep(Toy(lambda query: "<yes>", "openai:toy"), store))
+
+
+def test_questions_that_no_limen_wrote_are_one_line(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", {}) as store:
+        store.amend(questions={"direct": {"digest": 3}})
+        with pytest.raises(StoreError, match="its entry 'questions' is not one that limen writes .* from a copy\\.$"):
             asyncio.run(exam.keep(Toy(lambda query: "<yes>", "openai:toy"), store))
 
 
@@ -1004,9 +1012,151 @@ def test_an_exam_that_is_broken_off_goes_on(tmp_path: Path, photos: Path) -> Non
         exams = [request for request in server.requests if "any noticeable" not in request.text]
     with Store.open(tmp_path / "run") as store:
         (held,) = exam.kept(store)
-        assert held.answered == 36
+        assert held.answered == 38
         mine = [one for one in held.asked if "any noticeable" not in str(one.shown)]
     assert len(exams) <= len(mine) + 1, "only the question that failed is put again"
+
+
+# --- the study's own questions ------------------------------------------------------------------------------------
+
+
+class Evasive(Sighted):
+    """A model that sees, and answers certain questions in words that say nothing.
+
+    Args:
+        to: begin those questions, or are in them.
+        words: that it says then.
+    """
+
+    def __init__(self, *to: str, words: str = "Both of them\x1b have\nbeautiful colours.") -> None:
+        super().__init__()
+        self.to, self.words = to, words
+
+    def said(self, text: str, shown: list[Pixels], chance: str) -> str:
+        return self.words if any(one in text for one in self.to) else super().said(text, shown, chance)
+
+    def odds(self, text: str, shown: list[Pixels]) -> list[tuple[str, dict[str, float]]] | None:
+        return None if text == self.words else super().odds(text, shown)
+
+
+def tried(model: Sighted, *asked: Question, **options: Any) -> Exam:
+    with Endpoint(behaviour=model) as server:
+        given = {"base_url": server.base_url, "max_tokens": LIMIT, "backoff_s": 0.01, "wait_for_server_s": 0, **options}
+        return exam.examine("openai:toy", given, asked=asked)
+
+
+OWN = question.of_table({
+    "name": "own", "text": "Which one is bluer?", "form": "letters", "options": ["the first", "neither"],
+    "notices": ["A"],
+})  # fmt: skip
+
+
+def test_a_question_whose_answers_cannot_be_read_fails_the_exam_with_what_was_said() -> None:
+    held = tried(
+        Evasive("Which of these", "stronger in the first"), question.find("forced-choice"), question.find("direct")
+    )
+    result = found(held, "study's questions")
+    assert result.status is CheckStatus.FAILED
+    assert result.seen == (
+        "not one of 4 answers to forced-choice can be read: it says 'Both of them have beautiful colours.'"
+    )
+    assert "study's questions: not one of 4 answers to forced-choice can be read" in held.complaint
+    assert "limen list questions" in held.complaint
+    assert not held.fit
+    assert len(held.asked) == 36 + 4 + 2
+    assert tried(Sighted(), question.find("direct")).fit
+
+
+@pytest.mark.parametrize(
+    ("words", "finish", "seen", "change"),
+    [("", "stop", "they are empty", "limen list questions"),
+     ("so " * 90, "length", f"it says '{('so ' * 90)[:80]}' and more", "max_tokens")],
+)  # fmt: skip
+def test_the_example_is_short_and_what_to_do_fits_why(words: str, finish: str, seen: str, change: str) -> None:
+    answers = dict.fromkeys(questions.names(OWN), Answer(words, finish=finish))
+    result = exam.judge(answers, {}, False, tried=[OWN])[-1]
+    assert (result.stage, result.status) == (exam.Stage.STUDY, CheckStatus.FAILED)
+    assert result.seen.endswith(f": {seen}")
+    assert change in result.change
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("A A A A", CheckStatus.OK), ("A B - -", CheckStatus.OK), ("A - - -", CheckStatus.FINDING),
+     ("- - A -", CheckStatus.FINDING), ("- - - -", CheckStatus.FAILED), ("- - -", CheckStatus.FAILED),
+     ("- -", CheckStatus.FINDING), ("", CheckStatus.UNKNOWN)],
+)  # fmt: skip
+def test_what_is_read_in_other_words_lets_the_run_go_on(said: str, status: CheckStatus) -> None:
+    texts = [{"-": "Hm."}.get(one, one) for one in said.split()]
+    answers = {name: Answer(text, finish="stop") for name, text in zip(questions.names(OWN), texts, strict=False)}
+    result = exam.judge(answers, {}, False, tried=[OWN])[-1]
+    assert result.status is status, result
+    assert result.mark == ("answers to own cannot be read" if status is CheckStatus.FINDING else "")
+
+
+def test_answers_that_have_not_come_leave_it_open_and_refused_ones_fail_as_the_others_do() -> None:
+    names = questions.names(OWN)
+    assert exam.judge({}, {}, False, waiting=names[:1], tried=[OWN])[-1].status is CheckStatus.OPEN
+    refused = {name: Attempt("rejected", "three pictures are too many") for name in names}
+    first, *_, last = exam.judge(dict.fromkeys(names), {}, False, refused, tried=[OWN])
+    assert (first.check, first.status) == ("answers", CheckStatus.FAILED)
+    assert last.status is CheckStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_every_question_of_several_pictures_is_tried_by_four_that_differ(order: Order) -> None:
+    shelf = [question.find(one.name, order) for one in question.every()]
+    asked = questions.tried([*shelf, OWN, *OWN.wordings(0), *question.find("direct").wordings(2)])
+    assert {one.name for one in asked} == {one.name for one in question.every() if not one.itemised} | {"own"}
+    items = [*planned(LIMIT, None, False), *questions.of_study(asked)]
+    queries = {item.name: item.query for item in items}
+    assert len(queries) == len(items)
+    for one in asked:
+        mine = [queries[name] for name in questions.names(one)]
+        assert len({query.key("") for query in mine}) == 4
+        assert {len(query.pictures) for query in mine} == {one.pictures}
+        assert one.fill("brightness") in mine[0].text
+        assert one.fill("brightness", 1) in mine[2].text
+        if one.forced:
+            first, second = ([picture.digest for picture in query.pictures] for query in mine[:2])
+            assert first != second
+            assert sorted(first) == sorted(second)
+
+
+def test_a_run_tries_its_questions_and_later_those_that_are_added(tmp_path: Path, photos: Path) -> None:
+    run, model = tmp_path / "run", Evasive("Which of these", "stronger in the first")
+    with Endpoint(behaviour=model) as server:
+        made = observer.make("openai:toy", {"base_url": server.base_url, "max_tokens": LIMIT})
+        assert measured(photos, run, made).done == 1
+        before = len(server.requests)
+        for failing in ("it says 'Both", "it says 'Both"):
+            with pytest.raises(FatalObserverError, match=f"exam failed: openai:toy: study's questions: .* {failing}"):
+                measured(photos, run, made, questions=("direct", "forced-choice"))
+        assert len(server.requests) - before == 4 + 36 + 2 + 4, "first those that are new, then all: it may be mended"
+        with Store.open(run) as store:
+            assert {trial.question for trial in store.trials()} == {"direct"}
+        model.words = "<first>"
+        assert measured(photos, run, made, questions=("direct", "forced-choice")).done == 2
+        asked = len(server.requests)
+        told = measured(photos, run, made, questions=("direct", "forced-choice")).notices
+        assert (len(server.requests), told[0]) == (asked, "exam of openai:toy passed, held before.")
+    with Store.open(run) as store:
+        (held,) = exam.kept(store)
+        assert held.fit
+        assert [one.name for one in held.tried] == ["direct", "forced-choice"]
+        plan = Study.plan(Spec(images=(str(photos),), observers=("simulated",), questions=("choice", "forced-choice")))
+        assert exam.pending(made, store, asked=plan.questions) == 2
+    assert exam.pending(made, asked=plan.questions) == 36 + 2 + 4
+
+
+def test_questions_of_one_picture_are_not_tried(tmp_path: Path, photos: Path) -> None:
+    toy = Toy(lambda query: "<yes> They differ." if len(query.pictures) == 2 else "Nothing.")
+    alone = {"name": "alone", "text": "What is this? <image 1>", "form": "letters", "options": ["a bear", "a boat"]}
+    measured(photos, tmp_path / "run", toy, questions=("direct", alone))
+    with Store.open(tmp_path / "run") as store:
+        (held,) = exam.kept(store)
+    assert [one.name for one in held.tried] == ["direct"]
+    assert held.fit
 
 
 # --- fixtures and the command line --------------------------------------------------------------------------------
@@ -1072,6 +1222,23 @@ def test_the_command_line_takes_a_study_file_and_prints_what_was_asked(
     assert "--observer" in capsys.readouterr().err
 
 
+def test_the_command_line_tries_the_questions_of_a_study_or_those_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text('images = ["demo"]\nobservers = ["demo"]\nquestions = ["forced-choice"]\n')
+    assert cli.run(["exam", str(study)]) == 1
+    shown = capsys.readouterr().out
+    assert "not one of 4 answers to forced-choice can be read" in " ".join(shown.split())
+    assert "limen list questions" in shown
+    assert cli.run(["exam", str(study), "--question", "direct", "--json"]) == 0
+    (printed,) = orjson.loads(capsys.readouterr().out)
+    assert printed["tried"] == ["direct"]
+    assert len(printed["asked"]) == 38
+    assert cli.run(["exam", "--observer", "demo", "--question", "dierct"]) == 1
+    assert "Did you mean 'direct'" in capsys.readouterr().err
+
+
 def test_observers_answer_an_exam_within_a_loop() -> None:
     async def run() -> Exam:
         async with observer.make("simulated", {}) as made:
@@ -1089,7 +1256,7 @@ def test_from_nothing_nothing_follows() -> None:
 
 
 def test_every_check_is_called_by_plain_words() -> None:
-    held = examine(Sighted())
+    held = tried(Sighted(), OWN)
     assert {result.check for result in held.results} <= set(exam.IN_WORDS)
 
 

@@ -17,7 +17,9 @@ from limen.preflight import model_input
 from limen.preflight.model_input import Floor, ModelInput, floor, psnr
 from limen.stimulus import Series
 from limen.store import Store
+from limen.study import Spec, Study
 from limen.testing import photograph
+from tests.support.toy import Toy
 
 UNIT = (1.0, 1.0, 1.0)
 ZERO = (0.0, 0.0, 0.0)
@@ -306,6 +308,31 @@ def test_floors_are_kept_once_a_series(tmp_path: Path) -> None:
     assert (row["observer"], row["series"]) == ("demo", series[3].id)
     assert len(row["seen_db"]) == len(series[3])
     assert row["seen_db"] == row["sent_db"], "the bundled photographs have the model's size"
+
+
+def test_a_study_says_what_it_draws_before_the_first_question(tmp_path: Path) -> None:
+    """A codec's program may take a second a level: nobody should look at a bar that stands still."""
+
+    class Seeing(Toy):
+        def see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
+            return straight(pictures)
+
+    toy, said = Seeing(lambda query: "<yes>"), list[tuple[str, int]]()
+    kinds = [distortion.find("jpeg"), distortion.find("noise")]
+    study = Study.of(Spec(images=("demo",), observers=(), limit=1), [toy], kinds)
+    study.run(tmp_path / "run", lambda progress: said.append((progress.doing, progress.asked)))
+    before = [doing for doing, asked in said if doing and not asked]
+    assert before[:2] == ["drawing jpeg", "drawing noise"]
+    levels = [
+        f"as-seen floor {number}/2, level {level}/{len(kind.ladder)}"
+        for number, kind in enumerate(kinds, start=1)
+        for level in range(len(kind.ladder) + 1)
+    ]
+    assert before[2:] == levels
+    assert [doing for doing, asked in said if asked and doing] == []
+    said.clear()
+    study.run(tmp_path / "run", lambda progress: said.append((progress.doing, progress.asked)))
+    assert {doing for doing, _ in said} == {"drawing jpeg", "drawing noise", ""}, "floors are kept"
 
 
 def test_an_observer_that_cannot_say_leaves_a_line_and_no_rows(tmp_path: Path) -> None:

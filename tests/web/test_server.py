@@ -187,6 +187,15 @@ def test_it_listens_to_no_other_machine(tmp_path: Path, host: str) -> None:
     assert "ssh -L 9123:127.0.0.1:9123" in done.stderr
 
 
+def test_a_file_is_no_run_that_may_still_come(tmp_path: Path) -> None:
+    (tmp_path / "supplement.zip").touch()
+    done = limen("watch", tmp_path / "supplement.zip")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"limen: {tmp_path / 'supplement.zip'} is a file, not a run directory. Give the --out of a `limen measure`.\n"
+    )
+
+
 def test_a_port_that_is_taken_is_told_in_one_line(watching: Watching, tmp_path: Path) -> None:
     done = limen("watch", tmp_path / "run", "--port", watching.port)
     assert done.returncode == 1

@@ -255,7 +255,7 @@ def _exam(plan: Study, observer: Observer, store: Store | None) -> int:
     """Return how many questions of an exam would be put at most."""
     if not plan.spec.exam or not any(question.pictures > 1 for question in plan.questions):
         return 0
-    return exam.pending(observer, store, _fingerprint(observer))
+    return exam.pending(observer, store, _fingerprint(observer), plan.questions)
 
 
 def _told(known: Iterable[Outcome]) -> tuple[float, float] | None:

@@ -1,16 +1,20 @@
 """Before a run: exam."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from limen import registry
 from limen.cli.console import print_json, print_table, say, tame
-from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, main, telling
+from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, main, named, telling
 from limen.errors import InputError
 
 if TYPE_CHECKING:
     from limen.preflight.exam import Exam
+    from limen.question import Question
+    from limen.study import Spec
 
 FAILED = 1
 
@@ -20,6 +24,7 @@ FAILED = 1
 @OBSERVER
 @BASE_URL
 @OPTIONS
+@click.option("--question", help="Comma-separated: can its answers to these be read? Those of the study, if not given.")
 @JSON
 @PLUGIN
 def exam(
@@ -27,24 +32,33 @@ def exam(
     observer: tuple[str, ...],
     base_url: str | None,
     options: dict[str, str],
+    question: str | None,
     as_json: bool,
 ) -> int:
-    """Find out, in at most 40 questions, whether an observer sees two pictures, in order, in their size.
+    """Find out, in some 40 questions, whether an observer sees two pictures, in order, in their size.
 
-    Examines the observers given, or those of a study file. Sends no photograph. Exit code 1 if one of them fails, or
-    its exam did not come to its end.
+    Examines the observers given, or those of a study file, and tries the study's questions, or those given. Sends no
+    photograph. Exit code 1 if one of them fails, or its exam did not come to its end.
     """
+    from limen.study import load
+
+    spec = load(study) if study is not None else None
+    for path in spec.plugins if spec is not None else ():
+        registry.plugin(path)
+    asked = _questions(spec, question)
     held: list[Exam] = []
     try:
-        for name, settings in _observers(study, observer, base_url, options):
-            _examine(name, settings, held, as_json)
+        for name, settings in _observers(spec, observer, base_url, options):
+            _examine(name, settings, asked, held, as_json)
     finally:
         if as_json and held:
             print_json([_plain(one) for one in held])
     return 0 if all(one.fit for one in held) else FAILED
 
 
-def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: bool) -> None:
+def _examine(
+    name: str, settings: dict[str, Any], asked: "Sequence[Question]", held: list["Exam"], as_json: bool
+) -> None:
     """Examine one observer and print what was found: also of an exam that is broken off, as far as it was."""
     from limen.preflight import exam as exams
 
@@ -57,7 +71,7 @@ def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: b
 
     try:
         with telling(f"examining {tame(name)}") as tell:
-            exams.examine(name, settings, watch)
+            exams.examine(name, settings, watch, asked)
     finally:
         held += so_far
         for one in so_far:
@@ -67,18 +81,27 @@ def _examine(name: str, settings: dict[str, Any], held: list["Exam"], as_json: b
                 say(line, err=as_json)
 
 
+def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]":
+    """Return the questions to try: those named, or the study's; without a study none."""
+    from limen.question import Order
+    from limen.study import asking
+
+    order = spec.order if spec is not None else Order.REFERENCE_FIRST
+    if names is not None:
+        return asking.questions_of(named("--question", names), order, 0)
+    return asking.questions_of(spec.questions, order, 0) if spec is not None else ()
+
+
 def _observers(
-    study: Path | None, names: tuple[str, ...], base_url: str | None, options: dict[str, str]
+    spec: "Spec | None", names: tuple[str, ...], base_url: str | None, options: dict[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the observers to examine with their settings."""
-    from limen.study import load
-
     settings = ({"base_url": base_url} if base_url else {}) | options
     if names:
         return [(name, settings) for name in names]
-    if study is None or settings:
+    if spec is None or settings:
         raise InputError("exam needs --observer (to which --base-url and -O belong), or a study file.")
-    entries = [{"name": entry} if isinstance(entry, str) else dict(entry) for entry in load(study).observers]
+    entries = [{"name": entry} if isinstance(entry, str) else dict(entry) for entry in spec.observers]
     return [(str(entry.pop("name", "")), entry) for entry in entries]
 
 
@@ -95,4 +118,5 @@ def _plain(one: "Exam") -> dict[str, Any]:
     import msgspec
 
     fields = {name: getattr(one, name) for name in (*one.__dataclass_fields__, "results", "fit", "marks", "answered")}
+    fields["tried"] = [question.name for question in one.tried]
     return {name: msgspec.to_builtins(value) for name, value in fields.items()}

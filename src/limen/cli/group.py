@@ -267,6 +267,20 @@ def split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
+def named(flag: str, names: str | None) -> list[str]:
+    """Return the names that a flag gives; none where it is not given.
+
+    Args:
+        flag: as it is written, for messages.
+        names: with commas between them.
+    """
+    if names is None:
+        return []
+    if not split(names):
+        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
+    return split(names)
+
+
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
     """Show on stderr that something is being done whose length nobody knows, and for how long; it leaves no trace.

@@ -26,7 +26,7 @@ from limen.cli.group import (
     key_values,
     left_out,
     main,
-    split,
+    named,
     working,
 )
 from limen.errors import InputError
@@ -175,11 +175,9 @@ def measure(
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
     from limen.spending import Spending
-    from limen.study import Spec, ladders, load
+    from limen.study import Spec, check, ladders, load
 
     spending = Spending(max_questions, max_cost, price)
-    if out is None and not dry_run:
-        raise click.UsageError("Missing option '--out': the run directory.")
     if latency is not None and not dry_run:
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
@@ -198,6 +196,9 @@ def measure(
         spec = registry.settings("measure", changes, Spec)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    if out is None and not dry_run:
+        check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
+        raise click.UsageError("Missing option '--out': the run directory.")
     if out is None or dry_run:
         _dry_run(spec, out, spending, latency, as_json)
         return 0
@@ -292,8 +293,9 @@ def _in_haste() -> Iterator[None]:
 )
 @click.option("--parquet", type=click.Path(path_type=Path), hidden=True, help="The same as --to parquet --out.")
 def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Path | None) -> None:
-    """Export a run's raw tables to other formats."""
+    """Export the raw tables of a run, or of the runs of a bundle, to other formats; of several, each to a folder."""
     from limen import registry
+    from limen.store import bundle, names_of
 
     if parquet is not None and kind is None and out is None:
         kind, out, parquet = "parquet", parquet, None
@@ -301,8 +303,10 @@ def export(run_directory: Path, kind: str | None, out: Path | None, parquet: Pat
         raise InputError(
             "export takes a kind and a place: limen export RUN --to KIND --out PATH. See limen list exports."
         )
-    with working("writing tables"):
-        files = registry.find("export", kind)(run_directory, out)
+    write = registry.find("export", kind)
+    with working("writing tables"), contextlib.ExitStack() as stack:
+        names = names_of(bundle.unpacked([run_directory], stack))
+        files = [file for run, name in names.items() for file in write(run, out / name if len(names) > 1 else out)]
     for file in files:
         click.echo(str(file))
 
@@ -442,8 +446,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         settings["base_url"] = given["base_url"]
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
-        "distortions": _named("--distortion", given["distortion"]),
-        "questions": _named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
+        "distortions": named("--distortion", given["distortion"]),
+        "questions": named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
         "ladders": given["ladders"] or None,
         "order": given["order"],
@@ -492,11 +496,3 @@ def _part(given: dict[str, Any]) -> dict[str, Any]:
 
     images, distortions = vpa_jnd.places(given["part"], given["sources"], given["photographs"])
     return {"images": list(images), "distortions": list(distortions)}
-
-
-def _named(flag: str, names: str | None) -> list[str]:
-    if names is None:
-        return []
-    if not split(names):
-        raise InputError(f"{flag} is empty. Name at least one, or leave it out for the default.")
-    return split(names)

@@ -51,8 +51,7 @@ class Watch:
         for notice in progress.notices[self._said :]:
             self._bar.console.print("\n".join(map(tame, notice.splitlines())), markup=False, highlight=False)
         self._said = len(progress.notices)
-        floors = f"as-seen floor of {progress.floors:,} series"
-        note = f"{progress.asked:,} asked" if progress.asked or not progress.floors else floors
+        note = tame(progress.doing) or f"{progress.asked:,} asked"
         if progress.replayed:
             note += f", {progress.replayed:,} replayed"
         if progress.spending.price is not None:

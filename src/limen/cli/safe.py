@@ -52,4 +52,5 @@ def safe(runs: tuple[Path, ...], rho: float, as_json: bool) -> None:
         lambda: [observers.noted(analysis, report.table(analysis, rows))],
     )
     if not as_json:
-        print_sentences(quoted)
+        levels = [sentence for row, sentence in zip(rows, quoted, strict=True) if row.level is not None]
+        print_sentences(levels)  # why there is none stands below the table

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from limen.cli.group import main
+from limen.errors import InputError
 from limen.stopping import StopSignal
 
 
@@ -44,6 +45,9 @@ def _serve(runs: tuple[Path, ...], port: int, host: str, price: str | None, open
     from limen.web import server
     from limen.web.watch import RunWatch
 
+    for run in runs:
+        if run.is_file():
+            raise InputError(f"{run} is a file, not a run directory. Give the --out of a `limen measure`.")
     server.check_host(host, port)
     rates = Price.of(price) if price is not None else None
     token = server.new_token()

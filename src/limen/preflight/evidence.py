@@ -12,10 +12,11 @@ SETTLED = LASTING | {"failed", "not-recorded"}
 
 
 class Stage(StrEnum):
-    """What a check is about: what carries the questions, or who answers them."""
+    """What a check is about: what carries the questions, who answers them, or what a study asks."""
 
     TRANSPORT = "transport"
     PERCEPTION = "perception"
+    STUDY = "study"
 
 
 class CheckStatus(StrEnum):

@@ -1,37 +1,41 @@
-"""What an exam is: at most 40 questions, put before a run, that find out whether measuring is worth the money.
+"""What an exam is: some 40 questions, put before a run, that find out whether measuring is worth the money.
 
 A threshold is worth something only if the observer saw two pictures, in that order, with the change still in them.
-An exam judges the transport (a failure fails the exam: nothing is measured) and perception (a failure is a *finding*:
-the run goes on, marked); what the evidence does not decide is *not known*, and a check of which answers have not come,
-and still may, is *open*: an exam with such a one has not ended, and goes on. It asks with the observer's own settings,
+An exam judges the transport and whether answers to the study's own questions can be read (a failure fails the exam:
+nothing is measured) and perception (a failure is a *finding*: the run goes on, marked); what the evidence does not
+decide is *not known*, and a check of which answers have not come, and still may, is *open*: an exam with such a one has
+not ended, and goes on. It asks with the observer's own settings,
 with pictures that limen draws, and keeps what was asked and answered; what follows from it is worked out again when it
 is read, as verdicts are. How it judges, and why so: `limen.examining`.
 """
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from limen import digest as digests
 from limen import observer as observers
+from limen import question as wordings
 from limen import validation
 from limen.curve import Share
 from limen.errors import FatalObserverError, InputError, ObserverError, StoreError, without_paths
 from limen.loop import finish
 from limen.observer import Observer, Reply
 from limen.parsing.yes_no import Flag
-from limen.preflight import model_input, perception, questions, settings, transport
+from limen.preflight import legible, model_input, perception, questions, settings, transport
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
-from limen.preflight.questions import ENOUGH, MOST, ExamItem
+from limen.preflight.questions import ENOUGH, MEASURED, MOST, ExamItem
+from limen.question import Question
 from limen.spending import Spending
 from limen.store import Store
-from limen.store.entries import ExamEntry
+from limen.store.entries import ExamEntry, QuestionEntry
 from limen.trial import Answer, Attempt
 
 __all__ = [
@@ -71,6 +75,7 @@ IN_WORDS = {  # checks, as a sentence calls what they would settle
     "identical pictures": "whether identical pictures are called the same",
     "red disc": "whether a red disc is found",
     "wordings": "whether answers to all wordings can be read",
+    legible.CHECK: "whether answers to the study's questions can be read",
 }
 _NOTES = {  # the beginning of a finding's mark, and what it means for the run
     "does not find a red disc": "could not say on which side a test disc was; this does not affect the run",
@@ -125,6 +130,8 @@ class ExamTrial:
 
 
 Note = Callable[[ExamTrial], None]
+Check = Callable[[Evidence], CheckResult | None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,7 @@ class Exam:
         asked: everything, raw.
         waiting: questions that have not been put, or failed in a way that may pass.
         silenced: whether no more were put, because `ENOUGH` in a row stayed without an answer.
+        tried: questions of a study that were put too.
     """
 
     observer: str
@@ -150,13 +158,14 @@ class Exam:
     asked: tuple[ExamTrial, ...]
     waiting: tuple[str, ...] = ()
     silenced: bool = False
+    tried: tuple[Question, ...] = ()
 
     @cached_property
     def results(self) -> tuple[CheckResult, ...]:
         """What was found, by check."""
         answers = {one.name: one.answer for one in self.asked}
         failed = {one.name: one.last for one in self.asked if one.answer is None and one.settled}
-        return judge(answers, self.about, self.sampled, failed, self.waiting)
+        return judge(answers, self.about, self.sampled, failed, self.waiting, self.tried)
 
     @cached_property
     def plain(self) -> Share:
@@ -183,7 +192,7 @@ class Exam:
     @property
     def marks(self) -> tuple[str, ...]:
         """What marks a run: the findings, each in a few words."""
-        return tuple(result.mark for result in self.having(CheckStatus.FINDING))
+        return tuple(dict.fromkeys(result.mark for result in self.having(CheckStatus.FINDING)))
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -239,6 +248,7 @@ def judge(
     sampled: bool,
     failed: Mapping[str, Attempt] | None = None,
     waiting: Sequence[str] = (),
+    tried: Sequence[Question] = (),
 ) -> tuple[CheckResult, ...]:
     """Return what follows from the answers; pure, so that an old exam can be judged by newer rules.
 
@@ -248,10 +258,13 @@ def judge(
         sampled: whether it answers by chance.
         failed: questions that failed for good, with the last attempt.
         waiting: questions whose answers may still come: a check that looks for one of them is open.
+        tried: questions of a study that were put too.
     """
     known = {**dict.fromkeys(waiting), **answers}
     results = []
-    for check in (*transport.CHECKS, *settings.CHECKS, *perception.CHECKS):
+    checks: list[Check] = [*transport.CHECKS, *settings.CHECKS, *perception.CHECKS]
+    checks += [functools.partial(legible.legible, asked=tried)] if tried else []
+    for check in checks:
         evidence = Evidence(known, about, sampled, failed or {})
         found = check(evidence)
         if found is not None and (lacking := len(evidence.looked.intersection(waiting))):
@@ -268,6 +281,7 @@ async def hold(
     note: Note = lambda one: None,
     tell: Tell = lambda held: None,
     spending: Spending | None = None,
+    asked: Iterable[Question] = (),
 ) -> Exam:
     """Examine an observer that has been entered.
 
@@ -281,6 +295,7 @@ async def hold(
         note: called with each question when its answer comes, or fails to.
         tell: called then with the exam as far as it is.
         spending: of the run; what its limits do not allow stays open. Without limits, if not given.
+        asked: questions of the study that is to follow; those that show several pictures are tried.
 
     Raises:
         FatalObserverError: it would answer no question at all.
@@ -288,7 +303,8 @@ async def hold(
     """
     if observer.numeric:
         raise InputError(f"{observer.name} compares two pictures by a number: there is nothing to examine. Measure it.")
-    sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell, spending or Spending())
+    tried = questions.tried(asked)
+    sitting = _Sitting(observer, at or _now(), dict(known or {}), note, tell, spending or Spending(), tried)
     opening = sitting.items[:1]
     for _ in range(ROUNDS):
         await sitting.put_all(_waiting(opening, sitting.asked))
@@ -303,12 +319,13 @@ class _Sitting:
     """An observer at its exam."""
 
     def __init__(
-        self, observer: Observer, at: str, known: dict[str, ExamTrial], note: Note, tell: Tell, spending: Spending
-    ) -> None:
+        self, observer: Observer, at: str, known: dict[str, ExamTrial], note: Note, tell: Tell, spending: Spending,
+        tried: tuple[Question, ...],
+    ) -> None:  # fmt: skip
         self.observer, self.at, self.asked, self.note, self.tell = observer, at, known, note, tell
-        self.spending = spending
+        self.spending, self.tried = spending, tried
         self.fingerprint, self.sampled = dict(observer.fingerprint()), observer.sampled
-        self.items = questions.plan(self.fingerprint, self.sampled)
+        self.items = (*questions.plan(self.fingerprint, self.sampled), *questions.of_study(tried))
         self.silent = 0
 
     def exam(self) -> Exam:
@@ -318,7 +335,7 @@ class _Sitting:
         waiting = tuple(item.name for item in self.waiting())
         name, digest = self.observer.name, digests.of(self.fingerprint)
         silenced = bool(waiting) and self.silent >= ENOUGH
-        return Exam(name, digest, about, self.sampled, self.at, asked, waiting, silenced)
+        return Exam(name, digest, about, self.sampled, self.at, asked, waiting, silenced, self.tried)
 
     def waiting(self) -> list[ExamItem]:
         """Return what has not been put, or failed in a way that may pass."""
@@ -342,11 +359,11 @@ class _Sitting:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def put(self, item: ExamItem) -> None:
-        """Put one question. Only with pairs does a fatal failure say that nothing could be measured."""
+        """Put one question. Only with pairs, or as a study asks, does a fatal failure say that nothing is measured."""
         try:
             reply = await self.spending.ask(self.observer, item.query)
         except FatalObserverError as error:
-            if len(item.query.pictures) == 2:
+            if len(item.query.pictures) == 2 or item.name.startswith(MEASURED):
                 raise
             reply = Reply(None, (Attempt("rejected", str(error)),))
         except ObserverError as error:
@@ -369,18 +386,24 @@ def _waiting(items: Sequence[ExamItem], asked: Mapping[str, ExamTrial]) -> list[
     return [item for item in wanted if item.name not in asked or not asked[item.name].settled]
 
 
-def examine(name: str, options: Mapping[str, Any] | None = None, tell: Tell = lambda held: None) -> Exam:
+def examine(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = lambda held: None,
+    asked: Iterable[Question] = (),
+) -> Exam:
     """Make the observer that `KIND` or `KIND:MODEL` names and examine it; `hold` does it inside an event loop.
 
     Args:
         name: "KIND" or "KIND:MODEL".
         options: the observer's settings by name.
         tell: called with the exam as far as it is, after each answer.
+        asked: questions of a study; those that show several pictures are tried.
     """
 
     async def run() -> Exam:
         async with observers.make(name, options or {}) as observer:
-            return await hold(observer, tell=tell)
+            return await hold(observer, tell=tell, asked=asked)
 
     return finish(run())
 
@@ -392,6 +415,8 @@ async def keep(
     observer: Observer, store: Store, tell: Tell = lambda held: None, spending: Spending | None = None
 ) -> str:
     """Examine an observer before a run's first question, once for each fingerprint, and return what to tell.
+
+    The questions that the run is to ask are tried too: one that a later session adds, when that begins.
 
     Questions and answers go into the store as they come, so that an exam that is broken off goes on from there; the
     outcome goes into the manifest when it has ended. One that stays open in parts stops nothing and goes on at the next
@@ -413,10 +438,13 @@ async def keep(
     name, digest = observer.name, digests.of(dict(observer.fingerprint()))
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
-    if before is not None and same and before.fit is True and before.questions is not UNSET:
-        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
     goes_on = before is not None and same and before.fit is not False
     at = before.at if before is not None and goes_on else _now()
+    passed = before is not None and same and _passed(before)
+    held = _asked(store, name, at)
+    asked = _tried(store, held)
+    if before is not None and passed and not _lacking(asked, held):
+        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
 
     def note(one: ExamTrial) -> None:
         if one.settled:
@@ -425,34 +453,69 @@ async def keep(
 
     entry = {"version": VERSION, "fingerprint": digest, "at": at}
     _enter(store, name, entry)
-    known = {one.name: one for one in _asked(store, name, at).values() if one.answer is not None}
-    exam = await hold(observer, at, known, note, tell, spending)
+    known = {one.name: one for one in held.values() if passed or one.answer is not None}
+    exam = await hold(observer, at, known, note, tell, spending, asked)
     if exam.answered and (exam.failed or not exam.waiting):
         _enter(store, name, entry | _outcome(exam))
     _refuse(exam)
     return exam.summary
 
 
-def pending(observer: Observer, store: Store | None = None, fingerprint: Mapping[str, Any] | None = None) -> int:
+def pending(
+    observer: Observer,
+    store: Store | None = None,
+    fingerprint: Mapping[str, Any] | None = None,
+    asked: Iterable[Question] = (),
+) -> int:
     """Return how many questions an exam of an observer would put at most, before it is entered.
 
     Args:
         observer: to be examined.
         store: of a run, whose exams need not be held again; None where there is none.
         fingerprint: of the observer, as far as it is known before it is entered.
+        asked: questions of the study that is to follow.
     """
     if observer.numeric:
         return 0
     known = dict(store.manifest["observers"].get(observer.name, {})) if store is not None else {}
     settings = known or dict(fingerprint or {"max_tokens": observer.max_tokens})
-    items = questions.plan(settings, observer.sampled)
+    tried = questions.tried(asked)
+    names = {*(item.name for item in questions.plan(settings, observer.sampled)), *_lacking(tried, {})}
     before = _entries(store).get(observer.name) if store is not None else None
     if store is None or before is None or (before.version, before.fingerprint) != (VERSION, digests.of(settings)):
-        return len(items)
-    if before.fit is True and before.questions is not UNSET:
-        return 0
-    goes_on = _asked(store, observer.name, before.at) if before.fit is not False else {}
-    return len(items) - sum(one.answer is not None for one in goes_on.values())
+        return len(names)
+    held = _asked(store, observer.name, before.at) if before.fit is not False else {}
+    if _passed(before):
+        return len(_lacking(tried, held))
+    return len(names) - sum(one.answer is not None and one.name in names for one in held.values())
+
+
+def _passed(entry: ExamEntry) -> bool:
+    """Say whether an exam came to its end and was passed."""
+    return entry.fit is True and entry.questions is not UNSET
+
+
+def _tried(store: Store, held: Mapping[str, ExamTrial]) -> tuple[Question, ...]:
+    """Return the questions of a run that an exam of it tries: those of the session, and what has been tried before."""
+    wanted = store.manifest.get("aim", {}).get("questions", ())
+    return questions.tried(one for one in _questions(store) if one.name in wanted or _was_tried(one, held))
+
+
+def _questions(store: Store) -> Iterator[Question]:
+    """Yield the questions that a run's manifest describes."""
+    for name, entry in _read(store, "questions", dict[str, QuestionEntry]).items():
+        yield wordings.recorded(name, entry)
+
+
+def _was_tried(question: Question, held: Mapping[str, ExamTrial]) -> bool:
+    """Say whether an exam has put a question for a study's sake."""
+    return any(name.startswith(questions.ASKED) and name in held for name in questions.names(question))
+
+
+def _lacking(asked: Iterable[Question], held: Mapping[str, ExamTrial]) -> list[str]:
+    """Return the names of what was not put of a study's questions, and is settled by no other question of an exam."""
+    names = (name for question in asked for name in questions.names(question))
+    return [name for name in names if name.startswith(questions.ASKED) and name not in held]
 
 
 def _refuse(exam: Exam) -> None:
@@ -461,7 +524,7 @@ def _refuse(exam: Exam) -> None:
     if last is not None and last.outcome == "not-recorded":
         return  # answers that were recorded are replayed, and none of an exam were
     if exam.answered and exam.failed:
-        advice = "`limen exam` shows every check; --no-exam measures all the same."
+        advice = "`limen exam` (with the study file, or --question) shows every check; --no-exam measures all the same."
         raise FatalObserverError("exam failed", f"{exam.observer}: {exam.complaint} {advice}")
     if last is not None and not exam.answered:
         raise FatalObserverError(last.outcome, f"{exam.observer} answers nothing: {last.detail or 'no reason given'}")
@@ -485,19 +548,27 @@ def kept(store: Store) -> tuple[Exam, ...]:
             lacking = _waiting(questions.plan(about, sampled), asked)
             waiting = [item.name for item in lacking] if len(lacking) >= ENOUGH else ()
         given = (name, entry.fingerprint, about, sampled, entry.at)
-        exams.append(Exam(*given, tuple(asked.values()), tuple(waiting)))
+        tried = questions.tried(one for one in _questions(store) if _was_tried(one, asked))
+        exams.append(Exam(*given, tuple(asked.values()), tuple(waiting), tried=tried))
     return tuple(exams)
 
 
 def _entries(store: Store) -> dict[str, ExamEntry]:
     """Return what the manifest says of exams, by observer."""
+    advice = ", or take the entry out: observers are then examined again"
+    return _read(store, "exams", dict[str, ExamEntry], advice)
+
+
+def _read(store: Store, entry: str, kind: type[T], advice: str = "") -> T:
+    """Return an entry of the manifest, or raise `StoreError` where limen does not write it so."""
+    content = store.manifest.get(entry, {})
     try:
-        return msgspec.convert(store.manifest.get("exams", {}), dict[str, ExamEntry])
+        return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        wrong = validation.fault(error, store.manifest["exams"], dict[str, ExamEntry])
+        wrong = validation.fault(error, content, kind)
         raise StoreError(
-            f"{store.path / 'manifest.json'}: its entry 'exams' is not one that limen writes ({wrong.place or 'it'} "
-            f"{wrong.what}). Restore it from a copy, or take the entry out: observers are then examined again."
+            f"{store.path / 'manifest.json'}: its entry {entry!r} is not one that limen writes ({wrong.place or 'it'} "
+            f"{wrong.what}). Restore it from a copy{advice}."
         ) from None
 
 

@@ -9,6 +9,7 @@ An observer that answers with a number has a criterion, fixed before the first q
 and kept likewise (`Store.measurements("calibration")`).
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -294,13 +295,19 @@ def calibrate(observer: object, series: Sequence[Series], store: Store) -> None:
     store.add_measurements("calibration", {observer.name: observer.calibrate(pictures)})
 
 
-def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str:
+def keep_floors(
+    observer: object,
+    series: Sequence[Series],
+    store: Store,
+    tell: Callable[[int, int], None] = lambda number, level: None,
+) -> str:
     """Write the floor of every series that has none yet, where the observer can say what arrives.
 
     Args:
         observer: any; one that is not `InputObserver` is left out.
         series: whose floors are wanted.
         store: of the run, open for writing.
+        tell: called before each level is drawn, with the place of the series, 0 for the first, and the level.
 
     Returns:
         One line where it could not: for any, and then nothing is tried further, or for some; else "". A series that
@@ -310,7 +317,7 @@ def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str
         return ""
     known, failures = store.measurements("floor"), list[str]()
     rows: dict[str, dict[str, Any]] = {}
-    for one in series:
+    for place, one in enumerate(series):
         key = floor_key(observer.name, one.id)
         if key in known:
             continue
@@ -319,7 +326,8 @@ def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str
         except InputError:
             continue
         try:
-            rows[key] = {"observer": observer.name, "series": one.id, **floor(observer.see, stimulus, len(one)).row()}
+            found = floor(observer.see, functools.partial(_drawn, stimulus, functools.partial(tell, place)), len(one))
+            rows[key] = {"observer": observer.name, "series": one.id, **found.row()}
         except InputError as error:
             failures.append(str(error))
             if not (rows or known):
@@ -329,6 +337,11 @@ def keep_floors(observer: object, series: Sequence[Series], store: Store) -> str
             known, rows = known | rows, {}
     store.add_measurements("floor", rows)
     return f"{len(failures)} series without an as-seen floor, the first: {failures[0]}" if failures else ""
+
+
+def _drawn(stimulus: Callable[[int], Picture], tell: Callable[[int], None], level: int) -> Picture:
+    tell(level)
+    return stimulus(level)
 
 
 def floor_key(observer: str, series: str) -> str:

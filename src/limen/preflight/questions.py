@@ -1,17 +1,19 @@
-"""The questions of an exam: at most forty, all fixed beforehand, so that they can be put side by side.
+"""The questions of an exam, all fixed beforehand, so that they can be put side by side.
+
+At most forty are the same for every study; four more try each question of a study (two, where it is one of those).
 
 Every pair is two pictures of one size, as in a measurement (a known server makes one of two pictures of one size), but
 for one pair, made to differ. Pictures come before the text, as every chat template can show them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from limen import distortion, question
 from limen.image import Picture
 from limen.preflight import images
-from limen.question import Query
+from limen.question import Order, Query, Question
 
 MOST = 40
 ENOUGH = 8  # questions in a row without an answer after which no more are put
@@ -31,8 +33,10 @@ SIZES = {640: ("second", "none", "both"), 320: ("first", "both", "none"), 160: (
 WORDINGS = ("direct", "direct-implicit", "choice", "choice-implicit")
 LONGEST = 1024  # tokens: a longer limit is not tried out, because the answer would have to be paid for
 REPEATS = (1, 2, 3)
+CHANGED = "brightness"  # the distortion of a plain difference, at its last level
 ODD = frozenset({"count-0", "count-1", "count-3", "count-tall", "count-mixed"})  # show no pair of one size
-MEASURED = ("plain-", "same-", "other-")  # begin the names of questions in the words that are measured with
+ASKED = "asked-"  # begins the names of questions that a study asks
+MEASURED = ("plain-", "same-", "other-", ASKED)  # begin the names of questions in the words that are measured with
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,48 @@ def plan(settings: Mapping[str, Any], sampled: bool) -> tuple[ExamItem, ...]:
     items = (*_counts(), *_colours(), *_sizes(), *_repeats(settings, sampled), *_task(sampled))
     assert len(items) <= MOST
     return items
+
+
+def tried(asked: Iterable[Question]) -> tuple[Question, ...]:
+    """Return those of a study's questions that an exam tries.
+
+    Left out are those of one picture, which ask what there is to see: limen's own pictures do not show it. Other
+    wordings of a question want an answer in its form.
+    """
+    return tuple(one for one in asked if not one.alone and not one.of)
+
+
+def names(question: Question) -> tuple[str, ...]:
+    """Return the names under which a study's question is tried: twice in its own words, then twice in others.
+
+    The first two of a wording that every exam puts are those of the exam.
+    """
+    own = [f"{ASKED}{question.name}-{number}" for number in (1, 2, 3, 4)]
+    if question.name in WORDINGS and question.order is Order.REFERENCE_FIRST:
+        own[:2] = [f"plain-{question.name}", f"same-{question.name}"]
+    return tuple(own)
+
+
+def of_study(asked: Iterable[Question]) -> Iterator[ExamItem]:
+    """Yield what an exam puts besides `plan`, to see whether answers to a study's questions can be read.
+
+    A plain difference and a picture beside itself; a forced choice, which always has an answer, gets the difference at
+    two places. The other words are the first paraphrase, as in a run, or the same words of other pictures.
+
+    Args:
+        asked: the questions, of those that are `tried`.
+    """
+    for one in asked:
+        for number, name in enumerate(names(one)):
+            if name.startswith(ASKED):
+                again, second = divmod(number, 2)
+                reference, changed = _plain("ab"[again])
+                alike = second and not one.forced
+                shift = second if one.forced else 0
+                shown = (reference, reference if alike else changed)
+                word = distortion.find(CHANGED).word
+                (query,) = one.ask(word, *shown, bool(again), shift, f"exam/{again}")
+                yield ExamItem(name, query)
 
 
 def _counts() -> Iterator[ExamItem]:
@@ -104,19 +150,23 @@ def _repeats(settings: Mapping[str, Any], sampled: bool) -> Iterator[ExamItem]:
 
 def _task(sampled: bool) -> Iterator[ExamItem]:
     """Yield what is measured with: the wordings on a plain difference and on none, some of them repeated."""
-    kind = distortion.find("brightness")
-    scene = images.scene("a")
-    reference = Picture.of(scene)
-    changed = Picture.of(kind.render(scene, "exam")(len(kind.ladder)))
+    word = distortion.find(CHANGED).word
+    reference, changed = _plain("a")
     other = Picture.of(images.scene("b"))
     for name in WORDINGS:
         for what, second in (("plain", changed), ("same", reference)):
-            (query,) = question.find(name).ask(kind.word, reference, second)
+            (query,) = question.find(name).ask(word, reference, second)
             yield ExamItem(f"{what}-{name}", query)
             if name == "direct" and not sampled:
                 yield from (ExamItem(f"{what}-{name}-{number}", query) for number in REPEATS[1:])
-    (query,) = question.find("direct-implicit").ask(kind.word, reference, other)
+    (query,) = question.find("direct-implicit").ask(word, reference, other)
     yield ExamItem("other-direct-implicit", query)
     for side in ("left", "right"):
         shown = images.disc(side == "left")
         yield ExamItem(f"disc-{side}", Query((shown, shown, SIDE)))
+
+
+def _plain(name: str) -> tuple[Picture, Picture]:
+    """Return a scene by its name, and the same far brighter."""
+    kind, scene = distortion.find(CHANGED), images.scene(name)
+    return Picture.of(scene), Picture.of(kind.render(scene, "exam")(len(kind.ladder)))

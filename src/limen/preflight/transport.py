@@ -41,7 +41,8 @@ def answers(evidence: Evidence) -> CheckResult | None:
     asked = sum(name not in questions.ODD for name in evidence.answers)
     if failed or len(evidence.failed) >= questions.ENOUGH:
         ((kind, detail), _), *_ = Counter((one.outcome, one.detail) for one in evidence.failed.values()).most_common()
-        seen = f"{len(failed)} of {asked} questions about two pictures fail for good, as {kind}: {detail.rstrip('.')}"
+        what = "questions about two pictures or more"
+        seen = f"{len(failed)} of {asked} {what} fail for good, as {kind}: {detail.rstrip('.')}"
         measured = any(name.startswith(questions.MEASURED) for name in failed)
         if measured or len(evidence.failed) >= questions.ENOUGH or len(failed) == asked:
             return _result(check, CheckStatus.FAILED, seen, change=REMEDIES.get(kind, REMEDY))

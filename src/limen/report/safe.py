@@ -49,7 +49,11 @@ def table(analysis: Analysis, rows: Sequence[SafeRow]) -> Table:
             NONE if same is None else cell.alarms(same), *((_saved(row),) if saved else ()),
             *((_left_out(row),) if left else ()),
         ))  # fmt: skip
-    refused = dict.fromkeys(f"? {row.distortion}{f', {row.observer}' * several}: {row.why}." for row in rows if row.why)
+    refused = dict.fromkeys(
+        f"? {row.distortion}{f', {row.observer}' * several}{f', {row.question}' * questions}: {row.why}."
+        for row in rows
+        if row.why
+    )
     few = any(0 < one.n < FEW for one in alarms.values())
     notes = (
         _NOTE[0],

@@ -282,6 +282,11 @@ def read(path: Path) -> dict[str, Any]:
         content = orjson.loads(data)
         json.loads(data, object_pairs_hook=_once)  # orjson takes the last of two entries of one name without a word
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_file():
+            raise StoreError(
+                f"{path} is a file, not a run directory. Give the --out of a `limen measure`; a bundle is read by "
+                "limen report, export, fit, safe, power and verify."
+            ) from None
         raise StoreError(
             f"{path} is not a run directory: it has no manifest.json. Give the --out of a `limen measure`."
         ) from None

@@ -41,7 +41,8 @@ from limen.study.session import LIMIT, Progress, Session, UnansweredQuery, Unfin
 from limen.trial import LASTING
 
 __all__ = [
-    "LIMIT", "USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "item_rows", "load", "series_row", "size_rows",
+    "LIMIT", "USUAL", "Progress", "Spec", "Study", "UnfinishedSeries", "check", "item_rows", "load", "series_row",
+    "size_rows",
 ]  # fmt: skip
 
 FLOORS = 64  # series whose as-seen floor is written at a time
@@ -165,12 +166,7 @@ class Study:
             progress: called with the name of each reference that is read.
             made: observers that are there already, in place of the spec's.
         """
-        for path in spec.plugins:
-            registry.plugin(path)
-        own = own_distortions(spec.codecs, spec.images)
-        kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
-        made = made or [_make_observer(entry) for entry in spec.observers]
-        return cls.of(spec, made, kinds, progress)
+        return cls.of(spec, *_named(spec, made), progress)
 
     @classmethod
     def of(
@@ -193,30 +189,7 @@ class Study:
         Raises:
             InputError: something does not fit, named in one line.
         """
-        if not made or not spec.questions:
-            raise InputError("A study needs at least one observer and one question.")
-        kinds = [ladders.replaced(kind, spec.ladders) for kind in kinds]
-        if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
-            raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
-        asked = asking.questions_of(spec.questions, spec.order, spec.paraphrases)
-        settings = dict(spec.procedure)
-        method = procedures.make(str(settings.pop("name", "skip")), settings)
-        for question in asked:
-            asking.check_procedure(question, method)
-        for kind in kinds:
-            if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
-                next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
-        for observer in made:
-            if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
-                raise InputError(
-                    f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
-                )
-        observers.apart(made)
-        for side in spec.sides:
-            if 0 < side < SMALLEST:
-                raise InputError(
-                    f"max_side is {side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are."
-                )
+        kinds, asked, method = _checked(spec, made, kinds)
         found = sources.collect(spec.images, spec.limit, progress, wanted(kinds), spec.sides, references)
         series = tuple(
             Series(reference, kind, spec.seed)
@@ -263,7 +236,7 @@ class Study:
                 store.amend(reader=steered)
             progress.notices += [store.notice] if store.notice else []
             if not offline:
-                self._go_on(store, progress)
+                self._go_on(store, progress, watch)
                 store.amend(aim=manifest.aim(self.observers, self.questions, self.series))
             store.add_series(series_row(series) for series in self.series)
             store.add_measurements(ITEMS, item_rows(self.series))
@@ -291,9 +264,15 @@ class Study:
         )
         return [line for line in lines if line]
 
-    def _go_on(self, store: Store, progress: Progress) -> None:
+    def _go_on(self, store: Store, progress: Progress, watch: Watch) -> None:
         """See to it that a run goes on with the pixels it was begun with."""
-        added, lines = drawing.went_on(store.path, store.manifest, self.series)
+
+        def tell(name: str) -> None:
+            progress.doing = f"drawing {name}"
+            watch(progress)
+
+        added, lines = drawing.went_on(store.path, store.manifest, self.series, tell)
+        progress.doing = ""
         kept = ((row.source, row.name, row.picture) for row in store.series())
         line = drawing.same_references(store.path, kept, self.series, told="sessions" in added)
         progress.notices += [*lines, *([line] if line else [])]
@@ -365,12 +344,22 @@ class Study:
 
     async def _look(self, observer: Observer, store: Store, progress: Progress, watch: Watch) -> None:
         """Write down the as-seen floor of every series, some at a time."""
+        loop = asyncio.get_running_loop()
+
+        def say(place: int, level: int) -> None:
+            levels = len(self.series[place])
+            progress.doing = f"as-seen floor {place + 1:,}/{len(self.series):,}, level {level}/{levels}"
+            watch(progress)
+
         for start in range(0, len(self.series), FLOORS):
             some = self.series[start : start + FLOORS]
-            blind = await asyncio.to_thread(model_input.keep_floors, observer, some, store)
+
+            def tell(place: int, level: int, start: int = start) -> None:  # in the thread that draws
+                loop.call_soon_threadsafe(say, start + place, level)
+
+            blind = await asyncio.to_thread(model_input.keep_floors, observer, some, store, tell)
             progress.notices += [blind] if blind and blind not in progress.notices else []
-            progress.floors += len(some)
-            watch(progress)
+        progress.doing = ""
 
     async def _observe(self, session: Session) -> None:
         schedule = Schedule(session.store, session.observer.name, self.method, self.questions, self.series)
@@ -404,6 +393,53 @@ class Study:
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)
+
+
+def check(spec: Spec) -> None:
+    """Check every name and setting of a study as `Study.plan` does, without a look at the references.
+
+    Raises:
+        InputError: something does not fit, named in one line.
+    """
+    _checked(spec, *_named(spec))
+
+
+def _named(spec: Spec, made: Sequence[Observer] = ()) -> tuple[Sequence[Observer], list[Distortion]]:
+    """Return the observers, made if they are not there, and the distortions that a study names."""
+    for path in spec.plugins:
+        registry.plugin(path)
+    own = own_distortions(spec.codecs, spec.images)
+    kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
+    return made or [_make_observer(entry) for entry in spec.observers], kinds
+
+
+def _checked(
+    spec: Spec, made: Sequence[Observer], kinds: Sequence[Distortion]
+) -> tuple[list[Distortion], tuple[Question, ...], Method]:
+    """Return the distortions with the study's ladders, its questions and its procedure, where all of them fit."""
+    if not made or not spec.questions:
+        raise InputError("A study needs at least one observer and one question.")
+    kinds = [ladders.replaced(kind, spec.ladders) for kind in kinds]
+    if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
+        raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
+    asked = asking.questions_of(spec.questions, spec.order, spec.paraphrases)
+    settings = dict(spec.procedure)
+    method = procedures.make(str(settings.pop("name", "skip")), settings)
+    for question in asked:
+        asking.check_procedure(question, method)
+    for kind in kinds:
+        if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
+            next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
+    for observer in made:
+        if not 1 <= observer.concurrency <= observers.MOST_AT_ONCE:
+            raise InputError(
+                f"{observer.name}: concurrency is {observer.concurrency}. Give 1 to {observers.MOST_AT_ONCE}."
+            )
+    observers.apart(made)
+    for side in spec.sides:
+        if 0 < side < SMALLEST:
+            raise InputError(f"max_side is {side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are.")
+    return kinds, asked, method
 
 
 def own_distortions(codecs: Mapping[str, Mapping[str, Any]], places: Iterable[str]) -> dict[str, Distortion]:

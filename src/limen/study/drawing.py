@@ -6,7 +6,7 @@ out is kept in the manifest.
 """
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,18 @@ def libraries(kinds: Iterable[Distortion]) -> dict[str, str]:
     return versions(*_LIBRARIES, *sorted(foreign)) | {name: str(found) for name, found in within.items() if found}
 
 
-def probes(series: Sequence[Series]) -> dict[str, str]:
+def probes(series: Sequence[Series], tell: Callable[[str], None] = lambda name: None) -> dict[str, str]:
     """Return the digest of some levels of the probe of each distortion, for views by scene; pairs are drawn by nobody.
 
     A scene is opened for that, as the first question about one of its views would open it.
+
+    Args:
+        series: of the study.
+        tell: called with the name of each probe before it is drawn.
     """
     found = {}
     for name, (kind, of) in {_named(one): (one.distortion, one.reference.kind) for one in series}.items():
+        tell(name)
         drawn = probe(kind, name.rpartition(" ")[2] if of in VIEWS else "")
         if drawn is not None:
             found[name] = drawn
@@ -93,13 +98,16 @@ def _picture() -> Image:
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
-def went_on(path: Path, manifest: Mapping[str, Any], series: Sequence[Series]) -> tuple[dict[str, Any], list[str]]:
+def went_on(
+    path: Path, manifest: Mapping[str, Any], series: Sequence[Series], tell: Callable[[str], None] = lambda name: None
+) -> tuple[dict[str, Any], list[str]]:
     """Return what a session adds to a run's manifest, and lines for a person.
 
     Args:
         path: the run directory.
         manifest: what it says.
         series: of the study.
+        tell: called with the name of each probe before it is drawn: a codec's program may take its time.
 
     Raises:
         StoreError: stimuli are drawn with other pixels than when the run was begun.
@@ -111,7 +119,7 @@ def went_on(path: Path, manifest: Mapping[str, Any], series: Sequence[Series]) -
     told = ", ".join(f"{name} {was} then, {found} now" for name, (was, found) in other.items())
     known = manifest.get("probes", {})
     wanted = [one for one in series if one.distortion.of == "image" or other or _named(one) not in known]
-    drawn = probes([one for one in wanted if one.distortion.of not in PAIRS])
+    drawn = probes([one for one in wanted if one.distortion.of not in PAIRS], tell)
     wrong = sorted(name for name, found in drawn.items() if known.get(name, found) != found)
     if wrong:
         raise StoreError(

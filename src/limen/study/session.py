@@ -52,7 +52,7 @@ class Progress:
         unfinished: series left open.
         refused: one line for each file that could not be used.
         notices: what a person should know before it starts (where photographs are sent).
-        floors: series whose as-seen floor has been looked for.
+        doing: what is being drawn where no question waits for it, in a few words; "" for nothing.
         spending: what was asked and spent in this session, exams included, and may be.
     """
 
@@ -67,7 +67,7 @@ class Progress:
     unfinished: list[UnfinishedSeries] = field(default_factory=list)
     refused: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
-    floors: int = 0
+    doing: str = ""
     spending: Spending = field(default_factory=Spending)
 
     def count(self, answer: Answer) -> None:
