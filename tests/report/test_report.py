@@ -502,8 +502,8 @@ def test_lane_shows_each_level_against_the_reference_in_force(tiny: Path) -> Non
 
 GOLDEN = """\
 distortion | n | median | quartiles | mean [95 %] | none up to L | at the median | false alarms | questions
-blur | 5 | 19 | 19 - 21 | 19.8 [18.6, 21.2] | 0 of 5 | 9.5 px at 640 px width | 0 of 15* | 131
-jpeg | 5 | 9 | 5 - 17 | 11.0 [5.0, 19.0] | 0 of 5 | 92 quality | 0 of 15* | 153
+blur | 5 | 19 | 19 - 21 | 19.8 [18.6, 21.2] | 0 of 5 | 9.5 px at 640 px wide | 0 of 15* | 131
+jpeg | 5 | 9 | 5 - 17 | 11.0 [5.0, 19.0] | 0 of 5 | quality 92 | 0 of 15* | 153
 """
 
 
