@@ -54,7 +54,7 @@ def test_a_procedure_that_fits_keeps_its_table_where_nothing_can_be_read(name: s
     table = tables.main_table(run.analysis)
     assert table.title == "Fitted thresholds"
     assert [len(line) for line in table.rows] == [len(table.columns)]
-    assert not any("count as no" in note for note in (*table.notes, *tables.first_jnds(run.analysis).notes))
+    assert not any("count as unnoticed" in note for note in (*table.notes, *tables.first_jnds(run.analysis).notes))
     said, row = judged(run)
     assert "not believed (" in said
     assert row.why in said

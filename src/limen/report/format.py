@@ -233,6 +233,11 @@ def control(sign: str) -> bool:
     return unicodedata.category(sign).startswith("C")
 
 
+def begun(text: str) -> str:
+    """Return a text with a capital letter at its beginning, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def shortened(name: str, most: int) -> str:
     """Cut a name in its middle: models differ at both ends."""
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"

@@ -44,10 +44,8 @@ def first_jnds(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             same = answers[row.observer, row.question, row.distortion].false_alarms
-            rows.append((*heads(analysis, row), *_jnd_cells(row), cell.alarms(same), cell.count(row.questions)))
-    columns = (
-        "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
-    )  # fmt: skip
+            rows.append((*heads(analysis, row), *_jnd_cells(row, same), cell.count(row.questions)))
+    columns = (*_JND_COLUMNS, "questions")
     spare = ("questions", "quartiles", "none up to L")
     return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis), spare)
 
@@ -59,14 +57,11 @@ def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:
 def categories(analysis: Analysis) -> Table:
     """Return the table of 1st JNDs by category of items; without lines where there are not several."""
     lines = [
-        (*heads(analysis, one.row), one.category or "(none)", *_jnd_cells(one.row), cell.count(one.row.excluded),
-         cell.alarms(one.false_alarms))
+        (*heads(analysis, one.row), one.category or "(none)", *_jnd_cells(one.row, one.false_alarms),
+         cell.count(one.row.excluded))
         for one in analysis.categories
     ]  # fmt: skip
-    columns = (
-        "category", "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "excluded",
-        "false alarms",
-    )  # fmt: skip
+    columns = ("category", *_JND_COLUMNS, "excluded")
     notes = _unconfirmed(one.row for one in analysis.categories)
     return table(analysis, "1st just noticeable difference by category", columns, lines, notes)
 
@@ -244,12 +239,16 @@ def records(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _jnd_cells(row: JndRow) -> Iterable[str]:
+# What a median is worth stands beside it, where a phone still shows it.
+_JND_COLUMNS = ("n", "median", "false alarms", "quartiles", "mean [95 %]", "none up to L", "at the median")
+
+
+def _jnd_cells(row: JndRow, same: Share) -> Iterable[str]:
     if not row.n:
-        return ("0", "not finished" if row.unfinished else NONE, *[NONE] * 4)
+        return ("0", "not finished" if row.unfinished else NONE, cell.alarms(same), *[NONE] * 4)
     unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
     return (
-        str(row.n), str(row.median), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
+        str(row.n), str(row.median), cell.alarms(same), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
         cell.k_of_n(row.censored) + unconfirmed, units.strength(row.strength, row.unit),
     )  # fmt: skip
 
@@ -330,7 +329,7 @@ def curves(analysis: Analysis) -> Table:
     notes = (
         f"Proportion {word} at each level against the undistorted reference"
         + " (0: identical pairs)" * (False in forced)
-        + f"; n references. {half[0].upper()}{half[1:]}: where that curve, made monotone, is at {', or '.join(at)} "
+        + f"; n references. {cell.begun(half)}: where that curve, made monotone, is at {', or '.join(at)} "
         "[95 %, bootstrap over references]; > above the highest level asked, <= at the lowest, ? where the interval "
         "holds all of them.",
         *([_DRAWN] if most > 1 else []),
