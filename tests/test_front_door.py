@@ -268,7 +268,7 @@ def test_it_shows_what_the_command_line_shows() -> None:
     """Intervals, the unit at the median and false alarms stand beside a level; a run of fixed levels has its curve."""
     run = limen.measure("demo", "simulated", "blur", limit=6, jnds=2)
     for shown in (repr(run), run._repr_html_()):
-        for part in ("mean [95 %]", "px at 640 px width", "false alarms", "0 of 12*", "JNDs after the 1st: to_frame()"):
+        for part in ("mean [95 %]", "px at 640 px wide", "false alarms", "0 of 12*", "JNDs after the 1st: to_frame()"):
             assert part in shown
     assert "quartiles" not in repr(run).splitlines()[1]  # left out first, where the line is long
     assert "<th>quartiles</th>" in run._repr_html_()

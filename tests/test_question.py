@@ -108,6 +108,31 @@ def test_every_question_is_found_under_its_name_and_none_other() -> None:
         question.find("choise")
 
 
+@pytest.mark.parametrize(
+    ("name", "verdicts", "half"),
+    [
+        ("direct", ("no", "yes"), "half yes"),
+        ("choice", ("no", "yes"), "half yes"),
+        ("same-different", ("same", "different"), "half different"),
+        ("forced-choice", ("wrong", "correct"), "75 % correct"),
+        ("odd-one-out-3", ("wrong", "correct"), "66.7 % correct"),
+        ("forced-choice-4", ("wrong", "correct"), "62.5 % correct"),
+        ("answer-changes", ("unchanged", "changed"), "half changed"),
+        ("answer-wrong", ("right", "wrong"), "half wrong"),
+    ],
+)
+def test_each_question_says_what_is_counted(name: str, verdicts: tuple[str, str], half: str) -> None:
+    asked = question.find(name)
+    assert (asked.verdicts, asked.half) == (verdicts, half)
+
+
+def test_an_answer_that_does_not_say_by_itself_that_pictures_differ_is_counted_as_noticed() -> None:
+    own = {"name": "own", "text": "Are these two images identical?", "notices": ["no"]}
+    assert question.of_table(own).half == "half noticed"
+    letters = {"name": "own", "text": "Well?", "options": ["alike", "not alike"], "notices": ["B"]}
+    assert question.of_table(letters).verdicts == ("unnoticed", "noticed")
+
+
 @pytest.mark.parametrize(("name", "order"), DIGESTS)
 def test_digests_are_golden(name: str, order: Order) -> None:
     """A digest keys stored answers: whoever changes one makes every stored answer unknown."""

@@ -102,7 +102,11 @@ class VerdictKind(StrEnum):
 
 
 ALONE = (VerdictKind.CHANGES, VerdictKind.WRONG)  # the reference and the stimulus are shown each alone
-
+_SAID = {
+    VerdictKind.PICKS: ("wrong", "correct"),
+    VerdictKind.CHANGES: ("unchanged", "changed"),
+    VerdictKind.WRONG: ("right", "wrong"),
+}  # of a difference, the form says how it is said
 
 _YES_NO = YesNo()
 
@@ -157,6 +161,30 @@ class Question:
     def guess(self) -> float | None:
         """Rate at which guessing is right; None where it is not known beforehand (false alarms, unrest)."""
         return 1 / self.pictures if self.forced else None
+
+    @property
+    def midpoint(self) -> float:
+        """The share of answers halfway between guessing and certainty: a half, in a forced choice (1 + 1/m) / 2."""
+        return (1 + (self.guess or 0.0)) / 2
+
+    @property
+    def verdicts(self) -> tuple[str, str]:
+        """What is said of an answer where nothing and where something is noticed: ("no", "yes"), ("wrong", "correct").
+
+        Their shares are called by the second word: the proportion yes, correct, different, changed.
+        """
+        if self.verdict in _SAID:
+            return _SAID[self.verdict]
+        if self.form is not None and self.form.differs and self.notices == (self.form.differs,):
+            (other,) = (value for value in self.form.spelled if value != self.form.differs)
+            return other, self.form.differs
+        return "unnoticed", "noticed"
+
+    @property
+    def half(self) -> str:
+        """What is reached at the `midpoint`: "half yes", "75 % correct"."""
+        word = self.verdicts[1]
+        return f"half {word}" if self.guess is None else f"{100 * self.midpoint:.3g} % {word}"
 
     @property
     def implicit(self) -> bool:

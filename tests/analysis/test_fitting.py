@@ -262,9 +262,9 @@ def test_a_window_too_short_for_the_false_alarms_is_said(skipped: Analysis) -> N
     assert row.window == 3
     assert row.window_needed is not None
     assert row.window_needed > 3
-    assert any("too many false alarms for 3 yes in a row" in note for note in tables.fits(analysis, (row,)).notes)
+    assert any("too many false alarms for a window of 3" in note for note in tables.fits(analysis, (row,)).notes)
     (quiet,) = fit(made_up(np.random.default_rng(1), 30, 0.01, skipped))
-    assert not any("in a row" in note for note in tables.fits(analysis, (quiet,)).notes)
+    assert not any("for a window of" in note for note in tables.fits(analysis, (quiet,)).notes)
 
 
 def test_series_that_are_not_complete_are_left_out(skipped: Analysis) -> None:

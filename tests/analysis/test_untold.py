@@ -199,7 +199,12 @@ def test_a_forced_choice_of_one_who_is_always_right_or_guesses(photographs: Path
     for row in rows.values():
         assert row.alarms == Share(0, 0)
         json.dumps(statistics.records((row,)), allow_nan=False)
-    assert column(tables.main_table(analysis), "false alarms") == dict.fromkeys(says, "-")
+    table = tables.main_table(analysis)
+    assert column(table, "false alarms") == dict.fromkeys(says, "-")
+    assert table.title == "Correct against level"
+    assert not any("yes" in text for text in (*table.columns, *table.notes))
+    half = column(table, "75 % correct [95 %]")
+    assert half["first"].startswith(">50 ")  # half of the answers are correct by chance
 
 
 def test_a_median_at_level_1_is_at_or_below_it(studies: dict[str, tuple[Path, Analysis]]) -> None:

@@ -18,7 +18,7 @@ ROWS = tuple((name, *(f"{name} {n}" for n in range(12))) for name in ("blur", "j
 JNDS = Table(
     "title",
     ("distortion", "n", "median", "quartiles", "mean [95 %]", "at the median", "false alarms", "questions"),
-    (("blur", "6", "13", "12 - 17", "15.2 [12.7, 18.8]", "6.5 px at 640 px width", "0 of 20*", "162"),),
+    (("blur", "6", "13", "12 - 17", "15.2 [12.7, 18.8]", "6.5 px at 640 px wide", "0 of 20*", "162"),),
     ("a note",),
     spare=("questions", "quartiles"),
 )

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import limen
-from limen.analysis import Quantile
+from limen.analysis import Quantile, units
 from limen.analysis.trust import trust
-from limen.report import headline, tables, units
+from limen.report import headline, tables
 
 
 def run_of(*limits: float, count: int = 12, unit: str = "") -> limen.Run:

@@ -43,7 +43,8 @@ OUTCOME = Outcome(
 
 
 def drawn(width: int = figures.WIDE, label: str = "Answers") -> ElementTree.Element:
-    return ElementTree.fromstring(lanes.lane(OUTCOME, 0, STRENGTHS, "px (sigma) at 640 px width", width, label))
+    unit = "px (sigma) at 640 px width"
+    return ElementTree.fromstring(lanes.lane(OUTCOME, 0, STRENGTHS, unit, ("no", "yes"), width, label))
 
 
 def told(lane: ElementTree.Element) -> list[str | None]:
@@ -52,14 +53,25 @@ def told(lane: ElementTree.Element) -> list[str | None]:
 
 def test_each_level_tells_what_was_answered() -> None:
     assert told(drawn()) == [
-        "level 1 (0.2 px at 640 px width): equal to its reference, not asked",
-        "level 2 (0.4 px at 640 px width): no",
-        "level 3 (0.6 px at 640 px width): an answer that could not be read",
-        "level 5 (1 px at 640 px width): yes, the 1st JND",
-        "level 6 (1.2 px at 640 px width), against level 5: yes, the 2nd JND",
-        "level 11 (2.2 px at 640 px width), against level 6: yes, the 3rd JND (unconfirmed)",
+        "level 1 (0.2 px at 640 px wide): equal to its reference, not asked",
+        "level 2 (0.4 px at 640 px wide): no",
+        "level 3 (0.6 px at 640 px wide): an answer that could not be read",
+        "level 5 (1 px at 640 px wide): yes, the 1st JND",
+        "level 6 (1.2 px at 640 px wide), against level 5: yes, the 2nd JND",
+        "level 11 (2.2 px at 640 px wide), against level 6: yes, the 3rd JND (unconfirmed)",
     ]
     assert told(drawn(figures.NARROW)) == told(drawn())
+
+
+def test_each_level_tells_what_was_picked() -> None:
+    lane = ElementTree.fromstring(lanes.lane(OUTCOME, 0, STRENGTHS, "px", ("wrong", "correct"), figures.WIDE, ""))
+    assert [said for said in told(lane) if said and "px): " in said][1:] == [
+        "level 2 (0.4 px): wrong", "level 3 (0.6 px): an answer that could not be read",
+        "level 5 (1 px): correct, the 1st JND",
+    ]  # fmt: skip
+    words = {text.text: text for text in lane.iter(f"{SVG}text")}
+    assert {"wrong", "correct"} <= words.keys()
+    assert not {"yes", "no"} & words.keys()
 
 
 def test_marks_lie_at_their_levels() -> None:
@@ -112,7 +124,7 @@ def test_the_axis_has_round_levels(levels: int, wide: list[int], narrow: list[in
 def test_names_from_outside_are_escaped() -> None:
     label = '"><script>\x01\ud800'
     assert drawn(label=label).get("aria-label") == figures.legible(label)
-    lane = lanes.lane(OUTCOME, 0, STRENGTHS, "<b>&", figures.WIDE, label)
+    lane = lanes.lane(OUTCOME, 0, STRENGTHS, "<b>&", ("no", "yes"), figures.WIDE, label)
     assert "<b>" not in lane
     assert "<script>" not in lane
 
@@ -120,6 +132,6 @@ def test_names_from_outside_are_escaped() -> None:
 def test_a_jnd_without_an_answer_in_force_is_drawn() -> None:
     lane = ElementTree.fromstring(lanes.lane(
         Outcome("o", "direct", OUTCOME.series, SeriesStatus.COMPLETE, (Threshold(1, 4, 0.8),), ()),
-        0, STRENGTHS, "px", figures.WIDE, "",
+        0, STRENGTHS, "px", ("no", "yes"), figures.WIDE, "",
     ))  # fmt: skip
     assert told(lane) == ["level 4 (0.8 px): the 1st JND"]

@@ -54,7 +54,7 @@ def test_a_procedure_that_fits_keeps_its_table_where_nothing_can_be_read(name: s
     table = tables.main_table(run.analysis)
     assert table.title == "Fitted thresholds"
     assert [len(line) for line in table.rows] == [len(table.columns)]
-    assert not any("count as no" in note for note in (*table.notes, *tables.first_jnds(run.analysis).notes))
+    assert not any("count as unnoticed" in note for note in (*table.notes, *tables.first_jnds(run.analysis).notes))
     said, row = judged(run)
     assert "not believed (" in said
     assert row.why in said
@@ -63,7 +63,7 @@ def test_a_procedure_that_fits_keeps_its_table_where_nothing_can_be_read(name: s
 def test_forced_choices_are_right_and_have_no_false_alarms() -> None:
     forced = tables.main_table(measured(questions="odd-one-out-3", procedure={"name": "psi", "guess": 1 / 3}).analysis)
     assert not any("yes" in note for note in forced.notes if "T50" in note or "<=" in note)
-    assert any("right at every level asked" in note for note in forced.notes)
+    assert any("correct at every level asked" in note for note in forced.notes)
     plain = tables.main_table(measured(procedure="psi").analysis)
     assert any("yes at every level asked" in note for note in plain.notes)
 

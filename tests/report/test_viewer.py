@@ -610,7 +610,7 @@ def test_a_ladder_of_the_studys_own_is_drawn_with_its_strengths(tmp_path: Path) 
         assert len(series["pictures"]) == 5
         for level, number in series["pictures"].items():
             assert np.array_equal(pixels(gallery, number), wanted(int(level)))
-    assert content["distortions"][0]["strengths"] == [1, 2, 4, 8]
+    assert content["distortions"][0]["strengths"] == [f"{px} px at 640 px wide" for px in (1, 2, 4, 8)]
     with Report.open([tmp_path / "run"]) as report:
         report.page(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

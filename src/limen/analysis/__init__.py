@@ -119,7 +119,7 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         found,
         tuple(row for key, group in keyed for row in jnd_rows(key, group, manifest)),
         tuple(answer_row(key, group, asked[key[1]]) for key, group in keyed),
-        tuple(curve_row(key, group) for key, group in keyed),
+        tuple(curve_row(key, group, asked[key[1]].midpoint) for key, group in keyed),
         store.attempts(),
         tuple(row for row in estimates if row is not None),
         store.unneeded(),

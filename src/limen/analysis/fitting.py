@@ -234,7 +234,7 @@ def scored(analysis: Analysis, shape: str = "logistic") -> tuple[ScoredRow, ...]
         order = np.argsort(sign * scores, kind="stable")
         x, alarms = list(sign * scores[order]), sum_of(*false_alarms(everyone[key]))
         data = Responses.of(x, yes[order], np.ones(len(x)), alarms.k, alarms.n)
-        (found,) = posterior(data, Priors.spanning(x), shape)
+        (found,) = posterior(data, Priors.spanning(x, analysis.questions[key[1]].guess), shape)
         told = rising is not None and found.side is Placement.WITHIN
         threshold, width = (found.threshold, found.width) if told else (_NOTHING, _NOTHING)
         ends = float(scores.min()), float(scores.max())

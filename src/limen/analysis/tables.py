@@ -136,8 +136,9 @@ class CurveRow:
     """Counts of yes per level against the undistorted reference, for one observer, question and distortion.
 
     Attributes:
-        half: the level at which half of the answers are yes (`limen.curve.Curve.crossing`), uncorrected; "> k" above
-            the highest level asked, "<= k" at the lowest, "?" where its interval holds all of them.
+        half: the level at which half of the answers are yes, in a forced choice as many as lie halfway between chance
+            and 1 (`limen.curve.Curve.crossing` of `limen.question.Question.midpoint`), uncorrected; "> k" above the
+            highest level asked, "<= k" at the lowest, "?" where its interval holds all of them.
         interval: of `half`, percentiles of a bootstrap over references, for a fixed design; infinite beyond the levels
             asked. None below five references, and where all are alike.
     """
@@ -446,8 +447,14 @@ def references_and_draws(outcomes: Iterable[Outcome]) -> tuple[int, int]:
     return max(map(len, asked.values()), default=0), draws
 
 
-def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
-    """Return yes against level of one observer, question and distortion, over references."""
+def curve_row(key: tuple[str, str, str], group: Sequence[Outcome], midpoint: float) -> CurveRow:
+    """Return yes against level of one observer, question and distortion, over references.
+
+    Args:
+        key: (observer, question, distortion), by name.
+        group: the outcomes of their series.
+        midpoint: of the question that was asked.
+    """
     said = [
         [(r.probe.level, r.verdict.yes) for r in outcome.responses if r.readable and r.probe.reference == 0]
         for outcome in group
@@ -456,16 +463,16 @@ def curve_row(key: tuple[str, str, str], group: Sequence[Outcome]) -> CurveRow:
     n = Counter(level for one in said for level, _ in one)
     curve = Curve(levels := tuple(sorted(n)), tuple(yes[k] for k in levels), tuple(n[k] for k in levels))
     fixed = not any(outcome.thresholds or outcome.estimates for outcome in group)
-    interval = _crossings(sorted(one for one in said if one), levels) if fixed else None
-    return CurveRow(*key, curve, _half(curve, interval), interval)
+    interval = _crossings(sorted(one for one in said if one), levels, midpoint) if fixed else None
+    return CurveRow(*key, curve, _half(curve, interval, midpoint), interval)
 
 
-def _half(curve: Curve, interval: Interval | None) -> Quantile:
-    """Return where half of the answers are yes, as far as the levels asked can say."""
+def _half(curve: Curve, interval: Interval | None, midpoint: float) -> Quantile:
+    """Return where the share of yes is at its midpoint, as far as the levels asked can say."""
     asked = [level for level in curve.levels if level]
     if not asked or (interval is not None and interval.low <= asked[0] and interval.high > asked[-1]):
         return Quantile(math.nan)
-    at = curve.crossing()
+    at = curve.crossing(midpoint)
     if at is None:
         return Quantile(asked[-1], censored=True)
     if at > asked[0]:
@@ -475,7 +482,7 @@ def _half(curve: Curve, interval: Interval | None) -> Quantile:
 
 
 def _crossings(
-    said: Sequence[Sequence[tuple[int, bool]]], levels: Sequence[int], resamples: int = 500
+    said: Sequence[Sequence[tuple[int, bool]]], levels: Sequence[int], midpoint: float, resamples: int = 500
 ) -> Interval | None:
     """Return the interval of the crossing over references; None below five, and where all are alike."""
     if len(said) < FEWEST_CLUSTERS or all(one == said[0] for one in said):
@@ -490,7 +497,7 @@ def _crossings(
     found = []
     for k, m in zip(times @ yes, times @ n, strict=True):
         asked = np.nonzero(m)[0]
-        at = Curve(tuple(levels[int(i)] for i in asked), tuple(k[asked]), tuple(m[asked])).crossing()
+        at = Curve(tuple(levels[int(i)] for i in asked), tuple(k[asked]), tuple(m[asked])).crossing(midpoint)
         found.append(math.inf if at is None else at)
     low, high = np.quantile(found, (0.025, 0.975), method="nearest")
     return Interval(-math.inf if low <= min(filter(None, levels), default=1) else float(low), float(high))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from limen.analysis import Analysis, EstimateRow, JndRow
+from limen.analysis import Analysis, EstimateRow, JndRow, units
 from limen.analysis.merge import own_name
 from limen.curve import Interval, bootstrap_mean
 from limen.distortion import Distortion
@@ -97,7 +97,7 @@ def table(analysis: Analysis, found: Sequence[SizeRow]) -> Table:
         found: the rows.
     """
     cells = [
-        (*cell.heads(analysis, row), str(row.n), row.median, cell.strength(row.strength, row.unit),
+        (*cell.heads(analysis, row), str(row.n), row.median, units.strength(row.strength, row.unit),
          cell.estimate(row.bytes, row.bytes_interval, 0), cell.estimate(row.bits, row.bits_interval, 3))
         for row in found
     ]  # fmt: skip

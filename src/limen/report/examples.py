@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limen.analysis import Analysis, Outcome, SeriesStatus, faulty
+from limen.analysis import Analysis, Outcome, SeriesStatus, faulty, units
 from limen.errors import LimenError
 from limen.parsing.yes_no import Fault
 from limen.report import figures, lanes
-from limen.report.format import clean, ordinal, strength
+from limen.report.format import clean, ordinal
 from limen.report.images import Render, Thumbnail, renderer, thumbnail
 from limen.report.runs import OpenRun, ShortNames, keeper
 from limen.store import SeriesRow, Store
@@ -53,7 +53,8 @@ def examples(runs: Sequence[OpenRun], analysis: Analysis, names: ShortNames) -> 
             stores = [run.store for run in runs if series in held[run.name]]
             answered = []
             for outcome in mine:
-                answered.append(_lane(stores, outcome, kind, names, spent))
+                words = analysis.questions[outcome.question].verdicts
+                answered.append(_lane(stores, outcome, kind, words, names, spent))
                 spent += sum(len(stimulus.picture.source) for stimulus in answered[-1]["stimuli"])
             shown.append({"reference": clean(mine[0].series.name, 80), "lanes": answered})
         about = {"word": kind.word, "unit": kind.unit, "levels": len(kind.strengths)}
@@ -61,7 +62,12 @@ def examples(runs: Sequence[OpenRun], analysis: Analysis, names: ShortNames) -> 
 
 
 def _lane(
-    stores: Sequence[Store], outcome: Outcome, kind: DistortionEntry, names: ShortNames, spent: int
+    stores: Sequence[Store],
+    outcome: Outcome,
+    kind: DistortionEntry,
+    words: tuple[str, str],
+    names: ShortNames,
+    spent: int,
 ) -> dict[str, Any]:
     position = names.position(outcome.observer, outcome.question)
     who = names.asked[outcome.observer, outcome.question]
@@ -79,7 +85,12 @@ def _lane(
         "colour": figures.on_page(figures.colour(position)),
         "jnds": _in_words(outcome),
         "figure": lanes.both(
-            outcome, position, kind.strengths, kind.unit, f"Answers of {who} by level of {outcome.series.distortion}"
+            outcome,
+            position,
+            kind.strengths,
+            kind.unit,
+            words,
+            f"Answers of {who} by level of {outcome.series.distortion}",
         ),
         "stimuli": pictures,
         "note": note,
@@ -114,7 +125,7 @@ def stimuli(draw: Render, outcome: Outcome, unit: str, most: int = 4) -> list[St
         caption = f"{ordinal(jnd.order)} JND: level {jnd.level}{'' if jnd.confirmed else '?'}"
         if jnd.censored:
             caption = f"level {jnd.level}: no JND"
-        shown.append(Stimulus(thumbnail(draw(jnd.level)), caption, jnd.level, strength(jnd.strength, unit)))
+        shown.append(Stimulus(thumbnail(draw(jnd.level)), caption, jnd.level, units.strength(jnd.strength, unit)))
     return shown
 
 

@@ -28,7 +28,7 @@ from limen.report.feature_tables import (
     seed_mean,
     seeds_of,
 )
-from limen.report.format import counts, over_seeds
+from limen.report.format import begun, counts, over_seeds
 from limen.report.headline import HeadlineNumber
 from limen.statistics.coverage import CoverageVerdict
 
@@ -453,7 +453,7 @@ def _scores_told(manifest: Mapping[str, Any], rows: Rows) -> list[str]:
     images = counts([row["n"] for rows in chosen.values() for row in rows])
     seeds = count_of(len(common), manifest["plan"]["seeds"]) if common else "of unlike seeds, each"
     score = manifest["measures"]["score"]
-    return [f"{score[0].upper()}{score[1:]} at NRMSE {at:g}: {scores} ({seeds} of {images} images)"]
+    return [f"{begun(score)} at NRMSE {at:g}: {scores} ({seeds} of {images} images)"]
 
 
 def count_of(done: int, planned: int) -> str:

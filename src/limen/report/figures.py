@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from limen.analysis import AnswerRow, CurveRow, JndRow, Outcome
+from limen.analysis import Analysis, AnswerRow, JndRow, Outcome
 from limen.analysis.changes import ChangedRow
 from limen.analysis.survival import UnnoticedRow
-from limen.report.format import control, estimate, k_of_n, rate
+from limen.question import Question
+from limen.report.format import control, counted, estimate, k_of_n, rate
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -190,6 +191,22 @@ def identity(names: Sequence[str], columns: int) -> Spec:
 def observers(names: Mapping[tuple[str, str], str], width: int) -> Spec:
     """Return `identity` of all that were asked, as the page is wide."""
     return identity(tuple(names.values()), columns=1 if width < 500 else 2)
+
+
+def chance(questions: Iterable[Question], y: Spec) -> list[Spec]:
+    """Return the layers that draw, with its name, how often guessing is right; none where that is not known.
+
+    Args:
+        questions: whose answers are drawn as shares in per cent.
+        y: the encoding of those shares, in the field `share`.
+    """
+    rates = sorted({question.guess for question in questions if question.guess is not None})
+    values = [{"share": 100 * rate, "says": f"chance {100 * rate:.3g} %"} for rate in rates]
+    text = {"type": "text", "align": "right", "baseline": "bottom", "dx": -2, "dy": -2, "fontSize": 10}
+    return [
+        layer({"type": "rule", "strokeDash": [1, 3], "color": MUTED}, values, y=y, description=SAYS),
+        layer({**text, "color": MUTED}, values, y=y, x={"value": "width"}, text=SAYS),
+    ] if rates else []  # fmt: skip
 
 
 def kinds(field: str, room: int, **more: Any) -> Spec:
@@ -423,23 +440,25 @@ def faults(rows: Sequence[AnswerRow], width: int) -> Spec:
     return {**bars, "width": width - 84, "height": 20 * len(rows)}
 
 
-def yes_shares(rows: Iterable[CurveRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
-    """Return small multiples of the share of yes against the level, for procedures that look for no JND.
+def noticed_shares(analysis: Analysis, names: Mapping[tuple[str, str], str], width: int) -> Spec:
+    """Return small multiples of the share noticed against the level, for procedures that look for no JND.
 
     Args:
-        rows: curves over references.
+        analysis: of a run, or of several put together.
         names: what to call each observer and question, in order.
         width: of the page, in px.
     """
     values = [
         {"distortion": row.distortion, "who": names[row.observer, row.question], "level": level,
          "share": 100 * share.value,
-         "says": f"{names[row.observer, row.question]}, level {level}: {rate(share)} yes"}
-        for row in rows for level, share in zip(row.curve.levels, row.curve.shares, strict=True)
+         "says": f"{names[row.observer, row.question]}, level {level}: {rate(share)} "
+         f"{analysis.questions[row.question].verdicts[1]}"}
+        for row in analysis.curves for level, share in zip(row.curve.levels, row.curve.shares, strict=True)
     ]  # fmt: skip
     look = observers(names, width)
-    at = {"x": _LEVELS, "y": per_cent("share", "% yes")}
+    at = {"x": _LEVELS, "y": per_cent("share", f"% {counted(analysis)}")}
     layers = [
+        *chance(analysis.questions.values(), at["y"]),
         layer(line(), None, OWN, **at, color=look["color"]),
         layer(points(), None, OWN, **at, **look, description=SAYS),
         layer(NUMBER, None, LABEL, **at, text={"field": "label"}, color=look["color"]),

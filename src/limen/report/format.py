@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +108,17 @@ def _telling(analysis: Analysis) -> list[str]:
     return [name for name in ("observer", "question") if len(getattr(analysis.manifest, f"{name}s")) > 1]
 
 
+def counted(analysis: Analysis) -> str:
+    """Return what the shares of a run are of ("yes", "correct"), "yes or correct" where its questions differ in it."""
+    return " or ".join(dict.fromkeys(question.verdicts[1] for question in analysis.questions.values()))
+
+
+def half(analysis: Analysis) -> str:
+    """Return what the midpoint of a curve is called ("half yes", "75 % correct"), where its questions agree in that."""
+    words = {question.half for question in analysis.questions.values()}
+    return words.pop() if len(words) == 1 else "midpoint"
+
+
 # --- numbers ---
 
 
@@ -181,16 +191,6 @@ def counts(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def strength(value: float | None, unit: str) -> str:
-    """Return a strength in its ladder's unit."""
-    return NONE if value is None else f"{value:.3g} {brief(unit)}"
-
-
-def brief(unit: str) -> str:
-    """Return a unit without its remarks in brackets ("px (sigma) at 640 px width": what it is relative to stays)."""
-    return re.sub(r" \([^)]*\)", "", unit)
-
-
 # --- shares ---
 
 
@@ -231,6 +231,11 @@ def clean(text: str, most: int = LONGEST) -> str:
 def control(sign: str) -> bool:
     """Whether a character controls, changes direction, is private, or half of a surrogate pair."""
     return unicodedata.category(sign).startswith("C")
+
+
+def begun(text: str) -> str:
+    """Return a text with a capital letter at its beginning, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def shortened(name: str, most: int) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from limen.analysis import Analysis
+from limen.analysis import Analysis, units
 from limen.analysis.growth import FEWEST, LONG, GrowthRow, Law, LawFit
 from limen.analysis.redundancy import RedundancyRow
 from limen.curve import Mean
 from limen.report.figures import COLOURS, INK, Spec, layer, line, multiples, orders, per_cent, points
-from limen.report.format import NONE, Table, brief, estimate, heads, in_order, k_of_n, plain, table
+from limen.report.format import NONE, Table, estimate, heads, in_order, k_of_n, plain, table
 
 _COLOURS = dict(zip(Law, COLOURS, strict=False))
 _DASHES = {Law.LINEAR: [1, 0], Law.EXPONENTIAL: [6, 3], Law.SATURATING: [2, 3], Law.STAIR: [8, 2, 2, 2]}
@@ -64,7 +64,7 @@ def laws(analysis: Analysis, rows: Sequence[GrowthRow]) -> Table:
         best = formula(row.scores[0].fitted) if row.scores else "-"
         cells = (f"{row.long} of {row.references}", row.verdict, best, *(errors.get(law, "-") for law in Law))
         lines.append((*heads(analysis, row), *cells))
-    units = sorted({"levels" if row.axis == "level" else brief(row.unit) for row in rows if row.scores})
+    said = sorted({"levels" if row.axis == "level" else units.brief(row.unit) for row in rows if row.scores})
     notes = [
         "The gap from the reference in force, r, to the next JND: constant (linear); growing with r, at least twofold "
         "along the ladder (exponential: Weber's law, his fraction before r); shrinking to a half or less (saturating); "
@@ -72,7 +72,7 @@ def laws(analysis: Analysis, rows: Sequence[GrowthRow]) -> Table:
         "numbers are those of scale 1, the mean.",
         "Error: root mean square, for references the law was not fitted to, of the 3rd and later JNDs told from "
         "those before (10-fold cross-validation; beyond L counts as L)"
-        + (f", in {' or '.join(units)}" if units else "")
+        + (f", in {' or '.join(said)}" if said else "")
         + ". ~ not told from the best: the 95 % BCa interval of the difference over references holds 0, and with any "
         "such law the verdict is that one cannot tell. The best of four laws need not be a good one: read its error.",
     ]

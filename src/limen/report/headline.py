@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival
+from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival, units
 from limen.analysis.merge import own_name
 from limen.analysis.tables import references_and_draws, strength_at
 from limen.analysis.trust import Trust, TrustRow
@@ -13,7 +13,6 @@ from limen.analysis.wordings import wordings
 from limen.curve import Share
 from limen.parsing.yes_no import READER_VERSION
 from limen.report import format as cell
-from limen.report import units
 from limen.store.entries import Manifest
 
 MOST = 5  # numbers on the first screen, and in a sentence
@@ -101,7 +100,7 @@ def about(analysis: Analysis, asked: int) -> str:
 
 
 def _thresholds(analysis: Analysis) -> list[_Threshold]:
-    """Return the median 1st JNDs; where the procedure fits, T50; where it looks for neither, where half is yes."""
+    """Return the median 1st JNDs; where the procedure fits, T50; where it looks for neither, the midpoint."""
     jnds = [
         row
         for row in analysis.jnds
@@ -240,7 +239,7 @@ def _measure(analysis: Analysis) -> str:
     """Return what the medians of a run are of."""
     if any(row.order == 1 for row in analysis.jnds):
         return "Median 1st JND"
-    return "Median fitted threshold T50" if analysis.estimates else "Level of half yes"
+    return "Median fitted threshold T50" if analysis.estimates else f"Level of {cell.half(analysis)}"
 
 
 # --- what the numbers are worth ---

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from limen.report.format import Table, clean
+from limen.report.format import Table, begun, clean
 from limen.report.images import Gallery
 
 SCRIPTS = ("search.js", "test.js", "viewer.js")  # the last begins as soon as it runs
@@ -66,6 +66,8 @@ def render(content: Mapping[str, Any]) -> str:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters["drawing"] = Markup  # of figures.svg, which escapes
+    # A text goes in whole: cleaned piece by piece, it would lose the spaces at its pieces' ends.
+    environment.filters["sentence"] = begun
     return environment.from_string(_text("page.html.jinja")).render(content) + "\n"
 
 

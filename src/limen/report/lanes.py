@@ -8,21 +8,22 @@ import html
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from limen.analysis import Outcome, Response
+from limen.analysis import Outcome, Response, units
 from limen.parsing.yes_no import Flag
 from limen.report.figures import FONT, GRID, MUTED, NARROW, PAPER, WIDE, colour, legible, on_page
-from limen.report.format import ordinal, strength
+from limen.report.format import ordinal
 from limen.threshold import Threshold
 
 _HEIGHT = 98  # px, of the whole drawing
-_LEFT, _RIGHT, _TOP = 35, 11, 6  # px around the plot: room for yes and no, for half of the last number, for a diamond
+_RIGHT, _TOP = 11, 6  # px around the plot: room for half of the last number, for a diamond
+_LEFT, _LETTER = 35, 6.6  # likewise at the left, at least, and for each letter of what is said there
 _NO, _YES = 46.0, 15.33  # px below the plot's upper edge
 _AXIS = 54.5  # likewise
-_SIGNS = {Flag.YES: "yes", Flag.NO: "no", Flag.UNREADABLE: "×"}
-_WORDS = {"=": "equal to its reference, not asked", "×": "an answer that could not be read"}
 
 
-def both(outcome: Outcome, position: int, strengths: Sequence[float], unit: str, label: str) -> dict[str, str]:
+def both(
+    outcome: Outcome, position: int, strengths: Sequence[float], unit: str, words: tuple[str, str], label: str
+) -> dict[str, str]:
     """Draw a lane for wide and for narrow pages.
 
     Args:
@@ -30,30 +31,36 @@ def both(outcome: Outcome, position: int, strengths: Sequence[float], unit: str,
         position: of the observer among those drawn, >= 0: its colour.
         strengths: of the levels, from level 1.
         unit: of the strengths.
+        words: what is said where nothing and where something is noticed (`limen.question.Question.verdicts`).
         label: what the figure shows, for those who do not see it.
     """
 
     def draw(width: int) -> str:
-        return lane(outcome, position, strengths, unit, width, label)
+        return lane(outcome, position, strengths, unit, words, width, label)
 
     return {"wide": draw(WIDE), "narrow": draw(NARROW), "label": label}
 
 
-def lane(outcome: Outcome, position: int, strengths: Sequence[float], unit: str, width: int, label: str) -> str:
-    """Draw yes and no at each level asked, with every JND marked and numbered.
+def lane(
+    outcome: Outcome, position: int, strengths: Sequence[float], unit: str, words: tuple[str, str], width: int,
+    label: str,
+) -> str:  # fmt: skip
+    """Draw what was noticed at each level asked, and what was not, with every JND marked and numbered.
 
     Args:
         outcome: of one series.
         position: of the observer among those drawn, >= 0: its colour.
         strengths: of the levels, from level 1.
         unit: of the strengths.
+        words: what is said where nothing and where something is noticed (`limen.question.Question.verdicts`).
         width: of the page, in px.
         label: what the figure shows, for those who do not see it.
 
     Returns:
         An `<svg>` element; texts in it are escaped.
     """
-    levels, length = len(strengths), width - _LEFT - _RIGHT
+    left = max(_LEFT, 3 + math.ceil(_LETTER * max(map(len, words))))
+    levels, length = len(strengths), width - left - _RIGHT
     step = length / (levels + 0.5)  # px from level to level
     jnds = {jnd.level: jnd for jnd in outcome.thresholds if not jnd.censored}
     numbered = _numbered(jnds.values(), room=15 / step)
@@ -62,16 +69,16 @@ def lane(outcome: Outcome, position: int, strengths: Sequence[float], unit: str,
     marks = []
     for level in sorted(answered.keys() | jnds.keys()):
         response, jnd, x = answered.get(level), jnds.get(level), level * step
-        sign = _sign(response)
-        said = _told(level, strength(strengths[level - 1], unit), response, jnd)
+        said = _told(level, units.strength(strengths[level - 1], unit), response, jnd, words)
         # An area as wide as a level, for a pointer: a dot alone is hard to meet.
         area = f'<path d="M{x - step / 2:.2f},0h{step:.2f}v{_AXIS}h{-step:.2f}z" pointer-events="all"/>'
-        drawn = _answer(x, sign, shade) + (_jnd(x, jnd, shade, level in numbered) if jnd else "")
+        drawn = _answer(x, response, shade) + (_jnd(x, jnd, shade, level in numbered) if jnd else "")
         marks.append(f"<g><title>{html.escape(legible(said))}</title>{area}{drawn}</g>")
+    frame = _frame(length, levels, words, width > 500)
     return (
         f'<svg role="img" aria-label="{html.escape(legible(label))}" xmlns="http://www.w3.org/2000/svg" '
         f'width="{width}" height="{_HEIGHT}" viewBox="0 0 {width} {_HEIGHT}" font-family="{FONT}">'
-        f'<g fill="none" transform="translate({_LEFT},{_TOP})">{_frame(length, levels, width > 500)}{"".join(marks)}'
+        f'<g fill="none" transform="translate({left},{_TOP})">{frame}{"".join(marks)}'
         "</g></svg>"
     )
 
@@ -91,27 +98,32 @@ def in_force(outcome: Outcome) -> list[Response]:
     return sorted(shown, key=lambda response: response.probe.level)
 
 
-def _sign(response: Response | None) -> str:
-    if response is None:
-        return ""
-    return _SIGNS[response.verdict.flag] if response.asked else "="
-
-
-def _told(level: int, strong: str, response: Response | None, jnd: Threshold | None) -> str:
+def _told(
+    level: int, strong: str, response: Response | None, jnd: Threshold | None, words: tuple[str, str]
+) -> str:  # fmt: skip
     """Return what is told of a level where a pointer rests on it."""
     reference = response.probe.reference if response else 0
     beside = f", against level {reference}" if reference else ""
     found = f"the {ordinal(jnd.order)} JND{'' if jnd.confirmed else ' (unconfirmed)'}" if jnd else ""
-    sign = _sign(response)
-    return f"level {level} ({strong}){beside}: {', '.join(filter(None, (_WORDS.get(sign, sign), found)))}"
+    said = "" if response is None else _said(response, words)
+    return f"level {level} ({strong}){beside}: {', '.join(filter(None, (said, found)))}"
 
 
-def _answer(x: float, sign: str, shade: str) -> str:
-    if sign == "yes":
+def _said(response: Response, words: tuple[str, str]) -> str:
+    if not response.asked:
+        return "equal to its reference, not asked"
+    flag = response.verdict.flag
+    return "an answer that could not be read" if flag is Flag.UNREADABLE else words[flag is Flag.YES]
+
+
+def _answer(x: float, response: Response | None, shade: str) -> str:
+    if response is None:
+        return ""
+    if not response.asked or response.verdict.flag is Flag.UNREADABLE:
+        return _text(x, _NO + 3, "×" if response.asked else "=", 10, fill=on_page(MUTED))
+    if response.verdict.yes:
         return f'<path d="M{x:.2f},{_NO}V{_YES}" stroke="{shade}" stroke-width="2"/>'
-    if sign == "no":
-        return f'<circle cx="{x:.2f}" cy="{_NO}" r="1.87" fill="{on_page(MUTED)}"/>'
-    return _text(x, _NO + 3, sign, 10, fill=on_page(MUTED)) if sign else ""
+    return f'<circle cx="{x:.2f}" cy="{_NO}" r="1.87" fill="{on_page(MUTED)}"/>'
 
 
 def _jnd(x: float, jnd: Threshold, shade: str, numbered: bool) -> str:
@@ -132,8 +144,8 @@ def _numbered(jnds: Iterable[Threshold], room: float) -> set[int]:
     return levels
 
 
-def _frame(length: float, levels: int, wide: bool) -> str:
-    """Return the line of no, the names of the answers and the axis of levels."""
+def _frame(length: float, levels: int, words: tuple[str, str], wide: bool) -> str:
+    """Return the line of what was not noticed, the names of both answers and the axis of levels."""
     step = length / (levels + 0.5)
     ticks = list(_ticks(levels, 10 if wide else 5))
     lines = "".join(f"M{round(level * step) + 0.5},{_AXIS}v5" for level in ticks)
@@ -141,8 +153,8 @@ def _frame(length: float, levels: int, wide: bool) -> str:
         f'<path d="M0,{_NO}H{length}" stroke="{on_page(GRID)}"/><path d="{lines}" stroke="{on_page(MUTED)}"/>'
         + "".join(_text(level * step + 0.5, _AXIS + 16, str(level), 12) for level in ticks)
         + _text(length / 2, _AXIS + 31, "level", 12)
-        + _text(-1.5, _NO + 4.5, "no", 12, anchor="end")
-        + _text(-1.5, _YES + 4.5, "yes", 12, anchor="end")
+        + _text(-1.5, _NO + 4.5, words[0], 12, anchor="end")
+        + _text(-1.5, _YES + 4.5, words[1], 12, anchor="end")
     )
 
 

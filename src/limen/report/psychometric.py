@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from limen.analysis import Analysis
+from limen.analysis import Analysis, units
 from limen.analysis.fitting import FitRow
 from limen.curve import Curve, Share
-from limen.report import figures, units
+from limen.report import figures
 from limen.report.figures import SAYS, Spec, layer, line, points
 from limen.report.format import bounds, clean, number, plain, rate, shortened
 from limen.statistics.posterior import FittedCurve, Placement
@@ -43,11 +43,15 @@ def about(rows: Sequence[FitRow]) -> str:
         rows: all fits, drawn or not.
     """
     drawn = drawable(rows)
+    forced = {row.forced for row in drawn}
+    below = " or of ".join(["false alarms"] * (False in forced) + ["chance (named)"] * (True in forced))
     told = [
         "Answers by level against the undistorted reference: marks, larger for more answers, with 95 % Wilson "
-        f"intervals (neighbouring levels pooled to {MARKS} marks at most); open at level 0: identical pairs.",
+        f"intervals (neighbouring levels pooled to {MARKS} marks at most)"
+        + "; open at level 0: identical pairs" * (False in forced)
+        + ".",
         "The line is the fitted curve over references with its 95 % credible band, as far as levels were asked; "
-        "dotted lines are its ends, the rates of false alarms (or of chance) and of lapses. The diamond is T50 with "
+        f"dotted lines are its ends, the rates of {below} and of lapses. The diamond is T50 with "
         "its 95 % interval, halfway between them. Strengths stand above.",
     ]
     if any(row.adaptive for row in drawn):
@@ -216,6 +220,7 @@ def _panel(
             layer({"type": "area", "opacity": 0.15}, curves, x={**at, "axis": _below(kind, size[0])},
                   y={**y_axis, "field": "low"}, y2=high, **shade),
             _above(kind, top, at, size[0]),
+            *figures.chance((analysis.questions[row.question] for row in rows), {**y, "axis": None}),
             layer({"type": "rule", "strokeDash": [1, 3], "opacity": 0.9}, rates, y={**y, "axis": None}, **shade,
                   description=SAYS),
             layer(line(1.8), curves, x=at, y={**y, "axis": None}, **shade),
@@ -254,12 +259,13 @@ def _below(kind: DistortionEntry, width: int) -> Spec:
 
 
 def _above(kind: DistortionEntry, top: int, at: Spec, width: int) -> Spec:
-    """Return the axis of strengths on top: some levels, evenly spaced, with what the ladder has there."""
+    """Return the axis of strengths on top: round ones, where the ladder has them or between its levels."""
     of = units.known(kind.unit)
-    levels = sorted({round(1 + (top - 1) * part) for part in np.linspace(0, 1, max(3, width // 62))})
-    told = " : ".join(f"datum.value == {level} ? '{of.said(kind.strengths[level - 1])}'" for level in levels)
+    ticks = of.ticks(kind.strengths[:top], max(4, width // 48))
+    told = ",".join(f"{1000 * level:.0f}:'{said}'" for level, said in ticks)
     axis = {
-        "orient": "top", "values": levels, "labelExpr": f"{told} : ''", "title": shortened(of.title, 40), "grid": False,
+        "orient": "top", "values": [level for level, _ in ticks], "labelExpr": f"({{{told}}})[round(1000*datum.value)]",
+        "title": shortened(of.title, 40), "grid": False,
         "labelFontSize": 10.5, "titleFontSize": 10.5, "labelColor": figures.MUTED, "titleColor": figures.MUTED,
         "labelOverlap": "parity", "titlePadding": 2, "labelPadding": 1, "tickSize": 3,
     }  # fmt: skip
@@ -309,16 +315,14 @@ def pooled(points: Curve, top: int) -> list[tuple[int, int, float, Share]]:
 
 
 def _rates(row: FitRow, who: str) -> list[Spec]:
-    """Return the ends of the curve: false alarms or chance, and what lapses leave."""
+    """Return the ends of the curve: false alarms (chance is no observer's own), and what lapses leave."""
     fit = row.fit
     assert fit is not None
-    guess, lapse = fit.guess.median, fit.lapse.median
-    below = "chance" if row.forced else "false alarms as fitted"
-    of_guess = "" if row.forced else f" {bounds(fit.guess.interval, 0, times=100)}"
+    ends = (("lapses", fit.lapse, True), *(() if row.forced else (("false alarms", fit.guess, False),)))
     return [
-        {"who": who, "share": 100 * guess, "says": f"{who}, {below}: {100 * guess:.0f} %{of_guess}"},
-        {"who": who, "share": 100 * (1 - lapse),
-         "says": f"{who}, lapses as fitted: {100 * lapse:.0f} % {bounds(fit.lapse.interval, 0, times=100)}"},
+        {"who": who, "share": 100 * (1 - of.median if above else of.median),
+         "says": f"{who}, {what} as fitted: {100 * of.median:.0f} % {bounds(of.interval, 0, times=100)}"}
+        for what, of, above in ends
     ]  # fmt: skip
 
 
@@ -357,6 +361,4 @@ def _subtitle(row: FitRow) -> list[str]:
 
 def _said(analysis: Analysis, row: FitRow) -> str:
     """Return what the share is of."""
-    if row.forced:
-        return "right"
-    return "changed" if analysis.questions[row.question].alone else "yes"
+    return analysis.questions[row.question].verdicts[1]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import limen
-from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival, trust
+from limen.analysis import Analysis, AnswerRow, Quantile, SeriesStatus, survival, trust, units
 from limen.analysis.correlations import part_of
 from limen.analysis.merge import joined, renamed
 from limen.analysis.model_size import Parameters
@@ -36,13 +36,12 @@ from limen.report import (
     sections,
     statistics,
     tables,
-    units,
     viewer_data,
 )
 from limen.report.feature_sections import Contribution
 from limen.report.figure import Figure
 from limen.report.figures import Spec
-from limen.report.format import Table, clean, in_order, number, plain
+from limen.report.format import Table, clean, counted, in_order, number, plain
 from limen.report.headline import HeadlineNumber
 from limen.report.images import Gallery
 from limen.report.runs import OpenRun, ShortNames, differences, fixtures, keeper, open_runs
@@ -339,6 +338,7 @@ class Report:
             "accuracy": noted(statistics.accuracy(everything, accuracy)) if accuracy else None,
             "estimates": noted(tables.estimates(everything)) if everything.estimates else None,
             "curves_figure": self._figure("curves"),
+            "counted": counted(self.all),
             "examples": shown,
             "drawn": drawn,
             "nth": self._grid(tables.nth_jnds(everything)) if "nth-jnds" in self.drawings else None,
@@ -488,8 +488,8 @@ def _own_drawings(analysis: Analysis, names: ShortNames) -> Iterator[Drawing]:
     if graded and not analysis.estimates and not _searched(analysis):  # one level has no curve
         yield (
             "curves",
-            "Share of yes against the level",
-            lambda width: figures.yes_shares(analysis.curves, names.asked, width),
+            f"Proportion {counted(analysis)} against the level",
+            lambda width: figures.noticed_shares(analysis, names.asked, width),
         )
     for i, name, rows in _by_observer(analysis, names):
         if any(row.antilogy.k or row.gibberish.k or row.deficiency.k for row in rows):

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from limen.analysis import FEW, Analysis
+from limen.analysis import FEW, Analysis, units
 from limen.analysis.safe import SafeRow
 from limen.question import VerdictKind
 from limen.report import format as cell
 from limen.report.format import NONE, Table
 
-_SCALES = ("quality", "opacity")  # units that come before the number
 _LEAVES = {
     VerdictKind.DIFFERS: "is not noticed by {}",
     VerdictKind.PICKS: "is not picked out by {}",
@@ -45,7 +44,7 @@ def table(analysis: Analysis, rows: Sequence[SafeRow]) -> Table:
         same = alarms.get((row.observer, row.question, row.distortion)) if len(row.observers) == 1 else None
         asked = (row.distortion, *((row.observer,) if several else ()), *((row.question,) if questions else ()))
         lines.append((
-            *asked, f"{row.rho:g}", str(row.n), _level(row), cell.strength(row.strength, row.unit), _share(row),
+            *asked, f"{row.rho:g}", str(row.n), _level(row), units.strength(row.strength, row.unit), _share(row),
             NONE if same is None else cell.alarms(same), *((_saved(row),) if saved else ()),
             *((_left_out(row),) if left else ()),
         ))  # fmt: skip
@@ -79,7 +78,7 @@ def _sentence(row: SafeRow, verdict: VerdictKind) -> str:
     if row.level is None:
         return f"{row.distortion}, {row.observer}: no safe level; {row.why}."
     known = f"{100 * (1 - row.rho):g} % of new photographs (n = {row.n}, exchangeable with those measured)"
-    finest = _amount(row.finest, row.unit)
+    finest = units.strength(row.finest, row.unit)
     if row.level == 0:
         return f"{row.distortion}, {row.observer}: not even level 1 ({finest}) is safe for {known}."
     who = row.observers[0] if len(row.observers) == 1 else f"every one of {', '.join(row.observers)}"
@@ -93,15 +92,9 @@ def _sentence(row: SafeRow, verdict: VerdictKind) -> str:
 def _range(row: SafeRow) -> str:
     """Return which strengths are safe: above or below which, as the ladder runs."""
     if row.level == row.levels:
-        return f"the whole ladder, up to {_amount(row.coarsest, row.unit)},"
-    at = _amount(row.strength, row.unit)
+        return f"the whole ladder, up to {units.strength(row.coarsest, row.unit)},"
+    at = units.strength(row.strength, row.unit)
     return f"{at} and {row.side}" if row.side else f"each level up to {row.level} ({at})"
-
-
-def _amount(strength: float | None, unit: str) -> str:
-    if unit in _SCALES and strength is not None:
-        return f"{unit} {strength:.3g}"
-    return cell.strength(strength, unit)
 
 
 def _level(row: SafeRow) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from limen.analysis import Analysis
+from limen.analysis import Analysis, units
 from limen.analysis.sizes import PictureSizeRow, SizeDifference
-from limen.report import figures, units
+from limen.report import figures
 from limen.report import format as cell
 from limen.report.figures import SAYS, Spec, layer, line, points, quantity
 from limen.report.format import Table, heads, in_order, table

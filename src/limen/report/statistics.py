@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from limen.analysis import FEW, Analysis, Quantile
+from limen.analysis import FEW, Analysis, Quantile, units
 from limen.analysis.changes import ChangedRow
 from limen.analysis.fitting import ComparisonRow, FitRow, PowerRow, ScoredRow
 from limen.analysis.simulation import SimulationRow
@@ -26,7 +26,7 @@ def fits(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
     for row in in_order(analysis, rows):
         cells = [*_fit_cells(row), *(_fixed_cells(row) if fixed else ()), *((_sure_cell(row),) if sure else ())]
         lines.append((*heads(analysis, row), *cells))
-    return table(analysis, "Fitted thresholds", columns, lines, _fit_notes(rows))
+    return table(analysis, "Fitted thresholds", columns, lines, _fit_notes(analysis, rows))
 
 
 def picks(analysis: Analysis, rows: Sequence[FitRow]) -> Table:
@@ -145,7 +145,7 @@ def _fit_cells(row: FitRow) -> Iterable[str]:
     yield str(getattr(fit, "references", 1))
     yield NONE if row.jnd is None else str(row.jnd)
     yield _level(row.t50, fit.threshold, row.levels)
-    yield cell.strength(row.strength, row.unit)
+    yield units.strength(row.strength, row.unit)
     yield _level(row.t75, fit.t75, row.levels)
     yield _spread(fit.width)
     yield _spread(getattr(fit, "spread", None))
@@ -196,13 +196,15 @@ def _spread(of: Parameter | None) -> str:
     return "?" if math.isnan(of.median) else cell.estimate(of.median, of.interval)
 
 
-def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
+def _fit_notes(analysis: Analysis, rows: Sequence[FitRow]) -> tuple[str, ...]:
+    word, forced = cell.counted(analysis), {row.forced for row in rows}
+    below = " or ".join(["false alarms"] * (False in forced) + ["chance"] * (True in forced))
     notes = [
-        "J is the protocol's; T50 and T75 are the levels where a half and three quarters of the answers are yes, "
-        "corrected for false alarms and lapses; width from 5 to 95 % of that curve; sd of T50 over references. "
-        "Posterior medians [95 % credible intervals], references as a random sample. > L: no to everything, or more "
-        "than half of the posterior beyond the ladder; <=: yes to everything, down to the lowest level asked; ?: these "
-        "answers do not tell, because the interval holds the whole ladder or yes does not depend on the level."
+        f"J is the protocol's; T50 and T75 are the levels where the proportion {word} is a half and three quarters, "
+        f"corrected for {below} and lapses; width from 5 to 95 % of that curve; sd of T50 over references. Posterior "
+        "medians [95 % credible intervals], references as a random sample. > L: nothing noticed, or more than half of "
+        f"the posterior beyond the ladder; <=: {word} throughout, down to the lowest level asked; ?: these answers do "
+        "not tell, because the interval holds the whole ladder or the proportion does not depend on the level."
     ]
     notes.append(
         "T50 is of the population of references, from all answers together; the median T50 of limen measure, of a "
@@ -213,10 +215,10 @@ def _fit_notes(rows: Sequence[FitRow]) -> tuple[str, ...]:
             "Adaptive run: the answers chose the levels. T50 comes from each series' own likelihood, which allows it; "
             "d' and goodness of fit need every level asked of every series (procedure constant)."
         )
-    if any(row.forced for row in rows):
+    if True in forced:
         notes.append(
             "Forced choice among m: guess rate 1/m; T50 is the midpoint between guessing and 1 but for lapses (75 % "
-            "right of two); d' by task: m-alternative forced choice, or for the odd one out the differencing model. "
+            "correct of two); d' by task: m-alternative forced choice, or for the odd one out the differencing model. "
             "T50 of unlike m do not compare; the strength at d' = 1 does."
         )
     if any(0 < row.alarms.n < FEW for row in rows):
@@ -238,7 +240,7 @@ def _window_note(row: FitRow) -> str:
     if row.window is None or row.window_needed is None or row.window_needed <= row.window or not row.alarms.k:
         return ""
     remedy = f"--confirm {row.window_needed - 1} would do" if row.window_needed < 10 else "no window would do"
-    short = f"too many false alarms for {row.window} yes in a row"
+    short = f"too many false alarms for a window of {row.window}"
     return f"{row.observer}, {row.distortion}: {short} ({remedy}): J is too low."
 
 
@@ -330,9 +332,12 @@ def repeats(analysis: Analysis, rows: Sequence[RepeatRow]) -> Table:
         lines.append((*heads(analysis, row), cell.count(row.alike.n), same, change))
     notes = (
         "Pairs drawn twice: the second time swapped, or as another sample where the model samples. The difference is "
-        "in percentage points of yes, BCa bootstrap over references: of a greedy model, its order effect.",
+        f"in percentage points {cell.counted(analysis)}, BCa bootstrap over references: of a greedy model, its order "
+        "effect.",
     )
-    return table(analysis, "Asked twice", ("pairs", "same verdict", "yes, second - first"), lines, notes)
+    return table(
+        analysis, "Asked twice", ("pairs", "same verdict", f"{cell.counted(analysis)}, second - first"), lines, notes
+    )
 
 
 def _up_to(level: float | None, top: int) -> str:
@@ -360,11 +365,13 @@ def scored(analysis: Analysis, rows: Sequence[ScoredRow]) -> Table:
         (*heads(analysis, row), str(row.n), f"{row.low:g} - {row.high:g}", *_scored_cells(row))
         for row in in_order(analysis, rows)
     ]
+    word = cell.counted(analysis)
     notes = (
-        "One pair a reference, so no threshold of any one: yes against opinion score, pooled over references, false "
-        "alarms from identical pairs and lapses apart. Posterior median [95 % credible interval]; - beyond the scores.",
+        f"One pair a reference, so no threshold of any one: proportion {word} against opinion score, pooled over "
+        "references, false alarms from identical pairs and lapses apart. Posterior median [95 % credible interval]; - "
+        "beyond the scores.",
     )
-    columns = ("n", "scores", "half yes at", "width", "yes with the score", "false alarms")
+    columns = ("n", "scores", f"{cell.half(analysis)} at", "width", f"{word} with the score", "false alarms")
     return table(analysis, "Scored pairs", columns, lines, notes)
 
 

@@ -20,6 +20,7 @@ from limen.analysis import (
     false_alarms,
     sum_of,
     survival,
+    units,
 )
 from limen.analysis.correlations import PARTS, part_of
 from limen.analysis.tables import references_and_draws
@@ -43,10 +44,8 @@ def first_jnds(analysis: Analysis) -> Table:
     for row in in_order(analysis, analysis.jnds):
         if row.order == 1:
             same = answers[row.observer, row.question, row.distortion].false_alarms
-            rows.append((*heads(analysis, row), *_jnd_cells(row), cell.alarms(same), cell.count(row.questions)))
-    columns = (
-        "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "false alarms", "questions",
-    )  # fmt: skip
+            rows.append((*heads(analysis, row), *_jnd_cells(row, same), cell.count(row.questions)))
+    columns = (*_JND_COLUMNS, "questions")
     spare = ("questions", "quartiles", "none up to L")
     return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis), spare)
 
@@ -58,14 +57,11 @@ def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:
 def categories(analysis: Analysis) -> Table:
     """Return the table of 1st JNDs by category of items; without lines where there are not several."""
     lines = [
-        (*heads(analysis, one.row), one.category or "(none)", *_jnd_cells(one.row), cell.count(one.row.excluded),
-         cell.alarms(one.false_alarms))
+        (*heads(analysis, one.row), one.category or "(none)", *_jnd_cells(one.row, one.false_alarms),
+         cell.count(one.row.excluded))
         for one in analysis.categories
     ]  # fmt: skip
-    columns = (
-        "category", "n", "median", "quartiles", "mean [95 %]", "none up to L", "at the median", "excluded",
-        "false alarms",
-    )  # fmt: skip
+    columns = ("category", *_JND_COLUMNS, "excluded")
     notes = _unconfirmed(one.row for one in analysis.categories)
     return table(analysis, "1st just noticeable difference by category", columns, lines, notes)
 
@@ -91,7 +87,7 @@ def faults(analysis: Analysis) -> Table:
     columns = ("answers", "antilogy", "gibberish", "deficiency", "unreadable", "inversions")
     notes = (
         "Per cent [95 % Wilson interval]: faults of answers, unreadable of pairs (after the paraphrase). Inversions: "
-        "of two levels of a series with a yes and a no, the lower one got the yes (pairs depend: no interval). "
+        "of two levels of a series of which one was noticed, it was the lower one (pairs depend: no interval). "
         "A part's row adds its distortions up; an answer that two of them share counts twice.",
     )
     return table(analysis, "Faults of the answers", columns, rows, notes)
@@ -167,7 +163,7 @@ def attempts(analysis: Analysis) -> Table:
 
 
 _STAIRS = (
-    "A staircase's estimate is the mean of its reversals: the level of half yes only with equal steps and down = 1, "
+    "A staircase's estimate is the mean of its reversals: the point of 50 % only with equal steps and down = 1, "
     "not corrected for false alarms; sd each is the spread of those reversals, and no standard error."
 )
 
@@ -176,11 +172,10 @@ def estimates(analysis: Analysis) -> Table:
     """Return the table of fitted thresholds, from a procedure that fits; never mixed with the protocol's JNDs."""
     answers = _answers(analysis)
     forced = {question.forced for question in analysis.questions.values()}
-    said_yes, always = False in forced, " or ".join(["yes"] * (False in forced) + ["right"] * (True in forced))
     rows = [
         (*heads(analysis, row), str(row.n), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}",
          cell.estimate(row.mean, row.interval), cell.k_of_n(row.beyond), cell.k_of_n(row.undetermined),
-         cell.number(row.sd), cell.strength(row.strength, row.unit), cell.count(row.questions))
+         cell.number(row.sd), units.strength(row.strength, row.unit), cell.count(row.questions))
         for row in in_order(analysis, analysis.estimates)
     ]  # fmt: skip
     rows = rows or [  # nothing could be read
@@ -194,13 +189,16 @@ def estimates(analysis: Analysis) -> Table:
         "at the median", "questions",
     )  # fmt: skip
     note = (
-        "T50: the level noticed half the time, false alarms and lapses apart (75 % right in a forced choice). Mean "
-        "over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's T50.",
+        "T50: the level noticed half the time, false alarms and lapses apart"
+        + " (in a forced choice among m, correct halfway between chance, 1/m, and 1)" * (True in forced)
+        + ". Mean over references, restricted at L, 95 % BCa bootstrap; sd each: mean posterior sd of one reference's "
+        "T50.",
         "The median here is over the references' own T50; limen fit gives that of their population, from all answers.",
-        f"> L: more probably beyond the ladder; <=: {always} at every level asked. Undetermined: the 95 % interval "
-        "holds four fifths of the ladder; such references are left out; ? where they are half of all or more."
+        f"> L: more probably beyond the ladder; <=: {cell.counted(analysis)} at every level asked. Undetermined: the "
+        "95 % interval holds four fifths of the ladder; such references are left out; ? where they are half of all or "
+        "more."
         + " Read T50 beside the false alarms, yes to identical pairs: with many of them it is no keen eye."
-        * said_yes,
+        * (False in forced),
         *_few(row.false_alarms for row in analysis.estimates),
         *([_STAIRS] if analysis.manifest.procedure["name"] == "staircase" else []),
         *_left_out(Counter(outcome.status for outcome in analysis.outcomes)),
@@ -241,13 +239,17 @@ def records(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _jnd_cells(row: JndRow) -> Iterable[str]:
+# What a median is worth stands beside it, where a phone still shows it.
+_JND_COLUMNS = ("n", "median", "false alarms", "quartiles", "mean [95 %]", "none up to L", "at the median")
+
+
+def _jnd_cells(row: JndRow, same: Share) -> Iterable[str]:
     if not row.n:
-        return ("0", "not finished" if row.unfinished else NONE, *[NONE] * 4)
+        return ("0", "not finished" if row.unfinished else NONE, cell.alarms(same), *[NONE] * 4)
     unconfirmed = f" ({row.unconfirmed} unconfirmed)" * bool(row.unconfirmed)
     return (
-        str(row.n), str(row.median), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
-        cell.k_of_n(row.censored) + unconfirmed, cell.strength(row.strength, row.unit),
+        str(row.n), str(row.median), cell.alarms(same), f"{row.q1} - {row.q3}", cell.estimate(row.mean, row.interval),
+        cell.k_of_n(row.censored) + unconfirmed, units.strength(row.strength, row.unit),
     )  # fmt: skip
 
 
@@ -289,7 +291,9 @@ def _notes(analysis: Analysis) -> tuple[str, ...]:
         )
     dumb = sorted({a.distortion for a in analysis.answers if a.unreadable.n and MUTE < a.unreadable.value < 1})
     if dumb:
-        notes.append(f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as no: {', '.join(dumb)}.")
+        notes.append(
+            f"! More than {100 * MUTE:.0f} % of the pairs unreadable, which count as unnoticed: {', '.join(dumb)}."
+        )
     return (*notes, *_left_out({kind: sum(getattr(row, kind.name.lower()) for row in rows) for kind in LEFT_OUT}))
 
 
@@ -300,7 +304,7 @@ _DRAWN = (
 
 
 def curves(analysis: Analysis) -> Table:
-    """Return the table of yes against level, for a run that asked fixed levels."""
+    """Return the table of what was noticed against level, for a run that asked fixed levels."""
     levels = sorted({level for row in analysis.curves for level in row.curve.levels})
     answers, known = _answers(analysis), in_order(analysis, analysis.curves)
     same = [answers[row.observer, row.question, row.distortion].false_alarms for row in known]
@@ -319,15 +323,20 @@ def curves(analysis: Analysis) -> Table:
                 *cells,
             )
         )
+    word, half = cell.counted(analysis), cell.half(analysis)
+    forced = {question.forced for question in analysis.questions.values()}
+    at = ["one half, false alarms and all"] * (False in forced) + ["halfway from chance to 1"] * (True in forced)
     notes = (
-        "Share of yes at each level against the undistorted reference (0: identical pairs); n references. Half yes: "
-        "where that curve, made monotone, reaches one half, false alarms and all [95 %, bootstrap over references]; > "
-        "above the highest level asked, <= at the lowest, ? where the interval holds all of them.",
+        f"Proportion {word} at each level against the undistorted reference"
+        + " (0: identical pairs)" * (False in forced)
+        + f"; n references. {cell.begun(half)}: where that curve, made monotone, is at {', or '.join(at)} "
+        "[95 %, bootstrap over references]; > above the highest level asked, <= at the lowest, ? where the interval "
+        "holds all of them.",
         *([_DRAWN] if most > 1 else []),
         *_few(same),
     )
-    columns = ("n", "half yes [95 %]", "false alarms", *map(str, levels))
-    return table(analysis, "Yes against level", columns, rows, notes)
+    columns = ("n", f"{half} [95 %]", "false alarms", *map(str, levels))
+    return table(analysis, f"{word.capitalize()} against level", columns, rows, notes)
 
 
 def _half(row: CurveRow) -> str:

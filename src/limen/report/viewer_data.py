@@ -14,7 +14,7 @@ from typing import Any
 
 import limen
 from limen import procedure as procedures
-from limen.analysis import Analysis, Outcome, Response, SeriesStatus
+from limen.analysis import Analysis, Outcome, Response, SeriesStatus, units
 from limen.analysis.merge import own_name
 from limen.ladder import Ladder
 from limen.procedure import Method, Probe, pending
@@ -107,8 +107,8 @@ def data(
         "held": {"text": str(content.held), "left_out": str(content.held) if content.held.lacking else ""},
         "lanes": [_lane(together, *who, name, words) for who, name in names.items()],
         "distortions": [
-            {"name": clean(name, 80), "word": clean(kind.word, 200), "unit": clean(kind.unit, 80),
-             "strengths": [float(f"{strength:.4g}") for strength in kind.strengths]}
+            {"name": clean(name, 80), "word": clean(kind.word, 200),
+             "strengths": [clean(units.strength(strength, kind.unit), 80) for strength in kind.strengths]}
             for name, kind in kinds.items()
         ],
         "references": [clean(name, 120) or "(no name)" for name, _ in content.references],
@@ -129,6 +129,7 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
         "picks": known.forced,
         "yes": known.notices == ("yes",),
         "alone": known.alone,
+        "words": dict(zip(("no", "yes"), known.verdicts, strict=True)),
         "wordings": [clean(known.fill(word), 600) for word in words],
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
     }

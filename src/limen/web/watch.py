@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limen.analysis import units
 from limen.analysis.tables import EstimateRow, JndRow
 from limen.spending import Price, money
 from limen.store.entries import AimEntry
@@ -210,7 +211,7 @@ def _about(run: RunFollower) -> dict[str, Any]:
         "observers": [line(name) for name in observers],
         "questions": [{"name": line(name), "text": line(one.text)} for name, one in manifest.questions.items()],
         "distortions": [
-            {"name": line(name), "levels": len(kind.strengths), "unit": line(kind.unit)}
+            {"name": line(name), "levels": len(kind.strengths)}
             for name, kind in manifest.distortions.items()
             if name in used or not used
         ],
@@ -231,8 +232,9 @@ def _threshold(row: JndRow | EstimateRow) -> dict[str, Any]:
     ends = [str(end) for end in (row.median_low, row.median_high) if end is not None]
     return {
         "observer": line(row.observer), "question": line(row.question), "distortion": line(row.distortion),
-        "n": row.n, "median": str(row.median), "interval": ends, "levels": row.levels, "unit": line(row.unit),
-        "strength": row.strength, "mean": None if math.isnan(row.mean) else row.mean,
+        "n": row.n, "median": str(row.median), "interval": ends, "levels": row.levels,
+        "strength": line(units.strength(row.strength, row.unit)),
+        "mean": None if math.isnan(row.mean) else row.mean,
     }  # fmt: skip
 
 

@@ -380,7 +380,7 @@ function table(heads, rows) {
   return box;
 }
 
-/** Return the shares of yes by level, you above the model, in up to eight groups of levels. */
+/** Return the shares noticed by level, you above the model, in up to eight groups of levels. */
 function levels(trials) {
   const sorted = [...trials].sort((one, other) => one.level - other.level);
   const groups = Math.min(8, Math.max(1, Math.floor(sorted.length / 3)));
@@ -394,7 +394,7 @@ function levels(trials) {
     const ends = [group[0].level, group.at(-1).level];
     rows.push([ends[0] === ends[1] ? `${ends[0]}` : `${ends[0]} to ${ends[1]}`, bar(group, "you"), bar(group, "model")]);
   }
-  return make("div", {}, make("p", { className: "small", textContent: "Yes by level, on different pairs:" }), table(["level", "you", "model"], rows));
+  return make("div", {}, make("p", { className: "small", textContent: "Noticed by level, on different pairs:" }), table(["level", "you", "model"], rows));
 }
 
 function bar(trials, who) {

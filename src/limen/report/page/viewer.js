@@ -4,8 +4,7 @@
 // (Trusted Types) makes anything else throw.
 
 const MODES = ["side", "flicker", "swipe", "difference", "single"];
-const ALONE = { yes: "another answer", no: "the same answer" }; // where reference and stimulus are shown each alone
-const WORDS = { yes: "yes", no: "no", unreadable: "unreadable", same: "equals the reference, not asked", failed: "failed", open: "not asked yet", none: "not asked" };
+const WORDS = { unreadable: "unreadable", same: "equals the reference, not asked", failed: "failed", open: "not asked yet", none: "not asked" };
 const CLIP = 400; // characters of an answer shown before "more"
 
 const look = (name) => document.getElementById(`look-${name}`);
@@ -322,7 +321,7 @@ function readout(o, talk, level) {
   const jnd = talk.steps.find((one) => one[1] === level);
   const p = probe?.[5].find((trial) => trial[2] !== null)?.[2];
   return [
-    level ? `level ${level}: ${kind.strengths[level - 1]} ${kind.unit}` : "level 0, the reference",
+    level ? `level ${level}: ${kind.strengths[level - 1]}` : "level 0, the reference",
     said(became(talk, level), o),
     p === undefined ? "" : `p(yes) ${p}`,
     probe?.[4] ?? "",
@@ -342,13 +341,13 @@ function result(talk) {
 function inWords(talk, most) {
   const counts = {};
   for (let level = 0; level <= most; level++) counts[became(talk, level)] = (counts[became(talk, level)] || 0) + 1;
-  const told = Object.entries(counts).map(([what, count]) => `${count} ${WORDS[what]}`);
+  const told = Object.entries(counts).map(([what, count]) => `${count} ${said(what, talk.o)}`);
   return `Ladder of ${most} levels: ${told.join(", ")}. ${result(talk)}.`;
 }
 
 function drawLevel(talk) {
   const kind = book.distortions[state.d];
-  const strength = state.l ? `: ${kind.strengths[state.l - 1]} ${kind.unit}` : ", the reference itself";
+  const strength = state.l ? `: ${kind.strengths[state.l - 1]}` : ", the reference itself";
   const jnd = talk && talk.steps.find((one) => one[1] === state.l);
   const what = talk ? said(became(talk, state.l)) : "not asked";
   const words = `Level ${state.l} of ${kind.strengths.length}${strength}. Answer: ${what}.${jnd ? ` JND number ${jnd[0]}${jnd[4] ? "" : ", unconfirmed"}.` : ""}`;
@@ -521,7 +520,7 @@ function drawAnswers(talk) {
 
 /** Return a verdict in the words of an observer's question. */
 function said(flag, o = state.o) {
-  return (book.lanes[o].alone && ALONE[flag]) || WORDS[flag];
+  return book.lanes[o].words[flag] || WORDS[flag];
 }
 
 function answered([reference, level, drawn, flag, fault, trials], chosen) {

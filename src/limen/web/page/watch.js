@@ -133,7 +133,7 @@ function thresholds(run) {
     [one.interval.length ? one.interval.join(" to ") : "–", "n"],
     [whole(one.n), "n"],
     [one.mean === null ? "" : number(one.mean), "n"],
-    [one.strength === null ? "" : `${number(one.strength)} ${one.unit}`, "n"],
+    [one.strength, "n"],
   ])));
   const over = run.state === "finished";
   put("thresholds-head", over ? "Thresholds" : "Thresholds so far");
