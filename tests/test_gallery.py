@@ -78,8 +78,6 @@ def in_source() -> Iterator[tuple[str, str]]:
 
 
 KNOWN = sorted(set(in_source()))
-NOT_YET = pytest.mark.xfail(reason="drawn by `make gallery` alone, as anchors take long", strict=True)
-MISSING = {"RUN-anchors-curves", "feature-anchors"}
 
 
 @pytest.mark.parametrize("name", registry.every("distortion"))
@@ -97,7 +95,7 @@ def test_every_scene_is_shown(name: str) -> None:
     assert f"images/gallery/scene-{name}.webp" in shown(f"### Scene `{name}`\n")
 
 
-@pytest.mark.parametrize(("what", "name"), [pytest.param(*one, marks=[NOT_YET] * (one[1] in MISSING)) for one in KNOWN])
+@pytest.mark.parametrize(("what", "name"), KNOWN)
 def test_every_figure_and_part_is_shown(what: str, name: str) -> None:
     entry = shown(f"### Figure `{name}`\n" if what == "figure" else f"(`#{name}`)\n")
     assert "images/gallery/" in entry
