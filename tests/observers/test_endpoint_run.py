@@ -66,7 +66,10 @@ def test_what_fails_stays_open_and_is_finished_later(tmp_path: Path, photos: Pat
 
 def test_refusals_and_cut_off_answers_are_answers(tmp_path: Path, photos: Path) -> None:
     with Endpoint(behaviour=say("I'm sorry, I can't help with that.", "content_filter")) as server:
-        assert measure(server, photos, tmp_path / "run", "--limit", "1").returncode == 0
+        refused = measure(server, photos, tmp_path / "run", "--limit", "1")
+        assert refused.returncode == 1  # the exam tries the study's question, and no answer to it can be read
+        assert "I'm sorry" in refused.stderr
+        assert measure(server, photos, tmp_path / "run", "--limit", "1", "--no-exam").returncode == 0
     with Store.open(tmp_path / "run") as store:
         for row in analyse(store).answers:
             assert row.unreadable.value == 1.0
