@@ -1,10 +1,11 @@
 """A codec that is a command line: a program of anybody's, as a distortion.
 
     [codecs.x265]
-    encode = "x265enc {input} -q {strength} {output}"
-    decode = "x265dec {input} {output}"
+    encode = "ffmpeg -v error -i {input} -frames:v 1 -c:v libx265 -pix_fmt yuv444p -x265-params qp={strength} {output}"
+    decode = "ffmpeg -v error -i {input} -frames:v 1 {output}"
     strengths = [10, 14, 18, 22, 26, 30, 34, 38, 42, 46]
     unit = "QP"
+    suffix = ".265"
 
 No shell reads the command: it is split into words, and the words are given to the program as they are.
 """
