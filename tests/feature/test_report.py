@@ -565,4 +565,4 @@ def test_every_heat_map_has_its_scale(scale: dict[str, float], tmp_path: Path) -
     page = (tmp_path / "page.html").read_text()
     assert page.count('class="scale"') == 1
     assert f"linear-gradient(to right, {HEAT[0]}, {HEAT[1]})" in page
-    assert f"<b>{heat.ends[0]}</b><b>{heat.ends[1]}</b>" in page
+    assert f"<b>{heat.ends[0]}</b> <b>{heat.ends[1]}</b>" in page
