@@ -53,6 +53,16 @@ def test_the_first_screen_holds_the_answer(visit: Any, size: tuple[int, int]) ->
 
 
 @pytest.mark.parametrize("size", WIDTHS)
+def test_median_n_and_false_alarms_are_seen_without_a_scroll(visit: Any, size: tuple[int, int]) -> None:
+    page = visit(**at(size)).page
+    table = page.locator("table:has(caption:text-is('1st just noticeable difference'))")
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    for name in ("n", "median", "false alarms"):
+        box = table.locator("thead th", has_text=re.compile(f"^{name}")).first.bounding_box()
+        assert box["x"] + box["width"] <= size[0]
+
+
+@pytest.mark.parametrize("size", WIDTHS)
 def test_the_pair_flickers_on_demand(visit: Any, size: tuple[int, int]) -> None:
     page = visit(**at(size)).page
     boxes = "[...document.querySelectorAll('#pair .two > div')].map(e => e.getBoundingClientRect().x)"

@@ -151,6 +151,9 @@ def test_forced_choices_are_shares_of_right_answers_above_chance(tmp_path: Path)
     chance = next(one for one in values(spec, "says") if "chance" in one["says"])
     assert (chance["share"], chance["says"]) == (pytest.approx(100 / 3), "chance 33.3 %")
     assert not any(mark["same"] for mark in values(spec, "same"))  # no identical pairs
+    shares = figures.noticed_shares(analysis, ShortNames(analysis).asked, 760)
+    assert "% correct" in json.dumps(shares)
+    assert {one["says"] for one in values(shares["spec"], "says")} == {"chance 33.3 %"}
 
 
 @pytest.mark.usefixtures("drawn_anew")
