@@ -87,9 +87,8 @@ def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]"
     from limen.study import asking
 
     order = spec.order if spec is not None else Order.REFERENCE_FIRST
-    if names is not None:
-        return asking.questions_of(named("--question", names), order, 0)
-    return asking.questions_of(spec.questions, order, 0) if spec is not None else ()
+    known = spec.questions if spec is not None else ()
+    return asking.questions_of(named("--question", names) or known, order, 0)
 
 
 def _observers(
