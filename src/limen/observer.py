@@ -95,6 +95,7 @@ class Observer(Protocol):
         numeric: whether it judges two pictures by a number: an exam of order, wording and tokens finds nothing in it.
         label: tells one model behind two hosts apart; "" where that is not needed.
         max_tokens: length of an answer at most; None where it is not known.
+        batch: queries that one pass of a model answers together; above 1, a greedy answer may depend on the others.
 
     Examples:
         >>> import limen
@@ -116,6 +117,7 @@ class Observer(Protocol):
     numeric: bool = False
     label: str = ""
     max_tokens: int | None = None
+    batch: int = 1
 
     @property
     def notice(self) -> str:
@@ -192,7 +194,7 @@ def completed(observer: Observer) -> Observer:
     """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
     own = {
         "sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": "",
-        "max_tokens": Observer.max_tokens, "sent_bytes": lambda picture: 0,
+        "max_tokens": Observer.max_tokens, "batch": Observer.batch, "sent_bytes": lambda picture: 0,
     }  # fmt: skip
     for ability, value in own.items():
         if not hasattr(observer, ability):

@@ -2,17 +2,21 @@
 
 import contextlib
 import copy
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from limen import __version__, registry
 from limen.cli.console import QUIET, WIDE, chosen, say
 from limen.errors import InputError
+
+if TYPE_CHECKING:
+    from limen.scale.cluster import Placement
 
 F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
@@ -252,6 +256,42 @@ PLUGIN = click.option(
 )  # fmt: skip
 ALL = click.option("--all", "whole", is_flag=True, help="Print all tables, not the essential one alone.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def on_ray(command: F) -> F:
+    """Add --ray, --replicas and --gpus to a command, which gets them as `place`: None without --ray."""
+
+    @functools.wraps(command)
+    def placed(*args: Any, ray: str | None, replicas: int | None, gpus: float | None, **given: Any) -> Any:
+        return command(*args, place=_placement(ray, replicas, gpus), **given)
+
+    for option in (
+        click.option(
+            "--gpus", type=FiniteRange(0, 1024), metavar="N",
+            help="GPUs of each replica: a whole number, or 0.5 where two share one (0).",
+        ),
+        click.option(
+            "--replicas", type=CountRange(1, 10_000), metavar="N",
+            help="How many work at once (as many as there is room for).",
+        ),
+        click.option(
+            "--ray", is_flag=False, flag_value="here", metavar="[ADDRESS]",
+            help="Work on a Ray cluster: HOST:PORT, auto on one of its nodes, or nothing for all CPUs and GPUs of this "
+            "machine.",
+        ),
+    ):  # fmt: skip
+        placed = option(placed)
+    return placed  # type: ignore[return-value]
+
+
+def _placement(address: str | None, replicas: int | None, gpus: float | None) -> "Placement | None":
+    from limen.scale.cluster import Placement
+
+    if address is not None:
+        return Placement(address, replicas or 0, gpus or 0.0)
+    if replicas is not None or gpus is not None:
+        raise InputError("--replicas and --gpus belong to --ray: give it, with an address or without one.")
+    return None
 
 
 def left_out(lines: Sequence[str]) -> None:

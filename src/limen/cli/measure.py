@@ -27,11 +27,14 @@ from limen.cli.group import (
     left_out,
     main,
     named,
+    on_ray,
     working,
 )
 from limen.errors import InputError
 
 if TYPE_CHECKING:
+    from limen.observer import Observer
+    from limen.scale.cluster import Placement
     from limen.spending import Spending
     from limen.study import Progress, Spec, UnfinishedSeries
 
@@ -46,6 +49,7 @@ SECTIONS = {
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
     "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
     "What it costs": ("--dry-run", "--price", "--latency", "--max-questions", "--max-cost"),
+    "Where it runs": ("--ray", "--replicas", "--gpus"),
     "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
 }  # fmt: skip
 EXAMPLES = """\b
@@ -162,6 +166,7 @@ Examples:
     metavar="SECONDS",
     help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
 )
+@on_ray
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.  [required, but for --dry-run]"
 )
@@ -170,7 +175,7 @@ Examples:
 def measure(
     study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
     max_questions: int | None, max_cost: float | None, price: str | None,
-    dry_run: bool, latency: float | None, **given: Any,
+    dry_run: bool, latency: float | None, place: "Placement | None", **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
@@ -202,7 +207,7 @@ def measure(
     if out is None or dry_run:
         _dry_run(spec, out, spending, latency, as_json)
         return 0
-    return _measure(spec, out, offline, as_json, spending)
+    return _measure(spec, out, offline, as_json, spending, None if offline else place)
 
 
 @main.command()
@@ -331,7 +336,10 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     return code
 
 
-def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None) -> int:
+def _measure(
+    spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None,
+    place: "Placement | None" = None,
+) -> int:  # fmt: skip
     """Run a study with progress on stderr, print its first table, return the exit code."""
     from limen.analysis import analyse, survival, trust
     from limen.cli.progress import watching
@@ -341,15 +349,19 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     from limen.store import Store
     from limen.study import Study
 
-    with watching() as watch:
-        plan = Study.plan(spec, watch.reading)
-    left_out(plan.refused)  # before anything is asked, and paid for
-    pairs = any(question.pictures > 1 for question in plan.questions)
-    if spec.exam and not pairs and not offline:
-        notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
-    with watching() as watch:
-        examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
-        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
+    with contextlib.ExitStack() as stack:
+        made, lines = _spread(spec, place, stack) if place is not None else ((), ())
+        with watching() as watch:
+            plan = Study.plan(spec, watch.reading, made)
+        left_out(plan.refused)  # before anything is asked, and paid for
+        pairs = any(question.pictures > 1 for question in plan.questions)
+        for line in lines:
+            notice(line)
+        if spec.exam and not pairs and not offline:
+            notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
+        with watching() as watch:
+            examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
+            progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
@@ -376,6 +388,25 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
         say(f"warning: {line}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
+
+
+def _spread(
+    spec: "Spec", place: "Placement", stack: contextlib.ExitStack
+) -> "tuple[Sequence[Observer], Sequence[str]]":
+    """Connect to Ray until the stack ends, and return a study's observers as replicas, with what a person should know.
+
+    Args:
+        spec: the study.
+        place: where the replicas are to be.
+        stack: what ends with the study.
+    """
+    from limen.scale import cluster, replicas
+    from limen.study import check, named
+
+    check(spec)  # what is misspelt is told before a cluster is begun
+    with working("connecting to Ray"):
+        room = stack.enter_context(cluster.connected(place))
+    return replicas.spread([named(entry) for entry in spec.observers], room, place)
 
 
 def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:

@@ -410,7 +410,7 @@ def _named(spec: Spec, made: Sequence[Observer] = ()) -> tuple[Sequence[Observer
         registry.plugin(path)
     own = own_distortions(spec.codecs, spec.images)
     kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
-    return made or [_make_observer(entry) for entry in spec.observers], kinds
+    return made or [observers.make(*named(entry)) for entry in spec.observers], kinds
 
 
 def _checked(
@@ -473,14 +473,15 @@ def _left(session: Session, turn: Assignment, kind: str, detail: str) -> Unfinis
     )
 
 
-def _make_observer(entry: str | dict[str, Any]) -> Observer:
+def named(entry: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return an observer of a study as its name and its settings; raise `InputError` where it has no name."""
     if isinstance(entry, str):
-        return observers.make(entry, {})
+        return entry, {}
     settings = dict(entry)
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise InputError("An observer needs a name: [[observers]] name = 'openai:gpt-4o'.")
-    return observers.make(name, settings)
+    return name, settings
 
 
 def _check_codecs(path: Path, entries: Any) -> None:

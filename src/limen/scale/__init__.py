@@ -1,0 +1,1 @@
+"""Beyond one process: observers on the GPUs and nodes of a Ray cluster."""
