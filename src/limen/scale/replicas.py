@@ -210,7 +210,7 @@ class Replicated(Observer):
         self._ray = library()
         self._loop = asyncio.get_running_loop()
         self._some = asyncio.Event()  # a replica is ready, or none can be
-        self._fatal: LimenError | None = None
+        self._fatal: Exception | None = None
         self._places = [_Place(number) for number in range(1, self._count + 1)]
         self._lives = [asyncio.create_task(self._live(place)) for place in self._places]
         try:
@@ -350,7 +350,7 @@ class Replicated(Observer):
                 place.losses += 1
                 await self._begin(place)
             self._give_up(place, FatalObserverError("replica-lost", f"{place.losses - 1} replicas were lost in a row"))
-        except LimenError as error:
+        except Exception as error:  # noqa: BLE001 - a plug-in's own too: raised where the observer is asked
             self._give_up(place, error)
         finally:
             place.ready = False
@@ -404,7 +404,7 @@ class Replicated(Observer):
             self._stop(error)
             raise
 
-    def _give_up(self, place: _Place, error: LimenError) -> None:
+    def _give_up(self, place: _Place, error: Exception) -> None:
         """Leave a replica alone that cannot be; where it was the last one, the observer cannot be asked."""
         place.over = True
         if all(one.over for one in self._places):
@@ -412,7 +412,7 @@ class Replicated(Observer):
         elif self._fatal is None:
             self.tell(f"{self.name}: replica {place.number} of {self._count} is left out: {error}")
 
-    def _stop(self, error: LimenError) -> None:
+    def _stop(self, error: Exception) -> None:
         self._fatal = self._fatal or error
         self._some.set()
 
