@@ -308,7 +308,7 @@ def two_pictures(query: Query) -> tuple[Picture, Picture]:
 
 def _flagged(query: Query, yes: bool, analysis: str) -> str:
     """Return a yes or a no as the question wants it, a letter or a flag, with what it is based on."""
-    return f"{flags(query)[yes]} {analysis}"
+    return f"{flags(query)[bool(yes)]} {analysis}"  # a comparison of NumPy's numbers is no index
 
 
 def flags(query: Query) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A cluster of two nodes on this machine, and an observer that writes down what it is asked."""
 
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -155,4 +156,9 @@ def add_node(nodes: Any) -> Iterator[Callable[..., Any]]:
     yield add
     for node in added:
         if node in nodes.worker_nodes:
-            nodes.remove_node(node, allow_graceful=False)
+            nodes.remove_node(node)
+    import ray
+
+    until = time.monotonic() + 60  # one that was killed is known to be dead only when it has missed some beats
+    while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < until:
+        time.sleep(0.2)

@@ -77,6 +77,7 @@ def connected(place: Placement) -> Iterator[int]:
     if mine:
         with _own_signals():
             _init(ray, place)
+        _hushed(ray)
     try:
         yield _room(ray, place)
     finally:
@@ -97,6 +98,16 @@ def _init(ray: ModuleType, place: Placement) -> None:
     except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError) as error:
         why = " ".join(str(error).split())[:200]
         raise InputError(f"No Ray at {place.address} ({why}). Start one ({START}), or leave the address out.") from None
+
+
+def _hushed(ray: ModuleType) -> None:
+    """Keep what Ray says of workers that died out of standard output, where it would stand between results.
+
+    No setting of Ray's does so. limen tells what it lost itself.
+    """
+    worker = getattr(ray._private, "worker", None)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def _reach(address: str) -> None:

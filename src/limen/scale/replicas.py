@@ -321,10 +321,12 @@ class Replicated(Observer):
     async def _at(self, place: _Place, call: Callable[[Any], Any]) -> Any:
         """Return what a replica answers to a call; find it lost where it does not."""
         place.flying += 1
+        actor = place.actor
         try:
-            found = await _called(self._ray, call, place.actor)
+            found = await _called(self._ray, call, actor)
         except _Lost as lost:
-            self._lose(place, str(lost))
+            if actor is place.actor:  # not the one that took its place since
+                self._lose(place, str(lost))
             raise
         finally:
             place.flying -= 1
@@ -365,12 +367,14 @@ class Replicated(Observer):
             self._agree(place, about)
             await self._compare(place)
         except _Lost:
+            place.actor = None
             return
         place.ready = True
         self._some.set()
         await place.gone.wait()
+        lost, place.actor = place.actor, None
         with contextlib.suppress(Exception):
-            self._ray.kill(place.actor)
+            self._ray.kill(lost)
 
     def _make(self) -> Any:
         name, options = self._given
