@@ -1,5 +1,7 @@
 """A cluster of two nodes on this machine, and an observer that writes down what it is asked."""
 
+import os
+import signal
 import textwrap
 import time
 from collections import Counter
@@ -142,6 +144,23 @@ def nodes() -> Iterator[Any]:
     yield made
     ray.shutdown()
     made.shutdown()
+
+
+def kill_node(nodes: Any, node: Any) -> None:
+    """End all processes of a node at once, as a machine that loses its power does."""
+    (raylet,) = node.all_processes["raylet"]
+    own = str(raylet.process.pid)
+    workers = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == own]
+    for process in (*workers, int(own)):
+        os.kill(process, signal.SIGKILL)
+    nodes.remove_node(node, allow_graceful=False)
+
+
+def _parent(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return ""
 
 
 @pytest.fixture

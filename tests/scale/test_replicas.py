@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from limen.scale import cluster, replicas
 from limen.scale.cluster import Placement
 from limen.store import Store
 from limen.study import Progress, Spec, Study
-from tests.scale.conftest import Log
+from tests.scale.conftest import Log, kill_node
 
 pytestmark = pytest.mark.ray
 
@@ -55,11 +56,11 @@ def lost(out: Path) -> int:
         return sum(count for (_, outcome), count in store.attempts().items() if outcome == "replica-lost")
 
 
-def when(log: Log, count: int, act: Callable[[], None]) -> threading.Thread:
-    """Do something, in another thread, when an observer has been asked so many questions."""
+def when(log: Log, count: int, act: Callable[[], object], processes: int = 1) -> threading.Thread:
+    """Do something, in another thread, when so many questions have been asked, in so many processes."""
 
     def wait() -> None:
-        while len(log.lines()) < 2 * count:
+        while len(log.lines()) < 2 * count or len(log.processes()) < processes:
             time.sleep(0.02)
         act()
 
@@ -104,8 +105,8 @@ def test_what_a_killed_node_was_being_asked_is_asked_elsewhere_and_nothing_else_
     add_node()
     doomed = add_node()
     registry.plugin(plugin)
-    given = {"log": str(log.path), "pause": 0.05}
-    killer = when(log, 30, lambda: nodes.remove_node(doomed, allow_graceful=False))
+    given = {"log": str(log.path), "pause": 0.3}
+    killer = when(log, 1, lambda: kill_node(nodes, doomed), processes=4)
     progress = measure(tmp_path / "run", spread("logged", given, 4))
     killer.join()
     measure(tmp_path / "plain", observers=({"name": "logged", "log": str(tmp_path / "other")},))
@@ -163,9 +164,12 @@ def test_a_replica_that_is_lost_over_one_question_again_and_again_leaves_its_ser
 def test_a_replica_joins_when_there_is_room_for_it(add_node: Add, plugin: Path, log: Log, tmp_path: Path) -> None:
     add_node(cpus=1)
     registry.plugin(plugin)
-    joined = when(log, 20, lambda: add_node(cpus=1))
-    progress = measure(tmp_path / "run", spread("logged", {"log": str(log.path), "pause": 0.4}, 2))
-    joined.join()
+    observer = spread("logged", {"log": str(log.path), "pause": 0.8}, 2)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(measure, tmp_path / "run", observer)
+        when(log, 4, lambda: None).join()
+        add_node(cpus=1)  # Ray starts nodes in the main thread alone
+        progress = running.result()
     assert len(log.processes()) == 2
     assert "logged: 1 of 2 replicas are ready; 1 more join when they are ready." in progress.notices
 

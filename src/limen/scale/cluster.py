@@ -105,7 +105,7 @@ def _hushed(ray: ModuleType) -> None:
 
     No setting of Ray's does so. limen tells what it lost itself.
     """
-    worker = getattr(ray._private, "worker", None)
+    worker: Any = getattr(ray._private, "worker", None)
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda data, ignore_prefix: None
 

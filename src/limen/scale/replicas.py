@@ -287,8 +287,14 @@ class Replicated(Observer):
         await self._ready()
         for place in [place for place in self._places if place.ready]:
             with contextlib.suppress(_Lost):  # it is told when it is begun anew
-                await self._at(place, lambda actor: actor.call.remote("judge_by", row))
-                self._agree(place, await self._at(place, lambda actor: actor.about.remote()))
+                await self._judge(place, row)
+
+    async def _judge(self, place: _Place, row: Mapping[str, Any] | None) -> _About:
+        """Give a replica the criterion, and see that it then is the observer that the others are."""
+        await self._at(place, lambda actor: actor.call.remote("judge_by", row))
+        about: _About = await self._at(place, lambda actor: actor.about.remote())
+        self._agree(place, about)
+        return about
 
     # --- replicas ---
 
@@ -362,10 +368,14 @@ class Replicated(Observer):
         place.gone, place.node = asyncio.Event(), ""
         place.actor = self._make()
         try:
-            about = await self._at(place, lambda actor: actor.enter.remote(self._criterion))
+            judges_by = self._criterion
+            about: _About = await self._at(place, lambda actor: actor.enter.remote(judges_by))
             place.node = about.node
             self._agree(place, about)
             await self._compare(place)
+            while judges_by is not self._criterion:  # fixed since it was begun
+                judges_by = self._criterion
+                await self._judge(place, judges_by)
         except _Lost:
             place.actor = None
             return
