@@ -14,9 +14,9 @@ import asyncio
 import json
 import os
 import tempfile
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from limen.run import Run
 from limen.scale import cluster
 from limen.scale.cluster import Placement
 from limen.scale.replicas import Replicated
-from limen.study import Spec, Study
+from limen.study import Progress, Spec, Study
 
 LOGGED = """
 import asyncio, os
@@ -67,10 +67,15 @@ class Logged(Observer):
 
 
 def measured(out: Path, made: list[Any], **spec: Any) -> tuple[int, float]:
-    """Return the questions asked and the seconds it took, observers entered and left included."""
-    began = time.perf_counter()
-    progress = Study.plan(Spec(**{"images": ("demo",), "exam": False, **spec}), made=made).run(out)
-    return progress.asked, time.perf_counter() - began
+    """Return the questions asked, and the seconds from the first answer to the last."""
+    times: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.asked:
+            times.append(time.perf_counter())
+
+    progress = Study.plan(Spec(**{"images": ("demo",), "exam": False, **spec}), made=made).run(out, watch)
+    return progress.asked, times[-1] - times[0]
 
 
 async def one_by_one(observer: Any, queries: list[Query]) -> float:
@@ -125,25 +130,22 @@ def killed(kills: int, figures: dict[str, Any]) -> None:
     nodes = [made.add_node(num_cpus=1) for _ in range(2)]
     study = {"distortions": ("blur", "jpeg", "noise"), "observers": ("logged",), "floor": False, "limit": 20}
     with tempfile.TemporaryDirectory() as folder:
-        log, done, deaths = Path(folder) / "log", threading.Event(), 0
+        log, deaths = Path(folder) / "log", 0
 
-        def kill() -> None:
-            nonlocal deaths
-            while not done.is_set() and deaths < kills:
-                before = len(log.read_bytes().splitlines()) if log.exists() else 0
-                while not done.is_set() and len(log.read_bytes().splitlines() if log.exists() else ()) < before + 20:
-                    time.sleep(0.05)
-                if not done.is_set():
-                    made.remove_node(nodes.pop(0), allow_graceful=False)
-                    nodes.append(made.add_node(num_cpus=1))
-                    deaths += 1
+        def written() -> int:
+            return len(log.read_bytes().splitlines()) if log.exists() else 0
 
-        killer = threading.Thread(target=kill)
-        killer.start()
         observer = Replicated("logged", {"log": str(log), "pause": 0.3}, 2, Placement(replicas=2))
-        asked, seconds = measured(Path(folder) / "run", [observer], **study)
-        done.set()
-        killer.join()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(measured, Path(folder) / "run", [observer], **study)
+            last = 0
+            while not running.done():
+                if deaths < kills and written() >= last + 20:
+                    made.remove_node(nodes.pop(0), allow_graceful=False)
+                    nodes.append(made.add_node(num_cpus=1))  # Ray starts nodes in the main thread alone
+                    deaths, last = deaths + 1, written()
+                time.sleep(0.05)
+            asked, seconds = running.result()
         measured(Path(folder) / "plain", [observers.make("logged", {})], **study)
         counts = Counter(log.read_text().split())
         twice = sum(counts.values()) - len(counts)
