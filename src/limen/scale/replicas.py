@@ -153,6 +153,7 @@ class _Place:
         gone: set when it is found to be lost.
         node: where it is.
         over: whether it is left alone for good.
+        why: it was lost last.
     """
 
     number: int
@@ -163,6 +164,7 @@ class _Place:
     gone: asyncio.Event | None = None
     node: str = ""
     over: bool = False
+    why: str = ""
 
 
 class Replicated(Observer):
@@ -332,7 +334,8 @@ class Replicated(Observer):
             found = await _called(self._ray, call, actor)
         except _Lost as lost:
             if actor is place.actor:  # not the one that took its place since
-                self._lose(place, str(lost))
+                place.why = str(lost)
+                self._lose(place)
             raise
         finally:
             place.flying -= 1
@@ -340,12 +343,12 @@ class Replicated(Observer):
             raise found.error(f"replica on {place.node}" if place.node else self.name)
         return found
 
-    def _lose(self, place: _Place, why: str) -> None:
+    def _lose(self, place: _Place) -> None:
         if place.ready:
             place.ready = False
             if not any(one.ready for one in self._places):
                 self._some.clear()
-            self.tell(f"{self.name}: a replica on {place.node} is lost ({why}); it is begun anew.")
+            self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.")
         if place.gone is not None:
             place.gone.set()
 
@@ -357,7 +360,14 @@ class Replicated(Observer):
                     await asyncio.sleep(PAUSE * 2 ** (place.losses - 1))
                 place.losses += 1
                 await self._begin(place)
-            self._give_up(place, FatalObserverError("replica-lost", f"{place.losses - 1} replicas were lost in a row"))
+            self._give_up(
+                place,
+                FatalObserverError(
+                    "replica-lost",
+                    f"{self.name}: {LOSSES} replicas in a row were lost, the last by {place.why}. Look into its log on "
+                    "the node (`ray logs actor`). What was answered is kept: the same command goes on.",
+                ),
+            )
         except Exception as error:  # noqa: BLE001 - a plug-in's own too: raised where the observer is asked
             self._give_up(place, error)
         finally:
