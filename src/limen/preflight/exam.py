@@ -29,7 +29,7 @@ from limen.errors import FatalObserverError, InputError, ObserverError, StoreErr
 from limen.loop import finish
 from limen.observer import Observer, Reply
 from limen.parsing.yes_no import Flag
-from limen.preflight import legible, model_input, perception, questions, settings, transport
+from limen.preflight import agreement, legible, model_input, perception, questions, settings, transport
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
 from limen.preflight.questions import ENOUGH, MEASURED, MOST, ExamItem
 from limen.question import Question
@@ -435,7 +435,38 @@ async def keep(
     if observer.numeric:  # nothing can be asked of it but two pictures: what it judges by is told
         row = store.measurements("calibration").get(observer.name)
         return f"{observer.name}: {model_input.judged(row)}." if row else ""
-    name, digest = observer.name, digests.of(dict(observer.fingerprint()))
+    if not isinstance(observer, observers.Hosted):
+        return await _keep(observer, observer.name, store, tell, spending)
+
+    async def examine_at(place: Observer, tag: str) -> str:
+        return await _keep(place, observer.name + tag, store, tell, spending)
+
+    told = await observer.admit(examine_at)
+    names = [observer.name + tag for tag in observer.exam_tags]
+    told += _alike(observer, [exam for exam in kept(store) if exam.observer in names])
+    return "\n".join(told)
+
+
+def _alike(observer: Observer, held: Sequence[Exam]) -> Iterator[str]:
+    """Yield what to tell of how alike the places of an observer answer, by their exams."""
+    if observer.sampled or len(held) < 2:
+        return
+    answers = [{one.name: one.answer.text for one in exam.asked if one.answer is not None} for exam in held]
+    systems = {one.last.detail for exam in held for one in exam.asked if one.answer is not None and one.last.detail}
+    yield from agreement.told(observer.name, answers, systems)
+
+
+async def _keep(observer: Observer, name: str, store: Store, tell: Tell, spending: Spending | None) -> str:
+    """Examine an observer, or one place of it.
+
+    Args:
+        observer: entered.
+        name: under which the run keeps the exam.
+        store: as for `keep`.
+        tell: likewise.
+        spending: likewise.
+    """
+    digest = digests.of(dict(observer.fingerprint()))
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
     goes_on = before is not None and same and before.fit is not False
@@ -444,7 +475,7 @@ async def keep(
     held = _asked(store, name, at)
     asked = _tried(store, held)
     if before is not None and passed and not _lacking(asked, held):
-        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
+        return "\n".join([f"exam of {observer.name} passed, held before.", *map(_note, before.marks or ())])
 
     def note(one: ExamTrial) -> None:
         if one.settled:
@@ -465,9 +496,9 @@ def pending(
     observer: Observer,
     store: Store | None = None,
     fingerprint: Mapping[str, Any] | None = None,
-    asked: Iterable[Question] = (),
+    asked: Sequence[Question] = (),
 ) -> int:
-    """Return how many questions an exam of an observer would put at most, before it is entered.
+    """Return how many questions an exam of an observer would put at most, at all its places, before it is entered.
 
     Args:
         observer: to be examined.
@@ -477,14 +508,28 @@ def pending(
     """
     if observer.numeric:
         return 0
+    tags: tuple[str, ...] = ("",)
+    if isinstance(observer, observers.Hosted):
+        if store is not None and observer.name in store.manifest["observers"]:
+            before = store.manifest.get("endpoints", {}).get(observer.name, [])
+            observer.resume(store.manifest["observers"][observer.name], before)
+        tags = observer.exam_tags
+    return sum(_pending(observer, observer.name + tag, store, fingerprint, asked) for tag in tags)
+
+
+def _pending(
+    observer: Observer, name: str, store: Store | None, fingerprint: Mapping[str, Any] | None,
+    asked: Iterable[Question],
+) -> int:  # fmt: skip
+    """Return how many questions the exam of one place that is kept under `name` would put at most."""
     known = dict(store.manifest["observers"].get(observer.name, {})) if store is not None else {}
     settings = known or dict(fingerprint or {"max_tokens": observer.max_tokens})
     tried = questions.tried(asked)
     names = {*(item.name for item in questions.plan(settings, observer.sampled)), *_lacking(tried, {})}
-    before = _entries(store).get(observer.name) if store is not None else None
+    before = _entries(store).get(name) if store is not None else None
     if store is None or before is None or (before.version, before.fingerprint) != (VERSION, digests.of(settings)):
         return len(names)
-    held = _asked(store, observer.name, before.at) if before.fit is not False else {}
+    held = _asked(store, name, before.at) if before.fit is not False else {}
     if _passed(before):
         return len(_lacking(tried, held))
     return len(names) - sum(one.answer is not None and one.name in names for one in held.values())
