@@ -48,6 +48,7 @@ __all__ = [
     "ExamTrial",
     "Stage",
     "examine",
+    "examine_each",
     "hold",
     "judge",
     "keep",
@@ -408,6 +409,53 @@ def examine(
     return finish(run())
 
 
+def examine_each(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = lambda held: None,
+    asked: Iterable[Question] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Make the observer that `KIND` or `KIND:MODEL` names and examine it at each of the places where it is asked.
+
+    Args:
+        name: "KIND" or "KIND:MODEL".
+        options: the observer's settings by name.
+        tell: called with the exam of one place as far as it is, after each answer.
+        asked: questions of a study; those that show several pictures are tried.
+        say: called with a line of what else a person should know: who is away, how alike all answer.
+
+    Returns:
+        At how many places it is asked.
+
+    Raises:
+        FatalObserverError: one of them would answer no question at all.
+        InputError: they serve different models.
+    """
+    asked = tuple(asked)
+
+    async def run() -> int:
+        held: list[Exam] = []
+
+        async def at(place: Observer, tag: str) -> str:
+            held.append(await hold(place, tell=tell, asked=asked))
+            return ""
+
+        observer = observers.make(name, options or {})
+        if isinstance(observer, observers.Notifier):
+            observer.tell = say
+        async with observer:
+            if not isinstance(observer, observers.Hosted):
+                await at(observer, "")
+                return 1
+            await observer.admit(at)
+            for line in _alike(observer, held):
+                say(line)
+            return len(observer.places)
+
+    return finish(run())
+
+
 # --- in a run ---
 
 
@@ -438,13 +486,27 @@ async def keep(
     if not isinstance(observer, observers.Hosted):
         return await _keep(observer, observer.name, store, tell, spending)
 
+    tell_all = _together(tell)
+
     async def examine_at(place: Observer, tag: str) -> str:
-        return await _keep(place, observer.name + tag, store, tell, spending)
+        return await _keep(place, observer.name + tag, store, tell_all, spending)
 
     told = await observer.admit(examine_at)
     names = [observer.name + tag for tag in observer.exam_tags]
     told += _alike(observer, [exam for exam in kept(store) if exam.observer in names])
     return "\n".join(told)
+
+
+def _together(tell: Tell) -> Tell:
+    """Return what tells of exams that are held side by side as of one, as far as all of them are."""
+    latest: dict[str, Exam] = {}
+
+    def tell_all(one: Exam) -> None:
+        latest[one.observer] = one
+        asked = tuple(trial for exam in latest.values() for trial in exam.asked)
+        tell(replace(one, asked=asked, waiting=tuple(name for exam in latest.values() for name in exam.waiting)))
+
+    return tell_all
 
 
 def _alike(observer: Observer, held: Sequence[Exam]) -> Iterator[str]:

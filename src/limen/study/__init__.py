@@ -398,6 +398,20 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
+def _place_lists(entries: Any, folder: Path) -> None:
+    """Let files of base URLs ("@FILE") in a study file's observers be relative to the study file."""
+    for entry in entries if isinstance(entries, list) else ():
+        urls = entry.get("base_url") if isinstance(entry, dict) else None
+        if isinstance(urls, str):
+            entry["base_url"] = _beside(urls, folder)
+        elif isinstance(urls, list):
+            entry["base_url"] = [_beside(url, folder) for url in urls]
+
+
+def _beside(url: Any, folder: Path) -> Any:
+    return f"@{folder / Path(url[1:]).expanduser()}" if isinstance(url, str) and url.startswith("@") else url
+
+
 def _resumed(observer: Observer, store: Store) -> list[str]:
     """Let an observer go on at other places than the run was begun at; return all that the run knows then."""
     if not isinstance(observer, observers.Hosted):
@@ -575,6 +589,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    _place_lists(content.get("observers"), path.parent)
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
