@@ -106,7 +106,7 @@ class Window:
         return mean > RISE * self._least and self.allowed > 1
 
     def _halve(self) -> None:
-        self.allowed = max(1, min(self.allowed, self.in_flight) // 2)
+        self.allowed = max(1, self.allowed // 2)
         self._since = self._let_in
         self._round.clear()
 
