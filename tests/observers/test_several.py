@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import threading
 import time
@@ -15,12 +16,13 @@ import pytest
 from aiohttp import web
 
 from limen import digest
-from limen.analysis import analyse
+from limen.analysis import analyse, trust
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import Hosted, Observer, Reply, make
 from limen.preflight import exam
 from limen.question import Query
+from limen.report import Report, sections
 from limen.store import Store
 from limen.store.publishing import Publisher
 from limen.study import Spec, Study, load
@@ -457,12 +459,40 @@ def test_unequal_answers_are_told_as_a_share(tmp_path: Path, photos: Path) -> No
     assert int(line[1]) == round(100 * int(line[0]) / 12)
 
 
+def test_what_is_found_at_one_server_marks_the_run(tmp_path: Path, photos: Path) -> None:
+    with servers(2) as running:
+        running[0].behaviour, running[1].behaviour = Sighted(), Sighted(threshold=250)
+        examined(running, tmp_path / "run", photos)
+    with Report.open((tmp_path / "run",)) as made:
+        section, *_ = sections.of_observers(made.runs, made.apart)
+        (row,) = trust.of_run(made.all, made.runs[0].store)
+    table = section.tables[0]
+    assert [re.sub("#.*", "#", cells[0]) for cells in table.rows] == ["openai:toy", "openai:toy #"]
+    assert [cells[1] for cells in table.rows] == ["passed", "passed"]
+    assert "answers no to anything" in table.rows[1][2]
+    assert "answers no to anything" not in table.rows[0][2]
+    assert any("another endpoint" in note for note in table.notes)
+    assert {rule.rule: rule.seen for rule in row.rules}[
+        "plain differences"
+    ] == "0 of 5 plain differences of the exam seen"
+
+
+def test_a_dry_run_counts_the_exam_at_each(photos: Path) -> None:
+    words = ["measure", "--images", photos, "--distortion", "noise", "--observer", "openai:toy", "-O", "api_key_env="]
+    counts = []
+    for hosts in (("a",), ("a", "b", "c")):
+        at = [word for one in hosts for word in ("--base-url", f"http://{one}/v1")]
+        plan = json.loads(limen(*words, *at, "--dry-run", "--json").stdout)
+        counts.append(plan["costs"][0]["exam"])
+    assert counts[1] == 3 * counts[0] > 90
+
+
 def test_one_that_was_away_at_the_exam_is_examined_when_it_is_back(tmp_path: Path, photos: Path) -> None:
     with servers(2, behaviour=Sighted(), latency=0.02) as running:
         running[1].leave()
 
         def back() -> None:
-            while len(running[0].requests) < 50:
+            while len(running[0].requests) < 3:
                 time.sleep(0.002)
             running[1].come_back()
 
@@ -595,6 +625,8 @@ def test_a_file_of_servers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"servers\.txt line 2: .* holds credentials") as refused:
         make("openai:toy", {"base_url": f"@{file}"})
     assert "x:y" not in str(refused.value)
+    with pytest.raises(InputError, match=f"is a file. Put an @ before it: @{re.escape(str(file))}."):
+        make("openai:toy", {"base_url": str(file)})
     file.write_text("# none\n")
     with pytest.raises(InputError, match=r"servers\.txt: names no endpoint"):
         make("openai:toy", {"base_url": f"@{file}"})

@@ -12,6 +12,7 @@ is read, as verdicts are. How it judges, and why so: `limen.examining`.
 import asyncio
 import datetime
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
@@ -47,6 +48,7 @@ __all__ = [
     "Exam",
     "ExamTrial",
     "Stage",
+    "at_places",
     "examine",
     "examine_each",
     "hold",
@@ -57,6 +59,7 @@ __all__ = [
 
 VERSION = 1  # of questions and pictures: raised whenever one of them changes; rules are applied anew at every reading
 ROUNDS = 2  # times that a question is put whose failure may pass, in one sitting
+TAG = r" #[0-9a-f]{8}"  # follows an observer's name in that of its exam at another place than its keys name
 STAGE = "exam"  # under which a run's store keeps the rows
 _ABOUT = ("kind", "model", "max_tokens", "temperature", "seed", "logprobs")
 
@@ -658,6 +661,16 @@ def kept(store: Store) -> tuple[Exam, ...]:
         tried = questions.tried(one for one in _questions(store) if _was_tried(one, asked))
         exams.append(Exam(*given, tuple(asked.values()), tuple(waiting), tried=tried))
     return tuple(exams)
+
+
+def at_places(name: str, exams: Iterable[Exam]) -> list[Exam]:
+    """Return the exams of one observer, at every place where a run has asked it.
+
+    Args:
+        name: of the observer.
+        exams: of the run (`kept`).
+    """
+    return [one for one in exams if one.observer == name or re.fullmatch(TAG, one.observer.removeprefix(name))]
 
 
 def _entries(store: Store) -> dict[str, ExamEntry]:

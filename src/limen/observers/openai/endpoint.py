@@ -130,6 +130,8 @@ def urls(given: str | Sequence[str]) -> tuple[str, ...]:
     for one in (given,) if isinstance(given, str) else given:
         if one.strip().startswith(FILE):
             entries += _of_file(Path(one.strip().removeprefix(FILE)).expanduser())
+        elif "://" not in one and Path(one).is_file():
+            raise InputError(f"Observer 'openai': base_url {one!r} is a file. Put an @ before it: {FILE}{one}.")
         else:
             entries += [(url, "") for url in re.split(r"[\s,]+(?=https?://)", one.strip())]
     if not entries:
