@@ -1,11 +1,11 @@
 """Questions a second at one, two and four endpoints, side by side in one run.
 
-    python benchmarks/endpoints.py [--seconds 5] [--json FILE]
+    python benchmarks/endpoints.py [--seconds 5] [--delay 0.2] [--json FILE]
 
-Each server has a process of its own and answers after 200 ms, a quarter of the questions in flight at a time: so four
-are needed for all that are in flight, and as many times as fast is the most there is. The client is limen's `openai`
-observer with pictures of 64x48, encoded already; series of 10 questions each stay at one endpoint. Beside it stands
-the client's own CPU a question (`time.process_time`, all threads).
+Each server has a process of its own and answers after 200 ms (`--delay`), a quarter of the questions in flight at a
+time: so four are needed for all that are in flight, and as many times as fast is the most there is. The client is
+limen's `openai` observer with pictures of 64x48, encoded already; series of 10 questions each stay at one endpoint.
+Beside it stands the client's own CPU a question (`time.process_time`, all threads).
 """
 
 import argparse
@@ -20,13 +20,12 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-DELAY = 0.2
 SERIES = 10  # questions of one
 TEXT = 'Is there any noticeable difference in "blur" between these two images? Please return <yes> or <no>.'
 
 
 def serve(pipe: Connection) -> None:
-    """Answer so many requests at a time as comes through the pipe, each after the delay; send the port back."""
+    """Answer as many requests at a time as the pipe says, each after its delay; send the port back."""
     from aiohttp import web
 
     answer = {"index": 0, "message": {"role": "assistant", "content": "<no> Both look the same."}}
@@ -37,12 +36,13 @@ def serve(pipe: Connection) -> None:
     data = json.dumps(body).encode()
 
     async def main() -> None:
-        abreast = asyncio.Semaphore(pipe.recv())
+        most, delay = pipe.recv()
+        abreast = asyncio.Semaphore(most)
 
         async def complete(request: web.Request) -> web.Response:
             await request.read()
             async with abreast:
-                await asyncio.sleep(DELAY)
+                await asyncio.sleep(delay)
             return web.Response(body=data, content_type="application/json")
 
         async def models(request: web.Request) -> web.Response:
@@ -110,8 +110,15 @@ async def ask(ports: list[int], in_flight: int, seconds: float) -> tuple[float, 
     return count / took, spent / count
 
 
-def measure(servers: int, in_flight: int, seconds: float) -> tuple[float, float]:
-    """Start servers, ask them, and stop them."""
+def measure(servers: int, in_flight: int, seconds: float, delay: float) -> tuple[float, float]:
+    """Start servers, ask them, and stop them.
+
+    Args:
+        servers: how many.
+        in_flight: questions at a time, at all of them together.
+        seconds: for how long.
+        delay: of an answer, in seconds.
+    """
     context = multiprocessing.get_context("spawn")
     started = []
     try:
@@ -120,7 +127,7 @@ def measure(servers: int, in_flight: int, seconds: float) -> tuple[float, float]
             here, there = multiprocessing.Pipe()
             started.append(context.Process(target=serve, args=(there,), daemon=True))
             started[-1].start()
-            here.send(in_flight // 4)
+            here.send((in_flight // 4, delay))
             ports.append(here.recv())
         return asyncio.run(ask(ports, in_flight, seconds))
     finally:
@@ -133,22 +140,23 @@ def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--servers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
     chosen = parser.parse_args()
     versions = {"python": platform.python_version()} | {name: version(name) for name in ("aiohttp", "orjson")}
     rows = []
-    print(f"Servers that answer after {DELAY:g} s, a quarter of what is in flight at a time; {os.cpu_count()} cores;")
-    print(f"load {os.getloadavg()[0]:.1f}; {versions}")
+    print(f"Servers that answer after {chosen.delay:g} s, a quarter of what is in flight at a time;")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}")
     columns = ("in flight", "servers", "questions/s", "as fast", "of the most", "CPU ms")
     print(" ".join(f"{column:>11}" for column in columns))
     for in_flight in chosen.in_flight:
         alone = 0.0
         for servers in chosen.servers:
-            rate, cpu = measure(servers, in_flight, chosen.seconds)
+            rate, cpu = measure(servers, in_flight, chosen.seconds, chosen.delay)
             alone = alone or rate
-            share = rate / (servers * in_flight / 4 / DELAY)
+            share = rate / (servers * in_flight / 4 / chosen.delay)
             figures = (str(servers), f"{rate:.0f}", f"{rate / alone:.2f}", f"{share:.2f}", f"{1000 * cpu:.2f}")
             print(" ".join(f"{cell:>11}" for cell in (str(in_flight), *figures)), flush=True)
             rows.append({
@@ -157,7 +165,8 @@ def main() -> None:
             })  # fmt: skip
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump({"versions": versions, "cores": os.cpu_count(), "delay_s": DELAY, "rows": rows}, file, indent=1)
+            about = {"versions": versions, "cores": os.cpu_count(), "delay_s": chosen.delay}
+            json.dump(about | {"rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,15 @@ def test_new_series_go_to_the_least_busy_and_stay_there() -> None:
     assert begun(endpoints, *names) == first
 
 
+def test_a_server_that_has_just_answered_does_not_get_all_that_begins() -> None:
+    endpoints = Endpoints(("a", "b"), 16)
+    first = begun(endpoints, *(f"old {number}" for number in range(32)))
+    for at in first:
+        if at == 0:
+            endpoints.end(at)  # a batch: its series are about to ask again
+    assert Counter(begun(endpoints, *(f"new {number}" for number in range(8))))[0] <= 5
+
+
 def test_names_decide_between_equally_busy_servers() -> None:
     names = [f"series {number}" for number in range(40)]
     chosen = [Endpoints(HOSTS).choose(name) for name in names]

@@ -23,6 +23,7 @@ class Server:
     Attributes:
         name: as a person knows it.
         outstanding: questions that it has been given and not answered yet.
+        series: that are under way there, one between two questions too.
         allowed: requests that it may have in flight, >= 1.
         away_since: when it was found to be away, by `time.monotonic`; None while it is used.
         gone: whether it is out of use for good.
@@ -32,6 +33,7 @@ class Server:
 
     name: str
     outstanding: int = 0
+    series: int = 0
     allowed: int = 1
     away_since: float | None = None
     gone: bool = False
@@ -54,7 +56,8 @@ class Endpoints:
 
     Args:
         names: of the servers, no two alike.
-        allowed: requests that each may have in flight at first.
+        allowed: requests that each may have in flight at first. So many series as all of them may have in flight are
+            taken to be under way, those that were asked for last.
 
     Attributes:
         servers: in the order of `names`.
@@ -73,6 +76,8 @@ class Endpoints:
     def __init__(self, names: Sequence[str], allowed: int = 1) -> None:
         self.servers = tuple(Server(name, allowed=allowed) for name in names)
         self._homes: OrderedDict[str, int] = OrderedDict()
+        self._under_way: OrderedDict[str, int] = OrderedDict()
+        self._abreast = len(names) * allowed
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -98,7 +103,18 @@ class Endpoints:
             self._homes.move_to_end(series)
             if len(self._homes) > KEPT:
                 self._homes.popitem(last=False)
+            self._note(series, home)
         return home
+
+    def _note(self, series: str, home: int) -> None:
+        """Count a series as under way, and the one that was asked for least lately no more, where that is one more."""
+        before = self._under_way.pop(series, None)
+        if before is None and len(self._under_way) >= self._abreast:
+            _, before = self._under_way.popitem(last=False)
+        if before is not None:
+            self.servers[before].series -= 1
+        self._under_way[series] = home
+        self.servers[home].series += 1
 
     def begin(self, at: int) -> None:
         """Note that a server was given a question."""
@@ -129,8 +145,13 @@ class Endpoints:
         return 0.0 if since is None else time.monotonic() - since
 
     def _load(self, at: int) -> float:
-        """Return how busy a server is, by what it bears: outstanding questions alone where all bear the same."""
-        return (self.servers[at].outstanding + 1) / self.servers[at].allowed
+        """Return how busy a server is, by what it bears.
+
+        Outstanding questions alone would send all that begins in a moment to a server that has just answered: series
+        that are about to ask again count, too.
+        """
+        server = self.servers[at]
+        return (max(server.outstanding, server.series) + 1) / server.allowed
 
     def _rank(self, at: int, series: str) -> int:
         """Return what decides between equally busy ones: the highest random weight (Thaler and Ravishankar 1998)."""
