@@ -22,12 +22,15 @@ from limen.cli.group import (
     CountRange,
     FiniteRange,
     RenamedOption,
+    at,
     demo_places,
     key_values,
     left_out,
     main,
     named,
     on_ray,
+    rates,
+    with_server,
     working,
 )
 from limen.errors import InputError
@@ -45,7 +48,9 @@ SECTIONS = {
         "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--max-side",
         "--seed",
     ),
-    "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
+    "Who is asked": (
+        "--observer", "--base-url", "-O", "--wait-for-server", "--rpm", "--tpm", "--no-exam", "--no-floor",
+    ),
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
     "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
     "What it costs": ("--dry-run", "--price", "--latency", "--max-questions", "--max-cost"),
@@ -89,6 +94,7 @@ Examples:
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )
+@rates
 @click.option("--question", help="Comma-separated, of `limen list questions` (direct; with --ask answer-changes).")
 @click.option(
     "--ask",
@@ -174,7 +180,7 @@ Examples:
 @PLUGIN
 def measure(
     study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
-    max_questions: int | None, max_cost: float | None, price: str | None,
+    rpm: int | None, tpm: int | None, max_questions: int | None, max_cost: float | None, price: str | None,
     dry_run: bool, latency: float | None, place: "Placement | None", **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
@@ -199,8 +205,10 @@ def measure(
             if entry not in changes:
                 raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
         spec = registry.settings("measure", changes, Spec)
-    if wait_for_server is not None:
-        spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    for path in spec.plugins:
+        registry.plugin(path)
+    served = with_server(spec.observers, wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
+    spec = msgspec.structs.replace(spec, observers=served)
     if out is None and not dry_run:
         check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
         raise click.UsageError("Missing option '--out': the run directory.")
@@ -473,8 +481,7 @@ def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Turn flags into entries of a study; those not given are left out."""
     settings = dict(given["options"])
-    if given["base_url"]:
-        settings["base_url"] = given["base_url"]
+    settings |= at(given["base_urls"])
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
         "distortions": named("--distortion", given["distortion"]),
@@ -500,19 +507,6 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
     return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
-
-
-def _waiting(entries: Sequence[str | dict[str, Any]], seconds: float) -> tuple[str | dict[str, Any], ...]:
-    """Tell observers that have a server how long to wait for it."""
-    from limen import registry
-
-    changed: list[str | dict[str, Any]] = []
-    for entry in entries:
-        table = {"name": entry} if isinstance(entry, str) else entry
-        kind = registry.find("observer", str(table.get("name", "")).partition(":")[0])
-        waits = "wait_for_server_s" in kind.options.__struct_fields__
-        changed.append(table | {"wait_for_server_s": seconds} if waits else entry)
-    return tuple(changed)
 
 
 def _part(given: dict[str, Any]) -> dict[str, Any]:

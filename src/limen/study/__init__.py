@@ -292,6 +292,7 @@ class Study:
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
+                places = _resumed(observer, store)
                 limited = not offline and progress.spending.over
                 if limited and observer.name not in known:
                     self._leave(observer, progress)
@@ -311,6 +312,8 @@ class Study:
                     progress.notices += [told] if told else []
                 known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
+                if len(places) > 1 and not replayed:
+                    store.amend(endpoints=store.manifest.get("endpoints", {}) | {observer.name: places})
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 if observer.notice and not replayed:
                     progress.notices.append(observer.notice)
@@ -393,6 +396,31 @@ class Study:
             session.progress.done += 1
             session.watch(session.progress)
             await schedule.done(turn, verdicts, lasting)
+
+
+def _place_lists(entries: Any, folder: Path) -> None:
+    """Let files of base URLs ("@FILE") in a study file's observers be relative to the study file."""
+    for entry in entries if isinstance(entries, list) else ():
+        urls = entry.get("base_url") if isinstance(entry, dict) else None
+        if isinstance(urls, str):
+            entry["base_url"] = _beside(urls, folder)
+        elif isinstance(urls, list):
+            entry["base_url"] = [_beside(url, folder) for url in urls]
+
+
+def _beside(url: Any, folder: Path) -> Any:
+    return f"@{folder / Path(url[1:]).expanduser()}" if isinstance(url, str) and url.startswith("@") else url
+
+
+def _resumed(observer: Observer, store: Store) -> list[str]:
+    """Let an observer go on at other places than the run was begun at; return all that the run knows then."""
+    if not isinstance(observer, observers.Hosted):
+        return []
+    before: list[str] = store.manifest.get("endpoints", {}).get(observer.name, [])
+    begun = store.manifest["observers"].get(observer.name)
+    if begun is not None:
+        observer.resume(begun, before)
+    return list(dict.fromkeys((*before, *observer.places)))
 
 
 def check(spec: Spec) -> None:
@@ -562,6 +590,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    _place_lists(content.get("observers"), path.parent)
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]
