@@ -39,8 +39,8 @@ UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
 SECTIONS = {
     "What is shown": (
-        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--max-side",
-        "--seed",
+        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--shard",
+        "--max-side", "--seed",
     ),
     "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
@@ -128,6 +128,9 @@ Examples:
     help="At most so many references of each kind, in order (0: all). How many JNDs of each: --jnds.",
 )
 @click.option(
+    "--shard", metavar="I/N", help="Only the I-th of N shards of the references: a job array (`limen merge`)."
+)
+@click.option(
     "--max-side",
     metavar="PX[,PX...]",
     help="Scale photographs down to that many px on the longer side first (0: as they are). Several, as in 512,1024: "
@@ -182,6 +185,8 @@ def measure(
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
         given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
+    if given["shard"] == "":  # of a variable that is not set: nothing would be divided
+        raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
     changes = _changes(given)
     if study is not None and study.suffix != ".toml":
         raise InputError(
@@ -453,6 +458,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "order": given["order"],
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],
+        "shard": given["shard"],
         "seed": given["seed"],
         "max_side": given["max_side"],
         "megapixels_in_flight": given["megapixels_in_flight"],
