@@ -349,12 +349,18 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
     left_out(plan.refused)  # before anything is asked, and paid for
+    if plan.whole:
+        mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
+        notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
     pairs = any(question.pictures > 1 for question in plan.questions)
     if spec.exam and not pairs and not offline:
         notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
     with watching() as watch:
         examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
         progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
+    if not plan.series and not as_json:
+        _account(progress, out, offline)
+        return 0
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)

@@ -34,12 +34,11 @@ from limen.stimulus import Series, undergoes, wanted
 from limen.store import SeriesRow, Store
 from limen.store.entries import ITEMS, SIZES
 from limen.study import asking, drawing, ladders, manifest
-from limen.study import shard as shards
 from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
 from limen.study.session import LIMIT, Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
-from limen.study.shard import Shard, divided
+from limen.study.shard import Shard
 from limen.trial import LASTING
 
 __all__ = [
@@ -140,7 +139,7 @@ class Study:
         series: to be measured; of a study that is divided those of this shard.
         method: the procedure with its settings.
         refused: one line for each file that could not be used.
-        elsewhere: series of the other shards, which are not measured here.
+        whole: of a study that is divided the series of all shards, in order; () elsewhere.
 
     Examples:
         >>> import limen
@@ -158,7 +157,7 @@ class Study:
     series: tuple[Series, ...]
     method: Method
     refused: tuple[str, ...] = ()
-    elsewhere: tuple[Series, ...] = ()
+    whole: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
         for observer in self.observers:
@@ -213,8 +212,9 @@ class Study:
             needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
             told = "; ".join(f"{name} needs {what}" for name, what in sorted(needs.items()))
             raise InputError(f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(needs)}: {told}.")
-        mine, elsewhere = divided(series, Shard.parse(spec.shard))
-        return cls(spec, tuple(made), asked, mine, method, found.refused, elsewhere)
+        shard = Shard.parse(spec.shard)
+        mine = shard.part(series)
+        return cls(spec, tuple(made), asked, mine, method, found.refused, series if shard.of > 1 else ())
 
     def run(
         self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None,
@@ -254,12 +254,16 @@ class Study:
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
+    @property
+    def every(self) -> tuple[Series, ...]:
+        """All series, in all shards, in order: what describes the study, and what criteria are fixed from."""
+        return self.whole or self.series
+
     def described(self) -> dict[str, Any]:
         """Return what the manifest of a run says of this study: the same in all its shards, but for which it is."""
-        every = (*self.series, *self.elsewhere)
-        kinds = {series.distortion.name: series.distortion for series in every}.values()
+        kinds = {series.distortion.name: series.distortion for series in self.every}.values()
         name = str(self.spec.procedure.get("name", "skip"))
-        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in every)]
+        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.every)]
         said = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
         return said | _stated(self.spec.sides) | Shard.parse(self.spec.shard).stated
 
@@ -312,8 +316,7 @@ class Study:
                     raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
                 if not replayed:
                     await stack.enter_async_context(observer)
-                    every = (*self.series, *self.elsewhere)  # so that all shards judge by one criterion
-                    await asyncio.to_thread(model_input.calibrate, observer, every, store)
+                    await asyncio.to_thread(model_input.calibrate, observer, self.every, store)
                 fingerprint = dict(known[observer.name] if replayed else observer.fingerprint())
                 there = known.get(observer.name, fingerprint)
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
@@ -439,7 +442,7 @@ def _checked(
     method = procedures.make(str(settings.pop("name", "skip")), settings)
     for question in asked:
         asking.check_procedure(question, method)
-    shards.check(Shard.parse(spec.shard), method, str(spec.procedure.get("name", "skip")))
+    Shard.parse(spec.shard).check(method, str(spec.procedure.get("name", "skip")))
     for kind in kinds:
         if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
             next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once

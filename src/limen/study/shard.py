@@ -62,40 +62,26 @@ class Shard:
         """Say whether a reference, by its digest, belongs to this shard."""
         return digest.seed("shard", reference) % self.of == self.number - 1
 
+    def part(self, series: Iterable[Series]) -> tuple[Series, ...]:
+        """Return those series of a whole study that are this shard's; items of one picture are in one shard."""
+        return tuple(one for one in series if self.holds(one.reference.picture or one.reference.digest))
 
-def divided(series: Iterable[Series], shard: Shard) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
-    """Return the series of a shard, and those of the others.
+    def check(self, method: Method, procedure: str) -> None:
+        """Raise `InputError` where series of a procedure that learns would be divided.
 
-    Args:
-        series: of the whole study.
-        shard: whose are wanted.
-    """
-    parts: tuple[list[Series], list[Series]] = ([], [])
-    held: dict[str, bool] = {}
-    for one in series:
-        reference = one.reference.picture or one.reference.digest  # items of one picture are asked by one job
-        if reference not in held:
-            held[reference] = shard.holds(reference)
-        parts[not held[reference]].append(one)
-    return tuple(parts[0]), tuple(parts[1])
+        What a later series begins with is learnt from earlier ones, so that thresholds would depend on the number of
+        jobs.
 
-
-def check(shard: Shard, method: Method, procedure: str) -> None:
-    """Raise `InputError` where series of a procedure that learns would be divided.
-
-    What a later series begins with is learnt from earlier ones, so that thresholds would depend on the number of jobs.
-
-    Args:
-        shard: of the study.
-        method: the procedure with its settings.
-        procedure: by name, for the message.
-    """
-    if shard.of > 1 and isinstance(method, Learner):
-        raise InputError(
-            f"shard is {shard}, but {procedure} learns from series to series: thresholds would depend on how they were "
-            "divided. Give each job distortions of its own (--distortion) and merge them, or take a procedure that "
-            "does not learn (skip, scan, questplus)."
-        )
+        Args:
+            method: the procedure with its settings.
+            procedure: by name, for the message.
+        """
+        if self.of > 1 and isinstance(method, Learner):
+            raise InputError(
+                f"shard is {self}, but {procedure} learns from series to series: thresholds would depend on how they "
+                "were divided. Give each job distortions of its own (--distortion) and merge them, or take a procedure "
+                "that does not learn (skip, scan, questplus)."
+            )
 
 
 def going_on(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Beyond one machine: runs of an array of jobs become one."""
