@@ -241,9 +241,10 @@ class Study:
         mine = self.described()
         with Store.create(out, mine) as store:
             steered = store.manifest["reader"]
-            store.amend(**manifest.merged(out, store.manifest, mine))
-            if offline:  # nothing is asked, so nothing is steered
-                store.amend(reader=steered)
+            changed = manifest.merged(out, store.manifest, mine)
+            if offline:  # nothing is asked, so nothing is steered, and no shard comes
+                changed = {name: entry for name, entry in changed.items() if name != "shard"} | {"reader": steered}
+            store.amend(**changed)
             progress.notices += [store.notice] if store.notice else []
             if not offline:
                 self._go_on(store, progress, watch)
