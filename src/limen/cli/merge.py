@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 @JSON
 def merge(runs: tuple[Path, ...], out: Path, keep: str | None, as_json: bool) -> None:
     """Make one run directory of several of one study: shards, or an array's."""
-    from limen.report.format import plain
+    import msgspec
+
     from limen.scale import merge as merging
 
     with working("reading runs") as now:
         merged = merging.merge(runs, out, "first" if keep else "", now)
     if as_json:
-        print_json(plain(merged) | {"path": str(merged.path)})
+        print_json(msgspec.to_builtins(merged, enc_hook=str))
     else:
         click.echo(
             f"{out}: {merged.runs:,} run{'s' * (merged.runs != 1)}; {merged.series:,} series, {merged.trials:,} "
@@ -54,7 +55,7 @@ def _tell(merged: "Merged") -> None:
         say(f"In more than one run: {numbered(list(merged.twice))}.", err=True)
     if merged.shard:
         say(
-            f"Missing: {numbered(merged.shard.missing)} of {merged.shard.of}. Merge them with this run into another, "
-            f"or finish it here: limen measure with the same words, without --shard, --out {merged.path}.",
+            f"Missing: {numbered(merged.shard.missing)} of {merged.shard.of}. Merge what is missing with this run into "
+            f"another, or finish it here: limen measure with the same words, without --shard, --out {merged.path}.",
             err=True,
         )

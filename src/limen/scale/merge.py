@@ -97,6 +97,7 @@ def merge(
     _check_places(paths, out)
     manifests = [_manifest(path) for path in paths]
     _check_study(paths, [manifest for _, manifest in manifests])
+    shards = [checked.shard for checked, _ in manifests]
     order = sorted(range(len(paths)), key=lambda at: str(manifests[at][1]["created"]))
     with _drafting(out) as folder, Draft(folder) as draft:
         said = list[dict[str, Any]]()
@@ -109,14 +110,14 @@ def merge(
         _refuse(draft, keep)
         note("writing")
         counts = draft.finish()
-        manifest = _together(said, counts["series"])
+        shard = entries.shards_together(shards)
+        manifest = _together(said, counts["series"], shard)
         files.write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         entries.check(folder, manifest)
         same = draft.same - replaced
-    shards = [checked.shard for checked, _ in manifests]
     return Merged(
         out, len(paths), counts["series"], counts["query"], counts["answer"], counts["attempt"], same, replaced,
-        _shards(shards), tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
+        shard, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
     )  # fmt: skip
 
 
@@ -305,12 +306,13 @@ def _listed(clauses: Sequence[str]) -> str:
 # --- one manifest ---
 
 
-def _together(said: Sequence[Mapping[str, Any]], series: int) -> dict[str, Any]:
+def _together(said: Sequence[Mapping[str, Any]], series: int, shard: ShardEntry | None) -> dict[str, Any]:
     """Return the manifest of a run that was begun with the first of these, and went on with the others.
 
     Args:
         said: manifests, the earliest first.
         series: how many the run holds.
+        shard: which shards of the study they are.
     """
     found: dict[str, Any] = {}
     for one in said:
@@ -334,9 +336,6 @@ def _together(said: Sequence[Mapping[str, Any]], series: int) -> dict[str, Any]:
         found["sessions"] = sessions
     found.pop(UNCLOSED, None)
     found.pop("shard", None)
-    shard = _shards(
-        [entries.fit(Path("manifest.json"), one["shard"], ShardEntry) if one.get("shard") else None for one in said]
-    )
     return found | ({"shard": {"of": shard.of, "parts": shard.parts, "merged": True}} if shard else {})
 
 
@@ -377,15 +376,6 @@ def _planned(said: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         for name, questions in one.get("planned", {}).items():
             found.setdefault(name, set()).update(questions)
     return {name: sorted(questions) for name, questions in found.items()}
-
-
-def _shards(each: Sequence[ShardEntry | None]) -> ShardEntry | None:
-    """Return which shards runs hold together; None where one is whole, or where they are all."""
-    there = [one for one in each if one is not None]
-    if len(there) < len(each):
-        return None
-    parts = sorted(set(_parts(there)))
-    return ShardEntry(there[0].of, parts, merged=True) if len(parts) < there[0].of else None
 
 
 def _parts(each: Sequence[ShardEntry | None]) -> list[int]:

@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -396,6 +397,15 @@ def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Stru
             found += f", where {wrong.remedy.removeprefix('Give ').rstrip('.')} belongs"
         what = "is missing" if wrong.what == "was not given" else f"is not as limen writes it (it {found})"
         raise StoreError(f"{file}: {where}the entry {wrong.place!r} {what}. {RESTORE}") from None
+
+
+def shards_together(each: Sequence[ShardEntry | None]) -> ShardEntry | None:
+    """Return which shards runs hold together; None where one is whole, or where none is missing."""
+    there = [one for one in each if one is not None]
+    if not there or len(there) < len(each):
+        return None
+    parts = sorted({part for one in there if one.of == there[0].of for part in one.parts})
+    return ShardEntry(there[0].of, parts, merged=True) if len(parts) < there[0].of else None
 
 
 def numbered(parts: list[int]) -> str:
