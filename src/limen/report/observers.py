@@ -183,7 +183,7 @@ def warnings(analysis: Analysis) -> list[str]:
     lines = list(unlike(analysis))
     if (shard := analysis.manifest.shard) is not None:
         lines.append(
-            f"Only {shard} of the study is here: the references of {numbered(shard.missing)} are missing from every "
+            f"Only {shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here: the references of {numbered(shard.missing)} are missing from every "
             "figure. limen merge puts shards together."
         )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
