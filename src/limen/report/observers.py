@@ -182,9 +182,10 @@ def warnings(analysis: Analysis) -> list[str]:
     """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
     lines = list(unlike(analysis))
     if (shard := analysis.manifest.shard) is not None:
+        held = f"{shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here"
         lines.append(
-            f"Only {shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here: the references of {numbered(shard.missing)} are missing from every "
-            "figure. limen merge puts shards together."
+            f"Only {held}: the references of {numbered(shard.missing)} are missing from every figure. limen merge puts "
+            "shards together."
         )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]
