@@ -45,7 +45,9 @@ SECTIONS = {
     "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
     "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
-    "What it costs": ("--dry-run", "--price", "--latency", "--max-questions", "--max-cost"),
+    "What it costs": (
+        "--dry-run", "--price", "--latency", "--data-set", "--throughput", "--max-questions", "--max-cost",
+    ),
     "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
 }  # fmt: skip
 EXAMPLES = """\b
@@ -165,6 +167,13 @@ Examples:
     metavar="SECONDS",
     help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
 )
+@click.option("--data-set", metavar="NAME", help="With --dry-run: what all of vpa-jnd costs for the paper's models.")
+@click.option(
+    "--throughput",
+    type=FiniteRange(0, 1e9, min_open=True),
+    metavar="N",
+    help="Answers a second of one GPU, for --data-set to say GPU hours.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.  [required, but for --dry-run]"
 )
@@ -173,7 +182,7 @@ Examples:
 def measure(
     study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
     max_questions: int | None, max_cost: float | None, price: str | None,
-    dry_run: bool, latency: float | None, **given: Any,
+    dry_run: bool, latency: float | None, data_set: str | None, throughput: float | None, **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
@@ -188,6 +197,11 @@ def measure(
     if given["shard"] == "":  # of a variable that is not set: nothing would be divided
         raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
     changes = _changes(given)
+    if data_set is not None and dry_run:
+        _data_set(data_set, {"study": study, "out": out, "latency": latency} | changes, spending, throughput, as_json)
+        return 0
+    if data_set is not None or throughput is not None:
+        raise InputError("--data-set and --throughput are for --dry-run: limen measure --dry-run --data-set vpa-jnd.")
     if study is not None and study.suffix != ".toml":
         raise InputError(
             f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
@@ -402,6 +416,34 @@ def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: floa
     with working("reckoning") as tell:
         found = cost.costs(plan, out, spending.price, latency, tell)
     print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
+
+
+def _data_set(name: str, given: dict[str, Any], spending: "Spending", throughput: float | None, as_json: bool) -> None:
+    """Print what a whole data set would cost for the models of the paper.
+
+    Args:
+        name: of the data set.
+        given: all else that was given, of which the procedure and identical pairs alone are of use.
+        spending: with the price.
+        throughput: answers a second of one GPU.
+        as_json: whether --json was given.
+    """
+    from limen import procedure as procedures
+    from limen.report import costs
+    from limen.scale import budget
+
+    needless = [entry for entry, value in given.items() if value and entry not in ("procedure", "identical_pairs")]
+    if needless:
+        raise InputError(
+            f"--data-set prices the whole of {name} for the paper's models and takes no "
+            f"{needless[0].replace('_', '-')}. Give a procedure with its settings, --price, --throughput, --no-identical-pairs, or leave --data-set out."
+        )
+    settings = {"name": "skip", **given.get("procedure", {})}
+    said = " ".join(f"{key}={value}" for key, value in settings.items()).removeprefix("name=")
+    method = procedures.make(str(settings.pop("name")), settings)
+    with working("reckoning") as tell:
+        found = budget.costs(name, method, spending.price, throughput, given.get("identical_pairs", True), tell)
+    print_result(as_json, lambda: costs.data_set_records(found), lambda: [costs.of_data_set(found, name, said)])
 
 
 def _account(progress: "Progress", out: Path, offline: bool) -> None:
