@@ -436,7 +436,8 @@ def _data_set(name: str, given: dict[str, Any], spending: "Spending", throughput
     if needless:
         raise InputError(
             f"--data-set prices the whole of {name} for the paper's models and takes no "
-            f"{needless[0].replace('_', '-')}. Give a procedure with its settings, --price, --throughput, --no-identical-pairs, or leave --data-set out."
+            f"{needless[0].replace('_', '-')}. Give a procedure with its settings, --price, --throughput and "
+            "--no-identical-pairs, or leave --data-set out."
         )
     settings = {"name": "skip", **given.get("procedure", {})}
     said = " ".join(f"{key}={value}" for key, value in settings.items()).removeprefix("name=")
