@@ -115,7 +115,8 @@ def test_what_it_does_not_take(flags: tuple[str, ...], told: str) -> None:
 def test_it_belongs_to_a_dry_run(words: tuple[str, ...]) -> None:
     done = limen("measure", *words)
     assert done.stderr == (
-        "limen: --data-set and --throughput are for --dry-run: limen measure --dry-run --data-set vpa-jnd.\n"
+        "limen: --data-set goes with --dry-run, and --throughput with both: limen measure --dry-run --data-set "
+        "vpa-jnd.\n"
     )
 
 

@@ -201,7 +201,9 @@ def measure(
         _data_set(data_set, {"study": study, "out": out, "latency": latency} | changes, spending, throughput, as_json)
         return 0
     if data_set is not None or throughput is not None:
-        raise InputError("--data-set and --throughput are for --dry-run: limen measure --dry-run --data-set vpa-jnd.")
+        raise InputError(
+            "--data-set goes with --dry-run, and --throughput with both: limen measure --dry-run --data-set vpa-jnd."
+        )
     if study is not None and study.suffix != ".toml":
         raise InputError(
             f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
