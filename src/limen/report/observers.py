@@ -16,6 +16,7 @@ from limen.preflight.evidence import CheckStatus
 from limen.report.format import Table
 from limen.report.runs import OpenRun
 from limen.store import Origin, Store
+from limen.store.entries import numbered
 
 LISTED = 5  # series that a warning names
 
@@ -182,8 +183,14 @@ def _median(values: Sequence[float]) -> str:
 
 
 def warnings(analysis: Analysis) -> list[str]:
-    """Return a sentence for each observer of several models or systems, and for each distortion of unlike ladders."""
+    """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
     lines = list(unlike(analysis))
+    if (shard := analysis.manifest.shard) is not None:
+        held = f"{shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here"
+        lines.append(
+            f"Only {held}: the references of {numbered(shard.missing)} are missing from every figure. limen merge puts "
+            "shards together."
+        )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]
         models, systems = ([origin for origin in mine if origin.what == what] for what in ("model", "fingerprint"))
