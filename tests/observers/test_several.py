@@ -307,12 +307,10 @@ def test_a_fatal_error_of_one_that_has_answered_takes_it_out_of_use_and_of_anoth
         one = pool(running, concurrency=1)
         one.tell = told.append
         async with one:
-            for at in range(6):
-                await ask(one, query(at))
+            await ask(one, query(0), query(1))  # one at each
             running[0].behaviour = status(402, "no credit")
-            for each in later:
-                (reply,) = await ask(one, each)
-                assert reply.answer is not None
+            replies = await ask(one, *later)
+            assert all(reply.answer for reply in replies)
         return told
 
     with servers(2) as running:
