@@ -14,6 +14,7 @@ from typing import TextIO
 import click
 
 from limen.cli import (
+    batch,
     bug,
     bundle,
     dataset,
@@ -35,8 +36,8 @@ from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "published", "run", "safe", "see",
-    "show", "stats", "watch",
+    "batch", "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "published", "run", "safe",
+    "see", "show", "stats", "watch",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ Exit codes:
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
 """
 COMMANDS = {
-    "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export", "import"),
+    "Measure": ("demo", "exam", "measure", "batch", "report", "fit", "safe", "power", "simulate", "export", "import"),
     "Publish": ("bundle", "verify"),
     "Look": ("list", "show", "render", "see", "watch", "backbones"),
     "The paper": ("published", "dataset"),

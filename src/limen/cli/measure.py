@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import notice, print_json, print_result, print_table, say
+from limen.cli.console import QUIET, WIDE, notice, print_json, print_result, print_table, say
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -173,27 +173,13 @@ def measure(
     dry_run: bool, latency: float | None, **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
-    from limen import registry
     from limen.spending import Spending
-    from limen.study import Spec, check, ladders, load
+    from limen.study import check
 
     spending = Spending(max_questions, max_cost, price)
     if latency is not None and not dry_run:
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
-    if given["ladders"]:
-        given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
-    changes = _changes(given)
-    if study is not None and study.suffix != ".toml":
-        raise InputError(
-            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
-        )
-    if study is not None:
-        spec = load(study, changes)
-    else:
-        for entry, flag in (("images", "--images"), ("observers", "--observer")):
-            if entry not in changes:
-                raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
-        spec = registry.settings("measure", changes, Spec)
+    spec = spec_of("measure", study, given)
     if wait_for_server is not None:
         spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
     if out is None and not dry_run:
@@ -437,6 +423,47 @@ def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
         what = first if len(series) == 1 else f"{len(series):,} series of {observer}, {where}"
         lines.append(f"{what}: {kind}: {series[0].detail}")
     return lines
+
+
+def study_options() -> list[click.Parameter]:
+    """Return the argument and the options that say what is measured, for commands that take a study as `measure` does.
+
+    Their values are what `spec_of` takes.
+    """
+    own = {
+        "out", "offline", "as_json", "wait_for_server", "max_questions", "max_cost", "price", "dry_run", "latency",
+        "plugin", QUIET, WIDE,
+    }  # fmt: skip
+    return [one for one in measure.params if one.name not in own]
+
+
+def spec_of(command: str, study: Path | None, given: dict[str, Any]) -> "Spec":
+    """Return the study that a command was given.
+
+    Args:
+        command: its name, for messages.
+        study: a study file, or None.
+        given: values of `study_options`, which replace the file's entries.
+
+    Raises:
+        InputError: something is missing or does not fit, named in one line.
+    """
+    from limen import registry
+    from limen.study import Spec, ladders, load
+
+    if given["ladders"]:
+        given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
+    changes = _changes(given)
+    if study is not None and study.suffix != ".toml":
+        raise InputError(
+            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
+        )
+    if study is not None:
+        return load(study, changes)
+    for entry, flag in (("images", "--images"), ("observers", "--observer")):
+        if entry not in changes:
+            raise InputError(f"{command} needs {flag}, or a study file. See limen {command} --help.")
+    return registry.settings(command, changes, Spec)
 
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:

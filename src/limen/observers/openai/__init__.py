@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -56,6 +57,7 @@ POLL = 10.0  # seconds between two looks at most whether it is back
 PATIENCE = 10.0  # seconds for the list of a server's models
 UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
+MISTRAL = ("api.mistral.ai",)  # its batch files are OpenAI's with less around each body
 REFUSALS = 5  # before the first answer, after which the run is stopped
 SYSTEM = 80  # characters of a system_fingerprint that are kept
 
@@ -93,9 +95,10 @@ class OpenAI(Observer):
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
         self._place = endpoint.find(options.base_url)
         self._host = self._place.host
+        self.batch_format = "mistral" if urlsplit(self._place.url).hostname in MISTRAL else "openai"
         expect_no_secrets(model, options, self._extra)
         self._shown = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
-        self._candidates = 20 if options.logprobs else 0
+        self.candidates = 20 if options.logprobs else 0
         self._refused = ""  # why it gives fewer log probabilities than were asked for
         self._worked = self._broken = 0  # questions with so many: answered, and failed though they can be answered
         self._key = Key()
@@ -177,11 +180,11 @@ class OpenAI(Observer):
         counted, probed = 0, False
         while True:
             began = time.monotonic()
-            asked = self._candidates
+            asked = self.candidates
             outcome, attempt = await self._try(call, asked)
             call.attempts.append(attempt)
             if isinstance(outcome, Failure) and outcome.fate == "suspect":
-                if asked != self._candidates:
+                if asked != self.candidates:
                     outcome = replace(outcome, fate="free")
                 elif not probed and counted + 1 < self._options.retries:
                     found = await self._ask_without(call, asked, began)
@@ -200,6 +203,23 @@ class OpenAI(Observer):
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
+
+    async def request(self, query: Query) -> bytes:
+        """Return the body of the request that asks a question, as it is sent and as batch files hold it."""
+        return b"".join(self._body(query.draw, self.candidates, await self._encode(query)))
+
+    def reply(self, status: int, body: bytes, letters: bool) -> Reply:
+        """Return what a response of a batch says; what would end a run here is one failed attempt like the others.
+
+        Args:
+            status: of the response, as HTTP has it.
+            body: of the response, JSON.
+            letters: whether the question offered A for yes and B for no.
+        """
+        outcome = self._sort(status, {}, body, self.candidates, letters)
+        if isinstance(outcome, Failure):
+            return Reply(None, (Attempt(outcome.kind, outcome.detail),))
+        return Reply(outcome.answer, (Attempt("ok", outcome.system),))
 
     async def _offers(self) -> str:
         """Return a sentence about the models that the endpoint offers, asked once; "" where it does not say."""
@@ -233,7 +253,7 @@ class OpenAI(Observer):
             return outcome, Attempt(outcome.kind, outcome.detail, seconds)
         self._back_again()
         self._heard_at, self._answered = time.monotonic(), True
-        self._worked += candidates > 0 and candidates == self._candidates
+        self._worked += candidates > 0 and candidates == self.candidates
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
 
@@ -250,7 +270,7 @@ class OpenAI(Observer):
             None where nothing is known: somebody else has just found out that they are not the reason.
         """
         async with self._probing:
-            if self._candidates != asked:
+            if self.candidates != asked:
                 return Failure("logprobs-refused", "", "free")
             if self._probed_at > began:
                 return None
@@ -259,8 +279,8 @@ class OpenAI(Observer):
             if isinstance(plain, Failure):
                 call.attempts.append(found)
                 return plain
-            while self._candidates:
-                asked = self._candidates
+            while self.candidates:
+                asked = self.candidates
                 for _ in range(CONFIRMED):
                     again, second = await self._try(call, asked)
                     if not (isinstance(again, Failure) and again.fate in ("suspect", "free")):
@@ -277,11 +297,11 @@ class OpenAI(Observer):
 
     def _ask_for_fewer(self, asked: int, why: str) -> None:
         """Ask for 5 candidates where 20 are too many, then for none, and say so."""
-        if self._candidates != asked:
+        if self.candidates != asked:
             return
-        self._candidates, self._worked, self._broken = 5 if asked > 5 else 0, 0, 0
-        what = f"for {self._candidates} log probabilities at most" if self._candidates else "for no log probabilities"
-        missing = "" if self._candidates else ": answers have no p(yes)"
+        self.candidates, self._worked, self._broken = 5 if asked > 5 else 0, 0, 0
+        what = f"for {self.candidates} log probabilities at most" if self.candidates else "for no log probabilities"
+        missing = "" if self.candidates else ": answers have no p(yes)"
         self._refused = f"It is asked {what}{missing} ({why.rstrip('.')})."
         self.tell(f"{self.name}: {self._refused}")
 
@@ -350,6 +370,10 @@ class OpenAI(Observer):
         opening = orjson.dumps({**self._extra, **fields})
         return opening[:-1] + b',"messages":[{"role":"user","content":['
 
+    def _body(self, draw: int, candidates: int, parts: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Return the request body, as pieces of JSON."""
+        return (self._head(draw, candidates), *parts, b"]}]}")
+
     async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""
         import aiohttp
@@ -357,7 +381,7 @@ class OpenAI(Observer):
 
         if self._session is None:
             raise InputError(f"{self.name} is closed. Ask inside 'async with observer:'.")
-        body, url = (self._head(call.query.draw, candidates), *call.parts, b"]}]}"), URL(self._place.url)
+        body, url = self._body(call.query.draw, candidates, call.parts), URL(self._place.url)
         way, headers = self._way(self._place.url)
         headers["Content-Length"] = str(sum(map(len, body)))
         try:
