@@ -159,14 +159,17 @@ class Session:
         so_far = functools.partial(foresee, method, turn.series.distortion.ladder, turn.prior)
         beside = self.identical_pairs and not turn.question.forced  # the references beside themselves
         async with _Early(talk) as early:
-            if self.deferrer is not None and beside:  # it will be needed whatever is answered: a round less
-                early.begin(lambda: (Probe(0, 0),))
             try:
                 ask = next(course)
                 while True:
-                    if self.look_ahead and not self.offline:
-                        early.begin(functools.partial(so_far, dict(known), self.look_ahead))
-                    answers = await talk.verdicts(ask.needed)
+                    foreseen = functools.partial(so_far, dict(known), self.look_ahead)
+                    if self.look_ahead and not self.offline and self.deferrer is None:
+                        early.begin(foreseen)
+                    try:
+                        answers = await talk.verdicts(ask.needed)
+                    except DeferredQuery:  # with what is needed in any case later, and with what may be: fewer rounds
+                        early.begin(functools.partial(_with_reference, foreseen) if beside else foreseen)
+                        raise
                     known |= answers
                     ask = course.send(answers)
             except StopIteration as stop:
@@ -305,6 +308,11 @@ class Session:
         data = await asyncio.to_thread(png, picture.pixels)
         self.budget -= len(data)
         await self.store.keep(picture.digest, data)
+
+
+def _with_reference(foreseen: Callable[[], tuple[Probe, ...]]) -> tuple[Probe, ...]:
+    """Return what is foreseen, and the reference beside itself."""
+    return (Probe(0, 0), *foreseen())
 
 
 class _Early:

@@ -242,15 +242,18 @@ def _ahead(store: Store) -> tuple[int, int, int]:
     manifest = entries.check(store.path, store.manifest)
     method, ladders = replay.method_of(store.path, manifest), replay.ladders_of(manifest)
     questions = replay.questions_of(store.path, manifest)
+    lanes = [(observer, name) for observer in manifest.observers for name in questions]
+    waves = {lane: store.waves(*lane) for lane in lanes}
+    priors = {lane: store.priors(*lane) for lane in lanes}
     done = still = needed = 0
     for outcome in replay.outcomes(store, manifest):
         if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
             done += 1
             continue
         still += 1
-        row = outcome.series
-        wave = store.waves(outcome.observer, outcome.question).get(row.id, 0)
-        prior = store.priors(outcome.observer, outcome.question).get((row.distortion, wave))
+        row, lane = outcome.series, (outcome.observer, outcome.question)
+        wave = waves[lane].get(row.id, 0)
+        prior = priors[lane].get((row.distortion, wave))
         if wave and prior is None:
             continue  # its wave begins when the ones before it are through
         known = {response.probe: response.verdict for response in outcome.responses}
