@@ -26,7 +26,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -39,7 +39,7 @@ from limen.image import Picture
 from limen.observer import Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
-from limen.observers.openai.options import FROM, OpenAIOptions, expect_no_secrets, further_fields, further_headers
+from limen.observers.openai.options import FROM, OURS, OpenAIOptions, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
@@ -81,23 +81,43 @@ class _Call:
 
 @observer("openai", OpenAIOptions)
 class OpenAI(Observer):
-    """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's."""
+    """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's.
+
+    Services with requests of their own derive from it and say what differs: the path, the header of the key, the body
+    and how a reply is read.
+
+    Attributes:
+        kind: under which it is registered.
+        batch_format: how its service wants batch files.
+        ours: fields of the request body that limen sets.
+        carrier: the header that carries the key; "" for Authorization.
+        shape: what stands before and behind a picture's base64 in the body; None for that of chat completions.
+    """
+
+    kind: ClassVar[str] = "openai"
+    batch_format = "openai"
+    ours: ClassVar[frozenset[str]] = OURS
+    carrier: ClassVar[str] = ""
+    shape: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, model: str, options: OpenAIOptions) -> None:
+        kind = self.kind
         if not model:
-            raise InputError("No model given to 'openai'. Name one as the endpoint does: openai:MODEL.")
-        self._extra, self._headers = further_fields(options.extra), further_headers(options.headers)
+            raise InputError(f"No model given to {kind!r}. Name one as the endpoint does: {kind}:MODEL.")
+        self._extra = further_fields(options.extra, self.ours, kind)
+        self._headers = further_headers(options.headers, kind)
         images.encode(np.zeros((32, 32, 3), np.uint8), options.encoding)
-        self.name, self.label, self.concurrency = f"openai:{model}", options.label, options.concurrency
+        self.name, self.label, self.concurrency = f"{kind}:{model}", options.label, options.concurrency
         self.tell: Callable[[str], None] = lambda line: None
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
-        self._place = endpoint.find(options.base_url)
+        self._place = endpoint.find(options.base_url, self._ending(model), kind)
         self._host = self._place.host
-        self.batch_format = "mistral" if urlsplit(self._place.url).hostname in MISTRAL else "openai"
-        expect_no_secrets(model, options, self._extra)
-        self._shown = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
+        if kind == "openai" and urlsplit(self._place.url).hostname in MISTRAL:
+            self.batch_format = "mistral"
+        expect_no_secrets(model, options, self._extra, kind)
+        self._shown = self._sent = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
         self.candidates = 20 if options.logprobs else 0
         self._refused = ""  # why it gives fewer log probabilities than were asked for
         self._worked = self._broken = 0  # questions with so many: answered, and failed though they can be answered
@@ -111,7 +131,7 @@ class OpenAI(Observer):
         self._out_told = False
         self._offered: str | None = None  # what it says of its models, once it has been asked
         self._slots, self._probing = asyncio.Semaphore(options.concurrency), asyncio.Lock()
-        self._pictures = completion.Pictures(options.encoding, options.detail)
+        self._pictures = completion.Pictures(options.encoding, options.detail, self.shape)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -133,7 +153,7 @@ class OpenAI(Observer):
         options = self._options
         later = {"query": self._place.query, "headers": self._shown}  # absent from runs that set neither
         return {
-            "kind": "openai",
+            "kind": self.kind,
             "model": self._model,
             "revision": options.revision,
             "host": options.label or self._host,
@@ -153,13 +173,13 @@ class OpenAI(Observer):
         self._proxy = endpoint.proxy(self._place)
         self._key = self._find_key()
         self._slots, self._probing = asyncio.Semaphore(self._options.concurrency), asyncio.Lock()
-        self._pictures = completion.Pictures(self._options.encoding, self._options.detail)
+        self._pictures = completion.Pictures(self._options.encoding, self._options.detail, self.shape)
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
             timeout=aiohttp.ClientTimeout(total=self._options.timeout_s, sock_connect=self._options.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._shown, **self._key.header},
+            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._sent, **self._key.header},
         )
         return self
 
@@ -227,7 +247,7 @@ class OpenAI(Observer):
 
         async with self._probing:
             if self._offered is None and self._session is not None:
-                url = self._place.url.replace("/chat/completions", "/models")
+                url = self._place.models
                 way, headers = self._way(url)
                 patience = aiohttp.ClientTimeout(total=min(PATIENCE, self._options.timeout_s))
                 try:
@@ -352,10 +372,24 @@ class OpenAI(Observer):
             if pieces:
                 pieces.append(b",")
             if isinstance(part, str):
-                pieces.append(orjson.dumps({"type": "text", "text": part}))
+                pieces.append(orjson.dumps(self._said(part)))
             else:
                 pieces.append(await self._pictures.get(part))
         return tuple(pieces)
+
+    # --- what differs between services ---
+
+    def _ending(self, model: str) -> str:
+        """Return the end of the path that a model is asked at."""
+        return "/chat/completions"
+
+    def _said(self, text: str) -> dict[str, str]:
+        """Return a text as a part of the message."""
+        return {"type": "text", "text": text}
+
+    def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
+        """Read the body of a reply that claims success."""
+        return completion.read(data, letters)
 
     def _head(self, draw: int, candidates: int) -> bytes:
         """Return the request body up to the content list."""
@@ -373,6 +407,8 @@ class OpenAI(Observer):
     def _body(self, draw: int, candidates: int, parts: Sequence[bytes]) -> tuple[bytes, ...]:
         """Return the request body, as pieces of JSON."""
         return (self._head(draw, candidates), *parts, b"]}]}")
+
+    # --- one request ---
 
     async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""
@@ -453,7 +489,7 @@ class OpenAI(Observer):
     ) -> completion.Completion | Failure:
         """Turn a response into an answer or a failure with its fate; no secret that a server says back gets further."""
         if 200 <= status < 300:
-            read = completion.read(data, letters)
+            read = self._read(data, letters)
             if isinstance(read, completion.Completion):
                 return self._clean(read)
             if not read.status:
@@ -516,6 +552,7 @@ class OpenAI(Observer):
             os.environ.get(variable, "").strip() if variable else "",
             {name: os.environ.get(one, "").strip() for name, one in named.items()},
             (self._proxy.login if self._proxy else None) or (),
+            self.carrier,
         )
         if not key.sendable:
             raise FatalObserverError("key", f"{variable} holds blanks or characters no key has. Set it again.")
