@@ -15,6 +15,7 @@ from limen.scale.batch import formats
 from limen.store import Store
 from limen.testing import photograph
 from tests.preflight.test_exam import Sighted
+from tests.support import native
 from tests.support.command import limen
 from tests.support.endpoint import Endpoint
 from tests.support.service import Service
@@ -440,3 +441,38 @@ def test_a_run_in_rounds_is_bundled_and_reported_like_any_other(tmp_path: Path, 
     offline = limen("measure", *words(photos, "--distortion", "noise", "--procedure", "constant"), "--offline", "--out",
                     tmp_path / "run")  # fmt: skip
     assert offline.returncode == 0, offline.stderr
+
+
+@pytest.mark.parametrize(("kind", "version"), [("anthropic", "v1"), ("gemini", "v1beta")])
+def test_services_with_requests_of_their_own_find_the_same(
+    tmp_path: Path, photos: Path, kind: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{kind.upper()}_API_KEY", "a-key-of-nobody")
+    study: tuple[object, ...] = ("--images", photos, "--limit", "2", "--distortion", "noise", "--no-exam")
+    behaviour = {"anthropic": native.messages(), "gemini": native.contents()}[kind]
+    with Endpoint(behaviour=behaviour) as server:
+        who = ("--observer", f"{kind}:model-x", "--base-url", f"http://127.0.0.1:{server.port}/{version}")
+        done = limen("measure", *study, *who, "-O", "label=x", "--out", tmp_path / "live")
+        assert done.returncode == 0, done.stderr
+        asked = len(server.requests)
+    service = Service(kind, lost=0.1, doubled=0.1, failed=0.1)
+    for number in itertools.count(1):
+        given = ("--observer", f"{kind}:model-x", "-O", "label=x", "--out", tmp_path / "run", "--to", tmp_path / "f")
+        made = orjson.loads(limen("batch", "write", *study, *given, "--json").stdout)
+        if not made["files"]:
+            break
+        assert {file["format"] for file in made["files"]} == {kind}
+        found = read(tmp_path, *service.answer(paths(made), tmp_path / f"answers-{number}"))
+        assert found["failed"].keys() <= {"expired", "server-error"}
+    assert made["done"] == 2
+    assert service.came["failed"]
+    assert service.came["ok"] == asked
+    assert facts(tmp_path / "run") == comparable(facts(tmp_path / "live"), kind)
+
+
+def comparable(found: tuple[Any, Any], kind: str) -> tuple[Any, Any]:
+    """Return facts of a run at an endpoint as a batch has them: Gemini's path names the model, its file does not."""
+    trials, outcomes = found
+    if kind == "gemini":
+        trials = [(*one[:-1], one[-1] and (*one[-1][:-1], "gemini-x")) for one in trials]
+    return trials, outcomes
