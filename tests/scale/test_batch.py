@@ -11,13 +11,14 @@ import pytest
 
 from limen.analysis import SeriesStatus, analyse
 from limen.image import png
+from limen.question import DRAWS
 from limen.scale.batch import formats
 from limen.store import Store
 from limen.testing import photograph
 from tests.preflight.test_exam import Sighted
 from tests.support import native
 from tests.support.command import limen
-from tests.support.endpoint import Endpoint
+from tests.support.endpoint import Endpoint, completion
 from tests.support.service import Service
 
 NOBODY = "http://127.0.0.1:9/v1"
@@ -143,19 +144,29 @@ def test_psi_learns_in_the_same_waves(tmp_path: Path) -> None:
             assert set(store.priors("openai:toy", "direct")) == {("noise", 1)}
 
 
-def test_questions_that_show_one_picture_at_a_time_go_together(tmp_path: Path, photos: Path) -> None:
-    study = ("--distortion", "noise", "--limit", "1", "--question", "answer-changes", "--images", "demo-items")
-    made = write(photos, tmp_path, *study[:4])
-    assert made["lines"] == 2
-    other = tmp_path / "other"
-    done = limen(
-        "batch", "write", "--images", "demo-items", "--limit", "2", "--distortion", "blur", "--question",
-        "answer-changes", "--observer", "openai:toy", "--base-url", NOBODY, "--no-exam", "--out", other / "run", "--to",
-        other / "files", "--json",
+@pytest.mark.parametrize(("temperature", "draws"), [(0, 1), (1, DRAWS)])
+def test_all_draws_of_a_picture_shown_alone_go_in_one_round(tmp_path: Path, temperature: int, draws: int) -> None:
+    words = (
+        "--images", "demo-items", "--limit", "2", "--distortion", "blur", "--question", "answer-changes", "--observer",
+        "openai:toy", "--base-url", NOBODY, "-O", f"temperature={temperature}", "--no-exam", "--out", tmp_path / "run",
+        "--to", tmp_path / "files", "--json",
     )  # fmt: skip
-    first = orjson.loads(done.stdout)
-    assert (first["series"], first["open"]) == (2, 2)
-    assert first["lines"] >= 2
+    made = orjson.loads(limen("batch", "write", *words).stdout)
+    assert (made["series"], made["open"], made["lines"]) == (2, 2, 2 * draws)  # the undistorted pictures
+    names = [orjson.loads(line)["custom_id"] for line in file_text(paths(made)).splitlines()]
+    said = completion("None of these.")
+    rows = [{"custom_id": name, "response": {"status_code": 200, "body": said}, "error": None} for name in names]
+    (tmp_path / "came.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    found = read(tmp_path, tmp_path / "came.jsonl")
+    assert (found["answered"], found["open"]) == (2 * draws, 2)
+    again = orjson.loads(limen("batch", "write", *words).stdout)
+    # One item cannot read it and is asked in other words; the other is through: a stimulus, and the reference again.
+    assert (again["round"], again["lines"]) == (2, draws + 2 * draws)
+    assert not names_of(again) & set(names)
+
+
+def names_of(made: dict[str, Any]) -> set[str]:
+    return {orjson.loads(line)["custom_id"] for line in file_text(paths(made)).splitlines()}
 
 
 def test_a_run_begun_in_files_is_finished_at_the_endpoint_and_the_other_way_round(tmp_path: Path, photos: Path) -> None:
