@@ -46,6 +46,8 @@ from limen.trial import Answer, Attempt, Trial
 __all__ = [
     "Answer",
     "Attempt",
+    "BatchObserver",
+    "Deferrer",
     "Examine",
     "Follower",
     "FunctionObserver",
@@ -210,6 +212,52 @@ class Hosted(Protocol):
 
         Args:
             examine: called with each place as an observer of its own.
+        """
+        ...
+
+
+@runtime_checkable
+class Deferrer(Protocol):
+    """An observer whose answers come later: it takes questions down, and the series that need them stay open.
+
+    Of a series whose next step needs several answers all are taken down, and so are those that it will need for
+    certain, or may need (`look_ahead`). Each may be taken down several times.
+    """
+
+    async def defer(self, query: Query, trial: Trial, ahead: bool) -> None:
+        """Take a question down.
+
+        Args:
+            query: what is shown and asked.
+            trial: the record that its answer belongs to, with the key.
+            ahead: whether no procedure needs it yet.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchObserver(Protocol):
+    """An observer whose questions can travel in files too, for a service that answers them hours later.
+
+    Attributes:
+        batch_format: how its service wants such a file (`limen.scale.batch.formats`).
+        candidates: log probabilities asked for at each position, as far as the service gives them; 0 for none.
+    """
+
+    batch_format: str
+    candidates: int
+
+    async def request(self, query: Query) -> bytes:
+        """Return the body of the request that asks a question, one JSON object without line breaks."""
+        ...
+
+    def reply(self, status: int, body: bytes, letters: bool) -> Reply:
+        """Return what a response says, as if it had come at once; one that is no answer is an attempt that failed.
+
+        Args:
+            status: of the response, as HTTP has it.
+            body: of the response, JSON.
+            letters: whether the question offered A for yes and B for no.
         """
         ...
 

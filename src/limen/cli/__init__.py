@@ -14,6 +14,7 @@ from typing import TextIO
 import click
 
 from limen.cli import (
+    batch,
     bug,
     bundle,
     dataset,
@@ -36,7 +37,8 @@ from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "published", "run", "safe",
+    "batch", "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "published", "run",
+    "safe",
     "see", "show", "stats", "watch",
 ]  # fmt: skip
 

@@ -28,7 +28,20 @@ Exit codes:
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
 """
 COMMANDS = {
-    "Measure": ("demo", "exam", "measure", "merge", "report", "fit", "safe", "power", "simulate", "export", "import"),
+    "Measure": (
+        "demo",
+        "exam",
+        "measure",
+        "batch",
+        "merge",
+        "report",
+        "fit",
+        "safe",
+        "power",
+        "simulate",
+        "export",
+        "import",
+    ),
     "Publish": ("bundle", "verify"),
     "Look": ("list", "show", "render", "see", "watch", "backbones"),
     "The paper": ("published", "dataset"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from limen.cli.console import notice, print_json, print_result, print_table, say
+from limen.cli.console import QUIET, WIDE, notice, print_json, print_result, print_table, say
 from limen.cli.group import (
     BASE_URL,
     JSON,
@@ -199,34 +199,21 @@ def measure(
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
     from limen.spending import Spending
-    from limen.study import Spec, check, ladders, load
+    from limen.study import check
 
     spending = Spending(max_questions, max_cost, price)
     if latency is not None and not dry_run:
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
-    if given["ladders"]:
-        given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
-    if given["shard"] == "":  # of a variable that is not set: nothing would be divided
-        raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
-    changes = _changes(given)
     if data_set is not None and dry_run:
-        _data_set(data_set, {"study": study, "out": out, "latency": latency} | changes, spending, throughput, as_json)
+        _data_set(
+            data_set, {"study": study, "out": out, "latency": latency} | _changes(given), spending, throughput, as_json
+        )
         return 0
     if data_set is not None or throughput is not None:
         raise InputError(
             "--data-set goes with --dry-run, and --throughput with both: limen measure --dry-run --data-set vpa-jnd."
         )
-    if study is not None and study.suffix != ".toml":
-        raise InputError(
-            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
-        )
-    if study is not None:
-        spec = load(study, changes)
-    else:
-        for entry, flag in (("images", "--images"), ("observers", "--observer")):
-            if entry not in changes:
-                raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
-        spec = registry.settings("measure", changes, Spec)
+    spec = spec_of("measure", study, given)
     for path in spec.plugins:
         registry.plugin(path)
     served = with_server(spec.observers, wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
@@ -535,8 +522,51 @@ def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
     return lines
 
 
+def study_options() -> list[click.Parameter]:
+    """Return the argument and the options that say what is measured, for commands that take a study as `measure` does.
+
+    Their values are what `spec_of` takes.
+    """
+    own = {
+        "out", "offline", "as_json", "wait_for_server", "rpm", "tpm", "max_questions", "max_cost", "price", "dry_run",
+        "latency", "data_set", "throughput", "ray", "replicas", "gpus", "plugin", QUIET, WIDE,
+    }  # fmt: skip
+    return [one for one in measure.params if one.name not in own]
+
+
+def spec_of(command: str, study: Path | None, given: dict[str, Any]) -> "Spec":
+    """Return the study that a command was given.
+
+    Args:
+        command: its name, for messages.
+        study: a study file, or None.
+        given: values of `study_options`, which replace the file's entries.
+
+    Raises:
+        InputError: something is missing or does not fit, named in one line.
+    """
+    from limen import registry
+    from limen.study import Spec, load
+
+    changes = _changes(given)
+    if study is not None and study.suffix != ".toml":
+        raise InputError(
+            f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
+        )
+    if study is not None:
+        return load(study, changes)
+    for entry, flag in (("images", "--images"), ("observers", "--observer")):
+        if entry not in changes:
+            raise InputError(f"{command} needs {flag}, or a study file. See limen {command} --help.")
+    return registry.settings(command, changes, Spec)
+
+
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Turn flags into entries of a study; those not given are left out."""
+    from limen.study import ladders
+
+    if given["shard"] == "":  # of a variable that is not set: nothing would be divided
+        raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
     settings = dict(given["options"])
     settings |= at(given["base_urls"])
     changes: dict[str, Any] = {
@@ -544,7 +574,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "distortions": named("--distortion", given["distortion"]),
         "questions": named("--question", given["question"]) or (["answer-changes"] if given["ask"] else None),
         "observers": [{"name": name, **settings} for name in given["observer"]],
-        "ladders": given["ladders"] or None,
+        "ladders": dict(map(ladders.of_text, given["ladders"])) or None,
         "order": given["order"],
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],

@@ -1,1 +1,1 @@
-"""Beyond one machine and one endpoint: replicas on a cluster, several servers and their pace, runs of many jobs."""
+"""Beyond one machine and one endpoint: replicas on a cluster, several servers and their pace, files, many jobs."""

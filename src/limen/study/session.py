@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.item import Item
-from limen.observer import Follower, Observer, Reply
+from limen.observer import Deferrer, Follower, Observer, Reply
 from limen.parsing.forms import SameOrDifferent
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
@@ -78,6 +78,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+LATER = "later"  # kind of a series that is left open because answers it needs come later
 LIMIT = "limit"  # kind of a series that is left open because no more may be asked
 UNKNOWN = 1_000_000  # pixels that a reference counts for whose source does not say its size
 
@@ -88,6 +89,13 @@ class UnansweredQuery(Exception):
     def __init__(self, kind: str, detail: str) -> None:
         self.kind, self.detail = kind, detail
         super().__init__(f"{kind}: {detail}")
+
+
+class DeferredQuery(UnansweredQuery):
+    """A query that was taken down, and is answered later."""
+
+    def __init__(self) -> None:
+        super().__init__(LATER, "its next questions have been written down and wait for their answers")
 
 
 @dataclass
@@ -128,6 +136,7 @@ class Session:
         self.models = [one.said for one in sorted(known, key=lambda one: one.first)]
         self.gate = asyncio.Semaphore(self.observer.concurrency)
         self.follower = self.observer if isinstance(self.observer, Follower) else None
+        self.deferrer = self.observer if isinstance(self.observer, Deferrer) else None
 
     async def series(self, turn: Assignment, method: Method) -> Verdicts:
         """Run the procedure on one series, then show the identical pairs.
@@ -148,18 +157,24 @@ class Session:
         known: dict[Probe, Verdict] = {}
         found: Result
         so_far = functools.partial(foresee, method, turn.series.distortion.ladder, turn.prior)
+        beside = self.identical_pairs and not turn.question.forced  # the references beside themselves
         async with _Early(talk) as early:
             try:
                 ask = next(course)
                 while True:
-                    if self.look_ahead and not self.offline:
-                        early.begin(functools.partial(so_far, dict(known), self.look_ahead))
-                    answers = await talk.verdicts(ask.needed)
+                    foreseen = functools.partial(so_far, dict(known), self.look_ahead)
+                    if self.look_ahead and not self.offline and self.deferrer is None:
+                        early.begin(foreseen)
+                    try:
+                        answers = await talk.verdicts(ask.needed)
+                    except DeferredQuery:  # with what is needed in any case later, and with what may be: fewer rounds
+                        early.begin(functools.partial(_with_reference, foreseen) if beside else foreseen)
+                        raise
                     known |= answers
                     ask = course.send(answers)
             except StopIteration as stop:
                 found = stop.value
-        if self.identical_pairs and not turn.question.forced:
+        if beside:
             references = {0} | {one.reference for one in found}
             if isinstance(turn.question.form, SameOrDifferent):  # as many identical pairs as different ones
                 references |= {probe.level for probe in known.keys() - talk.floor}
@@ -195,6 +210,9 @@ class Session:
                     raise UnansweredQuery("stopped", "the run was stopped before it was asked")
                 if early is not None and early.over:
                     raise UnansweredQuery("not-needed", "the series ended without it")
+                if self.deferrer is not None:
+                    await self.deferrer.defer(query, trial, early is not None)
+                    raise DeferredQuery
                 self.follow(trial)
                 reply = await self._reply(query)
             ahead = early is not None
@@ -292,6 +310,11 @@ class Session:
         await self.store.keep(picture.digest, data)
 
 
+def _with_reference(foreseen: Callable[[], tuple[Probe, ...]]) -> tuple[Probe, ...]:
+    """Return what is foreseen, and the reference beside itself."""
+    return (Probe(0, 0), *foreseen())
+
+
 class _Early:
     """What is asked of one series before it is needed; open while the procedure runs."""
 
@@ -307,7 +330,8 @@ class _Early:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.over = True  # nothing more is asked; what is under way is paid for, so its answer is waited for and kept
+        # Nothing more is asked, unless answers come later; what is under way is paid for: it is waited for and kept.
+        self.over = kind is None or not issubclass(kind, DeferredQuery)
         broken_off = kind is not None and not issubclass(kind, UnansweredQuery)
         for task in self._tasks if broken_off else ():
             task.cancel()
@@ -364,9 +388,7 @@ class _Talk:
         reference, stimulus = await self._pictures(probe)
         if self._equal(probe, reference, stimulus):
             return
-        queries = self._queries(probe, False, reference, stimulus)
-        for part, query in zip(self._parts, queries, strict=True):
-            await self._session.answer(query, self._trial(probe, False, part, query), early)
+        await self._put(probe, False, self._queries(probe, False, reference, stimulus), early=early)
 
     async def _verdict(self, probe: Probe) -> Verdict:
         first = await self._answers(probe, again=False)
@@ -420,12 +442,23 @@ class _Talk:
             return ()
         if probe.reference == 0 and self._series.reference.digest not in self._session.kept:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
-        answers = []
-        queries = self._queries(probe, again, reference, stimulus)
+        return await self._put(probe, again, self._queries(probe, again, reference, stimulus), anchor)
+
+    async def _put(
+        self, probe: Probe, again: bool, queries: tuple[Query, ...], anchor: bool = False, early: _Early | None = None
+    ) -> tuple[Answer, ...]:
+        """Put the queries of one ask in their order; where answers come later, all of them are taken down."""
+        answers: list[Answer] = []
+        deferred: DeferredQuery | None = None
         for part, query in zip(self._parts, queries, strict=True):
             if anchor and part >= OTHER_SIDE:
                 break
-            answers.append(await self._session.answer(query, self._trial(probe, again, part, query)))
+            try:
+                answers.append(await self._session.answer(query, self._trial(probe, again, part, query), early))
+            except DeferredQuery as error:
+                deferred = error
+        if deferred is not None:
+            raise deferred
         return tuple(answers)
 
     def _equal(self, probe: Probe, reference: Picture, stimulus: Picture) -> bool:

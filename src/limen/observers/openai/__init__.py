@@ -27,7 +27,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -40,7 +41,7 @@ from limen.image import Picture
 from limen.observer import Examine, Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
-from limen.observers.openai.options import FROM, OpenAIOptions, expect_no_secrets, further_fields, further_headers
+from limen.observers.openai.options import FROM, OURS, OpenAIOptions, expect_no_secrets, further_fields, further_headers
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
@@ -60,6 +61,7 @@ POLL = 10.0  # seconds between two looks at most whether it is back
 PATIENCE = 10.0  # seconds for the list of a server's models
 UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
+MISTRAL = ("api.mistral.ai",)  # its batch files are OpenAI's with less around each body
 REFUSALS = 5  # before the first answer, after which the run is stopped
 SYSTEM = 80  # characters of a system_fingerprint that are kept
 AWAY = (502, 503, 504)  # what a gateway says whose server is not there
@@ -116,29 +118,49 @@ class ServerAwayError(ObserverError):
 class OpenAI(Observer):
     """One OpenAI-compatible chat endpoint.
 
+    Services with requests of their own derive from it and say what differs: the path, the header of the key, the body
+    and how a reply is read.
+
     Args:
         model: as the endpoint calls it.
         options: its settings, with one base URL.
         budget: of requests and tokens, shared with other endpoints; None for one that has no others. One of several
             raises `ServerAwayError` where one alone waits.
+
+    Attributes:
+        kind: under which it is registered.
+        batch_format: how its service wants batch files.
+        ours: fields of the request body that limen sets.
+        carrier: the header that carries the key; "" for Authorization.
+        shape: what stands before and behind a picture's base64 in the body; None for that of chat completions.
     """
 
+    kind: ClassVar[str] = "openai"
+    batch_format = "openai"
+    ours: ClassVar[frozenset[str]] = OURS
+    carrier: ClassVar[str] = ""
+    shape: ClassVar[tuple[str, str] | None] = None
+
     def __init__(self, model: str, options: OpenAIOptions, budget: Budget | None = None) -> None:
+        kind = self.kind
         if not model:
-            raise InputError("No model given to 'openai'. Name one as the endpoint does: openai:MODEL.")
-        self._extra, self._headers = further_fields(options.extra), further_headers(options.headers)
+            raise InputError(f"No model given to {kind!r}. Name one as the endpoint does: {kind}:MODEL.")
+        self._extra = further_fields(options.extra, self.ours, kind)
+        self._headers = further_headers(options.headers, kind)
         images.encode(np.zeros((32, 32, 3), np.uint8), options.encoding)
-        self.name, self.label, self.concurrency = f"openai:{model}", options.label, options.concurrency
+        self.name, self.label, self.concurrency = f"{kind}:{model}", options.label, options.concurrency
         self.tell: Callable[[str], None] = lambda line: None
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
-        self._place = endpoint.find(str(options.base_url))
+        self._place = endpoint.find(str(options.base_url), self._ending(model), kind)
         self._host = self._place.host
         self._identity = Identity(self._place.host, self._place.path, self._place.query)
-        expect_no_secrets(model, options, self._extra)
-        self._shown = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
-        self._candidates = 20 if options.logprobs else 0
+        if kind == "openai" and urlsplit(self._place.url).hostname in MISTRAL:
+            self.batch_format = "mistral"
+        expect_no_secrets(model, options, self._extra, kind)
+        self._shown = self._sent = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
+        self.candidates = 20 if options.logprobs else 0
         self._refused = ""  # why it gives fewer log probabilities than were asked for
         self._worked = self._broken = 0  # questions with so many: answered, and failed though they can be answered
         self._key = Key()
@@ -152,7 +174,7 @@ class OpenAI(Observer):
         self._offered: str | None = None  # what it says of its models, once it has been asked
         self._alone, self._budget = budget is None, budget or Budget(options.rpm, options.tpm)
         self.window, self._probing = self._new_window(), asyncio.Lock()
-        self._pictures = completion.Pictures(options.encoding, options.detail)
+        self._pictures = completion.Pictures(options.encoding, options.detail, self.shape)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -175,7 +197,7 @@ class OpenAI(Observer):
         keys = self._identity
         later = {"query": keys.query, "headers": self._shown}  # absent from runs that set neither
         return {
-            "kind": "openai",
+            "kind": self.kind,
             "model": self._model,
             "revision": options.revision,
             "host": options.label or keys.host,
@@ -258,14 +280,14 @@ class OpenAI(Observer):
         self._proxy = endpoint.proxy(self._place)
         self._key = self._find_key()
         self.window, self._probing = self._new_window(), asyncio.Lock()
-        self._pictures = completion.Pictures(self._options.encoding, self._options.detail)
+        self._pictures = completion.Pictures(self._options.encoding, self._options.detail, self.shape)
         self._budget.open()
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
             timeout=aiohttp.ClientTimeout(total=self._options.timeout_s, sock_connect=self._options.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._shown, **self._key.header},
+            headers={"Content-Type": "application/json", "User-Agent": "limen", **self._sent, **self._key.header},
         )
         return self
 
@@ -286,11 +308,11 @@ class OpenAI(Observer):
         counted, probed = 0, False
         while True:
             began = time.monotonic()
-            asked = self._candidates
+            asked = self.candidates
             outcome, attempt = await self._try(call, asked)
             call.attempts.append(attempt)
             if isinstance(outcome, Failure) and outcome.fate == "suspect":
-                if asked != self._candidates:
+                if asked != self.candidates:
                     outcome = replace(outcome, fate="free")
                 elif not probed and counted + 1 < self._options.retries:
                     found = await self._ask_without(call, asked, began)
@@ -311,6 +333,23 @@ class OpenAI(Observer):
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
+
+    async def request(self, query: Query) -> bytes:
+        """Return the body of the request that asks a question, as it is sent and as batch files hold it."""
+        return b"".join(self._body(query.draw, self.candidates, await self._encode(query)))
+
+    def reply(self, status: int, body: bytes, letters: bool) -> Reply:
+        """Return what a response of a batch says; what would end a run here is one failed attempt like the others.
+
+        Args:
+            status: of the response, as HTTP has it.
+            body: of the response, JSON.
+            letters: whether the question offered A for yes and B for no.
+        """
+        outcome = self._sort(status, {}, body, self.candidates, letters)
+        if isinstance(outcome, Failure):
+            return Reply(None, (Attempt(outcome.kind, outcome.detail),))
+        return Reply(outcome.answer, (Attempt("ok", outcome.system),))
 
     async def _offers(self) -> str:
         """Return a sentence about the models that the endpoint offers, asked once; "" where it does not say."""
@@ -368,7 +407,7 @@ class OpenAI(Observer):
             return outcome, Attempt(outcome.kind, outcome.detail, seconds)
         self._back_again()
         self._heard_at, self._answered = time.monotonic(), True
-        self._worked += candidates > 0 and candidates == self._candidates
+        self._worked += candidates > 0 and candidates == self.candidates
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
 
@@ -394,7 +433,7 @@ class OpenAI(Observer):
             None where nothing is known: somebody else has just found out that they are not the reason.
         """
         async with self._probing:
-            if self._candidates != asked:
+            if self.candidates != asked:
                 return Failure("logprobs-refused", "", "free")
             if self._probed_at > began:
                 return None
@@ -403,8 +442,8 @@ class OpenAI(Observer):
             if isinstance(plain, Failure):
                 call.attempts.append(found)
                 return plain
-            while self._candidates:
-                asked = self._candidates
+            while self.candidates:
+                asked = self.candidates
                 for _ in range(CONFIRMED):
                     again, second = await self._try(call, asked)
                     if not (isinstance(again, Failure) and again.fate in ("suspect", "free")):
@@ -421,11 +460,11 @@ class OpenAI(Observer):
 
     def _ask_for_fewer(self, asked: int, why: str) -> None:
         """Ask for 5 candidates where 20 are too many, then for none, and say so."""
-        if self._candidates != asked:
+        if self.candidates != asked:
             return
-        self._candidates, self._worked, self._broken = 5 if asked > 5 else 0, 0, 0
-        what = f"for {self._candidates} log probabilities at most" if self._candidates else "for no log probabilities"
-        missing = "" if self._candidates else ": answers have no p(yes)"
+        self.candidates, self._worked, self._broken = 5 if asked > 5 else 0, 0, 0
+        what = f"for {self.candidates} log probabilities at most" if self.candidates else "for no log probabilities"
+        missing = "" if self.candidates else ": answers have no p(yes)"
         self._refused = f"It is asked {what}{missing} ({why.rstrip('.')})."
         self.tell(f"{self.name}: {self._refused}")
 
@@ -476,10 +515,24 @@ class OpenAI(Observer):
             if pieces:
                 pieces.append(b",")
             if isinstance(part, str):
-                pieces.append(orjson.dumps({"type": "text", "text": part}))
+                pieces.append(orjson.dumps(self._said(part)))
             else:
                 pieces.append(await self._pictures.get(part))
         return tuple(pieces)
+
+    # --- what differs between services ---
+
+    def _ending(self, model: str) -> str:
+        """Return the end of the path that a model is asked at."""
+        return "/chat/completions"
+
+    def _said(self, text: str) -> dict[str, str]:
+        """Return a text as a part of the message."""
+        return {"type": "text", "text": text}
+
+    def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
+        """Read the body of a reply that claims success."""
+        return completion.read(data, letters)
 
     def _head(self, draw: int, candidates: int) -> bytes:
         """Return the request body up to the content list."""
@@ -494,6 +547,12 @@ class OpenAI(Observer):
         opening = orjson.dumps({**self._extra, **fields})
         return opening[:-1] + b',"messages":[{"role":"user","content":['
 
+    def _body(self, draw: int, candidates: int, parts: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Return the request body, as pieces of JSON."""
+        return (self._head(draw, candidates), *parts, b"]}]}")
+
+    # --- one request ---
+
     async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""
         import aiohttp
@@ -501,7 +560,7 @@ class OpenAI(Observer):
 
         if self._session is None:
             raise InputError(f"{self.name} is closed. Ask inside 'async with observer:'.")
-        body, url = (self._head(call.query.draw, candidates), *call.parts, b"]}]}"), URL(self._place.url)
+        body, url = self._body(call.query.draw, candidates, call.parts), URL(self._place.url)
         way, headers = self._way(self._place.url)
         headers["Content-Length"] = str(sum(map(len, body)))
         try:
@@ -578,7 +637,7 @@ class OpenAI(Observer):
     ) -> completion.Completion | Failure:
         """Turn a response into an answer or a failure with its fate; no secret that a server says back gets further."""
         if 200 <= status < 300:
-            read = completion.read(data, letters)
+            read = self._read(data, letters)
             if isinstance(read, completion.Completion):
                 return self._clean(read)
             if not read.status:
@@ -641,6 +700,7 @@ class OpenAI(Observer):
             os.environ.get(variable, "").strip() if variable else "",
             {name: os.environ.get(one, "").strip() for name, one in named.items()},
             (self._proxy.login if self._proxy else None) or (),
+            self.carrier,
         )
         if not key.sendable:
             raise FatalObserverError("key", f"{variable} holds blanks or characters no key has. Set it again.")

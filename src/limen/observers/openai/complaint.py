@@ -149,8 +149,8 @@ _CONTEXT = _any(
     r"maximum (?:number of |input )tokens", r"exceeds? [^.]{0,30}(?:token|context)",
 )  # fmt: skip
 _LARGE = _any(
-    r"(?:image|picture|photo|media|file|payload|body|entity|request)[^.]{0,60}(?:too (?:large|big)|exceed"
-    r"|larger than|over the limit)",
+    r"(?:image|picture|photo|media|file|payload|body|entity|request)[^.]{0,60}(?:too (?:large|big)"
+    r"|(?<!deadline[_ ])exceed|larger than|over the limit)",
     r"exceeds? [^.]{0,20}\d ?[mk]i?b\b",
     r"(?:max(?:imum)?|allowed) (?:\w+ ){0,2}(?:pixels|resolution|dimensions?|body)",
     r"(?:dimensions?|pixels|resolution)[^.]{0,60}(?:exceed|too|max|at most|less than)", r"too many pixels",

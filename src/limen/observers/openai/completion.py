@@ -46,12 +46,21 @@ class NoAnswer:
 
 
 class Pictures:
-    """Encoded pictures as pieces of JSON, each made once, in a thread; the least recently used go first."""
+    """Encoded pictures as pieces of JSON, each made once, in a thread; the least recently used go first.
 
-    def __init__(self, encoding: str, detail: str) -> None:
+    Args:
+        encoding: "png" or "jpeg:QUALITY".
+        detail: resolution setting; "" for none.
+        shape: what stands before a picture's base64, with {mime} for its type, and behind it; as chat completions have
+            it, if not given.
+    """
+
+    def __init__(self, encoding: str, detail: str, shape: tuple[str, str] | None = None) -> None:
         self._encoding = encoding
-        self._mime = "image/jpeg" if encoding.startswith("jpeg") else "image/png"
-        self._ending = (b',"detail":' + orjson.dumps(detail) if detail else b"") + b"}}"
+        mime = "image/jpeg" if encoding.startswith("jpeg") else "image/png"
+        detailed = f',"detail":{orjson.dumps(detail).decode()}' if detail else ""
+        opening, ending = shape or ('{"type":"image_url","image_url":{"url":"data:{mime};base64,', f'"{detailed}}}}}')
+        self._opening, self._ending = opening.replace("{mime}", mime).encode(), ending.encode()
         self._ready: OrderedDict[str, bytes] = OrderedDict()
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._size = 0
@@ -80,8 +89,7 @@ class Pictures:
         """Return the piece for `picture`, made anew."""
         # A JSON text of base64, in quotes; msgspec writes it in half the time of Python's base64.
         data = memoryview(msgspec.json.encode(image.encode(picture.pixels, self._encoding)))
-        opening = f'{{"type":"image_url","image_url":{{"url":"data:{self._mime};base64,'
-        return b"".join((opening.encode(), data[1:], self._ending))
+        return b"".join((self._opening, data[1:-1], self._ending))
 
 
 class _Message(msgspec.Struct):
@@ -144,7 +152,7 @@ _BY_LENGTH = (
 )  # fmt: skip
 _BY_FILTER = (
     "content_filter", "content_filtered", "safety", "refusal", "recitation", "prohibited_content", "blocklist", "spii",
-    "sensitive", "image_safety", "error_toxic", "guardrail_intervened",
+    "sensitive", "image_safety", "image_prohibited_content", "image_recitation", "error_toxic", "guardrail_intervened",
 )  # fmt: skip
 ENDINGS = {word: name for name, words in (("stop", _BY_ITSELF), ("length", _BY_LENGTH), ("content_filter", _BY_FILTER))
            for word in words}  # fmt: skip

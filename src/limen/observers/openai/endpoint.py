@@ -27,6 +27,7 @@ class Endpoint:
         path: of `base_url`, without a slash at its end.
         query: what stands after the question mark, in order of names; "" for most.
         local: whether it is this machine.
+        models: the list of its models.
     """
 
     url: str
@@ -34,16 +35,12 @@ class Endpoint:
     path: str
     query: str
     local: bool
+    models: str = ""
 
     @property
     def place(self) -> str:
         """Host, path and query, as a run keeps them."""
         return place_of(self.host, self.path, self.query)
-
-    @property
-    def models(self) -> str:
-        """URL of the list of its models."""
-        return self.url.replace("/chat/completions", "/models")
 
     @property
     def encrypted(self) -> bool:
@@ -78,8 +75,13 @@ class Proxy:
         return f"Proxy({self.url!r})"
 
 
-def find(base_url: str) -> Endpoint:
+def find(base_url: str, ending: str = "/chat/completions", kind: str = "openai") -> Endpoint:
     """Return where the endpoint is.
+
+    Args:
+        base_url: up to and with its version.
+        ending: of the path, behind the version.
+        kind: of the observer, for messages.
 
     Raises:
         InputError: it is not a web address, or holds credentials.
@@ -88,25 +90,26 @@ def find(base_url: str) -> Endpoint:
         split = urlsplit(base_url.strip())
         port, host = split.port, split.hostname or ""
     except ValueError:
-        raise InputError(f"Observer 'openai': base_url is not a URL. {_RIGHT}") from None
+        raise InputError(f"Observer {kind!r}: base_url is not a URL. {_RIGHT}") from None
     query = sorted(parse_qsl(split.query, keep_blank_values=True))
     if "@" in split.netloc or split.fragment or secret_place("path", split.path) or secret_place("query", dict(query)):
         raise InputError(
-            f"Observer 'openai': base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs in "
+            f"Observer {kind!r}: base_url holds credentials, or what looks like a key. {_RIGHT} The key belongs in "
             "the environment variable that api_key_env names, or into a header: "
             """headers = {"api-key" = "env:NAME"}. A query may stand there (?api-version=2024-10-21)."""
         )
     if split.scheme not in ("http", "https") or not host:
-        raise InputError(f"Observer 'openai': base_url {base_url!r} is not a web address. {_RIGHT}")
-    path = split.path.rstrip("/").removesuffix("/chat/completions")
+        raise InputError(f"Observer {kind!r}: base_url {base_url!r} is not a web address. {_RIGHT}")
+    path = split.path.rstrip("/").removesuffix(ending)
     asked = urlencode(query)
-    url = f"{split.scheme}://{split.netloc}{path}/chat/completions{'?' * bool(asked)}{asked}"
+    root, behind = f"{split.scheme}://{split.netloc}{path}", f"{'?' * bool(asked)}{asked}"
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
     bare = f"[{host}]" if ":" in host else host
-    return Endpoint(url, f"{bare}:{port}" if port else bare, split.path.rstrip("/"), asked, local)
+    host = f"{bare}:{port}" if port else bare
+    return Endpoint(f"{root}{ending}{behind}", host, split.path.rstrip("/"), asked, local, f"{root}/models{behind}")
 
 
 def place_of(host: str, path: str, query: str = "") -> str:

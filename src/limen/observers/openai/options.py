@@ -1,7 +1,7 @@
 """The settings of the `openai` observer, with their bounds, and no secret among them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -90,11 +90,19 @@ class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wait_for_server_s: Wait | None = None
 
 
-def further_fields(given: Mapping[str, Any] | str) -> dict[str, Any]:
-    """Return further fields of the request body, none of them limen's own."""
-    extra = table("openai", "extra", given)
-    if taken := sorted(OURS & set(extra)):
-        raise InputError(f"Observer 'openai': extra sets {', '.join(taken)}, which limen sets. Use its own options.")
+def further_fields(
+    given: Mapping[str, Any] | str, ours: Collection[str] = OURS, kind: str = "openai"
+) -> dict[str, Any]:
+    """Return further fields of the request body, none of them limen's own.
+
+    Args:
+        given: a table, or a JSON object.
+        ours: the fields that limen sets.
+        kind: of the observer, for messages.
+    """
+    extra = table(kind, "extra", given)
+    if taken := sorted(set(extra).intersection(ours)):
+        raise InputError(f"Observer {kind!r}: extra sets {', '.join(taken)}, which limen sets. Use its own options.")
     return extra
 
 
@@ -121,40 +129,46 @@ def table(kind: str, name: str, given: Mapping[str, Any] | str) -> dict[str, Any
     return found
 
 
-def further_headers(given: Mapping[str, Any] | str) -> dict[str, str]:
-    """Return further headers by their names in lower case, without a secret among them."""
+def further_headers(given: Mapping[str, Any] | str, kind: str = "openai") -> dict[str, str]:
+    """Return further headers by their names in lower case, without a secret among them.
+
+    Args:
+        given: a table, or a JSON object.
+        kind: of the observer, for messages.
+    """
     headers = {}
-    for name, value in table("openai", "headers", given).items():
+    for name, value in table(kind, "headers", given).items():
         low = name.strip().lower()
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", low) or not isinstance(value, str) or low in _OUR_HEADERS:
             raise InputError(
-                f"Observer 'openai': headers takes names and texts of headers that limen leaves free, not {low[:40]!r}."
+                f"Observer {kind!r}: headers takes names and texts of headers that limen leaves free, not {low[:40]!r}."
                 ' Give {"x-team": "vision"}, or {"api-key": "env:NAME"} for what is secret.'
             )
         secret = value.startswith(FROM)
         if secret and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value.removeprefix(FROM)):
-            raise InputError(f"Observer 'openai': header {low!r} names no environment variable. Give 'env:NAME'.")
+            raise InputError(f"Observer {kind!r}: header {low!r} names no environment variable. Give 'env:NAME'.")
         if not secret and (secret_place(low, value) or not re.fullmatch(r"[ -~]*", value)):
             raise InputError(
-                f"Observer 'openai': header {low!r} looks like a secret, or holds what no header can carry. Headers "
+                f"Observer {kind!r}: header {low!r} looks like a secret, or holds what no header can carry. Headers "
                 "are kept with the run: put a secret into an environment variable and give 'env:NAME' instead."
             )
         headers[low] = value.strip()
     return headers
 
 
-def expect_no_secrets(model: str, options: OpenAIOptions, extra: Mapping[str, Any]) -> None:
+def expect_no_secrets(model: str, options: OpenAIOptions, extra: Mapping[str, Any], kind: str = "openai") -> None:
     """Raise if a setting holds what looks like a key: settings are part of every key, and kept with the run.
 
     Args:
         model: name of the model.
         options: settings of the observer.
         extra: further fields of the request.
+        kind: of the observer, for messages.
     """
     variable = options.api_key_env
     if variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", variable):
         raise InputError(
-            "Observer 'openai': api_key_env is not the name of an environment variable but perhaps a key itself."
+            f"Observer {kind!r}: api_key_env is not the name of an environment variable but perhaps a key itself."
         )
     plain = {"model": model, "revision": options.revision, "label": options.label, "detail": options.detail}
     if (
@@ -163,6 +177,6 @@ def expect_no_secrets(model: str, options: OpenAIOptions, extra: Mapping[str, An
         or secret_place("extra", extra)
     ):
         raise InputError(
-            f"Observer 'openai': what stands in {place!r} looks like a key, and settings are kept with the run. Put it "
+            f"Observer {kind!r}: what stands in {place!r} looks like a key, and settings are kept with the run. Put it "
             'into an environment variable: the one of api_key_env, or a header, headers = {"x-name" = "env:NAME"}.'
         )

@@ -57,12 +57,15 @@ class Key:
         text: the key.
         headers: further headers, with what they carry.
         others: what else must not be seen, of a proxy's address, say.
+        carrier: the header that carries the key; "" for Authorization, as a bearer's.
     """
 
-    __slots__ = ("_all", "_headers", "_sure", "_text")
+    __slots__ = ("_all", "_carrier", "_headers", "_sure", "_text")
 
-    def __init__(self, text: str = "", headers: dict[str, str] | None = None, others: Iterable[str] = ()) -> None:
-        self._text, self._headers = text, headers or {}
+    def __init__(
+        self, text: str = "", headers: dict[str, str] | None = None, others: Iterable[str] = (), carrier: str = ""
+    ) -> None:
+        self._text, self._headers, self._carrier = text, headers or {}, carrier
         hidden = {part for one in (text, *self._headers.values(), *others) for part in (one, *one.split())}
         self._all = _any_of(one for one in hidden if len(one) >= LEAST)
         self._sure = _any_of(one for one in hidden if len(one) >= SURE)
@@ -84,8 +87,9 @@ class Key:
     def header(self) -> dict[str, str]:
         """The headers that carry them; empty without any."""
         given = {name.lower() for name in self._headers}
-        bearer = {"Authorization": f"Bearer {self._text}"} if self._text and "authorization" not in given else {}
-        return bearer | self._headers
+        name, value = (self._carrier, self._text) if self._carrier else ("Authorization", f"Bearer {self._text}")
+        own = {name: value} if self._text and name.lower() not in given else {}
+        return own | self._headers
 
     def stands_in(self, text: str) -> bool:
         """Say whether one of these stands in a text, one too long to be a word."""

@@ -1,0 +1,262 @@
+"""From what services sent back to the run: answers, and failures as failed attempts."""
+
+import asyncio
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from limen import observer as observers
+from limen import procedure as procedures
+from limen import registry
+from limen.analysis import SeriesStatus, replay
+from limen.errors import InputError, LimenError, StoreError
+from limen.loop import finish
+from limen.observer import BatchObserver, Reply
+from limen.scale.batch import formats, lines
+from limen.scale.batch.formats import LineResult
+from limen.scale.batch.lines import ANSWERED, Ledger, Line, key_of
+from limen.store import Store, entries
+from limen.study.schedule import decode
+from limen.trial import Attempt
+
+TOGETHER = 256  # answers put into the store at a time
+LONGEST_LINE = 64 * 2**20  # bytes of a line that comes back
+
+
+@dataclass
+class AnswersRead:
+    """What `read` found.
+
+    Attributes:
+        rounds: whose lines it read.
+        lines: read, doubles included.
+        answered: answers that were new to the run.
+        failed: failures that were new to it, by kind.
+        why: what a service said, once for each kind.
+        before: lines that the run knew already.
+        doubled: lines that came twice.
+        differing: of both, answers that differ from the first one, which stands.
+        unknown: lines of another run.
+        broken: lines that cannot be read (a download that was cut off).
+        missing: questions of the files read so far that nothing came back for; they are written again.
+        unread: files of the last round of which nothing was read yet.
+        done, open: series, over all observers and questions.
+        next_lines: about how many questions the next round will have.
+    """
+
+    rounds: tuple[int, ...] = ()
+    lines: int = 0
+    answered: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    why: dict[str, str] = field(default_factory=dict)
+    before: int = 0
+    doubled: int = 0
+    differing: int = 0
+    unknown: int = 0
+    broken: int = 0
+    missing: int = 0
+    unread: tuple[str, ...] = ()
+    done: int = 0
+    open: int = 0
+    next_lines: int = 0
+
+
+def read(run: Path, files: Sequence[Path]) -> AnswersRead:
+    """Put what services sent back into a run: answers, and failures as failed attempts, under their keys.
+
+    Order, doubles and lines of earlier rounds do no harm, and reading a file again changes nothing.
+
+    Args:
+        run: the run directory.
+        files: as they came, answers and errors.
+
+    Raises:
+        InputError: a file cannot be read, or holds nothing that the run asked; nothing has been read then.
+        StoreError: the run cannot be read or written.
+    """
+    ledger = Ledger.of(run)
+    if not ledger.lines:
+        with Store.open(run):  # says what is wrong with it, if anything is
+            raise InputError(f"{run} has no questions in files. Write some first: limen batch write ... --out {run}")
+    for file in files:
+        _expect_known(file, ledger, run)
+    with Store.create(run, {}) as store:
+        reader = _Reader(store, ledger)
+        finish(reader.read(files))
+        found = reader.found
+    heard = {(one.round, one.file) for one in ledger.lines.values() if one.outcome}
+    silent = {name: one for name, one in ledger.lines.items() if not one.outcome and one.round == ledger.last}
+    found.unread = tuple(ledger.unread())
+    with Store.open(run) as store:
+        lost = [name for name, one in silent.items() if (one.round, one.file) in heard]
+        found.missing = sum(store.get(key_of(name)) is None for name in lost)
+        found.done, found.open, found.next_lines = _ahead(store)
+    return found
+
+
+def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
+    """Yield the lines of a file, as values; None for one that is none."""
+    try:
+        with file.open("rb") as stream:
+            while data := stream.readline(LONGEST_LINE):
+                data = data.removeprefix(b"\xef\xbb\xbf").strip()
+                if not data:
+                    continue
+                try:
+                    value = orjson.loads(data)
+                except orjson.JSONDecodeError:
+                    value = None
+                yield value if isinstance(value, dict) else None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror or error}). Check the path.") from None
+
+
+def _expect_known(file: Path, ledger: Ledger, run: Path) -> None:
+    """Raise unless a file answers something that the run asked, or is empty."""
+    first, count, question = "", 0, False
+    for line in _lines_of(file):
+        count += 1
+        result = formats.result(line) if line is not None else None
+        if result is not None and result.custom_id in ledger.lines:
+            return
+        question = question or (line is not None and formats.is_question(line))
+        first = first or (result.custom_id[:80] if result is not None else "")
+    if question and not first:
+        raise InputError(f"{file} holds the questions, not the answers. Give what the service sent back.")
+    if first:
+        raise InputError(
+            f"{file} answers nothing that {run} asked (its first line is {first!r}). Give the run that it was written "
+            "for."
+        )
+    if count:
+        raise InputError(f"{file} holds no line of a service's answers. Give the file as it came, in JSON lines.")
+
+
+class _Reader:
+    """Gives lines to the store, some at a time."""
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self.found = AnswersRead()
+        self._store, self._ledger = store, ledger
+        self._seen, self._rounds = set[str](), set[int]()
+        self._texts: dict[str, str] = {}  # of the answers read, by key
+        self._changed: dict[str, Line] = {}
+        self._writing: list[Coroutine[Any, Any, None]] = []
+        known = store.manifest["observers"]
+        names = {one.observer for one in ledger.rounds}
+        self._observers = {name: _remade(name, known.get(name, {})) for name in names}
+
+    async def read(self, files: Sequence[Path]) -> None:
+        for file in files:
+            for line in _lines_of(file):
+                self.found.lines += 1
+                result = formats.result(line) if line is not None else None
+                if result is None:
+                    self.found.broken += 1
+                else:
+                    self._take(result)
+                if len(self._writing) >= TOGETHER:
+                    await self._commit()
+        await self._commit()
+        self.found.rounds = tuple(sorted(self._rounds))
+
+    def _take(self, result: LineResult) -> None:
+        line, found, key = self._ledger.lines.get(result.custom_id), self.found, key_of(result.custom_id)
+        if line is None:
+            found.unknown += 1
+            return
+        self._rounds.add(line.round)
+        twice = result.custom_id in self._seen
+        self._seen.add(result.custom_id)
+        reply, first = self._reply(line, result), self._text(key)
+        if first is not None or (reply.answer is None and line.outcome):
+            found.doubled += twice
+            found.before += not twice
+            found.differing += reply.answer is not None and first not in (None, reply.answer.text)
+            if not line.outcome:  # answered meanwhile, at the endpoint or in another round
+                self._mark(result.custom_id, line, ANSWERED)
+            return
+        last = reply.attempts[-1]
+        self._mark(result.custom_id, line, last.outcome if reply.answer is None else ANSWERED)
+        if reply.answer is None:
+            found.failed[last.outcome] += 1
+            found.why.setdefault(last.outcome, last.detail)
+        else:
+            found.answered += 1
+            self._texts[key] = reply.answer.text
+        trial = dataclasses.replace(line.trial(key), answer=reply.answer)
+        self._writing.append(self._store.add(trial, reply.attempts, line.ahead))
+
+    def _text(self, key: str) -> str | None:
+        """Return the text of an answer that is there already; None where there is none."""
+        known = self._store.get(key) if key not in self._texts else None
+        return known.text if known is not None else self._texts.get(key)
+
+    def _mark(self, name: str, line: Line, outcome: str) -> None:
+        line.outcome = outcome
+        self._changed[name] = line
+
+    def _reply(self, line: Line, result: LineResult) -> Reply:
+        if result.kind:
+            return Reply(None, (Attempt(result.kind, result.detail),))
+        return self._observers[line.observer].reply(result.status, result.body, line.letters)
+
+    async def _commit(self) -> None:
+        writing, self._writing = self._writing, []
+        await asyncio.gather(*writing)
+        self._store.add_measurements(lines.LINES, lines.rows(self._changed))
+        self._changed = {}
+
+
+def _remade(name: str, about: Mapping[str, Any]) -> BatchObserver:
+    """Return an observer that can read what was answered, made of what the run says of it.
+
+    Raises:
+        StoreError: there is no such observer.
+    """
+    kind, model = str(about.get("kind", "")), str(about.get("model", ""))
+    known = registry.every("observer").get(kind)
+    try:
+        if not isinstance(known, observers.ObserverKind):
+            raise InputError(f"There is no observer {kind!r}; if it is a plug-in's, give its file with --plugin.")
+        fields = {field for field in known.options.__struct_fields__ if about.get(field) not in (None, "")}
+        given = {field: about[field] for field in fields - {"label"}}
+        if "base_url" in known.options.__struct_fields__ and re.fullmatch(r"[\w.:\[\]-]+", str(about.get("host", ""))):
+            given["base_url"] = f"https://{about['host']}{about.get('path', '')}"
+        made = observers.make(f"{kind}:{model}", given)
+    except LimenError as error:
+        raise StoreError(f"What answered as {name} cannot be read: {error}") from None
+    if not isinstance(made, BatchObserver):
+        raise StoreError(f"What answered as {name} cannot be read: {kind} has no batch files.")
+    return made
+
+
+def _ahead(store: Store) -> tuple[int, int, int]:
+    """Return how many series are done, how many are open, and about how many questions these need next."""
+    manifest = entries.check(store.path, store.manifest)
+    method, ladders = replay.method_of(store.path, manifest), replay.ladders_of(manifest)
+    questions = replay.questions_of(store.path, manifest)
+    lanes = [(observer, name) for observer in manifest.observers for name in questions]
+    waves = {lane: store.waves(*lane) for lane in lanes}
+    priors = {lane: store.priors(*lane) for lane in lanes}
+    done = still = needed = 0
+    for outcome in replay.outcomes(store, manifest):
+        if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
+            done += 1
+            continue
+        still += 1
+        row, lane = outcome.series, (outcome.observer, outcome.question)
+        wave = waves[lane].get(row.id, 0)
+        prior = priors[lane].get((row.distortion, wave))
+        if wave and prior is None:
+            continue  # its wave begins when the ones before it are through
+        known = {response.probe: response.verdict for response in outcome.responses}
+        probes = procedures.pending(method, ladders[row.distortion], decode(prior), known)
+        needed += len(probes) * (2 if questions[outcome.question].alone else 1)
+    return done, still, needed
