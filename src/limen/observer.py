@@ -26,7 +26,7 @@ import math
 import numbers
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,8 +46,10 @@ from limen.trial import Answer, Attempt, Trial
 __all__ = [
     "Answer",
     "Attempt",
+    "Examine",
     "Follower",
     "FunctionObserver",
+    "Hosted",
     "Notifier",
     "Observer",
     "ObserverKind",
@@ -95,6 +97,7 @@ class Observer(Protocol):
         numeric: whether it judges two pictures by a number: an exam of order, wording and tokens finds nothing in it.
         label: tells one model behind two hosts apart; "" where that is not needed.
         max_tokens: length of an answer at most; None where it is not known.
+        batch: queries that one pass of a model answers together; above 1, a greedy answer may depend on the others.
 
     Examples:
         >>> import limen
@@ -116,6 +119,7 @@ class Observer(Protocol):
     numeric: bool = False
     label: str = ""
     max_tokens: int | None = None
+    batch: int = 1
 
     @property
     def notice(self) -> str:
@@ -170,6 +174,46 @@ class Follower(Protocol):
         ...
 
 
+Examine = Callable[[Observer, str], Awaitable[str]]  # of one place; with what follows the observer's name in its exam's
+
+
+@runtime_checkable
+class Hosted(Protocol):
+    """An observer that is asked at one or several places, and in another session of a run perhaps at others.
+
+    Attributes:
+        places: where it is asked, by name; a run keeps them.
+        exam_tags: of each place what follows the observer's name under which a run keeps its exam; "" for one.
+    """
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it is asked, by name."""
+        ...
+
+    @property
+    def exam_tags(self) -> tuple[str, ...]:
+        """Of each place, what follows the observer's name under which a run keeps its exam."""
+        ...
+
+    def resume(self, fingerprint: Mapping[str, Any], places: Sequence[str]) -> None:
+        """Take the fingerprint that a run was begun with, where one of its places is one of these.
+
+        Args:
+            fingerprint: of the observer in the run.
+            places: where the run has asked it, if at several.
+        """
+        ...
+
+    async def admit(self, examine: Examine) -> list[str]:
+        """Have each place examined before it is asked; return what to tell a person.
+
+        Args:
+            examine: called with each place as an observer of its own.
+        """
+        ...
+
+
 def apart(observers: Sequence[Observer]) -> None:
     """Add their labels to the names of observers that would be named alike: `openai:MODEL@label`.
 
@@ -192,7 +236,7 @@ def completed(observer: Observer) -> Observer:
     """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
     own = {
         "sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": "",
-        "max_tokens": Observer.max_tokens, "sent_bytes": lambda picture: 0,
+        "max_tokens": Observer.max_tokens, "batch": Observer.batch, "sent_bytes": lambda picture: 0,
     }  # fmt: skip
     for ability, value in own.items():
         if not hasattr(observer, ability):
@@ -306,7 +350,7 @@ def two_pictures(query: Query) -> tuple[Picture, Picture]:
 
 def _flagged(query: Query, yes: bool, analysis: str) -> str:
     """Return a yes or a no as the question wants it, a letter or a flag, with what it is based on."""
-    return f"{flags(query)[yes]} {analysis}"
+    return f"{flags(query)[bool(yes)]} {analysis}"  # a comparison of NumPy's numbers is no index
 
 
 def flags(query: Query) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ _NUMBER = re.compile(r"\s*(?:\+|(-))?(?=\.?\d)(\d*)(\.\d*)?([eE][+-]?\d+)?\s*")
 _known: dict[str, dict[str, Any]] = {noun: {} for noun in SHELVES}
 _whose: dict[tuple[str, str], str] = {}
 _own: set[str] = set()
+_files: list[str] = []
 _loaded: set[str] = set()
 _left_out: dict[str, list[str]] = {noun: [] for noun in SHELVES}
 _loading = threading.RLock()
@@ -301,6 +302,12 @@ def plugin(path: str | Path) -> None:
             _known.update(before)
             what = str(error) if isinstance(error, LimenError) else f"{type(error).__name__}: {error}"
             raise InputError(f"Plug-in {path}: {_line_in(error, str(file))}{what}") from error
+        _files.append(str(file))
+
+
+def plugged() -> tuple[str, ...]:
+    """Return the files that `plugin` has run in this process, in order."""
+    return tuple(_files)
 
 
 def _place_in(error: BaseException, module: str) -> str:

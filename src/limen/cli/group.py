@@ -2,17 +2,21 @@
 
 import contextlib
 import copy
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from limen import __version__, registry
 from limen.cli.console import QUIET, WIDE, chosen, say
 from limen.errors import InputError
+
+if TYPE_CHECKING:
+    from limen.scale.cluster import Placement
 
 F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
@@ -229,7 +233,11 @@ SEED = CountRange(-(2**63), 2**63 - 1)
 OBSERVER = click.option(
     "--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated."
 )
-BASE_URL = click.option("--base-url", help="URL of an OpenAI-compatible endpoint.")
+BASE_URL = click.option(
+    "--base-url", "base_urls", multiple=True, metavar="URL",
+    help="URL of an OpenAI-compatible endpoint. Several, one after the other or in a file (@FILE), are servers of one "
+    "model.",
+)  # fmt: skip
 OPTIONS = click.option(
     "-O",
     "--option",
@@ -239,6 +247,48 @@ OPTIONS = click.option(
     callback=key_values("-O temperature=0"),
     help="A setting of the observers.",
 )
+
+
+_RATE = CountRange(1, 10**12)
+_RPM = click.option("--rpm", type=_RATE, metavar="N", help="Requests in any minute at most, at all endpoints together.")
+_TPM = click.option("--tpm", type=_RATE, metavar="N", help="Tokens of questions and answers in any minute at most.")
+
+
+def rates(command: F) -> F:
+    """Give a command --rpm and --tpm."""
+    return _RPM(_TPM(command))
+
+
+def at(base_urls: Sequence[str]) -> dict[str, Any]:
+    """Return the setting that --base-url gives, none where it is not given."""
+    return {"base_url": base_urls[0] if len(base_urls) == 1 else list(base_urls)} if base_urls else {}
+
+
+def with_server(entries: Sequence[str | dict[str, Any]], **settings: float | None) -> tuple[str | dict[str, Any], ...]:
+    """Give observers that have a server what flags say of it, by the names of their settings.
+
+    Args:
+        entries: names, or tables with a name.
+        settings: those that are None were not given.
+
+    Raises:
+        InputError: a rate is limited, and no observer has a server.
+    """
+    from limen.observer import ObserverKind
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    changed: list[str | dict[str, Any]] = []
+    taken, known = set[str](), registry.every("observer") if given else {}
+    for entry in entries:
+        table = {"name": entry} if isinstance(entry, str) else entry
+        kind = known.get(str(table.get("name", "")).partition(":")[0])
+        fields = kind.options.__struct_fields__ if isinstance(kind, ObserverKind) else ()
+        takes = {name: value for name, value in given.items() if name in fields}
+        changed.append(table | takes if takes else entry)
+        taken |= takes.keys()
+    if unkept := sorted(given.keys() - taken - {"wait_for_server_s"}):
+        raise InputError(f"--{unkept[0]} limits what a server is sent, and no observer has one. Leave it out.")
+    return tuple(changed)
 
 
 def _load(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:
@@ -252,6 +302,42 @@ PLUGIN = click.option(
 )  # fmt: skip
 ALL = click.option("--all", "whole", is_flag=True, help="Print all tables, not the essential one alone.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def on_ray(command: F) -> F:
+    """Add --ray, --replicas and --gpus to a command, which gets them as `place`: None without --ray."""
+
+    @functools.wraps(command)
+    def placed(*args: Any, ray: str | None, replicas: int | None, gpus: float | None, **given: Any) -> Any:
+        return command(*args, place=_placement(ray, replicas, gpus), **given)
+
+    for option in (
+        click.option(
+            "--gpus", type=FiniteRange(0, 1024), metavar="N",
+            help="GPUs of each replica: a whole number, or 0.5 where two share one (0).",
+        ),
+        click.option(
+            "--replicas", type=CountRange(1, 10_000), metavar="N",
+            help="How many work at once (as many as there is room for).",
+        ),
+        click.option(
+            "--ray", is_flag=False, flag_value="here", metavar="[ADDRESS]",
+            help="Work on a Ray cluster: HOST:PORT, auto on one of its nodes, or nothing for all CPUs and GPUs of this "
+            "machine.",
+        ),
+    ):  # fmt: skip
+        placed = option(placed)
+    return placed  # type: ignore[return-value]
+
+
+def _placement(address: str | None, replicas: int | None, gpus: float | None) -> "Placement | None":
+    from limen.scale.cluster import Placement
+
+    if address is not None:
+        return Placement(address, replicas or 0, gpus or 0.0)
+    if replicas is not None or gpus is not None:
+        raise InputError("--replicas and --gpus belong to --ray: give it, with an address or without one.")
+    return None
 
 
 def left_out(lines: Sequence[str]) -> None:

@@ -22,16 +22,22 @@ from limen.cli.group import (
     CountRange,
     FiniteRange,
     RenamedOption,
+    at,
     demo_places,
     key_values,
     left_out,
     main,
     named,
+    on_ray,
+    rates,
+    with_server,
     working,
 )
 from limen.errors import InputError
 
 if TYPE_CHECKING:
+    from limen.observer import Observer
+    from limen.scale.cluster import Placement
     from limen.spending import Spending
     from limen.study import Progress, Spec, UnfinishedSeries
 
@@ -42,12 +48,15 @@ SECTIONS = {
         "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--shard",
         "--max-side", "--seed",
     ),
-    "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
+    "Who is asked": (
+        "--observer", "--base-url", "-O", "--wait-for-server", "--rpm", "--tpm", "--no-exam", "--no-floor",
+    ),
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
     "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
     "What it costs": (
         "--dry-run", "--price", "--latency", "--data-set", "--throughput", "--max-questions", "--max-cost",
     ),
+    "Where it runs": ("--ray", "--replicas", "--gpus"),
     "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
 }  # fmt: skip
 EXAMPLES = """\b
@@ -87,6 +96,7 @@ Examples:
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )
+@rates
 @click.option("--question", help="Comma-separated, of `limen list questions` (direct; with --ask answer-changes).")
 @click.option(
     "--ask",
@@ -174,6 +184,7 @@ Examples:
     metavar="N",
     help="Answers a second of one GPU, for --data-set to say GPU hours.",
 )
+@on_ray
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.  [required, but for --dry-run]"
 )
@@ -181,8 +192,9 @@ Examples:
 @PLUGIN
 def measure(
     study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
-    max_questions: int | None, max_cost: float | None, price: str | None,
-    dry_run: bool, latency: float | None, data_set: str | None, throughput: float | None, **given: Any,
+    rpm: int | None, tpm: int | None, max_questions: int | None, max_cost: float | None, price: str | None,
+    dry_run: bool, latency: float | None, data_set: str | None, throughput: float | None, place: "Placement | None",
+    **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
@@ -215,15 +227,17 @@ def measure(
             if entry not in changes:
                 raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
         spec = registry.settings("measure", changes, Spec)
-    if wait_for_server is not None:
-        spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    for path in spec.plugins:
+        registry.plugin(path)
+    served = with_server(spec.observers, wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
+    spec = msgspec.structs.replace(spec, observers=served)
     if out is None and not dry_run:
         check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
         raise click.UsageError("Missing option '--out': the run directory.")
     if out is None or dry_run:
         _dry_run(spec, out, spending, latency, as_json)
         return 0
-    return _measure(spec, out, offline, as_json, spending)
+    return _measure(spec, out, offline, as_json, spending, None if offline else place)
 
 
 @main.command()
@@ -352,7 +366,10 @@ def demo(out: Path, limit: int, page: Path, as_json: bool) -> int:
     return code
 
 
-def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None) -> int:
+def _measure(
+    spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "Spending | None" = None,
+    place: "Placement | None" = None,
+) -> int:  # fmt: skip
     """Run a study with progress on stderr, print its first table, return the exit code."""
     from limen.analysis import analyse, survival, trust
     from limen.cli.progress import watching
@@ -362,18 +379,22 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
     from limen.store import Store
     from limen.study import Study
 
-    with watching() as watch:
-        plan = Study.plan(spec, watch.reading)
-    left_out(plan.refused)  # before anything is asked, and paid for
-    if plan.whole:
-        mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
-        notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
-    pairs = any(question.pictures > 1 for question in plan.questions)
-    if spec.exam and not pairs and not offline:
-        notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
-    with watching() as watch:
-        examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
-        progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
+    with contextlib.ExitStack() as stack:
+        made, lines = _spread(spec, place, stack) if place is not None else ((), ())
+        with watching() as watch:
+            plan = Study.plan(spec, watch.reading, made)
+        left_out(plan.refused)  # before anything is asked, and paid for
+        if plan.whole:
+            mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
+            notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
+        pairs = any(question.pictures > 1 for question in plan.questions)
+        for line in lines:
+            notice(line)
+        if spec.exam and not pairs and not offline:
+            notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
+        with watching() as watch:
+            examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
+            progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
     if not plan.series and not as_json:
         _account(progress, out, offline)
         return 0
@@ -403,6 +424,25 @@ def _measure(spec: "Spec", out: Path, offline: bool, as_json: bool, spending: "S
         say(f"warning: {line}", err=True)
     _account(progress, out, offline)
     return UNFINISHED if progress.unfinished else 0
+
+
+def _spread(
+    spec: "Spec", place: "Placement", stack: contextlib.ExitStack
+) -> "tuple[Sequence[Observer], Sequence[str]]":
+    """Connect to Ray until the stack ends, and return a study's observers as replicas, with what a person should know.
+
+    Args:
+        spec: the study.
+        place: where the replicas are to be.
+        stack: what ends with the study.
+    """
+    from limen.scale import cluster, replicas
+    from limen.study import check, named
+
+    check(spec)  # what is misspelt is told before a cluster is begun
+    with working("connecting to Ray"):
+        room = stack.enter_context(cluster.connected(place))
+    return replicas.spread([named(entry) for entry in spec.observers], room, place)
 
 
 def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:
@@ -498,8 +538,7 @@ def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Turn flags into entries of a study; those not given are left out."""
     settings = dict(given["options"])
-    if given["base_url"]:
-        settings["base_url"] = given["base_url"]
+    settings |= at(given["base_urls"])
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
         "distortions": named("--distortion", given["distortion"]),
@@ -526,19 +565,6 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
     return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
-
-
-def _waiting(entries: Sequence[str | dict[str, Any]], seconds: float) -> tuple[str | dict[str, Any], ...]:
-    """Tell observers that have a server how long to wait for it."""
-    from limen import registry
-
-    changed: list[str | dict[str, Any]] = []
-    for entry in entries:
-        table = {"name": entry} if isinstance(entry, str) else entry
-        kind = registry.find("observer", str(table.get("name", "")).partition(":")[0])
-        waits = "wait_for_server_s" in kind.options.__struct_fields__
-        changed.append(table | {"wait_for_server_s": seconds} if waits else entry)
-    return tuple(changed)
 
 
 def _part(given: dict[str, Any]) -> dict[str, Any]:

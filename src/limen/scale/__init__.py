@@ -1,1 +1,1 @@
-"""Beyond one machine: runs of an array of jobs become one."""
+"""Beyond one machine and one endpoint: replicas on a cluster, several servers and their pace, many jobs as one run."""

@@ -157,7 +157,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         observers: what identifies each, by name.
         max_side: longest side, in px, that a photograph was shown with; 0 for no limit. Several where each was shown
             at several sizes.
-        exams: the last one of each observer, by name.
+        exams: the last one of each observer, by name; of one at several endpoints, those at others than the first
+            under its name with a tag.
+        endpoints: where an observer was asked, by its name, if at several places.
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
         planned: questions that a limit kept a session from putting to an observer, wholly or in part, by its name.
@@ -179,6 +181,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     observers: dict[_Text, _Plain]
     max_side: _Side | Annotated[list[_Side], msgspec.Meta(min_length=1, max_length=1000)] = 0
     exams: dict[_Text, ExamEntry] = {}
+    endpoints: dict[_Text, list[_Text]] = {}
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
     planned: dict[_Text, list[_Text]] = {}

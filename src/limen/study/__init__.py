@@ -308,6 +308,7 @@ class Study:
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
+                places = _resumed(observer, store)
                 limited = not offline and progress.spending.over
                 if limited and observer.name not in known:
                     self._leave(observer, progress)
@@ -327,6 +328,8 @@ class Study:
                     progress.notices += [told] if told else []
                 known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
+                if len(places) > 1 and not replayed:
+                    store.amend(endpoints=store.manifest.get("endpoints", {}) | {observer.name: places})
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 if observer.notice and not replayed:
                     progress.notices.append(observer.notice)
@@ -411,6 +414,31 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
+def _place_lists(entries: Any, folder: Path) -> None:
+    """Let files of base URLs ("@FILE") in a study file's observers be relative to the study file."""
+    for entry in entries if isinstance(entries, list) else ():
+        urls = entry.get("base_url") if isinstance(entry, dict) else None
+        if isinstance(urls, str):
+            entry["base_url"] = _beside(urls, folder)
+        elif isinstance(urls, list):
+            entry["base_url"] = [_beside(url, folder) for url in urls]
+
+
+def _beside(url: Any, folder: Path) -> Any:
+    return f"@{folder / Path(url[1:]).expanduser()}" if isinstance(url, str) and url.startswith("@") else url
+
+
+def _resumed(observer: Observer, store: Store) -> list[str]:
+    """Let an observer go on at other places than the run was begun at; return all that the run knows then."""
+    if not isinstance(observer, observers.Hosted):
+        return []
+    before: list[str] = store.manifest.get("endpoints", {}).get(observer.name, [])
+    begun = store.manifest["observers"].get(observer.name)
+    if begun is not None:
+        observer.resume(begun, before)
+    return list(dict.fromkeys((*before, *observer.places)))
+
+
 def check(spec: Spec) -> None:
     """Check every name and setting of a study as `Study.plan` does, without a look at the references.
 
@@ -426,7 +454,7 @@ def _named(spec: Spec, made: Sequence[Observer] = ()) -> tuple[Sequence[Observer
         registry.plugin(path)
     own = own_distortions(spec.codecs, spec.images)
     kinds = [own.get(name) or distortions.find(name) for name in dict.fromkeys(spec.distortions or own or USUAL)]
-    return made or [_make_observer(entry) for entry in spec.observers], kinds
+    return made or [observers.make(*named(entry)) for entry in spec.observers], kinds
 
 
 def _checked(
@@ -490,14 +518,15 @@ def _left(session: Session, turn: Assignment, kind: str, detail: str) -> Unfinis
     )
 
 
-def _make_observer(entry: str | dict[str, Any]) -> Observer:
+def named(entry: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return an observer of a study as its name and its settings; raise `InputError` where it has no name."""
     if isinstance(entry, str):
-        return observers.make(entry, {})
+        return entry, {}
     settings = dict(entry)
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise InputError("An observer needs a name: [[observers]] name = 'openai:gpt-4o'.")
-    return observers.make(name, settings)
+    return name, settings
 
 
 def _check_codecs(path: Path, entries: Any) -> None:
@@ -578,6 +607,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    _place_lists(content.get("observers"), path.parent)
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]

@@ -48,13 +48,13 @@ class Local(Observer):
     def __init__(self, model: str, options: LocalOptions) -> None:
         self._source = locate(model, options.trust_remote_code, EXAMPLE)
         self._options = options
-        self._batch = 1 if options.temperature > 0 else options.batch
+        self.batch = 1 if options.temperature > 0 else options.batch
         self._label = label(self._source)
         self._loaded: Checkpoint | None = None
         self._processing: tuple[Any, Any] | None = None
         self._waiting: list[_Ticket] = []
         self.name = f"local:{self._label}"
-        self.concurrency = 2 * self._batch
+        self.concurrency = 2 * self.batch
         self.sampled, self.max_tokens = options.temperature > 0, options.max_tokens
 
     async def __aenter__(self) -> Self:
@@ -85,7 +85,7 @@ class Local(Observer):
         return {
             **self._held().identity,
             "kind": "local",
-            "batch": self._batch,
+            "batch": self.batch,
             "max_tokens": self._options.max_tokens,
             "temperature": self._options.temperature,
         }
@@ -132,10 +132,10 @@ class Local(Observer):
 
     async def _serve(self, first: _Ticket) -> None:
         """Fill in the replies of `first` and of those that wait with it."""
-        if self._batch > 1:
+        if self.batch > 1:
             await asyncio.sleep(GATHER)
         others = [ticket for ticket in self._waiting if ticket.reply is None and ticket is not first]
-        taken = [first, *others[: self._batch - 1]]
+        taken = [first, *others[: self.batch - 1]]
         queries = [ticket.query for ticket in taken]
         replies = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, queries)
         for ticket, reply in zip(taken, replies, strict=True):

@@ -1,0 +1,545 @@
+"""One observer as several: replicas of it in processes of Ray's, on as many GPUs and nodes as there are.
+
+A study puts its questions to `Replicated` as to the observer itself: procedures, store and keys know nothing of it,
+and one process, the study's, decides and writes. A replica answers; where it is lost with its process or its node, what
+it was being asked is asked elsewhere, which the store's attempts record ("replica-lost"), and another takes its place.
+
+A question goes to the replica that has seen one of its pictures, which may remember what it made of it, unless that one
+has its hands full; else to the one with the fewest questions under way. Answers do not depend on it, except where a
+model's arithmetic does on what it is asked beside (`Observer.batch`): there the share of equal answers is measured
+before a replica is used, and told.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType, TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from limen import __version__, registry
+from limen import observer as observers
+from limen.errors import FatalObserverError, InputError, LimenError, ObserverError
+from limen.image import Picture
+from limen.observer import MOST_AT_ONCE, Observer, Query, Reply
+from limen.preflight import questions
+from limen.preflight.model_input import CriterionObserver, InputObserver, ModelInput
+from limen.scale.cluster import Placement, library
+from limen.trial import Answer, Attempt
+
+TRIES = 3  # replicas that one question is put to, one after the other, as each is lost over it
+LOSSES = 5  # times that a replica is begun anew without an answer between
+PAUSE = 1.0  # seconds before one is begun anew, doubled each time
+LEAVE = 5.0  # seconds that a replica has to close what it holds
+REMEMBERED = 65_536  # pictures whose replica is known
+PROBES = 12  # questions whose answers are compared
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a replica says of itself; the fingerprint is None while its criterion is not fixed."""
+
+    version: str
+    node: str
+    notice: str
+    fingerprint: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An error of limen's as it crosses between processes: Ray cannot make every class of them anew."""
+
+    kind: str
+    detail: str
+    fatal: bool = False
+
+    def error(self, where: str) -> LimenError:
+        if not self.kind:
+            return InputError(f"{where}: {self.detail}")
+        return (FatalObserverError if self.fatal else ObserverError)(self.kind, f"{where}: {self.detail}")
+
+
+def _refusing(method: F) -> F:
+    """Return an error of limen's instead of raising it."""
+
+    @functools.wraps(method)
+    async def call(self: "_Replica", *given: Any) -> Any:
+        try:
+            return await method(self, *given)
+        except ObserverError as error:
+            return _Refusal(error.kind, error.detail, isinstance(error, FatalObserverError))
+        except LimenError as error:
+            return _Refusal("", str(error))
+
+    return cast(F, call)
+
+
+class _Replica:
+    """The observer itself, in a process of Ray's."""
+
+    def __init__(self, name: str, options: Mapping[str, Any], plugins: Sequence[str], folder: str) -> None:
+        self._made = name, options, plugins, folder
+        self._observer: Observer | None = None
+
+    @_refusing
+    async def enter(self, criterion: Mapping[str, Any] | None) -> _About:
+        """Make and enter the observer."""
+        name, options, plugins, folder = self._made
+        with contextlib.suppress(OSError):
+            os.chdir(folder)  # paths are the study's
+        for path in plugins:
+            registry.plugin(path)
+        made = observers.make(name, options)
+        self._observer = await made.__aenter__()
+        if criterion is not None and isinstance(made, CriterionObserver):
+            made.judge_by(criterion)
+        return self._about()
+
+    @_refusing
+    async def answer(self, query: Query) -> Reply:
+        """Answer one query; an observer that answers several together gets those that come at the same moment."""
+        return await self._entered().answer(query)
+
+    @_refusing
+    async def call(self, ability: str, given: Any) -> Any:
+        """Return what one of the observer's other abilities returns."""
+        return await asyncio.to_thread(getattr(self._entered(), ability), given)
+
+    @_refusing
+    async def about(self) -> _About:
+        """Say what is known of the observer now."""
+        return self._about()
+
+    async def leave(self) -> None:
+        """Close what the observer holds."""
+        await self._entered().__aexit__(None, None, None)
+
+    def _entered(self) -> Observer:
+        if self._observer is None:
+            raise ObserverError("replica-lost", "its process was begun anew")
+        return self._observer
+
+    def _about(self) -> _About:
+        observer, fingerprint = self._entered(), None
+        try:
+            fingerprint = dict(observer.fingerprint())
+        except InputError:
+            if not isinstance(observer, CriterionObserver):
+                raise
+        return _About(__version__, socket.gethostname(), observer.notice, fingerprint)
+
+
+class _Lost(Exception):
+    """A replica is gone, with its process or its node."""
+
+
+@dataclass(eq=False)
+class _Place:
+    """Where one replica is, or is to be.
+
+    Attributes:
+        number: from 1.
+        actor: Ray's handle; None where there is none now.
+        ready: whether it may be asked.
+        flying: questions under way.
+        losses: since its last answer.
+        gone: set when it is found to be lost.
+        node: where it is.
+        over: whether it is left alone for good.
+        why: it was lost last.
+    """
+
+    number: int
+    actor: Any = None
+    ready: bool = False
+    flying: int = 0
+    losses: int = 0
+    gone: asyncio.Event | None = None
+    node: str = ""
+    over: bool = False
+    why: str = ""
+
+
+class Replicated(Observer):
+    """An observer that is asked at replicas of it, on a cluster that this process is connected to.
+
+    Args:
+        name: "KIND" or "KIND:MODEL".
+        options: the observer's settings by name.
+        count: replicas, >= 1. Those there is no room for now join when there is.
+        place: what each needs, and how long one is waited for.
+
+    Raises:
+        UnknownNameError: no such kind.
+        InputError: an option that it does not take.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], count: int, place: Placement) -> None:
+        self._given = name, dict(options)
+        self._twin = twin = observers.make(name, options)  # never entered: it loads no weights
+        self._placement, self._count, self._each = place, count, twin.concurrency
+        self.name, self.label, self.max_tokens = twin.name, twin.label, twin.max_tokens
+        self.sampled, self.numeric, self.batch = twin.sampled, twin.numeric, twin.batch
+        self.concurrency = min(MOST_AT_ONCE, self._each * count)
+        self.tell: Callable[[str], None] = lambda line: None
+        self._criterion: Mapping[str, Any] | None = None
+        self._about: _About | None = None
+        self._places: list[_Place] = []
+        self._said: list[Answer | None] = []  # to the probes, by the first replica
+        self._where: OrderedDict[str, _Place] = OrderedDict()
+        # Only what the observer itself can do: those who look for an ability must not find one that it lacks.
+        if isinstance(twin, InputObserver):
+            self.see = self._see
+        if isinstance(twin, CriterionObserver):
+            self.calibrate, self.judge_by = self._calibrate, self._judge_by
+
+    @property
+    def notice(self) -> str:
+        """What the observer would say, and on how many replicas it is."""
+        more = f" {self._about.notice}" if self._about is not None and self._about.notice else ""
+        there = sum(place.ready for place in self._places)
+        waits = f"; {self._count - there} more join when they are ready" if there < self._count else ""
+        return f"{self.name}: {there} of {self._count} replicas are ready{waits}.{more}"
+
+    async def __aenter__(self) -> Self:
+        self._ray = library()
+        self._loop = asyncio.get_running_loop()
+        self._some = asyncio.Event()  # a replica is ready, or none can be
+        self._fatal: Exception | None = None
+        self._places = [_Place(number) for number in range(1, self._count + 1)]
+        self._lives = [asyncio.create_task(self._live(place)) for place in self._places]
+        try:
+            await self._ready()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        await asyncio.gather(*(self._leave(place) for place in self._places))
+        self._where.clear()
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the observer's own, which every replica shares; known inside `async with`."""
+        if self._about is None:
+            raise InputError(f"{self.name} has no replica yet. Use it inside `async with`.")
+        if self._about.fingerprint is None:
+            raise InputError(f"{self.name} has no criterion yet. Call calibrate(pictures), or judge_by(row).")
+        return self._about.fingerprint
+
+    async def answer(self, query: Query) -> Reply:
+        """Answer one query at a replica, or at another one where that is lost over it."""
+        past: list[Attempt] = []
+        while True:
+            place = await self._choose(query.pictures)
+            began = time.perf_counter()
+            try:
+                reply = await self._at(place, lambda actor: actor.answer.remote(query))
+            except _Lost as lost:
+                past.append(Attempt("replica-lost", f"{place.node}: {lost}", time.perf_counter() - began))
+                if len(past) < TRIES:
+                    continue
+                return Reply(None, tuple(past))
+            except _Full as full:
+                return Reply(None, (*past, Attempt("object-store-full", str(full), time.perf_counter() - began)))
+            place.losses = 0
+            return Reply(reply.answer, (*past, *reply.attempts))
+
+    # --- abilities of some observers, called in a thread beside the loop's ---
+
+    def _see(self, pictures: Sequence[Picture]) -> tuple[ModelInput, ...]:
+        """Return what reaches the model of each picture, as a replica finds it."""
+        found: tuple[ModelInput, ...] = self._wait(self._anywhere("see", pictures))
+        return found
+
+    def _calibrate(self, pictures: Sequence[Picture]) -> Mapping[str, Any]:
+        """Fix the criterion at one replica; all others judge by it."""
+        row: Mapping[str, Any] = self._wait(self._anywhere("calibrate", pictures))
+        self._judge_by(row)
+        return row
+
+    def _judge_by(self, row: Mapping[str, Any]) -> None:
+        """Take the criterion from a row, at every replica that is there and every one that comes."""
+        self._criterion = row
+        self._wait(self._spread(row))
+
+    def _wait(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _anywhere(self, ability: str, given: Any) -> Any:
+        for _ in range(TRIES):
+            place = await self._choose(())
+            with contextlib.suppress(_Lost):
+                return await self._at(place, lambda actor: actor.call.remote(ability, given))
+        raise FatalObserverError("replica-lost", f"{self.name}: {TRIES} replicas were lost over its method {ability}")
+
+    async def _spread(self, row: Mapping[str, Any]) -> None:
+        await self._ready()
+        for place in [place for place in self._places if place.ready]:
+            with contextlib.suppress(_Lost):  # it is told when it is begun anew
+                await self._judge(place, row)
+
+    async def _judge(self, place: _Place, row: Mapping[str, Any] | None) -> _About:
+        """Give a replica the criterion, and see that it then is the observer that the others are."""
+        await self._at(place, lambda actor: actor.call.remote("judge_by", row))
+        about: _About = await self._at(place, lambda actor: actor.about.remote())
+        self._agree(place, about)
+        return about
+
+    # --- replicas ---
+
+    async def _ready(self) -> None:
+        """Wait until a replica may be asked; raise where none can be, or none has come in time."""
+        try:
+            await asyncio.wait_for(self._some.wait(), self._placement.wait_s)
+        except TimeoutError:
+            raise FatalObserverError(
+                "replica-lost",
+                f"no replica of {self.name} was there for {self._placement.wait_s:g} s. See on the cluster (`ray "
+                "status`) whether there is room for one; what was answered is kept.",
+            ) from None
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _choose(self, pictures: Sequence[Picture]) -> _Place:
+        """Return the replica to ask: one that has seen a picture and has room, else the least busy one."""
+        await self._ready()
+        known = (self._where.get(picture.digest) for picture in pictures)
+        free = [place for place in known if place is not None and place.ready and place.flying < self._each]
+        chosen = free[0] if free else min((p for p in self._places if p.ready), key=lambda place: place.flying)
+        for picture in pictures:
+            self._where[picture.digest] = chosen
+            self._where.move_to_end(picture.digest)
+        while len(self._where) > REMEMBERED:
+            self._where.popitem(last=False)
+        return chosen
+
+    async def _at(self, place: _Place, call: Callable[[Any], Any]) -> Any:
+        """Return what a replica answers to a call; find it lost where it does not."""
+        place.flying += 1
+        actor = place.actor
+        try:
+            found = await _called(self._ray, call, actor)
+        except _Lost as lost:
+            if actor is place.actor:  # not the one that took its place since
+                place.why = str(lost)
+                self._lose(place)
+            raise
+        finally:
+            place.flying -= 1
+        if isinstance(found, _Refusal):
+            raise found.error(f"replica on {place.node}" if place.node else self.name)
+        return found
+
+    def _lose(self, place: _Place) -> None:
+        if place.ready:
+            place.ready = False
+            if not any(one.ready for one in self._places):
+                self._some.clear()
+            self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.")
+        if place.gone is not None:
+            place.gone.set()
+
+    async def _live(self, place: _Place) -> None:
+        """Begin a replica, and another one whenever it is lost."""
+        try:
+            while place.losses <= LOSSES:
+                if place.losses:
+                    await asyncio.sleep(PAUSE * 2 ** (place.losses - 1))
+                place.losses += 1
+                await self._begin(place)
+            self._give_up(
+                place,
+                FatalObserverError(
+                    "replica-lost",
+                    f"{self.name}: {LOSSES} replicas in a row were lost, the last by {place.why}. Look into its log on "
+                    "the node (`ray logs actor`). What was answered is kept: the same command goes on.",
+                ),
+            )
+        except Exception as error:  # noqa: BLE001 - a plug-in's own too: raised where the observer is asked
+            self._give_up(place, error)
+        finally:
+            place.ready = False
+
+    async def _begin(self, place: _Place) -> None:
+        """Begin one replica, and return when it is lost."""
+        place.gone, place.node = asyncio.Event(), ""
+        place.actor = self._make()
+        try:
+            judges_by = self._criterion
+            about: _About = await self._at(place, lambda actor: actor.enter.remote(judges_by))
+            place.node = about.node
+            self._agree(place, about)
+            await self._compare(place)
+            while judges_by is not self._criterion:  # fixed since it was begun
+                judges_by = self._criterion
+                await self._judge(place, judges_by)
+        except _Lost:
+            place.actor = None
+            return
+        place.ready = True
+        self._some.set()
+        await place.gone.wait()
+        lost, place.actor = place.actor, None
+        with contextlib.suppress(Exception):
+            self._ray.kill(lost)
+
+    def _make(self) -> Any:
+        name, options = self._given
+        made = self._ray.remote(_Replica).options(
+            **self._placement.needs, max_restarts=0, max_task_retries=0, max_concurrency=max(2, self._each)
+        )
+        return made.remote(name, options, registry.plugged(), os.getcwd())
+
+    def _agree(self, place: _Place, about: _About) -> None:
+        """Raise where a replica is another observer than the first one was; all of the run is stopped then."""
+        try:
+            if about.version != __version__:
+                raise FatalObserverError(
+                    "version",
+                    f"limen is {about.version} on {about.node} and {__version__} here. Install one version on all "
+                    "nodes.",
+                )
+            if self._about is None or self._about.fingerprint is None or about.fingerprint is None:
+                self._about = about if self._about is None or about.fingerprint is not None else self._about
+                return
+            first, other = self._about.fingerprint, about.fingerprint
+            apart = next((name for name in {**first, **other} if first.get(name) != other.get(name)), None)
+            if apart is not None:
+                raise FatalObserverError(
+                    "other-model",
+                    f"{self.name} is another one on {about.node} than on {self._about.node}: {apart} is "
+                    f"{other.get(apart)!r} there, {first.get(apart)!r} here. Give all nodes the same files and "
+                    "settings.",
+                )
+        except FatalObserverError as error:
+            self._stop(error)
+            raise
+
+    def _give_up(self, place: _Place, error: Exception) -> None:
+        """Leave a replica alone that cannot be; where it was the last one, the observer cannot be asked."""
+        place.over = True
+        if all(one.over for one in self._places):
+            self._stop(error)
+        elif self._fatal is None:
+            self.tell(f"{self.name}: replica {place.number} of {self._count} is left out: {error}")
+
+    def _stop(self, error: Exception) -> None:
+        self._fatal = self._fatal or error
+        self._some.set()
+
+    async def _leave(self, place: _Place) -> None:
+        if place.actor is None:
+            return
+        with contextlib.suppress(Exception):
+            if place.node:
+                await asyncio.wait_for(_called(self._ray, lambda actor: actor.leave.remote(), place.actor), LEAVE)
+            self._ray.kill(place.actor)
+
+    # --- answers that depend on what is asked beside ---
+
+    async def _compare(self, place: _Place) -> None:
+        """Tell how many answers of a model that answers in batches are the same alone, together, and elsewhere."""
+        if self.batch < 2 or self.sampled or self.numeric or self._about is None or self._about.fingerprint is None:
+            return
+        probes = _probes(self._about.fingerprint)
+        alone = [await self._probe(place, probe) for probe in probes]
+        if not self._said:
+            self._said = alone
+            together = await asyncio.gather(*(self._probe(place, probe) for probe in probes))
+            equal = sum(map(_same, alone, together))
+            self.tell(
+                f"{self.name}: {equal} of {len(probes)} greedy answers are the same asked alone and in batches of "
+                f"{self.batch}; what is asked beside depends on the number of replicas."
+            )
+        elif (equal := sum(map(_same, alone, self._said))) < len(probes):
+            self.tell(
+                f"{self.name}: {equal} of {len(probes)} greedy answers on {place.node} are those of the first replica."
+            )
+
+    async def _probe(self, place: _Place, query: Query) -> Answer | None:
+        reply: Reply = await self._at(place, lambda actor: actor.answer.remote(query))
+        return reply.answer
+
+
+class _Full(Exception):
+    """Ray has no room for what is to be sent."""
+
+
+async def _called(ray: ModuleType, call: Callable[[Any], Any], actor: Any) -> Any:
+    """Return what a call of an actor gives.
+
+    Raises:
+        _Lost: it, or what it was to give, is gone.
+        _Full: there is no room to send it.
+    """
+    errors = ray.exceptions
+    try:
+        return await call(actor)
+    except errors.RayTaskError:  # of the observer's own code, as if it were called here
+        raise
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+        raise _Full(
+            f"Ray has no room to send a question ({_line(error)}). Give its nodes more memory or disk."
+        ) from None
+    except errors.RayError as error:
+        raise _Lost(_line(error)) from None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}" if str(error) else type(error).__name__
+
+
+def _same(one: Answer | None, other: Answer | None) -> bool:
+    return one is not None and other is not None and one.text == other.text
+
+
+def _probes(fingerprint: Mapping[str, Any]) -> list[Query]:
+    """Return pairs of an exam's, none of them odd."""
+    plan = questions.plan(fingerprint, sampled=False)
+    pairs = [item.query for item in plan if len(item.query.pictures) == 2 and item.name not in questions.ODD]
+    return pairs[:PROBES]
+
+
+def spread(
+    entries: Sequence[tuple[str, Mapping[str, Any]]], room: int, place: Placement
+) -> tuple[list[Observer], list[str]]:
+    """Make a study's observers, as replicas where that helps.
+
+    Args:
+        entries: "KIND" or "KIND:MODEL", with settings.
+        room: replicas that the cluster has room for.
+        place: how many are wanted, and what each needs.
+
+    Returns:
+        The observers, and a line for a person where something is not as it was asked for.
+    """
+    count = place.replicas or room
+    made, lines = list[Observer](), list[str]()
+    for name, options in entries:
+        if _remote(name):
+            made.append(observers.make(name, options))
+            lines.append(f"{made[-1].name} is behind an endpoint: it is asked from here, not on Ray.")
+        else:
+            made.append(Replicated(name, options, count, place))
+    if count > room:
+        lines.append(f"Ray has room for {room} of {count} replicas now; the others join when there is more.")
+    return made, lines
+
+
+def _remote(name: str) -> bool:
+    """Say whether an observer's work is done by a server."""
+    kind = registry.every("observer").get(name.partition(":")[0])
+    return kind is not None and "base_url" in kind.options.__struct_fields__
