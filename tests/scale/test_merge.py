@@ -523,6 +523,17 @@ def test_other_libraries_are_noted_and_the_reader_is_the_latest(photos: Path, tm
     assert measure(photos, tmp_path / "c", "--limit", "2", "--no-exam").returncode == 0
 
 
+def test_what_runs_list_of_observers_is_listed_once(photos: Path, tmp_path: Path) -> None:
+    runs = in_shards(photos, tmp_path, 2, "--limit", "2", "--no-exam")
+    change(runs[0], endpoints={"simulated": ["b:8000", "a:8000"]}, planned={"simulated": ["direct"]})
+    change(runs[1], endpoints={"simulated": ["a:8000", "c:8000"]}, planned={"simulated": ["choice", "direct"]})
+    change(runs[0], created="2026-01-01T00:00:00+00:00")
+    merge(runs[::-1], tmp_path / "c")
+    with Store.open(tmp_path / "c") as store:
+        assert store.manifest["endpoints"] == {"simulated": ["b:8000", "a:8000", "c:8000"]}
+        assert store.manifest["planned"] == {"simulated": ["choice", "direct"]}
+
+
 def test_a_merged_run_is_bundled_and_verified(photos: Path, tmp_path: Path) -> None:
     merge(in_shards(photos, tmp_path, 3), tmp_path / "c")
     assert limen("bundle", tmp_path / "c", "--out", tmp_path / "c.zip").returncode == 0

@@ -322,8 +322,9 @@ def _together(said: Sequence[Mapping[str, Any]], series: int, shard: ShardEntry 
         found |= {entry: {name: about for one in reversed(said) for name, about in one.get(entry, {}).items()}}
     if exams := _exams(said):
         found["exams"] = exams
-    if planned := _planned(said):
-        found["planned"] = planned
+    for entry, ordered in (("planned", True), ("endpoints", False)):
+        if lists := _lists(said, entry):
+            found[entry] = {name: sorted(values) if ordered else values for name, values in lists.items()}
     if aims := [one["aim"] for one in said if one.get("aim")]:
         found["aim"] = {
             "at": max((aim["at"] for aim in aims), key=datetime.datetime.fromisoformat),
@@ -370,12 +371,13 @@ def _exams(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _planned(said: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
+def _lists(said: Sequence[Mapping[str, Any]], entry: str) -> dict[str, list[str]]:
+    """Return an entry that has a list for each observer, with what any run lists, once."""
+    found: dict[str, dict[str, None]] = {}
     for one in said:
-        for name, questions in one.get("planned", {}).items():
-            found.setdefault(name, set()).update(questions)
-    return {name: sorted(questions) for name, questions in found.items()}
+        for name, values in one.get(entry, {}).items():
+            found.setdefault(name, {}).update(dict.fromkeys(values))
+    return {name: list(values) for name, values in found.items()}
 
 
 def _parts(each: Sequence[ShardEntry | None]) -> list[int]:
