@@ -4,10 +4,9 @@ A study puts its questions to `Replicated` as to the observer itself: procedures
 and one process, the study's, decides and writes. A replica answers; where it is lost with its process or its node, what
 it was being asked is asked elsewhere, which the store's attempts record ("replica-lost"), and another takes its place.
 
-A question goes to the replica that has seen one of its pictures, which may remember what it made of it, unless that one
-has its hands full; else to the one with the fewest questions under way. Answers do not depend on it, except where a
-model's arithmetic does on what it is asked beside (`Observer.batch`): there the share of equal answers is measured
-before a replica is used, and told.
+A series stays at one replica, which may remember what it made of its pictures (`limen.scale.servers`). Answers do not
+depend on that, except where a model's arithmetic does on what it is asked beside (`Observer.batch`): there the share of
+equal answers is measured before a replica is used, and told.
 """
 
 import asyncio
@@ -16,13 +15,12 @@ import functools
 import os
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from limen import __version__, registry
+from limen import __version__, digest, registry
 from limen import observer as observers
 from limen.errors import FatalObserverError, InputError, LimenError, ObserverError
 from limen.image import Picture
@@ -30,13 +28,13 @@ from limen.observer import MOST_AT_ONCE, Observer, Query, Reply
 from limen.preflight import questions
 from limen.preflight.model_input import CriterionObserver, InputObserver, ModelInput
 from limen.scale.cluster import Placement, library
-from limen.trial import Answer, Attempt
+from limen.scale.servers import Servers
+from limen.trial import Answer, Attempt, Trial
 
 TRIES = 3  # replicas that one question is put to, one after the other, as each is lost over it
 LOSSES = 5  # times that a replica is begun anew without an answer between
 PAUSE = 1.0  # seconds before one is begun anew, doubled each time
 LEAVE = 5.0  # seconds that a replica has to close what it holds
-REMEMBERED = 65_536  # pictures whose replica is known
 PROBES = 12  # questions whose answers are compared
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -147,8 +145,6 @@ class _Place:
     Attributes:
         number: from 1.
         actor: Ray's handle; None where there is none now.
-        ready: whether it may be asked.
-        flying: questions under way.
         losses: since its last answer.
         gone: set when it is found to be lost.
         node: where it is.
@@ -158,8 +154,6 @@ class _Place:
 
     number: int
     actor: Any = None
-    ready: bool = False
-    flying: int = 0
     losses: int = 0
     gone: asyncio.Event | None = None
     node: str = ""
@@ -191,9 +185,11 @@ class Replicated(Observer):
         self.tell: Callable[[str], None] = lambda line: None
         self._criterion: Mapping[str, Any] | None = None
         self._about: _About | None = None
+        self._digest = ""  # of the fingerprint, once it is known
         self._places: list[_Place] = []
         self._said: list[Answer | None] = []  # to the probes, by the first replica
-        self._where: OrderedDict[str, _Place] = OrderedDict()
+        self._servers = Servers(())
+        self._series: dict[str, str] = {}  # of the trials that are about to be asked, by key
         # Only what the observer itself can do: those who look for an ability must not find one that it lacks.
         if isinstance(twin, InputObserver):
             self.see = self._see
@@ -204,7 +200,7 @@ class Replicated(Observer):
     def notice(self) -> str:
         """What the observer would say, and on how many replicas it is."""
         more = f" {self._about.notice}" if self._about is not None and self._about.notice else ""
-        there = sum(place.ready for place in self._places)
+        there = len(self._servers.used)
         waits = f"; {self._count - there} more join when they are ready" if there < self._count else ""
         return f"{self.name}: {there} of {self._count} replicas are ready{waits}.{more}"
 
@@ -214,6 +210,9 @@ class Replicated(Observer):
         self._some = asyncio.Event()  # a replica is ready, or none can be
         self._fatal: Exception | None = None
         self._places = [_Place(number) for number in range(1, self._count + 1)]
+        self._servers = Servers([f"replica {place.number}" for place in self._places], self._each)
+        for at in range(self._count):
+            self._servers.leave(at)  # until it is there
         self._lives = [asyncio.create_task(self._live(place)) for place in self._places]
         try:
             await self._ready()
@@ -229,7 +228,7 @@ class Replicated(Observer):
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
         await asyncio.gather(*(self._leave(place) for place in self._places))
-        self._where.clear()
+        self._series.clear()
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the observer's own, which every replica shares; known inside `async with`."""
@@ -239,11 +238,21 @@ class Replicated(Observer):
             raise InputError(f"{self.name} has no criterion yet. Call calibrate(pictures), or judge_by(row).")
         return self._about.fingerprint
 
+    def follow(self, trial: Trial) -> None:
+        """Hear which series the next question is of: it stays at one replica.
+
+        Args:
+            trial: about to be asked; of others nothing is kept.
+        """
+        if trial.key and trial.answer is None:
+            self._series[trial.key] = trial.series
+
     async def answer(self, query: Query) -> Reply:
         """Answer one query at a replica, or at another one where that is lost over it."""
+        series = self._series.pop(query.key(self._digest), "") if self._series else ""
         past: list[Attempt] = []
         while True:
-            place = await self._choose(query.pictures)
+            place = await self._choose(series)
             began = time.perf_counter()
             try:
                 reply = await self._at(place, lambda actor: actor.answer.remote(query))
@@ -255,6 +264,7 @@ class Replicated(Observer):
             except _Full as full:
                 return Reply(None, (*past, Attempt("object-store-full", str(full), time.perf_counter() - began)))
             place.losses = 0
+            self._servers.answered(place.number - 1)
             return Reply(reply.answer, (*past, *reply.attempts))
 
     # --- abilities of some observers, called in a thread beside the loop's ---
@@ -280,14 +290,14 @@ class Replicated(Observer):
 
     async def _anywhere(self, ability: str, given: Any) -> Any:
         for _ in range(TRIES):
-            place = await self._choose(())
+            place = await self._choose()
             with contextlib.suppress(_Lost):
                 return await self._at(place, lambda actor: actor.call.remote(ability, given))
         raise FatalObserverError("replica-lost", f"{self.name}: {TRIES} replicas were lost over its method {ability}")
 
     async def _spread(self, row: Mapping[str, Any]) -> None:
         await self._ready()
-        for place in [place for place in self._places if place.ready]:
+        for place in [self._places[at] for at in self._servers.used]:
             with contextlib.suppress(_Lost):  # it is told when it is begun anew
                 await self._judge(place, row)
 
@@ -313,22 +323,17 @@ class Replicated(Observer):
         if self._fatal is not None:
             raise self._fatal
 
-    async def _choose(self, pictures: Sequence[Picture]) -> _Place:
-        """Return the replica to ask: one that has seen a picture and has room, else the least busy one."""
-        await self._ready()
-        known = (self._where.get(picture.digest) for picture in pictures)
-        free = [place for place in known if place is not None and place.ready and place.flying < self._each]
-        chosen = free[0] if free else min((p for p in self._places if p.ready), key=lambda place: place.flying)
-        for picture in pictures:
-            self._where[picture.digest] = chosen
-            self._where.move_to_end(picture.digest)
-        while len(self._where) > REMEMBERED:
-            self._where.popitem(last=False)
-        return chosen
+    async def _choose(self, series: str = "") -> _Place:
+        """Return the replica to ask."""
+        while True:
+            await self._ready()
+            at = self._servers.choose(series)
+            if at is not None:
+                return self._places[at]
 
     async def _at(self, place: _Place, call: Callable[[Any], Any]) -> Any:
         """Return what a replica answers to a call; find it lost where it does not."""
-        place.flying += 1
+        self._servers.begin(place.number - 1)
         actor = place.actor
         try:
             found = await _called(self._ray, call, actor)
@@ -338,15 +343,15 @@ class Replicated(Observer):
                 self._lose(place)
             raise
         finally:
-            place.flying -= 1
+            self._servers.end(place.number - 1)
         if isinstance(found, _Refusal):
             raise found.error(f"replica on {place.node}" if place.node else self.name)
         return found
 
     def _lose(self, place: _Place) -> None:
-        if place.ready:
-            place.ready = False
-            if not any(one.ready for one in self._places):
+        if place.number - 1 in self._servers.used:
+            self._servers.leave(place.number - 1)
+            if not self._servers.used:
                 self._some.clear()
             self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.")
         if place.gone is not None:
@@ -370,8 +375,6 @@ class Replicated(Observer):
             )
         except Exception as error:  # noqa: BLE001 - a plug-in's own too: raised where the observer is asked
             self._give_up(place, error)
-        finally:
-            place.ready = False
 
     async def _begin(self, place: _Place) -> None:
         """Begin one replica, and return when it is lost."""
@@ -389,7 +392,7 @@ class Replicated(Observer):
         except _Lost:
             place.actor = None
             return
-        place.ready = True
+        self._servers.back(place.number - 1)
         self._some.set()
         await place.gone.wait()
         lost, place.actor = place.actor, None
@@ -414,6 +417,7 @@ class Replicated(Observer):
                 )
             if self._about is None or self._about.fingerprint is None or about.fingerprint is None:
                 self._about = about if self._about is None or about.fingerprint is not None else self._about
+                self._digest = digest.of(dict(about.fingerprint)) if about.fingerprint is not None else ""
                 return
             first, other = self._about.fingerprint, about.fingerprint
             apart = next((name for name in {**first, **other} if first.get(name) != other.get(name)), None)

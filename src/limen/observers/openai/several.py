@@ -33,8 +33,8 @@ from limen.observers.openai import OUTAGE, POLL, Identity, OpenAI, ServerAwayErr
 from limen.observers.openai.options import OpenAIOptions
 from limen.observers.openai.waiting import spoken
 from limen.question import Query
-from limen.scale.endpoints import Endpoints
 from limen.scale.pace import Budget
+from limen.scale.servers import Servers
 from limen.trial import LASTING, Attempt, Trial
 
 NAMED = 4  # hosts that the first line of a run names
@@ -67,7 +67,7 @@ class Several(Observer):
         self._reset()
 
     def _reset(self) -> None:
-        self._endpoints = Endpoints(self._hosts, self._options.concurrency)
+        self._endpoints = Servers(self._hosts, self._options.concurrency)
         self._model_there: Mapping[str, str] | None = None
         self._asked_of: dict[str, str] = {}  # series of the trials that are about to be asked, by key
         self._out_since: float | None = None

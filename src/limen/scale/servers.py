@@ -2,7 +2,7 @@
 
 A series stays because its questions begin with the same picture, of which a server keeps what it has worked out (a
 prefix cache). A server that is away is left alone; its series move to others, and stay there. Nothing here sends
-anything: `limen.observers.openai.several` does.
+anything: `limen.observers.openai.several` does to endpoints, `limen.scale.replicas` to processes of a cluster.
 """
 
 import time
@@ -51,7 +51,7 @@ class Server:
         return self.flaps > 0 and self.outstanding > 0
 
 
-class Endpoints:
+class Servers:
     """The servers of one model, and where each series is asked.
 
     Args:
@@ -63,8 +63,8 @@ class Endpoints:
         servers: in the order of `names`.
 
     Examples:
-        >>> from limen.scale.endpoints import Endpoints
-        >>> two = Endpoints(("a:8000", "b:8000"))
+        >>> from limen.scale.servers import Servers
+        >>> two = Servers(("a:8000", "b:8000"))
         >>> first = two.choose("a series")
         >>> two.begin(first)
         >>> two.choose("another series") == first

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from limen.scale.endpoints import SILENT, Endpoints
+from limen.scale.servers import SILENT, Servers
 
 HOSTS = ("a:1", "b:1", "c:1", "d:1")
 
 
-def begun(endpoints: Endpoints, *series: str) -> list[int]:
+def begun(endpoints: Servers, *series: str) -> list[int]:
     places = []
     for one in series:
         at = endpoints.choose(one)
@@ -18,7 +18,7 @@ def begun(endpoints: Endpoints, *series: str) -> list[int]:
 
 
 def test_new_series_go_to_the_least_busy_and_stay_there() -> None:
-    endpoints = Endpoints(HOSTS, 16)
+    endpoints = Servers(HOSTS, 16)
     names = [f"series {number}" for number in range(64)]
     first = begun(endpoints, *names)
     assert Counter(first) == dict.fromkeys(range(4), 16)
@@ -29,7 +29,7 @@ def test_new_series_go_to_the_least_busy_and_stay_there() -> None:
 
 
 def test_a_server_that_has_just_answered_does_not_get_all_that_begins() -> None:
-    endpoints = Endpoints(("a", "b"), 16)
+    endpoints = Servers(("a", "b"), 16)
     first = begun(endpoints, *(f"old {number}" for number in range(32)))
     for at in first:
         if at == 0:
@@ -39,21 +39,21 @@ def test_a_server_that_has_just_answered_does_not_get_all_that_begins() -> None:
 
 def test_names_decide_between_equally_busy_servers() -> None:
     names = [f"series {number}" for number in range(40)]
-    chosen = [Endpoints(HOSTS).choose(name) for name in names]
-    assert chosen == [Endpoints(HOSTS).choose(name) for name in names]
+    chosen = [Servers(HOSTS).choose(name) for name in names]
+    assert chosen == [Servers(HOSTS).choose(name) for name in names]
     assert set(chosen) == {0, 1, 2, 3}
-    turned = [Endpoints(HOSTS[::-1]).choose(name) for name in names]
+    turned = [Servers(HOSTS[::-1]).choose(name) for name in names]
     assert [HOSTS[at or 0] for at in chosen] == [HOSTS[::-1][at or 0] for at in turned]
 
 
 def test_one_that_bears_less_is_given_less() -> None:
-    endpoints = Endpoints(("a", "b"), 16)
+    endpoints = Servers(("a", "b"), 16)
     endpoints.servers[0].allowed = 4
     assert Counter(begun(endpoints, *map(str, range(40)))) == {0: 8, 1: 32}
 
 
 def test_the_series_of_one_that_is_away_move_and_stay_where_they_are() -> None:
-    endpoints = Endpoints(("a", "b"))
+    endpoints = Servers(("a", "b"))
     first = endpoints.choose("one")
     assert first is not None
     endpoints.leave(first)
@@ -65,7 +65,7 @@ def test_the_series_of_one_that_is_away_move_and_stay_where_they_are() -> None:
 
 
 def test_one_that_is_back_gets_one_question_at_a_time_until_it_has_answered() -> None:
-    endpoints = Endpoints(("a", "b"))
+    endpoints = Servers(("a", "b"))
     endpoints.leave(0)
     begun(endpoints, "1", "2", "3")
     endpoints.back(0)
@@ -76,7 +76,7 @@ def test_one_that_is_back_gets_one_question_at_a_time_until_it_has_answered() ->
 
 
 def test_nobody_there_and_nobody_else_there() -> None:
-    endpoints = Endpoints(("a", "b"))
+    endpoints = Servers(("a", "b"))
     assert endpoints.choose("", avoided=[0]) == 1
     endpoints.leave(1)
     assert endpoints.choose("", avoided=[0]) == 0
@@ -86,7 +86,7 @@ def test_nobody_there_and_nobody_else_there() -> None:
 
 
 def test_so_many_questions_in_a_row_without_an_answer_are_a_reason() -> None:
-    endpoints = Endpoints(("a", "b"))
+    endpoints = Servers(("a", "b"))
     assert [endpoints.unanswered(0) for _ in range(SILENT - 1)] == [False] * (SILENT - 1)
     endpoints.answered(0)
     assert [endpoints.unanswered(0) for _ in range(SILENT)] == [False] * (SILENT - 1) + [True]
