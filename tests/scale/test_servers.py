@@ -7,34 +7,34 @@ from limen.scale.servers import SILENT, Servers
 HOSTS = ("a:1", "b:1", "c:1", "d:1")
 
 
-def begun(endpoints: Servers, *series: str) -> list[int]:
+def begun(servers: Servers, *series: str) -> list[int]:
     places = []
     for one in series:
-        at = endpoints.choose(one)
+        at = servers.choose(one)
         assert at is not None
-        endpoints.begin(at)
+        servers.begin(at)
         places.append(at)
     return places
 
 
 def test_new_series_go_to_the_least_busy_and_stay_there() -> None:
-    endpoints = Servers(HOSTS, 16)
+    servers = Servers(HOSTS, 16)
     names = [f"series {number}" for number in range(64)]
-    first = begun(endpoints, *names)
+    first = begun(servers, *names)
     assert Counter(first) == dict.fromkeys(range(4), 16)
     for at in first:
-        endpoints.end(at)
-    endpoints.begin(0)
-    assert begun(endpoints, *names) == first
+        servers.end(at)
+    servers.begin(0)
+    assert begun(servers, *names) == first
 
 
 def test_a_server_that_has_just_answered_does_not_get_all_that_begins() -> None:
-    endpoints = Servers(("a", "b"), 16)
-    first = begun(endpoints, *(f"old {number}" for number in range(32)))
+    servers = Servers(("a", "b"), 16)
+    first = begun(servers, *(f"old {number}" for number in range(32)))
     for at in first:
         if at == 0:
-            endpoints.end(at)  # a batch: its series are about to ask again
-    assert Counter(begun(endpoints, *(f"new {number}" for number in range(8))))[0] <= 5
+            servers.end(at)  # a batch: its series are about to ask again
+    assert Counter(begun(servers, *(f"new {number}" for number in range(8))))[0] <= 5
 
 
 def test_names_decide_between_equally_busy_servers() -> None:
@@ -47,46 +47,59 @@ def test_names_decide_between_equally_busy_servers() -> None:
 
 
 def test_one_that_bears_less_is_given_less() -> None:
-    endpoints = Servers(("a", "b"), 16)
-    endpoints.servers[0].allowed = 4
-    assert Counter(begun(endpoints, *map(str, range(40)))) == {0: 8, 1: 32}
+    servers = Servers(("a", "b"), 16)
+    servers.servers[0].allowed = 4
+    assert Counter(begun(servers, *map(str, range(40)))) == {0: 8, 1: 32}
 
 
 def test_the_series_of_one_that_is_away_move_and_stay_where_they_are() -> None:
-    endpoints = Servers(("a", "b"))
-    first = endpoints.choose("one")
+    servers = Servers(("a", "b"), 16)
+    first = servers.choose("one")
     assert first is not None
-    endpoints.leave(first)
-    assert endpoints.choose("one") == 1 - first
-    endpoints.back(first)
-    endpoints.begin(1 - first)
-    assert endpoints.choose("one") == 1 - first
-    assert endpoints.choose("another") == first
+    servers.leave(first)
+    assert servers.choose("one") == 1 - first
+    servers.back(first)
+    servers.begin(1 - first)
+    assert servers.choose("one") == 1 - first
+    assert servers.choose("another") == first
 
 
 def test_one_that_is_back_gets_one_question_at_a_time_until_it_has_answered() -> None:
-    endpoints = Servers(("a", "b"))
-    endpoints.leave(0)
-    begun(endpoints, "1", "2", "3")
-    endpoints.back(0)
-    assert begun(endpoints, "4", "5", "6") == [0, 1, 1]
-    endpoints.end(0)
-    endpoints.answered(0)
-    assert begun(endpoints, "7", "8") == [0, 0]
+    servers = Servers(("a", "b"))
+    servers.leave(0)
+    begun(servers, "1", "2", "3")
+    servers.back(0)
+    assert begun(servers, "4", "5", "6") == [0, 1, 1]
+    servers.end(0)
+    servers.answered(0)
+    assert begun(servers, "7", "8") == [0, 0]
 
 
 def test_nobody_there_and_nobody_else_there() -> None:
-    endpoints = Servers(("a", "b"))
-    assert endpoints.choose("", avoided=[0]) == 1
-    endpoints.leave(1)
-    assert endpoints.choose("", avoided=[0]) == 0
-    endpoints.servers[0].gone = True
-    assert endpoints.choose("") is None
-    assert endpoints.used == ()
+    servers = Servers(("a", "b"))
+    assert servers.choose("", avoided=[0]) == 1
+    servers.leave(1)
+    assert servers.choose("", avoided=[0]) == 0
+    servers.servers[0].gone = True
+    assert servers.choose("") is None
+    assert servers.used == ()
 
 
 def test_so_many_questions_in_a_row_without_an_answer_are_a_reason() -> None:
-    endpoints = Servers(("a", "b"))
-    assert [endpoints.unanswered(0) for _ in range(SILENT - 1)] == [False] * (SILENT - 1)
-    endpoints.answered(0)
-    assert [endpoints.unanswered(0) for _ in range(SILENT)] == [False] * (SILENT - 1) + [True]
+    servers = Servers(("a", "b"))
+    assert [servers.unanswered(0) for _ in range(SILENT - 1)] == [False] * (SILENT - 1)
+    servers.answered(0)
+    assert [servers.unanswered(0) for _ in range(SILENT)] == [False] * (SILENT - 1) + [True]
+
+
+def test_one_that_joins_late_takes_series_over_from_one_that_is_full() -> None:
+    servers = Servers(("a", "b"), 2)
+    servers.leave(1)
+    assert begun(servers, "one", "two", "three") == [0, 0, 0]
+    servers.back(1)
+    servers.answered(1)
+    assert servers.choose("one") == 1  # "a" has three, and bears two
+    servers.end(0)
+    servers.end(0)
+    assert servers.choose("two") == 0  # it has room again: the series stays
+    assert servers.choose("one") == 1

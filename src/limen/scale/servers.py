@@ -1,8 +1,9 @@
 """Which of several servers of one model is asked: the least busy for a new series, which then stays there.
 
 A series stays because its questions begin with the same picture, of which a server keeps what it has worked out (a
-prefix cache). A server that is away is left alone; its series move to others, and stay there. Nothing here sends
-anything: `limen.observers.openai.several` does to endpoints, `limen.scale.replicas` to processes of a cluster.
+prefix cache). It moves, and stays where it is then, when its server is away, or has its hands full while another has
+not: one that joins late would else stand idle. Nothing here sends anything: `limen.observers.openai.several` does to
+endpoints, `limen.scale.replicas` to processes of a cluster.
 """
 
 import time
@@ -96,7 +97,7 @@ class Servers:
         if not there:
             return None
         home = self._homes.get(series)
-        if home is None or home not in there:
+        if home is None or home not in there or (self._is_full(home) and not all(map(self._is_full, there))):
             home = min(there, key=lambda at: (self._load(at), self._rank(at, series)))
         if series:
             self._homes[series] = home
@@ -143,6 +144,9 @@ class Servers:
         """Use a server again, and return how many seconds it was left alone."""
         since, self.servers[at].away_since = self.servers[at].away_since, None
         return 0.0 if since is None else time.monotonic() - since
+
+    def _is_full(self, at: int) -> bool:
+        return self.servers[at].outstanding >= self.servers[at].allowed
 
     def _load(self, at: int) -> float:
         """Return how busy a server is, by what it bears.
