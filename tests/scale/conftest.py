@@ -115,6 +115,13 @@ class Log:
     def answered(self) -> Counter[str]:
         return Counter(key for word, _, key in self.lines() if word == "answered")
 
+    def busy(self) -> set[int]:
+        """The processes that are being asked something now."""
+        flying = Counter[int]()
+        for word, process, _ in self.lines():
+            flying[int(process)] += 1 if word == "asked" else -1
+        return {process for process, count in flying.items() if count}
+
     def processes(self) -> set[int]:
         return {int(process) for _, process, _ in self.lines()}
 
@@ -146,14 +153,22 @@ def nodes() -> Iterator[Any]:
     made.shutdown()
 
 
+def workers(node: Any) -> set[int]:
+    """Return the processes of a node that work."""
+    own = str(_raylet(node))
+    return {int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == own}
+
+
 def kill_node(nodes: Any, node: Any) -> None:
     """End all processes of a node at once, as a machine that loses its power does."""
-    (raylet,) = node.all_processes["raylet"]
-    own = str(raylet.process.pid)
-    workers = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == own]
-    for process in (*workers, int(own)):
+    for process in (*workers(node), _raylet(node)):
         os.kill(process, signal.SIGKILL)
     nodes.remove_node(node, allow_graceful=False)
+
+
+def _raylet(node: Any) -> int:
+    (raylet,) = node.all_processes["raylet"]
+    return int(raylet.process.pid)
 
 
 def _parent(stat: Path) -> str:

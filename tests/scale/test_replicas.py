@@ -23,7 +23,7 @@ from limen.scale import cluster, replicas
 from limen.scale.cluster import Placement
 from limen.store import Store
 from limen.study import Progress, Spec, Study
-from tests.scale.conftest import Log, kill_node
+from tests.scale.conftest import Log, kill_node, workers
 
 pytestmark = pytest.mark.ray
 
@@ -56,17 +56,22 @@ def lost(out: Path) -> int:
         return sum(count for (_, outcome), count in store.attempts().items() if outcome == "replica-lost")
 
 
-def when(log: Log, count: int, act: Callable[[], object], processes: int = 1) -> threading.Thread:
-    """Do something, in another thread, when so many questions have been asked, in so many processes."""
+def when(ready: Callable[[], bool], act: Callable[[], object] = lambda: None) -> threading.Thread:
+    """Do something, in another thread, when it is time."""
 
     def wait() -> None:
-        while len(log.lines()) < 2 * count or len(log.processes()) < processes:
+        while not ready():
             time.sleep(0.02)
         act()
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
+
+
+def asked(log: Log, count: int) -> Callable[[], bool]:
+    """Return what tells whether so many questions have been asked and answered."""
+    return lambda: len(log.lines()) >= 2 * count
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +111,14 @@ def test_what_a_killed_node_was_being_asked_is_asked_elsewhere_and_nothing_else_
     doomed = add_node()
     registry.plugin(plugin)
     given = {"log": str(log.path), "pause": 0.3}
-    killer = when(log, 1, lambda: kill_node(nodes, doomed), processes=4)
+    killer = when(lambda: bool(log.busy() & workers(doomed)), lambda: kill_node(nodes, doomed))
     progress = measure(tmp_path / "run", spread("logged", given, 4))
     killer.join()
     measure(tmp_path / "plain", observers=({"name": "logged", "log": str(tmp_path / "other")},))
     assert results(tmp_path / "run") == results(tmp_path / "plain")
-    asked = log.asked()
-    twice = sum(asked.values()) - len(asked)
-    assert len(asked) == progress.asked
+    counts = log.asked()
+    twice = sum(counts.values()) - len(counts)
+    assert len(counts) == progress.asked
     assert 1 <= twice <= lost(tmp_path / "run") <= 4  # two replicas of two questions each were on it
 
 
@@ -124,7 +129,7 @@ def test_a_killed_replica_is_begun_anew(add_node: Add, plugin: Path, log: Log, t
     def kill() -> None:
         os.kill(int(log.lines()[-1][1]), signal.SIGKILL)
 
-    killer = when(log, 20, kill)
+    killer = when(asked(log, 20), kill)
     progress = measure(tmp_path / "run", spread("logged", {"log": str(log.path), "pause": 0.05}, 1))
     killer.join()
     assert len(log.processes()) == 2
@@ -167,7 +172,7 @@ def test_a_replica_joins_when_there_is_room_for_it(add_node: Add, plugin: Path, 
     observer = spread("logged", {"log": str(log.path), "pause": 0.8}, 2)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(measure, tmp_path / "run", observer)
-        when(log, 4, lambda: None).join()
+        when(asked(log, 4)).join()
         add_node(cpus=1)  # Ray starts nodes in the main thread alone
         progress = running.result()
     assert len(log.processes()) == 2
@@ -219,14 +224,14 @@ def test_a_lost_driver_goes_on_from_its_store(
     add_node(), add_node()
     words = command(nodes, plugin, log, tmp_path / "run")
     first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=_heed)
-    when(log, 20, lambda: first.send_signal(number)).join()
+    when(asked(log, 20), lambda: first.send_signal(number)).join()
     _, said = first.communicate(timeout=60)
     assert first.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number], said
     before = sum(log.answered().values())
     second = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert second.returncode == 0, second.stderr
-    asked = log.asked()
-    twice = sum(asked.values()) - len(asked)
+    counts = log.asked()
+    twice = sum(counts.values()) - len(counts)
     assert before >= 12  # of the 20, some were under way
     assert twice <= 8 if number == signal.SIGKILL else twice == 0  # what is under way is waited for
     measure(tmp_path / "plain", observers=({"name": "logged", "log": str(tmp_path / "other")},))
@@ -251,7 +256,7 @@ def test_another_revision_on_a_node_stops_the_run(add_node: Add, plugin: Path, l
         revision.write_text("2")
         os.kill(int(log.lines()[-1][1]), signal.SIGKILL)
 
-    changed = when(log, 10, change)
+    changed = when(asked(log, 10), change)
     given = {"log": str(log.path), "pause": 0.1, "revision": str(revision)}
     with pytest.raises(FatalObserverError, match="revision is '2' there, '1' here. Give all nodes the same files"):
         measure(tmp_path / "run", spread("logged", given, 1))
@@ -336,7 +341,7 @@ def test_a_killed_replica_leaves_the_output_of_a_command_as_it_is(
     add_node()
     words = [*command(nodes, plugin, log, tmp_path / "run"), "--json"]
     words[words.index("--replicas") + 1] = "1"
-    killer = when(log, 10, lambda: os.kill(int(log.lines()[-1][1]), signal.SIGKILL))
+    killer = when(asked(log, 10), lambda: os.kill(int(log.lines()[-1][1]), signal.SIGKILL))
     found = subprocess.run(words, capture_output=True, text=True, timeout=120)
     killer.join()
     assert found.returncode == 0, found.stderr
