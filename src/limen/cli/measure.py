@@ -166,7 +166,7 @@ Examples:
     metavar="SECONDS",
     help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
 )
-@on_ray
+@on_ray()
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.  [required, but for --dry-run]"
 )
