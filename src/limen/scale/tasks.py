@@ -167,6 +167,9 @@ def joined(place: Placement, tell: Callable[[str], None]) -> Iterator[Replicas]:
 class Crew(Generic[P, R]):
     """Replicas of one work, on a cluster that this process is connected to; a context manager that ends them.
 
+    Attributes:
+        count: how many.
+
     Args:
         work: what they do.
         count: replicas, >= 1. Those there is no room for now join when there is.
@@ -178,6 +181,7 @@ class Crew(Generic[P, R]):
         self, work: Work[P, R], count: int, place: Placement, tell: Callable[[str], None] = lambda line: None
     ) -> None:
         self._given, self._placement, self._tell = work, place, tell
+        self.count = count
         self._places = [_Place() for _ in range(count)]
 
     def __enter__(self) -> Self:
