@@ -98,6 +98,7 @@ def calling(ray: ModuleType) -> Iterator[None]:
     Raises:
         Lost: it is gone.
         Full: there is no room to send what is to be sent.
+        InputError: it cannot be made, because its node has no limen that can.
     """
     errors = ray.exceptions
     try:
@@ -107,6 +108,12 @@ def calling(ray: ModuleType) -> Iterator[None]:
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
         raise Full(f"Ray has no room to send it ({line(error)}). Give its nodes more memory or disk.") from None
     except errors.RayError as error:
+        if isinstance(error, errors.ActorDiedError) and "creation task" in str(error):
+            cause = str(error).strip().splitlines()[-1][:160]
+            raise InputError(
+                f"A node of the cluster cannot do limen's work ({cause}). Install limen {__version__} with the same "
+                "extras on all nodes."
+            ) from None
         raise Lost(line(error)) from None
 
 
