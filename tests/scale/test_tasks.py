@@ -19,7 +19,6 @@ from limen import registry
 from limen.errors import InputError, StoreError
 from limen.scale.cluster import Placement, library
 from limen.scale.tasks import TRIES, Crew, Replicas, joined
-from limen.store import Store
 from limen.testing import photograph
 from tests.support.command import limen as command
 
@@ -187,13 +186,15 @@ def test_more_replicas_than_there_is_room_for_join_later(add_node: Add, tmp_path
     told: list[str] = []
     while sum(node["Resources"].get("CPU", 0) for node in library().nodes() if node["Alive"]) > 1:
         time.sleep(0.1)  # nodes of other tests, that Ray has not missed yet
-    grown = when(tmp_path / "log", 3, lambda: add_node(cpus=1))
+    log, until = tmp_path / "log", time.monotonic() + 120
     with joined(Placement("auto", replicas=2), told.append) as where:
         assert told == ["Ray has room for 1 of 2 replicas now; the others join when there is more."]
-        with where.of(Squaring(tmp_path / "log", 0.5), 60) as made:
-            squares(made, 60)
-    grown.join()
-    assert len(lines(tmp_path / "log", "begin")) == 2
+        with where.of(Squaring(log, 0.1), 4) as made:
+            squares(made, 1)
+            add_node(cpus=1)
+            while len(lines(log, "begin")) < 2 and time.monotonic() < until:
+                squares(made, 4)
+    assert len(lines(log, "begin")) == 2
 
 
 # --- nodes that cannot do it ---
