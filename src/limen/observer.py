@@ -26,7 +26,7 @@ import math
 import numbers
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,8 +46,10 @@ from limen.trial import Answer, Attempt, Trial
 __all__ = [
     "Answer",
     "Attempt",
+    "Examine",
     "Follower",
     "FunctionObserver",
+    "Hosted",
     "Notifier",
     "Observer",
     "ObserverKind",
@@ -168,6 +170,46 @@ class Follower(Protocol):
 
         Args:
             trial: with the answer that the store had; without one and with the key "" where there was nothing to ask.
+        """
+        ...
+
+
+Examine = Callable[[Observer, str], Awaitable[str]]  # of one place; with what follows the observer's name in its exam's
+
+
+@runtime_checkable
+class Hosted(Protocol):
+    """An observer that is asked at one or several places, and in another session of a run perhaps at others.
+
+    Attributes:
+        places: where it is asked, by name; a run keeps them.
+        exam_tags: of each place what follows the observer's name under which a run keeps its exam; "" for one.
+    """
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it is asked, by name."""
+        ...
+
+    @property
+    def exam_tags(self) -> tuple[str, ...]:
+        """Of each place, what follows the observer's name under which a run keeps its exam."""
+        ...
+
+    def resume(self, fingerprint: Mapping[str, Any], places: Sequence[str]) -> None:
+        """Take the fingerprint that a run was begun with, where one of its places is one of these.
+
+        Args:
+            fingerprint: of the observer in the run.
+            places: where the run has asked it, if at several.
+        """
+        ...
+
+    async def admit(self, examine: Examine) -> list[str]:
+        """Have each place examined before it is asked; return what to tell a person.
+
+        Args:
+            examine: called with each place as an observer of its own.
         """
         ...
 
@@ -308,7 +350,7 @@ def two_pictures(query: Query) -> tuple[Picture, Picture]:
 
 def _flagged(query: Query, yes: bool, analysis: str) -> str:
     """Return a yes or a no as the question wants it, a letter or a flag, with what it is based on."""
-    return f"{flags(query)[yes]} {analysis}"
+    return f"{flags(query)[bool(yes)]} {analysis}"  # a comparison of NumPy's numbers is no index
 
 
 def flags(query: Query) -> tuple[str, ...]:

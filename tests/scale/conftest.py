@@ -1,6 +1,9 @@
 """A cluster of two nodes on this machine, and an observer that writes down what it is asked."""
 
+import os
+import signal
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -143,6 +146,23 @@ def nodes() -> Iterator[Any]:
     made.shutdown()
 
 
+def kill_node(nodes: Any, node: Any) -> None:
+    """End all processes of a node at once, as a machine that loses its power does."""
+    (raylet,) = node.all_processes["raylet"]
+    own = str(raylet.process.pid)
+    workers = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == own]
+    for process in (*workers, int(own)):
+        os.kill(process, signal.SIGKILL)
+    nodes.remove_node(node, allow_graceful=False)
+
+
+def _parent(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return ""
+
+
 @pytest.fixture
 def add_node(nodes: Any) -> Iterator[Callable[..., Any]]:
     """A function that adds a node to the cluster; the nodes go when the test ends."""
@@ -155,4 +175,9 @@ def add_node(nodes: Any) -> Iterator[Callable[..., Any]]:
     yield add
     for node in added:
         if node in nodes.worker_nodes:
-            nodes.remove_node(node, allow_graceful=False)
+            nodes.remove_node(node)
+    import ray
+
+    until = time.monotonic() + 60  # one that was killed is known to be dead only when it has missed some beats
+    while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < until:
+        time.sleep(0.2)

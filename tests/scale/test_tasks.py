@@ -359,13 +359,6 @@ def test_a_node_with_other_libraries_is_refused(
     assert len(found.stderr.strip().splitlines()) <= 4
 
 
-def test_workers_and_ray_are_not_both(photographs: Path, tmp_path: Path) -> None:
-    found = built(photographs, tmp_path / "run", "--workers", 2, "--ray", "auto")
-    assert found.returncode == 1
-    assert found.stderr.startswith("limen: --workers 2 are processes here, and --ray works on a cluster. Give one")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_build_at_an_address_without_a_ray(photographs: Path, tmp_path: Path) -> None:
     words = [
         sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", "--photographs", str(photographs), *SHARDS,

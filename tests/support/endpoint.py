@@ -14,8 +14,9 @@ import base64
 import io
 import math
 import threading
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +38,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     payload: dict[str, Any] = field(repr=False)
+    at: float = 0.0  # seconds of `time.monotonic`
 
     @property
     def content(self) -> list[dict[str, Any]]:
@@ -85,6 +87,7 @@ class Endpoint:
         self.behaviour: Behaviour = behaviour or compare
         self.requests: list[Request] = []
         self.models: tuple[str, ...] = ()  # what it says it offers; nothing by default
+        self.about: dict[str, object] = {}  # what it says of each of them besides the name
         self.looks = 0  # how often it was asked for that
         self.in_flight = self.most_in_flight = 0
         self.port = 0
@@ -99,6 +102,27 @@ class Endpoint:
     def script(self, *behaviours: Behaviour) -> None:
         """Queue what it does with the next requests, one each; then the default again."""
         self._script.extend(behaviours)
+
+    def leave(self) -> None:
+        """Be away: take no connection, and break those that are there."""
+        self._soon(self._leave())
+
+    def come_back(self) -> None:
+        """Be there again, at the same port."""
+        self._soon(self._come_back())
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _leave(self) -> None:
+        await self._site.stop()
+        for connection in (*(self._runner.server.connections if self._runner.server else ()),):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _come_back(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024)
+        await self._site.start()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -116,10 +140,9 @@ class Endpoint:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=2**28)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
+        self._runner = runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
+        await self._come_back()
         self.port = runner.addresses[0][1]
         self._ready.set()
         await self._stop.wait()
@@ -129,9 +152,9 @@ class Endpoint:
         body = await request.read()
         if request.method == "GET":  # of its models
             self.looks += 1
-            listed = {"data": [{"id": name} for name in self.models]}
+            listed = {"data": [{"id": name, **self.about} for name in self.models]}
             return reply(listed if self.models else {"error": "no such path"}, 200 if self.models else 404)
-        seen = Request(request.path, dict(request.headers), body, orjson.loads(body) if body else {})
+        seen = Request(request.path, dict(request.headers), body, orjson.loads(body) if body else {}, time.monotonic())
         self.requests.append(seen)
         behaviour = self._script.popleft() if self._script else self.behaviour
         self.in_flight += 1

@@ -121,6 +121,8 @@ def _costs(
     plan: Study, store: Store | None, found: Mapping[tuple[str, str], Mapping[str, Outcome]],
     price: Price | None, latency: float | None, tell: Tell,
 ) -> list[ObserverCost]:  # fmt: skip
+    if not plan.series:  # a shard without a reference: it examines nobody either
+        return [_nothing(observer) for observer in plan.observers]
     ways = {(o.name, q.name): _asking(plan, o, q) for o in plan.observers for q in plan.questions}
     lengths = {len(one) for one in plan.series}
     made = pools(
@@ -132,6 +134,14 @@ def _costs(
         _cost(plan, observer, store, found, ways, made, sizes[at], price, latency)
         for at, observer in enumerate(plan.observers)
     ]
+
+
+def _nothing(observer: Observer) -> ObserverCost:
+    """Return the cost of no series."""
+    none = Count(0.0, Interval(0.0, 0.0), exact=True)
+    return ObserverCost(
+        observer.name, 0, 0, {}, 0, none, None, None, False, None, None, None, None, None, None, observer.concurrency
+    )
 
 
 def _asking(plan: Study, observer: Observer, question: Question) -> Asking:

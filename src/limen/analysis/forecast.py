@@ -28,6 +28,8 @@ Values: TypeAlias = npt.NDArray[np.float64]
 DRAWS = 1_000  # of what may come, behind every interval
 OBSERVERS, IMAGES = 48, 6  # that are simulated, and series of each
 FEWER = (12, 4)  # of them where a question is reckoned for long
+KNOWN, FEW_KNOWN = (24, 12), (4, 3)  # the same where the place of the first JNDs is known
+CENTRES = (0.02, 0.04, 0.08, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 0.96, 1.0)  # of a ladder: places that are played
 LATER = 2  # series of each that begin with what the first wave taught
 BEYOND = 0.25  # of a ladder: how far below its first level and above its last one first JNDs may lie
 ALIKE = 0.75  # correlation of one observer's thresholds over distortions
@@ -214,7 +216,8 @@ def simulated(
     observers, images = FEWER if slow else (OBSERVERS, IMAGES)
     first, later = list[list[int]](), list[list[int]]()
     for number in range(observers):
-        observer = _Observer((number + 0.5) / observers, levels, number)
+        sensitivity = (number + 0.5) / observers  # from below the first level to beyond the last
+        observer = _Observer(((1 + 2 * BEYOND) * sensitivity - BEYOND) * levels, levels, number)
         runs = [_played(method, observer.answers(image), ladder, None, ahead) for image in range(images)]
         first.append([asking.queries(asked, _references(run)) for run, asked in runs])
         if isinstance(method, Learner):
@@ -224,6 +227,53 @@ def simulated(
         tell()
     counts = np.array(first, dtype=float)
     return Pool(counts, np.array(later, dtype=float) if later else counts)
+
+
+@dataclass(frozen=True)
+class ByThreshold:
+    """How many questions a series takes, by where the first JNDs of an observer lie.
+
+    Attributes:
+        centres: places of first JNDs, in levels, ascending; the last lies beyond the ladder.
+        counts: mean over images of observers with their first JNDs there; observers x centres.
+    """
+
+    centres: Values
+    counts: Values
+
+    def at(self, first: float) -> Values:
+        """Return how many questions a series takes with the first JNDs there, for each simulated observer."""
+        return np.array([np.interp(first, self.centres, row) for row in self.counts])
+
+
+def by_threshold(method: Method, levels: int, asking: Asking, tell: Callable[[], None] = lambda: None) -> ByThreshold:
+    """Return what series take whose observer is known by the mean of its first JNDs.
+
+    First JNDs spread over images as those of `simulated`, but less where the mean lies near an end of the ladder, so
+    that it stays the mean.
+
+    Args:
+        method: the procedure with its settings.
+        levels: L of the ladder, >= 1.
+        asking: how the question is put.
+        tell: called after each place.
+    """
+    ladder = Ladder(tuple(float(k) for k in range(1, levels + 1)), "level")
+    learns = isinstance(method, Learner)
+    centres = np.array([*(CENTRES[::2] if learns else CENTRES), 1 + BEYOND]) * levels
+    observers, images = FEW_KNOWN if learns else KNOWN
+    counts = np.zeros((observers, len(centres)))
+    for place, centre in enumerate(centres):
+        within = max(0.0, min(1.0, 2 * centre / levels, 2 * (levels - centre) / levels))
+        for number in range(observers):
+            observer = _Observer(float(centre), levels, number, within)
+            runs = [_played(method, observer.answers(image), ladder, None, 0) for image in range(images)]
+            if isinstance(method, Learner):  # all but the first series of a part begin with what others taught
+                prior = method.learn(ladder, [run.asked for run, _ in runs])
+                runs = [_played(method, observer.answers(images + i), ladder, prior, 0) for i in range(LATER)]
+            counts[number, place] = np.mean([asking.queries(asked, _references(run)) for run, asked in runs])
+        tell()
+    return ByThreshold(centres, counts)
 
 
 def _references(run: Simulation) -> set[int]:
@@ -255,16 +305,16 @@ class _Observer:
     """A simulated observer: a logistic curve on levels, with false alarms and lapses; frozen, as greedy models are.
 
     Args:
-        sensitivity: 0 to 1, from below the first level to beyond the last.
+        centre: of its first JNDs, in levels; below the first level, on the ladder or beyond the last.
         levels: L.
         number: names its draws.
+        within: how wide they may be spread over images, as a share of what is usual.
     """
 
-    def __init__(self, sensitivity: float, levels: int, number: int) -> None:
+    def __init__(self, centre: float, levels: int, number: int, within: float = 1.0) -> None:
         rng = digest.generator("forecast observer", number)
-        self._number, self._levels = number, levels
-        self._centre = ((1 + 2 * BEYOND) * sensitivity - BEYOND) * levels
-        self._spread = rng.uniform(0.05, 0.25) * levels
+        self._number, self._centre = number, centre
+        self._spread = within * rng.uniform(0.05, 0.25) * levels
         self._slope = rng.uniform(0.005, 0.06) * levels
         self._false_alarms, self._lapses = rng.beta(0.5, 8, 2)
         self._further = math.exp(rng.uniform(-0.7, 0.7))  # how far later JNDs lie apart, beside the first

@@ -10,7 +10,7 @@ import msgspec
 from limen import distortion as distortions
 from limen.analysis import Analysis
 from limen.errors import UnknownNameError
-from limen.store import SeriesRow
+from limen.store import SeriesRow, entries
 from limen.store.entries import DistortionEntry
 
 _ROWS = ("outcomes", "jnds", "answers", "curves", "estimates")
@@ -109,6 +109,7 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
         questions={name: item for each in manifests for name, item in each.questions.items()},
         distortions={name: item for each in manifests for name, item in each.distortions.items()},
         procedure=procedure if all(each.procedure == procedure for each in manifests) else {"name": "several"},
+        shard=entries.shards_together([each.shard for each in manifests]),
     )
 
     def every(name: str) -> tuple[Any, ...]:

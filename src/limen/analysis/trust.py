@@ -12,7 +12,7 @@ from enum import StrEnum
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
 from limen.curve import Share
 from limen.parsing.yes_no import Flag
-from limen.preflight.exam import Exam, kept
+from limen.preflight.exam import Exam, at_places, kept
 from limen.store import Store
 
 MOST_ALARMS = 0.10  # yes to identical pairs; the whole interval must lie below, or above
@@ -87,8 +87,14 @@ class TrustRow:
 
 
 def of_run(analysis: Analysis, store: Store) -> tuple[TrustRow, ...]:
-    """Judge each observer and question of a run, by the exams that it holds too."""
-    return trust(analysis, {held.observer: held for held in kept(store)})
+    """Judge each observer and question of a run, by the exams that it holds too: of several the one that says least."""
+    held = {name: at_places(name, kept(store)) for name in analysis.manifest.observers}
+    return trust(analysis, {name: min(exams, key=_worth) for name, exams in held.items() if exams})
+
+
+def _worth(exam: Exam) -> tuple[bool, bool, float, int]:
+    """Return by what exams of one observer at several places are ranked."""
+    return exam.fit, exam.plain.n > 0, exam.plain.value if exam.plain.n else 0.0, -len(exam.marks)
 
 
 def trust(analysis: Analysis, exams: Mapping[str, Exam]) -> tuple[TrustRow, ...]:

@@ -22,6 +22,7 @@ from limen.cli import (
     import_,
     list,
     measure,
+    merge,
     published,
     safe,
     see,
@@ -35,8 +36,8 @@ from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "published", "run", "safe", "see",
-    "show", "stats", "watch",
+    "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "published", "run", "safe",
+    "see", "show", "stats", "watch",
 ]  # fmt: skip
 
 

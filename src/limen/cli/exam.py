@@ -8,7 +8,7 @@ import click
 
 from limen import registry
 from limen.cli.console import print_json, print_table, say, tame
-from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, main, named, telling
+from limen.cli.group import BASE_URL, JSON, OBSERVER, OPTIONS, PLUGIN, at, main, named, rates, telling, with_server
 from limen.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,21 +24,24 @@ FAILED = 1
 @OBSERVER
 @BASE_URL
 @OPTIONS
+@rates
 @click.option("--question", help="Comma-separated: can its answers to these be read? Those of the study, if not given.")
 @JSON
 @PLUGIN
 def exam(
     study: Path | None,
     observer: tuple[str, ...],
-    base_url: str | None,
+    base_urls: tuple[str, ...],
     options: dict[str, str],
+    rpm: int | None,
+    tpm: int | None,
     question: str | None,
     as_json: bool,
 ) -> int:
     """Find out, in some 40 questions, whether an observer sees two pictures, in order, in their size.
 
-    Examines the observers given, or those of a study file, and tries the study's questions, or those given. Sends no
-    photograph. Exit code 1 if one of them fails, or its exam did not come to its end.
+    Examines the observers given, or those of a study file, at each of their endpoints, and tries the study's questions,
+    or those given. Sends no photograph. Exit code 1 if one of them fails, or its exam did not come to its end.
     """
     from limen.study import load
 
@@ -47,38 +50,48 @@ def exam(
         registry.plugin(path)
     asked = _questions(spec, question)
     held: list[Exam] = []
+    whole = True
     try:
-        for name, settings in _observers(spec, observer, base_url, options):
-            _examine(name, settings, asked, held, as_json)
+        for entry in with_server(_observers(spec, observer, at(base_urls), options), rpm=rpm, tpm=tpm):
+            settings = {"name": entry} if isinstance(entry, str) else dict(entry)
+            whole &= _examine(str(settings.pop("name", "")), settings, asked, held, as_json)
     finally:
         if as_json and held:
             print_json([_plain(one) for one in held])
-    return 0 if all(one.fit for one in held) else FAILED
+    return 0 if whole and all(one.fit for one in held) else FAILED
 
 
 def _examine(
     name: str, settings: dict[str, Any], asked: "Sequence[Question]", held: list["Exam"], as_json: bool
-) -> None:
-    """Examine one observer and print what was found: also of an exam that is broken off, as far as it was."""
+) -> bool:
+    """Examine one observer at each endpoint, and print what was found: also of an exam that is broken off.
+
+    Returns:
+        Whether all of its endpoints were there.
+    """
     from limen.preflight import exam as exams
 
-    so_far: list[Exam] = []
+    so_far: dict[str, Exam] = {}
+    lines: list[str] = []
 
     def watch(one: "Exam") -> None:
-        so_far[:] = [one]
-        settled = sum(asked.settled for asked in one.asked)
-        tell(settled, settled + len(one.waiting), "questions")
+        so_far[one.observer] = one
+        settled = sum(asked.settled for exam in so_far.values() for asked in exam.asked)
+        tell(settled, settled + sum(len(exam.waiting) for exam in so_far.values()), "questions")
 
     try:
         with telling(f"examining {tame(name)}") as tell:
-            exams.examine(name, settings, watch, asked)
+            places = exams.examine_each(name, settings, watch, asked, lines.append)
+        return len(so_far) >= places
     finally:
-        held += so_far
-        for one in so_far:
+        held += so_far.values()
+        for one in so_far.values():
             if not as_json:
                 _print(one)
             for line in one.summary.splitlines():
                 say(line, err=as_json)
+        for line in lines:
+            say(line, err=True)
 
 
 def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]":
@@ -92,16 +105,15 @@ def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]"
 
 
 def _observers(
-    spec: "Spec | None", names: tuple[str, ...], base_url: str | None, options: dict[str, str]
-) -> list[tuple[str, dict[str, Any]]]:
-    """Return the observers to examine with their settings."""
-    settings = ({"base_url": base_url} if base_url else {}) | options
+    spec: "Spec | None", names: tuple[str, ...], where: dict[str, Any], options: dict[str, str]
+) -> "Sequence[str | dict[str, Any]]":
+    """Return the observers to examine, with their settings."""
+    settings = where | options
     if names:
-        return [(name, settings) for name in names]
+        return [{"name": name, **settings} for name in names]
     if spec is None or settings:
         raise InputError("exam needs --observer (to which --base-url and -O belong), or a study file.")
-    entries = [{"name": entry} if isinstance(entry, str) else dict(entry) for entry in spec.observers]
-    return [(str(entry.pop("name", "")), entry) for entry in entries]
+    return spec.observers
 
 
 def _print(one: "Exam") -> None:

@@ -29,7 +29,7 @@ Exit codes:
   130  interrupted (Ctrl-C); 143 by SIGTERM, 129 by SIGHUP
 """
 COMMANDS = {
-    "Measure": ("demo", "exam", "measure", "report", "fit", "safe", "power", "simulate", "export", "import"),
+    "Measure": ("demo", "exam", "measure", "merge", "report", "fit", "safe", "power", "simulate", "export", "import"),
     "Publish": ("bundle", "verify"),
     "Look": ("list", "show", "render", "see", "watch", "backbones"),
     "The paper": ("published", "dataset"),
@@ -234,7 +234,11 @@ SEED = CountRange(-(2**63), 2**63 - 1)
 OBSERVER = click.option(
     "--observer", multiple=True, help="KIND:MODEL, e.g. openai:gpt-4o, local:FOLDER, demo; may be repeated."
 )
-BASE_URL = click.option("--base-url", help="URL of an OpenAI-compatible endpoint.")
+BASE_URL = click.option(
+    "--base-url", "base_urls", multiple=True, metavar="URL",
+    help="URL of an OpenAI-compatible endpoint. Several, one after the other or in a file (@FILE), are servers of one "
+    "model.",
+)  # fmt: skip
 OPTIONS = click.option(
     "-O",
     "--option",
@@ -244,6 +248,48 @@ OPTIONS = click.option(
     callback=key_values("-O temperature=0"),
     help="A setting of the observers.",
 )
+
+
+_RATE = CountRange(1, 10**12)
+_RPM = click.option("--rpm", type=_RATE, metavar="N", help="Requests in any minute at most, at all endpoints together.")
+_TPM = click.option("--tpm", type=_RATE, metavar="N", help="Tokens of questions and answers in any minute at most.")
+
+
+def rates(command: F) -> F:
+    """Give a command --rpm and --tpm."""
+    return _RPM(_TPM(command))
+
+
+def at(base_urls: Sequence[str]) -> dict[str, Any]:
+    """Return the setting that --base-url gives, none where it is not given."""
+    return {"base_url": base_urls[0] if len(base_urls) == 1 else list(base_urls)} if base_urls else {}
+
+
+def with_server(entries: Sequence[str | dict[str, Any]], **settings: float | None) -> tuple[str | dict[str, Any], ...]:
+    """Give observers that have a server what flags say of it, by the names of their settings.
+
+    Args:
+        entries: names, or tables with a name.
+        settings: those that are None were not given.
+
+    Raises:
+        InputError: a rate is limited, and no observer has a server.
+    """
+    from limen.observer import ObserverKind
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    changed: list[str | dict[str, Any]] = []
+    taken, known = set[str](), registry.every("observer") if given else {}
+    for entry in entries:
+        table = {"name": entry} if isinstance(entry, str) else entry
+        kind = known.get(str(table.get("name", "")).partition(":")[0])
+        fields = kind.options.__struct_fields__ if isinstance(kind, ObserverKind) else ()
+        takes = {name: value for name, value in given.items() if name in fields}
+        changed.append(table | takes if takes else entry)
+        taken |= takes.keys()
+    if unkept := sorted(given.keys() - taken - {"wait_for_server_s"}):
+        raise InputError(f"--{unkept[0]} limits what a server is sent, and no observer has one. Leave it out.")
+    return tuple(changed)
 
 
 def _load(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:

@@ -22,12 +22,15 @@ from limen.cli.group import (
     CountRange,
     FiniteRange,
     RenamedOption,
+    at,
     demo_places,
     key_values,
     left_out,
     main,
     named,
     on_ray,
+    rates,
+    with_server,
     working,
 )
 from limen.errors import InputError
@@ -42,13 +45,17 @@ UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
 SECTIONS = {
     "What is shown": (
-        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--max-side",
-        "--seed",
+        "--images", "--part", "--source", "--photographs", "--distortion", "--ladder", "--limit", "--shard",
+        "--max-side", "--seed",
     ),
-    "Who is asked": ("--observer", "--base-url", "-O", "--wait-for-server", "--no-exam", "--no-floor"),
+    "Who is asked": (
+        "--observer", "--base-url", "-O", "--wait-for-server", "--rpm", "--tpm", "--no-exam", "--no-floor",
+    ),
     "What is asked": ("--question", "--ask", "--paraphrases", "--order", "--no-identical-pairs"),
     "How thresholds are found": ("--procedure", "-P", "--gap", "--confirm", "--jnds"),
-    "What it costs": ("--dry-run", "--price", "--latency", "--max-questions", "--max-cost"),
+    "What it costs": (
+        "--dry-run", "--price", "--latency", "--data-set", "--throughput", "--max-questions", "--max-cost",
+    ),
     "Where it runs": ("--ray", "--replicas", "--gpus"),
     "The run": ("--out", "--offline", "--look-ahead", "--megapixels-in-flight", "--no-keep-references"),
 }  # fmt: skip
@@ -89,6 +96,7 @@ Examples:
     metavar="SECONDS",
     help="How long an endpoint that is away is waited for, from the first question on (600 once it has been met).",
 )
+@rates
 @click.option("--question", help="Comma-separated, of `limen list questions` (direct; with --ask answer-changes).")
 @click.option(
     "--ask",
@@ -132,6 +140,9 @@ Examples:
     help="At most so many references of each kind, in order (0: all). How many JNDs of each: --jnds.",
 )
 @click.option(
+    "--shard", metavar="I/N", help="Only the I-th of N shards of the references: a job array (`limen merge`)."
+)
+@click.option(
     "--max-side",
     metavar="PX[,PX...]",
     help="Scale photographs down to that many px on the longer side first (0: as they are). Several, as in 512,1024: "
@@ -167,6 +178,13 @@ Examples:
     help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
 )
 @on_ray()
+@click.option("--data-set", metavar="NAME", help="With --dry-run: what all of vpa-jnd costs for the paper's models.")
+@click.option(
+    "--throughput",
+    type=FiniteRange(0, 1e9, min_open=True),
+    metavar="N",
+    help="Answers a second of one GPU, for --data-set to say GPU hours.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory; the same one resumes.  [required, but for --dry-run]"
 )
@@ -174,8 +192,9 @@ Examples:
 @PLUGIN
 def measure(
     study: Path | None, out: Path | None, offline: bool, as_json: bool, wait_for_server: float | None,
-    max_questions: int | None, max_cost: float | None, price: str | None,
-    dry_run: bool, latency: float | None, place: "Placement | None", **given: Any,
+    rpm: int | None, tpm: int | None, max_questions: int | None, max_cost: float | None, price: str | None,
+    dry_run: bool, latency: float | None, data_set: str | None, throughput: float | None,
+    place: "Placement | None", **given: Any,
 ) -> int:  # fmt: skip
     """Measure JNDs: a study file, or flags (which replace the file's entries)."""
     from limen import registry
@@ -187,7 +206,16 @@ def measure(
         raise InputError("--latency is for --dry-run, which says how long a study takes. Give both, or neither.")
     if given["ladders"]:
         given["ladders"] = dict(map(ladders.of_text, given["ladders"]))
+    if given["shard"] == "":  # of a variable that is not set: nothing would be divided
+        raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
     changes = _changes(given)
+    if data_set is not None and dry_run:
+        _data_set(data_set, {"study": study, "out": out, "latency": latency} | changes, spending, throughput, as_json)
+        return 0
+    if data_set is not None or throughput is not None:
+        raise InputError(
+            "--data-set goes with --dry-run, and --throughput with both: limen measure --dry-run --data-set vpa-jnd."
+        )
     if study is not None and study.suffix != ".toml":
         raise InputError(
             f"{study} is no study file (.toml). Several images: give their folder, or --images before each of them."
@@ -199,8 +227,10 @@ def measure(
             if entry not in changes:
                 raise InputError(f"measure needs {flag}, or a study file. See limen measure --help.")
         spec = registry.settings("measure", changes, Spec)
-    if wait_for_server is not None:
-        spec = msgspec.structs.replace(spec, observers=_waiting(spec.observers, wait_for_server))
+    for path in spec.plugins:
+        registry.plugin(path)
+    served = with_server(spec.observers, wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
+    spec = msgspec.structs.replace(spec, observers=served)
     if out is None and not dry_run:
         check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
         raise click.UsageError("Missing option '--out': the run directory.")
@@ -354,6 +384,9 @@ def _measure(
         with watching() as watch:
             plan = Study.plan(spec, watch.reading, made)
         left_out(plan.refused)  # before anything is asked, and paid for
+        if plan.whole:
+            mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
+            notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
         pairs = any(question.pictures > 1 for question in plan.questions)
         for line in lines:
             notice(line)
@@ -362,6 +395,9 @@ def _measure(
         with watching() as watch:
             examine = functools.partial(exam.keep, tell=watch.examining, spending=spending)
             progress = plan.run(out, watch, offline, examine if spec.exam and pairs else None, spending)
+    if not plan.series and not as_json:
+        _account(progress, out, offline)
+        return 0
     with Store.open(out) as store:
         analysis = analyse(store)
         numbers = observers.distances(store, analysis)
@@ -424,6 +460,35 @@ def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: floa
     print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])
 
 
+def _data_set(name: str, given: dict[str, Any], spending: "Spending", throughput: float | None, as_json: bool) -> None:
+    """Print what a whole data set would cost for the models of the paper.
+
+    Args:
+        name: of the data set.
+        given: all else that was given, of which the procedure and identical pairs alone are of use.
+        spending: with the price.
+        throughput: answers a second of one GPU.
+        as_json: whether --json was given.
+    """
+    from limen import procedure as procedures
+    from limen.report import costs
+    from limen.scale import budget
+
+    needless = [entry for entry, value in given.items() if value and entry not in ("procedure", "identical_pairs")]
+    if needless:
+        raise InputError(
+            f"--data-set prices the whole of {name} for the paper's models and takes no "
+            f"{needless[0].replace('_', '-')}. Give a procedure with its settings, --price, --throughput and "
+            "--no-identical-pairs, or leave --data-set out."
+        )
+    settings = {"name": "skip", **given.get("procedure", {})}
+    said = " ".join(f"{key}={value}" for key, value in settings.items()).removeprefix("name=")
+    method = procedures.make(str(settings.pop("name")), settings)
+    with working("reckoning") as tell:
+        found = budget.costs(name, method, spending.price, throughput, given.get("identical_pairs", True), tell)
+    print_result(as_json, lambda: costs.data_set_records(found), lambda: [costs.of_data_set(found, name, said)])
+
+
 def _account(progress: "Progress", out: Path, offline: bool) -> None:
     """Say on stderr what it cost and what is left."""
     from limen.study import LIMIT
@@ -473,8 +538,7 @@ def _causes(unfinished: "Sequence[UnfinishedSeries]") -> list[str]:
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Turn flags into entries of a study; those not given are left out."""
     settings = dict(given["options"])
-    if given["base_url"]:
-        settings["base_url"] = given["base_url"]
+    settings |= at(given["base_urls"])
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
         "distortions": named("--distortion", given["distortion"]),
@@ -484,6 +548,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "order": given["order"],
         "paraphrases": given["paraphrases"],
         "limit": given["limit"],
+        "shard": given["shard"],
         "seed": given["seed"],
         "max_side": given["max_side"],
         "megapixels_in_flight": given["megapixels_in_flight"],
@@ -500,19 +565,6 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     if settings and not given["observer"]:
         raise InputError("--base-url and -O belong to an --observer: give one, or write them into the study file.")
     return {key: value for key, value in changes.items() if value not in (None, [])} | _part(given)
-
-
-def _waiting(entries: Sequence[str | dict[str, Any]], seconds: float) -> tuple[str | dict[str, Any], ...]:
-    """Tell observers that have a server how long to wait for it."""
-    from limen import registry
-
-    changed: list[str | dict[str, Any]] = []
-    for entry in entries:
-        table = {"name": entry} if isinstance(entry, str) else entry
-        kind = registry.find("observer", str(table.get("name", "")).partition(":")[0])
-        waits = "wait_for_server_s" in kind.options.__struct_fields__
-        changed.append(table | {"wait_for_server_s": seconds} if waits else entry)
-    return tuple(changed)
 
 
 def _part(given: dict[str, Any]) -> dict[str, Any]:

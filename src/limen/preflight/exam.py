@@ -12,6 +12,7 @@ is read, as verdicts are. How it judges, and why so: `limen.examining`.
 import asyncio
 import datetime
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
@@ -29,7 +30,7 @@ from limen.errors import FatalObserverError, InputError, ObserverError, StoreErr
 from limen.loop import finish
 from limen.observer import Observer, Reply
 from limen.parsing.yes_no import Flag
-from limen.preflight import legible, model_input, perception, questions, settings, transport
+from limen.preflight import agreement, legible, model_input, perception, questions, settings, transport
 from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage, lasts
 from limen.preflight.questions import ENOUGH, MEASURED, MOST, ExamItem
 from limen.question import Question
@@ -47,7 +48,9 @@ __all__ = [
     "Exam",
     "ExamTrial",
     "Stage",
+    "at_places",
     "examine",
+    "examine_each",
     "hold",
     "judge",
     "keep",
@@ -56,6 +59,7 @@ __all__ = [
 
 VERSION = 1  # of questions and pictures: raised whenever one of them changes; rules are applied anew at every reading
 ROUNDS = 2  # times that a question is put whose failure may pass, in one sitting
+TAG = r" #[0-9a-f]{8}"  # follows an observer's name in that of its exam at another place than its keys name
 STAGE = "exam"  # under which a run's store keeps the rows
 _ABOUT = ("kind", "model", "max_tokens", "temperature", "seed", "logprobs")
 
@@ -408,6 +412,53 @@ def examine(
     return finish(run())
 
 
+def examine_each(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = lambda held: None,
+    asked: Iterable[Question] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Make the observer that `KIND` or `KIND:MODEL` names and examine it at each of the places where it is asked.
+
+    Args:
+        name: "KIND" or "KIND:MODEL".
+        options: the observer's settings by name.
+        tell: called with the exam of one place as far as it is, after each answer.
+        asked: questions of a study; those that show several pictures are tried.
+        say: called with a line of what else a person should know: who is away, how alike all answer.
+
+    Returns:
+        At how many places it is asked.
+
+    Raises:
+        FatalObserverError: one of them would answer no question at all.
+        InputError: they serve different models.
+    """
+    asked = tuple(asked)
+
+    async def run() -> int:
+        held: list[Exam] = []
+
+        async def at(place: Observer, tag: str) -> str:
+            held.append(await hold(place, tell=tell, asked=asked))
+            return ""
+
+        observer = observers.make(name, options or {})
+        if isinstance(observer, observers.Notifier):
+            observer.tell = say
+        async with observer:
+            if not isinstance(observer, observers.Hosted):
+                await at(observer, "")
+                return 1
+            await observer.admit(at)
+            for line in _alike(observer, held):
+                say(line)
+            return len(observer.places)
+
+    return finish(run())
+
+
 # --- in a run ---
 
 
@@ -435,7 +486,52 @@ async def keep(
     if observer.numeric:  # nothing can be asked of it but two pictures: what it judges by is told
         row = store.measurements("calibration").get(observer.name)
         return f"{observer.name}: {model_input.judged(row)}." if row else ""
-    name, digest = observer.name, digests.of(dict(observer.fingerprint()))
+    if not isinstance(observer, observers.Hosted):
+        return await _keep(observer, observer.name, store, tell, spending)
+
+    tell_all = _together(tell)
+
+    async def examine_at(place: Observer, tag: str) -> str:
+        return await _keep(place, observer.name + tag, store, tell_all, spending)
+
+    told = await observer.admit(examine_at)
+    names = [observer.name + tag for tag in observer.exam_tags]
+    told += _alike(observer, [exam for exam in kept(store) if exam.observer in names])
+    return "\n".join(told)
+
+
+def _together(tell: Tell) -> Tell:
+    """Return what tells of exams that are held side by side as of one, as far as all of them are."""
+    latest: dict[str, Exam] = {}
+
+    def tell_all(one: Exam) -> None:
+        latest[one.observer] = one
+        asked = tuple(trial for exam in latest.values() for trial in exam.asked)
+        tell(replace(one, asked=asked, waiting=tuple(name for exam in latest.values() for name in exam.waiting)))
+
+    return tell_all
+
+
+def _alike(observer: Observer, held: Sequence[Exam]) -> Iterator[str]:
+    """Yield what to tell of how alike the places of an observer answer, by their exams."""
+    if observer.sampled or len(held) < 2:
+        return
+    answers = [{one.name: one.answer.text for one in exam.asked if one.answer is not None} for exam in held]
+    systems = {one.last.detail for exam in held for one in exam.asked if one.answer is not None and one.last.detail}
+    yield from agreement.told(observer.name, answers, systems)
+
+
+async def _keep(observer: Observer, name: str, store: Store, tell: Tell, spending: Spending | None) -> str:
+    """Examine an observer, or one place of it.
+
+    Args:
+        observer: entered.
+        name: under which the run keeps the exam.
+        store: as for `keep`.
+        tell: likewise.
+        spending: likewise.
+    """
+    digest = digests.of(dict(observer.fingerprint()))
     before = _entries(store).get(name)
     same = before is not None and (before.version, before.fingerprint) == (VERSION, digest)
     goes_on = before is not None and same and before.fit is not False
@@ -444,7 +540,7 @@ async def keep(
     held = _asked(store, name, at)
     asked = _tried(store, held)
     if before is not None and passed and not _lacking(asked, held):
-        return "\n".join([f"exam of {name} passed, held before.", *map(_note, before.marks or ())])
+        return "\n".join([f"exam of {observer.name} passed, held before.", *map(_note, before.marks or ())])
 
     def note(one: ExamTrial) -> None:
         if one.settled:
@@ -465,9 +561,9 @@ def pending(
     observer: Observer,
     store: Store | None = None,
     fingerprint: Mapping[str, Any] | None = None,
-    asked: Iterable[Question] = (),
+    asked: Sequence[Question] = (),
 ) -> int:
-    """Return how many questions an exam of an observer would put at most, before it is entered.
+    """Return how many questions an exam of an observer would put at most, at all its places, before it is entered.
 
     Args:
         observer: to be examined.
@@ -477,14 +573,28 @@ def pending(
     """
     if observer.numeric:
         return 0
+    tags: tuple[str, ...] = ("",)
+    if isinstance(observer, observers.Hosted):
+        if store is not None and observer.name in store.manifest["observers"]:
+            before = store.manifest.get("endpoints", {}).get(observer.name, [])
+            observer.resume(store.manifest["observers"][observer.name], before)
+        tags = observer.exam_tags
+    return sum(_pending(observer, observer.name + tag, store, fingerprint, asked) for tag in tags)
+
+
+def _pending(
+    observer: Observer, name: str, store: Store | None, fingerprint: Mapping[str, Any] | None,
+    asked: Iterable[Question],
+) -> int:  # fmt: skip
+    """Return how many questions the exam of one place that is kept under `name` would put at most."""
     known = dict(store.manifest["observers"].get(observer.name, {})) if store is not None else {}
     settings = known or dict(fingerprint or {"max_tokens": observer.max_tokens})
     tried = questions.tried(asked)
     names = {*(item.name for item in questions.plan(settings, observer.sampled)), *_lacking(tried, {})}
-    before = _entries(store).get(observer.name) if store is not None else None
+    before = _entries(store).get(name) if store is not None else None
     if store is None or before is None or (before.version, before.fingerprint) != (VERSION, digests.of(settings)):
         return len(names)
-    held = _asked(store, observer.name, before.at) if before.fit is not False else {}
+    held = _asked(store, name, before.at) if before.fit is not False else {}
     if _passed(before):
         return len(_lacking(tried, held))
     return len(names) - sum(one.answer is not None and one.name in names for one in held.values())
@@ -551,6 +661,16 @@ def kept(store: Store) -> tuple[Exam, ...]:
         tried = questions.tried(one for one in _questions(store) if _was_tried(one, asked))
         exams.append(Exam(*given, tuple(asked.values()), tuple(waiting), tried=tried))
     return tuple(exams)
+
+
+def at_places(name: str, exams: Iterable[Exam]) -> list[Exam]:
+    """Return the exams of one observer, at every place where a run has asked it.
+
+    Args:
+        name: of the observer.
+        exams: of the run (`kept`).
+    """
+    return [one for one in exams if one.observer == name or re.fullmatch(TAG, one.observer.removeprefix(name))]
 
 
 def _entries(store: Store) -> dict[str, ExamEntry]:

@@ -7,6 +7,7 @@ from typing import Any
 from limen.analysis.cost import ObserverCost
 from limen.analysis.forecast import OBSERVERS, Count
 from limen.report.format import NONE, Table, plain
+from limen.scale.budget import PICTURE, ModelCost
 from limen.spending import CHARACTERS, PATCH, USUAL, money, short
 
 TITLE = "What this study would cost (nothing was sent)"
@@ -32,6 +33,55 @@ def costs(each: Sequence[ObserverCost]) -> Table:
 def records(each: Sequence[ObserverCost]) -> dict[str, Any]:
     """Return the same numbers raw."""
     return {"costs": plain(tuple(each)), "notes": list(_notes(each))}
+
+
+def of_data_set(each: Sequence[ModelCost], name: str, procedure: str) -> Table:
+    """Return what a data set costs: a row for each model of the paper, and one for all of them.
+
+    Args:
+        each: the costs.
+        name: of the data set.
+        procedure: its name with its settings.
+    """
+    columns: dict[str, list[str]] = {
+        "model": [one.model for one in each],
+        "weights": [{"open": "open", "api": "closed"}.get(one.access, "") for one in each],
+        "questions": [_ranged(one.questions) for one in each],
+        "tokens in": [short(_digits(one.tokens_in.expected)) for one in each],
+        "tokens out": [short(_digits(one.tokens_out.expected)) for one in each],
+        "GPU hours": [NONE if one.gpu_hours is None else _rounded(one.gpu_hours.expected) for one in each],
+        "price": [NONE if one.price is None else _rounded(one.price.expected) for one in each],
+    }
+    kept = {head: cells for head, cells in columns.items() if set(cells) != {NONE}}
+    title = f"What {name} would cost, {each[0].series:,} series with {procedure} (nothing was asked)"
+    return Table(title, tuple(kept), tuple(zip(*kept.values(), strict=True)), tuple(_data_set_notes(each)))
+
+
+def _data_set_notes(each: Sequence[ModelCost]) -> Iterator[str]:
+    yield (
+        "Questions: the procedure played with simulated observers whose first JNDs have the mean that the paper prints "
+        "of this model and part, in levels (95 % interval over observers: how wide JNDs spread, slope, false alarms). "
+        "Where no JND was found on the ladder, first JNDs lie beyond it. Questions that cannot be read are asked once "
+        "more on top."
+    )
+    width, height = PICTURE
+    yield (
+        f"Tokens by a rule of thumb: one for {CHARACTERS} characters and for {PATCH}x{PATCH} px of two pictures of "
+        f"{width}x{height} px, {USUAL} for an answer (Qwen2-VL's; other models differ)."
+    )
+    if each[-1].gpu_hours is not None:
+        yield "GPU hours: at your --throughput for each model; a model that needs several GPUs answers less a GPU."
+
+
+def data_set_records(each: Sequence[ModelCost]) -> dict[str, Any]:
+    """Return the same numbers raw."""
+    return {"costs": plain(tuple(each)), "notes": list(_data_set_notes(each))}
+
+
+def _ranged(count: Count) -> str:
+    if count.exact:
+        return _rounded(count.expected)
+    return f"{_rounded(count.expected)} ({_rounded(count.interval.low)} to {_rounded(count.interval.high)})"
 
 
 def _notes(each: Sequence[ObserverCost]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from limen.preflight.evidence import CheckStatus
 from limen.report.format import Table
 from limen.report.runs import OpenRun
 from limen.store import Origin, Store
+from limen.store.entries import numbered
 
 LISTED = 5  # series that a warning names
 
@@ -40,27 +41,31 @@ def exams(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> Table:
         runs: of observers of images.
         analyses: of each run, with the names that the page gives its observers.
     """
-    rows = []
+    rows, elsewhere = [], False
     for run, analysis in zip(runs, analyses, strict=True):
-        results = {result.observer: result for result in exam.kept(run.store)}
+        held = exam.kept(run.store)
         own_names = run.analysis.manifest.observers.items()
         for (own, fingerprint), observer in zip(own_names, analysis.manifest.observers, strict=True):
-            result = results.get(own)
-            if result is None:
+            results = exam.at_places(own, held)
+            elsewhere |= any(result.observer != own for result in results)
+            if not results:
                 why = "compares by a number" if fingerprint.get("kind") in NUMERIC else "not examined"
                 rows.append((observer, why, "", "", ""))
-                continue
-            unknown = ", ".join(check.check for check in result.having(CheckStatus.UNKNOWN))
-            outcome = f"not finished: {len(result.waiting)} questions open"
-            if result.fit or result.failed:
-                outcome = "passed" if result.fit else f"failed: {result.complaint}"
-            findings = "; ".join(result.marks) or "none"
-            rows.append((observer, outcome, findings, unknown or "nothing", str(result.answered)))
+            for result in results:
+                unknown = ", ".join(check.check for check in result.having(CheckStatus.UNKNOWN))
+                outcome = f"not finished: {len(result.waiting)} questions open"
+                if result.fit or result.failed:
+                    outcome = "passed" if result.fit else f"failed: {result.complaint}"
+                name = observer + result.observer.removeprefix(own)
+                findings = "; ".join(result.marks) or "none"
+                rows.append((name, outcome, findings, unknown or "nothing", str(result.answered)))
     columns = ("observer", "exam", "findings", "not known", "answers")
-    notes = (
-        "A finding marks the run, and does not stop it. What could not be decided is not known, neither good nor bad.",
-    )
-    return Table("Exam", columns, tuple(rows), notes)
+    notes = [
+        "A finding marks the run, and does not stop it. What could not be decided is not known, neither good nor bad."
+    ]
+    if elsewhere:
+        notes.append("What has a # behind its name is another endpoint of the same observer.")
+    return Table("Exam", columns, tuple(rows), tuple(notes))
 
 
 def floors(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> Table:
@@ -178,8 +183,14 @@ def _median(values: Sequence[float]) -> str:
 
 
 def warnings(analysis: Analysis) -> list[str]:
-    """Return a sentence for each observer of several models or systems, and for each distortion of unlike ladders."""
+    """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
     lines = list(unlike(analysis))
+    if (shard := analysis.manifest.shard) is not None:
+        held = f"{shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here"
+        lines.append(
+            f"Only {held}: the references of {numbered(shard.missing)} are missing from every figure. limen merge puts "
+            "shards together."
+        )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]
         models, systems = ([origin for origin in mine if origin.what == what] for what in ("model", "fingerprint"))

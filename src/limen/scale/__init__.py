@@ -1,1 +1,1 @@
-"""Beyond one process: observers on the GPUs and nodes of a Ray cluster."""
+"""Beyond one machine and one endpoint: replicas on a cluster, several servers and their pace, runs of many jobs."""

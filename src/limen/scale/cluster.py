@@ -79,6 +79,7 @@ def connected(place: Placement) -> Iterator[int]:
     if mine:
         with _own_signals():
             _init(ray, place)
+        _hushed(ray)
     try:
         yield _room(ray, place)
     finally:
@@ -94,7 +95,7 @@ def _init(ray: ModuleType, place: Placement) -> None:
         cpus = max(place.cpus * max(1, place.replicas), os.cpu_count() or 1)
         ray.init("local", include_dashboard=False, num_cpus=cpus, **quiet)
         return
-    _reach(place.address)
+    _reach(_begun(ray) if place.address == "auto" else place.address)
     try:
         ray.init(place.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError) as error:
@@ -102,10 +103,27 @@ def _init(ray: ModuleType, place: Placement) -> None:
         raise InputError(f"No Ray at {place.address} ({why}). Start one ({START}), or leave the address out.") from None
 
 
+def _hushed(ray: ModuleType) -> None:
+    """Keep what Ray says of workers that died out of standard output, where it would stand between results.
+
+    No setting of Ray's does so. limen tells what it lost itself.
+    """
+    worker: Any = getattr(ray._private, "worker", None)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
+
+
+def _begun(ray: ModuleType) -> str:
+    """Return the address of the cluster that was begun last on this node; Ray keeps that of one that has ended, too."""
+    read = getattr(ray._private.utils, "read_ray_address", lambda: None)
+    found: str | None = os.environ.get("RAY_ADDRESS") or read()
+    if not found:
+        raise InputError(f"No Ray on this node. Start one ({START}), or leave the address out.")
+    return found
+
+
 def _reach(address: str) -> None:
     """Raise `InputError` where nothing listens at an address, at once: Ray itself would look for a minute."""
-    if address == "auto":
-        return
     if "://" in address:
         raise InputError(
             f"--ray {address}: limen runs on a node of the cluster, not through Ray's client. Give HOST:PORT of its "
@@ -130,19 +148,20 @@ def _room(ray: ModuleType, place: Placement) -> int:
     )
     if room:
         return room
+    where = "the Ray of this command" if place.address == HERE else f"the Ray at {place.address}"
     most = max((node.get("GPU", 0) for node in nodes), default=0)
     if place.gpus > most:
         raise InputError(
-            f"--gpus {place.gpus:g}: no node of the Ray at {place.address} has so many (the most: {most:g}). Give "
+            f"--gpus {place.gpus:g}: no node of {where} has so many (the most: {most:g}). Give "
             "fewer, leave --gpus out, or add nodes with them (ray start --num-gpus=N)."
         )
     if place.cpus > 1:
         raise InputError(
-            f"No node of the Ray at {place.address} has {place.cpus} CPUs for a replica, which has as many threads as "
+            f"No node of {where} has {place.cpus} CPUs for a replica, which has as many threads as "
             "this command. Give it fewer (OMP_NUM_THREADS=N in front of limen), or add larger nodes."
         )
     raise InputError(
-        f"The Ray at {place.address} has no CPU for a replica. Add a node to it: ray start --address={place.address}."
+        f"{where[0].upper()}{where[1:]} has no CPU for a replica. Add a node to it: ray start --address=HOST:PORT."
     )
 
 

@@ -130,6 +130,7 @@ class _Place:
         gone: set when it is found to be lost.
         node: where it is.
         over: whether it is left alone for good.
+        why: it was lost last.
     """
 
     number: int
@@ -140,6 +141,7 @@ class _Place:
     gone: asyncio.Event | None = None
     node: str = ""
     over: bool = False
+    why: str = ""
 
 
 class Replicated(Observer):
@@ -264,8 +266,14 @@ class Replicated(Observer):
         await self._ready()
         for place in [place for place in self._places if place.ready]:
             with contextlib.suppress(Lost):  # it is told when it is begun anew
-                await self._at(place, lambda actor: actor.call.remote("judge_by", row))
-                self._agree(place, await self._at(place, lambda actor: actor.about.remote()))
+                await self._judge(place, row)
+
+    async def _judge(self, place: _Place, row: Mapping[str, Any] | None) -> _About:
+        """Give a replica the criterion, and see that it then is the observer that the others are."""
+        await self._at(place, lambda actor: actor.call.remote("judge_by", row))
+        about: _About = await self._at(place, lambda actor: actor.about.remote())
+        self._agree(place, about)
+        return about
 
     # --- replicas ---
 
@@ -298,10 +306,13 @@ class Replicated(Observer):
     async def _at(self, place: _Place, call: Callable[[Any], Any]) -> Any:
         """Return what a replica answers to a call; find it lost where it does not."""
         place.flying += 1
+        actor = place.actor
         try:
-            found = await _called(self._ray, call, place.actor)
+            found = await _called(self._ray, call, actor)
         except Lost as lost:
-            self._lose(place, str(lost))
+            if actor is place.actor:  # not the one that took its place since
+                place.why = str(lost)
+                self._lose(place)
             raise
         finally:
             place.flying -= 1
@@ -309,12 +320,12 @@ class Replicated(Observer):
             raise found.error(f"replica on {place.node}" if place.node else self.name)
         return found
 
-    def _lose(self, place: _Place, why: str) -> None:
+    def _lose(self, place: _Place) -> None:
         if place.ready:
             place.ready = False
             if not any(one.ready for one in self._places):
                 self._some.clear()
-            self.tell(f"{self.name}: a replica on {place.node} is lost ({why}); it is begun anew.")
+            self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.")
         if place.gone is not None:
             place.gone.set()
 
@@ -326,7 +337,14 @@ class Replicated(Observer):
                     await asyncio.sleep(PAUSE * 2 ** (place.losses - 1))
                 place.losses += 1
                 await self._begin(place)
-            self._give_up(place, FatalObserverError("replica-lost", f"{place.losses - 1} replicas were lost in a row"))
+            self._give_up(
+                place,
+                FatalObserverError(
+                    "replica-lost",
+                    f"{self.name}: {LOSSES} replicas in a row were lost, the last by {place.why}. Look into its log on "
+                    "the node (`ray logs actor`). What was answered is kept: the same command goes on.",
+                ),
+            )
         except Exception as error:  # noqa: BLE001 - a plug-in's own too: raised where the observer is asked
             self._give_up(place, error)
         finally:
@@ -337,17 +355,23 @@ class Replicated(Observer):
         place.gone, place.node = asyncio.Event(), ""
         place.actor = self._make()
         try:
-            about = await self._at(place, lambda actor: actor.enter.remote(self._criterion))
+            judges_by = self._criterion
+            about: _About = await self._at(place, lambda actor: actor.enter.remote(judges_by))
             place.node = about.node
             self._agree(place, about)
             await self._compare(place)
+            while judges_by is not self._criterion:  # fixed since it was begun
+                judges_by = self._criterion
+                await self._judge(place, judges_by)
         except Lost:
+            place.actor = None
             return
         place.ready = True
         self._some.set()
         await place.gone.wait()
+        lost, place.actor = place.actor, None
         with contextlib.suppress(Exception):
-            self._ray.kill(place.actor)
+            self._ray.kill(lost)
 
     def _make(self) -> Any:
         name, options = self._given

@@ -108,12 +108,13 @@ class Store:
     # --- open and close ---
 
     @classmethod
-    def open(cls, path: Path, dotfile: bool = False) -> Self:
+    def open(cls, path: Path, dotfile: bool = False, still: bool = False) -> Self:
         """Open an existing run for reading.
 
         Args:
             path: the run directory.
             dotfile: whether SQLite's own locks do not work there, where that is known (`limen.store.journal`).
+            still: whether nobody writes it and nothing in its directory may be touched (`limen.store.journal.reading`).
 
         Raises:
             StoreError: it is not a run, a newer limen made it, or what was answered is not all there.
@@ -126,7 +127,7 @@ class Store:
             try:
                 if journal.cut(file):
                     raise StoreError(f"{file} cannot be read (it is cut short). Restore it from a copy.")
-                reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile)))
+                reader = held.enter_context(contextlib.closing(journal.reading(file, dotfile, still)))
                 soundness.check(path, manifest, reader, counted, unclosed)
             except (sqlite3.Error, OSError) as error:
                 cause = error.strerror if isinstance(error, OSError) else None
@@ -330,6 +331,14 @@ class Store:
             for (what,) in self._rows(soundness.fault(table, columns)):
                 raise StoreError(f"{self.path / 'trials.db'}: a row of {table} has {what}. Restore it from a copy.")
             self._sound.add(table)
+
+    def check_rows(self) -> None:
+        """Raise `StoreError` unless every row of every table is as limen writes it; others look at what they read."""
+        for table in ("picture", *TABLES):
+            if self._has(table):
+                self._check(table)
+        for (stage,) in list(self._rows("SELECT DISTINCT stage FROM measurement")) if self._has("measurement") else ():
+            self.measurements(stage)
 
     def get(self, key: str) -> Answer | None:
         """Return the answer to what was shown under this key, or None."""

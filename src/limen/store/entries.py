@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,6 +23,7 @@ SCHEMA = 3
 READABLE = (2, SCHEMA)
 LARGEST = 64 << 20  # bytes of a manifest
 _SCHEMAS = " and ".join(map(str, READABLE))
+_SPANS = 12  # of shards that a line names
 VERSIONS = 50  # of a ladder, to look for the one its digest names
 RESTORE = "Restore it from a copy, or measure again with another --out."
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
@@ -113,6 +115,32 @@ class AimEntry(msgspec.Struct, frozen=True):
     series: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
+class ShardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which shards of a study a run holds, where it does not hold all of them.
+
+    Attributes:
+        of: how many there are.
+        parts: those that are there, from 1 on, in ascending order.
+        merged: whether `limen merge` put them together, so that the run is finished as a whole.
+    """
+
+    of: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)]
+    parts: Annotated[list[_Number], msgspec.Meta(min_length=1)]
+    merged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.parts != sorted(set(self.parts)) or self.parts[-1] > self.of:
+            raise ValueError(f"parts are {self.parts[:8]} of {self.of} shards")
+
+    @property
+    def missing(self) -> list[int]:
+        """Return which shards are not there."""
+        return sorted(set(range(1, self.of + 1)) - set(self.parts))
+
+    def __str__(self) -> str:
+        return f"{numbered(self.parts)} of {self.of}"
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The manifest of a run of observers of images: with what it was measured.
 
@@ -129,11 +157,14 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         observers: what identifies each, by name.
         max_side: longest side, in px, that a photograph was shown with; 0 for no limit. Several where each was shown
             at several sizes.
-        exams: the last one of each observer, by name.
+        exams: the last one of each observer, by name; of one at several endpoints, those at others than the first
+            under its name with a tag.
+        endpoints: where an observer was asked, by its name, if at several places.
         sessions: later ones with other libraries.
         probes: digest of a picture drawn with each distortion, by its name.
         planned: questions that a limit kept a session from putting to an observer, wholly or in part, by its name.
         aim: of the latest session that asked; older runs lack it.
+        shard: which shards of the study the run holds; None where it is a whole one.
     """
 
     schema: int
@@ -150,10 +181,12 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     observers: dict[_Text, _Plain]
     max_side: _Side | Annotated[list[_Side], msgspec.Meta(min_length=1, max_length=1000)] = 0
     exams: dict[_Text, ExamEntry] = {}
+    endpoints: dict[_Text, list[_Text]] = {}
     sessions: list[SessionEntry] = []
     probes: dict[_Text, _Text] = {}
     planned: dict[_Text, list[_Text]] = {}
     aim: AimEntry | None = None
+    shard: ShardEntry | None = None
 
 
 class _Procedure(msgspec.Struct):
@@ -367,6 +400,28 @@ def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Stru
             found += f", where {wrong.remedy.removeprefix('Give ').rstrip('.')} belongs"
         what = "is missing" if wrong.what == "was not given" else f"is not as limen writes it (it {found})"
         raise StoreError(f"{file}: {where}the entry {wrong.place!r} {what}. {RESTORE}") from None
+
+
+def shards_together(each: Sequence[ShardEntry | None]) -> ShardEntry | None:
+    """Return which shards runs hold together; None where one is whole, or where none is missing."""
+    there = [one for one in each if one is not None]
+    if not there or len(there) < len(each):
+        return None
+    parts = sorted({part for one in there if one.of == there[0].of for part in one.parts})
+    return ShardEntry(there[0].of, parts, merged=True) if len(parts) < there[0].of else None
+
+
+def numbered(parts: list[int]) -> str:
+    """Return numbers of shards in words, consecutive ones as a span: "shards 1-3, 5"; ascending ones are expected."""
+    spans: list[list[int]] = []
+    for part in parts:
+        if spans and part == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], part]
+        else:
+            spans.append([part])
+    more = f" and {len(spans) - _SPANS} spans more" if len(spans) > _SPANS else ""
+    listed = ", ".join("-".join(map(str, span)) for span in spans[:_SPANS])
+    return f"shard{'s' * (len(parts) > 1)} {listed}{more}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ SHARED = frozenset({
 OWN = frozenset({"fuse.fuse-overlayfs", "fuse.lxcfs", "fuseblk"})  # FUSE on this machine, with locks
 OWNER, COUNT = "writing.owner", "trials.count"
 PATIENCE = 30.0  # seconds to wait for another connection
+STILL = "ro&immutable=1"  # how SQLite reads a file that stays as it is: without locks, and without files beside it
 _WAL = 2  # in bytes 18 and 19 of a database
 
 
@@ -294,6 +295,12 @@ def logged(file: Path) -> bool:
         return False
 
 
+def pending(file: Path) -> list[Path]:
+    """Return the journals beside a database that hold what is not in it: of a process that was killed, or writes."""
+    beside = (file.with_name(f"{file.name}-{kind}") for kind in ("wal", "journal"))
+    return [one for one in beside if one.exists() and one.stat().st_size]
+
+
 def cut(file: Path) -> bool:
     """Say whether a database ends within a page: SQLite would fill it up with zeros, and read them."""
     with file.open("rb") as stream:
@@ -301,12 +308,13 @@ def cut(file: Path) -> bool:
         return stream.seek(0, os.SEEK_END) % (1 << 16 if size == 1 else max(size, 512)) != 0
 
 
-def reading(file: Path, dotfile: bool = False) -> sqlite3.Connection:
+def reading(file: Path, dotfile: bool = False, still: bool = False) -> sqlite3.Connection:
     """Open an existing database; where side files, shared memory or locks cannot be had, in a way that needs none.
 
     Args:
         file: the database.
         dotfile: whether SQLite's own locks do not work there, where that is known.
+        still: whether nobody writes it and nothing beside it may be touched; it must have no journal then.
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -315,7 +323,9 @@ def reading(file: Path, dotfile: bool = False) -> sqlite3.Connection:
     ways = [("rw", dotfile, False)]
     ways += [("rw", False, True)] if logged(file) else [("rw", True, False)]
     if not (log.exists() and log.stat().st_size):
-        ways.append(("ro&immutable=1", False, False))  # the disk may be read-only
+        ways.append((STILL, False, False))  # the disk may be read-only
+    if still:
+        ways = [(STILL, False, False)]
     for mode, dotfile, alone in ways:
         try:
             connection = _connect(file, mode, dotfile)

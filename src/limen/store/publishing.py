@@ -98,6 +98,8 @@ class Publisher:
         found[FINGERPRINTS] = self._named(prints)
         found["observers"] = self._named({name: self._texts(_placeless(about)) for name, about in observers.items()})
         found["exams"] = self._named({name: self._exam(entry) for name, entry in found.get("exams", {}).items()})
+        if "endpoints" in found:
+            found["endpoints"] = self._named({name: [WITHHELD] * len(at) for name, at in found["endpoints"].items()})
         if "planned" in found:
             found["planned"] = self._named(found["planned"])
         if aim := found.get("aim"):
@@ -261,6 +263,8 @@ def _hosts(manifest: Mapping[str, Any]) -> list[str]:
     settings = [*manifest.get("observers", {}).values()]
     settings += [one.get("about") for one in manifest.get("exams", {}).values()]
     named = {str(one["host"]) for one in settings if isinstance(one, Mapping) and one.get("host")} - {WITHHELD}
+    places = {place for at in manifest.get("endpoints", {}).values() for place in at} - {WITHHELD}
+    named |= {place.partition("/")[0].partition("?")[0] for place in places}
     parts = {part for host in named for part in (host, host.partition(":")[0])}
     first = {host.partition(":")[0].partition(".")[0] for host in named}
     parts |= {part for part in first if re.search(r"[a-z].*\d", part, re.IGNORECASE)}  # "gpu01", never "api"

@@ -38,6 +38,7 @@ from limen.study.ladders import Given as Strengths
 from limen.study.pixel_budget import PixelBudget, announcement
 from limen.study.schedule import Assignment, Schedule
 from limen.study.session import LIMIT, Progress, Session, UnansweredQuery, UnfinishedSeries, Watch
+from limen.study.shard import Shard
 from limen.trial import LASTING
 
 __all__ = [
@@ -75,6 +76,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         order: of reference, stimulus and question.
         procedure: a table with `name` and its settings.
         limit: at most so many references of each kind, in the order of `images`; a larger one later appends.
+        shard: "I/N": measure only the I-th of N shards of these references, for an array of jobs, each with a run
+            directory of its own (`limen merge` makes one of them). Which references belong to a shard follows from
+            their digests (`limen.study.shard`).
         seed: of the random draws of stimuli.
         identical_pairs: also show each reference with itself, for the false-alarm rate.
         look_ahead: how many steps to foresee and ask early, whatever the answers will be: the same thresholds sooner,
@@ -107,6 +111,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: Order = Order.REFERENCE_FIRST
     procedure: dict[str, Any] = msgspec.field(default_factory=lambda: {"name": "skip"})
     limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    shard: str = ""
     seed: registry.Seed = 0
     identical_pairs: bool = True
     look_ahead: Annotated[int, msgspec.Meta(ge=0, le=4)] = 0
@@ -130,9 +135,11 @@ class Study:
     Attributes:
         spec: what was asked for.
         observers: made, not yet entered.
-        questions, series: all of them.
+        questions: all of them.
+        series: to be measured; of a study that is divided those of this shard.
         method: the procedure with its settings.
         refused: one line for each file that could not be used.
+        whole: of a study that is divided the series of all shards, in order; () elsewhere.
 
     Examples:
         >>> import limen
@@ -150,6 +157,7 @@ class Study:
     series: tuple[Series, ...]
     method: Method
     refused: tuple[str, ...] = ()
+    whole: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
         for observer in self.observers:
@@ -204,7 +212,9 @@ class Study:
             needs = {kind.name: sources.NEEDED.get(kind.of, kind.of) for kind in kinds if kind.name in unused}
             told = "; ".join(f"{name} needs {what}" for name, what in sorted(needs.items()))
             raise InputError(f"Nothing in {', '.join(map(str, spec.images))} can undergo {', '.join(needs)}: {told}.")
-        return cls(spec, tuple(made), asked, series, method, found.refused)
+        shard = Shard.parse(spec.shard)
+        mine = shard.part(series)
+        return cls(spec, tuple(made), asked, mine, method, found.refused, series if shard.of > 1 else ())
 
     def run(
         self, out: Path, watch: Watch = lambda progress: None, offline: bool = False, examine: Examine | None = None,
@@ -231,9 +241,10 @@ class Study:
         mine = self.described()
         with Store.create(out, mine) as store:
             steered = store.manifest["reader"]
-            store.amend(**manifest.merged(out, store.manifest, mine))
-            if offline:  # nothing is asked, so nothing is steered
-                store.amend(reader=steered)
+            changed = manifest.merged(out, store.manifest, mine)
+            if offline:  # nothing is asked, so nothing is steered, and no shard comes
+                changed = {name: entry for name, entry in changed.items() if name != "shard"} | {"reader": steered}
+            store.amend(**changed)
             progress.notices += [store.notice] if store.notice else []
             if not offline:
                 self._go_on(store, progress, watch)
@@ -244,13 +255,18 @@ class Study:
             finish(self._run(store, progress, watch, None if offline else examine, offline))
         return progress
 
+    @property
+    def every(self) -> tuple[Series, ...]:
+        """All series, in all shards, in order: what describes the study, and what criteria are fixed from."""
+        return self.whole or self.series
+
     def described(self) -> dict[str, Any]:
-        """Return what the manifest of a run says of this study."""
-        kinds = {series.distortion.name: series.distortion for series in self.series}.values()
+        """Return what the manifest of a run says of this study: the same in all its shards, but for which it is."""
+        kinds = {series.distortion.name: series.distortion for series in self.every}.values()
         name = str(self.spec.procedure.get("name", "skip"))
-        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.series)]
+        given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.every)]
         said = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
-        return said | _stated(self.spec.sides)
+        return said | _stated(self.spec.sides) | Shard.parse(self.spec.shard).stated
 
     def _pixels(self) -> PixelBudget:
         return PixelBudget(max(1, round(self.spec.megapixels_in_flight * 1e6)))
@@ -287,11 +303,12 @@ class Study:
             progress.notices.append(line)
             watch(progress)
 
-        for observer in self.observers:
+        for observer in self.observers if self.series else ():  # of an empty shard no model is loaded, or examined
             if isinstance(observer, observers.Notifier):
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
                 known = store.manifest["observers"]
+                places = _resumed(observer, store)
                 limited = not offline and progress.spending.over
                 if limited and observer.name not in known:
                     self._leave(observer, progress)
@@ -301,7 +318,7 @@ class Study:
                     raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
                 if not replayed:
                     await stack.enter_async_context(observer)
-                    await asyncio.to_thread(model_input.calibrate, observer, self.series, store)
+                    await asyncio.to_thread(model_input.calibrate, observer, self.every, store)
                 fingerprint = dict(known[observer.name] if replayed else observer.fingerprint())
                 there = known.get(observer.name, fingerprint)
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
@@ -311,6 +328,8 @@ class Study:
                     progress.notices += [told] if told else []
                 known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
+                if len(places) > 1 and not replayed:
+                    store.amend(endpoints=store.manifest.get("endpoints", {}) | {observer.name: places})
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 if observer.notice and not replayed:
                     progress.notices.append(observer.notice)
@@ -395,6 +414,31 @@ class Study:
             await schedule.done(turn, verdicts, lasting)
 
 
+def _place_lists(entries: Any, folder: Path) -> None:
+    """Let files of base URLs ("@FILE") in a study file's observers be relative to the study file."""
+    for entry in entries if isinstance(entries, list) else ():
+        urls = entry.get("base_url") if isinstance(entry, dict) else None
+        if isinstance(urls, str):
+            entry["base_url"] = _beside(urls, folder)
+        elif isinstance(urls, list):
+            entry["base_url"] = [_beside(url, folder) for url in urls]
+
+
+def _beside(url: Any, folder: Path) -> Any:
+    return f"@{folder / Path(url[1:]).expanduser()}" if isinstance(url, str) and url.startswith("@") else url
+
+
+def _resumed(observer: Observer, store: Store) -> list[str]:
+    """Let an observer go on at other places than the run was begun at; return all that the run knows then."""
+    if not isinstance(observer, observers.Hosted):
+        return []
+    before: list[str] = store.manifest.get("endpoints", {}).get(observer.name, [])
+    begun = store.manifest["observers"].get(observer.name)
+    if begun is not None:
+        observer.resume(begun, before)
+    return list(dict.fromkeys((*before, *observer.places)))
+
+
 def check(spec: Spec) -> None:
     """Check every name and setting of a study as `Study.plan` does, without a look at the references.
 
@@ -427,6 +471,7 @@ def _checked(
     method = procedures.make(str(settings.pop("name", "skip")), settings)
     for question in asked:
         asking.check_procedure(question, method)
+    Shard.parse(spec.shard).check(method, str(spec.procedure.get("name", "skip")))
     for kind in kinds:
         if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
             next(method.start(kind.ladder), None)  # a setting that does not fit the ladder is known at once
@@ -562,6 +607,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Spec:
     places = content.get("images")
     if isinstance(places, list):
         content["images"] = [sources.beside(str(place), path.parent) for place in places]
+    _place_lists(content.get("observers"), path.parent)
     files = content.get("plugins")
     if isinstance(files, list):
         content["plugins"] = [str(path.parent / str(file)) for file in files]

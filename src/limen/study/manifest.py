@@ -21,7 +21,7 @@ from limen.question import Question
 from limen.source import Source
 from limen.stimulus import Series
 from limen.store import entries
-from limen.study import drawing
+from limen.study import drawing, shard
 from limen.study.drawing import versions
 
 MOST = 4  # fields that a message names
@@ -101,7 +101,7 @@ def merged(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> dic
     for entry in ("procedure", "seed"):
         same(path, entry, there[entry], mine[entry])
     same(path, "max_side", there.get("max_side", 0), mine.get("max_side", 0))
-    changed = {"reader": mine["reader"]}
+    changed = {"reader": mine["reader"]} | shard.going_on(path, there, mine)
     for entry in ("distortions", "questions", "sources"):
         changed[entry] = dict(there[entry])
         for name, content in mine[entry].items():
@@ -118,20 +118,37 @@ def same(path: Path, what: str, there: object, given: object) -> None:
         there: what the run was begun with.
         given: what is given now.
     """
-    if there != given:
-        fields = list(_differing(what, there, given))
-        more = f"; and {len(fields) - MOST} fields more" if len(fields) > MOST else ""
-        raise StoreError(f"{path} holds another study: {'; '.join(fields[:MOST])}{more}. Give another --out.")
+    if told := differing(what, there, given, "was", "there", "now"):
+        raise StoreError(f"{path} holds another study: {told}. Give another --out.")
 
 
-def _differing(what: str, there: object, given: object) -> Iterator[str]:
-    """Yield a clause for each field that differs, by its path."""
+def differing(what: str, one: object, other: object, verb: str, here: str, there: str) -> str:
+    """Return the fields that differ with both values, in clauses; "" where none does.
+
+    Args:
+        what: the entry.
+        one: what it is in the first manifest.
+        other: what it is in the second.
+        verb: between a field and its first value, "is" or "was".
+        here: where the first stands, put behind its value.
+        there: where the second stands.
+    """
+    fields = [
+        f"{field} {verb} {_short(mine)} {here} and is {_short(others)} {there}"
+        for field, mine, others in (_differing(what, one, other) if one != other else ())
+    ]
+    more = f"; and {len(fields) - MOST} fields more" if len(fields) > MOST else ""
+    return f"{'; '.join(fields[:MOST])}{more}"
+
+
+def _differing(what: str, there: object, given: object) -> Iterator[tuple[str, object, object]]:
+    """Yield each field that differs, by its path, with both values."""
     if isinstance(there, Mapping) and isinstance(given, Mapping):
         for name in dict.fromkeys((*there, *given)):
             if there.get(name, _NOTHING) != given.get(name, _NOTHING):
                 yield from _differing(f"{what}.{name}", there.get(name, _NOTHING), given.get(name, _NOTHING))
     else:
-        yield f"{what} was {_short(there)} there and is {_short(given)} now"
+        yield what, there, given
 
 
 def _ladder(kind: Distortion) -> dict[str, Any]:

@@ -15,7 +15,8 @@ Kinds of attempt: ok (its detail is the server's system_fingerprint), rate-limit
 connection, unreachable, malformed, empty (no text, and no reason), broken-off (ended with abort, load, a tool call or a
 word we do not know), cut-off (length ended it before there was any text), thought (all text went to the reasoning
 field), rejected, logprobs-refused (the same question was then asked with fewer, or without), logprobs-probe (asked
-without, to see whether log probabilities are why it fails). Kinds of fatal error: key, forbidden, payment, not-found,
+without, to see whether log probabilities are why it fails), moved (one of several endpoints failed, and the question
+was asked again at another: `several`). Kinds of fatal error: key, forbidden, payment, not-found,
 unsupported, limit, overloaded, redirect, certificate, unreachable, proxy, and those of five refusals.
 """
 
@@ -28,14 +29,15 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import numpy as np
 import orjson
 
 from limen import digest
 from limen import image as images
-from limen.errors import FatalObserverError, InputError
+from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture
-from limen.observer import Observer, Reply, observer
+from limen.observer import Examine, Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, OpenAIOptions, expect_no_secrets, further_fields, further_headers
@@ -43,6 +45,8 @@ from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
 from limen.question import Query
+from limen.scale.pace import Budget, Sent, Window
+from limen.spending import query_tokens
 from limen.trial import Answer, Attempt
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
 REFUSALS = 5  # before the first answer, after which the run is stopped
 SYSTEM = 80  # characters of a system_fingerprint that are kept
+AWAY = (502, 503, 504)  # what a gateway says whose server is not there
 
 
 @dataclass(slots=True)
@@ -77,11 +82,48 @@ class _Call:
     attempts: list[Attempt] = field(default_factory=list)
 
 
-@observer("openai", OpenAIOptions)
-class OpenAI(Observer):
-    """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The place whose name stands in the keys of all answers of a run: where it was begun."""
 
-    def __init__(self, model: str, options: OpenAIOptions) -> None:
+    host: str
+    path: str
+    query: str
+
+    @classmethod
+    def of(cls, fingerprint: Mapping[str, Any]) -> Self:
+        """Return the place that a fingerprint names."""
+        return cls(*(str(fingerprint.get(name, "")) for name in ("host", "path", "query")))
+
+    @property
+    def place(self) -> str:
+        """The whole, as `Endpoint.place` gives it."""
+        return endpoint.place_of(self.host, self.path, self.query)
+
+
+class ServerAwayError(ObserverError):
+    """One of several servers is away: the question is to be asked elsewhere.
+
+    Args:
+        attempts: what was tried there, the last one being why.
+    """
+
+    def __init__(self, attempts: Sequence[Attempt]) -> None:
+        self.attempts = tuple(attempts)
+        super().__init__(self.attempts[-1].outcome, self.attempts[-1].detail)
+
+
+class OpenAI(Observer):
+    """One OpenAI-compatible chat endpoint.
+
+    Args:
+        model: as the endpoint calls it.
+        options: its settings, with one base URL.
+        budget: of requests and tokens, shared with other endpoints; None for one that has no others. One of several
+            raises `ServerAwayError` where one alone waits.
+    """
+
+    def __init__(self, model: str, options: OpenAIOptions, budget: Budget | None = None) -> None:
         if not model:
             raise InputError("No model given to 'openai'. Name one as the endpoint does: openai:MODEL.")
         self._extra, self._headers = further_fields(options.extra), further_headers(options.headers)
@@ -91,8 +133,9 @@ class OpenAI(Observer):
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
-        self._place = endpoint.find(options.base_url)
+        self._place = endpoint.find(str(options.base_url))
         self._host = self._place.host
+        self._identity = Identity(self._place.host, self._place.path, self._place.query)
         expect_no_secrets(model, options, self._extra)
         self._shown = {name: value for name, value in self._headers.items() if not value.startswith(FROM)}
         self._candidates = 20 if options.logprobs else 0
@@ -107,7 +150,8 @@ class OpenAI(Observer):
         self._out_since: float | None = None
         self._out_told = False
         self._offered: str | None = None  # what it says of its models, once it has been asked
-        self._slots, self._probing = asyncio.Semaphore(options.concurrency), asyncio.Lock()
+        self._alone, self._budget = budget is None, budget or Budget(options.rpm, options.tpm)
+        self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(options.encoding, options.detail)
         self._session: aiohttp.ClientSession | None = None
 
@@ -128,13 +172,14 @@ class OpenAI(Observer):
     def fingerprint(self) -> Mapping[str, Any]:
         """Return model, host, decoding parameters and encoding; nothing of keys, of timing or of load."""
         options = self._options
-        later = {"query": self._place.query, "headers": self._shown}  # absent from runs that set neither
+        keys = self._identity
+        later = {"query": keys.query, "headers": self._shown}  # absent from runs that set neither
         return {
             "kind": "openai",
             "model": self._model,
             "revision": options.revision,
-            "host": options.label or self._host,
-            "path": "" if options.label else self._place.path,
+            "host": options.label or keys.host,
+            "path": "" if options.label else keys.path,
             "max_tokens": options.max_tokens,
             "temperature": self._temperature,
             "seed": options.seed,
@@ -144,13 +189,77 @@ class OpenAI(Observer):
             "extra": self._extra,
         } | {name: value for name, value in later.items() if value}
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it is asked: host, path and query."""
+        return (self._place.place,)
+
+    @property
+    def host(self) -> str:
+        """Its host, with its port where one is given."""
+        return self._host
+
+    @property
+    def identity(self) -> Identity:
+        """The place in its keys."""
+        return self._identity
+
+    @property
+    def met(self) -> bool:
+        """Whether this host has ever replied."""
+        return self._met
+
+    @property
+    def answered(self) -> bool:
+        """Whether this host has ever answered a question."""
+        return self._answered
+
+    def resume(self, fingerprint: Mapping[str, Any], places: Sequence[str]) -> None:
+        """Go on as the observer that a run was begun with, where that was asked at this place too.
+
+        Args:
+            fingerprint: of the run's observer.
+            places: where else the run has asked it.
+        """
+        begun = Identity.of(fingerprint)
+        if not self._options.label and self._place.place in {begun.place, *places}:
+            self.begin_as(begun)
+
+    def begin_as(self, identity: Identity) -> None:
+        """Answer under the keys of another place, at which the same model is asked."""
+        self._identity = identity
+
+    def share_pictures(self, other: "OpenAI") -> None:
+        """Take pictures that are encoded already from another observer of the same encoding."""
+        self._pictures = other._pictures
+
+    @property
+    def exam_tag(self) -> str:
+        """What follows the observer's name under which a run keeps this place's exam: "" for that of its keys."""
+        own = self._identity.place == self._place.place or (self._alone and self._options.label)
+        return "" if own else f" #{digest.of(self._place.place)[:8]}"
+
+    @property
+    def exam_tags(self) -> tuple[str, ...]:
+        """The one tag."""
+        return (self.exam_tag,)
+
+    async def admit(self, examine: Examine) -> list[str]:
+        """Have this place examined.
+
+        Args:
+            examine: called with the observer, and with what follows its name in the exam's; returns what to tell.
+        """
+        return [await examine(self, self.exam_tag)]
+
     async def __aenter__(self) -> Self:
         import aiohttp
 
         self._proxy = endpoint.proxy(self._place)
         self._key = self._find_key()
-        self._slots, self._probing = asyncio.Semaphore(self._options.concurrency), asyncio.Lock()
+        self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(self._options.encoding, self._options.detail)
+        self._budget.open()
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
@@ -193,6 +302,8 @@ class OpenAI(Observer):
                 raise FatalObserverError(outcome.kind, outcome.detail + offers)
             if outcome.fate == "free":
                 continue
+            if outcome.out and not self._alone and (outcome.kind == "unreachable" or self._heard_at <= began):
+                raise ServerAwayError(call.attempts)
             if not self._waits(outcome, began):
                 counted += 1
                 self._expect_met(outcome, counted)
@@ -203,30 +314,54 @@ class OpenAI(Observer):
 
     async def _offers(self) -> str:
         """Return a sentence about the models that the endpoint offers, asked once; "" where it does not say."""
-        import aiohttp
-
         async with self._probing:
             if self._offered is None and self._session is not None:
-                url = self._place.url.replace("/chat/completions", "/models")
-                way, headers = self._way(url)
-                patience = aiohttp.ClientTimeout(total=min(PATIENCE, self._options.timeout_s))
-                try:
-                    get = self._session.get(url, headers=headers, allow_redirects=False, timeout=patience, **way)
-                    async with get as response:
-                        data = await _read_all(response) if response.status == 200 else b""
-                except (aiohttp.ClientError, OSError, ValueError):
-                    data = b""
-                names = [self._key.hide(name) for name in offered.read(data)]
+                names = [self._key.hide(name) for name in offered.read(await self._look() or b"")]
                 self._offered = offered.sentence(self._model, names)
         return self._offered or ""
 
+    async def model_there(self) -> tuple[bool, Mapping[str, str] | None]:
+        """Return whether the server is there, and what it says of the model that answers (`offered.identity`)."""
+        data = await self._look()
+        said = offered.identity(self._model, data or b"") or {}
+        return data is not None, {name: self._key.scrub(value) for name, value in said.items()} or None
+
+    async def _look(self) -> bytes | None:
+        """Return the list of the server's models; b"" where it gives none, None where it is away."""
+        import aiohttp
+
+        assert self._session is not None
+        way, headers = self._way(self._place.models)
+        patience = aiohttp.ClientTimeout(total=min(PATIENCE, self._options.timeout_s))
+        try:
+            get = self._session.get(self._place.models, headers=headers, allow_redirects=False, timeout=patience, **way)
+            async with get as response:
+                if response.status in AWAY:
+                    return None
+                self._met = True
+                return await _read_all(response) if response.status == 200 else b""
+        except ValueError:
+            return b""
+        except (aiohttp.ClientError, OSError):
+            return None
+
     async def _try(self, call: _Call, candidates: int) -> tuple[completion.Completion | Failure, Attempt]:
         """Make one attempt, when it is its turn, and return what came of it with its record."""
-        async with self._slots:
-            await self._pause_over(call.query)
+        most = query_tokens(call.query) + self._options.max_tokens
+        if not self._budget.bears(most):
+            told = f"It may take {most:,} tokens, and tpm allows {self._budget.tokens:,} in a minute. Raise tpm, or"
+            failure = self._fail("rejected", f"{told} set --max-side or -O max_tokens=N to less.", "never")
+            return failure, Attempt(failure.kind, failure.detail)
+        async with self.window.turn() as turn:
+            sent = await self._may_send(call.query, most)
             started = time.perf_counter()
             outcome = await self._post(call, candidates)
             seconds = time.perf_counter() - started
+            self._budget.settle(sent, _tokens(outcome, most))
+            if isinstance(outcome, completion.Completion):
+                self.window.answered(turn, seconds)
+            elif outcome.kind in ("rate-limited", "overloaded") and self._options.adapt != "nothing":
+                self.window.refused(turn)
         if isinstance(outcome, Failure):
             if not outcome.out:
                 self._back_again()
@@ -236,6 +371,15 @@ class OpenAI(Observer):
         self._worked += candidates > 0 and candidates == self._candidates
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
+
+    async def _may_send(self, query: Query, tokens: int) -> Sent:
+        """Wait until neither a pause nor the budget forbids a request."""
+        while True:
+            await self._pause_over(query)
+            sent = await self._budget.take(tokens)
+            if self._resume_at <= time.monotonic():
+                return sent
+            self._budget.withdraw(sent)
 
     # --- log probabilities ---
 
@@ -361,7 +505,9 @@ class OpenAI(Observer):
         way, headers = self._way(self._place.url)
         headers["Content-Length"] = str(sum(map(len, body)))
         try:
-            for _ in range(1 + HOPS):
+            for hop in range(1 + HOPS):
+                if hop:
+                    await self._budget.take(0)  # it counts as a request, too
                 post = self._session.post(url, data=_stream(body), headers=headers, allow_redirects=False, **way)
                 async with post as response:
                     data = await _read_all(response)
@@ -401,6 +547,9 @@ class OpenAI(Observer):
         through = {"proxy": self._proxy.url, "proxy_headers": login}
         # Without encryption it is the proxy that passes the request on; a tunnel's login is for the proxy alone.
         return through, {**login} if url.startswith("http:") else {}
+
+    def _new_window(self) -> Window:
+        return Window(self._options.concurrency, by_latency=self._options.adapt == "latency")
 
     def _fail(self, kind: str, detail: str, fate: Fate = "again", out: bool = False) -> Failure:
         return Failure(kind, self._key.scrub(detail), fate, out=out)
@@ -515,6 +664,25 @@ class OpenAI(Observer):
                 "key", f"The key for {host} stands in a setting, which runs keep. Take it out there."
             )
         return key
+
+
+@observer("openai", OpenAIOptions)
+def openai(model: str, options: OpenAIOptions) -> Observer:
+    """Any OpenAI-compatible chat endpoint: openai:MODEL, with base_url for hosts other than OpenAI's."""
+    urls = endpoint.urls(options.base_url)
+    if len(urls) == 1:
+        return OpenAI(model, msgspec.structs.replace(options, base_url=urls[0]))
+    from limen.observers.openai.several import Several
+
+    return Several(model, options, urls)
+
+
+def _tokens(outcome: completion.Completion | Failure, most: int) -> int | None:
+    """Return the tokens that an answer took, those reckoned where it does not say; None without an answer."""
+    if isinstance(outcome, Failure):
+        return None
+    said = outcome.answer.tokens_in, outcome.answer.tokens_out
+    return most if None in said else sum(one or 0 for one in said)
 
 
 async def _stream(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -1,14 +1,20 @@
 """Where requests go: `base_url` taken apart, and the proxy of the environment on the way."""
 
 import ipaddress
+import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from limen.errors import FatalObserverError, InputError
 from limen.observers.openai.secret import secret_place
 
 _RIGHT = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
+FILE = "@"  # before the name of a file of addresses
+LARGEST = 1 << 20  # bytes of such a file
+MOST = 256  # endpoints of one model
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,16 @@ class Endpoint:
     path: str
     query: str
     local: bool
+
+    @property
+    def place(self) -> str:
+        """Host, path and query, as a run keeps them."""
+        return place_of(self.host, self.path, self.query)
+
+    @property
+    def models(self) -> str:
+        """URL of the list of its models."""
+        return self.url.replace("/chat/completions", "/models")
 
     @property
     def encrypted(self) -> bool:
@@ -91,6 +107,73 @@ def find(base_url: str) -> Endpoint:
         local = host == "localhost"
     bare = f"[{host}]" if ":" in host else host
     return Endpoint(url, f"{bare}:{port}" if port else bare, split.path.rstrip("/"), asked, local)
+
+
+def place_of(host: str, path: str, query: str = "") -> str:
+    """Return where an endpoint is, as a run keeps it.
+
+    Args:
+        host: with its port.
+        path: of the base URL.
+        query: "" for most.
+    """
+    return f"{host}{path}{'?' * bool(query)}{query}"
+
+
+def urls(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the base URLs that are given: one, several, several in one text, or those of a file (@FILE).
+
+    Raises:
+        InputError: none is given, a file cannot be read, one of them is no web address, or one is given twice.
+    """
+    entries: list[tuple[str, str]] = []  # address, and where it stands
+    for one in (given,) if isinstance(given, str) else given:
+        if one.strip().startswith(FILE):
+            entries += _of_file(Path(one.strip().removeprefix(FILE)).expanduser())
+        elif "://" not in one and Path(one).is_file():
+            raise InputError(f"Observer 'openai': base_url {one!r} is a file. Put an @ before it: {FILE}{one}.")
+        else:
+            entries += [(url, "") for url in re.split(r"[\s,]+(?=https?://)", one.strip())]
+    if not entries:
+        raise InputError(f"Observer 'openai': base_url names no endpoint. {_RIGHT}")
+    if len(entries) > MOST:
+        raise InputError(f"Observer 'openai': base_url names {len(entries)} endpoints. Give {MOST} at most.")
+    seen: dict[str, str] = {}
+    for url, where in entries:
+        if len(entries) == 1 and not where:
+            break  # `find` says what is wrong with it
+        try:
+            place = find(url)
+        except InputError as error:
+            raise InputError(f"{where}{error}") from None
+        if place.url in seen:
+            raise InputError(
+                f"{where}Observer 'openai': base_url names {place.place} twice, and one server is one endpoint. Take "
+                "one of the two out; to ask it more at a time, raise -O concurrency."
+            )
+        seen[place.url] = where
+    return tuple(url for url, _ in entries)
+
+
+def _of_file(path: Path) -> list[tuple[str, str]]:
+    """Return the addresses of a file, one a line, with where each stands; what follows a # is a comment."""
+    right = "Give a text file with one base URL a line; a line may begin with #."
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). {right}") from None
+    if len(content) > LARGEST:
+        raise InputError(f"{path}: is larger than {LARGEST >> 20} MB. {right}")
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not text (UTF-8). {right}") from None
+    bare = [(number, re.sub(r"(?:^|\s)#.*", "", line).strip()) for number, line in enumerate(lines, start=1)]
+    found = [(line, f"{path} line {number}: ") for number, line in bare if line]
+    if not found:
+        raise InputError(f"{path}: names no endpoint. {right}")
+    return found
 
 
 def proxy(place: Endpoint) -> Proxy | None:

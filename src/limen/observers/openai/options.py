@@ -12,6 +12,7 @@ from limen.observers.openai.secret import secret_place
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=604_800)]
 Seed = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]  # draws are added to it, and servers take 64 bits
@@ -31,12 +32,16 @@ class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Attributes:
         base_url: the endpoint up to and with its version, without user and password; a query may follow
-            (?api-version=2024-10-21).
+            (?api-version=2024-10-21). Several, as a list or as "@FILE" with one a line, are servers of one model.
         api_key_env: the environment variable that holds the key, the only place it is read from; "" for a host
             that needs none. Without encryption (http://) an empty variable means no key.
         headers: further headers, as a table or as JSON ({"x-team": "vision"}). "env:NAME" takes the value from the
             environment: so secrets travel ({"api-key": "env:AZURE_KEY"}), and are neither kept nor shown.
-        concurrency: requests in flight at most, and series advanced side by side.
+        concurrency: requests in flight at most, at each endpoint, and series advanced side by side.
+        adapt: what makes the requests in flight fewer: "refusals" (429, overload), "latency" (and answers that take
+            twice as long as they did), or "nothing". Answers make them more again, up to concurrency.
+        rpm: requests in any minute at most, at all endpoints together, tries that fail included.
+        tpm: tokens of questions and answers in any minute at most, reckoned beforehand, then corrected.
         max_tokens: length of an answer at most; longer ones come back cut off, with finish "length".
         max_tokens_name: what the server calls that limit.
         temperature: of the decoding; "none" leaves it to the server, for models that take no temperature.
@@ -60,10 +65,13 @@ class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             and not at all for one that never was.
     """
 
-    base_url: str = "https://api.openai.com/v1"
+    base_url: str | tuple[str, ...] = "https://api.openai.com/v1"
     api_key_env: str = "OPENAI_API_KEY"
     headers: dict[str, str] | str = {}
     concurrency: Count = 16
+    adapt: Literal["refusals", "latency", "nothing"] = "refusals"
+    rpm: Rate | None = None
+    tpm: Rate | None = None
     max_tokens: Tokens = 256
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     temperature: Temperature | Literal["none"] | None = 0.0
