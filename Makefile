@@ -21,7 +21,7 @@ help:
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
-	@echo "make test-ray    replicas on a cluster of two nodes, some of which are killed (needs Ray, 700 MB)"
+	@echo "make test-ray    replicas on a cluster of two nodes, some of which are killed (needs Ray and torch, 2 GB)"
 	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
 	@echo "make bench       benchmarks beside their peers"
 	@echo "make gallery     draw the gallery of the documentation again (needs Debian's chromium)"
@@ -110,7 +110,7 @@ test-inspect: .venv-inspect/.made
 
 .venv-ray/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python $(PIP_INSTALL) -e '.[demo,ray]' pytest pytest-cov hypothesis
+	.venv-ray/bin/python $(PIP_INSTALL) -e '.[demo,feature,ray]' pytest pytest-cov hypothesis
 	@touch $@
 
 test-ray: .venv-ray/.made

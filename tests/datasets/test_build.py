@@ -399,7 +399,7 @@ def test_another_plan_in_the_folder_is_refused_by_name(
     (photos / "a.png").write_bytes(png(photograph("other", 64, 80)))
     with pytest.raises(StoreError, match="shards.blur-00000-of-00002.parquet was"):
         build.build(out, planned(photos))
-    monkeypatch.setattr(build, "_versions", lambda format: {"pillow": "1"})
+    monkeypatch.setattr(build, "versions", lambda format: {"pillow": "1"})
     with pytest.raises(StoreError, match="versions.pillow was .* and is 1 now"):
         build.build(out, planned(photos))
     assert content(out) == before

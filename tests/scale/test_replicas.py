@@ -119,7 +119,8 @@ def test_what_a_killed_node_was_being_asked_is_asked_elsewhere_and_nothing_else_
     counts = log.asked()
     twice = sum(counts.values()) - len(counts)
     assert len(counts) == progress.asked
-    assert 1 <= twice <= lost(tmp_path / "run") <= 4  # two replicas of two questions each were on it
+    assert 1 <= twice <= 4  # two replicas of two questions each were on it
+    assert twice <= lost(tmp_path / "run") <= 8  # some waited there to be asked
 
 
 def test_a_killed_replica_is_begun_anew(add_node: Add, plugin: Path, log: Log, tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from limen.cli.console import print_json, print_table, say
-from limen.cli.group import JSON, SEED, CountRange, left_out, main, split, telling, working
+from limen.cli.group import JSON, SEED, CountRange, left_out, main, on_ray, replicas, split, telling, working
 from limen.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
     from limen.datasets.build import BuildResult
     from limen.datasets.vpa_jnd import PartOnDisk, SourcePlaces
+    from limen.scale.cluster import Placement
 
 SOURCE = click.option("--source", "sources", multiple=True, metavar="NAME=PATH", help="Where a source lies; repeat it.")
 PHOTOGRAPHS = click.option(
@@ -57,17 +59,29 @@ def plan(name: str, sources: tuple[str, ...], photographs: tuple[str, ...], as_j
 @click.option(
     "--shard", "share", default="1/1", metavar="I/N", help="Only every N-th shard from the I-th: a job array."
 )
+@on_ray(gpus=False)
 @click.option("--limit", type=CountRange(0), default=0, help="At most so many references a part (0: all).")
 @click.option("--seed", type=SEED, default=0, help="Seed of the random draws of stimuli.")
 @click.option(
     "--shard-stimuli", type=CountRange(1), default=1_000, show_default=True, help="About so many stimuli in each shard."
 )
 @JSON
-def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, as_json: bool, **given: Any) -> None:
-    """Write the parts that can be made, as shards that resume and do not depend on who writes them."""
+def build(
+    name: str, out: Path, form: str, workers: int, limit: int, seed: int, place: "Placement | None", as_json: bool,
+    **given: Any,
+) -> None:  # fmt: skip
+    """Write the parts that can be made, as shards that resume and do not depend on who writes them.
+
+    With --ray the nodes see --out and the sources under the same paths.
+    """
     from limen.datasets import build as building
     from limen.datasets import vpa_jnd as datasets
 
+    if place is not None and click.get_current_context().get_parameter_source("workers") is ParameterSource.COMMANDLINE:
+        raise InputError(
+            f"--workers {workers} are processes here, and --ray works on a cluster. Give one of them: --workers N, or "
+            "--ray --replicas N."
+        )
     places = datasets.SourcePlaces.parse(given["sources"], given["photographs"], name)
     wanted = datasets.chosen(name, split(given["parts"]))
     share = _share(given["share"])
@@ -75,12 +89,13 @@ def build(name: str, out: Path, form: str, workers: int, limit: int, seed: int, 
     left = [part for part in wanted if not places.places(part)]
     if left and given["parts"]:
         raise InputError(datasets.missing(left[0]))
-    with telling("reading references") as counted:
-        held = datasets.survey(wanted, places, limit, seed, lambda reference: counted(), strict=False)
-    _spared(held, named=bool(given["parts"]))
-    work = building.plan(name, held, format=form, limit=limit, seed=seed, stimuli=given["shard_stimuli"])
-    with telling("stimuli") as counted:
-        done = building.build(out, work, workers, share, counted)
+    with replicas(place) as where:
+        with telling("reading references") as counted:
+            held = datasets.survey(wanted, places, limit, seed, lambda reference: counted(), strict=False)
+        _spared(held, named=bool(given["parts"]))
+        work = building.plan(name, held, format=form, limit=limit, seed=seed, stimuli=given["shard_stimuli"])
+        with telling("stimuli") as counted:
+            done = building.build(out, work, workers, share, counted, where)
     _refused(held)
     for line in (*map(datasets.missing, left), *_faults(held)):
         say(f"not made: {line}", err=True)

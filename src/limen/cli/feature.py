@@ -1,9 +1,10 @@
 """The second wing: how much each deep feature bears."""
 
+import contextlib
 import functools
 import importlib.util
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,15 +12,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from limen.cli.console import print_result, print_sentences, print_short, say
-from limen.cli.group import ALL, JSON, CountRange, FiniteRange, SpanOfTime, demo_places, main, split, telling, working
+from limen.cli.group import (
+    ALL,
+    JSON,
+    CountRange,
+    FiniteRange,
+    SpanOfTime,
+    demo_places,
+    main,
+    on_ray,
+    replicas,
+    split,
+    telling,
+    working,
+)
 from limen.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from limen.feature.plan import FeaturePlan
     from limen.feature.quantisation.promise import Promise
     from limen.feature.run import FeatureRun
+    from limen.feature.spread import RunCrew
     from limen.feature.task import Task
     from limen.report.format import Table
+    from limen.scale.cluster import Placement
+    from limen.scale.tasks import Replicas
 
 Asked: TypeAlias = tuple[float, float | None, str]
 """A promise as asked for: eps, rho and drop."""
@@ -180,8 +197,12 @@ def feature() -> None:
 @REVISION
 @TRUST
 @DEVICE
+@on_ray()
 @JSON
-def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, as_json: bool, **given: Any) -> None:
+def fit(
+    out: Path, labels: str, seconds: float | None, device: str, trust: str, place: "Placement | None", as_json: bool,
+    **given: Any,
+) -> None:  # fmt: skip
     """Fit maps of tolerance and calibrate their scale: Pr[drop <= eps] >= 1 - rho.
 
     \b
@@ -197,15 +218,17 @@ def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, 
     begun = (out / "manifest.json").exists()
     if begun and seconds:
         say(f"{out} goes on as it was begun: --time chooses nothing any more.", err=True)
-    with FeatureRun.begin(out, plan, device, trust=trust, left=left, seconds=seconds or 0) as run:
-        if not begun:
-            whole = run.course.whole(len(course.budgets_for(run.operations)))
-            then = f"With evaluate, quantise and a promise that is about {course.spoken(whole)} here."
-            say(f"{course.told(run.plan)}. {then}", err=True)
-        with telling("fitting") as tell:
-            stages.fit(run, tell, _expecting("Fitting"))
-        with telling("calibrating") as tell:
-            rows = calibrate(run, tell, split(labels), _expecting("Calibrating"))
+    with _replicas(place, device) as (where, here):
+        with FeatureRun.begin(out, plan, here, trust=trust, left=left, seconds=seconds or 0) as run:
+            if not begun:
+                whole = run.course.whole(len(course.budgets_for(run.operations)))
+                then = f"With evaluate, quantise and a promise that is about {course.spoken(whole)} here."
+                say(f"{course.told(run.plan)}. {then}", err=True)
+            with _crew(run, where, trust) as crew:
+                with telling("fitting") as tell:
+                    stages.fit(run, tell, _expecting("Fitting"), crew)
+                with telling("calibrating") as tell:
+                    rows = calibrate(run, tell, split(labels), _expecting("Calibrating"), crew)
         print_result(
             as_json, lambda: rows, lambda: [calibrations(run.store.manifest, rows), calibrations_by_seed(rows)]
         )
@@ -217,15 +240,22 @@ def fit(out: Path, labels: str, seconds: float | None, device: str, trust: str, 
     "--nrmse", default="0.1,0.25,0.5,0.75,1,1.5", show_default=True, help="Comma-separated strengths, as NRMSE."
 )
 @located
+@on_ray()
 @JSON
-def evaluate(run: Path, nrmse: str, where: dict[str, Any], as_json: bool) -> None:
+def evaluate(run: Path, nrmse: str, where: dict[str, Any], place: "Placement | None", as_json: bool) -> None:
     """Measure the task under each map at equal strength."""
     from limen.feature.stages import evaluate
     from limen.report.feature_tables import compared
 
     strengths = _numbers("--nrmse", nrmse)
-    expect = _expecting("This")
-    _stage(run, where, as_json, lambda opened, tell: evaluate(opened, strengths, tell, expect), compared)
+    expect, device, trust = _expecting("This"), where["device"], where["trust"]
+    with _replicas(place, device) as (spread, here):
+
+        def measured(opened: "FeatureRun", tell: Any) -> "list[dict[str, Any]]":
+            with _crew(opened, spread, trust) as crew:
+                return evaluate(opened, strengths, tell, expect, crew)
+
+        _stage(run, where | {"device": here}, as_json, measured, compared)
 
 
 @feature.command("quantise")
@@ -505,6 +535,47 @@ def _promise(task: "Task", promise: Asked, n: int) -> "Promise":
     made = Promise(drop or next(iter(task.drops)), eps, 0.1 if rho is None else rho, DELTA, n)
     Bound(made.drop, eps).check(task)
     return made
+
+
+@contextlib.contextmanager
+def _replicas(place: "Placement | None", device: str) -> "Iterator[tuple[Replicas | None, str]]":
+    """Connect to Ray while the block runs; yield a command's replicas, None without --ray, and its own device.
+
+    A replica without a GPU has as many threads as the command, and as many CPUs: other numbers of threads give other
+    roundings. The command itself needs no GPU where its replicas have.
+
+    Args:
+        place: from --ray.
+        device: from --device.
+    """
+    if place is None:
+        yield None, device
+        return
+    import torch
+
+    if device.startswith("cuda") and (not place.gpus or device != "cuda"):
+        raise InputError(
+            f"--device {device}: on Ray a replica has the GPU that Ray gives it. Give --gpus 1, and leave --device out."
+        )
+    if device == "cpu" and place.gpus:
+        raise InputError(f"--device cpu needs none of --gpus {place.gpus:g}. Leave one of them out.")
+    if place.gpus:
+        with replicas(place) as where:
+            yield where, "auto"
+    else:
+        with replicas(replace(place, cpus=torch.get_num_threads())) as where:
+            yield where, "cpu"
+
+
+def _crew(
+    run: "FeatureRun", where: "Replicas | None", trust: str
+) -> "contextlib.AbstractContextManager[RunCrew | None]":
+    """Return what makes a run's replicas for a block; None without --ray."""
+    from limen.feature import spread
+
+    if where is None:
+        return contextlib.nullcontext()
+    return spread.crew(run, where, "cuda" if where.place.gpus else "cpu", trust)
 
 
 def _stage(

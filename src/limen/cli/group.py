@@ -17,6 +17,7 @@ from limen.errors import InputError
 
 if TYPE_CHECKING:
     from limen.scale.cluster import Placement
+    from limen.scale.tasks import Replicas
 
 F = TypeVar("F", bound=Callable[..., Any])
 EPILOG = """\b
@@ -317,30 +318,40 @@ ALL = click.option("--all", "whole", is_flag=True, help="Print all tables, not t
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-def on_ray(command: F) -> F:
-    """Add --ray, --replicas and --gpus to a command, which gets them as `place`: None without --ray."""
+def on_ray(gpus: bool = True) -> Callable[[F], F]:
+    """Return what adds --ray, --replicas and --gpus to a command, which gets them as `place`: None without --ray.
 
-    @functools.wraps(command)
-    def placed(*args: Any, ray: str | None, replicas: int | None, gpus: float | None, **given: Any) -> Any:
-        return command(*args, place=_placement(ray, replicas, gpus), **given)
+    Args:
+        gpus: whether GPUs are of use to it.
+    """
 
-    for option in (
-        click.option(
-            "--gpus", type=FiniteRange(0, 1024), metavar="N",
-            help="GPUs of each replica: a whole number, or 0.5 where two share one (0).",
-        ),
-        click.option(
-            "--replicas", type=CountRange(1, 10_000), metavar="N",
-            help="How many work at once (as many as there is room for).",
-        ),
-        click.option(
-            "--ray", is_flag=False, flag_value="here", metavar="[ADDRESS]",
-            help="Work on a Ray cluster: HOST:PORT, auto on one of its nodes, or nothing for all CPUs and GPUs of this "
-            "machine.",
-        ),
-    ):  # fmt: skip
-        placed = option(placed)
-    return placed  # type: ignore[return-value]
+    def adding(command: F) -> F:
+        @functools.wraps(command)
+        def placed(*args: Any, ray: str | None, replicas: int | None, gpus: float | None = None, **given: Any) -> Any:
+            return command(*args, place=_placement(ray, replicas, gpus), **given)
+
+        for option in _RAY if gpus else _RAY[1:]:
+            placed = option(placed)
+        return placed  # type: ignore[return-value]
+
+    return adding
+
+
+_RAY = (
+    click.option(
+        "--gpus", type=FiniteRange(0, 1024), metavar="N",
+        help="GPUs of each replica: a whole number, or 0.5 where two share one (0).",
+    ),
+    click.option(
+        "--replicas", type=CountRange(1, 10_000), metavar="N",
+        help="How many work at once (as many as there is room for).",
+    ),
+    click.option(
+        "--ray", is_flag=False, flag_value="here", metavar="[ADDRESS]",
+        help="Work on a Ray cluster: HOST:PORT, auto on one of its nodes, or nothing for all CPUs and GPUs of this "
+        "machine.",
+    ),
+)  # fmt: skip
 
 
 def _placement(address: str | None, replicas: int | None, gpus: float | None) -> "Placement | None":
@@ -349,8 +360,28 @@ def _placement(address: str | None, replicas: int | None, gpus: float | None) ->
     if address is not None:
         return Placement(address, replicas or 0, gpus or 0.0)
     if replicas is not None or gpus is not None:
-        raise InputError("--replicas and --gpus belong to --ray: give it, with an address or without one.")
+        given = [name for name, value in (("--replicas", replicas), ("--gpus", gpus)) if value is not None]
+        belong = " and ".join(given) + (" belongs" if len(given) == 1 else " belong")
+        raise InputError(f"{belong} to --ray: give it, with an address or without one.")
     return None
+
+
+@contextlib.contextmanager
+def replicas(place: "Placement | None") -> Iterator["Replicas | None"]:
+    """Connect to Ray while the block runs, and yield the replicas that do a command's work there; None without --ray.
+
+    Args:
+        place: from `on_ray`.
+    """
+    if place is None:
+        yield None
+        return
+    from limen.scale import tasks
+
+    with contextlib.ExitStack() as stack:
+        with working("connecting to Ray"):
+            joined = stack.enter_context(tasks.joined(place, functools.partial(say, err=True)))
+        yield joined
 
 
 def left_out(lines: Sequence[str]) -> None:

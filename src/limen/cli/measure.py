@@ -177,7 +177,7 @@ Examples:
     metavar="SECONDS",
     help="Of one answer, for --dry-run to say how long it takes (what the run's own answers took).",
 )
-@on_ray
+@on_ray()
 @click.option("--data-set", metavar="NAME", help="With --dry-run: what all of vpa-jnd costs for the paper's models.")
 @click.option(
     "--throughput",

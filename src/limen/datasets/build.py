@@ -36,13 +36,15 @@ from limen.datasets.shard import (
     note_of,
     pixel_fault,
     pyarrow,
+    versions,
     write,
 )
+from limen.datasets.spread import tokens, written
 from limen.datasets.vpa_jnd import PartOnDisk, chosen
 from limen.errors import InputError, LimenError, StoreError, UnknownNameError
 from limen.files import saving
 from limen.loop import mortal, sheltered
-from limen.study import manifest
+from limen.scale.tasks import Replicas
 
 STIMULI = 1_000  # a shard: some 400 MB at 640x480
 _LAYOUT = 2  # raised when a shard's rows or a manifest's entries mean something else
@@ -127,7 +129,7 @@ def plan(
     if not held:
         raise InputError(f"No part of {data_set} can be made of what was given. Run: limen dataset plan {data_set}")
     settings = {"dataset": data_set, "format": format, "layout": _LAYOUT, "limit": limit, "seed": seed}
-    settings |= {"stimuli_a_shard": stimuli, "limen": limen.__version__, "versions": _versions(format)}
+    settings |= {"stimuli_a_shard": stimuli, "limen": limen.__version__, "versions": versions(format)}
     made_with = digest.of(settings)
     shards = tuple(shard for one in held for shard in _divided(one, stimuli, format, made_with))
     used = sorted({series.reference.source for one in held for series in one.series})
@@ -146,6 +148,7 @@ def build(
     workers: int = 1,
     share: tuple[int, int] = (1, 1),
     watch: Watch = lambda drawn, of: None,
+    where: Replicas | None = None,
 ) -> BuildResult:
     """Write the shards that are missing or faulty.
 
@@ -154,11 +157,13 @@ def build(
         plan: what is to be written.
         workers: processes, >= 1; 1 works in this one.
         share: (i, n): only every n-th shard from the i-th on (1..n), for arrays of jobs.
-        watch: called before the first stimulus and after each one (with workers, some times a second).
+        watch: called before the first stimulus and after each one (with workers, some times a second; on a cluster,
+            after each shard).
+        where: on a cluster, in place of workers; its nodes see the folder and the sources under the same paths.
 
     Raises:
         StoreError: the folder holds another data set, or cannot be written.
-        InputError: a reference cannot be read any more.
+        InputError: a reference cannot be read any more, or a node of the cluster does not see the folder.
     """
     if not 1 <= share[0] <= share[1]:
         raise InputError(f"A share is i/n with 1 <= i <= n, not {share[0]}/{share[1]}: --shard 1/8.")
@@ -171,12 +176,19 @@ def build(
     whole = sum(shard.stimuli for shard in todo)
     if todo:
         watch(0, whole)
-    done = tuple(_written(todo, out, workers, lambda drawn: watch(drawn, whole)))
+
+    def saw(drawn: int) -> None:
+        watch(drawn, whole)
+
+    made_with = plan.manifest["versions"]
+    done = tuple(_written(todo, out, workers, saw) if where is None else written(todo, out, made_with, where, saw))
     equal: Counter[str] = Counter()
     for shard in mine:
         equal[shard.part] += left_out(out / shard.name)
         for draft in drafts(out / shard.name):  # of builds that were killed
             draft.unlink(missing_ok=True)
+    for token in tokens(out) if share == (1, 1) else ():  # of builds that were killed; another job's may be at work
+        token.unlink(missing_ok=True)
     size, spent = sum(one.bytes for one in done), sum(one.core_seconds for one in done)
     made, kept = sum(one.stimuli for one in done), len(mine) - len(todo)
     return BuildResult(len(done), kept, made, dict(+equal), size, spent, time.monotonic() - began)
@@ -205,7 +217,7 @@ def verify(out: Path, samples: int = 4, deep: bool = False) -> tuple[ShardFault,
         if wrong:
             faults.append(ShardFault(name, wrong))
     foreign = sorted({entry.name for entry in out.iterdir()} - expected)
-    stopped = {draft.name for name in about["shards"] for draft in drafts(out / name)}
+    stopped = {draft.name for name in ("manifest.json", *about["shards"]) for draft in drafts(out / name)}
     faults += [
         ShardFault(name, "was left by a build that was stopped")
         if name in stopped
@@ -317,14 +329,6 @@ def _about(held: PartOnDisk) -> dict[str, Any]:
         "stimuli": held.count.stimuli,
         "paper": asdict(held.part.paper),
     }
-
-
-def _versions(format: str) -> dict[str, str]:
-    """Return the versions of all that has a hand in a shard's bytes."""
-    from PIL import features
-
-    found = manifest.versions("numpy", "pillow", "segno", *(("pyarrow",) if format == "parquet" else ()))
-    return found | {name: str(features.version(name)) for name in ("libjpeg_turbo", "freetype2", "zlib_ng")}
 
 
 def _written(todo: list[Shard], out: Path, workers: int, saw: Callable[[int], None]) -> Iterator[ShardSummary]:

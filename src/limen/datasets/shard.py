@@ -24,6 +24,7 @@ from limen.errors import InputError, MissingExtraError
 from limen.image import decode, digest, png
 from limen.source import Reference
 from limen.stimulus import Series
+from limen.study import manifest
 
 COLUMNS = {  # in the words of `datasets`
     "id": "string", "part": "string", "distortion": "string", "distortion_version": "int32", "source": "string",
@@ -134,6 +135,18 @@ class ShardSummary:
 def licence(series: Series) -> str:
     """Return the licence of a series' reference, in words."""
     return series.reference.licence or source.find(series.reference.source).licence or "none stated"
+
+
+def versions(format: str) -> dict[str, str]:
+    """Return the versions of all that has a hand in a shard's bytes.
+
+    Args:
+        format: of the shard.
+    """
+    from PIL import features
+
+    found = manifest.versions("numpy", "pillow", "segno", *(("pyarrow",) if format == "parquet" else ()))
+    return found | {name: str(features.version(name)) for name in ("libjpeg_turbo", "freetype2", "zlib_ng")}
 
 
 def rows(part: str, series: Series, watch: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ from limen.feature.clean_batches import CleanBatch, CleanBatches, FirstBatches
 from limen.feature.image_codecs import ImageCodec
 from limen.feature.model.network import flops
 from limen.feature.model.split import Outputs
+from limen.feature.pieces import ExpectCallback, StoredRow
 from limen.feature.quantisation import integers
 from limen.feature.quantisation.coarsest import relative
 from limen.feature.quantisation.codec import HEADER, Quantiser
@@ -34,7 +35,7 @@ from limen.feature.quantisation.integers import IntegerCode
 from limen.feature.quantisation.promise import Drops, Promise, walk
 from limen.feature.run import FeatureRun
 from limen.feature.seen_pixels import SeenPixels
-from limen.feature.stages import PROMISE, ExpectCallback, StoredRow
+from limen.feature.stages import PROMISE
 from limen.feature.tolerance import ProgressCallback, quiet
 from limen.statistics.bjontegaard import Method, RateCurve, bd_rate, front
 from limen.store.rows import measured

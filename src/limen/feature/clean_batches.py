@@ -64,13 +64,18 @@ class CleanBatches:
     def __init__(self, split: SplitPoint, task: Task, images: Subset, batch: int = 40) -> None:
         self.split, self.task = split, task
         self._images, self._batch = images, batch
-        self._kept: list[CleanBatch] = []
+        self._kept: dict[int, CleanBatch] = {}
+        self._room = ROOM
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __iter__(self) -> Iterator[CleanBatch]:
-        for place in range(-(-len(self) // self._batch)):
+        return self.some(slice(None))
+
+    def some(self, batches: slice) -> Iterator[CleanBatch]:
+        """Yield some of the batches, in order; they are those that all images are encoded in."""
+        for place in range(-(-len(self) // self._batch))[batches]:
             yield self._at(place)
 
     def with_images(self) -> Iterator[tuple[torch.Tensor, CleanBatch]]:
@@ -105,11 +110,12 @@ class CleanBatches:
         )
 
     def _at(self, place: int) -> CleanBatch:
-        if place < len(self._kept):
+        if place in self._kept:
             return self._kept[place]
         one = self._encoded(range(place * self._batch, min((place + 1) * self._batch, len(self))))
-        if place == len(self._kept) and self._size(one) * (place + 1) <= ROOM:
-            self._kept.append(one)
+        if self._size(one) <= self._room:
+            self._kept[place] = one
+            self._room -= self._size(one)
         return one
 
     def _fits(self) -> bool:

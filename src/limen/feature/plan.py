@@ -189,6 +189,24 @@ def suited(maps: Maps, features: Features, labels: Iterable[str] = tuple(MAPS)) 
     return {label: MAPS[label] for label in labels if label not in unfit}
 
 
+def needed(maps: Maps, label: str) -> list[str]:
+    """Return the label of a map behind those of the maps that it stands on, in order.
+
+    It stands on the one that its setting `of` names, if there is such a setting; a tolerance that is not limen's own
+    may look at any that is fitted before it.
+
+    Args:
+        maps: label -> (tolerance, settings).
+        label: one of them.
+    """
+    before = list(maps)[: list(maps).index(label)]
+    made = tolerance.make(*maps[label])
+    if not type(made).__module__.startswith("limen."):
+        return [*before, label]
+    of = getattr(made.settings, "of", "")
+    return [*(needed(maps, of) if of in before else ()), label]
+
+
 def chosen(plan: FeaturePlan, asked: Sequence[str], spared: Sequence[str]) -> list[str]:
     """Return labels of a plan's maps: those asked for; if none were, those that are not `MAPS` to be spared, or all.
 

@@ -18,7 +18,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -47,6 +47,7 @@ from limen.study import manifest
 PYTHON = "python"  # where the network of a run came from: an object, which no command can make again by itself
 CHECKED = 8  # images a split is verified with
 BATCH = 64  # images at once
+_AGAIN = "Restore it from a copy, or delete it and run `limen feature fit` again."
 
 
 class FeatureRun:
@@ -55,6 +56,7 @@ class FeatureRun:
     Attributes:
         store, plan: where and what.
         network, task, split: loaded and verified.
+        described: what a manifest would say of all this now; that of the run is from when it was begun.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class FeatureRun:
         task: Task,
         split: SplitPoint,
         tried: tuple[Features, str],
+        described: Mapping[str, Any],
     ) -> None:
         self.store, self.plan, self.network, self.task, self.split = store, plan, network, task, split
+        self.described = described
         self._tried = tried  # an image's features and its name: maps from files are tried on them
 
     @classmethod
@@ -141,7 +145,7 @@ class FeatureRun:
             store = held.enter_context(Store.create(Path(out), described))
             _same(store, plan, described)
             held.pop_all()
-        return cls(store, plan, network, task, split, (features[:1], batch.names[0]))
+        return cls(store, plan, network, task, split, (features[:1], batch.names[0]), described)
 
     @classmethod
     def open(
@@ -217,6 +221,25 @@ class FeatureRun:
         """Return a seed's maps by label, fitted before."""
         return self.fitted(seed)
 
+    def map(self, seed: int, label: str) -> Tolerance:
+        """Return one of a seed's maps, fitted before.
+
+        Args:
+            seed: of the run.
+            label: of the map.
+        """
+        return self.maps(seed)[label]
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - likewise
+    def surveys(self, seed: int) -> dict[int, FisherSurvey]:
+        """Return where what a seed's fitting images show is kept, for all maps that stand on it."""
+        return {}
+
+    @property
+    def batches(self) -> int:
+        """Batches that a seed's test images are encoded in."""
+        return -(-self.plan.sizes.test // BATCH)
+
     @property
     def operations(self) -> int:
         """Floating-point operations of the whole network for an image, as torch counts them; 0 where nobody knows."""
@@ -232,54 +255,105 @@ class FeatureRun:
         """How long the stages take here."""
         return Course(self.plan, self.pace)
 
-    def fitted(self, seed: int, progress: ProgressCallback = quiet, fit: bool = False) -> dict[str, Tolerance]:
+    def fitted(
+        self, seed: int, progress: ProgressCallback = quiet, fit: bool = False, labels: Collection[str] = ()
+    ) -> dict[str, Tolerance]:
         """Return a seed's maps by label: from their files, or fitted now.
 
         Args:
             seed: of the run, 0 .. `plan.seeds` - 1.
             progress: called with steps done, steps in all, and a note.
             fit: whether to fit those that have no file yet.
+            labels: of the maps to return, with all that they stand on (`limen.feature.plan.needed`); () for all.
 
         Raises:
             StoreError: a map is not fitted and `fit` is false, or its file cannot be read.
         """
         found: dict[str, Tolerance] = {}
-        surveys: dict[int, FisherSurvey] = {}
-        folder = self.store.path / f"seed-{seed}"
         for label, (name, settings) in self.plan.maps.items():
-            one = tolerance.make(name, settings)
-            file = folder / f"{label}.safetensors"
+            if labels and label not in labels:
+                continue
+            one, file = tolerance.make(name, settings), self._file(seed, label)
             scope = Scope(
-                self.split, self.task, self.parts(seed).fit, seed, found, folder / f"{label}.checkpoint",
-                functools.partial(_noted, progress, f"{label}, seed {seed}"), surveys=surveys,
+                self.split, self.task, self.parts(seed).fit, seed, found, file.with_name(f"{label}.checkpoint"),
+                functools.partial(_noted, progress, f"{label}, seed {seed}"), surveys=self.surveys(seed),
                 encoded=self.clean(seed).fit,
             )  # fmt: skip
-            kept = self._kept(label, seed)
             if file.exists():
-                self._load(one, file, kept, scope)
+                self._load(one, file, self._kept(label, seed), scope)
             elif not fit:
-                raise StoreError(
-                    f"{self.store.path} holds no map {label!r} of seed {seed} ({_near(file)} is missing). "
-                    "Run `limen feature fit`."
-                )
+                raise self._unfitted(seed, label)
             else:
-                folder.mkdir(exist_ok=True)
+                file.parent.mkdir(exist_ok=True)
                 begun = time.monotonic()
                 one.fit(scope)
-                content = _bytes(one.state())
-                row = {"map": label, "seed": seed, "seconds": time.monotonic() - begun, "images": len(scope.images),
-                       "digest": _digest(content)}  # fmt: skip
-                if kept not in ("", row["digest"]):
-                    raise StoreError(
-                        f"{_near(file)} is missing, and fitted again it holds other numbers than those that "
-                        f"{self.store.path} was measured with. Restore it from a copy, or give another --out."
-                    )
-                self.store.add_measurements("fit", {f"{label} {seed}": row})  # first: no file without its digest
-                _write(file, content)
+                self.keep(seed, label, _bytes(one.state()), time.monotonic() - begun, len(scope.images))
                 if scope.checkpoint:
                     scope.checkpoint.unlink(missing_ok=True)
             found[label] = one
         return found
+
+    def holds(self, seed: int, label: str) -> bool:
+        """Return whether a map is fitted.
+
+        Args:
+            seed: of the run.
+            label: of the map.
+        """
+        return self._file(seed, label).exists()
+
+    def content(self, seed: int, label: str) -> bytes:
+        """Return a fitted map's file.
+
+        Args:
+            seed: of the run.
+            label: of the map.
+
+        Raises:
+            StoreError: it is not fitted, or its file cannot be read or has changed.
+        """
+        file, kept = self._file(seed, label), self._kept(label, seed)
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            raise self._unfitted(seed, label) from None
+        except OSError as error:
+            raise StoreError(f"{file} cannot be read ({error.strerror or error}). {_AGAIN}") from None
+        _check(file, content, kept)
+        return content
+
+    def keep(self, seed: int, label: str, content: bytes, seconds: float, images: int) -> None:
+        """Write down a map that is fitted.
+
+        Args:
+            seed: of the run.
+            label: of the map.
+            content: of its file.
+            seconds: that it took.
+            images: that it was fitted on.
+
+        Raises:
+            StoreError: it is another one than the run was measured with, or cannot be written.
+        """
+        file, kept = self._file(seed, label), self._kept(label, seed)
+        row = {"map": label, "seed": seed, "seconds": seconds, "images": images, "digest": _digest(content)}
+        if kept not in ("", row["digest"]):
+            raise StoreError(
+                f"{_near(file)} is missing, and fitted again it holds other numbers than those that "
+                f"{self.store.path} was measured with. Restore it from a copy, or give another --out."
+            )
+        self.store.add_measurements("fit", {f"{label} {seed}": row})  # first: no file without its digest
+        file.parent.mkdir(exist_ok=True)
+        _write(file, content)
+
+    def _file(self, seed: int, label: str) -> Path:
+        return self.store.path / f"seed-{seed}" / f"{label}.safetensors"
+
+    def _unfitted(self, seed: int, label: str) -> StoreError:
+        return StoreError(
+            f"{self.store.path} holds no map {label!r} of seed {seed} ({_near(self._file(seed, label))} is missing). "
+            "Run `limen feature fit`."
+        )
 
     def _kept(self, label: str, seed: int) -> str:
         """Return the digest of a map's file; "" where it is not fitted, or by a limen that wrote none."""
@@ -288,20 +362,18 @@ class FeatureRun:
 
     def _load(self, one: Tolerance, file: Path, kept: str, scope: Scope) -> None:
         """Fill a map from its file, once that is what was written there and a map of this split."""
-        again = "Restore it from a copy, or delete it and run `limen feature fit` again."
         features, name = self._tried
         try:
             content = file.read_bytes()
-            if kept and _digest(content) != kept:
-                raise StoreError(f"{file} is not the map that was fitted: its content has changed. {again}")
+            _check(file, content, kept)
             one.load(safetensors.torch.load(content), scope)
             shapes = [tuple(part.shape) for part in one.map(features, [name])]
         except (OSError, safetensors.SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
             cause = " ".join(str(error).split())[:160]
-            raise StoreError(f"{file} cannot be read as a map of this split ({cause}). {again}") from None
+            raise StoreError(f"{file} cannot be read as a map of this split ({cause}). {_AGAIN}") from None
         wanted = [tuple(tensor.shape) for tensor in features.tensors]
         if shapes != wanted:
-            raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {again}")
+            raise StoreError(f"{file} is a map of features {shapes}, and this split carries {wanted}. {_AGAIN}")
 
 
 def _parts(plan: FeaturePlan, task: Task, network: Network, seed: int) -> Partition:
@@ -410,6 +482,12 @@ def _bytes(state: Mapping[str, torch.Tensor]) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _check(file: Path, content: bytes, kept: str) -> None:
+    """Raise `StoreError` where a file of a map does not have the digest that was kept; "" for none."""
+    if kept and _digest(content) != kept:
+        raise StoreError(f"{file} is not the map that was fitted: its content has changed. {_AGAIN}")
 
 
 def _near(file: Path) -> str:

@@ -17,11 +17,14 @@ import torch
 from limen.curve import bootstrap_mean
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.feature import calibration as conformal
+from limen.feature import spread
 from limen.feature.attribution import shares
 from limen.feature.clean_batches import CleanBatches
 from limen.feature.course import Course
 from limen.feature.heatmaps import pictures
-from limen.feature.perturbation import energy, noise, nrmse, scaled
+from limen.feature.perturbation import Energy, energy, noise, nrmse, scaled
+from limen.feature.pieces import Division, ExpectCallback, StoredRow, Work
+from limen.feature.pieces import fill as filled
 from limen.feature.plan import COMPARED, UNQUANTISED, chosen, current
 from limen.feature.quantisation import coarsest as keeping
 from limen.feature.quantisation import fit as quantising
@@ -30,6 +33,7 @@ from limen.feature.quantisation.entropy_coder import usual
 from limen.feature.quantisation.promise import DELTA, Promise
 from limen.feature.quantisation.step_sizes import StepKind, StepRule
 from limen.feature.run import FeatureRun
+from limen.feature.spread import RunCrew
 from limen.feature.task import Task
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
 from limen.image import digest as image_digest
@@ -51,48 +55,6 @@ SHOWN = 4  # images that maps are drawn over, and maps that are drawn
 
 PROMISE = ("drop", "eps", "rho", "delta", "n_calibrate")  # columns that a `Promise` is made of
 
-StoredRow: TypeAlias = dict[str, Any]
-
-
-ExpectCallback: TypeAlias = Callable[[float], None]
-"""What a stage calls before it begins, with the seconds that what the run does not hold yet takes here, about."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One piece of a stage: its rows are written at once, and not worked out again."""
-
-    keys: tuple[str, ...]
-    seed: int
-    note: str
-    rows: Callable[[], dict[str, StoredRow]]
-    seconds: Callable[[Course], float]  # once the images of the seed are encoded
-
-
-def _fill(
-    run: FeatureRun,
-    stage: str,
-    works: Sequence[_Work],
-    images: int,
-    progress: ProgressCallback,
-    expect: ExpectCallback | None,
-) -> list[StoredRow]:
-    """Do the pieces that the run does not hold, and return the rows of all; each encodes `images` of its seed, once."""
-    there, wanted, total = measured(run.store, stage), [], len(works)
-    missing = [work for work in works if not set(work.keys) <= there.keys()]
-    if expect and missing:
-        seconds = sum(work.seconds(run.course) for work in missing)
-        expect(seconds + images * len({work.seed for work in missing}) * run.pace.clean)
-    for done, work in enumerate(works):
-        progress(done, total, work.note)
-        if not set(work.keys) <= there.keys():
-            rows = work.rows()
-            run.store.add_measurements(stage, rows)
-            there |= rows
-        wanted += [key for key in work.keys if key in there]
-    progress(total, total, "done")
-    return [there[key] for key in dict.fromkeys(wanted)]
-
 
 def _refuse(what: str, numbers: Sequence[float]) -> None:
     """Refuse what is no NRMSE above 0, and two that rows could not tell apart."""
@@ -106,14 +68,23 @@ def _refuse(what: str, numbers: Sequence[float]) -> None:
 # --- maps ---
 
 
-def fit(run: FeatureRun, progress: ProgressCallback = quiet, expect: ExpectCallback | None = None) -> None:
+def fit(
+    run: FeatureRun,
+    progress: ProgressCallback = quiet,
+    expect: ExpectCallback | None = None,
+    crew: RunCrew | None = None,
+) -> None:
     """Fit the maps of all seeds that have no file yet.
 
     Args:
         run: to fill.
         progress: called with steps done, steps in all, and a note.
-        expect: called with the seconds that is expected to take, where anything is missing.
+        expect: called with the seconds that is expected to take, where anything is missing; not with a crew.
+        crew: replicas that do it (`limen.feature.spread`); None to do it here.
     """
+    if crew is not None:
+        spread.fit(run, crew, progress)
+        return
     there = measured(run.store, "fit")
     lacking = {
         seed: {label: what for label, what in run.plan.maps.items() if f"{label} {seed}" not in there}
@@ -134,6 +105,7 @@ def calibrate(
     progress: ProgressCallback = quiet,
     maps: Sequence[str] = (),
     expect: ExpectCallback | None = None,
+    crew: RunCrew | None = None,
 ) -> list[StoredRow]:
     """Scale maps so that Pr[drop <= eps] >= 1 - rho, and look on the test images whether that holds.
 
@@ -141,7 +113,8 @@ def calibrate(
         run: with its maps fitted.
         progress: called with steps done, steps in all, and a note.
         maps: labels of those to scale; if not given, all but those that are there to be `COMPARED`.
-        expect: called with the seconds that is expected to take, where anything is missing.
+        expect: called with the seconds that is expected to take, where anything is missing; not with a crew.
+        crew: replicas that do it (`limen.feature.spread`); None to do it here.
 
     Returns:
         Rows of map, seed, scale, rank, n_calibrate, censored, kept of n test images, band_low and band_high (where
@@ -152,17 +125,17 @@ def calibrate(
     labels = chosen(plan, maps, COMPARED)
     conformal.rank(plan.sizes.calibrate, plan.rho)
     works = [
-        _Work(
+        Work(
             (f"{label} {seed}",), seed, f"{label}, seed {seed}",
-            functools.partial(_calibrated, run, seed, label), operator.methodcaller("calibrating", label),
+            functools.partial(_calibrated, seed=seed, label=label), operator.methodcaller("calibrating", label), label,
         )
         for seed in range(plan.seeds) for label in labels
     ]  # fmt: skip
-    return _fill(run, "calibrate", works, plan.sizes.calibrate + plan.sizes.test, progress, expect)
+    return filled(run, "calibrate", works, plan.sizes.calibrate + plan.sizes.test, progress, expect, crew)
 
 
 def _calibrated(run: FeatureRun, seed: int, label: str) -> dict[str, StoredRow]:
-    plan, clean, one = run.plan, run.clean(seed), run.maps(seed)[label]
+    plan, clean, one = run.plan, run.clean(seed), run.map(seed, label)
     search = conformal.ScaleSearch(run.split, run.task, one, conformal.Bound(plan.drop, plan.eps), seed)
     grid = search.locate(clean.fit.first(conformal.PILOT), plan.rho)
     calibration, fresh = search.tolerated(clean.calibrate, grid), search.tolerated(clean.test, grid)
@@ -213,6 +186,7 @@ def evaluate(
     strengths: Sequence[float] = STRENGTHS,
     progress: ProgressCallback = quiet,
     expect: ExpectCallback | None = None,
+    crew: RunCrew | None = None,
 ) -> list[StoredRow]:
     """Measure how the task suffers under each map at equal strength: the paper's first claim (arXiv:2601.21933).
 
@@ -225,7 +199,8 @@ def evaluate(
         run: with its maps fitted.
         strengths: NRMSE, each > 0.
         progress: called with steps done, steps in all, and a note.
-        expect: called with the seconds that is expected to take, where anything is missing.
+        expect: called with the seconds that is expected to take, where anything is missing; not with a crew.
+        crew: replicas that do it (`limen.feature.spread`); None to do it here.
 
     Returns:
         Rows of map, nrmse, score, score_low, score_high, discrepancy, discrepancy_se, energy_top1, energy_top10,
@@ -236,68 +211,107 @@ def evaluate(
     works = []
     for seed in range(plan.seeds):
         works.append(
-            _Work(
+            Work(
                 (f"clean {seed}",), seed, f"undisturbed, seed {seed}",
-                functools.partial(_undisturbed, run, seed), lambda course: 0.0,
+                functools.partial(_undisturbed, seed=seed), lambda course: 0.0, "",
+                Division(functools.partial(_answered, seed=seed), functools.partial(_agreed, seed=seed)),
             )
         )  # fmt: skip
         works += [
-            _Work(
+            Work(
                 tuple(f"{label} {strength:g} {seed}" for strength in strengths), seed, f"{label}, seed {seed}",
-                functools.partial(_measured, run, seed, label, strengths),
-                operator.methodcaller("evaluating", label, len(strengths)),
+                functools.partial(_measured, seed=seed, label=label, strengths=strengths),
+                operator.methodcaller("evaluating", label, len(strengths)), label,
+                Division(
+                    functools.partial(_moved, seed=seed, label=label, strengths=strengths),
+                    functools.partial(_joined, seed=seed, label=label),
+                ),
             )
             for label in plan.maps
         ]  # fmt: skip
-    return _fill(run, "evaluate", works, plan.sizes.test, progress, expect)
+    return filled(run, "evaluate", works, plan.sizes.test, progress, expect, crew)
 
 
 def _undisturbed(run: FeatureRun, seed: int) -> dict[str, StoredRow]:
-    answers: list[Any] = []
-    targets: list[Any] = []
-    for batch in run.clean(seed).test:
+    return _agreed(run, [_answered(run, slice(None), seed)], seed)
+
+
+Answered: TypeAlias = tuple[list[Any], list[Any]]
+"""Answers of some images, and their targets."""
+
+
+def _answered(run: FeatureRun, batches: slice, seed: int) -> Answered:
+    answers, targets = list[Any](), list[Any]()
+    for batch in run.clean(seed).test.some(batches):
         answers += run.task.answers(batch.outputs)
         targets += batch.targets
+    return answers, targets
+
+
+def _agreed(run: FeatureRun, parts: Sequence[Answered], seed: int) -> dict[str, StoredRow]:
+    answers, targets = ([one for part in parts for one in part[place]] for place in (0, 1))
     found = scored(run.task, answers, targets)
     if not run.plan.labelled or run.task.needs == "nothing":
         found |= {"score_low": None, "score_high": None}  # it agrees with itself: nothing is uncertain
     return {f"clean {seed}": {"map": "clean", "nrmse": 0.0, "seed": seed} | found}
 
 
-@torch.no_grad()
 def _measured(run: FeatureRun, seed: int, label: str, strengths: Sequence[float]) -> dict[str, StoredRow]:
-    task, one = run.task, run.maps(seed)[label]
-    targets: list[Any] = []
-    answers: dict[float, list[Any]] = {strength: [] for strength in strengths}
-    moved: dict[float, list[float]] = {strength: [] for strength in strengths}
-    spread: list[tuple[int, Any]] = []
-    for batch in run.clean(seed).test:
+    return _joined(run, [_moved(run, slice(None), seed, label, strengths)], seed, label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """What some batches of images add to the rows of a map: their targets, and by strength answers and discrepancies.
+
+    Attributes:
+        energies: for each batch, its images and how their noise's energy is spread.
+    """
+
+    targets: list[Any]
+    answers: dict[float, list[Any]]
+    moved: dict[float, list[float]]
+    energies: list[tuple[int, Energy]]
+
+
+@torch.no_grad()
+def _moved(run: FeatureRun, batches: slice, seed: int, label: str, strengths: Sequence[float]) -> _Moved:
+    task, one = run.task, run.map(seed, label)
+    found = _Moved([], {strength: [] for strength in strengths}, {strength: [] for strength in strengths}, [])
+    for batch in run.clean(seed).test.some(batches):
         features = batch.features
-        targets += batch.targets
+        found.targets.extend(batch.targets)
         delta = noise(one.map(features, batch.names), batch.names, seed, one.noise)
-        spread.append((len(features), energy(delta)))
+        found.energies.append((len(features), energy(delta)))
         for strength in strengths:
             perturbed = run.split.head(features.plus(scaled(features, delta, strength)))
-            answers[strength] += task.answers(perturbed)
-            moved[strength] += task.discrepancy(batch.outputs, perturbed).tolist()
-    n = len(targets)
+            found.answers[strength].extend(task.answers(perturbed))
+            found.moved[strength].extend(task.discrepancy(batch.outputs, perturbed).tolist())
+    return found
+
+
+def _joined(run: FeatureRun, parts: Sequence[_Moved], seed: int, label: str) -> dict[str, StoredRow]:
+    """Return the rows of a map from what its images add, in their order."""
+    targets = [target for part in parts for target in part.targets]
+    held = [entry for part in parts for entry in part.energies]
+    n, rows = len(targets), {}
     energies = {
-        "energy_top1": sum(count * one.top1 for count, one in spread) / n,
-        "energy_top10": sum(count * one.top10 for count, one in spread) / n,
+        "energy_top1": sum(count * one.top1 for count, one in held) / n,
+        "energy_top10": sum(count * one.top10 for count, one in held) / n,
         "energy_tensors": [
-            sum(count * one.tensors[place] for count, one in spread) / n for place in range(len(spread[0][1].tensors))
+            sum(count * one.tensors[place] for count, one in held) / n for place in range(len(held[0][1].tensors))
         ],
     }
-    return {
-        f"{label} {strength:g} {seed}": {"map": label, "nrmse": strength, "seed": seed}
-        | scored(task, answers[strength], targets)
-        | {
-            "discrepancy": statistics.fmean(moved[strength]),
-            "discrepancy_se": statistics.stdev(moved[strength]) / n**0.5 if n > 1 else None,
+    for strength in parts[0].answers:
+        answers = [answer for part in parts for answer in part.answers[strength]]
+        moved = [value for part in parts for value in part.moved[strength]]
+        discrepancies = {
+            "discrepancy": statistics.fmean(moved),
+            "discrepancy_se": statistics.stdev(moved) / n**0.5 if n > 1 else None,
         }
-        | energies
-        for strength in strengths
-    }
+        row = {"map": label, "nrmse": strength, "seed": seed} | scored(run.task, answers, targets)
+        rows[f"{label} {strength:g} {seed}"] = row | discrepancies | energies
+    return rows
 
 
 def scored(task: Task, answers: Sequence[Any], targets: Sequence[Any]) -> StoredRow:
@@ -352,14 +366,14 @@ def quantise(
     wanted = [(steps, budget) for steps in _rules(labels, 0, {}) for budget in budgets]
     keys = [f"{steps} {budget:g}" for steps, budget in wanted]
     works = [
-        _Work(
+        Work(
             tuple(f"{key} {seed}" for key in keys), seed, f"seed {seed}",
-            functools.partial(_quantised, run, seed, wanted, labels, progress),
+            functools.partial(_quantised, seed=seed, wanted=wanted, labels=labels, progress=progress),
             operator.methodcaller("quantising", len(wanted)),
         )
         for seed in range(plan.seeds)
     ]  # fmt: skip
-    rows = _fill(run, "quantise", works, plan.sizes.fit + plan.sizes.test, progress, expect)
+    rows = filled(run, "quantise", works, plan.sizes.fit + plan.sizes.test, progress, expect)
     if further:
         for seed in range(plan.seeds):
             _further(run, seed, labels, progress)
@@ -549,7 +563,7 @@ def promise(
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
     works = _at_promise(run, keys, promise, _walked, Course.walking)
     sizes = run.plan.sizes
-    _fill(run, "walk", works, sizes.fit + sizes.calibrate + sizes.test, progress, expect)
+    filled(run, "walk", works, sizes.fit + sizes.calibrate + sizes.test, progress, expect)
     found = _compared_bytes(measured(run.store, "walk").values())
     run.store.add_measurements("promise", found)
     return [found[key] for key in keys.values()]
@@ -582,7 +596,7 @@ def choose(
     kinds = [name for name, rule in _rules(labels, 0, {}).items() if rule.kind != "permuted"]
     keys = {(name, seed): _key(name, promise, seed) for seed in wanted for name in kinds}
     works = _at_promise(run, keys, promise, _piloted, Course.piloting)
-    rows = _fill(run, "choice", works, run.plan.sizes.fit, progress, expect)
+    rows = filled(run, "choice", works, run.plan.sizes.fit, progress, expect)
     means = {name: statistics.fmean(row["bytes"] for row in rows if row["steps"] == name) for name in kinds}
     return dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
 
@@ -593,12 +607,22 @@ def _at_promise(
     promise: Promise,
     measure: Callable[[FeatureRun, int, str, Promise], dict[str, StoredRow]],
     seconds: Callable[[Course], float],
-) -> list[_Work]:
+) -> list[Work]:
     """Return a piece of work for each kind of steps and seed, measured and timed by the same two functions."""
     return [
-        _Work((key,), seed, f"{name}, seed {seed}", functools.partial(measure, run, seed, name, promise), seconds)
+        Work((key,), seed, f"{name}, seed {seed}", functools.partial(_with, measure, seed, name, promise), seconds)
         for (name, seed), key in keys.items()
     ]
+
+
+def _with(
+    measure: Callable[[FeatureRun, int, str, Promise], dict[str, StoredRow]],
+    seed: int,
+    steps: str,
+    promise: Promise,
+    run: FeatureRun,
+) -> dict[str, StoredRow]:
+    return measure(run, seed, steps, promise)
 
 
 def _piloted(run: FeatureRun, seed: int, steps: str, promise: Promise) -> dict[str, StoredRow]:
@@ -710,13 +734,13 @@ def attribute(
     """
     plan = run.plan
     works = [
-        _Work(
+        Work(
             tuple(f"{label} {images} {seed}" for label in plan.maps), seed, f"seed {seed}",
-            functools.partial(_attributed, run, seed, images), lambda course: course.attributing(images),
+            functools.partial(_attributed, seed=seed, images=images), lambda course: course.attributing(images),
         )
         for seed in range(plan.seeds)
     ]  # fmt: skip
-    rows = _fill(run, "attribute", works, min(images, plan.sizes.test), progress, expect)
+    rows = filled(run, "attribute", works, min(images, plan.sizes.test), progress, expect)
     _draw(run)
     return rows
 

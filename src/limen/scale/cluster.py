@@ -29,6 +29,7 @@ class Placement:
         address: "here" for a Ray of this command alone, "auto" for the one that this node belongs to, or HOST:PORT.
         replicas: how many; 0 for as many as there is room for when the command begins.
         gpus: of each, a whole number or a part of one (.5: two share one).
+        cpus: of each, >= 1.
         wait_s: for the first replica to be there, and for another one when all are lost, in seconds.
     """
 
@@ -36,6 +37,7 @@ class Placement:
     replicas: int = 0
     gpus: float = 0.0
     wait_s: float = 600.0
+    cpus: int = 1
 
     def __post_init__(self) -> None:
         if self.gpus > 1 and self.gpus != int(self.gpus):
@@ -44,7 +46,7 @@ class Placement:
     @property
     def needs(self) -> dict[str, float]:
         """What Ray sets aside for one replica or task."""
-        return {"num_cpus": 1, "num_gpus": self.gpus}
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
 
 
 def library() -> ModuleType:
@@ -89,7 +91,8 @@ def connected(place: Placement) -> Iterator[int]:
 def _init(ray: ModuleType, place: Placement) -> None:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": True}
     if place.address == HERE:
-        cpus = max(place.replicas, os.cpu_count() or 1)  # replicas that wait for each other's CPUs would never begin
+        # Replicas that wait for each other's CPUs would never begin.
+        cpus = max(place.cpus * max(1, place.replicas), os.cpu_count() or 1)
         ray.init("local", include_dashboard=False, num_cpus=cpus, **quiet)
         return
     _reach(_begun(ray) if place.address == "auto" else place.address)
@@ -140,7 +143,8 @@ def _room(ray: ModuleType, place: Placement) -> int:
     """Return how many replicas fit into the nodes that are alive."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     room = sum(
-        int(min(node.get("CPU", 0), node.get("GPU", 0) / place.gpus if place.gpus else float("inf"))) for node in nodes
+        int(min(node.get("CPU", 0) / place.cpus, node.get("GPU", 0) / place.gpus if place.gpus else float("inf")))
+        for node in nodes
     )
     if room:
         return room
@@ -150,6 +154,11 @@ def _room(ray: ModuleType, place: Placement) -> int:
         raise InputError(
             f"--gpus {place.gpus:g}: no node of {where} has so many (the most: {most:g}). Give "
             "fewer, leave --gpus out, or add nodes with them (ray start --num-gpus=N)."
+        )
+    if place.cpus > 1:
+        raise InputError(
+            f"No node of {where} has {place.cpus} CPUs for a replica, which has as many threads as "
+            "this command. Give it fewer (OMP_NUM_THREADS=N in front of limen), or add larger nodes."
         )
     raise InputError(
         f"{where[0].upper()}{where[1:]} has no CPU for a replica. Add a node to it: ray start --address=HOST:PORT."

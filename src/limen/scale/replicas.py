@@ -12,7 +12,6 @@ equal answers is measured before a replica is used, and told.
 import asyncio
 import contextlib
 import functools
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from limen.observer import MOST_AT_ONCE, Observer, Query, Reply
 from limen.preflight import questions
 from limen.preflight.model_input import CriterionObserver, InputObserver, ModelInput
 from limen.scale.cluster import Placement, library
+from limen.scale.process import Full, Lost, Refusal, Setting, calling, other_version
 from limen.scale.servers import Servers
 from limen.trial import Answer, Attempt, Trial
 
@@ -50,20 +50,6 @@ class _About:
     fingerprint: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """An error of limen's as it crosses between processes: Ray cannot make every class of them anew."""
-
-    kind: str
-    detail: str
-    fatal: bool = False
-
-    def error(self, where: str) -> LimenError:
-        if not self.kind:
-            return InputError(f"{where}: {self.detail}")
-        return (FatalObserverError if self.fatal else ObserverError)(self.kind, f"{where}: {self.detail}")
-
-
 def _refusing(method: F) -> F:
     """Return an error of limen's instead of raising it."""
 
@@ -71,10 +57,8 @@ def _refusing(method: F) -> F:
     async def call(self: "_Replica", *given: Any) -> Any:
         try:
             return await method(self, *given)
-        except ObserverError as error:
-            return _Refusal(error.kind, error.detail, isinstance(error, FatalObserverError))
         except LimenError as error:
-            return _Refusal("", str(error))
+            return Refusal.of(error)
 
     return cast(F, call)
 
@@ -82,18 +66,15 @@ def _refusing(method: F) -> F:
 class _Replica:
     """The observer itself, in a process of Ray's."""
 
-    def __init__(self, name: str, options: Mapping[str, Any], plugins: Sequence[str], folder: str) -> None:
-        self._made = name, options, plugins, folder
+    def __init__(self, name: str, options: Mapping[str, Any], setting: Setting) -> None:
+        self._made = name, options, setting
         self._observer: Observer | None = None
 
     @_refusing
     async def enter(self, criterion: Mapping[str, Any] | None) -> _About:
         """Make and enter the observer."""
-        name, options, plugins, folder = self._made
-        with contextlib.suppress(OSError):
-            os.chdir(folder)  # paths are the study's
-        for path in plugins:
-            registry.plugin(path)
+        name, options, setting = self._made
+        setting.enter()
         made = observers.make(name, options)
         self._observer = await made.__aenter__()
         if criterion is not None and isinstance(made, CriterionObserver):
@@ -132,10 +113,6 @@ class _Replica:
             if not isinstance(observer, CriterionObserver):
                 raise
         return _About(__version__, socket.gethostname(), observer.notice, fingerprint)
-
-
-class _Lost(Exception):
-    """A replica is gone, with its process or its node."""
 
 
 @dataclass(eq=False)
@@ -256,12 +233,12 @@ class Replicated(Observer):
             began = time.perf_counter()
             try:
                 reply = await self._at(place, lambda actor: actor.answer.remote(query))
-            except _Lost as lost:
+            except Lost as lost:
                 past.append(Attempt("replica-lost", f"{place.node}: {lost}", time.perf_counter() - began))
                 if len(past) < TRIES:
                     continue
                 return Reply(None, tuple(past))
-            except _Full as full:
+            except Full as full:
                 return Reply(None, (*past, Attempt("object-store-full", str(full), time.perf_counter() - began)))
             place.losses = 0
             self._servers.answered(place.number - 1)
@@ -291,14 +268,14 @@ class Replicated(Observer):
     async def _anywhere(self, ability: str, given: Any) -> Any:
         for _ in range(TRIES):
             place = await self._choose()
-            with contextlib.suppress(_Lost):
+            with contextlib.suppress(Lost):
                 return await self._at(place, lambda actor: actor.call.remote(ability, given))
         raise FatalObserverError("replica-lost", f"{self.name}: {TRIES} replicas were lost over its method {ability}")
 
     async def _spread(self, row: Mapping[str, Any]) -> None:
         await self._ready()
         for place in [self._places[at] for at in self._servers.used]:
-            with contextlib.suppress(_Lost):  # it is told when it is begun anew
+            with contextlib.suppress(Lost):  # it is told when it is begun anew
                 await self._judge(place, row)
 
     async def _judge(self, place: _Place, row: Mapping[str, Any] | None) -> _About:
@@ -337,14 +314,14 @@ class Replicated(Observer):
         actor = place.actor
         try:
             found = await _called(self._ray, call, actor)
-        except _Lost as lost:
+        except Lost as lost:
             if actor is place.actor:  # not the one that took its place since
                 place.why = str(lost)
                 self._lose(place)
             raise
         finally:
             self._servers.end(place.number - 1)
-        if isinstance(found, _Refusal):
+        if isinstance(found, Refusal):
             raise found.error(f"replica on {place.node}" if place.node else self.name)
         return found
 
@@ -389,7 +366,7 @@ class Replicated(Observer):
             while judges_by is not self._criterion:  # fixed since it was begun
                 judges_by = self._criterion
                 await self._judge(place, judges_by)
-        except _Lost:
+        except Lost:
             place.actor = None
             return
         self._servers.back(place.number - 1)
@@ -404,28 +381,24 @@ class Replicated(Observer):
         made = self._ray.remote(_Replica).options(
             **self._placement.needs, max_restarts=0, max_task_retries=0, max_concurrency=max(2, self._each)
         )
-        return made.remote(name, options, registry.plugged(), os.getcwd())
+        return made.remote(name, options, Setting.here())
 
     def _agree(self, place: _Place, about: _About) -> None:
         """Raise where a replica is another observer than the first one was; all of the run is stopped then."""
         try:
-            if about.version != __version__:
-                raise FatalObserverError(
-                    "version",
-                    f"limen is {about.version} on {about.node} and {__version__} here. Install one version on all "
-                    "nodes.",
-                )
+            if other := other_version(about.version, about.node):
+                raise FatalObserverError("version", other)
             if self._about is None or self._about.fingerprint is None or about.fingerprint is None:
                 self._about = about if self._about is None or about.fingerprint is not None else self._about
                 self._digest = digest.of(dict(about.fingerprint)) if about.fingerprint is not None else ""
                 return
-            first, other = self._about.fingerprint, about.fingerprint
-            apart = next((name for name in {**first, **other} if first.get(name) != other.get(name)), None)
+            first, second = self._about.fingerprint, about.fingerprint
+            apart = next((name for name in {**first, **second} if first.get(name) != second.get(name)), None)
             if apart is not None:
                 raise FatalObserverError(
                     "other-model",
                     f"{self.name} is another one on {about.node} than on {self._about.node}: {apart} is "
-                    f"{other.get(apart)!r} there, {first.get(apart)!r} here. Give all nodes the same files and "
+                    f"{second.get(apart)!r} there, {first.get(apart)!r} here. Give all nodes the same files and "
                     "settings.",
                 )
         except FatalObserverError as error:
@@ -478,32 +451,15 @@ class Replicated(Observer):
         return reply.answer
 
 
-class _Full(Exception):
-    """Ray has no room for what is to be sent."""
-
-
 async def _called(ray: ModuleType, call: Callable[[Any], Any], actor: Any) -> Any:
     """Return what a call of an actor gives.
 
     Raises:
-        _Lost: it, or what it was to give, is gone.
-        _Full: there is no room to send it.
+        Lost: it, or what it was to give, is gone.
+        Full: there is no room to send it.
     """
-    errors = ray.exceptions
-    try:
+    with calling(ray):
         return await call(actor)
-    except errors.RayTaskError:  # of the observer's own code, as if it were called here
-        raise
-    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
-        raise _Full(
-            f"Ray has no room to send a question ({_line(error)}). Give its nodes more memory or disk."
-        ) from None
-    except errors.RayError as error:
-        raise _Lost(_line(error)) from None
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}" if str(error) else type(error).__name__
 
 
 def _same(one: Answer | None, other: Answer | None) -> bool:
