@@ -5,9 +5,9 @@ the same functions and as many threads. It never sees the run that is measured: 
 it with each piece, and what a piece gives travels back.
 """
 
+import contextlib
 import functools
 import math
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -74,15 +74,17 @@ class _Measuring:
     def __init__(self, run: FeatureRun, device: str, trust: str) -> None:
         self._plan, self._device, self._trust = run.plan, device, trust
         self._described, self._threads = run.described, torch.get_num_threads()
-        self._folder: Path | None = None
 
     def begin(self) -> None:
         """Load the network and find the data, and compare them with those of the command."""
         keep_memory()
         torch.set_num_threads(self._threads)  # what sums are rounded to depends on it
-        self._folder = Path(tempfile.mkdtemp(prefix="limen-replica-"))
-        self._run = _ReplicaRun.begin(self._folder / "run", self._plan, self._device, trust=self._trust)
-        _compare(self._described, self._run.described)
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="limen-replica-")))
+            self._run = _ReplicaRun.begin(folder / "run", self._plan, self._device, trust=self._trust)
+            stack.enter_context(self._run)
+            _compare(self._described, self._run.described)
+            self._held = stack.pop_all()
 
     def do(self, piece: Piece) -> Any:
         """Return what a piece gives."""
@@ -93,9 +95,7 @@ class _Measuring:
 
     def end(self) -> None:
         """Leave nothing behind."""
-        if self._folder is not None:
-            self._run.store.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
 
 
 def _compare(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
