@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from limen import observer as observers
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import BatchObserver, Observer, Query, Reply
@@ -147,6 +148,11 @@ def write(
 
 
 def _batched(observer: Observer) -> BatchObserver:
+    if isinstance(observer, observers.Hosted) and len(observer.places) > 1:
+        raise InputError(
+            f"{observer.name} is behind {len(observer.places)} endpoints, and a batch file goes to one service. Give "
+            "one base_url."
+        )
     if not isinstance(observer, BatchObserver):
         raise InputError(
             f"{observer.name} has no batch files: they are for observers at a service (openai:MODEL, ...). Measure it "
