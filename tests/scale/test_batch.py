@@ -320,15 +320,13 @@ def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, phot
                 *words(photos, *SKIP),
                 "--base-url",
                 "http://127.0.0.1:1/v1",
-                "--base-url",
-                "http://127.0.0.1:2/v1",
                 "--out",
                 tmp_path / "s",
                 "--to",
                 tmp_path / "f",
             ),
             "is behind 2 endpoints, and a batch file goes to one service. Give one base_url.",
-        ),
+        ),  # fmt: skip
         (
             ("write", *words(photos, *SKIP), "--out", tmp_path / "s", "--to", tmp_path / "f", "--format", "gemini"),
             "whose files hold other requests",
