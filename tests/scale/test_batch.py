@@ -326,7 +326,7 @@ def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, phot
                 tmp_path / "f",
             ),
             "is behind 2 endpoints, and a batch file goes to one service. Give one base_url.",
-        ),  # fmt: skip
+        ),
         (
             ("write", *words(photos, *SKIP), "--out", tmp_path / "s", "--to", tmp_path / "f", "--format", "gemini"),
             "whose files hold other requests",
