@@ -46,8 +46,10 @@ def answer(server: Endpoint, **options: Any) -> Reply:
 def answers(server: Endpoint, count: int, abreast: bool = False, **options: Any) -> list[Reply]:
     async def run() -> list[Reply]:
         async with observer(server, **options) as one:
-            asked = [one.answer(ask(FIRST, brighter(FIRST, 9 + number))) for number in range(count)]
-            return await asyncio.gather(*asked) if abreast else [await each for each in asked]
+            queries = [ask(FIRST, brighter(FIRST, 9 + number)) for number in range(count)]
+            if abreast:
+                return await asyncio.gather(*map(one.answer, queries))
+            return [await one.answer(query) for query in queries]
 
     return asyncio.run(run())
 

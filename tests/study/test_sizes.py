@@ -107,10 +107,29 @@ def test_a_study_file_and_the_command_line_take_several(photos: Path, tmp_path: 
     file.write_text(f'images = ["{photos}"]\nobservers = ["simulated"]\nmax_side = [128, 64, 128]\n')
     assert load(file).sides == (64, 128)
     given = dict.fromkeys(
-        ("base_url", "distortion", "question", "ladders", "order", "paraphrases", "limit", "seed", "look_ahead",
-         "megapixels_in_flight", "no_identical_pairs", "no_keep_references", "no_exam", "no_floor", "procedure", "gap",
-         "confirm", "orders", "part", "sources", "photographs")
-    ) | {"options": (), "images": (), "ask": (), "observer": (), "settings": ()}  # fmt: skip
+        (
+            "distortion",
+            "question",
+            "order",
+            "paraphrases",
+            "limit",
+            "seed",
+            "look_ahead",
+            "megapixels_in_flight",
+            "no_identical_pairs",
+            "no_keep_references",
+            "no_exam",
+            "no_floor",
+            "procedure",
+            "gap",
+            "confirm",
+            "orders",
+            "part",
+            "sources",
+            "photographs",
+            "shard",
+        )
+    ) | {"options": (), "images": (), "ask": (), "observer": (), "settings": (), "base_urls": (), "ladders": ()}
     assert load(file, _changes(given | {"max_side": "96,0"})).sides == (96, 0)
     assert load(file, _changes(given | {"max_side": "96"})).max_side == 96
 
