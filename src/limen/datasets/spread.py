@@ -15,7 +15,7 @@ from limen.scale.tasks import Replicas
 
 
 @dataclass(frozen=True, slots=True)
-class _Writing:
+class _Writing:  # pragma: no cover - in a process of Ray's, where nobody counts lines
     """What a replica does: it writes shards into a folder that is the one of the command, not one of the same name.
 
     Attributes:

@@ -48,7 +48,7 @@ class Piece:
 RunCrew: TypeAlias = Crew[Piece, Any]
 
 
-class _ReplicaRun(FeatureRun):
+class _ReplicaRun(FeatureRun):  # pragma: no cover - in a process of Ray's, where nobody counts lines
     """A replica's own run: it holds the maps that were sent to it, and no others."""
 
     @functools.lru_cache(maxsize=MAPS)  # noqa: B019 - a process has one such run
@@ -62,7 +62,7 @@ class _ReplicaRun(FeatureRun):
         return self.fitted(seed, labels=needed(self.plan.maps, label))[label]
 
 
-class _Measuring:
+class _Measuring:  # pragma: no cover - in a process of Ray's, where nobody counts lines
     """What a replica does: it makes its run and measures pieces of it.
 
     Args:

@@ -63,7 +63,7 @@ def _refusing(method: F) -> F:
     return cast(F, call)
 
 
-class _Replica:
+class _Replica:  # pragma: no cover - in a process of Ray's, where nobody counts lines
     """The observer itself, in a process of Ray's."""
 
     def __init__(self, name: str, options: Mapping[str, Any], setting: Setting) -> None:

@@ -61,7 +61,7 @@ class _Begun:
     refusal: Refusal | None = None
 
 
-class _Replica:
+class _Replica:  # pragma: no cover - in a process of Ray's, where nobody counts lines
     """The work, in a process of Ray's."""
 
     def __init__(self, version: str, setting: Setting, sent: Sequence[Any]) -> None:
