@@ -367,7 +367,7 @@ def _measure(
     from limen.study import Study
 
     with contextlib.ExitStack() as stack:
-        made, lines = _spread(spec, place, stack) if place is not None else ((), ())
+        made = _spread(spec, place, stack) if place is not None else ()
         with watching() as watch:
             plan = Study.plan(spec, watch.reading, made)
         left_out(plan.refused)  # before anything is asked, and paid for
@@ -375,8 +375,6 @@ def _measure(
             mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
             notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
         pairs = any(question.pictures > 1 for question in plan.questions)
-        for line in lines:
-            notice(line)
         if spec.exam and not pairs and not offline:
             notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
         with watching() as watch:
@@ -413,23 +411,21 @@ def _measure(
     return UNFINISHED if progress.unfinished else 0
 
 
-def _spread(
-    spec: "Spec", place: "Placement", stack: contextlib.ExitStack
-) -> "tuple[Sequence[Observer], Sequence[str]]":
-    """Connect to Ray until the stack ends, and return a study's observers as replicas, with what a person should know.
+def _spread(spec: "Spec", place: "Placement", stack: contextlib.ExitStack) -> "Sequence[Observer]":
+    """Connect to Ray until the stack ends, and return a study's observers as replicas.
 
     Args:
         spec: the study.
         place: where the replicas are to be.
         stack: what ends with the study.
     """
-    from limen.scale import cluster, replicas
+    from limen.scale import replicas, tasks
     from limen.study import check, named
 
     check(spec)  # what is misspelt is told before a cluster is begun
     with working("connecting to Ray"):
-        room = stack.enter_context(cluster.connected(place))
-    return replicas.spread([named(entry) for entry in spec.observers], room, place)
+        where = stack.enter_context(tasks.joined(place, notice))
+    return replicas.spread([named(entry) for entry in spec.observers], where)
 
 
 def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: float | None, as_json: bool) -> None:

@@ -10,6 +10,11 @@ from typing import Self
 from limen import __version__, registry
 from limen.errors import FatalObserverError, InputError, LimenError, ObserverError, StoreError
 
+TRIES = 3  # replicas that are lost over one question or piece of work before it is given up
+LOSSES = 5  # times in a row that one replica is lost before it is
+PAUSE = 1.0  # seconds before one is begun anew, doubled each time
+LEAVE = 5.0  # seconds that replicas have to close what they hold
+
 
 class Lost(Exception):
     """A process of Ray's is gone, by itself or with its node, or what it was to give is."""

@@ -27,14 +27,11 @@ from limen.observer import MOST_AT_ONCE, Observer, Query, Reply
 from limen.preflight import questions
 from limen.preflight.model_input import CriterionObserver, InputObserver, ModelInput
 from limen.scale.cluster import Placement, library
-from limen.scale.process import Full, Lost, Refusal, Setting, calling, other_version
+from limen.scale.process import LEAVE, LOSSES, PAUSE, TRIES, Full, Lost, Refusal, Setting, calling, other_version
 from limen.scale.servers import Servers
+from limen.scale.tasks import Replicas
 from limen.trial import Answer, Attempt, Trial
 
-TRIES = 3  # replicas that one question is put to, one after the other, as each is lost over it
-LOSSES = 5  # times that a replica is begun anew without an answer between
-PAUSE = 1.0  # seconds before one is begun anew, doubled each time
-LEAVE = 5.0  # seconds that a replica has to close what it holds
 PROBES = 12  # questions whose answers are compared
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -473,30 +470,21 @@ def _probes(fingerprint: Mapping[str, Any]) -> list[Query]:
     return pairs[:PROBES]
 
 
-def spread(
-    entries: Sequence[tuple[str, Mapping[str, Any]]], room: int, place: Placement
-) -> tuple[list[Observer], list[str]]:
-    """Make a study's observers, as replicas where that helps.
+def spread(entries: Sequence[tuple[str, Mapping[str, Any]]], where: Replicas) -> list[Observer]:
+    """Make a study's observers, as replicas where that helps; a person is told of those that stay here.
 
     Args:
         entries: "KIND" or "KIND:MODEL", with settings.
-        room: replicas that the cluster has room for.
-        place: how many are wanted, and what each needs.
-
-    Returns:
-        The observers, and a line for a person where something is not as it was asked for.
+        where: how many replicas, and what each needs.
     """
-    count = place.replicas or room
-    made, lines = list[Observer](), list[str]()
+    made = list[Observer]()
     for name, options in entries:
         if _remote(name):
             made.append(observers.make(name, options))
-            lines.append(f"{made[-1].name} is behind an endpoint: it is asked from here, not on Ray.")
+            where.tell(f"{made[-1].name} is behind an endpoint: it is asked from here, not on Ray.")
         else:
-            made.append(Replicated(name, options, count, place))
-    if count > room:
-        lines.append(f"Ray has room for {room} of {count} replicas now; the others join when there is more.")
-    return made, lines
+            made.append(Replicated(name, options, where.count, where.place))
+    return made
 
 
 def _remote(name: str) -> bool:

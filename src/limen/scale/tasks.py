@@ -22,13 +22,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from limen import __version__
 from limen.errors import InputError, LimenError, StoreError
 from limen.scale.cluster import Placement, connected, library
-from limen.scale.process import Full, Lost, Refusal, Setting, calling, other_version
+from limen.scale.process import LEAVE, LOSSES, PAUSE, TRIES, Full, Lost, Refusal, Setting, calling, other_version
 
-TRIES = 3  # replicas that are lost over one piece before it is given up
-LOSSES = 5  # times in a row that one replica is lost
-PAUSE = 1.0  # seconds before one is begun anew, doubled each time
 GLANCE = 0.5  # seconds between two looks at who is to be begun anew
-LEAVE = 5.0  # seconds that replicas have to close what they hold
 
 P = TypeVar("P")
 R = TypeVar("R")
