@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from limen.image import png
-from limen.testing import photograph
+from tests.support.photographs import photographs
 from tests.support.toy import Toy
 
 # A busy machine is no failure; in CI the examples are the same each time, elsewhere they search on.
@@ -35,11 +34,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of four small photographs."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in "abcd":
-        (folder / f"{name}.png").write_bytes(png(photograph(name, 64, 80)))
-    return folder
+    return photographs(tmp_path / "photos", "abcd", 64, 80)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """A cluster of two nodes on this machine, and an observer that writes down what it is asked."""
 
+import contextlib
 import os
 import signal
 import textwrap
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,41 @@ class Judging(Logged):
         self._write("answered", query)
         return Reply(numeric_answer(query, found, self._criterion, "grey levels", {}, "judging-1"), (Attempt("ok"),))
 """
+
+
+def when(ready: Callable[[], bool], act: Callable[[], object] = lambda: None) -> threading.Thread:
+    """Do something, in another thread, when it is time."""
+
+    def wait() -> None:
+        while not ready():
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+@contextlib.contextmanager
+def killing(processes: Callable[[], Iterable[int]]) -> Iterator[None]:
+    """Kill each of some processes as soon as it is seen, until the block ends."""
+    over, seen = threading.Event(), set[int]()
+
+    def kill_all() -> None:
+        while not over.is_set():
+            for process in processes():
+                if process not in seen:
+                    seen.add(process)
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
 
 
 @dataclass(frozen=True)

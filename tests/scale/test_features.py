@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from limen.store import Store
+from tests.scale.conftest import when
 from tests.support.command import limen as command
 
 torch = pytest.importorskip("torch")
@@ -92,17 +91,6 @@ def rows(out: Path, stages: tuple[str, ...] = STAGES) -> dict[str, Any]:
             for key, row in store.measurements(stage).items()
         }
     return found | {f"{file.parent.name}/{file.name}": file.read_bytes() for file in out.glob("seed-*/*")}
-
-
-def when(there: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
-    def wait() -> None:
-        while not there():
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
 
 
 @pytest.mark.parametrize("count", [1, 40])

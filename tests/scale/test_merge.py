@@ -17,14 +17,13 @@ import pytest
 
 from limen.analysis import analyse
 from limen.errors import StoreError
-from limen.image import png
 from limen.question import Query
 from limen.report import observers
 from limen.scale.merge import ContradictionError, Merged, merge
 from limen.store import TABLES, Store
 from limen.study import Spec, Study
-from limen.testing import photograph
 from tests.support.command import limen
+from tests.support.photographs import photographs
 from tests.support.toy import Toy
 
 TIMES = {"created", "at", "first", "seconds", "run"}
@@ -33,11 +32,7 @@ TIMES = {"created", "at", "first", "seconds", "run"}
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Six small photographs."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in "abcdef":
-        (folder / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
-    return folder
+    return photographs(tmp_path / "photos", "abcdef", 48, 64)
 
 
 def measure(photos: Path, out: Path, *more: object) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from limen.scale import cluster, replicas
 from limen.scale.cluster import Placement
 from limen.store import Store
 from limen.study import Progress, Spec, Study
-from tests.scale.conftest import Log, kill_node, workers
+from tests.scale.conftest import Log, kill_node, killing, when, workers
 
 pytestmark = pytest.mark.ray
 
@@ -54,19 +53,6 @@ def results(out: Path) -> tuple[Any, ...]:
 def lost(out: Path) -> int:
     with Store.open(out) as store:
         return sum(count for (_, outcome), count in store.attempts().items() if outcome == "replica-lost")
-
-
-def when(ready: Callable[[], bool], act: Callable[[], object] = lambda: None) -> threading.Thread:
-    """Do something, in another thread, when it is time."""
-
-    def wait() -> None:
-        while not ready():
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
 
 
 def asked(log: Log, count: int) -> Callable[[], bool]:
@@ -144,25 +130,9 @@ def test_a_replica_that_is_lost_over_one_question_again_and_again_leaves_its_ser
 ) -> None:
     add_node(cpus=1)
     registry.plugin(plugin)
-    done = threading.Event()
-
-    def kill_all() -> None:
-        seen: set[str] = set()
-        while not done.is_set():
-            for _, process, _ in log.lines():
-                if process not in seen:
-                    seen.add(process)
-                    os.kill(int(process), signal.SIGKILL)
-            time.sleep(0.02)
-
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    try:
-        given = {"log": str(log.path), "pause": 5.0, "concurrency": 1}
+    given = {"log": str(log.path), "pause": 5.0, "concurrency": 1}
+    with killing(log.processes):
         progress = measure(tmp_path / "run", spread("logged", given, 1), limit=1, distortions=("blur",))
-    finally:
-        done.set()
-        killer.join()
     assert [left.kind for left in progress.unfinished] == ["replica-lost"]
     assert lost(tmp_path / "run") == replicas.TRIES == len(log.processes())
 

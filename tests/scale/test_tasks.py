@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,8 +18,9 @@ from limen import registry
 from limen.errors import InputError, StoreError
 from limen.scale.cluster import Placement, library
 from limen.scale.tasks import TRIES, Crew, Replicas, joined
-from limen.testing import photograph
+from tests.scale.conftest import killing, when
 from tests.support.command import limen as command
+from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.ray
 
@@ -68,17 +68,9 @@ def lines(log: Path, word: str) -> list[list[str]]:
     return [[entry[0], *entry[2:]] for entry in found if entry[1] == word]
 
 
-def when(log: Path, count: int, act: Callable[[], None], word: str = "do") -> threading.Thread:
-    """Do something, in another thread, when so many lines with a word are written."""
-
-    def wait() -> None:
-        while len(lines(log, word)) < count:
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+def written(log: Path, count: int) -> Callable[[], bool]:
+    """Return what tells whether so many pieces have been begun."""
+    return lambda: len(lines(log, "do")) >= count
 
 
 def crew(log: Path, count: int, pause: float = 0.0, tell: Any = lambda line: None, **given: Any) -> "Crew[int, Any]":
@@ -118,7 +110,7 @@ def test_what_a_killed_node_was_at_is_done_elsewhere_and_nothing_else_twice(
 ) -> None:
     add_node()
     doomed, told = add_node(), list[str]()
-    killer = when(tmp_path / "log", 10, lambda: nodes.remove_node(doomed, allow_graceful=False))
+    killer = when(written(tmp_path / "log", 10), lambda: nodes.remove_node(doomed, allow_graceful=False))
     with crew(tmp_path / "log", 4, 0.3, told.append) as made:
         squares(made, 40)
     killer.join()
@@ -132,7 +124,7 @@ def test_what_a_killed_node_was_at_is_done_elsewhere_and_nothing_else_twice(
 def test_a_killed_replica_is_begun_anew(add_node: Add, tmp_path: Path) -> None:
     add_node(cpus=1)
     log = tmp_path / "log"
-    killer = when(log, 3, lambda: os.kill(int(lines(log, "do")[-1][0]), signal.SIGKILL))
+    killer = when(written(log, 3), lambda: os.kill(int(lines(log, "do")[-1][0]), signal.SIGKILL))
     with crew(log, 1, 0.2) as made:
         squares(made, 6)
     killer.join()
@@ -142,25 +134,13 @@ def test_a_killed_replica_is_begun_anew(add_node: Add, tmp_path: Path) -> None:
 
 def test_a_piece_that_replicas_are_lost_over_again_and_again_stops_the_work(add_node: Add, tmp_path: Path) -> None:
     add_node(cpus=1)
-    log, over = tmp_path / "log", threading.Event()
-
-    def kill_all() -> None:
-        seen: set[str] = set()
-        while not over.is_set():
-            for process, _ in lines(log, "do"):
-                if process not in seen:
-                    seen.add(process)
-                    os.kill(int(process), signal.SIGKILL)
-            time.sleep(0.02)
-
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    try:
-        with crew(log, 1, 5.0) as made, pytest.raises(StoreError, match="perhaps for lack of memory. Run the same"):
-            squares(made, 1)
-    finally:
-        over.set()
-        killer.join()
+    log = tmp_path / "log"
+    with (
+        killing(lambda: {int(process) for process, _ in lines(log, "do")}),
+        crew(log, 1, 5.0) as made,
+        pytest.raises(StoreError, match="perhaps for lack of memory. Run the same"),
+    ):
+        squares(made, 1)
     assert len(lines(log, "do")) == TRIES == 3
 
 
@@ -250,15 +230,9 @@ def test_a_node_without_the_plug_in_is_refused(add_node: Add, tmp_path: Path, mo
 SHARDS = ("--part", "blur,jpeg", "--shard-stimuli", "50", "--format", "webdataset")
 
 
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    from limen.image import png
-
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    for name in "abcde":
-        (folder / f"{name}.png").write_bytes(png(photograph(name, 480, 640)))
-    return folder
+@pytest.fixture(name="photographs")
+def _photographs(tmp_path: Path) -> Path:
+    return photographs(tmp_path / "photographs", "abcde", 480, 640)
 
 
 def built(photographs: Path, out: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -274,17 +248,6 @@ def shards(folder: Path) -> dict[str, int]:
     return {note.name: note.with_suffix(".tar").stat().st_mtime_ns for note in folder.glob("*-of-*.json")}
 
 
-def wait_for(folder: Path, count: int, act: Callable[[], None]) -> threading.Thread:
-    def wait() -> None:
-        while len(shards(folder)) < count:
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
-
-
 def test_shards_are_the_same_bytes_whoever_writes_them_and_whatever_is_killed(
     add_node: Add, nodes: Any, photographs: Path, tmp_path: Path
 ) -> None:
@@ -297,7 +260,9 @@ def test_shards_are_the_same_bytes_whoever_writes_them_and_whatever_is_killed(
         assert found.returncode == 0, found.stderr
         assert "10 shards written, 0 were there" in found.stdout
         assert content(tmp_path / f"by-{count}") == whole
-    killer = wait_for(tmp_path / "killed", 2, lambda: nodes.remove_node(doomed, allow_graceful=False))
+    killer = when(
+        lambda: len(shards(tmp_path / "killed")) >= 2, lambda: nodes.remove_node(doomed, allow_graceful=False)
+    )
     found = built(photographs, tmp_path / "killed", "--ray", "auto", "--replicas", 4)
     killer.join()
     assert found.returncode == 0, found.stderr
@@ -314,7 +279,7 @@ def test_a_lost_driver_of_a_build_goes_on_with_the_shards_that_are_there(
         "--out", str(tmp_path / "run"), "--ray", nodes.address, "--replicas", "2",
     ]  # fmt: skip
     first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    wait_for(tmp_path / "run", 2, first.kill).join()
+    when(lambda: len(shards(tmp_path / "run")) >= 2, first.kill).join()
     first.communicate(timeout=60)
     assert first.returncode == -signal.SIGKILL
     time.sleep(2)  # its replicas are ended by Ray

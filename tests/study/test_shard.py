@@ -15,17 +15,14 @@ from limen.study import Spec, Study
 from limen.study.shard import Shard
 from limen.testing import photograph
 from tests.support.command import limen
+from tests.support.photographs import photographs
 from tests.support.toy import Toy
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Six small photographs."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in "abcdef":
-        (folder / f"{name}.png").write_bytes(png(photograph(name, 48, 64)))
-    return folder
+    return photographs(tmp_path / "photos", "abcdef", 48, 64)
 
 
 def plan(photos: Path, **given: Any) -> Study:
