@@ -39,9 +39,11 @@ from tests.support.endpoint import (
     say,
     stall,
     status,
+    together,
 )
 
 KEY = "limen-test-4f9a/b+c&d-SECRET"
+SOON = 20.0  # seconds: on a busy machine, and yet long before what must not be waited for
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 48)) -> Picture:
@@ -172,8 +174,8 @@ def test_hundred_queries_sixty_four_abreast_encode_a_reference_once(monkeypatch:
             encoded.clear()
             return await asyncio.gather(*(one.answer(ask(FIRST, level)) for level in levels))
 
-    with Endpoint(latency=0.4) as server:
-        replies = asyncio.run(run(server))
+    with Endpoint(behaviour=together(64)) as server:
+        replies = asyncio.run(asyncio.wait_for(run(server), 60))
         assert server.most_in_flight == 64
         assert len(server.requests) == 100
     said = [reply.answer is not None and reply.answer.text.startswith("<yes>") for reply in replies]
@@ -290,14 +292,14 @@ def test_a_stall_is_a_timeout(server: Endpoint) -> None:
     server.script(stall())
     reply = answer(server, timeout_s=0.15)
     assert outcomes(reply) == ["timeout", "ok"]
-    assert 0.14 < reply.attempts[0].seconds < 1
+    assert 0.14 < reply.attempts[0].seconds < SOON
 
 
 def test_back_off_grows(server: Endpoint) -> None:
     server.script(*[status(500)] * 3)
     started = time.perf_counter()
     answer(server, backoff_s=0.05)
-    assert 0.05 * (0.5 + 1 + 2) <= time.perf_counter() - started < 2
+    assert 0.05 * (0.5 + 1 + 2) <= time.perf_counter() - started < SOON
 
 
 def test_jitter_comes_from_names(server: Endpoint) -> None:
@@ -313,19 +315,19 @@ def in_two_seconds() -> str:
 
 
 @pytest.mark.parametrize(
-    ("code", "name", "value", "least", "most"),
+    ("code", "name", "value", "least"),
     [
-        (429, "Retry-After", "0.3", 0.3, 1.0),
-        (503, "Retry-After", "0.3", 0.3, 1.0),
-        (529, "retry-after-ms", "300", 0.3, 1.0),
-        (429, "Retry-After", "date", 0.9, 3.0),
+        (429, "Retry-After", "0.3", 0.3),
+        (503, "Retry-After", "0.3", 0.3),
+        (529, "retry-after-ms", "300", 0.3),
+        (429, "Retry-After", "date", 0.9),
     ],
 )
-def test_retry_after_is_honoured(server: Endpoint, code: int, name: str, value: str, least: float, most: float) -> None:
+def test_retry_after_is_honoured(server: Endpoint, code: int, name: str, value: str, least: float) -> None:
     server.script(status(code, headers={name: in_two_seconds() if value == "date" else value}))
     started = time.perf_counter()
     assert answer(server).answer is not None
-    assert least <= time.perf_counter() - started < most
+    assert least <= time.perf_counter() - started < SOON
 
 
 @pytest.mark.parametrize("value", ["90", "899"])
@@ -333,7 +335,7 @@ def test_retry_after_is_capped(server: Endpoint, value: str) -> None:
     server.script(status(429, headers={"Retry-After": value}))
     started = time.perf_counter()
     assert answer(server, longest_wait_s=0.1).answer is not None
-    assert 0.1 <= time.perf_counter() - started < 1
+    assert 0.1 <= time.perf_counter() - started < SOON
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-3", "nan", "inf", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Foo"])
@@ -341,7 +343,7 @@ def test_retry_after_that_says_nothing(server: Endpoint, value: str) -> None:
     server.script(status(429, headers={"Retry-After": value}))
     started = time.perf_counter()
     assert answer(server).answer is not None
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < SOON
 
 
 def test_one_limit_pauses_all(server: Endpoint) -> None:
@@ -360,7 +362,7 @@ def test_one_limit_pauses_all(server: Endpoint) -> None:
             return time.perf_counter() - started, replies
 
     seconds, replies = asyncio.run(run())
-    assert 0.3 < seconds < 1.5
+    assert 0.3 < seconds < SOON
     assert all(outcomes(reply) == ["ok"] for reply in replies)
     assert len(server.requests) == 18
 

@@ -29,7 +29,7 @@ from limen.study import Spec, Study, load
 from limen.trial import Trial
 from tests.preflight.test_exam import LIMIT, Sighted, first_alone
 from tests.support.command import limen
-from tests.support.endpoint import Endpoint, Request, compare, status
+from tests.support.endpoint import Endpoint, Request, compare, status, together
 
 PLAIN: dict[str, Any] = {"api_key_env": "", "backoff_s": 0.01, "timeout_s": 5}
 
@@ -546,14 +546,14 @@ def test_refusals_halve_what_is_in_flight_and_nothing_is_lost() -> None:
 
 
 def test_a_server_that_refuses_nothing_is_never_asked_slower() -> None:
-    with Endpoint(threshold=8.0, latency=0.01) as server:
+    with Endpoint(threshold=8.0, behaviour=together(16)) as server:
 
         async def run() -> None:
             async with make("openai:toy", {"base_url": server.base_url, **PLAIN}) as one:
                 await ask(one, *map(query, range(64)))
                 assert one.window.allowed == 16  # type: ignore[attr-defined]
 
-        asyncio.run(run())
+        asyncio.run(asyncio.wait_for(run(), 60))
         assert server.most_in_flight == 16
 
 

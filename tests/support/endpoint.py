@@ -222,6 +222,17 @@ async def compare(server: Endpoint, seen: Request, request: web.Request) -> web.
     return reply(completion(text, tokens=(tokens if choice else [("<", {"<": 1.0}), *tokens]) if asked else None))
 
 
+def together(count: int) -> Behaviour:
+    """Answer nobody before `count` requests were there at once; from then on, as they come."""
+
+    async def behave(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        while server.most_in_flight < count:
+            await asyncio.sleep(0.005)
+        return await compare(server, seen, request)
+
+    return behave
+
+
 def say(text: str | None, finish: str | None = "stop", **more: Any) -> Behaviour:
     """Answer with `text`; `more` as in `completion`."""
     return body(completion(text, finish, **more))
