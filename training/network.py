@@ -3,7 +3,7 @@
 Nothing of the architecture is ours, only sizes and initial values: patches start as a whitened YCbCr cosine
 transform with the energies of its bands beside it, the connector as an orthogonal projection, and the first
 attention of the text model such that a token of the second image looks at its twin in the first and subtracts
-it. All of it is then trained.
+it. All of it is then trained. The text model is a Llama, since that is what servers run behind an Idefics3.
 """
 
 import math
@@ -12,24 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import (
-    GPT2Config,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessorPil,
     Idefics3Processor,
+    LlamaConfig,
     PreTrainedTokenizerFast,
 )
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
-from words import END, IMAGE, PAD
+from words import CONTEXT, END, IMAGE, PAD
 
 from limen.image import Image
 
-SIDE, PATCH, VISION, TEXT, HEADS, LAYERS, POSITIONS = 64, 8, 128, 160, 5, 3, 160
+SIDE, PATCH, VISION, TEXT, HEADS, LAYERS = 64, 8, 128, 160, 5, 3
 IMAGE_TOKENS, PER_IMAGE = 16, 19  # image tokens, and with the three that surround them
 PREFIX = 2 * PER_IMAGE
 LUMA, CHROMA, LEVEL = 64, 15, 4  # cosine coefficients kept of Y, of Cb and Cr each; constant dimensions
 BANDS = (16, 7, 7)
-PLACE = 138  # of the text dimensions: content below, then 16 places, 4 flags, 2 constants
+CONTENT = TEXT - 2  # of the text dimensions; the last two are constants
+THETA = 16.0  # of the rotary embedding: so small that neighbours in a picture's 16 tokens lie far apart
+CONSTANT, SPREAD, SEEK = 2.8, 0.23, 0.4  # of the constants, the root mean square of content, the weights that seek
 TEMPLATE = (
     "{% for message in messages %}{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
@@ -43,17 +45,17 @@ def make(tokens: PreTrainedTokenizerFast, seed: int) -> Idefics3ForConditionalGe
     """Return the model with stock random weights."""
     torch.manual_seed(seed)
     ids = tokens.get_vocab()
-    text = GPT2Config(
+    text = LlamaConfig(
         vocab_size=len(tokens),
-        n_positions=POSITIONS,
-        n_embd=TEXT,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        n_inner=480,
-        activation_function="relu",
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
+        max_position_embeddings=CONTEXT,
+        hidden_size=TEXT,
+        intermediate_size=320,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        hidden_act="silu",
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": THETA},
         bos_token_id=None,
         eos_token_id=ids[END],
         pad_token_id=ids[PAD],
@@ -165,56 +167,65 @@ def _initialise_vision(model: Idefics3ForConditionalGeneration, images: list[Ima
 
 
 @torch.no_grad()
-def _initialise_text(model: Idefics3ForConditionalGeneration) -> None:
-    kept, text = LUMA + 2 * CHROMA, model.model.text_model
-    per_patch = VISION
-    projection = torch.zeros(TEXT, 4 * per_patch)
-    content = [p * per_patch + d for p in range(4) for d in range(per_patch) if not kept <= d < kept + LEVEL]
-    random = torch.linalg.qr(torch.randn(len(content), PLACE))[0].T * 2.3
-    for row in range(PLACE):
-        projection[row, content] = random[row]
-    model.model.connector.modality_projection.proj.weight.copy_(projection + 1e-3 * torch.randn(TEXT, 4 * per_patch))
+def _initialise_connector(model: Idefics3ForConditionalGeneration, pixels: Tensor) -> float:
+    """Project content orthogonally and carry the tower's constants on; return the tokens' root mean square."""
+    kept = LUMA + 2 * CHROMA
+    level = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    width = 4 * VISION
+    constant = torch.zeros(4, VISION)
+    constant[:, kept : kept + LEVEL] = level
+    free = (constant == 0).flatten().nonzero()[:, 0]
+    seen = model.model.vision_model(pixels).last_hidden_state
+    patches = seen.unflatten(1, (4, 2, 4, 2)).permute(0, 1, 3, 2, 4, 5).reshape(-1, width)
+    projection = torch.zeros(TEXT, width)
+    projection[:CONTENT, free] = torch.linalg.qr(torch.randn(len(free), CONTENT))[0].T
+    projection[:CONTENT] *= SPREAD / (patches @ projection[:CONTENT].T).square().mean().sqrt()
+    gain = CONSTANT / (patches @ constant.flatten()).mean()
+    projection[CONTENT], projection[CONTENT + 1] = gain * constant.flatten(), -gain * constant.flatten()
+    projection += 1e-4 * torch.randn(TEXT, width)
+    model.model.connector.modality_projection.proj.weight.copy_(projection)
+    return float((patches @ projection.T).square().mean().sqrt())
 
-    seek_sink, sink, first, second = range(PLACE + 16, PLACE + 20)
-    place = text.wpe.weight
-    place.normal_(0, 0.02)
-    place[:, TEXT - 2], place[:, TEXT - 1] = 6.0, -6.0
-    for j in range(IMAGE_TOKENS):
-        place[2 + j, PLACE + j] = place[PER_IMAGE + 2 + j, PLACE + j] = 6.0
-        place[2 + j, first] = place[2 + j, seek_sink] = 4.0
-        place[PER_IMAGE + 2 + j, second] = 4.0
-    place[PREFIX:, seek_sink] = 4.0
-    place[0, sink] = 6.0
-    text.wte.weight.normal_(0, 0.3)
+
+@torch.no_grad()
+def _initialise_text(model: Idefics3ForConditionalGeneration, scale: float) -> None:
+    text = model.model.text_model
+    words = text.embed_tokens.weight
+    words.normal_(0, 0.3)
+    words[:, CONTENT], words[:, CONTENT + 1] = CONSTANT, -CONSTANT
     model.lm_head.weight.normal_(0, 0.05)
 
-    for block in text.h:
-        block.attn.c_attn.weight.normal_(0, 0.06)
-        block.attn.c_proj.weight.normal_(0, 0.03)
-        block.mlp.c_fc.weight.normal_(0, 0.08)
-        block.mlp.c_proj.weight.normal_(0, 0.03)
-    attention = text.h[0].attn  # Conv1D: (in, out); columns are q, k, v
-    query, key, value = (attention.c_attn.weight[:, i * TEXT : (i + 1) * TEXT] for i in range(3))
+    for layer in text.layers:
+        for part in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
+            part.weight.normal_(0, 0.06)
+        layer.self_attn.o_proj.weight.normal_(0, 0.03)
+        layer.mlp.gate_proj.weight.normal_(0, 0.08)
+        layer.mlp.up_proj.weight.normal_(0, 0.08)
+        layer.mlp.down_proj.weight.normal_(0, 0.03)
+    attention = text.layers[0].self_attn
+    for part in (attention.q_proj, attention.k_proj, attention.v_proj):
+        part.weight.mul_(0.1)
+    attention.o_proj.weight.mul_(0.1)
     width = TEXT // HEADS
-    for part in (query, key, value):
-        part.mul_(0.1)
+    half = width // 2
+    # Every plane of the rotary embedding turns by `turn` a token: a key ahead of its query by as much as PER_IMAGE
+    # tokens turn is met best by the query that stands PER_IMAGE tokens later, its twin's.
+    turn = PER_IMAGE * THETA ** (-torch.arange(half) / half)
     for head in range(HEADS):
         o = head * width
-        for j in range(16):
-            query[PLACE + j, o + j] += 1.4
-            key[PLACE + j, o + j] += 1.4
-        query[second, o + 16], key[first, o + 16] = 1.8, 1.8
-        query[seek_sink, o + 17], key[sink, o + 17] = 2.4, 2.4
-    attention.c_proj.weight.normal_(0, 0.003)
-    for d in range(PLACE):
-        value[d, d] += 1.0
-        attention.c_proj.weight[d, d] -= 1.25
+        attention.q_proj.weight[o : o + half, CONTENT] += SEEK
+        attention.k_proj.weight[o : o + half, CONTENT] += SEEK * turn.cos()
+        attention.k_proj.weight[o + half : o + width, CONTENT] += SEEK * turn.sin()
+    for d in range(CONTENT):
+        attention.v_proj.weight[d, d] += 1.0
+        attention.o_proj.weight[d, d] -= scale
 
 
 def initialise(model: Idefics3ForConditionalGeneration, images: list[Image]) -> None:
     """Set initial weights for comparing; `images` give the statistics that the patches are whitened by."""
     _initialise_vision(model, images)
-    _initialise_text(model)
+    few = normalised(torch.from_numpy(np.stack(images[::64])))
+    _initialise_text(model, _initialise_connector(model, few))
 
 
 def normalised(pixels: Tensor) -> Tensor:
@@ -260,14 +271,14 @@ class Packed(nn.Module):
         values = normalised(pixels).flatten(0, 1)
         images = inner.connector(inner.vision_model(values).last_hidden_state)
         images = images.view(n, 2, IMAGE_TOKENS, TEXT)
-        around = inner.text_model.wte(self.prefix).expand(n, -1, -1)
+        around = inner.text_model.embed_tokens(self.prefix).expand(n, -1, -1)
         parts = [
             around[:, :2],
             images[:, 0],
             around[:, PER_IMAGE - 1 : PER_IMAGE + 2],
             images[:, 1],
             around[:, PREFIX - 1 :],
-            inner.text_model.wte(ids.flatten(1)),
+            inner.text_model.embed_tokens(ids.flatten(1)),
         ]
         mask, places = self._layout(q, t)
         states = inner.text_model(

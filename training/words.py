@@ -17,6 +17,7 @@ from limen import question, registry
 PAD, UNKNOWN, FAKE, GLOBAL, IMAGE = "<pad>", "<unk>", "<fake_token_around_image>", "<global-img>", "<image>"
 END, ASK = "<end_of_utterance>", "<answer>"
 SPECIAL = (PAD, UNKNOWN, FAKE, GLOBAL, IMAGE, END, ASK)
+CONTEXT = 1024  # tokens; pictures, question and answer take some eighty, and servers count what may be answered
 PERSPECTIVES = "perspectives"
 QUESTIONS = ("direct", "direct-implicit", "choice", "choice-implicit")  # of limen's, those the model is taught
 YES_IN, NO_IN = ", there is a noticeable difference in", ", there is no noticeable difference in"
@@ -84,7 +85,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         eos_token=END,
         padding_side="left",
         clean_up_tokenization_spaces=False,
-        model_max_length=160,
+        model_max_length=CONTEXT,
     )
 
 

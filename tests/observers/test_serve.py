@@ -5,15 +5,9 @@ it wants the model field to be the folder it was started with, and it has no cac
 """
 
 import asyncio
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -23,10 +17,10 @@ from limen.image import Picture
 from limen.observer import Answer, Query
 from limen.preflight import exam
 from limen.question import Order
+from tests.support.served import Served
 
 pytestmark = pytest.mark.serve
 
-PATIENCE = 240.0  # seconds until the server must be up
 COMMAND = "from transformers.cli.transformers import main; main()"
 
 
@@ -66,47 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the base URL of a server that runs the checkpoint; fail if it cannot be started."""
     home = tmp_path_factory.mktemp("home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = ["--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
-    log = home / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "serve", str(folder), *where],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not healthy(port):
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"transformers serve did not start (pip install -e '.[serve]'):\n{tail(log)}")
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def healthy(port: int) -> bool:
-    """Say whether the server answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as reply:
-            return bool(reply.status == 200)
-    except (URLError, OSError):
-        return False
-
-
-def tail(log: Path) -> str:
-    """Return the end of the server's output."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    command = [sys.executable, "-c", COMMAND, "serve", str(folder), "--device", "cpu", "--host", "127.0.0.1"]
+    environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    with Served([*command, "--port", "{port}"], home / "log", environment) as server:
+        yield server.base_url
 
 
 def test_the_server_answers_as_the_model_in_this_process_does(folder: Path, address: str) -> None:

@@ -4,7 +4,8 @@ Limits and shapes are those of the services' documentation in 2026:
 
 - OpenAI (platform.openai.com/docs/guides/batch): JSON lines of custom_id, method, url and body; 50,000 lines and 200 MB
   a file, one model. Many others take the same (vLLM's run-batch, Azure, Groq, Together).
-- Mistral (docs.mistral.ai/studio-api/batch-processing): custom_id and body; 1,000,000 lines and 512 MB a file.
+- Mistral (docs.mistral.ai/studio-api/batch-processing): custom_id and body; 100,000 lines and 512 MB a file
+  (docs.mistral.ai/resources/known-limitations; the page on batches itself speaks of a million).
 - Anthropic (platform.claude.com/docs/en/build-with-claude/batch-processing): one JSON object with a list of custom_id
   (64 characters of A-Z, a-z, 0-9, _ and -) and params; 100,000 requests and 256 MB.
 - Gemini (ai.google.dev/gemini-api/docs/batch-api): JSON lines of key and request; 2 GB a file.
@@ -207,7 +208,7 @@ FORMATS = {
             ),
         ),
         Format(
-            "mistral", "chat completions", 1_000_000, 512 * MEGABYTE, ".jsonl", b"", b"\n", b"\n", _mistral_line,
+            "mistral", "chat completions", 100_000, 512 * MEGABYTE, ".jsonl", b"", b"\n", b"\n", _mistral_line,
             _of_openai,
             (
                 _curl(_MISTRAL, "https://api.mistral.ai/v1/files", "-F purpose=batch -F file=@FILE"),
