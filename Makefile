@@ -187,4 +187,4 @@ notebooks: .venv/.made
 	$(DEV)/python docs/scripts/notebooks.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-serve .venv-vllm .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-docs .venv-build .venv-uv .venv-actionlint build dist runs report.html
+	rm -rf .venv .venv-demo .venv-serve .venv-vllm .venv-feature .venv-oracle .venv-browser .venv-inspect .venv-ray .venv-docs .venv-build .venv-uv .venv-actionlint build dist runs report.html

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from limen import distortion, question, testing
@@ -131,9 +132,11 @@ def test_contract_and_misuse() -> None:
 def test_a_question_that_does_not_fit_is_a_failure() -> None:
     picture = Picture.of(load(PHOTOGRAPHS[0]))
     observer = make("demo", {})
-    reply = asyncio.run(observer.answer(Query((picture, picture, "word " * 200))))
+    reply = asyncio.run(observer.answer(Query((picture, picture, "word " * 1000))))
     assert reply.answer is None
     assert reply.attempts[0].outcome == "rejected"
+    config = orjson.loads((demo.FOLDER / "config.json").read_bytes())
+    assert demo.POSITIONS == config["text_config"]["max_position_embeddings"], "what a server reads is the same"
 
 
 def test_no_torch_is_imported() -> None:

@@ -33,7 +33,7 @@ from limen.preflight.model_input import ModelInput
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "demo"
 SIDE = 64  # pixels a side that the model sees
 PATCH = 8  # side of its patches in pixels
-POSITIONS = 160  # tokens that fit, answer included
+POSITIONS = 1024  # tokens that fit, answer included
 LONGEST = 16  # tokens of an answer
 IMAGE = ("<fake_token_around_image>", "<global-img>", *["<image>"] * 16, "<fake_token_around_image>")
 ASK, END = "<answer>", "<end_of_utterance>"
