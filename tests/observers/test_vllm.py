@@ -44,13 +44,13 @@ def measure(out: Path, observer: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "limen", "measure", *SERIES, "--observer", observer, *more, "--out", str(out)]
 
 
-def found(out: Path) -> list[Any]:
-    """Return by series: how it ended, its JNDs, its questions in order."""
+def found(out: Path) -> tuple[dict[str, Any], int]:
+    """Return how each series ended, with its JNDs, and how many questions there were."""
     with Store.open(out) as store:
         outcomes = analyse(store).outcomes
-        asked = [(t.series, t.reference, t.level) for t in store.trials()]
-    ended = {(o.series.source, o.series.distortion): (o.status, o.thresholds) for o in outcomes}
-    return [ended, len(asked)]
+        asked = sum(1 for _ in store.trials())
+    ended = {o.series.id: (o.status, o.thresholds) for o in outcomes}
+    return ended, asked
 
 
 def answers(out: Path) -> int:
