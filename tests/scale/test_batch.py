@@ -369,17 +369,18 @@ def test_the_exam_is_held_at_the_endpoint_once(tmp_path: Path, photos: Path) -> 
 
 
 def test_log_probabilities_that_a_service_refuses_are_not_asked_for_again(tmp_path: Path, photos: Path) -> None:
-    study = ("--distortion", "noise", "--limit", "1")
+    study = ("--distortion", "noise", "--limit", "3")
     (file,) = paths(write(photos, tmp_path, *study))
     assert b'"top_logprobs":20' in file.read_bytes()
     error = {"error": {"message": "logprobs is not supported by this model", "code": "unsupported_parameter"}}
     names = [orjson.loads(line)["custom_id"] for line in file.read_bytes().splitlines()]
     rows = [{"custom_id": name, "response": {"status_code": 400, "body": error}, "error": None} for name in names]
     (tmp_path / "errors.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
-    assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"logprobs-refused": 2}
+    assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"logprobs-refused": 6}
     for number in (2, 3):
         made = write(photos, tmp_path, *study)
-        assert made["round"] == number
+        assert (made["round"], made["left"]) == (number, [])
+        assert made["lines"] == 6 or number == 3
         assert b"logprobs" not in paths(made)[0].read_bytes()
         read(tmp_path, *Service().answer(paths(made), tmp_path / f"answers-{number}"))
 

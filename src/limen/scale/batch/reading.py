@@ -149,6 +149,7 @@ class _Reader:
         self._changed: dict[str, Line] = {}
         self._writing: list[Coroutine[Any, Any, None]] = []
         known = store.manifest["observers"]
+        self._candidates = {(one.round, one.observer): one.candidates for one in ledger.rounds}
         names = {one.observer for one in ledger.rounds}
         self._observers = {name: _remade(name, known.get(name, {})) for name in names}
 
@@ -205,7 +206,8 @@ class _Reader:
     def _reply(self, line: Line, result: LineResult) -> Reply:
         if result.kind:
             return Reply(None, (Attempt(result.kind, result.detail),))
-        return self._observers[line.observer].reply(result.status, result.body, line.letters)
+        asked = self._candidates[line.round, line.observer]
+        return self._observers[line.observer].reply(result.status, result.body, line.letters, asked)
 
     async def _commit(self) -> None:
         writing, self._writing = self._writing, []
