@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from limen.image import png
 from limen.question import DRAWS
 from limen.scale.batch import formats
 from limen.store import Store
+from limen.store.ledger import Ledger, Line, Round
 from limen.testing import photograph
 from tests.preflight.test_exam import Sighted
 from tests.support import native
@@ -399,6 +401,65 @@ def test_files_keep_to_the_limits_of_their_service(
     assert all(os.path.getsize(file["path"]) == file["bytes"] for file in made["files"])
     read(tmp_path, *Service(form).answer(paths(made), tmp_path / "answers"))
     assert not write(photos, tmp_path, *SKIP, "--procedure", "constant", "--format", form)["files"]
+
+
+def test_shards_in_files_merge_and_what_is_unread_of_each_stays_so(tmp_path: Path, photos: Path) -> None:
+    live(photos, tmp_path / "live", *SKIP)
+    service, out = Service(), ("--shard", "{}/2")
+    made = {n: write(photos, tmp_path / f"s{n}", *SKIP, out[0], out[1].format(n)) for n in (1, 2)}
+    assert [Path(one["files"][0]["path"]).name for one in made.values()] == ["openai-toy-1.jsonl"] * 2
+    for number in (1, 2):  # the first goes on to its second round, of which nothing comes back either
+        if number == 2:
+            made[1] = write(photos, tmp_path / "s1", *SKIP, "--shard", "1/2")
+        else:
+            read(tmp_path / "s1", *service.answer(paths(made[1]), tmp_path / "answers-1"))
+    shutil.copytree(tmp_path / "s2" / "run", tmp_path / "copy")  # the same as what it was copied from
+    merged = tmp_path / "run"
+    done = limen("merge", *(tmp_path / f"s{n}" / "run" for n in (1, 2)), tmp_path / "copy", "--out", merged)
+    assert done.returncode == 0, done.stderr
+    given = (*words(photos, *SKIP), "--no-exam", "--out", merged, "--to", tmp_path / "files")
+    held = limen("batch", "write", *given)
+    assert (held.returncode, "Nothing has come back for" in held.stderr) == (1, True)
+    assert "round-001/openai-toy-1.jsonl of run #2 and 1 more" in " ".join(held.stderr.split())
+    found = read(tmp_path, *service.answer(paths(made[2]), tmp_path / "answers-2"))
+    assert found["unread"] == ["round-002/openai-toy-1.jsonl of run"]
+    read(tmp_path, *service.answer(paths(made[1]), tmp_path / "answers-3"))
+    third = write(photos, tmp_path, *SKIP)
+    assert third["round"] == 3
+    again = tmp_path / "again"  # merged once more, with a shard it holds already
+    assert limen("merge", merged, tmp_path / "s1" / "run", "--out", again / "run").returncode == 0
+    assert Ledger.of(again / "run").unread() == ["round-003/openai-toy-1.jsonl of run"]
+    for place in (tmp_path, again):
+        read(place, *service.answer(paths(third), place / "answers-4"))
+    shutil.rmtree(tmp_path / "files")
+    for number in itertools.count(4):
+        more = write(photos, again, *SKIP)
+        if not more["files"]:
+            break
+        assert more["round"] == number
+        read(again, *service.answer(paths(more), again / f"answers-{number}"))
+    assert facts(again / "run") == facts(tmp_path / "live")
+    assert len(service.twice) == third["lines"]  # by this test itself, for two runs
+
+
+def test_a_question_that_two_runs_put_into_files_is_waited_for_once() -> None:
+    def known(outcome: str, other: str) -> Ledger:
+        lines = {f"{'a' * 32}-1": Line(1, "f", "o", "q", "s", 0, 1, outcome=outcome)}
+        lines |= {f"{other * 32}-1": Line(1, "f", "o", "q", other, 0, 1)}
+        return Ledger(lines, [Round(1, "o", "openai", 0, len(lines), ["f"], 1)])
+
+    first, second = known("ok", "b"), known("", "c")
+    both = Ledger.joined([("x", first), ("y", second)])
+    assert both.lines[f"{'a' * 32}-1"].outcome == "ok"
+    assert both.unread() == ["round-001/f of y"]
+    assert both.missing() == 1
+    both = Ledger.joined([("x", known("rejected", "b")), ("y", second)])
+    assert both.unread() == ["round-001/f of y"]
+    later = Ledger(first.lines | {f"{'d' * 32}-2": Line(2, "g", "o", "q", "s", 0, 2)}, list(first.rounds))
+    later.rounds.append(Round(2, "o", "openai", 0, 1, ["g"], 1))
+    for order in ([("x", first), ("z", later)], [("z", later), ("x", first)]):  # a copy, and what went on
+        assert Ledger.joined(order).unread() == ["round-002/g of z"]
+        assert Ledger.joined([("m", Ledger.joined(order)), ("x", first)]).unread() == ["round-002/g of z"]
 
 
 def test_a_part_that_has_not_come_back_holds_the_next_round_up(

@@ -20,12 +20,13 @@ from typing import Any, Self
 import orjson
 
 from limen.errors import StoreError
-from limen.store import journal, soundness
+from limen.store import journal, ledger, soundness
 from limen.store.entries import RESTORE
 from limen.store.journal import RowCount
 
 FEW = 8  # contradictions that are named
 EXAMS = "exam"  # the stage under which the questions of exams stand
+_OWN = (EXAMS, ledger.LINES, ledger.ROUNDS)  # stages whose rows are joined in ways of their own
 _SAYS = ("text", "p_yes", "p_neither", "finish")  # columns of an answer that make it the same as another
 _LEARNT = ("wave", "prior")
 _PLAIN = ("picture", "series", "presentation")  # a row whose key is there is the same row
@@ -204,14 +205,14 @@ class Draft:
         """Take rows of numbers; return the moments of exams that were held in the second of another run's."""
         other = self._db.execute(
             "SELECT s.stage, s.key, m.content, s.content FROM source.measurement s JOIN main.measurement m "
-            "USING (stage, key) WHERE s.content IS NOT m.content AND stage != ?",
-            (EXAMS,),
+            f"USING (stage, key) WHERE s.content IS NOT m.content AND stage NOT IN ({','.join('?' * len(_OWN))})",
+            _OWN,
         )
         for stage, key, mine, others in other:
             if orjson.loads(mine) != orjson.loads(others):
                 self.numbers.append(f"the {stage} {key!r} of {name}")
         copied = "INSERT OR IGNORE INTO main.measurement SELECT stage, key, content FROM source.measurement"
-        self._db.execute(f"{copied} WHERE stage != ?", (EXAMS,))
+        self._db.execute(f"{copied} WHERE stage NOT IN ({','.join('?' * len(_OWN))})", _OWN)
         exams: dict[tuple[str, str], dict[str, tuple[bytes, dict[str, Any]]]] = {}
         for key, content in self._db.execute("SELECT key, content FROM source.measurement WHERE stage = ?", (EXAMS,)):
             row = orjson.loads(content)
@@ -230,6 +231,13 @@ class Draft:
                 [(EXAMS, key, content) for key, (content, _) in rows.items()],
             )
         return moved
+
+    def put(self, stage: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write rows of numbers that were joined outside."""
+        self._db.executemany(
+            "INSERT INTO main.measurement VALUES (?, ?, ?)",
+            [(stage, key, orjson.dumps(row)) for key, row in rows.items()],
+        )
 
     def _free(self, observer: str, at: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
         """Return a moment, the exam's own or microseconds later, under which no other exam stands.

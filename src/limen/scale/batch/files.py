@@ -8,15 +8,15 @@ from types import TracebackType
 from typing import IO
 
 from limen.errors import InputError
-from limen.scale.batch import lines
 from limen.scale.batch.formats import Format
+from limen.store import ledger
 
 
 class RoundFolder:
     """The folder of a round: there when it is whole, and not before."""
 
     def __init__(self, to: Path, number: int) -> None:
-        self.path, self._draft = to / lines.folder(number), to / f".{lines.folder(number)}.{os.getpid()}.part"
+        self.path, self._draft = to / ledger.folder(number), to / f".{ledger.folder(number)}.{os.getpid()}.part"
         if self.path.exists():
             raise InputError(f"{self.path} is there already, of another run perhaps. Give another --to.")
 

@@ -18,10 +18,10 @@ from limen.analysis import SeriesStatus, replay
 from limen.errors import InputError, LimenError, StoreError
 from limen.loop import finish
 from limen.observer import BatchObserver, Reply
-from limen.scale.batch import formats, lines
+from limen.scale.batch import formats
 from limen.scale.batch.formats import LineResult
-from limen.scale.batch.lines import ANSWERED, Ledger, Line, key_of
-from limen.store import Store, entries
+from limen.store import Store, entries, ledger
+from limen.store.ledger import ANSWERED, Ledger, Line, key_of
 from limen.study.schedule import decode
 from limen.trial import Attempt
 
@@ -80,22 +80,19 @@ def read(run: Path, files: Sequence[Path]) -> AnswersRead:
         InputError: a file cannot be read, or holds nothing that the run asked; nothing has been read then.
         StoreError: the run cannot be read or written.
     """
-    ledger = Ledger.of(run)
-    if not ledger.lines:
+    known = Ledger.of(run)
+    if not known.lines:
         with Store.open(run):  # says what is wrong with it, if anything is
             raise InputError(f"{run} has no questions in files. Write some first: limen batch write ... --out {run}")
     for file in files:
-        _expect_known(file, ledger, run)
+        _expect_known(file, known, run)
     with Store.create(run, {}) as store:
-        reader = _Reader(store, ledger)
+        reader = _Reader(store, known)
         finish(reader.read(files))
         found = reader.found
-    heard = {(one.round, one.file) for one in ledger.lines.values() if one.outcome}
-    silent = {name: one for name, one in ledger.lines.items() if not one.outcome and one.round == ledger.last}
-    found.unread = tuple(ledger.unread())
     with Store.open(run) as store:
-        lost = [name for name, one in silent.items() if (one.round, one.file) in heard]
-        found.missing = sum(store.get(key_of(name)) is None for name in lost)
+        known.look(store)
+        found.unread, found.missing = tuple(known.unread()), known.missing()
         found.done, found.open, found.next_lines = _ahead(store)
     return found
 
@@ -117,13 +114,13 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
         raise InputError(f"{file} cannot be read ({error.strerror or error}). Check the path.") from None
 
 
-def _expect_known(file: Path, ledger: Ledger, run: Path) -> None:
+def _expect_known(file: Path, known: Ledger, run: Path) -> None:
     """Raise unless a file answers something that the run asked, or is empty."""
     first, count, question = "", 0, False
     for line in _lines_of(file):
         count += 1
         result = formats.result(line) if line is not None else None
-        if result is not None and result.custom_id in ledger.lines:
+        if result is not None and result.custom_id in known.lines:
             return
         question = question or (line is not None and formats.is_question(line))
         first = first or (result.custom_id[:80] if result is not None else "")
@@ -141,17 +138,17 @@ def _expect_known(file: Path, ledger: Ledger, run: Path) -> None:
 class _Reader:
     """Gives lines to the store, some at a time."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, known: Ledger) -> None:
         self.found = AnswersRead()
-        self._store, self._ledger = store, ledger
+        self._store, self._known = store, known
         self._seen, self._rounds = set[str](), set[int]()
         self._texts: dict[str, str] = {}  # of the answers read, by key
         self._changed: dict[str, Line] = {}
         self._writing: list[Coroutine[Any, Any, None]] = []
-        known = store.manifest["observers"]
-        self._candidates = {(one.round, one.observer): one.candidates for one in ledger.rounds}
-        names = {one.observer for one in ledger.rounds}
-        self._observers = {name: _remade(name, known.get(name, {})) for name in names}
+        described = store.manifest["observers"]
+        self._candidates = {one.which: one.candidates for one in known.rounds}
+        names = {one.observer for one in known.rounds}
+        self._observers = {name: _remade(name, described.get(name, {})) for name in names}
 
     async def read(self, files: Sequence[Path]) -> None:
         for file in files:
@@ -168,7 +165,7 @@ class _Reader:
         self.found.rounds = tuple(sorted(self._rounds))
 
     def _take(self, result: LineResult) -> None:
-        line, found, key = self._ledger.lines.get(result.custom_id), self.found, key_of(result.custom_id)
+        line, found, key = self._known.lines.get(result.custom_id), self.found, key_of(result.custom_id)
         if line is None:
             found.unknown += 1
             return
@@ -206,13 +203,13 @@ class _Reader:
     def _reply(self, line: Line, result: LineResult) -> Reply:
         if result.kind:
             return Reply(None, (Attempt(result.kind, result.detail),))
-        asked = self._candidates[line.round, line.observer]
+        asked = self._candidates[line.which]
         return self._observers[line.observer].reply(result.status, result.body, line.letters, asked)
 
     async def _commit(self) -> None:
         writing, self._writing = self._writing, []
         await asyncio.gather(*writing)
-        self._store.add_measurements(lines.LINES, lines.rows(self._changed))
+        self._store.add_measurements(ledger.LINES, ledger.rows(self._changed))
         self._changed = {}
 
 
