@@ -562,3 +562,19 @@ def comparable(found: tuple[Any, Any], kind: str) -> tuple[Any, Any]:
     if kind == "gemini":
         trials = [(*one[:-1], one[-1] and (*one[-1][:-1], "gemini-x")) for one in trials]
     return trials, outcomes
+
+
+def test_what_was_answered_late_holds_no_round_up(tmp_path: Path, photos: Path) -> None:
+    study = ("--distortion", "noise", "--procedure", "constant", "--limit", "1")
+    first = write(photos, tmp_path, *study)
+    whole, _ = Service().answer(paths(first), tmp_path / "answers")
+    half = tmp_path / "half.jsonl"
+    half.write_bytes(b"".join(whole.read_bytes().splitlines(keepends=True)[: first["lines"] // 2]))
+    assert read(tmp_path, half)["missing"] == first["lines"] - first["lines"] // 2
+    second = write(photos, tmp_path, *study)
+    assert names_of(second) == {f"{name[:-1]}2" for name in names_of(first) if name[:-1] not in file_text([half])}
+    late = read(tmp_path, whole)
+    assert (late["answered"], late["unread"]) == (second["lines"], [])
+    third = write(photos, tmp_path, *study)
+    assert third["round"] == 2 + bool(third["files"])
+    assert not {name[:-1] for name in names_of(third)} & {name[:-1] for name in names_of(first)}
