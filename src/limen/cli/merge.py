@@ -41,6 +41,7 @@ def merge(runs: tuple[Path, ...], out: Path, keep: str | None, as_json: bool) ->
 
 def _tell(merged: "Merged") -> None:
     from limen.store.entries import numbered
+    from limen.store.shards import listed
 
     if merged.same:
         notice(f"{merged.same:,} answers were in more than one run, and count once.")
@@ -53,9 +54,9 @@ def _tell(merged: "Merged") -> None:
         )
     if merged.twice:
         say(f"In more than one run: {numbered(list(merged.twice))}.", err=True)
-    if merged.shard:
+    if merged.missing:
         say(
-            f"Missing: {numbered(merged.shard.missing)} of {merged.shard.of}. Merge what is missing with this run into "
+            f"Missing: {listed(merged.missing)}. Merge what is missing with this run into "
             f"another, or finish it here: limen measure with the same words, without --shard, --out {merged.path}.",
             err=True,
         )

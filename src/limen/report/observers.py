@@ -16,7 +16,7 @@ from limen.preflight.evidence import CheckStatus
 from limen.report.format import Table
 from limen.report.runs import OpenRun
 from limen.store import Origin, Store
-from limen.store.entries import numbered
+from limen.store.shards import listed
 
 LISTED = 5  # series that a warning names
 
@@ -185,11 +185,10 @@ def _median(values: Sequence[float]) -> str:
 def warnings(analysis: Analysis) -> list[str]:
     """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
     lines = list(unlike(analysis))
-    if (shard := analysis.manifest.shard) is not None:
-        held = f"{shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here"
+    if analysis.missing:
         lines.append(
-            f"Only {held}: the references of {numbered(shard.missing)} are missing from every figure. limen merge puts "
-            "shards together."
+            f"Not all of the study is here, and missing from every figure: {listed(analysis.missing)}. limen merge "
+            "puts shards together."
         )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import orjson
 
 from limen import files
@@ -22,6 +23,7 @@ from limen.store import Store, entries, journal, names_of
 from limen.store.entries import Manifest, ShardEntry
 from limen.store.joining import FEW, Contradiction, Draft
 from limen.store.ledger import Ledger
+from limen.store.shards import Missing, missing, together
 from limen.store.soundness import UNCLOSED
 from limen.study.manifest import differing
 
@@ -42,6 +44,7 @@ class Merged:
         same: answers that more than one of them held, and that count once.
         replaced: answers that were left out because an earlier one of the same question says something else.
         shard: which shards of the study it holds; None where it is whole.
+        missing: what of the study it does not hold.
         twice: numbers of the shards that came more than once.
     """
 
@@ -54,6 +57,7 @@ class Merged:
     same: int
     replaced: int
     shard: ShardEntry | None
+    missing: tuple[Missing, ...]
     twice: tuple[int, ...]
 
 
@@ -115,14 +119,18 @@ def merge(
         for stage, rows in Ledger.joined(lines).rows().items():
             draft.put(stage, rows)
         counts = draft.finish()
-        shard = entries.shards_together(shards)
-        manifest = _together(said, counts["series"], shard)
-        files.write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        entries.check(folder, manifest)
+        shard, lacking = together(shards), tuple[Missing, ...]()
+        _write(folder, _together(said, counts["series"], shard))
+        if shard is not None:
+            with Store.open(folder, still=True) as store:
+                lacking = missing(store, shard)
+            if not lacking:
+                shard = None
+                _write(folder, _together(said, counts["series"], shard))
         same = draft.same - replaced
     return Merged(
         out, len(paths), counts["series"], counts["query"], counts["answer"], counts["attempt"], same, replaced,
-        shard, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
+        shard, lacking, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
     )  # fmt: skip
 
 
@@ -343,7 +351,12 @@ def _together(said: Sequence[Mapping[str, Any]], series: int, shard: ShardEntry 
         found["sessions"] = sessions
     found.pop(UNCLOSED, None)
     found.pop("shard", None)
-    return found | ({"shard": {"of": shard.of, "parts": shard.parts, "merged": True}} if shard else {})
+    return found | ({"shard": msgspec.to_builtins(shard)} if shard else {})
+
+
+def _write(folder: Path, manifest: dict[str, Any]) -> None:
+    files.write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    entries.check(folder, manifest)
 
 
 def _libraries(said: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[dict[str, Any]]]:
