@@ -60,9 +60,12 @@ def paths(made: dict[str, Any]) -> list[Path]:
 
 def in_rounds(photos: Path, tmp_path: Path, service: Service, *more: object) -> list[int]:
     """Finish a study in rounds, and return how many lines each had."""
-    lines, further = list[int](), ()
+    lines, further, found = list[int](), (), dict[str, Any]()
     for number in itertools.count(1):
         made = write(photos, tmp_path, *more, *further)
+        if number > 1:  # what reading said is what writing finds
+            mine = (made["done"], made["open"], made["waiting"], len(made["left"]))
+            assert tuple(found["standing"][name] for name in ("done", "open", "waiting", "left")) == mine
         if not made["files"]:
             assert made["done"] == made["series"]
             assert not made["open"] + made["waiting"] + len(made["left"])
@@ -160,7 +163,7 @@ def test_all_draws_of_a_picture_shown_alone_go_in_one_round(tmp_path: Path, temp
     rows = [{"custom_id": name, "response": {"status_code": 200, "body": said}, "error": None} for name in names]
     (tmp_path / "came.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
     found = read(tmp_path, tmp_path / "came.jsonl")
-    assert (found["answered"], found["open"]) == (2 * draws, 2)
+    assert (found["answered"], found["standing"]["open"]) == (2 * draws, 2)
     again = orjson.loads(limen("batch", "write", *words).stdout)
     # One item cannot read it and is asked in other words; the other is through: a stimulus, and the reference again.
     assert (again["round"], again["lines"]) == (2, draws + 2 * draws)
@@ -279,6 +282,8 @@ def test_what_would_fail_again_is_left_open_until_told(tmp_path: Path, photos: P
     (tmp_path / "errors.jsonl").write_bytes(orjson.dumps(row))
     assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"rejected": 1}
     given = (*words(photos, *study), "--no-exam", "--out", tmp_path / "run", "--to", tmp_path / "files")
+    told = limen("batch", "read", tmp_path / "run", tmp_path / "errors.jsonl")
+    assert "0 of 1 series done, 0 open, 1 left open by failures. limen batch write --again asks" in told.stdout
     left = limen("batch", "write", *given)
     assert left.returncode == 2
     assert "left open: openai:toy noise a: rejected" in left.stderr.replace(".png", "")
@@ -516,7 +521,7 @@ def test_printed_rounds_say_what_there_is(tmp_path: Path, photos: Path) -> None:
     back = Service().answer([tmp_path / "files/round-001/openai-toy-1.jsonl"], tmp_path / "answers")
     told = limen("batch", "read", tmp_path / "run", *back)
     assert "round 1: 16 lines read, 16 new answers, 0 failures, 0 without a line" in told.stdout
-    assert "series: 0 done, 8 open; next round: about 8 questions" in told.stdout
+    assert "0 of 8 series done, 8 open; next: limen batch write, as before" in told.stdout
 
 
 def test_a_run_in_rounds_is_bundled_and_reported_like_any_other(tmp_path: Path, photos: Path) -> None:
@@ -578,3 +583,18 @@ def test_what_was_answered_late_holds_no_round_up(tmp_path: Path, photos: Path) 
     third = write(photos, tmp_path, *study)
     assert third["round"] == 2 + bool(third["files"])
     assert not {name[:-1] for name in names_of(third)} & {name[:-1] for name in names_of(first)}
+
+
+def test_answers_without_a_verdict_are_said_and_give_no_threshold(tmp_path: Path, photos: Path) -> None:
+    study = ("--distortion", "noise", "--limit", "2", "--no-identical-pairs")
+    for number in itertools.count(1):
+        made = write(photos, tmp_path, *study)
+        if not made["files"]:
+            break
+        said = completion("Hm, hard to tell.")
+        rows = [{"custom_id": name, "response": {"status_code": 200, "body": said}} for name in sorted(names_of(made))]
+        (tmp_path / f"{number}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+        told = limen("batch", "read", tmp_path / "run", tmp_path / f"{number}.jsonl").stdout
+        count = f"{len(rows)} new answers, {len(rows)} of them without a readable verdict, 0 failures"
+        assert count in told
+    assert "2 of 2 series done, 2 of them without a readable verdict, 0 open. See: limen report" in told

@@ -98,7 +98,7 @@ def read(run_directory: Path, files: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         print_json(plain(found))
         return
-    for line in _found(found):
+    for line in _found(found, run_directory):
         say(line)
 
 
@@ -106,14 +106,9 @@ def _written(made: "RoundWritten", out: Path) -> Iterator[str]:
     """Yield what was written, line by line."""
     from limen.spending import money, short
 
-    state = f"{made.done:,} of {made.series:,} series done, {made.open:,} open"
-    if made.waiting:
-        state += f", {made.waiting:,} wait for their wave"
-    if made.left:
-        state += f", {len(made.left):,} left open by failures"
+    state = _state(made.done, made.open, made.waiting, len(made.left))
     if not made.files:
-        end = "limen batch write --again asks what failed once more." if made.left else f"See: limen report {out}"
-        yield f"Nothing is left to ask: {state}. {end}"
+        yield f"Nothing is left to ask: {state}. {_end(len(made.left), out)}"
         return
     size, files = f"{made.bytes / 1e6:,.1f} MB", f"{len(made.files):,} file{'s' * (len(made.files) != 1)}"
     yield f"round {made.round}: {_count(made.lines, 'question')} in {files}, {size}; {state}"
@@ -136,12 +131,13 @@ def _tell_sending(made: "RoundWritten", out: Path) -> None:
     notice(f"Then: limen batch read {out} FILES, and this command again for the next round.")
 
 
-def _found(found: "AnswersRead") -> Iterator[str]:
+def _found(found: "AnswersRead", run: Path) -> Iterator[str]:
     """Yield what was read, line by line."""
     rounds = ", ".join(map(str, found.rounds)) or "none"
     failed = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.failed.items()))
+    silent = f", {found.unreadable:,} of them without a readable verdict" if found.unreadable else ""
     yield (
-        f"round {rounds}: {_count(found.lines, 'line')} read, {_count(found.answered, 'new answer')}, "
+        f"round {rounds}: {_count(found.lines, 'line')} read, {_count(found.answered, 'new answer')}{silent}, "
         f"{_count(found.failed.total(), 'failure')}{f' ({failed})' if failed else ''}, "
         f"{found.missing:,} without a line"
     )
@@ -157,13 +153,26 @@ def _found(found: "AnswersRead") -> Iterator[str]:
         yield f"  {kind}: {why}"
     if found.unread:
         yield f"not read yet: {', '.join(found.unread)}"
-    if found.open:
-        yield (
-            f"series: {found.done:,} done, {found.open:,} open; next round: about {found.next_lines:,} questions "
-            "(limen batch write, as before)"
-        )
+    at = found.standing
+    unread = f", {at.unreadable:,} of them without a readable verdict" if at.unreadable else ""
+    state = _state(at.done, at.open, at.waiting, at.left, unread)
+    if found.unread or at.open + at.waiting:
+        yield f"{state}; next: limen batch {'read what has not come' if found.unread else 'write, as before'}"
     else:
-        yield f"series: all {found.done:,} have their thresholds; limen batch write asks what is left beside them"
+        yield f"{state}. {_end(at.left, run)}"
+
+
+def _state(done: int, open_: int, waiting: int, left: int, more: str = "") -> str:
+    """Return how far a run is, in the words of writing and of reading."""
+    state = f"{done:,} of {done + open_ + waiting + left:,} series done{more}, {open_:,} open"
+    if waiting:
+        state += f", {waiting:,} wait for their wave"
+    return state + (f", {left:,} left open by failures" if left else "")
+
+
+def _end(left: int, out: Path) -> str:
+    """Return what can be done when nothing is left to ask."""
+    return "limen batch write --again asks what failed once more." if left else f"See: limen report {out}"
 
 
 def _count(number: int, what: str) -> str:

@@ -91,6 +91,7 @@ class Round(msgspec.Struct, omit_defaults=True):
         lines: in all its files.
         files: their names.
         bytes: of all of them.
+        beside: whether references are shown beside themselves, too.
         tag: tells it from those of the same number in runs that were merged; "" in the run that wrote it.
         run: the name of the run it was merged from.
         past: whether a later round was written since, where its number does not say so.
@@ -104,6 +105,7 @@ class Round(msgspec.Struct, omit_defaults=True):
     lines: _Level
     files: list[str]
     bytes: _Level
+    beside: bool = True
     tag: str = ""
     run: str = ""
     past: bool = False
@@ -177,7 +179,7 @@ class Ledger:
             entries.fit(file, row, Round, f"in the row {name[:80]!r} of {ROUNDS!r} ")
             for name, row in store.measurements(ROUNDS).items()
         ]
-        found = cls(lines, sorted(rounds, key=lambda one: (one.round, one.observer, one.run)))
+        found = cls(lines, sorted(rounds, key=_place))
         found.look(store)
         return found
 
@@ -206,7 +208,7 @@ class Ledger:
                 line = msgspec.structs.replace(line, tag=tags.get(line.which, line.tag))
                 if name not in lines or _says_more(line, lines[name]):
                     lines[name] = line
-        return cls(lines, list(rounds.values()))
+        return cls(lines, sorted(rounds.values(), key=_place))
 
     def rows(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return all of it as the store keeps it, by stage."""
@@ -295,6 +297,10 @@ def folder(round_: int) -> str:
 def rows(lines: dict[str, Line]) -> dict[str, dict[str, Any]]:
     """Return lines as the store keeps them."""
     return {name: msgspec.to_builtins(line) for name, line in lines.items()}
+
+
+def _place(one: Round) -> tuple[int, str, str]:
+    return one.round, one.observer, one.run
 
 
 def _says_more(line: Line, there: Line) -> bool:

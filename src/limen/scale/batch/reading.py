@@ -12,18 +12,17 @@ from typing import Any
 import orjson
 
 from limen import observer as observers
-from limen import procedure as procedures
 from limen import registry
-from limen.analysis import SeriesStatus, replay
+from limen.analysis import replay
 from limen.errors import InputError, LimenError, StoreError
 from limen.loop import finish
 from limen.observer import BatchObserver, Reply
 from limen.scale.batch import formats
 from limen.scale.batch.formats import LineResult
+from limen.scale.batch.standing import NOTHING, Standing, standing
 from limen.store import Store, entries, ledger
 from limen.store.ledger import ANSWERED, Ledger, Line, key_of
-from limen.study.schedule import decode
-from limen.trial import Attempt
+from limen.trial import Answer, Attempt
 
 TOGETHER = 256  # answers put into the store at a time
 LONGEST_LINE = 64 * 2**20  # bytes of a line that comes back
@@ -37,6 +36,7 @@ class AnswersRead:
         rounds: whose lines it read.
         lines: read, doubles included.
         answered: answers that were new to the run.
+        unreadable: of them, those that hold no verdict (nonsense, refused, filtered).
         failed: failures that were new to it, by kind.
         why: what a service said, once for each kind.
         before: lines that the run knew already.
@@ -46,13 +46,13 @@ class AnswersRead:
         broken: lines that cannot be read (a download that was cut off).
         missing: questions of the files read so far that nothing came back for; they are written again.
         unread: files of the last round of which nothing was read yet.
-        done, open: series, over all observers and questions.
-        next_lines: about how many questions the next round will have.
+        standing: how far the run is, as the next `write` will find it.
     """
 
     rounds: tuple[int, ...] = ()
     lines: int = 0
     answered: int = 0
+    unreadable: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     why: dict[str, str] = field(default_factory=dict)
     before: int = 0
@@ -62,9 +62,7 @@ class AnswersRead:
     broken: int = 0
     missing: int = 0
     unread: tuple[str, ...] = ()
-    done: int = 0
-    open: int = 0
-    next_lines: int = 0
+    standing: Standing = NOTHING
 
 
 def read(run: Path, files: Sequence[Path]) -> AnswersRead:
@@ -93,7 +91,7 @@ def read(run: Path, files: Sequence[Path]) -> AnswersRead:
     with Store.open(run) as store:
         known.look(store)
         found.unread, found.missing = tuple(known.unread()), known.missing()
-        found.done, found.open, found.next_lines = _ahead(store)
+        found.standing = standing(store, known)
     return found
 
 
@@ -146,6 +144,9 @@ class _Reader:
         self._changed: dict[str, Line] = {}
         self._writing: list[Coroutine[Any, Any, None]] = []
         described = store.manifest["observers"]
+        self._questions = replay.questions_of(store.path, entries.check(store.path, store.manifest))
+        items = replay.items_of(store)
+        self._items = {row.id: items.get(row.picture) for row in store.series()}
         self._candidates = {one.which: one.candidates for one in known.rounds}
         names = {one.observer for one in known.rounds}
         self._observers = {name: _remade(name, described.get(name, {})) for name in names}
@@ -187,9 +188,15 @@ class _Reader:
             found.why.setdefault(last.outcome, last.detail)
         else:
             found.answered += 1
+            found.unreadable += self._says_nothing(line, reply.answer)
             self._texts[key] = reply.answer.text
         trial = dataclasses.replace(line.trial(key), answer=reply.answer)
         self._writing.append(self._store.add(trial, reply.attempts, line.ahead))
+
+    def _says_nothing(self, line: Line, answer: Answer) -> bool:
+        item = self._items.get(line.series)
+        question = self._questions[line.question]
+        return (question.form or item) is not None and not question.value((answer,), item).readable
 
     def _text(self, key: str) -> str | None:
         """Return the text of an answer that is there already; None where there is none."""
@@ -234,28 +241,3 @@ def _remade(name: str, about: Mapping[str, Any]) -> BatchObserver:
     if not isinstance(made, BatchObserver):
         raise StoreError(f"What answered as {name} cannot be read: {kind} has no batch files.")
     return made
-
-
-def _ahead(store: Store) -> tuple[int, int, int]:
-    """Return how many series are done, how many are open, and about how many questions these need next."""
-    manifest = entries.check(store.path, store.manifest)
-    method, ladders = replay.method_of(store.path, manifest), replay.ladders_of(manifest)
-    questions = replay.questions_of(store.path, manifest)
-    lanes = [(observer, name) for observer in manifest.observers for name in questions]
-    waves = {lane: store.waves(*lane) for lane in lanes}
-    priors = {lane: store.priors(*lane) for lane in lanes}
-    done = still = needed = 0
-    for outcome in replay.outcomes(store, manifest):
-        if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
-            done += 1
-            continue
-        still += 1
-        row, lane = outcome.series, (outcome.observer, outcome.question)
-        wave = waves[lane].get(row.id, 0)
-        prior = priors[lane].get((row.distortion, wave))
-        if wave and prior is None:
-            continue  # its wave begins when the ones before it are through
-        known = {response.probe: response.verdict for response in outcome.responses}
-        probes = procedures.pending(method, ladders[row.distortion], decode(prior), known)
-        needed += len(probes) * (2 if questions[outcome.question].alone else 1)
-    return done, still, needed

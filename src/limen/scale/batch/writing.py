@@ -121,7 +121,7 @@ def write(
     number = known.last + 1
     with RoundFolder(to, number) as place:
         recorders = [
-            _Recorder(one, Parts(place, one.name, kind), number, known, again)
+            _Recorder(one, Parts(place, one.name, kind), number, known, again, study.spec.identical_pairs)
             for one, kind in zip(study.observers, chosen, strict=True)
         ]
         progress = _run(study, recorders, out, watch, examine)
@@ -191,7 +191,7 @@ def _row(part: Round) -> dict[str, Any]:
 class _Recorder(Observer):
     """An observer that takes its questions down; those of an exam alone are asked at once."""
 
-    def __init__(self, asked: Observer, parts: Parts, number: int, known: Ledger, again: bool) -> None:
+    def __init__(self, asked: Observer, parts: Parts, number: int, known: Ledger, again: bool, beside: bool) -> None:
         assert isinstance(asked, BatchObserver)
         self.name, self.label, self.concurrency = asked.name, asked.label, asked.concurrency
         self.sampled, self.max_tokens = asked.sampled, asked.max_tokens
@@ -199,6 +199,7 @@ class _Recorder(Observer):
         self.tokens_in = self.tokens_out = 0
         self.asked_at_once = False
         self._asked, self._written, self._number = asked, asked, number
+        self._beside = beside
         self._failed = {} if again else known.lasting(asked.name)
         self._candidates = asked.candidates = known.candidates(asked.name, asked.candidates)
         self._held = contextlib.AsyncExitStack()
@@ -257,5 +258,5 @@ class _Recorder(Observer):
         sizes = self.parts.sizes
         return Round(
             self._number, self.name, self.parts.form.name, self._written.candidates,
-            sum(one for one, _ in sizes.values()), list(sizes), sum(size for _, size in sizes.values()),
+            sum(one for one, _ in sizes.values()), list(sizes), sum(size for _, size in sizes.values()), self._beside,
         )  # fmt: skip
