@@ -74,7 +74,11 @@ def in_rounds(photos: Path, tmp_path: Path, service: Service, *more: object) -> 
         lines.append(made["lines"])
         before = {what: (service.came[what], sum_of(tmp_path, what)) for what in ("ok", "failed")}
         back = service.answer(paths(made), tmp_path / f"answers-{number}")
-        found = read(tmp_path, *back)
+        if any(file.stat().st_size for file in back):
+            found = read(tmp_path, *back)
+        else:
+            assert "files are empty" in limen("batch", "read", tmp_path / "run", *back).stderr
+            found |= {"rounds": [], "answered": 0, "failed": {}, "missing": 0}
         for what, (came, kept) in before.items():
             assert service.came[what] - came == sum_of(tmp_path, what) - kept
         answered, failed = found["answered"], sum(found["failed"].values())
@@ -294,7 +298,10 @@ def test_what_would_fail_again_is_left_open_until_told(tmp_path: Path, photos: P
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", ""),
+        (b"", "came.jsonl is empty. Give what the service sent back"),
+        (b"\xff\xfe{\0", "in UTF-16: another program"),
+        (b"\x1f\x8b\x08\0", "compressed. Unpack it first"),
+        (b'{\n "error": {\n  "message": "No such File object: file-1"\n }\n}', "it says 'No such File object: file-1'"),
         (b'{"custom_id": "%s-1", "response": {"status_code": 200, "body": {}}}' % (b"0" * 32), "answers nothing that"),
         (b"<html>", "holds no line of a service's answers"),
         (None, "holds the questions, not the answers"),
@@ -307,9 +314,48 @@ def test_a_file_of_something_else_is_refused_in_one_line(
     file = tmp_path / "came.jsonl"
     file.write_bytes(written.read_bytes() if content is None else content)
     done = limen("batch", "read", tmp_path / "run", file)
-    assert done.returncode == bool(told)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert told in done.stderr
-    assert not told or len(done.stderr.splitlines()) == 1
+    good, _ = Service().answer([written], tmp_path / "answers")
+    if content != b"":
+        both = limen("batch", "read", tmp_path / "run", good, file)
+        assert both.returncode == 1
+        assert both.stderr.rstrip().endswith("Nothing was read: give the other files without it.")
+        assert not sum_of(tmp_path, "ok")
+    else:  # of two files one may hold nothing: what failed, where nothing failed
+        assert read(tmp_path, good, file)["answered"] == 2
+
+
+@pytest.mark.parametrize("form", ["anthropic", "gemini"])
+def test_answers_of_another_service_are_no_failures(tmp_path: Path, photos: Path, form: str) -> None:
+    made = write(photos, tmp_path, "--distortion", "noise", "--limit", "1")
+    good, _ = Service().answer(paths(made), tmp_path / "answers")
+    first, second = sorted(names_of(made))
+    rows = {
+        "anthropic": {"custom_id": first, "result": {"type": "succeeded", "message": {"content": []}}},
+        "gemini": {"key": first, "response": {"candidates": []}},
+    }
+    (tmp_path / "other.jsonl").write_bytes(orjson.dumps(rows[form]))
+    done = limen("batch", "read", tmp_path / "run", tmp_path / "other.jsonl")
+    assert done.returncode == 1
+    assert f"lines of another format, {form}'s, where" in done.stderr
+    mine = [line for line in good.read_bytes().splitlines() if second.encode() in line]
+    (tmp_path / "mixed.jsonl").write_bytes(b"\n".join([*mine, orjson.dumps(rows[form]), b'{"custom_id"']))
+    done = limen("batch", "read", tmp_path / "run", tmp_path / "mixed.jsonl")
+    assert "1 new answer, 0 failures, 1 without a line" in done.stdout
+    told = "not used: 1 of another format, 1 that cannot be read; fetch the file again and read it again"
+    assert told in done.stdout
+
+
+def test_a_text_that_the_model_ended_empty_is_an_answer_as_at_the_endpoint(tmp_path: Path, photos: Path) -> None:
+    made = write(photos, tmp_path, "--distortion", "noise", "--limit", "1")
+    rows = []
+    for name, content in zip(sorted(names_of(made)), ("", None), strict=True):
+        body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+        rows.append({"custom_id": name, "response": {"status_code": 200, "body": body}})
+    (tmp_path / "came.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    found = read(tmp_path, tmp_path / "came.jsonl")
+    assert (found["answered"], found["unreadable"], found["failed"]) == (1, 1, {"empty": 1})
 
 
 def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, photos: Path) -> None:
@@ -348,6 +394,12 @@ def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, phot
         assert done.returncode == 1, arguments
         assert told in done.stderr
         assert len([line for line in done.stderr.splitlines() if line.startswith("limen: ")]) == 1
+    (tmp_path / "file").write_text("")
+    taken = limen(
+        "batch", "write", *words(tmp_path / "nowhere"), "--out", tmp_path / "s", "--to", tmp_path / "file" / "x"
+    )
+    what = f"limen: --to is {tmp_path / 'file' / 'x'}, and {tmp_path / 'file'} is a file. Give a folder"
+    assert taken.stderr == f"{what} for the files of the rounds.\n"
     write(photos, tmp_path, *SKIP)
     missing = limen("batch", "read", tmp_path / "run", tmp_path / "nowhere.jsonl")
     assert "nowhere.jsonl cannot be read" in missing.stderr

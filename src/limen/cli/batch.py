@@ -60,6 +60,7 @@ def write(
     from limen.scale import batch as rounds
     from limen.study import Study
 
+    rounds.expect_folder(to)
     spec = spec_of("batch write", study, given)
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
@@ -110,10 +111,10 @@ def _written(made: "RoundWritten", out: Path) -> Iterator[str]:
     if not made.files:
         yield f"Nothing is left to ask: {state}. {_end(len(made.left), out)}"
         return
-    size, files = f"{made.bytes / 1e6:,.1f} MB", f"{len(made.files):,} file{'s' * (len(made.files) != 1)}"
+    size, files = _size(made.bytes), f"{len(made.files):,} file{'s' * (len(made.files) != 1)}"
     yield f"round {made.round}: {_count(made.lines, 'question')} in {files}, {size}; {state}"
     for file in made.files:
-        yield f"  {file.path}: {file.lines:,} lines, {file.bytes / 1e6:,.1f} MB ({file.format})"
+        yield f"  {file.path}: {_count(file.lines, 'line')}, {_size(file.bytes)} ({file.format})"
     price = "" if made.cost is None else f", {money(made.cost)} at most at your rates"
     yield (
         f"tokens: about {short(made.tokens_in)} in, {short(made.tokens_out)} out at most{price} (nothing has been sent)"
@@ -143,10 +144,11 @@ def _found(found: "AnswersRead", run: Path) -> Iterator[str]:
     )
     rest = {
         "known before": found.before, "doubled": found.doubled, "of another run": found.unknown,
-        "that cannot be read": found.broken,
+        "of another format": found.other, "that cannot be read": found.broken,
     }  # fmt: skip
     if any(rest.values()):
-        yield f"not used: {', '.join(f'{count:,} {what}' for what, count in rest.items() if count)}"
+        advice = "; fetch the file again and read it again" if found.broken else ""
+        yield f"not used: {', '.join(f'{count:,} {what}' for what, count in rest.items() if count)}{advice}"
     if found.differing:
         yield f"{_count(found.differing, 'answer')} differ from the one that came first, which stands."
     for kind, why in sorted(found.why.items()):
@@ -173,6 +175,10 @@ def _state(done: int, open_: int, waiting: int, left: int, more: str = "") -> st
 def _end(left: int, out: Path) -> str:
     """Return what can be done when nothing is left to ask."""
     return "limen batch write --again asks what failed once more." if left else f"See: limen report {out}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 def _count(number: int, what: str) -> str:

@@ -12,10 +12,18 @@ from limen.scale.batch.formats import Format
 from limen.store import ledger
 
 
+def expect_folder(to: Path) -> None:
+    """Raise `InputError` where a round cannot have a folder because a file is in the way."""
+    there = next((one for one in (to, *to.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise InputError(f"--to is {to}, and {there} is a file. Give a folder for the files of the rounds.")
+
+
 class RoundFolder:
     """The folder of a round: there when it is whole, and not before."""
 
     def __init__(self, to: Path, number: int) -> None:
+        expect_folder(to)
         self.path, self._draft = to / ledger.folder(number), to / f".{ledger.folder(number)}.{os.getpid()}.part"
         if self.path.exists():
             raise InputError(f"{self.path} is there already, of another run perhaps. Give another --to.")

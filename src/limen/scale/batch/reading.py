@@ -26,6 +26,12 @@ from limen.trial import Answer, Attempt
 
 TOGETHER = 256  # answers put into the store at a time
 LONGEST_LINE = 64 * 2**20  # bytes of a line that comes back
+LONGEST_ERROR = 2**16  # bytes of what a service says in place of a file
+_OTHERWISE = {  # how a file begins that is not as it came
+    b"\x1f\x8b": "compressed. Unpack it first: gunzip.", b"PK\x03\x04": "a zip. Unpack it first.",
+    b"\xff\xfe": "in UTF-16: another program saved it anew. Give it as it came, in UTF-8.",
+    b"\xfe\xff": "in UTF-16: another program saved it anew. Give it as it came, in UTF-8.",
+}  # fmt: skip
 
 
 @dataclass
@@ -44,6 +50,7 @@ class AnswersRead:
         differing: of both, answers that differ from the first one, which stands.
         unknown: lines of another run.
         broken: lines that cannot be read (a download that was cut off).
+        other: lines that another kind of service answers.
         missing: questions of the files read so far that nothing came back for; they are written again.
         unread: files of the last round of which nothing was read yet.
         standing: how far the run is, as the next `write` will find it.
@@ -60,6 +67,7 @@ class AnswersRead:
     differing: int = 0
     unknown: int = 0
     broken: int = 0
+    other: int = 0
     missing: int = 0
     unread: tuple[str, ...] = ()
     standing: Standing = NOTHING
@@ -82,8 +90,13 @@ def read(run: Path, files: Sequence[Path]) -> AnswersRead:
     if not known.lines:
         with Store.open(run):  # says what is wrong with it, if anything is
             raise InputError(f"{run} has no questions in files. Write some first: limen batch write ... --out {run}")
-    for file in files:
-        _expect_known(file, known, run)
+    try:
+        if not sum([_expect_known(file, known, run) for file in files]):
+            one = f"{files[0]} is empty" if len(files) == 1 else f"All {len(files)} files are empty"
+            raise InputError(f"{one}. Give what the service sent back; if that is all it sent, write --again.")
+    except InputError as error:
+        more = " Nothing was read: give the other files without it." if len(files) > 1 else ""
+        raise InputError(f"{error}{more}") from None
     with Store.create(run, {}) as store:
         reader = _Reader(store, known)
         finish(reader.read(files))
@@ -99,6 +112,10 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
     """Yield the lines of a file, as values; None for one that is none."""
     try:
         with file.open("rb") as stream:
+            start = stream.read(4)
+            if told := next((told for mark, told in _OTHERWISE.items() if start.startswith(mark)), ""):
+                raise InputError(f"{file} is {told}")
+            stream.seek(0)
             while data := stream.readline(LONGEST_LINE):
                 data = data.removeprefix(b"\xef\xbb\xbf").strip()
                 if not data:
@@ -112,25 +129,44 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
         raise InputError(f"{file} cannot be read ({error.strerror or error}). Check the path.") from None
 
 
-def _expect_known(file: Path, known: Ledger, run: Path) -> None:
-    """Raise unless a file answers something that the run asked, or is empty."""
-    first, count, question = "", 0, False
+def _expect_known(file: Path, known: Ledger, run: Path) -> bool:
+    """Raise unless a file answers something that the run asked, or is empty; say whether it holds anything."""
+    first, count, question, other = "", 0, False, ""
+    takes = _takes(known)
     for line in _lines_of(file):
         count += 1
         result = formats.result(line) if line is not None else None
         if result is not None and result.custom_id in known.lines:
-            return
+            if result.takes == takes[known.lines[result.custom_id].which]:
+                return True
+            other = other or result.takes
         question = question or (line is not None and formats.is_question(line))
         first = first or (result.custom_id[:80] if result is not None else "")
     if question and not first:
         raise InputError(f"{file} holds the questions, not the answers. Give what the service sent back.")
+    if other:
+        theirs = next(one.name for one in formats.FORMATS.values() if one.takes == other)
+        mine = ", ".join(sorted({one.format for one in known.rounds}))
+        raise InputError(
+            f"{file} holds lines of another format, {theirs}'s, where {run} asked in that of {mine}. Give the file "
+            "that the service sent which was asked."
+        )
     if first:
         raise InputError(
             f"{file} answers nothing that {run} asked (its first line is {first!r}). Give the run that it was written "
             "for."
         )
     if count:
-        raise InputError(f"{file} holds no line of a service's answers. Give the file as it came, in JSON lines.")
+        with file.open("rb") as stream:
+            said = formats.complaint(stream.read(LONGEST_ERROR))
+        told = f": it says {said[:-1]!r}. Fetch it again" if said else ". Give the file as it came, in JSON lines"
+        raise InputError(f"{file} holds no line of a service's answers{told}.")
+    return False
+
+
+def _takes(known: Ledger) -> dict[ledger.Which, str]:
+    """Return what was asked in each round, as `formats.Format.takes` has it."""
+    return {one.which: formats.find(one.format).takes for one in known.rounds}
 
 
 class _Reader:
@@ -144,6 +180,7 @@ class _Reader:
         self._changed: dict[str, Line] = {}
         self._writing: list[Coroutine[Any, Any, None]] = []
         described = store.manifest["observers"]
+        self._takes = _takes(known)
         self._questions = replay.questions_of(store.path, entries.check(store.path, store.manifest))
         items = replay.items_of(store)
         self._items = {row.id: items.get(row.picture) for row in store.series()}
@@ -169,6 +206,9 @@ class _Reader:
         line, found, key = self._known.lines.get(result.custom_id), self.found, key_of(result.custom_id)
         if line is None:
             found.unknown += 1
+            return
+        if result.takes != self._takes[line.which]:
+            found.other += 1
             return
         self._rounds.add(line.round)
         twice = result.custom_id in self._seen
