@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -650,3 +651,16 @@ def test_answers_without_a_verdict_are_said_and_give_no_threshold(tmp_path: Path
         count = f"{len(rows)} new answers, {len(rows)} of them without a readable verdict, 0 failures"
         assert count in told
     assert "2 of 2 series done, 2 of them without a readable verdict, 0 open. See: limen report" in told
+
+
+def test_what_runs_in_files_answer_otherwise_is_named_though_nothing_needed_it_yet(
+    tmp_path: Path, photos: Path
+) -> None:
+    for number, threshold in (("1", 0.0), ("2", 255.0)):
+        made = write(photos, tmp_path / number, "--distortion", "noise", "--limit", "1")
+        read(tmp_path / number, *Service(threshold=threshold).answer(paths(made), tmp_path / f"answers-{number}"))
+    done = limen("merge", tmp_path / "1" / "run", tmp_path / "2" / "run", "--out", tmp_path / "c")
+    assert done.returncode == 1
+    named = " ".join(done.stderr.split())
+    assert re.search(r"openai:toy, direct, noise of a.png, level \d+: ", named), named
+    assert "asked ahead" not in named
