@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -352,7 +353,7 @@ def change(run: Path, **entries: Any) -> None:
     [
         (("--seed", "1"), "seed is 0 in {a} and is 1 in {b}"),
         (("--gap", "2"), "procedure.gap is 1 in {a} and is 2 in {b}"),
-        (("--ladder", "blur=1,2,4"), "distortion blur.ladder is "),
+        (("--ladder", "blur=1,2,4"), "distortion blur.strengths is "),
         (("-O", "seed=3"), "observer simulated.seed is 0 in {a} and is 3 in {b}"),
         (("--max-side", "60"), "max_side is 0 in {a} and is 60 in {b}"),
         (("--order", "swapped"), "question direct.order is "),
@@ -592,3 +593,26 @@ def test_python_says_what_it_made(photos: Path, tmp_path: Path) -> None:
     with Store.open(tmp_path / "c") as store:
         trials, attempts = len(list(store.trials())), sum(store.attempts().values())
     assert found == Merged(tmp_path / "c", 2, 2, trials, attempts, attempts, 0, 0, None, ())
+
+
+def test_ladders_that_differ_are_named_by_their_strengths_not_by_digests(photos: Path, tmp_path: Path) -> None:
+    for name, last in (("a", 4.0), ("b", 5.0)):
+        toy(photos, tmp_path / name, noticing(6), distortions=("blur",), ladders={"blur": [1.0, 2.0, last]}, limit=1)
+    with pytest.raises(StoreError) as caught:
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    told = str(caught.value)
+    assert "distortion blur.strengths is [1.0,2.0,4.0] in" in told
+    assert not re.search(r"ladder is|probe|[0-9a-f]{32}", told)
+
+
+def test_what_is_open_is_said_by_merge_and_by_the_report(photos: Path, tmp_path: Path) -> None:
+    toy(photos, tmp_path / "a", lambda query: None, distortions=("blur",), limit=2, shard="1/2")
+    toy(photos, tmp_path / "b", noticing(6), distortions=("blur",), limit=2, shard="2/2")
+    there = [run for run in ("a", "b") if Store.open(tmp_path / run).series()]
+    toy(photos, tmp_path / "more", lambda query: None, distortions=("noise",), limit=2)
+    done = limen("merge", *(tmp_path / run for run in (*there, "more")), "--out", tmp_path / "c")
+    assert done.returncode == 0
+    assert "series are open: limen measure with the same words, --out" in done.stderr
+    page = limen("report", tmp_path / "c", "--out", tmp_path / "page.html")
+    assert page.stdout == f"{tmp_path / 'page.html'}\n"
+    assert re.search(r"^not the whole study: \d of 4 series are open$", page.stderr, re.MULTILINE), page.stderr

@@ -202,3 +202,10 @@ def test_all_shards_judge_by_the_criterion_of_the_whole_study(photos: Path, tmp_
         with Store.open(out) as store:
             rows.append((store.measurements("calibration"), store.manifest["observers"]))
     assert rows[0] == rows[1] == rows[2]
+
+
+def test_a_dry_run_says_which_shard_it_prices(photos: Path, tmp_path: Path) -> None:
+    own = len({one.reference.digest for one in plan(photos, shard="2/3", distortions=("blur",)).series})
+    done = measure(photos, tmp_path / "run", "--shard", "2/3", "--dry-run")
+    assert done.returncode == 0
+    assert f"Shard 2/3: {own} of 6 references." in done.stderr

@@ -1,5 +1,6 @@
 """Runs of an array of jobs: merge."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from limen.cli.console import notice, print_json, say
 from limen.cli.group import JSON, main, working
+from limen.errors import StoreError
 
 if TYPE_CHECKING:
     from limen.scale.merge import Merged
@@ -37,6 +39,22 @@ def merge(runs: tuple[Path, ...], out: Path, keep: str | None, as_json: bool) ->
             f"trials, {merged.answers:,} answers, {merged.attempts:,} attempts"
         )
     _tell(merged)
+    with contextlib.suppress(StoreError):  # of a plug-in's question or procedure, which merging does not need
+        _tell_open(merged)
+
+
+def _tell_open(merged: "Merged") -> None:
+    """Say how many series are not finished, and what goes on with them."""
+    from limen.analysis import replay
+    from limen.report import observers
+    from limen.store import Store, entries, ledger
+
+    with working("reading answers"), Store.open(merged.path) as store:
+        line = observers.unfinished(replay.outcomes(store, entries.check(store.path, store.manifest)))
+        batched = bool(store.measurements(ledger.ROUNDS))
+    if line:
+        command = "limen batch write" if batched else "limen measure"
+        say(f"{line}: {command} with the same words, --out {merged.path}, goes on.", err=True)
 
 
 def _tell(merged: "Merged") -> None:

@@ -5,10 +5,10 @@ import datetime
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from limen.analysis import Analysis, Outcome
+from limen.analysis import Analysis, Outcome, SeriesStatus
 from limen.analysis.merge import unlike
 from limen.analysis.trust import NUMERIC
 from limen.preflight import exam, model_input
@@ -180,6 +180,18 @@ def _median(values: Sequence[float]) -> str:
 
 
 # --- which models answered ---
+
+
+def unfinished(outcomes: Iterable[Outcome]) -> str:
+    """Return how many series are not finished, in words; "" for none."""
+    each = Counter(one.status in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED) for one in outcomes)
+    return f"{each[True]:,} of {each.total():,} series {'are' if each[True] > 1 else 'is'} open" if each[True] else ""
+
+
+def lacking(analysis: Analysis) -> str:
+    """Return what a report of these runs does not show, in words; "" where it shows all."""
+    parts = [unfinished(analysis.outcomes), f"missing: {listed(analysis.missing)}" if analysis.missing else ""]
+    return "; ".join(filter(None, parts))
 
 
 def warnings(analysis: Analysis) -> list[str]:

@@ -177,9 +177,12 @@ def _check_study(paths: Sequence[Path], manifests: Sequence[Mapping[str, Any]]) 
         about = {entry: manifest.get(entry, 0) for entry in _ALIKE}
         for entry in _NAMED:
             about |= {f"{entry[:-1]} {name}": value for name, value in manifest.get(entry, {}).items()}
-        told = list[str]()
+        told, apart = list[str](), set[str]()
         for what, value in about.items():
             one, first = known.setdefault(what, (path, value))
+            if what.startswith("probe ") and what.replace("probe", "distortion", 1) in apart:
+                continue  # it follows from the distortion, which is named
+            apart |= {what} if first != value else set()
             told += [differing(what, first, value, "is", f"in {one}", f"in {path}")]
         if wrong := "; ".join(filter(None, told)):
             raise StoreError(
