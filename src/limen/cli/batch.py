@@ -159,7 +159,7 @@ def _found(found: "AnswersRead", run: Path) -> Iterator[str]:
     unread = f", {at.unreadable:,} of them without a readable verdict" if at.unreadable else ""
     state = _state(at.done, at.open, at.waiting, at.left, unread)
     if found.unread or at.open + at.waiting:
-        yield f"{state}; next: limen batch {'read what has not come' if found.unread else 'write, as before'}"
+        yield f"{state}; next: {'read what is not read yet' if found.unread else 'limen batch write, as before'}"
     else:
         yield f"{state}. {_end(at.left, run)}"
 

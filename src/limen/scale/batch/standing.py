@@ -55,7 +55,8 @@ def standing(store: Store, ledger: Ledger) -> Standing:
     beside = ledger.rounds[-1].beside if ledger.rounds else True
     failed, ahead = _failed(store, ledger), _ahead(store, ledger)
     lanes = [(observer, name) for observer in manifest.observers for name in questions]
-    waves, priors = ({lane: of(*lane) for lane in lanes} for of in (store.waves, store.priors))
+    waves = {lane: store.waves(*lane) for lane in lanes}
+    priors = {lane: store.priors(*lane) for lane in lanes}
     groups: dict[_Place, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for one in replay.outcomes(store, manifest):
         lane, kind = (one.observer, one.question), one.series.distortion
@@ -92,7 +93,8 @@ def _needed(
     needed = procedures.pending(method, ladder, prior, known)
     if not needed and beside:
         asked = {one.probe.level for one in one.responses if one.asked and one.probe.reference != one.probe.level}
-        needed = asking.identical(question, {0, *(each.reference for each in (*one.thresholds, *one.estimates))}, asked)
+        references = {0} | {each.reference for each in one.thresholds} | {each.reference for each in one.estimates}
+        needed = asking.identical(question, references, asked)
     elif needed and question.alone:  # the undistorted picture is asked first
         needed = (Probe(0, 0), *needed)
     return [probe for probe in needed if probe not in known]
