@@ -44,8 +44,8 @@ class Merged:
         same: answers that more than one of them held, and that count once.
         replaced: answers that were left out because an earlier one of the same question says something else.
         shard: which shards of the study it holds; None where it is whole.
-        missing: what of the study it does not hold.
         twice: numbers of the shards that came more than once.
+        missing: what of the study it does not hold.
     """
 
     path: Path
@@ -57,8 +57,8 @@ class Merged:
     same: int
     replaced: int
     shard: ShardEntry | None
-    missing: tuple[Missing, ...]
     twice: tuple[int, ...]
+    missing: tuple[Missing, ...] = ()
 
 
 class ContradictionError(StoreError):
@@ -130,7 +130,7 @@ def merge(
         same = draft.same - replaced
     return Merged(
         out, len(paths), counts["series"], counts["query"], counts["answer"], counts["attempt"], same, replaced,
-        shard, lacking, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
+        shard, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)), lacking,
     )  # fmt: skip
 
 
