@@ -251,13 +251,16 @@ class BatchObserver(Protocol):
         """Return the body of the request that asks a question, one JSON object without line breaks."""
         ...
 
-    def reply(self, status: int, body: bytes, letters: bool) -> Reply:
+    def reply(self, status: int, body: bytes, letters: bool, candidates: int) -> Reply:
         """Return what a response says, as if it had come at once; one that is no answer is an attempt that failed.
+
+        What it says hangs on nothing that was read before: lines come back in any order.
 
         Args:
             status: of the response, as HTTP has it.
             body: of the response, JSON.
             letters: whether the question offered A for yes and B for no.
+            candidates: log probabilities that the question asked for at each position.
         """
         ...
 

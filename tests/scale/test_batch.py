@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from limen.image import png
 from limen.question import DRAWS
 from limen.scale.batch import formats
 from limen.store import Store
+from limen.store.ledger import Ledger, Line, Round
 from limen.testing import photograph
 from tests.preflight.test_exam import Sighted
 from tests.support import native
@@ -58,9 +61,12 @@ def paths(made: dict[str, Any]) -> list[Path]:
 
 def in_rounds(photos: Path, tmp_path: Path, service: Service, *more: object) -> list[int]:
     """Finish a study in rounds, and return how many lines each had."""
-    lines, further = list[int](), ()
+    lines, further, found = list[int](), (), dict[str, Any]()
     for number in itertools.count(1):
         made = write(photos, tmp_path, *more, *further)
+        if number > 1:  # what reading said is what writing finds
+            mine = (made["done"], made["open"], made["waiting"], len(made["left"]))
+            assert tuple(found["standing"][name] for name in ("done", "open", "waiting", "left")) == mine
         if not made["files"]:
             assert made["done"] == made["series"]
             assert not made["open"] + made["waiting"] + len(made["left"])
@@ -69,7 +75,11 @@ def in_rounds(photos: Path, tmp_path: Path, service: Service, *more: object) -> 
         lines.append(made["lines"])
         before = {what: (service.came[what], sum_of(tmp_path, what)) for what in ("ok", "failed")}
         back = service.answer(paths(made), tmp_path / f"answers-{number}")
-        found = read(tmp_path, *back)
+        if any(file.stat().st_size for file in back):
+            found = read(tmp_path, *back)
+        else:
+            assert "files are empty" in limen("batch", "read", tmp_path / "run", *back).stderr
+            found |= {"rounds": [], "answered": 0, "failed": {}, "missing": 0}
         for what, (came, kept) in before.items():
             assert service.came[what] - came == sum_of(tmp_path, what) - kept
         answered, failed = found["answered"], sum(found["failed"].values())
@@ -158,7 +168,7 @@ def test_all_draws_of_a_picture_shown_alone_go_in_one_round(tmp_path: Path, temp
     rows = [{"custom_id": name, "response": {"status_code": 200, "body": said}, "error": None} for name in names]
     (tmp_path / "came.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
     found = read(tmp_path, tmp_path / "came.jsonl")
-    assert (found["answered"], found["open"]) == (2 * draws, 2)
+    assert (found["answered"], found["standing"]["open"]) == (2 * draws, 2)
     again = orjson.loads(limen("batch", "write", *words).stdout)
     # One item cannot read it and is asked in other words; the other is through: a stimulus, and the reference again.
     assert (again["round"], again["lines"]) == (2, draws + 2 * draws)
@@ -277,6 +287,8 @@ def test_what_would_fail_again_is_left_open_until_told(tmp_path: Path, photos: P
     (tmp_path / "errors.jsonl").write_bytes(orjson.dumps(row))
     assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"rejected": 1}
     given = (*words(photos, *study), "--no-exam", "--out", tmp_path / "run", "--to", tmp_path / "files")
+    told = limen("batch", "read", tmp_path / "run", tmp_path / "errors.jsonl")
+    assert "0 of 1 series done, 0 open, 1 left open by failures. limen batch write --again asks" in told.stdout
     left = limen("batch", "write", *given)
     assert left.returncode == 2
     assert "left open: openai:toy noise a: rejected" in left.stderr.replace(".png", "")
@@ -287,7 +299,10 @@ def test_what_would_fail_again_is_left_open_until_told(tmp_path: Path, photos: P
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", ""),
+        (b"", "came.jsonl is empty. Give what the service sent back"),
+        (b"\xff\xfe{\0", "in UTF-16: another program"),
+        (b"\x1f\x8b\x08\0", "compressed. Unpack it first"),
+        (b'{\n "error": {\n  "message": "No such File object: file-1"\n }\n}', "it says 'No such File object: file-1'"),
         (b'{"custom_id": "%s-1", "response": {"status_code": 200, "body": {}}}' % (b"0" * 32), "answers nothing that"),
         (b"<html>", "holds no line of a service's answers"),
         (None, "holds the questions, not the answers"),
@@ -300,9 +315,48 @@ def test_a_file_of_something_else_is_refused_in_one_line(
     file = tmp_path / "came.jsonl"
     file.write_bytes(written.read_bytes() if content is None else content)
     done = limen("batch", "read", tmp_path / "run", file)
-    assert done.returncode == bool(told)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert told in done.stderr
-    assert not told or len(done.stderr.splitlines()) == 1
+    good, _ = Service().answer([written], tmp_path / "answers")
+    if content != b"":
+        both = limen("batch", "read", tmp_path / "run", good, file)
+        assert both.returncode == 1
+        assert both.stderr.rstrip().endswith("Nothing was read: give the other files without it.")
+        assert not sum_of(tmp_path, "ok")
+    else:  # of two files one may hold nothing: what failed, where nothing failed
+        assert read(tmp_path, good, file)["answered"] == 2
+
+
+@pytest.mark.parametrize("form", ["anthropic", "gemini"])
+def test_answers_of_another_service_are_no_failures(tmp_path: Path, photos: Path, form: str) -> None:
+    made = write(photos, tmp_path, "--distortion", "noise", "--limit", "1")
+    good, _ = Service().answer(paths(made), tmp_path / "answers")
+    first, second = sorted(names_of(made))
+    rows = {
+        "anthropic": {"custom_id": first, "result": {"type": "succeeded", "message": {"content": []}}},
+        "gemini": {"key": first, "response": {"candidates": []}},
+    }
+    (tmp_path / "other.jsonl").write_bytes(orjson.dumps(rows[form]))
+    done = limen("batch", "read", tmp_path / "run", tmp_path / "other.jsonl")
+    assert done.returncode == 1
+    assert f"lines of another format, {form}'s, where" in done.stderr
+    mine = [line for line in good.read_bytes().splitlines() if second.encode() in line]
+    (tmp_path / "mixed.jsonl").write_bytes(b"\n".join([*mine, orjson.dumps(rows[form]), b'{"custom_id"']))
+    done = limen("batch", "read", tmp_path / "run", tmp_path / "mixed.jsonl")
+    assert "1 new answer, 0 failures, 1 without a line" in done.stdout
+    told = "not used: 1 of another format, 1 that cannot be read; fetch the file again and read it again"
+    assert told in done.stdout
+
+
+def test_a_text_that_the_model_ended_empty_is_an_answer_as_at_the_endpoint(tmp_path: Path, photos: Path) -> None:
+    made = write(photos, tmp_path, "--distortion", "noise", "--limit", "1")
+    rows = []
+    for name, content in zip(sorted(names_of(made)), ("", None), strict=True):
+        body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+        rows.append({"custom_id": name, "response": {"status_code": 200, "body": body}})
+    (tmp_path / "came.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    found = read(tmp_path, tmp_path / "came.jsonl")
+    assert (found["answered"], found["unreadable"], found["failed"]) == (1, 1, {"empty": 1})
 
 
 def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, photos: Path) -> None:
@@ -341,6 +395,12 @@ def test_what_cannot_be_read_or_written_is_said_in_one_line(tmp_path: Path, phot
         assert done.returncode == 1, arguments
         assert told in done.stderr
         assert len([line for line in done.stderr.splitlines() if line.startswith("limen: ")]) == 1
+    (tmp_path / "file").write_text("")
+    taken = limen(
+        "batch", "write", *words(tmp_path / "nowhere"), "--out", tmp_path / "s", "--to", tmp_path / "file" / "x"
+    )
+    what = f"limen: --to is {tmp_path / 'file' / 'x'}, and {tmp_path / 'file'} is a file. Give a folder"
+    assert taken.stderr == f"{what} for the files of the rounds.\n"
     write(photos, tmp_path, *SKIP)
     missing = limen("batch", "read", tmp_path / "run", tmp_path / "nowhere.jsonl")
     assert "nowhere.jsonl cannot be read" in missing.stderr
@@ -369,17 +429,18 @@ def test_the_exam_is_held_at_the_endpoint_once(tmp_path: Path, photos: Path) -> 
 
 
 def test_log_probabilities_that_a_service_refuses_are_not_asked_for_again(tmp_path: Path, photos: Path) -> None:
-    study = ("--distortion", "noise", "--limit", "1")
+    study = ("--distortion", "noise", "--limit", "3")
     (file,) = paths(write(photos, tmp_path, *study))
     assert b'"top_logprobs":20' in file.read_bytes()
     error = {"error": {"message": "logprobs is not supported by this model", "code": "unsupported_parameter"}}
     names = [orjson.loads(line)["custom_id"] for line in file.read_bytes().splitlines()]
     rows = [{"custom_id": name, "response": {"status_code": 400, "body": error}, "error": None} for name in names]
     (tmp_path / "errors.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
-    assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"logprobs-refused": 2}
+    assert read(tmp_path, tmp_path / "errors.jsonl")["failed"] == {"logprobs-refused": 6}
     for number in (2, 3):
         made = write(photos, tmp_path, *study)
-        assert made["round"] == number
+        assert (made["round"], made["left"]) == (number, [])
+        assert made["lines"] == 6 or number == 3
         assert b"logprobs" not in paths(made)[0].read_bytes()
         read(tmp_path, *Service().answer(paths(made), tmp_path / f"answers-{number}"))
 
@@ -398,6 +459,65 @@ def test_files_keep_to_the_limits_of_their_service(
     assert all(os.path.getsize(file["path"]) == file["bytes"] for file in made["files"])
     read(tmp_path, *Service(form).answer(paths(made), tmp_path / "answers"))
     assert not write(photos, tmp_path, *SKIP, "--procedure", "constant", "--format", form)["files"]
+
+
+def test_shards_in_files_merge_and_what_is_unread_of_each_stays_so(tmp_path: Path, photos: Path) -> None:
+    live(photos, tmp_path / "live", *SKIP)
+    service, out = Service(), ("--shard", "{}/2")
+    made = {n: write(photos, tmp_path / f"s{n}", *SKIP, out[0], out[1].format(n)) for n in (1, 2)}
+    assert [Path(one["files"][0]["path"]).name for one in made.values()] == ["openai-toy-1.jsonl"] * 2
+    for number in (1, 2):  # the first goes on to its second round, of which nothing comes back either
+        if number == 2:
+            made[1] = write(photos, tmp_path / "s1", *SKIP, "--shard", "1/2")
+        else:
+            read(tmp_path / "s1", *service.answer(paths(made[1]), tmp_path / "answers-1"))
+    shutil.copytree(tmp_path / "s2" / "run", tmp_path / "copy")  # the same as what it was copied from
+    merged = tmp_path / "run"
+    done = limen("merge", *(tmp_path / f"s{n}" / "run" for n in (1, 2)), tmp_path / "copy", "--out", merged)
+    assert done.returncode == 0, done.stderr
+    given = (*words(photos, *SKIP), "--no-exam", "--out", merged, "--to", tmp_path / "files")
+    held = limen("batch", "write", *given)
+    assert (held.returncode, "Nothing has come back for" in held.stderr) == (1, True)
+    assert "round-001/openai-toy-1.jsonl of run #2 and 1 more" in " ".join(held.stderr.split())
+    found = read(tmp_path, *service.answer(paths(made[2]), tmp_path / "answers-2"))
+    assert found["unread"] == ["round-002/openai-toy-1.jsonl of run"]
+    read(tmp_path, *service.answer(paths(made[1]), tmp_path / "answers-3"))
+    third = write(photos, tmp_path, *SKIP)
+    assert third["round"] == 3
+    again = tmp_path / "again"  # merged once more, with a shard it holds already
+    assert limen("merge", merged, tmp_path / "s1" / "run", "--out", again / "run").returncode == 0
+    assert Ledger.of(again / "run").unread() == ["round-003/openai-toy-1.jsonl of run"]
+    for place in (tmp_path, again):
+        read(place, *service.answer(paths(third), place / "answers-4"))
+    shutil.rmtree(tmp_path / "files")
+    for number in itertools.count(4):
+        more = write(photos, again, *SKIP)
+        if not more["files"]:
+            break
+        assert more["round"] == number
+        read(again, *service.answer(paths(more), again / f"answers-{number}"))
+    assert facts(again / "run") == facts(tmp_path / "live")
+    assert len(service.twice) == third["lines"]  # by this test itself, for two runs
+
+
+def test_a_question_that_two_runs_put_into_files_is_waited_for_once() -> None:
+    def known(outcome: str, other: str) -> Ledger:
+        lines = {f"{'a' * 32}-1": Line(1, "f", "o", "q", "s", 0, 1, outcome=outcome)}
+        lines |= {f"{other * 32}-1": Line(1, "f", "o", "q", other, 0, 1)}
+        return Ledger(lines, [Round(1, "o", "openai", 0, len(lines), ["f"], 1)])
+
+    first, second = known("ok", "b"), known("", "c")
+    both = Ledger.joined([("x", first), ("y", second)])
+    assert both.lines[f"{'a' * 32}-1"].outcome == "ok"
+    assert both.unread() == ["round-001/f of y"]
+    assert both.missing() == 1
+    both = Ledger.joined([("x", known("rejected", "b")), ("y", second)])
+    assert both.unread() == ["round-001/f of y"]
+    later = Ledger(first.lines | {f"{'d' * 32}-2": Line(2, "g", "o", "q", "s", 0, 2)}, list(first.rounds))
+    later.rounds.append(Round(2, "o", "openai", 0, 1, ["g"], 1))
+    for order in ([("x", first), ("z", later)], [("z", later), ("x", first)]):  # a copy, and what went on
+        assert Ledger.joined(order).unread() == ["round-002/g of z"]
+        assert Ledger.joined([("m", Ledger.joined(order)), ("x", first)]).unread() == ["round-002/g of z"]
 
 
 def test_a_part_that_has_not_come_back_holds_the_next_round_up(
@@ -454,7 +574,7 @@ def test_printed_rounds_say_what_there_is(tmp_path: Path, photos: Path) -> None:
     back = Service().answer([tmp_path / "files/round-001/openai-toy-1.jsonl"], tmp_path / "answers")
     told = limen("batch", "read", tmp_path / "run", *back)
     assert "round 1: 16 lines read, 16 new answers, 0 failures, 0 without a line" in told.stdout
-    assert "series: 0 done, 8 open; next round: about 8 questions" in told.stdout
+    assert "0 of 8 series done, 8 open; next: limen batch write, as before" in told.stdout
 
 
 def test_a_run_in_rounds_is_bundled_and_reported_like_any_other(tmp_path: Path, photos: Path) -> None:
@@ -500,3 +620,47 @@ def comparable(found: tuple[Any, Any], kind: str) -> tuple[Any, Any]:
     if kind == "gemini":
         trials = [(*one[:-1], one[-1] and (*one[-1][:-1], "gemini-x")) for one in trials]
     return trials, outcomes
+
+
+def test_what_was_answered_late_holds_no_round_up(tmp_path: Path, photos: Path) -> None:
+    study = ("--distortion", "noise", "--procedure", "constant", "--limit", "1")
+    first = write(photos, tmp_path, *study)
+    whole, _ = Service().answer(paths(first), tmp_path / "answers")
+    half = tmp_path / "half.jsonl"
+    half.write_bytes(b"".join(whole.read_bytes().splitlines(keepends=True)[: first["lines"] // 2]))
+    assert read(tmp_path, half)["missing"] == first["lines"] - first["lines"] // 2
+    second = write(photos, tmp_path, *study)
+    assert names_of(second) == {f"{name[:-1]}2" for name in names_of(first) if name[:-1] not in file_text([half])}
+    late = read(tmp_path, whole)
+    assert (late["answered"], late["unread"]) == (second["lines"], [])
+    third = write(photos, tmp_path, *study)
+    assert third["round"] == 2 + bool(third["files"])
+    assert not {name[:-1] for name in names_of(third)} & {name[:-1] for name in names_of(first)}
+
+
+def test_answers_without_a_verdict_are_said_and_give_no_threshold(tmp_path: Path, photos: Path) -> None:
+    study = ("--distortion", "noise", "--limit", "2", "--no-identical-pairs")
+    for number in itertools.count(1):
+        made = write(photos, tmp_path, *study)
+        if not made["files"]:
+            break
+        said = completion("Hm, hard to tell.")
+        rows = [{"custom_id": name, "response": {"status_code": 200, "body": said}} for name in sorted(names_of(made))]
+        (tmp_path / f"{number}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+        told = limen("batch", "read", tmp_path / "run", tmp_path / f"{number}.jsonl").stdout
+        count = f"{len(rows)} new answers, {len(rows)} of them without a readable verdict, 0 failures"
+        assert count in told
+    assert "2 of 2 series done, 2 of them without a readable verdict, 0 open. See: limen report" in told
+
+
+def test_what_runs_in_files_answer_otherwise_is_named_though_nothing_needed_it_yet(
+    tmp_path: Path, photos: Path
+) -> None:
+    for number, threshold in (("1", 0.0), ("2", 255.0)):
+        made = write(photos, tmp_path / number, "--distortion", "noise", "--limit", "1")
+        read(tmp_path / number, *Service(threshold=threshold).answer(paths(made), tmp_path / f"answers-{number}"))
+    done = limen("merge", tmp_path / "1" / "run", tmp_path / "2" / "run", "--out", tmp_path / "c")
+    assert done.returncode == 1
+    named = " ".join(done.stderr.split())
+    assert re.search(r"openai:toy, direct, noise of a.png, level \d+: ", named), named
+    assert "asked ahead" not in named

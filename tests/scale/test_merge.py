@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -212,7 +213,7 @@ def test_a_part_is_marked_and_finished(photos: Path, tmp_path: Path) -> None:
         "Missing: shard 3 of 3. Merge what is missing with this run into another, or finish it here: limen measure "
         f"with the same words, without --shard, --out {part}.\n"
     )
-    assert warnings(part)[0].startswith("Only shards 1-2 of 3 of the study are here: the references of shard 3 are")
+    assert "missing from every figure: shard 3 of 3. limen merge" in warnings(part)[0]
     wrong = measure(photos, part, "--shard", "3/3", "--no-exam")
     assert wrong.returncode == 1
     assert "holds shards 1-2 of 3 merged, and is finished without a shard; given is shard 3/3." in wrong.stderr
@@ -230,10 +231,60 @@ def test_a_part_is_marked_and_finished(photos: Path, tmp_path: Path) -> None:
 def test_one_shard_alone_may_be_made_a_run_to_finish(photos: Path, tmp_path: Path) -> None:
     (run,) = in_shards(photos, tmp_path, 2)[:1]
     done = limen("merge", run, "--out", tmp_path / "c", "--json")
-    assert json.loads(done.stdout)["shard"] == {"of": 2, "parts": [1], "merged": True}
+    made = json.loads(done.stdout)
+    assert made["shard"] == {"of": 2, "parts": [1], "merged": True, "series": {"blur": 6, "noise": 6}}
+    assert [(one["shards"], one["distortions"], one["series"]) for one in made["missing"]] == [([2], [], 6)]
     assert measure(photos, tmp_path / "c").returncode == 0
     with Store.open(tmp_path / "c") as store:
         assert len(store.series()) == 12
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ((("blur", 1, 2, 0), ("blur", 2, 2, 0), ("noise", 1, 2, 0)), "shard 2 of 2 (noise)"),
+        ((("blur", 1, 3, 0), ("noise", 2, 3, 0), ("blur", 3, 3, 0)), "shard 2 of 3 (blur); shards 1, 3 of 3 (noise)"),
+        ((("blur,noise", 1, 2, 0), ("blur,noise", 2, 2, 2)), "shard 2 of 2"),
+        ((("blur", 1, 2, 2), ("blur", 2, 2, 0)), "shard 1 of 2"),
+    ],
+)
+def test_what_shards_lack_is_named_and_found_again_in_the_run(
+    photos: Path, tmp_path: Path, runs: tuple[tuple[str, int, int, int], ...], told: str
+) -> None:
+    for number, (kinds, part, of, limit) in enumerate(runs):
+        how = {"distortions": tuple(kinds.split(",")), "shard": f"{part}/{of}", "limit": limit}
+        toy(photos, tmp_path / f"{number}", noticing(6), **how)
+    done = limen("merge", *(tmp_path / str(number) for number in range(len(runs))), "--out", tmp_path / "c")
+    assert f"Missing: {told}. Merge" in done.stderr.replace("\n", " ")
+    assert f"missing from every figure: {told}. limen merge" in warnings(tmp_path / "c")[0]
+    kinds = tuple(sorted({kind for one in runs for kind in one[0].split(",")}))
+    for of in {one[2] for one in runs}:
+        for part in range(1, of + 1):
+            toy(photos, tmp_path / f"all-{part}", noticing(6), distortions=kinds, shard=f"{part}/{of}")
+        whole = merge([tmp_path / "c", *(tmp_path / f"all-{part}" for part in range(1, of + 1))], tmp_path / "d")
+    assert (whole.missing, whole.shard, warnings(tmp_path / "d")) == ((), None, [])
+
+
+def test_an_observer_that_was_not_asked_in_a_shard_is_named(photos: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        toy(photos, tmp_path / f"{number}", noticing(6), shard=f"{number}/2")
+    other = Toy(noticing(6))
+    other.name = "other"
+    spec = Spec(images=(str(photos),), observers=("simulated",), distortions=("blur",), exam=False, shard="2/2")
+    Study.plan(spec, made=[other]).run(tmp_path / "2")
+    found = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "c")
+    assert [str(one) for one in found.missing] == [
+        "shard 1 of 2 (other, direct, blur)", "shards 1-2 of 2 (other, direct, noise)",
+    ]  # fmt: skip
+
+
+def test_a_shard_without_a_reference_is_not_missing(photos: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / f"{number}" for number in range(1, 8)]
+    for number, run in enumerate(runs, start=1):
+        toy(photos, run, noticing(6), shard=f"{number}/7", limit=2)
+    held = [run for run in runs if Store.open(run).series()]
+    assert len(held) < 7
+    assert merge(held, tmp_path / "c").shard is None
 
 
 def test_a_shard_that_came_twice_is_told(photos: Path, tmp_path: Path) -> None:
@@ -302,7 +353,7 @@ def change(run: Path, **entries: Any) -> None:
     [
         (("--seed", "1"), "seed is 0 in {a} and is 1 in {b}"),
         (("--gap", "2"), "procedure.gap is 1 in {a} and is 2 in {b}"),
-        (("--ladder", "blur=1,2,4"), "distortion blur.ladder is "),
+        (("--ladder", "blur=1,2,4"), "distortion blur.strengths is "),
         (("-O", "seed=3"), "observer simulated.seed is 0 in {a} and is 3 in {b}"),
         (("--max-side", "60"), "max_side is 0 in {a} and is 60 in {b}"),
         (("--order", "swapped"), "question direct.order is "),
@@ -542,3 +593,26 @@ def test_python_says_what_it_made(photos: Path, tmp_path: Path) -> None:
     with Store.open(tmp_path / "c") as store:
         trials, attempts = len(list(store.trials())), sum(store.attempts().values())
     assert found == Merged(tmp_path / "c", 2, 2, trials, attempts, attempts, 0, 0, None, ())
+
+
+def test_ladders_that_differ_are_named_by_their_strengths_not_by_digests(photos: Path, tmp_path: Path) -> None:
+    for name, last in (("a", 4.0), ("b", 5.0)):
+        toy(photos, tmp_path / name, noticing(6), distortions=("blur",), ladders={"blur": [1.0, 2.0, last]}, limit=1)
+    with pytest.raises(StoreError) as caught:
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    told = str(caught.value)
+    assert "distortion blur.strengths is [1.0,2.0,4.0] in" in told
+    assert not re.search(r"ladder is|probe|[0-9a-f]{32}", told)
+
+
+def test_what_is_open_is_said_by_merge_and_by_the_report(photos: Path, tmp_path: Path) -> None:
+    toy(photos, tmp_path / "a", lambda query: None, distortions=("blur",), limit=2, shard="1/2")
+    toy(photos, tmp_path / "b", noticing(6), distortions=("blur",), limit=2, shard="2/2")
+    there = [run for run in ("a", "b") if Store.open(tmp_path / run).series()]
+    toy(photos, tmp_path / "more", lambda query: None, distortions=("noise",), limit=2)
+    done = limen("merge", *(tmp_path / run for run in (*there, "more")), "--out", tmp_path / "c")
+    assert done.returncode == 0
+    assert "series are open: limen measure with the same words, --out" in done.stderr
+    page = limen("report", tmp_path / "c", "--out", tmp_path / "page.html")
+    assert page.stdout == f"{tmp_path / 'page.html'}\n"
+    assert re.search(r"^not the whole study: \d of 4 series are open$", page.stderr, re.MULTILINE), page.stderr

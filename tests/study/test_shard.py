@@ -94,7 +94,7 @@ def test_a_study_file_says_it_and_a_flag_replaces_it(photos: Path, tmp_path: Pat
         assert f"Shard {number}/3: {own} of 6 references." in done.stderr
         with Store.open(tmp_path / f"run{number}") as store:
             assert len(store.series()) == own
-            assert store.manifest["shard"] == {"of": 3, "parts": [number]}
+            assert store.manifest["shard"] == {"of": 3, "parts": [number], "series": {"blur": 6}}
 
 
 def test_one_of_one_is_the_whole_study(photos: Path, tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_what_learns_from_series_to_series_is_not_divided(photos: Path, procedur
 def test_the_report_of_a_shard_says_that_it_is_one(photos: Path, tmp_path: Path) -> None:
     done = measure(photos, tmp_path / "run", "--shard", "3/3")
     line = (
-        "Only shard 3 of 3 of the study is here: the references of shards 1-2 are missing from every figure. limen "
-        "merge puts shards together."
+        "Not all of the study is here, and missing from every figure: shards 1-2 of 3. limen merge puts shards "
+        "together."
     )
     assert f"warning: {line}" in done.stderr
     from limen.analysis import analyse
@@ -202,3 +202,10 @@ def test_all_shards_judge_by_the_criterion_of_the_whole_study(photos: Path, tmp_
         with Store.open(out) as store:
             rows.append((store.measurements("calibration"), store.manifest["observers"]))
     assert rows[0] == rows[1] == rows[2]
+
+
+def test_a_dry_run_says_which_shard_it_prices(photos: Path, tmp_path: Path) -> None:
+    own = len({one.reference.digest for one in plan(photos, shard="2/3", distortions=("blur",)).series})
+    done = measure(photos, tmp_path / "run", "--shard", "2/3", "--dry-run")
+    assert done.returncode == 0
+    assert f"Shard 2/3: {own} of 6 references." in done.stderr

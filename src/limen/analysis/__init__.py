@@ -29,8 +29,9 @@ from limen.analysis.tables import (
     sum_of,
 )
 from limen.question import Question
-from limen.store import Origin, Store, entries
+from limen.store import Origin, Store, entries, shards
 from limen.store.entries import Manifest
+from limen.store.shards import Missing
 
 __all__ = [
     "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response",
@@ -54,6 +55,7 @@ class Analysis:
         unneeded: answers that were asked ahead and never needed: they cost, and are in no other figure.
         origins: which models answered.
         mixed: series with answers of several models: (observer, distortion, name of the reference).
+        missing: what it lacks of a study that was divided into shards.
 
     Examples:
         >>> import limen
@@ -73,6 +75,7 @@ class Analysis:
     origins: tuple[Origin, ...] = ()
     mixed: tuple[tuple[str, str, str], ...] = ()
     categories: tuple[CategoryRow, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
     @cached_property
     def questions(self) -> Mapping[str, Question]:
@@ -126,4 +129,5 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         origins,
         store.mixed() if several else (),
         tuple(row for key, group in keyed for row in category_rows(key, group, manifest)),
+        shards.missing(store, manifest.shard),
     )

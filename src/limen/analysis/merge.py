@@ -10,8 +10,9 @@ import msgspec
 from limen import distortion as distortions
 from limen.analysis import Analysis
 from limen.errors import UnknownNameError
-from limen.store import SeriesRow, entries
-from limen.store.entries import DistortionEntry
+from limen.store import SeriesRow, shards
+from limen.store.entries import DistortionEntry, Manifest, ShardEntry
+from limen.store.shards import Missing
 
 _ROWS = ("outcomes", "jnds", "answers", "curves", "estimates")
 _Called: TypeAlias = Mapping[tuple[str, int, str], str]  # from a distortion's name, version and ladder
@@ -109,7 +110,7 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
         questions={name: item for each in manifests for name, item in each.questions.items()},
         distortions={name: item for each in manifests for name, item in each.distortions.items()},
         procedure=procedure if all(each.procedure == procedure for each in manifests) else {"name": "several"},
-        shard=entries.shards_together([each.shard for each in manifests]),
+        shard=_shard(manifests),
     )
 
     def every(name: str) -> tuple[Any, ...]:
@@ -120,7 +121,26 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
         **{name: every(name) for name in (*_ROWS, "origins", "mixed", "categories")},
         attempts={key: count for each in renamed for key, count in each.attempts.items()},
         unneeded=sum(each.unneeded for each in renamed),
+        missing=_missing(renamed, manifest.shard),
     )
+
+
+def _shard(manifests: Sequence[Manifest]) -> ShardEntry | None:
+    """Return what shards runs of one division hold together; None where one is whole, or they are of several."""
+    each = [one.shard for one in manifests]
+    return shards.together(each) if None not in each and len({one.of for one in each if one}) == 1 else None
+
+
+def _missing(renamed: Sequence[Analysis], shard: ShardEntry | None) -> tuple[Missing, ...]:
+    if shard is None:
+        whole = any(each.manifest.shard is None for each in renamed)
+        return () if whole else tuple(one for each in renamed for one in each.missing)
+    series = {
+        one.series.id: (own_name(one.series.distortion, shard.series), one.picture or one.series.picture)
+        for each in renamed
+        for one in each.outcomes
+    }
+    return tuple(shards.lacking(shard, ((kind, shards.shard_of(of, shard.of)) for kind, of in series.values())))
 
 
 def _renamed(analysis: Analysis, names: Mapping[str, str], called: _Called) -> Analysis:

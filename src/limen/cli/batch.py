@@ -60,6 +60,7 @@ def write(
     from limen.scale import batch as rounds
     from limen.study import Study
 
+    rounds.expect_folder(to)
     spec = spec_of("batch write", study, given)
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
@@ -98,7 +99,7 @@ def read(run_directory: Path, files: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         print_json(plain(found))
         return
-    for line in _found(found):
+    for line in _found(found, run_directory):
         say(line)
 
 
@@ -106,19 +107,14 @@ def _written(made: "RoundWritten", out: Path) -> Iterator[str]:
     """Yield what was written, line by line."""
     from limen.spending import money, short
 
-    state = f"{made.done:,} of {made.series:,} series done, {made.open:,} open"
-    if made.waiting:
-        state += f", {made.waiting:,} wait for their wave"
-    if made.left:
-        state += f", {len(made.left):,} left open by failures"
+    state = _state(made.done, made.open, made.waiting, len(made.left))
     if not made.files:
-        end = "limen batch write --again asks what failed once more." if made.left else f"See: limen report {out}"
-        yield f"Nothing is left to ask: {state}. {end}"
+        yield f"Nothing is left to ask: {state}. {_end(len(made.left), out)}"
         return
-    size, files = f"{made.bytes / 1e6:,.1f} MB", f"{len(made.files):,} file{'s' * (len(made.files) != 1)}"
+    size, files = _size(made.bytes), f"{len(made.files):,} file{'s' * (len(made.files) != 1)}"
     yield f"round {made.round}: {_count(made.lines, 'question')} in {files}, {size}; {state}"
     for file in made.files:
-        yield f"  {file.path}: {file.lines:,} lines, {file.bytes / 1e6:,.1f} MB ({file.format})"
+        yield f"  {file.path}: {_count(file.lines, 'line')}, {_size(file.bytes)} ({file.format})"
     price = "" if made.cost is None else f", {money(made.cost)} at most at your rates"
     yield (
         f"tokens: about {short(made.tokens_in)} in, {short(made.tokens_out)} out at most{price} (nothing has been sent)"
@@ -136,34 +132,53 @@ def _tell_sending(made: "RoundWritten", out: Path) -> None:
     notice(f"Then: limen batch read {out} FILES, and this command again for the next round.")
 
 
-def _found(found: "AnswersRead") -> Iterator[str]:
+def _found(found: "AnswersRead", run: Path) -> Iterator[str]:
     """Yield what was read, line by line."""
     rounds = ", ".join(map(str, found.rounds)) or "none"
     failed = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.failed.items()))
+    silent = f", {found.unreadable:,} of them without a readable verdict" if found.unreadable else ""
     yield (
-        f"round {rounds}: {_count(found.lines, 'line')} read, {_count(found.answered, 'new answer')}, "
+        f"round {rounds}: {_count(found.lines, 'line')} read, {_count(found.answered, 'new answer')}{silent}, "
         f"{_count(found.failed.total(), 'failure')}{f' ({failed})' if failed else ''}, "
         f"{found.missing:,} without a line"
     )
     rest = {
         "known before": found.before, "doubled": found.doubled, "of another run": found.unknown,
-        "that cannot be read": found.broken,
+        "of another format": found.other, "that cannot be read": found.broken,
     }  # fmt: skip
     if any(rest.values()):
-        yield f"not used: {', '.join(f'{count:,} {what}' for what, count in rest.items() if count)}"
+        advice = "; fetch the file again and read it again" if found.broken else ""
+        yield f"not used: {', '.join(f'{count:,} {what}' for what, count in rest.items() if count)}{advice}"
     if found.differing:
         yield f"{_count(found.differing, 'answer')} differ from the one that came first, which stands."
     for kind, why in sorted(found.why.items()):
         yield f"  {kind}: {why}"
     if found.unread:
         yield f"not read yet: {', '.join(found.unread)}"
-    if found.open:
-        yield (
-            f"series: {found.done:,} done, {found.open:,} open; next round: about {found.next_lines:,} questions "
-            "(limen batch write, as before)"
-        )
+    at = found.standing
+    unread = f", {at.unreadable:,} of them without a readable verdict" if at.unreadable else ""
+    state = _state(at.done, at.open, at.waiting, at.left, unread)
+    if found.unread or at.open + at.waiting:
+        yield f"{state}; next: {'read what is not read yet' if found.unread else 'limen batch write, as before'}"
     else:
-        yield f"series: all {found.done:,} have their thresholds; limen batch write asks what is left beside them"
+        yield f"{state}. {_end(at.left, run)}"
+
+
+def _state(done: int, open_: int, waiting: int, left: int, more: str = "") -> str:
+    """Return how far a run is, in the words of writing and of reading."""
+    state = f"{done:,} of {done + open_ + waiting + left:,} series done{more}, {open_:,} open"
+    if waiting:
+        state += f", {waiting:,} wait for their wave"
+    return state + (f", {left:,} left open by failures" if left else "")
+
+
+def _end(left: int, out: Path) -> str:
+    """Return what can be done when nothing is left to ask."""
+    return "limen batch write --again asks what failed once more." if left else f"See: limen report {out}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 def _count(number: int, what: str) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from limen.observer import Observer
     from limen.scale.cluster import Placement
     from limen.spending import Spending
-    from limen.study import Progress, Spec, UnfinishedSeries
+    from limen.study import Progress, Spec, Study, UnfinishedSeries
 
 UNFINISHED = 2
 MOST_CAUSES = 8  # lines about why series stay open
@@ -251,7 +251,7 @@ def measure(
 def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> None:
     """Make one self-contained HTML page from runs; with --json print every number instead."""
     from limen.analysis import paper
-    from limen.report import files
+    from limen.report import files, observers
     from limen.report.report import EMBED, Report, check_extra
 
     sizes = paper.parameters(wanted["backbones"]) if wanted["backbones"] else None
@@ -264,6 +264,7 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
         working("reading answers") as now,
         Report.open(runs, sizes, processes=min(8, os.cpu_count() or 1)) as made,
     ):
+        lacking = observers.lacking(made.all) if made.runs else ""
         now("working out every number" if as_json else "drawing the page")
         if as_json:
             found = made.data()
@@ -281,6 +282,8 @@ def report(runs: tuple[Path, ...], out: Path, as_json: bool, **wanted: Any) -> N
         print_json(found)
     for line in written:
         click.echo(line)
+    if lacking:
+        say(f"not the whole study: {lacking}", err=True)
     if left:
         notice(left)
 
@@ -371,9 +374,7 @@ def _measure(
         with watching() as watch:
             plan = Study.plan(spec, watch.reading, made)
         left_out(plan.refused)  # before anything is asked, and paid for
-        if plan.whole:
-            mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
-            notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
+        _say_shard(spec, plan)
         pairs = any(question.pictures > 1 for question in plan.questions)
         if spec.exam and not pairs and not offline:
             notice("No exam: it finds out how two pictures arrive, and these questions show one at a time.")
@@ -411,6 +412,13 @@ def _measure(
     return UNFINISHED if progress.unfinished else 0
 
 
+def _say_shard(spec: "Spec", plan: "Study") -> None:
+    """Say which shard of a study that is divided is meant, and how much of it that is."""
+    if plan.whole:
+        mine, every = ({one.reference.digest for one in some} for some in (plan.series, plan.every))
+        notice(f"Shard {spec.shard}: {len(mine):,} of {len(every):,} references.")
+
+
 def _spread(spec: "Spec", place: "Placement", stack: contextlib.ExitStack) -> "Sequence[Observer]":
     """Connect to Ray until the stack ends, and return a study's observers as replicas.
 
@@ -438,6 +446,7 @@ def _dry_run(spec: "Spec", out: Path | None, spending: "Spending", latency: floa
     with watching() as watch:
         plan = Study.plan(spec, watch.reading)
     left_out(plan.refused)
+    _say_shard(spec, plan)
     with working("reckoning") as tell:
         found = cost.costs(plan, out, spending.price, latency, tell)
     print_result(as_json, lambda: costs.records(found), lambda: [costs.costs(found)])

@@ -1,5 +1,6 @@
 """Runs of an array of jobs: merge."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from limen.cli.console import notice, print_json, say
 from limen.cli.group import JSON, main, working
+from limen.errors import StoreError
 
 if TYPE_CHECKING:
     from limen.scale.merge import Merged
@@ -37,10 +39,27 @@ def merge(runs: tuple[Path, ...], out: Path, keep: str | None, as_json: bool) ->
             f"trials, {merged.answers:,} answers, {merged.attempts:,} attempts"
         )
     _tell(merged)
+    with contextlib.suppress(StoreError):  # of a plug-in's question or procedure, which merging does not need
+        _tell_open(merged)
+
+
+def _tell_open(merged: "Merged") -> None:
+    """Say how many series are not finished, and what goes on with them."""
+    from limen.analysis import replay
+    from limen.report import observers
+    from limen.store import Store, entries, ledger
+
+    with working("reading answers"), Store.open(merged.path) as store:
+        line = observers.unfinished(replay.outcomes(store, entries.check(store.path, store.manifest)))
+        batched = bool(store.measurements(ledger.ROUNDS))
+    if line:
+        command = "limen batch write" if batched else "limen measure"
+        say(f"{line}: {command} with the same words, --out {merged.path}, goes on.", err=True)
 
 
 def _tell(merged: "Merged") -> None:
     from limen.store.entries import numbered
+    from limen.store.shards import listed
 
     if merged.same:
         notice(f"{merged.same:,} answers were in more than one run, and count once.")
@@ -53,9 +72,9 @@ def _tell(merged: "Merged") -> None:
         )
     if merged.twice:
         say(f"In more than one run: {numbered(list(merged.twice))}.", err=True)
-    if merged.shard:
+    if merged.missing:
         say(
-            f"Missing: {numbered(merged.shard.missing)} of {merged.shard.of}. Merge what is missing with this run into "
+            f"Missing: {listed(merged.missing)}. Merge what is missing with this run into "
             f"another, or finish it here: limen measure with the same words, without --shard, --out {merged.path}.",
             err=True,
         )

@@ -5,10 +5,10 @@ import datetime
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from limen.analysis import Analysis, Outcome
+from limen.analysis import Analysis, Outcome, SeriesStatus
 from limen.analysis.merge import unlike
 from limen.analysis.trust import NUMERIC
 from limen.preflight import exam, model_input
@@ -16,7 +16,7 @@ from limen.preflight.evidence import CheckStatus
 from limen.report.format import Table
 from limen.report.runs import OpenRun
 from limen.store import Origin, Store
-from limen.store.entries import numbered
+from limen.store.shards import listed
 
 LISTED = 5  # series that a warning names
 
@@ -182,14 +182,25 @@ def _median(values: Sequence[float]) -> str:
 # --- which models answered ---
 
 
+def unfinished(outcomes: Iterable[Outcome]) -> str:
+    """Return how many series are not finished, in words; "" for none."""
+    each = Counter(one.status in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED) for one in outcomes)
+    return f"{each[True]:,} of {each.total():,} series {'are' if each[True] > 1 else 'is'} open" if each[True] else ""
+
+
+def lacking(analysis: Analysis) -> str:
+    """Return what a report of these runs does not show, in words; "" where it shows all."""
+    parts = [unfinished(analysis.outcomes), f"missing: {listed(analysis.missing)}" if analysis.missing else ""]
+    return "; ".join(filter(None, parts))
+
+
 def warnings(analysis: Analysis) -> list[str]:
     """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
     lines = list(unlike(analysis))
-    if (shard := analysis.manifest.shard) is not None:
-        held = f"{shard} of the study {'are' if len(shard.parts) > 1 else 'is'} here"
+    if analysis.missing:
         lines.append(
-            f"Only {held}: the references of {numbered(shard.missing)} are missing from every figure. limen merge puts "
-            "shards together."
+            f"Not all of the study is here, and missing from every figure: {listed(analysis.missing)}. limen merge "
+            "puts shards together."
         )
     for observer in dict.fromkeys(origin.observer for origin in analysis.origins):
         mine = [origin for origin in analysis.origins if origin.observer == observer]

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import orjson
 
 from limen import files
 from limen.errors import InputError, StoreError
-from limen.store import Store, entries, journal
+from limen.store import Store, entries, journal, names_of
 from limen.store.entries import Manifest, ShardEntry
 from limen.store.joining import FEW, Contradiction, Draft
+from limen.store.ledger import Ledger
+from limen.store.shards import Missing, missing, together
 from limen.store.soundness import UNCLOSED
 from limen.study.manifest import differing
 
@@ -42,6 +45,7 @@ class Merged:
         replaced: answers that were left out because an earlier one of the same question says something else.
         shard: which shards of the study it holds; None where it is whole.
         twice: numbers of the shards that came more than once.
+        missing: what of the study it does not hold.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Merged:
     replaced: int
     shard: ShardEntry | None
     twice: tuple[int, ...]
+    missing: tuple[Missing, ...] = ()
 
 
 class ContradictionError(StoreError):
@@ -100,24 +105,32 @@ def merge(
     shards = [checked.shard for checked, _ in manifests]
     order = sorted(range(len(paths)), key=lambda at: str(manifests[at][1]["created"]))
     with _drafting(out) as folder, Draft(folder) as draft:
-        said = list[dict[str, Any]]()
+        said, lines = list[dict[str, Any]](), list[tuple[str, Ledger]]()
+        names = names_of(paths)
         for number, at in enumerate(order, start=1):
             note(f"{paths[at].name}, {number} of {len(paths)}: reading")
-            with _readable(paths[at], folder) as (file, still):
+            with _readable(paths[at], folder) as (file, still, known):
                 note(f"{paths[at].name}, {number} of {len(paths)}: taking its answers")
                 said.append(_with_exams(manifests[at][1], draft.add(file, str(paths[at]), still)))
+                lines.append((names[paths[at].resolve()], known))
         replaced = draft.contradictions
         _refuse(draft, keep)
         note("writing")
+        for stage, rows in Ledger.joined(lines).rows().items():
+            draft.put(stage, rows)
         counts = draft.finish()
-        shard = entries.shards_together(shards)
-        manifest = _together(said, counts["series"], shard)
-        files.write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        entries.check(folder, manifest)
+        shard, lacking = together(shards), tuple[Missing, ...]()
+        _write(folder, _together(said, counts["series"], shard))
+        if shard is not None:
+            with Store.open(folder, still=True) as store:
+                lacking = missing(store, shard)
+            if not lacking:
+                shard = None
+                _write(folder, _together(said, counts["series"], shard))
         same = draft.same - replaced
     return Merged(
         out, len(paths), counts["series"], counts["query"], counts["answer"], counts["attempt"], same, replaced,
-        shard, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)),
+        shard, tuple(sorted(part for part, n in Counter(_parts(shards)).items() if n > 1)), lacking,
     )  # fmt: skip
 
 
@@ -164,9 +177,12 @@ def _check_study(paths: Sequence[Path], manifests: Sequence[Mapping[str, Any]]) 
         about = {entry: manifest.get(entry, 0) for entry in _ALIKE}
         for entry in _NAMED:
             about |= {f"{entry[:-1]} {name}": value for name, value in manifest.get(entry, {}).items()}
-        told = list[str]()
+        told, apart = list[str](), set[str]()
         for what, value in about.items():
             one, first = known.setdefault(what, (path, value))
+            if what.startswith("probe ") and what.replace("probe", "distortion", 1) in apart:
+                continue  # it follows from the distortion, which is named
+            apart |= {what} if first != value else set()
             told += [differing(what, first, value, "is", f"in {one}", f"in {path}")]
         if wrong := "; ".join(filter(None, told)):
             raise StoreError(
@@ -186,8 +202,8 @@ def _check_study(paths: Sequence[Path], manifests: Sequence[Mapping[str, Any]]) 
 
 
 @contextlib.contextmanager
-def _readable(path: Path, folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield a database that is whole and sound, and whether it is the run's own, which must stay as it is.
+def _readable(path: Path, folder: Path) -> Iterator[tuple[Path, bool, Ledger]]:
+    """Yield a database that is whole and sound, whether it is the run's own, and what it knows of batch files.
 
     A run that was killed has a journal, and reading it folds that into the database: that is done to a copy.
     """
@@ -202,31 +218,32 @@ def _readable(path: Path, folder: Path) -> Iterator[tuple[Path, bool]]:
             for one in (file, *pending, path / "manifest.json", path / journal.COUNT):
                 if one.exists():
                     shutil.copyfile(one, copy / one.name)
-            with _opened(copy, path, still=False):
-                yield copy / "trials.db", False
+            with _opened(copy, path, still=False) as known:
+                yield copy / "trials.db", False, known
         finally:
             shutil.rmtree(copy)
     else:
-        with _opened(path, path, still=True):
-            yield file, True
+        with _opened(path, path, still=True) as known:
+            yield file, True, known
     if _state(file) != before:
         raise StoreError(f"{path} was written to while it was read. Wait for what writes it, then merge again.")
 
 
 @contextlib.contextmanager
-def _opened(place: Path, path: Path, still: bool) -> Iterator[None]:
-    """Open a run whose rows are sound; where it is a copy, say the name of the run itself."""
+def _opened(place: Path, path: Path, still: bool) -> Iterator[Ledger]:
+    """Open a run whose rows are sound, and say what it knows of batch files; of a copy give the name of the run."""
     try:
         store = Store.open(place, still=still)
         try:
             store.check_rows()
+            known = Ledger.read(store)
         except BaseException:
             store.close()
             raise
     except StoreError as error:
         raise StoreError(str(error).replace(str(place), str(path))) from None
     with store:
-        yield
+        yield known
 
 
 def _state(file: Path) -> tuple[object, ...]:
@@ -337,7 +354,12 @@ def _together(said: Sequence[Mapping[str, Any]], series: int, shard: ShardEntry 
         found["sessions"] = sessions
     found.pop(UNCLOSED, None)
     found.pop("shard", None)
-    return found | ({"shard": {"of": shard.of, "parts": shard.parts, "merged": True}} if shard else {})
+    return found | ({"shard": msgspec.to_builtins(shard)} if shard else {})
+
+
+def _write(folder: Path, manifest: dict[str, Any]) -> None:
+    files.write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    entries.check(folder, manifest)
 
 
 def _libraries(said: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[dict[str, Any]]]:

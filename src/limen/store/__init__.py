@@ -407,6 +407,17 @@ class Store:
         tried = self._rows("SELECT DISTINCT observer, '' FROM attempt")
         return frozenset((observer, question) for rows in (asked, tried) for observer, question in rows)
 
+    def put(self) -> frozenset[tuple[str, str, str]]:
+        """Return which observers were asked, or tried to be, which questions about which series.
+
+        An attempt that failed does not say its question: it stands for all of the observer's.
+        """
+        self._check("query", "attempt")
+        asked = frozenset(self._rows("SELECT DISTINCT observer, question, series FROM query"))
+        tried = self._rows("SELECT DISTINCT a.observer, q.question, a.series FROM attempt a JOIN (SELECT DISTINCT "
+                           "observer, question FROM query) q USING (observer)")  # fmt: skip
+        return frozenset((observer, question, series) for observer, question, series in (*asked, *tried))
+
     def waves(self, observer: str, question: str) -> dict[str, int]:
         """Return to which wave each series belongs, for procedures that learn in waves."""
         self._check("wave")

@@ -8,7 +8,6 @@ import datetime
 import json
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -122,11 +121,16 @@ class ShardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
         of: how many there are.
         parts: those that are there, from 1 on, in ascending order.
         merged: whether `limen merge` put them together, so that the run is finished as a whole.
+        series: how many series the whole study has in all its shards, by distortion; {} where an older limen did not
+            say.
+        short: those that were measured on fewer references than others that they were merged with.
     """
 
     of: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)]
     parts: Annotated[list[_Number], msgspec.Meta(min_length=1)]
     merged: bool = False
+    series: dict[_Text, _Number] = {}
+    short: list[_Number] = []
 
     def __post_init__(self) -> None:
         if self.parts != sorted(set(self.parts)) or self.parts[-1] > self.of:
@@ -400,15 +404,6 @@ def fit(file: Path, content: Any, kind: type[_Struct], where: str = "") -> _Stru
             found += f", where {wrong.remedy.removeprefix('Give ').rstrip('.')} belongs"
         what = "is missing" if wrong.what == "was not given" else f"is not as limen writes it (it {found})"
         raise StoreError(f"{file}: {where}the entry {wrong.place!r} {what}. {RESTORE}") from None
-
-
-def shards_together(each: Sequence[ShardEntry | None]) -> ShardEntry | None:
-    """Return which shards runs hold together; None where one is whole, or where none is missing."""
-    there = [one for one in each if one is not None]
-    if not there or len(there) < len(each):
-        return None
-    parts = sorted({part for one in there if one.of == there[0].of for part in one.parts})
-    return ShardEntry(there[0].of, parts, merged=True) if len(parts) < there[0].of else None
 
 
 def numbered(parts: list[int]) -> str:

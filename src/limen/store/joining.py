@@ -20,12 +20,13 @@ from typing import Any, Self
 import orjson
 
 from limen.errors import StoreError
-from limen.store import journal, soundness
+from limen.store import journal, ledger, soundness
 from limen.store.entries import RESTORE
 from limen.store.journal import RowCount
 
 FEW = 8  # contradictions that are named
 EXAMS = "exam"  # the stage under which the questions of exams stand
+_OWN = (EXAMS, ledger.LINES, ledger.ROUNDS)  # stages whose rows are joined in ways of their own
 _SAYS = ("text", "p_yes", "p_neither", "finish")  # columns of an answer that make it the same as another
 _LEARNT = ("wave", "prior")
 _PLAIN = ("picture", "series", "presentation")  # a row whose key is there is the same row
@@ -35,6 +36,8 @@ CREATE TABLE scratch.contradiction (
 CREATE TABLE scratch.attempt (
     at REAL, observer TEXT, series TEXT, key TEXT, outcome TEXT, detail TEXT, seconds REAL, again INTEGER,
     place INTEGER, id INTEGER, PRIMARY KEY (at, observer, series, key, outcome, detail, seconds, again)) WITHOUT ROWID;
+CREATE TABLE scratch.line (
+    key TEXT PRIMARY KEY, observer TEXT, question TEXT, series TEXT, reference INTEGER, level INTEGER) WITHOUT ROWID;
 CREATE TABLE scratch.divided (
     observer TEXT, question TEXT, distortion TEXT, series INTEGER, PRIMARY KEY (observer, question, distortion)
 ) WITHOUT ROWID;
@@ -46,9 +49,10 @@ class Contradiction:
     """The same question with another answer in another run.
 
     Attributes:
-        observer, question, distortion, reference: by name; "" of a question that was asked ahead and never needed.
+        observer, question, distortion, reference: by name; "" where that is not known, of a question that was asked
+            ahead and never needed.
         of: level that served as the reference.
-        level: that was compared with it.
+        level: that was compared with it; None where that is not known.
         answers: what was answered there and here, with the probability of a yes where there is one.
         run: the one, by name, whose answer is not that of an earlier one.
     """
@@ -58,13 +62,15 @@ class Contradiction:
     distortion: str
     reference: str
     of: int
-    level: int
+    level: int | None
     answers: tuple[str, str]
     run: str
 
     def __str__(self) -> str:
-        where = f"{self.observer}, {self.question}, {self.distortion} of {self.reference}, level {self.level}"
-        what = f"{where}{f' against {self.of}' if self.of else ''}" if self.observer else "a question asked ahead"
+        of = f"{self.distortion} of {self.reference}" if self.reference else ""
+        level = "a question asked ahead" if self.level is None else f"level {self.level}"
+        what = ", ".join(filter(None, (self.observer, self.question, of, level)))
+        what += f" against {self.of}" if self.of else ""
         return f"{what}: {self.answers[0]} before, {self.answers[1]} in {self.run}"
 
 
@@ -204,14 +210,21 @@ class Draft:
         """Take rows of numbers; return the moments of exams that were held in the second of another run's."""
         other = self._db.execute(
             "SELECT s.stage, s.key, m.content, s.content FROM source.measurement s JOIN main.measurement m "
-            "USING (stage, key) WHERE s.content IS NOT m.content AND stage != ?",
-            (EXAMS,),
+            f"USING (stage, key) WHERE s.content IS NOT m.content AND stage NOT IN ({','.join('?' * len(_OWN))})",
+            _OWN,
         )
         for stage, key, mine, others in other:
             if orjson.loads(mine) != orjson.loads(others):
                 self.numbers.append(f"the {stage} {key!r} of {name}")
         copied = "INSERT OR IGNORE INTO main.measurement SELECT stage, key, content FROM source.measurement"
-        self._db.execute(f"{copied} WHERE stage != ?", (EXAMS,))
+        about = ("observer", "question", "series", "reference", "level")
+        read = ", ".join(f"json_extract(CAST(content AS TEXT), '$.{name}')" for name in about)
+        self._db.execute(
+            f"INSERT OR IGNORE INTO scratch.line SELECT substr(key, 1, instr(key, '-') - 1), {read} "
+            "FROM source.measurement WHERE stage = ?",
+            (ledger.LINES,),
+        )
+        self._db.execute(f"{copied} WHERE stage NOT IN ({','.join('?' * len(_OWN))})", _OWN)
         exams: dict[tuple[str, str], dict[str, tuple[bytes, dict[str, Any]]]] = {}
         for key, content in self._db.execute("SELECT key, content FROM source.measurement WHERE stage = ?", (EXAMS,)):
             row = orjson.loads(content)
@@ -230,6 +243,13 @@ class Draft:
                 [(EXAMS, key, content) for key, (content, _) in rows.items()],
             )
         return moved
+
+    def put(self, stage: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write rows of numbers that were joined outside."""
+        self._db.executemany(
+            "INSERT INTO main.measurement VALUES (?, ?, ?)",
+            [(stage, key, orjson.dumps(row)) for key, row in rows.items()],
+        )
 
     def _free(self, observer: str, at: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
         """Return a moment, the exam's own or microseconds later, under which no other exam stands.
@@ -259,10 +279,13 @@ class Draft:
     def named(self) -> list[Contradiction]:
         """Return the first of them, in the order of observers and series."""
         rows = self._db.execute(
-            "SELECT COALESCE(q.observer, ''), COALESCE(q.question, ''), COALESCE(s.distortion, ''), "
-            "COALESCE(s.name, ''), COALESCE(q.reference, 0), COALESCE(q.level, 0), c.first, c.first_yes, c.second, "
-            "c.second_yes, c.run FROM scratch.contradiction c LEFT JOIN main.query q USING (key) "
-            "LEFT JOIN main.series s ON s.id = q.series GROUP BY c.key "
+            "SELECT COALESCE(q.observer, l.observer, a.observer, ''), COALESCE(q.question, l.question, ''), "
+            "COALESCE(s.distortion, ''), COALESCE(s.name, ''), COALESCE(q.reference, l.reference, 0), "
+            "COALESCE(q.level, l.level), c.first, c.first_yes, c.second, c.second_yes, c.run "
+            "FROM scratch.contradiction c LEFT JOIN main.query q USING (key) LEFT JOIN scratch.line l USING (key) "
+            "LEFT JOIN (SELECT key, MIN(observer) AS observer, MIN(series) AS series FROM scratch.attempt "
+            "WHERE key IN (SELECT key FROM scratch.contradiction) GROUP BY key) a USING (key) "
+            "LEFT JOIN main.series s ON s.id = COALESCE(q.series, l.series, a.series) GROUP BY c.key "
             "ORDER BY q.observer IS NULL, 1, 2, 3, 4, 5, 6 LIMIT ?",
             (FEW,),
         )

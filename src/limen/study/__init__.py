@@ -266,7 +266,7 @@ class Study:
         name = str(self.spec.procedure.get("name", "skip"))
         given = [sources.find(one) for one in dict.fromkeys(series.reference.source for series in self.every)]
         said = manifest.describe(name, self.method, self.spec.seed, kinds, self.questions, given)
-        return said | _stated(self.spec.sides) | Shard.parse(self.spec.shard).stated
+        return said | _stated(self.spec.sides) | Shard.parse(self.spec.shard).stated(self.every)
 
     def _pixels(self) -> PixelBudget:
         return PixelBudget(max(1, round(self.spec.megapixels_in_flight * 1e6)))

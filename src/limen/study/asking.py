@@ -14,6 +14,7 @@ from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture
 from limen.item import Item
+from limen.parsing.forms import SameOrDifferent
 from limen.procedure import Method, Probe
 from limen.question import DRAWS, Order, Query, Question, VerdictKind
 from limen.source import PAIRS, Reference, ReferenceKind
@@ -135,6 +136,21 @@ def kept(series: Series, reference: Picture, draw: Callable[[int], Picture]) -> 
 
 
 # --- what cannot be asked ---
+
+
+def identical(question: Question, references: Iterable[int], asked: Iterable[int]) -> tuple[Probe, ...]:
+    """Return which levels are shown beside themselves when a procedure has ended, for the false-alarm rate.
+
+    Args:
+        question: that was asked.
+        references: levels that served as the reference, 0 among them.
+        asked: levels that were compared with another.
+    """
+    if question.forced:
+        return ()
+    # Where the form is "same or different", as many identical pairs as different ones.
+    levels = {*references, *(asked if isinstance(question.form, SameOrDifferent) else ())}
+    return tuple(Probe(level, level) for level in sorted(levels))
 
 
 def check_procedure(question: Question, method: Method) -> None:

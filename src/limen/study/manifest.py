@@ -25,6 +25,7 @@ from limen.study import drawing, shard
 from limen.study.drawing import versions
 
 MOST = 4  # fields that a message names
+DIGESTS = ("ladder", "digest")  # fields that follow from those beside them
 FEW = 6  # entries of a list that it shows
 _NOTHING = object()
 
@@ -125,6 +126,8 @@ def same(path: Path, what: str, there: object, given: object) -> None:
 def differing(what: str, one: object, other: object, verb: str, here: str, there: str) -> str:
     """Return the fields that differ with both values, in clauses; "" where none does.
 
+    A digest is named only where nothing that a person can read says the same.
+
     Args:
         what: the entry.
         one: what it is in the first manifest.
@@ -133,9 +136,11 @@ def differing(what: str, one: object, other: object, verb: str, here: str, there
         here: where the first stands, put behind its value.
         there: where the second stands.
     """
+    found = list(_differing(what, one, other)) if one != other else []
+    plain = [of for of in found if of[0].rpartition(".")[2] not in DIGESTS]
     fields = [
         f"{field} {verb} {_short(mine)} {here} and is {_short(others)} {there}"
-        for field, mine, others in (_differing(what, one, other) if one != other else ())
+        for field, mine, others in plain or found
     ]
     more = f"; and {len(fields) - MOST} fields more" if len(fields) > MOST else ""
     return f"{'; '.join(fields[:MOST])}{more}"

@@ -13,7 +13,6 @@ from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.item import Item
 from limen.observer import Deferrer, Follower, Observer, Reply
-from limen.parsing.forms import SameOrDifferent
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
@@ -175,10 +174,8 @@ class Session:
             except StopIteration as stop:
                 found = stop.value
         if beside:
-            references = {0} | {one.reference for one in found}
-            if isinstance(turn.question.form, SameOrDifferent):  # as many identical pairs as different ones
-                references |= {probe.level for probe in known.keys() - talk.floor}
-            await talk.verdicts(tuple(Probe(level, level) for level in sorted(references)))
+            asked = {probe.level for probe in known.keys() - talk.floor}
+            await talk.verdicts(asking.identical(turn.question, {0, *(one.reference for one in found)}, asked))
         return {probe: verdict for probe, verdict in known.items() if probe not in talk.floor}
 
     async def answer(self, query: Query, trial: Trial, early: "_Early | None" = None) -> Answer:

@@ -7,16 +7,17 @@ division altogether.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from limen import digest
 from limen.errors import InputError, StoreError
 from limen.procedure import Learner, Method
 from limen.stimulus import Series
 from limen.store.entries import ShardEntry, fit
+from limen.store.shards import largest, shard_of
 
 MOST = 100_000  # shards of one study
 
@@ -53,14 +54,20 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    @property
-    def stated(self) -> dict[str, Any]:
-        """The manifest's entry of it (`limen.store.entries.ShardEntry`); none of a study that is not divided."""
-        return {"shard": {"of": self.of, "parts": [self.number]}} if self.of > 1 else {}
+    def stated(self, whole: Iterable[Series]) -> dict[str, Any]:
+        """Return the manifest's entry of it (`limen.store.entries.ShardEntry`); none of a study that is not divided.
+
+        Args:
+            whole: the series of all shards.
+        """
+        if self.of == 1:
+            return {}
+        counts = Counter(one.distortion.name for one in whole)
+        return {"shard": {"of": self.of, "parts": [self.number], "series": dict(sorted(counts.items()))}}
 
     def holds(self, reference: str) -> bool:
         """Say whether a reference, by its digest, belongs to this shard."""
-        return digest.seed("shard", reference) % self.of == self.number - 1
+        return shard_of(reference, self.of) == self.number
 
     def part(self, series: Iterable[Series]) -> tuple[Series, ...]:
         """Return those series of a whole study that are this shard's; items of one picture are in one shard."""
@@ -98,6 +105,12 @@ def going_on(path: Path, there: Mapping[str, Any], mine: Mapping[str, Any]) -> d
     before, now = (
         fit(path / "manifest.json", one["shard"], ShardEntry) if one.get("shard") else None for one in (there, mine)
     )
+    if (
+        before is not None
+        and now is not None
+        and (before.of, before.parts, before.merged) == (now.of, now.parts, False)
+    ):
+        return {"shard": {**there["shard"], "series": largest((before.series, now.series))}}
     if before == now:
         return {}
     if before is not None and before.merged and now is None:

@@ -338,15 +338,16 @@ class OpenAI(Observer):
         """Return the body of the request that asks a question, as it is sent and as batch files hold it."""
         return b"".join(self._body(query.draw, self.candidates, await self._encode(query)))
 
-    def reply(self, status: int, body: bytes, letters: bool) -> Reply:
+    def reply(self, status: int, body: bytes, letters: bool, candidates: int) -> Reply:
         """Return what a response of a batch says; what would end a run here is one failed attempt like the others.
 
         Args:
             status: of the response, as HTTP has it.
             body: of the response, JSON.
             letters: whether the question offered A for yes and B for no.
+            candidates: log probabilities that it asked for at each position.
         """
-        outcome = self._sort(status, {}, body, self.candidates, letters)
+        outcome = self._sort(status, {}, body, candidates, letters)
         if isinstance(outcome, Failure):
             return Reply(None, (Attempt(outcome.kind, outcome.detail),))
         return Reply(outcome.answer, (Attempt("ok", outcome.system),))
@@ -572,7 +573,10 @@ class OpenAI(Observer):
                     data = await _read_all(response)
                 self._met = True
                 if not 300 <= response.status < 400:
-                    return self._sort(response.status, response.headers, data, candidates, call.letters)
+                    outcome = self._sort(response.status, response.headers, data, candidates, call.letters)
+                    if isinstance(outcome, Failure) and outcome.kind == "logprobs-refused":
+                        self._ask_for_fewer(candidates, outcome.detail)
+                    return outcome
                 target = url.join(URL(response.headers.get("Location", "")))
                 if response.status not in (307, 308) or not target.absolute or target.origin() != url.origin():
                     return self._redirected(response.status, target)
@@ -655,10 +659,7 @@ class OpenAI(Observer):
         )  # fmt: skip
         said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
         failure = complaint.judge(status, headers, said, asked)
-        failure = replace(failure, detail=self._key.scrub(failure.detail, 2 * LONGEST))
-        if failure.kind == "logprobs-refused":
-            self._ask_for_fewer(candidates, failure.detail)
-        return failure
+        return replace(failure, detail=self._key.scrub(failure.detail, 2 * LONGEST))
 
     def _clean(self, heard: completion.Completion) -> completion.Completion:
         answer, hide = heard.answer, self._key.hide

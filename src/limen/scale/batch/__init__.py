@@ -5,7 +5,8 @@ waves and the store are the study's own, so that a run begun in files may be fin
 round. `read` gives answers and failures to the store under the keys they were asked for.
 """
 
+from limen.scale.batch.files import expect_folder
 from limen.scale.batch.reading import AnswersRead, read
 from limen.scale.batch.writing import FileWritten, RoundWritten, write
 
-__all__ = ["AnswersRead", "FileWritten", "RoundWritten", "read", "write"]
+__all__ = ["AnswersRead", "FileWritten", "RoundWritten", "expect_folder", "read", "write"]

@@ -8,15 +8,23 @@ from types import TracebackType
 from typing import IO
 
 from limen.errors import InputError
-from limen.scale.batch import lines
 from limen.scale.batch.formats import Format
+from limen.store import ledger
+
+
+def expect_folder(to: Path) -> None:
+    """Raise `InputError` where a round cannot have a folder because a file is in the way."""
+    there = next((one for one in (to, *to.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise InputError(f"--to is {to}, and {there} is a file. Give a folder for the files of the rounds.")
 
 
 class RoundFolder:
     """The folder of a round: there when it is whole, and not before."""
 
     def __init__(self, to: Path, number: int) -> None:
-        self.path, self._draft = to / lines.folder(number), to / f".{lines.folder(number)}.{os.getpid()}.part"
+        expect_folder(to)
+        self.path, self._draft = to / ledger.folder(number), to / f".{ledger.folder(number)}.{os.getpid()}.part"
         if self.path.exists():
             raise InputError(f"{self.path} is there already, of another run perhaps. Give another --to.")
 

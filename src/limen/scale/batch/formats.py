@@ -12,7 +12,7 @@ Limits and shapes are those of the services' documentation in 2026:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -33,6 +33,7 @@ class LineResult:
         body: of its response, JSON.
         kind: why there is none ("expired", "cancelled", ...).
         detail: the same in the service's words.
+        takes: what is answered, as `Format.takes` has it.
     """
 
     custom_id: str
@@ -40,6 +41,7 @@ class LineResult:
     body: bytes = b""
     kind: str = ""
     detail: str = ""
+    takes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,23 @@ def find(name: str) -> Format:
 
 def result(line: Mapping[str, Any]) -> LineResult | None:
     """Return what a line of a service's answer says, whichever service it is; None where it is no such line."""
-    return next((found for one in (_of_anthropic, _of_gemini, _of_openai) if (found := one(line)) is not None), None)
+    for takes, read in (("messages", _of_anthropic), ("contents", _of_gemini), ("chat completions", _of_openai)):
+        if (found := read(line)) is not None:
+            return replace(found, takes=takes)
+    return None
+
+
+def complaint(data: bytes) -> str:
+    """Return what a service says that sent an error in place of a file; "" where it is none."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return ""
+    value = value[0] if isinstance(value, list) and value else value
+    if not isinstance(value, dict) or "custom_id" in value or "key" in value:
+        return ""
+    said = value.get("error") or (value.get("message") if isinstance(value.get("message"), str) else None)
+    return _said(said) if said else ""
 
 
 def is_question(line: Mapping[str, Any]) -> bool:

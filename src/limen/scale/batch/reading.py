@@ -12,21 +12,26 @@ from typing import Any
 import orjson
 
 from limen import observer as observers
-from limen import procedure as procedures
 from limen import registry
-from limen.analysis import SeriesStatus, replay
+from limen.analysis import replay
 from limen.errors import InputError, LimenError, StoreError
 from limen.loop import finish
 from limen.observer import BatchObserver, Reply
-from limen.scale.batch import formats, lines
+from limen.scale.batch import formats
 from limen.scale.batch.formats import LineResult
-from limen.scale.batch.lines import ANSWERED, Ledger, Line, key_of
-from limen.store import Store, entries
-from limen.study.schedule import decode
-from limen.trial import Attempt
+from limen.scale.batch.standing import NOTHING, Standing, standing
+from limen.store import Store, entries, ledger
+from limen.store.ledger import ANSWERED, Ledger, Line, key_of
+from limen.trial import Answer, Attempt
 
 TOGETHER = 256  # answers put into the store at a time
 LONGEST_LINE = 64 * 2**20  # bytes of a line that comes back
+LONGEST_ERROR = 2**16  # bytes of what a service says in place of a file
+_OTHERWISE = {  # how a file begins that is not as it came
+    b"\x1f\x8b": "compressed. Unpack it first: gunzip.", b"PK\x03\x04": "a zip. Unpack it first.",
+    b"\xff\xfe": "in UTF-16: another program saved it anew. Give it as it came, in UTF-8.",
+    b"\xfe\xff": "in UTF-16: another program saved it anew. Give it as it came, in UTF-8.",
+}  # fmt: skip
 
 
 @dataclass
@@ -37,6 +42,7 @@ class AnswersRead:
         rounds: whose lines it read.
         lines: read, doubles included.
         answered: answers that were new to the run.
+        unreadable: of them, those that hold no verdict (nonsense, refused, filtered).
         failed: failures that were new to it, by kind.
         why: what a service said, once for each kind.
         before: lines that the run knew already.
@@ -44,15 +50,16 @@ class AnswersRead:
         differing: of both, answers that differ from the first one, which stands.
         unknown: lines of another run.
         broken: lines that cannot be read (a download that was cut off).
+        other: lines that another kind of service answers.
         missing: questions of the files read so far that nothing came back for; they are written again.
         unread: files of the last round of which nothing was read yet.
-        done, open: series, over all observers and questions.
-        next_lines: about how many questions the next round will have.
+        standing: how far the run is, as the next `write` will find it.
     """
 
     rounds: tuple[int, ...] = ()
     lines: int = 0
     answered: int = 0
+    unreadable: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     why: dict[str, str] = field(default_factory=dict)
     before: int = 0
@@ -60,11 +67,10 @@ class AnswersRead:
     differing: int = 0
     unknown: int = 0
     broken: int = 0
+    other: int = 0
     missing: int = 0
     unread: tuple[str, ...] = ()
-    done: int = 0
-    open: int = 0
-    next_lines: int = 0
+    standing: Standing = NOTHING
 
 
 def read(run: Path, files: Sequence[Path]) -> AnswersRead:
@@ -80,23 +86,25 @@ def read(run: Path, files: Sequence[Path]) -> AnswersRead:
         InputError: a file cannot be read, or holds nothing that the run asked; nothing has been read then.
         StoreError: the run cannot be read or written.
     """
-    ledger = Ledger.of(run)
-    if not ledger.lines:
+    known = Ledger.of(run)
+    if not known.lines:
         with Store.open(run):  # says what is wrong with it, if anything is
             raise InputError(f"{run} has no questions in files. Write some first: limen batch write ... --out {run}")
-    for file in files:
-        _expect_known(file, ledger, run)
+    try:
+        if not sum([_expect_known(file, known, run) for file in files]):
+            one = f"{files[0]} is empty" if len(files) == 1 else f"All {len(files)} files are empty"
+            raise InputError(f"{one}. Give what the service sent back; if that is all it sent, write --again.")
+    except InputError as error:
+        more = " Nothing was read: give the other files without it." if len(files) > 1 else ""
+        raise InputError(f"{error}{more}") from None
     with Store.create(run, {}) as store:
-        reader = _Reader(store, ledger)
+        reader = _Reader(store, known)
         finish(reader.read(files))
         found = reader.found
-    heard = {(one.round, one.file) for one in ledger.lines.values() if one.outcome}
-    silent = {name: one for name, one in ledger.lines.items() if not one.outcome and one.round == ledger.last}
-    found.unread = tuple(ledger.unread())
     with Store.open(run) as store:
-        lost = [name for name, one in silent.items() if (one.round, one.file) in heard]
-        found.missing = sum(store.get(key_of(name)) is None for name in lost)
-        found.done, found.open, found.next_lines = _ahead(store)
+        known.look(store)
+        found.unread, found.missing = tuple(known.unread()), known.missing()
+        found.standing = standing(store, known)
     return found
 
 
@@ -104,6 +112,10 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
     """Yield the lines of a file, as values; None for one that is none."""
     try:
         with file.open("rb") as stream:
+            start = stream.read(4)
+            if told := next((told for mark, told in _OTHERWISE.items() if start.startswith(mark)), ""):
+                raise InputError(f"{file} is {told}")
+            stream.seek(0)
             while data := stream.readline(LONGEST_LINE):
                 data = data.removeprefix(b"\xef\xbb\xbf").strip()
                 if not data:
@@ -117,40 +129,64 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any] | None]:
         raise InputError(f"{file} cannot be read ({error.strerror or error}). Check the path.") from None
 
 
-def _expect_known(file: Path, ledger: Ledger, run: Path) -> None:
-    """Raise unless a file answers something that the run asked, or is empty."""
-    first, count, question = "", 0, False
+def _expect_known(file: Path, known: Ledger, run: Path) -> bool:
+    """Raise unless a file answers something that the run asked, or is empty; say whether it holds anything."""
+    first, count, question, other = "", 0, False, ""
+    takes = _takes(known)
     for line in _lines_of(file):
         count += 1
         result = formats.result(line) if line is not None else None
-        if result is not None and result.custom_id in ledger.lines:
-            return
+        if result is not None and result.custom_id in known.lines:
+            if result.takes == takes[known.lines[result.custom_id].which]:
+                return True
+            other = other or result.takes
         question = question or (line is not None and formats.is_question(line))
         first = first or (result.custom_id[:80] if result is not None else "")
     if question and not first:
         raise InputError(f"{file} holds the questions, not the answers. Give what the service sent back.")
+    if other:
+        theirs = next(one.name for one in formats.FORMATS.values() if one.takes == other)
+        mine = ", ".join(sorted({one.format for one in known.rounds}))
+        raise InputError(
+            f"{file} holds lines of another format, {theirs}'s, where {run} asked in that of {mine}. Give the file "
+            "that the service sent which was asked."
+        )
     if first:
         raise InputError(
             f"{file} answers nothing that {run} asked (its first line is {first!r}). Give the run that it was written "
             "for."
         )
     if count:
-        raise InputError(f"{file} holds no line of a service's answers. Give the file as it came, in JSON lines.")
+        with file.open("rb") as stream:
+            said = formats.complaint(stream.read(LONGEST_ERROR))
+        told = f": it says {said[:-1]!r}. Fetch it again" if said else ". Give the file as it came, in JSON lines"
+        raise InputError(f"{file} holds no line of a service's answers{told}.")
+    return False
+
+
+def _takes(known: Ledger) -> dict[ledger.Which, str]:
+    """Return what was asked in each round, as `formats.Format.takes` has it."""
+    return {one.which: formats.find(one.format).takes for one in known.rounds}
 
 
 class _Reader:
     """Gives lines to the store, some at a time."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, known: Ledger) -> None:
         self.found = AnswersRead()
-        self._store, self._ledger = store, ledger
+        self._store, self._known = store, known
         self._seen, self._rounds = set[str](), set[int]()
         self._texts: dict[str, str] = {}  # of the answers read, by key
         self._changed: dict[str, Line] = {}
         self._writing: list[Coroutine[Any, Any, None]] = []
-        known = store.manifest["observers"]
-        names = {one.observer for one in ledger.rounds}
-        self._observers = {name: _remade(name, known.get(name, {})) for name in names}
+        described = store.manifest["observers"]
+        self._takes = _takes(known)
+        self._questions = replay.questions_of(store.path, entries.check(store.path, store.manifest))
+        items = replay.items_of(store)
+        self._items = {row.id: items.get(row.picture) for row in store.series()}
+        self._candidates = {one.which: one.candidates for one in known.rounds}
+        names = {one.observer for one in known.rounds}
+        self._observers = {name: _remade(name, described.get(name, {})) for name in names}
 
     async def read(self, files: Sequence[Path]) -> None:
         for file in files:
@@ -167,9 +203,12 @@ class _Reader:
         self.found.rounds = tuple(sorted(self._rounds))
 
     def _take(self, result: LineResult) -> None:
-        line, found, key = self._ledger.lines.get(result.custom_id), self.found, key_of(result.custom_id)
+        line, found, key = self._known.lines.get(result.custom_id), self.found, key_of(result.custom_id)
         if line is None:
             found.unknown += 1
+            return
+        if result.takes != self._takes[line.which]:
+            found.other += 1
             return
         self._rounds.add(line.round)
         twice = result.custom_id in self._seen
@@ -189,9 +228,15 @@ class _Reader:
             found.why.setdefault(last.outcome, last.detail)
         else:
             found.answered += 1
+            found.unreadable += self._says_nothing(line, reply.answer)
             self._texts[key] = reply.answer.text
         trial = dataclasses.replace(line.trial(key), answer=reply.answer)
         self._writing.append(self._store.add(trial, reply.attempts, line.ahead))
+
+    def _says_nothing(self, line: Line, answer: Answer) -> bool:
+        item = self._items.get(line.series)
+        question = self._questions[line.question]
+        return (question.form or item) is not None and not question.value((answer,), item).readable
 
     def _text(self, key: str) -> str | None:
         """Return the text of an answer that is there already; None where there is none."""
@@ -205,12 +250,13 @@ class _Reader:
     def _reply(self, line: Line, result: LineResult) -> Reply:
         if result.kind:
             return Reply(None, (Attempt(result.kind, result.detail),))
-        return self._observers[line.observer].reply(result.status, result.body, line.letters)
+        asked = self._candidates[line.which]
+        return self._observers[line.observer].reply(result.status, result.body, line.letters, asked)
 
     async def _commit(self) -> None:
         writing, self._writing = self._writing, []
         await asyncio.gather(*writing)
-        self._store.add_measurements(lines.LINES, lines.rows(self._changed))
+        self._store.add_measurements(ledger.LINES, ledger.rows(self._changed))
         self._changed = {}
 
 
@@ -235,28 +281,3 @@ def _remade(name: str, about: Mapping[str, Any]) -> BatchObserver:
     if not isinstance(made, BatchObserver):
         raise StoreError(f"What answered as {name} cannot be read: {kind} has no batch files.")
     return made
-
-
-def _ahead(store: Store) -> tuple[int, int, int]:
-    """Return how many series are done, how many are open, and about how many questions these need next."""
-    manifest = entries.check(store.path, store.manifest)
-    method, ladders = replay.method_of(store.path, manifest), replay.ladders_of(manifest)
-    questions = replay.questions_of(store.path, manifest)
-    lanes = [(observer, name) for observer in manifest.observers for name in questions]
-    waves = {lane: store.waves(*lane) for lane in lanes}
-    priors = {lane: store.priors(*lane) for lane in lanes}
-    done = still = needed = 0
-    for outcome in replay.outcomes(store, manifest):
-        if outcome.status not in (SeriesStatus.UNFINISHED, SeriesStatus.UNDETERMINED):
-            done += 1
-            continue
-        still += 1
-        row, lane = outcome.series, (outcome.observer, outcome.question)
-        wave = waves[lane].get(row.id, 0)
-        prior = priors[lane].get((row.distortion, wave))
-        if wave and prior is None:
-            continue  # its wave begins when the ones before it are through
-        known = {response.probe: response.verdict for response in outcome.responses}
-        probes = procedures.pending(method, ladders[row.distortion], decode(prior), known)
-        needed += len(probes) * (2 if questions[outcome.question].alone else 1)
-    return done, still, needed

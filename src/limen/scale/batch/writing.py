@@ -17,12 +17,12 @@ from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.observer import BatchObserver, Observer, Query, Reply
 from limen.parsing.token_probability import offers_letters
-from limen.scale.batch import formats, lines
+from limen.scale.batch import formats
 from limen.scale.batch.files import Parts, RoundFolder
 from limen.scale.batch.formats import Format
-from limen.scale.batch.lines import Ledger, Line, Round, custom_id
 from limen.spending import USUAL, Price, query_tokens
-from limen.store import Store
+from limen.store import Store, ledger
+from limen.store.ledger import Ledger, Line, Round, custom_id
 from limen.study import Examine, Progress, Study, UnfinishedSeries
 from limen.study.session import LATER, UnansweredQuery, Watch
 from limen.trial import Trial
@@ -111,26 +111,26 @@ def write(
     rates = None if price is None else Price.of(price)
     batched = [_batched(one) for one in study.observers]
     chosen = [_format(one, form) for one in batched]
-    ledger = Ledger.of(out)
-    if (unread := ledger.unread()) and not again:
+    known = Ledger.of(out)
+    if (unread := known.unread()) and not again:
         more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
         raise InputError(
             f"Nothing has come back for {unread[0]}{more}. Read what the service sent: limen batch read {out} FILES; "
             "or give --again to write those questions once more (they may be paid for twice)."
         )
-    number = ledger.last + 1
+    number = known.last + 1
     with RoundFolder(to, number) as place:
         recorders = [
-            _Recorder(one, Parts(place, one.name, kind), number, ledger, again)
+            _Recorder(one, Parts(place, one.name, kind), number, known, again, study.spec.identical_pairs)
             for one, kind in zip(study.observers, chosen, strict=True)
         ]
         progress = _run(study, recorders, out, watch, examine)
         parts = [recorder.close() for recorder in recorders]
         if any(part.lines for part in parts):
             with Store.create(out, {}) as store:  # first: no file whose answers the run would not know
-                store.add_measurements(lines.ROUNDS, {f"{one.round} {one.observer}": _row(one) for one in parts})
+                store.add_measurements(ledger.ROUNDS, {one.key: _row(one) for one in (*parts, *known.passed())})
                 for recorder in recorders:
-                    store.add_measurements(lines.LINES, lines.rows(recorder.taken))
+                    store.add_measurements(ledger.LINES, ledger.rows(recorder.taken))
             place.publish()
     files = tuple(
         FileWritten(str(place.path / name), recorder.name, kind.name, *size)
@@ -140,7 +140,7 @@ def write(
     tokens = [sum(getattr(one, name) for one in recorders) for name in ("tokens_in", "tokens_out")]
     kinds = Counter(one.kind for one in progress.unfinished)
     return RoundWritten(
-        number if files else ledger.last, files, sum(one.lines for one in files), sum(one.bytes for one in files),
+        number if files else known.last, files, sum(one.lines for one in files), sum(one.bytes for one in files),
         tokens[0], tokens[1], None if rates is None else rates.of_tokens(*tokens), progress.total, kinds[LATER],
         kinds[WAITING], tuple(one for one in progress.unfinished if one.kind not in (LATER, WAITING)),
         tuple(progress.notices),
@@ -191,7 +191,7 @@ def _row(part: Round) -> dict[str, Any]:
 class _Recorder(Observer):
     """An observer that takes its questions down; those of an exam alone are asked at once."""
 
-    def __init__(self, asked: Observer, parts: Parts, number: int, ledger: Ledger, again: bool) -> None:
+    def __init__(self, asked: Observer, parts: Parts, number: int, known: Ledger, again: bool, beside: bool) -> None:
         assert isinstance(asked, BatchObserver)
         self.name, self.label, self.concurrency = asked.name, asked.label, asked.concurrency
         self.sampled, self.max_tokens = asked.sampled, asked.max_tokens
@@ -199,8 +199,9 @@ class _Recorder(Observer):
         self.tokens_in = self.tokens_out = 0
         self.asked_at_once = False
         self._asked, self._written, self._number = asked, asked, number
-        self._failed = {} if again else ledger.lasting(asked.name)
-        self._candidates = asked.candidates = ledger.candidates(asked.name, asked.candidates)
+        self._beside = beside
+        self._failed = {} if again else known.lasting(asked.name)
+        self._candidates = asked.candidates = known.candidates(asked.name, asked.candidates)
         self._held = contextlib.AsyncExitStack()
         self._entering = asyncio.Lock()
 
@@ -257,5 +258,5 @@ class _Recorder(Observer):
         sizes = self.parts.sizes
         return Round(
             self._number, self.name, self.parts.form.name, self._written.candidates,
-            sum(one for one, _ in sizes.values()), list(sizes), sum(size for _, size in sizes.values()),
+            sum(one for one, _ in sizes.values()), list(sizes), sum(size for _, size in sizes.values()), self._beside,
         )  # fmt: skip
