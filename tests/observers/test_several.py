@@ -29,7 +29,7 @@ from limen.study import Spec, Study, load
 from limen.trial import Trial
 from tests.preflight.test_exam import LIMIT, Sighted, first_alone
 from tests.support.command import limen
-from tests.support.endpoint import Endpoint, Request, compare, status, together
+from tests.support.endpoint import Behaviour, Endpoint, Request, compare, html, status, together
 
 PLAIN: dict[str, Any] = {"api_key_env": "", "backoff_s": 0.01, "timeout_s": 5}
 
@@ -280,6 +280,99 @@ def test_one_that_answers_nothing_does_not_draw_all_series_to_itself() -> None:
         asked = len(running[0].requests)
     assert all(reply.answer for reply in replies)
     assert asked < 45
+
+
+@pytest.mark.parametrize("sick", [status(429, "Rate limit reached"), status(500, "CUDA error"), html()])
+def test_questions_move_at_once_from_one_that_refuses_and_one_line_names_it(sick: Behaviour) -> None:
+    told: list[str] = []
+
+    async def run() -> list[Reply]:
+        one = pool(running, concurrency=4)
+        one.tell = told.append
+        async with one:
+            replies = []
+            for start in range(0, 40, 8):
+                replies += await ask(one, *map(query, range(start, start + 8)))
+            assert len(running[0].requests) < 24
+            assert all(reply.answer for reply in replies)
+            assert max(len(reply.attempts) for reply in replies) <= 3
+            (line,) = told
+            assert line.startswith(f"{host(running[0])} refuses, 3 questions moved, and the other is asked until ")
+            running[0].behaviour = compare
+            start = 100
+            while not any("is back after" in line for line in told):
+                start += 1
+                await ask(one, query(start), query(start + 1000))
+        return replies
+
+    with servers(2) as running:
+        running[0].behaviour = sick
+        asyncio.run(asyncio.wait_for(run(), 60))
+    assert len(told) == 2
+
+
+def test_one_that_answered_nothing_is_named_at_the_end_of_a_short_run(tmp_path: Path, photos: Path) -> None:
+    with servers(2) as running:
+        running[0].behaviour = status(429, "Rate limit reached")
+        told: tuple[str, ...] = ()
+
+        def note(progress: Any) -> None:
+            nonlocal told
+            told = tuple(progress.notices)
+
+        study(photos, urls(running), concurrency=1).run(tmp_path / "run", note)
+    assert any(
+        re.match(rf"{host(running[0])} (refuses|did not answer its last).* limits the rate \(429\)", line)
+        for line in told
+    )
+
+
+def test_one_that_limits_the_rate_and_answers_is_asked_as_ever() -> None:
+    async def at_most_three(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        if server.in_flight > 3:
+            return await status(429, "Slow down", {"Retry-After": "0.02"})(server, seen, request)
+        await asyncio.sleep(0.01)
+        return await compare(server, seen, request)
+
+    told: list[str] = []
+
+    async def run() -> list[Reply]:
+        one = pool(running, retries=50)
+        one.tell = told.append
+        async with one:
+            return await ask(one, *map(query, range(80)))
+
+    with servers(2, behaviour=at_most_three) as running:
+        replies = asyncio.run(asyncio.wait_for(run(), 60))
+    outcomes = {attempt.outcome for reply in replies for attempt in reply.attempts}
+    assert outcomes == {"rate-limited", "ok"}
+    assert not told
+
+
+def test_all_that_refuse_are_waited_for_and_told_once() -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        one = pool(running, wait_for_server_s=0.5)
+        one.tell = told.append
+        async with one:
+            await ask(one, *map(query, range(12)))
+
+    with (
+        servers(2, behaviour=status(500, "CUDA error")) as running,
+        pytest.raises(FatalObserverError, match=r"Nothing has answered at any of the 2 endpoints .* CUDA error"),
+    ):
+        asyncio.run(asyncio.wait_for(run(), 20))
+    assert [line.split(" ")[1] for line in told] == ["refuses,", "of"]
+
+
+def test_an_endpoint_that_refuses_its_exam_does_not_hold_up_the_others(tmp_path: Path, photos: Path) -> None:
+    with servers(2, behaviour=Sighted()) as running:
+        running[0].behaviour = status(429, "Rate limit reached")
+        progress, told = examined(running, tmp_path / "run", photos)
+    assert not progress.unfinished
+    assert f"{host(running[0])} is left alone, and the other is asked: " in told
+    assert told.count("left alone") == 1
 
 
 def test_a_question_that_no_server_answers_stays_open_and_takes_none_out_of_use() -> None:

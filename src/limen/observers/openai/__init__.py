@@ -62,7 +62,9 @@ PATIENCE = 10.0  # seconds for the list of a server's models
 UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
 MISTRAL = ("api.mistral.ai",)  # its batch files are OpenAI's with less around each body
+TRIES = 2  # of a question at one of several endpoints, while there is another to ask
 REFUSALS = 5  # before the first answer, after which the run is stopped
+LIMITED = ("rate-limited", "overloaded")  # what a server says that is asked too fast
 SYSTEM = 80  # characters of a system_fingerprint that are kept
 AWAY = (502, 503, 504)  # what a gateway says whose server is not there
 
@@ -304,8 +306,21 @@ class OpenAI(Observer):
         Raises:
             FatalObserverError: no other query would be answered either.
         """
+        hasty = not self._alone and not self._answered  # it is examined, and others wait for its exam
+        return await self.ask(query, TRIES if hasty else self._options.retries)
+
+    async def ask(self, query: Query, tries: int) -> Reply:
+        """Answer one query as `answer` does, with fewer attempts where another endpoint could be asked instead.
+
+        Args:
+            query: to answer.
+            tries: attempts at most; one that the server refused for its rate while it answered others is none of them.
+
+        Raises:
+            FatalObserverError: no other query would be answered either.
+        """
         call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text))
-        counted, probed = 0, False
+        counted, spared, probed, first = 0, 0, False, time.monotonic()
         while True:
             began = time.monotonic()
             asked = self.candidates
@@ -314,7 +329,7 @@ class OpenAI(Observer):
             if isinstance(outcome, Failure) and outcome.fate == "suspect":
                 if asked != self.candidates:
                     outcome = replace(outcome, fate="free")
-                elif not probed and counted + 1 < self._options.retries:
+                elif not probed and counted + 1 < tries:
                     found = await self._ask_without(call, asked, began)
                     outcome, probed, counted = found or outcome, found is not None, counted + (found is not None)
             if isinstance(outcome, completion.Completion):
@@ -329,7 +344,8 @@ class OpenAI(Observer):
             if not self._waits(outcome, began):
                 counted += 1
                 self._expect_met(outcome, counted)
-                if outcome.fate == "never" or counted >= self._options.retries:
+                spared += outcome.kind in LIMITED and self._heard_at > first
+                if outcome.fate == "never" or counted >= self._options.retries or counted - spared >= tries:
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
@@ -399,7 +415,7 @@ class OpenAI(Observer):
             self._budget.settle(sent, _tokens(outcome, most))
             if isinstance(outcome, completion.Completion):
                 self.window.answered(turn, seconds)
-            elif outcome.kind in ("rate-limited", "overloaded") and self._options.adapt != "nothing":
+            elif outcome.kind in LIMITED and self._options.adapt != "nothing":
                 self.window.refused(turn)
         if isinstance(outcome, Failure):
             if not outcome.out:
