@@ -20,6 +20,7 @@ from limen.errors import InputError
 from limen.observer import observer
 from limen.observers.openai import OpenAI, completion, lenient
 from limen.observers.openai.options import Count, OpenAIOptions, Rate, Seconds, Seed, Temperature, Tokens, Wait, Word
+from limen.observers.openai.remedies import Remedies, of_setting
 
 _CONFIG = "generationConfig"
 _OURS = frozenset(
@@ -92,6 +93,7 @@ class Gemini(OpenAI):
     ours: ClassVar[frozenset[str]] = frozenset({"contents", "model"})
     carrier: ClassVar[str] = "x-goog-api-key"
     shape: ClassVar[tuple[str, str] | None] = ('{"inlineData":{"mimeType":"{mime}","data":"', '"}}')
+    remedies: ClassVar[Remedies] = of_setting('-O extra={"generationConfig":{"thinkingConfig":{"thinkingBudget":0}}}')
 
     def __init__(self, model: str, options: GeminiOptions) -> None:
         super().__init__(model, OpenAIOptions(**msgspec.structs.asdict(options)))
@@ -121,7 +123,7 @@ class Gemini(OpenAI):
         return (opening[:-1] + b',"contents":[{"role":"user","parts":[', *parts, b"]}]}")
 
     def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
-        return completion.read(chat_of(data), letters)
+        return completion.read(chat_of(data), letters, self.remedies)
 
 
 def chat_of(data: bytes) -> bytes:

@@ -42,6 +42,7 @@ from limen.observer import Examine, Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, OURS, OpenAIOptions, expect_no_secrets, further_fields, further_headers
+from limen.observers.openai.remedies import SERVER, Remedies
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
@@ -135,6 +136,7 @@ class OpenAI(Observer):
         ours: fields of the request body that limen sets.
         carrier: the header that carries the key; "" for Authorization.
         shape: what stands before and behind a picture's base64 in the body; None for that of chat completions.
+        remedies: what to do when it fails in a known way.
     """
 
     kind: ClassVar[str] = "openai"
@@ -142,6 +144,7 @@ class OpenAI(Observer):
     ours: ClassVar[frozenset[str]] = OURS
     carrier: ClassVar[str] = ""
     shape: ClassVar[tuple[str, str] | None] = None
+    remedies: ClassVar[Remedies] = SERVER
 
     def __init__(self, model: str, options: OpenAIOptions, budget: Budget | None = None) -> None:
         kind = self.kind
@@ -548,7 +551,7 @@ class OpenAI(Observer):
 
     def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
         """Read the body of a reply that claims success."""
-        return completion.read(data, letters)
+        return completion.read(data, letters, self.remedies)
 
     def _head(self, draw: int, candidates: int) -> bytes:
         """Return the request body up to the content list."""
@@ -667,7 +670,7 @@ class OpenAI(Observer):
         asked = complaint.RequestContext(
             self._host, self._model, options.api_key_env, options.max_tokens, options.max_tokens_name,
             max(complaint.LONG, options.longest_wait_s), candidates, self._answered,
-            bool(re.search(r"/v\d", self._place.path)),
+            bool(re.search(r"/v\d", self._place.path)), self.remedies,
         )  # fmt: skip
         said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
         failure = complaint.judge(status, headers, said, asked)
