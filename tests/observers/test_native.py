@@ -281,6 +281,12 @@ def test_what_no_question_survives_stops_the_run(kind: str, wrong: Behaviour, fa
         ("gemini", {"extra": '{"generationConfig": {"seed": 1}}'}, "generationConfig of extra sets seed"),
         ("gemini", {"extra": '{"generationConfig": 3}'}, "is no table"),
         ("gemini", {"extra": '{"contents": []}'}, "extra sets contents"),
+        (
+            "anthropic",
+            {"base_url": ["http://a/v1", "http://b/v1"]},
+            "anthropic: takes one endpoint, and base_url names 2",
+        ),
+        ("gemini", {"base_url": "http://a/v1,http://b/v1"}, "2; several are for openai:."),
         ("gemini", {"detail": "huge"}, "detail cannot be 'huge'. Give one of \"\", high, low, medium."),
         ("gemini", {"headers": '{"x-api-key": "AIzaSecretSecretSecretSecret0123456789"}'}, "looks like a secret"),
     ],

@@ -691,6 +691,10 @@ async def ask_one(server: Endpoint, **options: Any) -> Reply:
         (["http://a/v1", "http://me:secret-77@b/v1"], "holds credentials"),
         (["http://a/v1", "b:8000"], "base_url 'b:8000' is not a web address"),
         ("http://a/v1,http://a/v1", "twice"),
+        ("http://A:80/v1 http://a/v1", "names a:80/v1 and a/v1, one place, and one server is one endpoint"),
+        (["http://localhost:8/v1", "http://127.0.0.1:8/v1"], "localhost:8/v1 and 127.0.0.1:8/v1, one place"),
+        ('["http://[::1]:8/v1", "http://127.0.0.1:8/v1"]', "one place"),
+        ("http://a/v1 b/v1", r"base_url has white space in it\. Give it as https://HOST/v1"),
         ([], "names no endpoint"),
         ("@nowhere.txt", r"nowhere\.txt: cannot be read \(No such file or directory\)\. Give a text file"),
         ([f"http://h{n}/v1" for n in range(300)], "names 300 endpoints. Give 256 at most."),
@@ -716,6 +720,18 @@ def test_a_file_of_servers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"servers\.txt line 2: .* holds credentials") as refused:
         make("openai:toy", {"base_url": f"@{file}"})
     assert "x:y" not in str(refused.value)
+    file.write_text("http://a:1/v1 http://b:1/v1, http://c:1/v1\n")
+    for given in (
+        f"@{file}",
+        "http://a:1/v1,http://b:1/v1 http://c:1/v1",
+        '["http://a:1/v1", "http://b:1/v1", "http://c:1/v1"]',
+    ):
+        three = make("openai:toy", {"base_url": given, **PLAIN})
+        assert isinstance(three, Hosted)
+        assert three.places == ("a:1/v1", "b:1/v1", "c:1/v1")
+    file.write_text("http://a:1/v1\nhttp://b:1/v1 c:1/v1\n")
+    with pytest.raises(InputError, match=r"servers\.txt line 2: .* white space"):
+        make("openai:toy", {"base_url": f"@{file}"})
     with pytest.raises(InputError, match=f"is a file. Put an @ before it: @{re.escape(str(file))}."):
         make("openai:toy", {"base_url": str(file)})
     file.write_text("# none\n")
@@ -742,6 +758,31 @@ def test_a_rate_for_an_observer_without_a_server_is_refused(photos: Path, tmp_pa
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "limen: --rpm limits what a server is sent, and no observer has one. Leave it out.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["-O", "rpm=5", "--rpm", "60"],
+            "--rpm and -O rpm are one setting and given two values. Leave one of them out.",
+        ),
+        (
+            ["-O", "base_url=@s.txt", "--base-url", "http://a/v1"],
+            "--base-url and -O base_url are one setting and given",
+        ),
+        (["-O", "rpm=60", "--rpm", "60"], ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["measure", "exam"])
+def test_a_setting_that_is_given_two_values_is_refused(words: list[str], told: str, command: str, photos: Path) -> None:
+    images = ["--images", photos, "--distortion", "noise", "--dry-run"] if command == "measure" else []
+    wait = {"measure": ["--wait-for-server", "9", "-O", "wait_for_server_s=9"], "exam": []}[command]
+    if command == "exam" and not told:
+        return  # it would be held
+    done = limen(command, *images, "--observer", "openai:toy", "-O", "api_key_env=", *wait, *words)
+    assert done.returncode == bool(told), done.stderr
+    assert told in done.stderr
 
 
 def test_the_first_line_of_a_run_names_the_hosts() -> None:

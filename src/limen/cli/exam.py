@@ -52,7 +52,7 @@ def exam(
     held: list[Exam] = []
     whole = True
     try:
-        for entry in with_server(_observers(spec, observer, at(base_urls), options), rpm=rpm, tpm=tpm):
+        for entry in with_server(_observers(spec, observer, at(base_urls, options)), options, rpm=rpm, tpm=tpm):
             settings = {"name": entry} if isinstance(entry, str) else dict(entry)
             whole &= _examine(str(settings.pop("name", "")), settings, asked, held, as_json)
     finally:
@@ -105,10 +105,9 @@ def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]"
 
 
 def _observers(
-    spec: "Spec | None", names: tuple[str, ...], where: dict[str, Any], options: dict[str, str]
+    spec: "Spec | None", names: tuple[str, ...], settings: dict[str, Any]
 ) -> "Sequence[str | dict[str, Any]]":
     """Return the observers to examine, with their settings."""
-    settings = where | options
     if names:
         return [{"name": name, **settings} for name in names]
     if spec is None or settings:

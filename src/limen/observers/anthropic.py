@@ -32,7 +32,7 @@ class AnthropicOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Options of the `anthropic` observer.
 
     Attributes:
-        base_url: the endpoint up to and with its version, without user and password.
+        base_url: the one endpoint up to and with its version, without user and password.
         api_key_env: the environment variable that holds the key, the only place it is read from.
         headers: further headers, as a table or as JSON; "env:NAME" takes the value from the environment.
         concurrency: requests in flight at most, and series advanced side by side.
@@ -56,7 +56,7 @@ class AnthropicOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             and not at all for one that never was.
     """
 
-    base_url: str = "https://api.anthropic.com/v1"
+    base_url: str | tuple[str, ...] = "https://api.anthropic.com/v1"
     api_key_env: str = "ANTHROPIC_API_KEY"
     headers: dict[str, str] | str = {}
     concurrency: Count = 16

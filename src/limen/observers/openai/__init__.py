@@ -158,7 +158,7 @@ class OpenAI(Observer):
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
-        self._place = endpoint.find(str(options.base_url), self._ending(model), kind)
+        self._place = endpoint.find(endpoint.only(options.base_url, kind), self._ending(model), kind)
         self._host = self._place.host
         self._identity = Identity(self._place.host, self._place.path, self._place.query)
         if kind == "openai" and urlsplit(self._place.url).hostname in MISTRAL:
