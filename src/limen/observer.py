@@ -186,6 +186,7 @@ class Hosted(Protocol):
     Attributes:
         places: where it is asked, by name; a run keeps them.
         exam_tags: of each place what follows the observer's name under which a run keeps its exam; "" for one.
+        unexamined: the places that `admit` had no exam held at, with why.
     """
 
     @property
@@ -196,6 +197,11 @@ class Hosted(Protocol):
     @property
     def exam_tags(self) -> tuple[str, ...]:
         """Of each place, what follows the observer's name under which a run keeps its exam."""
+        ...
+
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """The places that `admit` had no exam held at, with why."""
         ...
 
     def resume(self, fingerprint: Mapping[str, Any], places: Sequence[str]) -> None:

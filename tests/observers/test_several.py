@@ -173,7 +173,8 @@ def test_a_server_that_dies_loses_what_was_in_flight_there_and_is_used_again(tmp
         assert twice <= in_flight[0] <= 2
         assert not progress.unfinished
     assert thresholds(tmp_path / "run") == thresholds(tmp_path / "calm")
-    assert any(line.startswith(f"{host(dying)} is left alone, and the other is asked: ") for line in told)
+    what = f"{host(dying)} is left alone, and the other is asked: {host(dying)} "
+    assert any(line.startswith((f"{what}takes no connection.", f"{what}broke the connection")) for line in told)
     with Store.open(tmp_path / "run") as store:
         outcomes = Counter({outcome: count for (_, outcome), count in store.attempts().items()})
         assert outcomes["moved"] >= 1
@@ -249,6 +250,23 @@ def test_all_away_too_long_stop_the_run() -> None:
         pytest.raises(FatalObserverError, match="Nothing has answered at any of the 2 endpoints"),
     ):
         asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_of_those_that_are_away_from_the_start_none_is_said_to_be_asked() -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        one = pool(running, wait_for_server_s=0.1)
+        one.tell = told.append
+        async with one:
+            await ask(one, query(0))
+
+    with servers(2) as running:
+        for server in running:
+            server.leave()
+        with pytest.raises(FatalObserverError, match="Nothing answers at any of the 2 endpoints"):
+            asyncio.run(run())
+    assert [line.partition(".")[0] for line in told] == ["None of the 2 endpoints answers"]
 
 
 def test_nobody_there_at_all_is_told_at_once() -> None:
@@ -609,7 +627,14 @@ def test_limen_exam_examines_each_and_fails_where_one_is_away() -> None:
         running[1].leave()
         done = limen(*words)
         assert done.returncode == 1
-        assert f"{host(running[1])} is left alone" in done.stderr
+        missed = f"not examined: openai:toy at {host(running[1])} ({host(running[1])} takes no connection)."
+        assert missed in " ".join(done.stdout.split())
+        *_, entry = json.loads(limen(*words, "--json").stdout)
+        assert entry == {
+            "observer": "openai:toy",
+            "not_examined": host(running[1]),
+            "why": f"{host(running[1])} takes no connection.",
+        }
 
 
 # --- how fast ---

@@ -271,6 +271,11 @@ class OpenAI(Observer):
         """The one tag."""
         return (self.exam_tag,)
 
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """None: whoever is alone is examined, or the run stops."""
+        return {}
+
     async def admit(self, examine: Examine) -> list[str]:
         """Have this place examined.
 
@@ -606,7 +611,8 @@ class OpenAI(Observer):
             advice = "Correct base_url, or install the certificate of the host's authority."
             return self._fail("certificate", f"{self._host} is not trusted: {error}. {advice}", "fatal")
         except aiohttp.ClientConnectorError as error:
-            return self._fail("unreachable", f"{error}.", out=True)
+            why = "" if "Connect call failed" in str(error) else f" ({error.os_error})"
+            return self._fail("unreachable", f"{self._host} takes no connection{why}.", out=True)
         except aiohttp.ClientHttpProxyError as error:
             return self._refused_by_proxy(error.status, error.message)
         except aiohttp.ClientResponseError as error:

@@ -20,7 +20,7 @@ What happens to an endpoint:
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -77,6 +77,8 @@ class Several(Observer):
         self._refused_since: dict[int, float] = {}
         self._moved: dict[int, list[Attempt]] = {}  # why questions went elsewhere since an endpoint's last answer
         self._last = Attempt("unreachable", "")  # why one was left alone
+        self._why: dict[int, Attempt] = {}  # the same, of each
+        self._held = set[int]()  # where an exam was held
 
     def _begin_as(self, identity: Identity) -> None:
         for member in self._members:
@@ -100,6 +102,13 @@ class Several(Observer):
     def exam_tags(self) -> tuple[str, ...]:
         """What follows the name in that of each endpoint's exam."""
         return tuple(member.exam_tag for member in self._members)
+
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """The endpoints that `admit` had no exam held at, with why."""
+        return {
+            host: self._why[at].detail for at, host in enumerate(self._hosts) if at in self._why.keys() - self._held
+        }
 
     def sent_bytes(self, picture: Picture) -> int:
         """Return how many bytes a picture takes in the body of a request."""
@@ -140,9 +149,9 @@ class Several(Observer):
                 member.share_pictures(self._members[0])
             found = await asyncio.gather(*(member.model_there() for member in self._members))
             self._expect_one_model([said for _, said in found])
-            for at, (there, _) in enumerate(found):
-                if not there:
-                    self._leave(at, Attempt("unreachable", "It takes no connection."))
+            away = [at for at, (there, _) in enumerate(found) if not there]
+            for at in away:
+                self._leave(at, Attempt("unreachable", f"{self._hosts[at]} takes no connection."), without=away)
             self._stack = stack.pop_all()
         return self
 
@@ -199,12 +208,14 @@ class Several(Observer):
         if self._examine is None:
             return ""
         try:
-            return await self._examine(self._members[at], self._members[at].exam_tag)
+            told = await self._examine(self._members[at], self._members[at].exam_tag)
         except FatalObserverError as error:
             if error.kind in PASSING and len(self._endpoints.used) > 1:
                 self._leave(at, Attempt(error.kind, error.detail))
                 return ""
             raise
+        self._held.add(at)
+        return told
 
     # --- one question ---
 
@@ -284,20 +295,22 @@ class Several(Observer):
 
     # --- when one is away, or all are ---
 
-    def _leave(self, at: int, why: Attempt, refuses: bool = False) -> None:
+    def _leave(self, at: int, why: Attempt, refuses: bool = False, without: Collection[int] = ()) -> None:
         """Leave an endpoint alone, and look whether it is back from time to time.
 
         Args:
             at: its number.
             why: the last attempt there.
             refuses: whether it is there, and leaves questions without an answer.
+            without: others that are about to be left alone, too.
         """
         server = self._endpoints.servers[at]
         if not server.used:
             return
+        self._why[at] = why
         self._last, known, silent = why, server.refuses, server.silent
         self._endpoints.leave(at, refuses)
-        others = len(self._endpoints.used)
+        others = len({*self._endpoints.used} - {*without})
         asked = "the other is" if others == 1 else f"the {others} others are"
         if server.refuses:
             self._refused_since.setdefault(at, time.monotonic())
@@ -310,7 +323,7 @@ class Several(Observer):
             )
         elif others:
             self.tell(f"{self._hosts[at]} is left alone, and {asked} asked: {_ended(why.detail)}")
-        else:
+        elif not self._endpoints.used:
             self._out_since = self._out_since or time.monotonic()
             if self._patience:
                 what = f"None of the {len(self._hosts)} endpoints answers. Waiting for one, {spoken(self._patience)} at"
@@ -343,6 +356,7 @@ class Several(Observer):
             try:
                 if self._examine is not None:
                     await self._examine(self._members[at], self._members[at].exam_tag)
+                    self._held.add(at)
             except FatalObserverError as error:
                 if error.kind in PASSING:
                     continue
