@@ -57,6 +57,7 @@ __all__ = [
     "ObserverKind",
     "Query",
     "Reply",
+    "Stopper",
     "apart",
     "completed",
     "flags",
@@ -158,6 +159,15 @@ class Notifier(Protocol):
     """
 
     tell: Callable[[str], None]
+
+
+@runtime_checkable
+class Stopper(Protocol):
+    """An observer whose questions may wait a long while before they are sent, for a limit of its server's, say."""
+
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        ...
 
 
 @runtime_checkable

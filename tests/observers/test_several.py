@@ -19,7 +19,7 @@ from limen import digest
 from limen.analysis import analyse, trust
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
-from limen.observer import Hosted, Observer, Reply, make
+from limen.observer import Hosted, Observer, Reply, Stopper, make
 from limen.preflight import exam
 from limen.question import Query
 from limen.report import Report, sections
@@ -704,6 +704,54 @@ def test_a_question_that_tpm_never_allows_is_told_with_what_to_do() -> None:
 async def ask_one(server: Endpoint, **options: Any) -> Reply:
     async with make("openai:toy", {"base_url": server.base_url, **PLAIN, **options}) as one:
         return (await ask(one, query(0)))[0]
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_stops_waits_for_calls_under_way_and_for_no_others(count: int) -> None:
+    async def run() -> None:
+        one = make("openai:toy", {"base_url": urls(running), **PLAIN, "concurrency": 4, "rpm": 3})
+        assert isinstance(one, Stopper)
+        async with one:
+            begun = [asyncio.create_task(one.answer(query(seed))) for seed in range(3)]
+            await asyncio.wait(begun)
+            calls = [asyncio.create_task(one.answer(query(seed))) for seed in range(3, 20)]
+            await asyncio.sleep(0)  # they wait for a minute to pass, or for a place
+            assert one.stop() == 0
+            assert {reply.answer for reply in await asyncio.gather(*calls)} == {None}
+        assert sum(len(server.requests) for server in running) == 3
+
+    with servers(count) as running:
+        asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_what_is_sent_when_it_stops_comes_in_and_a_refusal_is_not_waited_out() -> None:
+    async def run() -> tuple[Reply, Reply]:
+        async with make("openai:toy", {"base_url": urls(running), **PLAIN, "timeout_s": 60}) as one:
+            calls = [asyncio.create_task(one.answer(query(seed))) for seed in range(2)]
+            while running[0].in_flight < 2:
+                await asyncio.sleep(0.002)
+            assert isinstance(one, Stopper)
+            assert one.stop() == 2
+            stopped.set()
+            first, second = await asyncio.gather(*calls)
+            return first, second
+
+    stopped = threading.Event()
+
+    async def late(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        while not stopped.is_set():
+            await asyncio.sleep(0.002)
+        if np.array_equal(seen.pictures[0], query(1).pictures[0].pixels):
+            return await status(429, "Slow down", {"Retry-After": "55"})(server, seen, request)
+        return await compare(server, seen, request)
+
+    with servers(1, behaviour=late) as running:
+        first, second = asyncio.run(asyncio.wait_for(run(), 30))
+    assert first.answer is not None
+    assert [attempt.outcome for attempt in second.attempts] == ["rate-limited"]
 
 
 # --- what is given ---

@@ -25,7 +25,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -84,7 +84,7 @@ class _Call:
     query: Query
     parts: tuple[bytes, ...]
     letters: bool
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,11 @@ class OpenAI(Observer):
         self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(options.encoding, options.detail, self.shape)
         self._session: aiohttp.ClientSession | None = None
+        self._reset_calls()
+
+    def _reset_calls(self) -> None:
+        self._stopping = False
+        self._asking, self._sending, self._ended = (set[asyncio.Task[Any]]() for _ in range(3))
 
     @property
     def notice(self) -> str:
@@ -292,6 +297,7 @@ class OpenAI(Observer):
         self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(self._options.encoding, self._options.detail, self.shape)
         self._budget.open()
+        self._reset_calls()
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
@@ -327,7 +333,29 @@ class OpenAI(Observer):
         Raises:
             FatalObserverError: no other query would be answered either.
         """
-        call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text))
+        task = asyncio.current_task()
+        assert task is not None
+        attempts: list[Attempt] = []
+        self._asking.add(task)
+        try:
+            return await self._ask(query, tries, attempts)
+        except asyncio.CancelledError:
+            if task not in self._ended or task.uncancel():  # whoever asks was cancelled, too
+                raise
+            return Reply(None, tuple(attempts))
+        finally:
+            self._asking.discard(task)
+
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        self._stopping = True
+        self._ended = self._asking - self._sending
+        for task in self._ended:
+            task.cancel()
+        return len(self._sending)
+
+    async def _ask(self, query: Query, tries: int, attempts: list[Attempt]) -> Reply:
+        call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text), attempts)
         counted, spared, probed, first = 0, 0, False, time.monotonic()
         while True:
             began = time.monotonic()
@@ -356,6 +384,8 @@ class OpenAI(Observer):
                 if outcome.fate == "never" or counted >= self._options.retries or counted - spared >= tries:
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
+            if self._stopping:
+                return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
 
     async def request(self, query: Query) -> bytes:
@@ -418,7 +448,7 @@ class OpenAI(Observer):
         async with self.window.turn() as turn:
             sent = await self._may_send(call.query, most)
             started = time.perf_counter()
-            outcome = await self._post(call, candidates)
+            outcome = await self._send(call, candidates)
             seconds = time.perf_counter() - started
             self._budget.settle(sent, _tokens(outcome, most))
             if isinstance(outcome, completion.Completion):
@@ -576,6 +606,16 @@ class OpenAI(Observer):
         return (self._head(draw, candidates), *parts, b"]}]}")
 
     # --- one request ---
+
+    async def _send(self, call: _Call, candidates: int) -> completion.Completion | Failure:
+        """Send one request, which `stop` lets come in."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._sending.add(task)
+        try:
+            return await self._post(call, candidates)
+        finally:
+            self._sending.discard(task)
 
     async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""

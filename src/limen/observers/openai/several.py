@@ -73,6 +73,7 @@ class Several(Observer):
         self._model_there: Mapping[str, str] | None = None
         self._asked_of: dict[str, str] = {}  # series of the trials that are about to be asked, by key
         self._out_since: float | None = None
+        self._stopping = False
         self._someone, self._watched = asyncio.Event(), set[asyncio.Task[None]]()
         self._refused_since: dict[int, float] = {}
         self._moved: dict[int, list[Attempt]] = {}  # why questions went elsewhere since an endpoint's last answer
@@ -217,6 +218,12 @@ class Several(Observer):
         self._held.add(at)
         return told
 
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        self._stopping = True
+        self._someone.set()
+        return sum(member.stop() for member in self._members)
+
     # --- one question ---
 
     async def answer(self, query: Query) -> Reply:
@@ -230,7 +237,7 @@ class Several(Observer):
         failed: list[int] = []  # where it failed in a way that may pass
         before: int | None = None
         moves = spent = 0
-        while moves <= len(self._members) + self._options.retries:
+        while moves <= len(self._members) + self._options.retries and not self._stopping:
             at = self._endpoints.choose(series, failed)
             if at is None:
                 await self._wait_for_one()
@@ -244,7 +251,7 @@ class Several(Observer):
             if reply.answer is not None:
                 self._note_answer(at)
                 return Reply(reply.answer, tuple(attempts))
-            if not self._endpoints.servers[at].used:
+            if self._stopping or not self._endpoints.servers[at].used:
                 continue
             last = reply.attempts[-1]
             if last.outcome in LASTING:
@@ -384,7 +391,7 @@ class Several(Observer):
         Raises:
             FatalObserverError: none is back in time.
         """
-        while not self._endpoints.free:
+        while not self._endpoints.free and not self._stopping:
             self._someone.clear()
             since = self._out_since = self._out_since or time.monotonic()
             left = since + self._patience - time.monotonic()
