@@ -297,6 +297,7 @@ class OpenAI(Observer):
         self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(self._options.encoding, self._options.detail, self.shape)
         self._budget.open()
+        self._budget.tell = lambda line: self.tell(line)
         self._reset_calls()
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
@@ -441,12 +442,10 @@ class OpenAI(Observer):
     async def _try(self, call: _Call, candidates: int) -> tuple[completion.Completion | Failure, Attempt]:
         """Make one attempt, when it is its turn, and return what came of it with its record."""
         most = query_tokens(call.query) + self._options.max_tokens
-        if not self._budget.bears(most):
-            told = f"It may take {most:,} tokens, and tpm allows {self._budget.tokens:,} in a minute. Raise tpm, or"
-            failure = self._fail("rejected", f"{told} set --max-side or -O max_tokens=N to less.", "never")
-            return failure, Attempt(failure.kind, failure.detail)
         async with self.window.turn() as turn:
             sent = await self._may_send(call.query, most)
+            if sent is None:
+                return self._too_large(most)
             started = time.perf_counter()
             outcome = await self._send(call, candidates)
             seconds = time.perf_counter() - started
@@ -465,12 +464,20 @@ class OpenAI(Observer):
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
 
-    async def _may_send(self, query: Query, tokens: int) -> Sent:
-        """Wait until neither a pause nor the budget forbids a request."""
+    def _too_large(self, tokens: int) -> tuple[Failure, Attempt]:
+        """Return what becomes of a question that alone is larger than what any minute allows."""
+        most = self._budget.expected(tokens)
+        may = "may take" if most == tokens else "takes, as others did,"
+        told = f"It {may} {most:,} tokens, and tpm allows {self._budget.tokens:,} in a minute. Raise tpm, or"
+        failure = self._fail("rejected", f"{told} set --max-side or -O max_tokens=N to less.", "never")
+        return failure, Attempt(failure.kind, failure.detail)
+
+    async def _may_send(self, query: Query, tokens: int) -> Sent | None:
+        """Wait until neither a pause nor the budget forbids a request; None if the budget always does."""
         while True:
             await self._pause_over(query)
             sent = await self._budget.take(tokens)
-            if self._resume_at <= time.monotonic():
+            if sent is None or self._resume_at <= time.monotonic():
                 return sent
             self._budget.withdraw(sent)
 
