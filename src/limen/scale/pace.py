@@ -168,7 +168,7 @@ class Budget:
         self._turn, self._changed, self._said = asyncio.Lock(), asyncio.Event(), False
 
     def expected(self, tokens: int) -> int:
-        """Return what a request takes: what is reckoned, or what one reckoned at no more took at least if that is more."""
+        """Return what a request takes: what is reckoned, or if more what one reckoned at no more took at least."""
         return max([tokens, *(took for reckoned, took in self._took.items() if reckoned <= tokens)])
 
     def bears(self, tokens: int) -> bool:
