@@ -1,6 +1,7 @@
 """The observers anthropic: and gemini: against servers that speak the documented formats."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,34 @@ def test_refusals_blocks_and_cut_off_texts_are_answers(kind: str, value: object,
         answer = answered(ask(kind, server))
         assert (answer.text, answer.finish) == (text, finish)
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "advice"),
+    [
+        ("anthropic", message("", "refusal", content=[]), "paid for."),
+        (
+            "gemini",
+            {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "modelVersion": "gemini-x"},
+            "safetySettings",
+        ),
+        ("gemini", response("", "SAFETY", candidates=[{"finishReason": "SAFETY"}]), "safetySettings"),
+    ],
+)
+def test_a_run_of_answers_that_are_withheld_says_so(
+    kind: str, value: object, advice: str, tmp_path: Path, photos: Path
+) -> None:
+    with Endpoint(behaviour=body(value)) as server:
+        done = limen(
+            "measure", "--images", photos, "--limit", "1", "--distortion", "noise", "--observer", f"{kind}:model-x",
+            "--base-url", base(kind, server), "--no-exam", "--out", tmp_path / "run",
+        )  # fmt: skip
+    told, found = (" ".join(text.split()) for text in (done.stderr, done.stdout))
+    assert told.count("refused or filtered an answer (finish content_filter)") == 1
+    assert advice in told
+    count = re.search(r"(\d+) of \1 pairs without a readable answer \((\d+) refused or filtered", found)
+    assert count, found
+    assert count[1] == count[2]
 
 
 THOUGHT = [{"thought": True, "text": "Let me look."}]

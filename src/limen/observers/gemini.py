@@ -93,7 +93,10 @@ class Gemini(OpenAI):
     ours: ClassVar[frozenset[str]] = frozenset({"contents", "model"})
     carrier: ClassVar[str] = "x-goog-api-key"
     shape: ClassVar[tuple[str, str] | None] = ('{"inlineData":{"mimeType":"{mime}","data":"', '"}}')
-    remedies: ClassVar[Remedies] = of_setting('-O extra={"generationConfig":{"thinkingConfig":{"thinkingBudget":0}}}')
+    remedies: ClassVar[Remedies] = of_setting(
+        '-O extra={"generationConfig":{"thinkingConfig":{"thinkingBudget":0}}}',
+        filtered='Its safetySettings say what is withheld: -O extra={"safetySettings":[...]}.',
+    )
 
     def __init__(self, model: str, options: GeminiOptions) -> None:
         super().__init__(model, OpenAIOptions(**msgspec.structs.asdict(options)))

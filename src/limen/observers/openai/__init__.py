@@ -172,6 +172,7 @@ class OpenAI(Observer):
         self._proxy: endpoint.Proxy | None = None
         self._met = self._answered = False  # whether this host has ever replied, ever answered
         self._refusals = 0  # before the first answer
+        self._filtered_told = False
         self._resume_at = 0.0
         self._heard_at = self._probed_at = 0.0
         self._out_since: float | None = None
@@ -461,6 +462,10 @@ class OpenAI(Observer):
         self._back_again()
         self._heard_at, self._answered = time.monotonic(), True
         self._worked += candidates > 0 and candidates == self.candidates
+        if outcome.answer.finish == "content_filter" and not self._filtered_told:
+            self._filtered_told = True
+            what = "refused or filtered an answer (finish content_filter), which is kept as it is and paid for."
+            self.tell(f"{self._host} {what} {self.remedies.filtered}".rstrip())
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
 
