@@ -51,6 +51,7 @@ def test_calls_under_way_come_in_and_are_kept(tmp_path: Path, number: signal.Sig
     assert said.splitlines()[-1] == (
         f"limen: stopped{by}. What was answered is kept: the same command goes on from there."
     )
+    assert "Stopping: up to 10 s for " in said
     answers = sqlite3.connect(tmp_path / "run" / "trials.db").execute("SELECT COUNT(*) FROM answer").fetchone()
     assert answers == (asked,), "an answer that was paid for is lost"
 

@@ -57,6 +57,7 @@ __all__ = [
     "ObserverKind",
     "Query",
     "Reply",
+    "Stopper",
     "apart",
     "completed",
     "flags",
@@ -161,6 +162,15 @@ class Notifier(Protocol):
 
 
 @runtime_checkable
+class Stopper(Protocol):
+    """An observer whose questions may wait a long while before they are sent, for a limit of its server's, say."""
+
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        ...
+
+
+@runtime_checkable
 class Follower(Protocol):
     """An observer that keeps a record of its own beside the run's, and so must know which trials its answers are of.
 
@@ -186,6 +196,7 @@ class Hosted(Protocol):
     Attributes:
         places: where it is asked, by name; a run keeps them.
         exam_tags: of each place what follows the observer's name under which a run keeps its exam; "" for one.
+        unexamined: the places that `admit` had no exam held at, with why.
     """
 
     @property
@@ -196,6 +207,11 @@ class Hosted(Protocol):
     @property
     def exam_tags(self) -> tuple[str, ...]:
         """Of each place, what follows the observer's name under which a run keeps its exam."""
+        ...
+
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """The places that `admit` had no exam held at, with why."""
         ...
 
     def resume(self, fingerprint: Mapping[str, Any], places: Sequence[str]) -> None:

@@ -148,7 +148,7 @@ def words(kind: msgspec.inspect.Type) -> str:
     if isinstance(kind, of.StrType):
         return f"a text{_length(kind, 'character')}"
     if isinstance(kind, of.LiteralType):
-        return "one of " * (len(kind.values) > 1) + ", ".join(map(str, kind.values))
+        return "one of " * (len(kind.values) > 1) + ", ".join(str(value) or '""' for value in kind.values)
     if isinstance(kind, of.EnumType):
         return f"one of {', '.join(str(one.value) for one in kind.cls)}"
     if isinstance(kind, of.VarTupleType | of.ListType):

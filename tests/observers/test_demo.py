@@ -136,7 +136,7 @@ def test_a_question_that_does_not_fit_is_a_failure() -> None:
     assert reply.answer is None
     assert reply.attempts[0].outcome == "rejected"
     config = orjson.loads((demo.FOLDER / "config.json").read_bytes())
-    assert demo.POSITIONS == config["text_config"]["max_position_embeddings"], "what a server reads is the same"
+    assert config["text_config"]["max_position_embeddings"] == demo.POSITIONS, "what a server reads is the same"
 
 
 def test_no_torch_is_imported() -> None:

@@ -1,6 +1,7 @@
 """The observers anthropic: and gemini: against servers that speak the documented formats."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,34 @@ def test_refusals_blocks_and_cut_off_texts_are_answers(kind: str, value: object,
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "advice"),
+    [
+        ("anthropic", message("", "refusal", content=[]), "paid for."),
+        (
+            "gemini",
+            {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "modelVersion": "gemini-x"},
+            "safetySettings",
+        ),
+        ("gemini", response("", "SAFETY", candidates=[{"finishReason": "SAFETY"}]), "safetySettings"),
+    ],
+)
+def test_a_run_of_answers_that_are_withheld_says_so(
+    kind: str, value: object, advice: str, tmp_path: Path, photos: Path
+) -> None:
+    with Endpoint(behaviour=body(value)) as server:
+        done = limen(
+            "measure", "--images", photos, "--limit", "1", "--distortion", "noise", "--observer", f"{kind}:model-x",
+            "--base-url", base(kind, server), "--no-exam", "--out", tmp_path / "run",
+        )  # fmt: skip
+    told, found = (" ".join(text.split()) for text in (done.stderr, done.stdout))
+    assert told.count("refused or filtered an answer (finish content_filter)") == 1
+    assert advice in told
+    count = re.search(r"(\d+) of \1 pairs without a readable answer \((\d+) refused or filtered", found)
+    assert count, found
+    assert count[1] == count[2]
+
+
 THOUGHT = [{"thought": True, "text": "Let me look."}]
 NO_ANSWERS = [
     ("anthropic", message("", "max_tokens", content=[{"type": "thinking", "thinking": "Hm."}]), "thought"),
@@ -146,6 +175,61 @@ NO_ANSWERS = [
     ("gemini", response("Hm", "MALFORMED_FUNCTION_CALL"), "broken-off"),
     ("gemini", response("", candidates=[]), "empty"),
 ]
+
+
+SETTINGS = {"anthropic": '{"thinking":{"type":"disabled"}}', "gemini": '"thinkingConfig":{"thinkingBudget":0}'}
+OF_OTHERS = (
+    "reasoning_effort",
+    "chat_template",
+    "reasoning parser",
+    "max_tokens_name",
+    "start the server",
+    "its server",
+)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(body(value) for kind, value, _ in NO_ANSWERS[:4] + NO_ANSWERS[6:8]),
+        failing(
+            400, anthropic_error("invalid_request_error", "`max_tokens` must be greater than `thinking.budget_tokens`.")
+        ),
+        failing(
+            400, anthropic_error("invalid_request_error", "max_tokens: 9 > 8, which is the maximum allowed number")
+        ),
+        failing(400, anthropic_error("invalid_request_error", "max_tokens: unknown field, unsupported")),
+        failing(400, anthropic_error("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum")),
+        failing(
+            400, google_error(400, "INVALID_ARGUMENT", "The input token count exceeds the maximum number of tokens")
+        ),
+        failing(400, google_error(400, "INVALID_ARGUMENT", "Image input modality is not enabled for this model")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["anthropic", "gemini"])
+def test_advice_is_of_the_service_that_is_asked(kind: str, wrong: Behaviour) -> None:
+    with Endpoint(behaviour=wrong) as server:
+        try:
+            told = ask(kind, server, **({"logprobs": "false"} if kind == "gemini" else {})).attempts[-1].detail
+        except FatalObserverError as error:
+            told = str(error)
+    assert not [word for word in OF_OTHERS if word in told], told
+    if "thought" in told:
+        assert SETTINGS[kind] in told
+
+
+def test_a_limit_below_the_budget_of_thought_is_told_to_be_raised() -> None:
+    wrong = anthropic_error("invalid_request_error", "`max_tokens` must be greater than `thinking.budget_tokens`. See")
+    with Endpoint(behaviour=failing(400, wrong)) as server, pytest.raises(FatalObserverError) as caught:
+        ask("anthropic", server)
+    assert "Set -O max_tokens=N to more, or less thought: -O extra=" in str(caught.value)
+    assert "to less" not in str(caught.value)
+    extra = '{"thinking": {"type": "enabled", "budget_tokens": 1024}}'
+    with pytest.raises(
+        InputError, match=r"budget_tokens 1024 .* max_tokens is 1024, .* to more than 1024, or -O extra"
+    ):
+        make("anthropic:x", {"extra": extra, "max_tokens": "1024"})
+    make("anthropic:x", {"extra": extra, "max_tokens": "2048"})
 
 
 @pytest.mark.parametrize(("kind", "value", "outcome"), NO_ANSWERS)
@@ -221,11 +305,18 @@ def test_what_no_question_survives_stops_the_run(kind: str, wrong: Behaviour, fa
     [
         ("anthropic", {"seed": "3"}, "seed"),
         ("anthropic", {"extra": '{"messages": []}'}, "extra sets messages"),
+        ("anthropic", {"temperature": "1.5"}, "temperature cannot be '1.5'. Give a number from 0 to 1"),
         ("anthropic", {"base_url": "https://user:pass@host/v1"}, "Observer 'anthropic': base_url holds credentials"),
         ("gemini", {"extra": '{"generationConfig": {"seed": 1}}'}, "generationConfig of extra sets seed"),
         ("gemini", {"extra": '{"generationConfig": 3}'}, "is no table"),
         ("gemini", {"extra": '{"contents": []}'}, "extra sets contents"),
-        ("gemini", {"detail": "huge"}, "detail"),
+        (
+            "anthropic",
+            {"base_url": ["http://a/v1", "http://b/v1"]},
+            "anthropic: takes one endpoint, and base_url names 2",
+        ),
+        ("gemini", {"base_url": "http://a/v1,http://b/v1"}, "2; several are for openai:."),
+        ("gemini", {"detail": "huge"}, "detail cannot be 'huge'. Give one of \"\", high, low, medium."),
         ("gemini", {"headers": '{"x-api-key": "AIzaSecretSecretSecretSecret0123456789"}'}, "looks like a secret"),
     ],
 )

@@ -19,7 +19,7 @@ from limen import digest
 from limen.analysis import analyse, trust
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
-from limen.observer import Hosted, Observer, Reply, make
+from limen.observer import Hosted, Observer, Reply, Stopper, make
 from limen.preflight import exam
 from limen.question import Query
 from limen.report import Report, sections
@@ -29,7 +29,7 @@ from limen.study import Spec, Study, load
 from limen.trial import Trial
 from tests.preflight.test_exam import LIMIT, Sighted, first_alone
 from tests.support.command import limen
-from tests.support.endpoint import Endpoint, Request, compare, status, together
+from tests.support.endpoint import Behaviour, Endpoint, Request, compare, html, status, together
 
 PLAIN: dict[str, Any] = {"api_key_env": "", "backoff_s": 0.01, "timeout_s": 5}
 
@@ -173,7 +173,8 @@ def test_a_server_that_dies_loses_what_was_in_flight_there_and_is_used_again(tmp
         assert twice <= in_flight[0] <= 2
         assert not progress.unfinished
     assert thresholds(tmp_path / "run") == thresholds(tmp_path / "calm")
-    assert any(line.startswith(f"{host(dying)} is left alone, and the other is asked: ") for line in told)
+    what = f"{host(dying)} is left alone, and the other is asked: {host(dying)} "
+    assert any(line.startswith((f"{what}takes no connection.", f"{what}broke the connection")) for line in told)
     with Store.open(tmp_path / "run") as store:
         outcomes = Counter({outcome: count for (_, outcome), count in store.attempts().items()})
         assert outcomes["moved"] >= 1
@@ -251,6 +252,23 @@ def test_all_away_too_long_stop_the_run() -> None:
         asyncio.run(asyncio.wait_for(run(), 20))
 
 
+def test_of_those_that_are_away_from_the_start_none_is_said_to_be_asked() -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        one = pool(running, wait_for_server_s=0.1)
+        one.tell = told.append
+        async with one:
+            await ask(one, query(0))
+
+    with servers(2) as running:
+        for server in running:
+            server.leave()
+        with pytest.raises(FatalObserverError, match="Nothing answers at any of the 2 endpoints"):
+            asyncio.run(run())
+    assert [line.partition(".")[0] for line in told] == ["None of the 2 endpoints answers"]
+
+
 def test_nobody_there_at_all_is_told_at_once() -> None:
     with servers(2) as running:
         for server in running:
@@ -280,6 +298,99 @@ def test_one_that_answers_nothing_does_not_draw_all_series_to_itself() -> None:
         asked = len(running[0].requests)
     assert all(reply.answer for reply in replies)
     assert asked < 45
+
+
+@pytest.mark.parametrize("sick", [status(429, "Rate limit reached"), status(500, "CUDA error"), html()])
+def test_questions_move_at_once_from_one_that_refuses_and_one_line_names_it(sick: Behaviour) -> None:
+    told: list[str] = []
+
+    async def run() -> list[Reply]:
+        one = pool(running, concurrency=4)
+        one.tell = told.append
+        async with one:
+            replies = []
+            for start in range(0, 40, 8):
+                replies += await ask(one, *map(query, range(start, start + 8)))
+            assert len(running[0].requests) < 24
+            assert all(reply.answer for reply in replies)
+            assert max(len(reply.attempts) for reply in replies) <= 3
+            (line,) = told
+            assert line.startswith(f"{host(running[0])} refuses, 3 questions moved, and the other is asked until ")
+            running[0].behaviour = compare
+            start = 100
+            while not any("is back after" in line for line in told):
+                start += 1
+                await ask(one, query(start), query(start + 1000))
+        return replies
+
+    with servers(2) as running:
+        running[0].behaviour = sick
+        asyncio.run(asyncio.wait_for(run(), 60))
+    assert len(told) == 2
+
+
+def test_one_that_answered_nothing_is_named_at_the_end_of_a_short_run(tmp_path: Path, photos: Path) -> None:
+    with servers(2) as running:
+        running[0].behaviour = status(429, "Rate limit reached")
+        told: tuple[str, ...] = ()
+
+        def note(progress: Any) -> None:
+            nonlocal told
+            told = tuple(progress.notices)
+
+        study(photos, urls(running), concurrency=1).run(tmp_path / "run", note)
+    assert any(
+        re.match(rf"{host(running[0])} (refuses|did not answer its last).* limits the rate \(429\)", line)
+        for line in told
+    )
+
+
+def test_one_that_limits_the_rate_and_answers_is_asked_as_ever() -> None:
+    async def at_most_three(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        if server.in_flight > 3:
+            return await status(429, "Slow down", {"Retry-After": "0.02"})(server, seen, request)
+        await asyncio.sleep(0.01)
+        return await compare(server, seen, request)
+
+    told: list[str] = []
+
+    async def run() -> list[Reply]:
+        one = pool(running, retries=50)
+        one.tell = told.append
+        async with one:
+            return await ask(one, *map(query, range(80)))
+
+    with servers(2, behaviour=at_most_three) as running:
+        replies = asyncio.run(asyncio.wait_for(run(), 60))
+    outcomes = {attempt.outcome for reply in replies for attempt in reply.attempts}
+    assert outcomes == {"rate-limited", "ok"}
+    assert not told
+
+
+def test_all_that_refuse_are_waited_for_and_told_once() -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        one = pool(running, wait_for_server_s=0.5)
+        one.tell = told.append
+        async with one:
+            await ask(one, *map(query, range(12)))
+
+    with (
+        servers(2, behaviour=status(500, "CUDA error")) as running,
+        pytest.raises(FatalObserverError, match=r"Nothing has answered at any of the 2 endpoints .* CUDA error"),
+    ):
+        asyncio.run(asyncio.wait_for(run(), 20))
+    assert [line.split(" ")[1] for line in told] == ["refuses,", "of"]
+
+
+def test_an_endpoint_that_refuses_its_exam_does_not_hold_up_the_others(tmp_path: Path, photos: Path) -> None:
+    with servers(2, behaviour=Sighted()) as running:
+        running[0].behaviour = status(429, "Rate limit reached")
+        progress, told = examined(running, tmp_path / "run", photos)
+    assert not progress.unfinished
+    assert f"{host(running[0])} is left alone, and the other is asked: " in told
+    assert told.count("left alone") == 1
 
 
 def test_a_question_that_no_server_answers_stays_open_and_takes_none_out_of_use() -> None:
@@ -516,7 +627,14 @@ def test_limen_exam_examines_each_and_fails_where_one_is_away() -> None:
         running[1].leave()
         done = limen(*words)
         assert done.returncode == 1
-        assert f"{host(running[1])} is left alone" in done.stderr
+        missed = f"not examined: openai:toy at {host(running[1])} ({host(running[1])} takes no connection)."
+        assert missed in " ".join(done.stdout.split())
+        *_, entry = json.loads(limen(*words, "--json").stdout)
+        assert entry == {
+            "observer": "openai:toy",
+            "not_examined": host(running[1]),
+            "why": f"{host(running[1])} takes no connection.",
+        }
 
 
 # --- how fast ---
@@ -588,6 +706,54 @@ async def ask_one(server: Endpoint, **options: Any) -> Reply:
         return (await ask(one, query(0)))[0]
 
 
+# --- the end ---
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_stops_waits_for_calls_under_way_and_for_no_others(count: int) -> None:
+    async def run() -> None:
+        one = make("openai:toy", {"base_url": urls(running), **PLAIN, "concurrency": 4, "rpm": 3})
+        assert isinstance(one, Stopper)
+        async with one:
+            begun = [asyncio.create_task(one.answer(query(seed))) for seed in range(3)]
+            await asyncio.wait(begun)
+            calls = [asyncio.create_task(one.answer(query(seed))) for seed in range(3, 20)]
+            await asyncio.sleep(0)  # they wait for a minute to pass, or for a place
+            assert one.stop() == 0
+            assert {reply.answer for reply in await asyncio.gather(*calls)} == {None}
+        assert sum(len(server.requests) for server in running) == 3
+
+    with servers(count) as running:
+        asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_what_is_sent_when_it_stops_comes_in_and_a_refusal_is_not_waited_out() -> None:
+    async def run() -> tuple[Reply, Reply]:
+        async with make("openai:toy", {"base_url": urls(running), **PLAIN, "timeout_s": 60}) as one:
+            calls = [asyncio.create_task(one.answer(query(seed))) for seed in range(2)]
+            while running[0].in_flight < 2:
+                await asyncio.sleep(0.002)
+            assert isinstance(one, Stopper)
+            assert one.stop() == 2
+            stopped.set()
+            first, second = await asyncio.gather(*calls)
+            return first, second
+
+    stopped = threading.Event()
+
+    async def late(server: Endpoint, seen: Request, request: web.Request) -> web.StreamResponse:
+        while not stopped.is_set():
+            await asyncio.sleep(0.002)
+        if np.array_equal(seen.pictures[0], query(1).pictures[0].pixels):
+            return await status(429, "Slow down", {"Retry-After": "55"})(server, seen, request)
+        return await compare(server, seen, request)
+
+    with servers(1, behaviour=late) as running:
+        first, second = asyncio.run(asyncio.wait_for(run(), 30))
+    assert first.answer is not None
+    assert [attempt.outcome for attempt in second.attempts] == ["rate-limited"]
+
+
 # --- what is given ---
 
 
@@ -598,6 +764,10 @@ async def ask_one(server: Endpoint, **options: Any) -> Reply:
         (["http://a/v1", "http://me:secret-77@b/v1"], "holds credentials"),
         (["http://a/v1", "b:8000"], "base_url 'b:8000' is not a web address"),
         ("http://a/v1,http://a/v1", "twice"),
+        ("http://A:80/v1 http://a/v1", "names a:80/v1 and a/v1, one place, and one server is one endpoint"),
+        (["http://localhost:8/v1", "http://127.0.0.1:8/v1"], "localhost:8/v1 and 127.0.0.1:8/v1, one place"),
+        ('["http://[::1]:8/v1", "http://127.0.0.1:8/v1"]', "one place"),
+        ("http://a/v1 b/v1", r"base_url has white space in it\. Give it as https://HOST/v1"),
         ([], "names no endpoint"),
         ("@nowhere.txt", r"nowhere\.txt: cannot be read \(No such file or directory\)\. Give a text file"),
         ([f"http://h{n}/v1" for n in range(300)], "names 300 endpoints. Give 256 at most."),
@@ -623,6 +793,18 @@ def test_a_file_of_servers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"servers\.txt line 2: .* holds credentials") as refused:
         make("openai:toy", {"base_url": f"@{file}"})
     assert "x:y" not in str(refused.value)
+    file.write_text("http://a:1/v1 http://b:1/v1, http://c:1/v1\n")
+    for given in (
+        f"@{file}",
+        "http://a:1/v1,http://b:1/v1 http://c:1/v1",
+        '["http://a:1/v1", "http://b:1/v1", "http://c:1/v1"]',
+    ):
+        three = make("openai:toy", {"base_url": given, **PLAIN})
+        assert isinstance(three, Hosted)
+        assert three.places == ("a:1/v1", "b:1/v1", "c:1/v1")
+    file.write_text("http://a:1/v1\nhttp://b:1/v1 c:1/v1\n")
+    with pytest.raises(InputError, match=r"servers\.txt line 2: .* white space"):
+        make("openai:toy", {"base_url": f"@{file}"})
     with pytest.raises(InputError, match=f"is a file. Put an @ before it: @{re.escape(str(file))}."):
         make("openai:toy", {"base_url": str(file)})
     file.write_text("# none\n")
@@ -649,6 +831,31 @@ def test_a_rate_for_an_observer_without_a_server_is_refused(photos: Path, tmp_pa
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "limen: --rpm limits what a server is sent, and no observer has one. Leave it out.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["-O", "rpm=5", "--rpm", "60"],
+            "--rpm and -O rpm are one setting and given two values. Leave one of them out.",
+        ),
+        (
+            ["-O", "base_url=@s.txt", "--base-url", "http://a/v1"],
+            "--base-url and -O base_url are one setting and given",
+        ),
+        (["-O", "rpm=60", "--rpm", "60"], ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["measure", "exam"])
+def test_a_setting_that_is_given_two_values_is_refused(words: list[str], told: str, command: str, photos: Path) -> None:
+    images = ["--images", photos, "--distortion", "noise", "--dry-run"] if command == "measure" else []
+    wait = {"measure": ["--wait-for-server", "9", "-O", "wait_for_server_s=9"], "exam": []}[command]
+    if command == "exam" and not told:
+        return  # it would be held
+    done = limen(command, *images, "--observer", "openai:toy", "-O", "api_key_env=", *wait, *words)
+    assert done.returncode == bool(told), done.stderr
+    assert told in done.stderr
 
 
 def test_the_first_line_of_a_run_names_the_hosts() -> None:

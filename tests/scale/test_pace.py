@@ -6,7 +6,13 @@ import time
 
 import pytest
 
-from limen.scale.pace import Budget, Window
+from limen.scale.pace import Budget, Sent, Window
+
+
+async def taken(budget: Budget, tokens: int) -> Sent:
+    sent = await budget.take(tokens)
+    assert sent is not None
+    return sent
 
 
 async def hold(window: Window, go: asyncio.Event) -> None:
@@ -115,7 +121,7 @@ def test_no_span_has_more_requests_than_allowed() -> None:
         budget, sent = Budget(requests=5, span=0.2), list[float]()
 
         async def send() -> None:
-            budget.settle(await budget.take(1), 1)
+            budget.settle(await taken(budget, 1), 1)
             sent.append(time.monotonic())
 
         await asyncio.gather(*(send() for _ in range(17)))
@@ -132,7 +138,7 @@ def test_tokens_are_set_aside_as_reckoned_and_corrected_by_what_answers_take() -
     async def run() -> list[float]:
         budget, sent = Budget(tokens=100, span=0.3), list[float]()
         for _ in range(10):  # reckoned at 40, they take 10
-            entry = await budget.take(40)
+            entry = await taken(budget, 40)
             sent.append(time.monotonic())
             budget.settle(entry, 10)
         return sent
@@ -144,9 +150,9 @@ def test_tokens_are_set_aside_as_reckoned_and_corrected_by_what_answers_take() -
 def test_what_answers_take_counts_even_where_it_was_reckoned_at_less() -> None:
     async def run() -> float:
         budget = Budget(tokens=100, span=0.3)
-        budget.settle(await budget.take(10), 60)
+        budget.settle(await taken(budget, 10), 60)
         began = time.monotonic()
-        await budget.take(10)
+        await taken(budget, 10)
         return time.monotonic() - began
 
     assert asyncio.run(run()) > 0.2
@@ -155,7 +161,7 @@ def test_what_answers_take_counts_even_where_it_was_reckoned_at_less() -> None:
 def test_until_an_answer_tells_what_questions_take_they_are_sent_one_by_one() -> None:
     async def run() -> None:
         budget = Budget(tokens=1000, span=30)
-        first = await budget.take(10)
+        first = await taken(budget, 10)
         second = asyncio.create_task(budget.take(10))
         done, _ = await asyncio.wait([second], timeout=0.05)
         assert not done
@@ -168,7 +174,7 @@ def test_until_an_answer_tells_what_questions_take_they_are_sent_one_by_one() ->
 def test_a_request_that_was_not_sent_takes_nothing_from_the_budget() -> None:
     async def run() -> None:
         budget = Budget(requests=1, span=30)
-        budget.withdraw(await budget.take(1))
+        budget.withdraw(await taken(budget, 1))
         await asyncio.wait_for(budget.take(1), 1)
 
     asyncio.run(run())
@@ -178,7 +184,7 @@ def test_no_limit_is_no_log() -> None:
     async def run() -> None:
         budget = Budget()
         for _ in range(10_000):
-            budget.settle(await budget.take(10**9), None)
+            budget.settle(await taken(budget, 10**9), None)
 
     began = time.monotonic()
     asyncio.run(run())
@@ -189,3 +195,35 @@ def test_no_limit_is_no_log() -> None:
 def test_a_question_that_is_larger_than_a_minute_is_told_apart(tokens: int, bears: bool) -> None:
     assert Budget(tokens=100).bears(tokens) is bears
     assert Budget(requests=1).bears(tokens)
+
+
+def test_a_question_that_takes_more_than_a_minute_allows_is_not_sent_again() -> None:
+    async def run() -> None:
+        budget, told = Budget(tokens=500, span=30), list[str]()
+        budget.tell = told.append
+        first = await taken(budget, 300)
+        others = [asyncio.create_task(budget.take(tokens)) for tokens in (300, 400)]
+        await asyncio.sleep(0)
+        budget.settle(first, 709)
+        assert await asyncio.wait_for(asyncio.gather(*others), 5) == [None, None]
+        assert (budget.bears(300), budget.bears(299), budget.expected(400)) == (False, True, 709)
+        assert not told
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("limits", "told"), [({"requests": 2}, "--rpm 2"), ({"tokens": 100}, "--tpm 100")])
+def test_what_is_waited_for_is_said_once(limits: dict[str, int], told: str) -> None:
+    async def run() -> list[str]:
+        budget, lines, said = Budget(**limits, span=30), list[str](), asyncio.Event()
+        budget.tell = lambda line: (lines.append(line), said.set())[0]  # type: ignore[func-returns-value]
+        for _ in range(2):
+            budget.settle(await taken(budget, 45), 45)
+        waiting = [asyncio.create_task(budget.take(45)) for _ in range(2)]
+        await asyncio.wait_for(said.wait(), 5)
+        waiting.pop(0).cancel()
+        await asyncio.sleep(0)
+        waiting.pop().cancel()
+        return lines
+
+    assert asyncio.run(run()) == [f"Waiting for {told}: the next question goes out in 30 s. This is said once."]

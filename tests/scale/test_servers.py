@@ -92,6 +92,26 @@ def test_so_many_questions_in_a_row_without_an_answer_are_a_reason() -> None:
     assert [servers.unanswered(0) for _ in range(SILENT)] == [False] * (SILENT - 1) + [True]
 
 
+def test_one_that_refuses_gets_a_single_question_of_a_series_that_stays_until_it_has_answered() -> None:
+    servers = Servers(("a", "b"), 2)
+    home = servers.choose("one")
+    assert home is not None
+    other = 1 - home
+    servers.leave(other, refuses=True)
+    assert begun(servers, "one") == [home]
+    servers.back(other)
+    assert begun(servers, "one", "one", "one") == [other, home, home]
+    servers.end(other)
+    assert servers.unanswered(other)  # one is enough for one on trial
+    servers.leave(other)
+    servers.leave(home)
+    servers.back(other)
+    assert begun(servers, "one") == [other]
+    assert servers.choose("two") is None  # nobody has answered yet
+    servers.answered(other)
+    assert servers.choose("two") == other
+
+
 def test_one_that_joins_late_takes_series_over_from_one_that_is_full() -> None:
     servers = Servers(("a", "b"), 2)
     servers.leave(1)

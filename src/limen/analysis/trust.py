@@ -123,11 +123,16 @@ def _row(analysis: Analysis, observer: str, question: str, group: Sequence[Outco
     ]
     said = [response.verdict.flag for response in readable if response.verdict.flag is not Flag.UNREADABLE]
     unread = Share(len(readable) - len(said), len(readable))
+    filtered = sum(
+        any(trial.answer is not None and trial.answer.finish == "content_filter" for trial in response.trials)
+        for response in readable
+        if response.verdict.flag is Flag.UNREADABLE
+    )
     pairs = asked.pictures > 1
     numeric = analysis.manifest.observers[observer].get("kind") in NUMERIC
     rules = (
         _alarms(sum_of(*false_alarms(group)), forced=asked.forced),
-        _unreadable(unread),
+        _unreadable(unread, filtered),
         _censored(group),
         _plain(exam, numeric, pairs),
         _examined(exam, numeric, pairs),
@@ -162,7 +167,7 @@ def _up_to(share: Share) -> str:
     return f" (at most {100 * interval.high:.1f} %)" if interval else ""
 
 
-def _unreadable(share: Share) -> RuleResult:
+def _unreadable(share: Share, filtered: int) -> RuleResult:
     rule, bound = "unreadable answers", f"at most {MOST_UNREADABLE:.0%}"
     if not share.n:
         return RuleResult(rule, bound, RuleStatus.CARE, None, "nothing was answered")
@@ -170,6 +175,8 @@ def _unreadable(share: Share) -> RuleResult:
     if share.value > MOST_UNREADABLE:
         status = RuleStatus.FAILED if share.value > FAR_TOO_UNREADABLE else RuleStatus.CARE
     seen = f"{share.k:,} of {share.n:,} pairs without a readable answer"
+    if filtered:
+        seen += f" ({filtered:,} refused or filtered: finish content_filter)"
     return RuleResult(rule, bound, status, share, seen)
 
 

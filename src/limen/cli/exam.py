@@ -1,6 +1,6 @@
 """Before a run: exam."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,24 +50,27 @@ def exam(
         registry.plugin(path)
     asked = _questions(spec, question)
     held: list[Exam] = []
-    whole = True
+    missed: list[dict[str, str]] = []
     try:
-        for entry in with_server(_observers(spec, observer, at(base_urls), options), rpm=rpm, tpm=tpm):
+        for entry in with_server(_observers(spec, observer, at(base_urls, options)), options, rpm=rpm, tpm=tpm):
             settings = {"name": entry} if isinstance(entry, str) else dict(entry)
-            whole &= _examine(str(settings.pop("name", "")), settings, asked, held, as_json)
+            name = str(settings.pop("name", ""))
+            for where, why in _examine(name, settings, asked, held, as_json).items():
+                missed.append({"observer": name, "not_examined": where, "why": why})
+                say(f"not examined: {tame(name)} at {where} ({tame(why).rstrip('. ')}).", err=as_json)
     finally:
-        if as_json and held:
-            print_json([_plain(one) for one in held])
-    return 0 if whole and all(one.fit for one in held) else FAILED
+        if as_json and (held or missed):
+            print_json([*map(_plain, held), *missed])
+    return 0 if not missed and all(one.fit for one in held) else FAILED
 
 
 def _examine(
     name: str, settings: dict[str, Any], asked: "Sequence[Question]", held: list["Exam"], as_json: bool
-) -> bool:
+) -> "Mapping[str, str]":
     """Examine one observer at each endpoint, and print what was found: also of an exam that is broken off.
 
     Returns:
-        Whether all of its endpoints were there.
+        The endpoints where no exam was held, with why.
     """
     from limen.preflight import exam as exams
 
@@ -81,8 +84,7 @@ def _examine(
 
     try:
         with telling(f"examining {tame(name)}") as tell:
-            places = exams.examine_each(name, settings, watch, asked, lines.append)
-        return len(so_far) >= places
+            return exams.examine_each(name, settings, watch, asked, lines.append)
     finally:
         held += so_far.values()
         for one in so_far.values():
@@ -105,10 +107,9 @@ def _questions(spec: "Spec | None", names: str | None) -> "tuple[Question, ...]"
 
 
 def _observers(
-    spec: "Spec | None", names: tuple[str, ...], where: dict[str, Any], options: dict[str, str]
+    spec: "Spec | None", names: tuple[str, ...], settings: dict[str, Any]
 ) -> "Sequence[str | dict[str, Any]]":
     """Return the observers to examine, with their settings."""
-    settings = where | options
     if names:
         return [{"name": name, **settings} for name in names]
     if spec is None or settings:

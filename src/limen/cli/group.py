@@ -249,8 +249,8 @@ OBSERVER = click.option(
 )
 BASE_URL = click.option(
     "--base-url", "base_urls", multiple=True, metavar="URL",
-    help="URL of an OpenAI-compatible endpoint. Several, one after the other or in a file (@FILE), are servers of one "
-    "model.",
+    help="URL of the observer's endpoint. For openai:, several are servers of one model: the flag again, URL,URL or a "
+    "file (@FILE).",
 )  # fmt: skip
 OPTIONS = click.option(
     "-O",
@@ -273,24 +273,45 @@ def rates(command: F) -> F:
     return _RPM(_TPM(command))
 
 
-def at(base_urls: Sequence[str]) -> dict[str, Any]:
-    """Return the setting that --base-url gives, none where it is not given."""
-    return {"base_url": base_urls[0] if len(base_urls) == 1 else list(base_urls)} if base_urls else {}
+def at(base_urls: Sequence[str], options: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that --base-url and -O give.
+
+    Raises:
+        InputError: both give an address, and not the same.
+    """
+    where = {"base_url": base_urls[0] if len(base_urls) == 1 else list(base_urls)} if base_urls else {}
+    _expect_one_value(where, options)
+    return {**options, **where}
 
 
-def with_server(entries: Sequence[str | dict[str, Any]], **settings: float | None) -> tuple[str | dict[str, Any], ...]:
+def _expect_one_value(flags: Mapping[str, Any], options: Mapping[str, str]) -> None:
+    for name in flags.keys() & options.keys():
+        try:
+            same = float(options[name]) == flags[name]
+        except ValueError:
+            same = options[name] == flags[name]
+        if not same:
+            flag = "--wait-for-server" if name == "wait_for_server_s" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} and -O {name} are one setting and given two values. Leave one of them out.")
+
+
+def with_server(
+    entries: Sequence[str | dict[str, Any]], options: Mapping[str, str], **settings: float | None
+) -> tuple[str | dict[str, Any], ...]:
     """Give observers that have a server what flags say of it, by the names of their settings.
 
     Args:
         entries: names, or tables with a name.
+        options: those given by -O.
         settings: those that are None were not given.
 
     Raises:
-        InputError: a rate is limited, and no observer has a server.
+        InputError: a rate is limited, and no observer has a server; or -O gives another value.
     """
     from limen.observer import ObserverKind
 
     given = {name: value for name, value in settings.items() if value is not None}
+    _expect_one_value(given, options)
     changed: list[str | dict[str, Any]] = []
     taken, known = set[str](), registry.every("observer") if given else {}
     for entry in entries:

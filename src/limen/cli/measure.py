@@ -216,7 +216,7 @@ def measure(
     spec = spec_of("measure", study, given)
     for path in spec.plugins:
         registry.plugin(path)
-    served = with_server(spec.observers, wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
+    served = with_server(spec.observers, given["options"], wait_for_server_s=wait_for_server, rpm=rpm, tpm=tpm)
     spec = msgspec.structs.replace(spec, observers=served)
     if out is None and not dry_run:
         check(spec)  # what is misspelt is told first: whoever mends it has not named a folder in vain
@@ -572,8 +572,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
 
     if given["shard"] == "":  # of a variable that is not set: nothing would be divided
         raise InputError("--shard is empty. Give I/N, 1/8 for the first of eight jobs, or leave it out.")
-    settings = dict(given["options"])
-    settings |= at(given["base_urls"])
+    settings = at(given["base_urls"], given["options"])
     changes: dict[str, Any] = {
         "images": [*given["images"], *(f"items={file}" for file in given["ask"])],
         "distortions": named("--distortion", given["distortion"]),

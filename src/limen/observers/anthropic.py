@@ -11,16 +11,19 @@ Format: platform.claude.com/docs/en/api/messages; errors: platform.claude.com/do
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import orjson
 
+from limen.errors import InputError
 from limen.observer import observer
 from limen.observers.openai import OpenAI, completion, lenient
-from limen.observers.openai.options import Count, OpenAIOptions, Rate, Seconds, Temperature, Tokens, Wait, Word
+from limen.observers.openai.options import Count, OpenAIOptions, Rate, Seconds, Tokens, Wait, Word
+from limen.observers.openai.remedies import Remedies, of_setting
 
 VERSION = "2023-06-01"  # of the interface, as its header names it
+NO_THOUGHT = '-O extra={"thinking":{"type":"disabled"}}'
 _NOT_TAKEN = ("seed", "logprobs", "detail")  # the interface has none of them
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -29,7 +32,7 @@ class AnthropicOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Options of the `anthropic` observer.
 
     Attributes:
-        base_url: the endpoint up to and with its version, without user and password.
+        base_url: the one endpoint up to and with its version, without user and password.
         api_key_env: the environment variable that holds the key, the only place it is read from.
         headers: further headers, as a table or as JSON; "env:NAME" takes the value from the environment.
         concurrency: requests in flight at most, and series advanced side by side.
@@ -53,7 +56,7 @@ class AnthropicOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             and not at all for one that never was.
     """
 
-    base_url: str = "https://api.anthropic.com/v1"
+    base_url: str | tuple[str, ...] = "https://api.anthropic.com/v1"
     api_key_env: str = "ANTHROPIC_API_KEY"
     headers: dict[str, str] | str = {}
     concurrency: Count = 16
@@ -61,7 +64,7 @@ class AnthropicOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rpm: Rate | None = None
     tpm: Rate | None = None
     max_tokens: Tokens = 256
-    temperature: Temperature | Literal["none"] | None = 0.0
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] | Literal["none"] | None = 0.0
     encoding: Word = "png"
     revision: Word = ""
     label: Word = ""
@@ -85,10 +88,19 @@ class Anthropic(OpenAI):
     shape: ClassVar[tuple[str, str] | None] = (
         '{"type":"image","source":{"type":"base64","media_type":"{mime}","data":"', '"}}'
     )  # fmt: skip
+    remedies: ClassVar[Remedies] = of_setting(NO_THOUGHT)
 
     def __init__(self, model: str, options: AnthropicOptions) -> None:
         super().__init__(model, OpenAIOptions(**msgspec.structs.asdict(options), logprobs=False))
         self._sent = {"anthropic-version": VERSION, **self._shown}
+        thinking = self._extra.get("thinking")
+        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        if type(budget) is int and budget >= options.max_tokens:
+            raise InputError(
+                f"Observer 'anthropic': thinking.budget_tokens {budget} of extra leaves no room for an answer: "
+                f"max_tokens is {options.max_tokens}, thought included. Set -O max_tokens=N to more than {budget}, or "
+                f"{NO_THOUGHT}."
+            )
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return model, host, decoding parameters and encoding; nothing of keys, of timing or of load."""
@@ -98,7 +110,7 @@ class Anthropic(OpenAI):
         return "/messages"
 
     def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
-        return completion.read(chat_of(data), letters)
+        return completion.read(chat_of(data), letters, self.remedies)
 
 
 def chat_of(data: bytes) -> bytes:

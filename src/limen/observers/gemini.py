@@ -20,6 +20,7 @@ from limen.errors import InputError
 from limen.observer import observer
 from limen.observers.openai import OpenAI, completion, lenient
 from limen.observers.openai.options import Count, OpenAIOptions, Rate, Seconds, Seed, Temperature, Tokens, Wait, Word
+from limen.observers.openai.remedies import Remedies, of_setting
 
 _CONFIG = "generationConfig"
 _OURS = frozenset(
@@ -31,7 +32,7 @@ class GeminiOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Options of the `gemini` observer.
 
     Attributes:
-        base_url: the endpoint up to and with its version, without user and password.
+        base_url: the one endpoint up to and with its version, without user and password.
         api_key_env: the environment variable that holds the key, the only place it is read from.
         headers: further headers, as a table or as JSON; "env:NAME" takes the value from the environment.
         concurrency: requests in flight at most, and series advanced side by side.
@@ -59,7 +60,7 @@ class GeminiOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             and not at all for one that never was.
     """
 
-    base_url: str = "https://generativelanguage.googleapis.com/v1beta"
+    base_url: str | tuple[str, ...] = "https://generativelanguage.googleapis.com/v1beta"
     api_key_env: str = "GEMINI_API_KEY"
     headers: dict[str, str] | str = {}
     concurrency: Count = 16
@@ -92,6 +93,10 @@ class Gemini(OpenAI):
     ours: ClassVar[frozenset[str]] = frozenset({"contents", "model"})
     carrier: ClassVar[str] = "x-goog-api-key"
     shape: ClassVar[tuple[str, str] | None] = ('{"inlineData":{"mimeType":"{mime}","data":"', '"}}')
+    remedies: ClassVar[Remedies] = of_setting(
+        '-O extra={"generationConfig":{"thinkingConfig":{"thinkingBudget":0}}}',
+        filtered='Its safetySettings say what is withheld: -O extra={"safetySettings":[...]}.',
+    )
 
     def __init__(self, model: str, options: GeminiOptions) -> None:
         super().__init__(model, OpenAIOptions(**msgspec.structs.asdict(options)))
@@ -121,7 +126,7 @@ class Gemini(OpenAI):
         return (opening[:-1] + b',"contents":[{"role":"user","parts":[', *parts, b"]}]}")
 
     def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
-        return completion.read(chat_of(data), letters)
+        return completion.read(chat_of(data), letters, self.remedies)
 
 
 def chat_of(data: bytes) -> bytes:

@@ -418,7 +418,7 @@ def examine_each(
     tell: Tell = lambda held: None,
     asked: Iterable[Question] = (),
     say: Callable[[str], None] = lambda line: None,
-) -> int:
+) -> Mapping[str, str]:
     """Make the observer that `KIND` or `KIND:MODEL` names and examine it at each of the places where it is asked.
 
     Args:
@@ -429,7 +429,7 @@ def examine_each(
         say: called with a line of what else a person should know: who is away, how alike all answer.
 
     Returns:
-        At how many places it is asked.
+        The places where no exam was held, with why.
 
     Raises:
         FatalObserverError: one of them would answer no question at all.
@@ -437,7 +437,7 @@ def examine_each(
     """
     asked = tuple(asked)
 
-    async def run() -> int:
+    async def run() -> Mapping[str, str]:
         held: list[Exam] = []
 
         async def at(place: Observer, tag: str) -> str:
@@ -450,11 +450,11 @@ def examine_each(
         async with observer:
             if not isinstance(observer, observers.Hosted):
                 await at(observer, "")
-                return 1
+                return {}
             await observer.admit(at)
             for line in _alike(observer, held):
                 say(line)
-            return len(observer.places)
+            return observer.unexamined
 
     return finish(run())
 

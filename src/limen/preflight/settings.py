@@ -111,7 +111,8 @@ def longest(evidence: Evidence) -> CheckResult:
     written = len(evidence.text("long").split())  # numbers with blanks between: none of them is less than a token
     if written > limit + SLACK:
         seen = f"an answer of {written} words, where {limit} tokens were allowed"
-        change = "Set max_tokens_name to what the server calls it (max_completion_tokens), or raise max_tokens"
+        named = "Set max_tokens_name to what the server calls it (max_completion_tokens), or raise max_tokens"
+        change = named if evidence.settings.get("kind") == "openai" else "Raise max_tokens"
         return _result(check, CheckStatus.FAILED, seen, change=change)
     most = max((answer.tokens_out or 0 for answer in evidence.given(evidence.answers)), default=0)
     if most > limit + SLACK:  # tokens that are not shown may be counted too: the model's thought

@@ -19,7 +19,7 @@ from limen.preflight.evidence import CheckResult, CheckStatus, Evidence, Stage
 ROUNDING = 8  # tokens: a server may round what a picture costs
 SMALLEST_TOWER = 224  # pixels a side: the smallest input of CLIP and SigLIP
 UNROUNDED = (0.001, 0.999)  # outside, a chance may be rounded, and equal for that
-LONGER = "Raise max_tokens, or switch the model's reasoning off (extra.reasoning_effort)"
+LONGER = "Raise max_tokens, or switch the model's thought off by extra (docs/howto/endpoint.md: how, by service)"
 REMEDIES = {
     "cut-off": LONGER,
     "thought": LONGER,

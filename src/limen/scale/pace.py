@@ -13,7 +13,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 MINUTE = 60.0  # seconds that a budget is for
@@ -124,10 +124,18 @@ class Window:
 
 @dataclass(eq=False, slots=True)
 class Sent:
-    """A request in the log of a budget: when it was sent, in seconds, and the tokens it counts for."""
+    """A request in the log of a budget: when it was sent, in seconds, and the tokens it counts for.
+
+    Attributes:
+        at: by `time.monotonic`.
+        tokens: that it counts for.
+        reckoned: tokens that were reckoned beforehand.
+        settled: whether it has ended.
+    """
 
     at: float
     tokens: int
+    reckoned: int = 0
     settled: bool = False
 
 
@@ -141,36 +149,48 @@ class Budget:
         requests: in any minute at most; None for any number.
         tokens: of questions and answers in any minute at most; None for any number.
         span: seconds that the limits are for.
+
+    Attributes:
+        tell: called with a line for a person when the first request has to wait.
     """
 
     def __init__(self, requests: int | None = None, tokens: int | None = None, span: float = MINUTE + SLACK) -> None:
         self.requests, self.tokens, self._span = requests, tokens, span
         self._log: deque[Sent] = deque()
         self._largest = 0  # tokens of one request so far
+        self._took: dict[int, int] = {}  # fewest tokens that an answer took, by those that were reckoned
+        self.tell: Callable[[str], None] = lambda line: None
         self._told = tokens is None
         self.open()
 
     def open(self) -> None:
         """Make it fit to be waited for in an event loop that begins; what was sent stays in the log."""
-        self._turn, self._changed = asyncio.Lock(), asyncio.Event()
+        self._turn, self._changed, self._said = asyncio.Lock(), asyncio.Event(), False
+
+    def expected(self, tokens: int) -> int:
+        """Return what a request takes: what is reckoned, or if more what one reckoned at no more took at least."""
+        return max([tokens, *(took for reckoned, took in self._took.items() if reckoned <= tokens)])
 
     def bears(self, tokens: int) -> bool:
-        """Say whether a request of so many tokens can be sent at all."""
-        return self.tokens is None or tokens <= self.tokens
+        """Say whether a request that is reckoned at so many tokens can be sent at all."""
+        return self.tokens is None or self.expected(tokens) <= self.tokens
 
-    async def take(self, tokens: int) -> Sent:
-        """Wait until a request may be sent, first come, first served, and enter it into the log.
+    async def take(self, tokens: int) -> Sent | None:
+        """Wait until a request may be sent, first come, first served, and enter it into the log; None if it never may.
 
         Args:
-            tokens: that it and its answer take at most, as far as can be reckoned; no more than `bears` says. 0 for a
-                request that stands in for another.
+            tokens: that it and its answer take at most, as far as can be reckoned. 0 for a request that stands in for
+                another.
         """
         async with self._turn:
-            while (left := self._left(tokens)) > 0:
+            while (bears := self.bears(tokens)) and (left := self._left(tokens)) > 0:
+                self._say(left, tokens)
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), left)
-            sent = Sent(time.monotonic(), self._share(tokens))
+            if not bears:
+                return None
+            sent = Sent(time.monotonic(), self._share(tokens), tokens)
             if self.requests is not None or self.tokens is not None:
                 self._log.append(sent)
             return sent
@@ -185,6 +205,8 @@ class Budget:
         sent.settled, self._told = True, self._told or tokens is not None
         if tokens is not None:
             sent.tokens, self._largest = tokens, max(self._largest, tokens)
+            if self.tokens is not None and sent.reckoned:
+                self._took[sent.reckoned] = min(tokens, self._took.get(sent.reckoned, tokens))
         self._changed.set()
 
     def withdraw(self, sent: Sent) -> None:
@@ -204,8 +226,20 @@ class Budget:
         now = time.monotonic()
         while self._log and self._log[0].at + self._span <= now:
             self._log.popleft()
-        full = self.requests is not None and len(self._log) >= self.requests
-        if tokens and self.tokens is not None:
-            full |= not self._told and any(not sent.settled for sent in self._log)
-            full |= sum(sent.tokens for sent in self._log) + self._share(tokens) > self.tokens
-        return self._log[0].at + self._span - now if full and self._log else 0.0
+        alone = tokens and not self._told and any(not sent.settled for sent in self._log)
+        return self._log[0].at + self._span - now if self._log and (alone or self._used_up(tokens)) else 0.0
+
+    def _used_up(self, tokens: int) -> str:
+        """Return which limit leaves no room for a request now, "" for none."""
+        if self.requests is not None and len(self._log) >= self.requests:
+            return f"--rpm {self.requests}"
+        used = sum(sent.tokens for sent in self._log)
+        if tokens and self.tokens is not None and used + self._share(tokens) > self.tokens:
+            return f"--tpm {self.tokens}"
+        return ""
+
+    def _say(self, left: float, tokens: int) -> None:
+        """Say once what is waited for, where that takes a while."""
+        if self._told and not self._said and left > SLACK and (limit := self._used_up(tokens)):
+            self._said = True
+            self.tell(f"Waiting for {limit}: the next question goes out in {left:.0f} s. This is said once.")

@@ -29,6 +29,7 @@ class Server:
         away_since: when it was found to be away, by `time.monotonic`; None while it is used.
         gone: whether it is out of use for good.
         flaps: how often it was left alone since its last answer.
+        refuses: whether it was there and left questions without an answer: it is back when it has answered one.
         silent: questions in a row that it left without an answer.
     """
 
@@ -39,6 +40,7 @@ class Server:
     away_since: float | None = None
     gone: bool = False
     flaps: int = 0
+    refuses: bool = False
     silent: int = 0
 
     @property
@@ -85,17 +87,24 @@ class Servers:
         """The numbers of the servers that are asked."""
         return tuple(at for at, server in enumerate(self.servers) if server.used)
 
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The numbers of those that may be given a question now: one that refuses has one at a time."""
+        return tuple(at for at in self.used if not (self.servers[at].refuses and self.servers[at].on_trial))
+
     def choose(self, series: str, avoided: Collection[int] = ()) -> int | None:
-        """Return the number of the server to ask, None where none is there.
+        """Return the number of the server to ask, None where none is free.
 
         Args:
             series: that the question belongs to; "" for none, which stays nowhere.
             avoided: numbers of servers to ask only if no other is there.
         """
-        there = [at for at in self.used if at not in avoided] or list(self.used)
+        there = [at for at in self.free if at not in avoided] or list(self.free)
         there = [at for at in there if not self.servers[at].on_trial] or there
         if not there:
             return None
+        if trial := [at for at in there if self.servers[at].refuses]:
+            return trial[0]  # this question alone: its series stays where it is
         home = self._homes.get(series)
         if home is None or home not in there or (self._is_full(home) and not all(map(self._is_full, there))):
             home = min(there, key=lambda at: (self._load(at), self._rank(at, series)))
@@ -127,17 +136,25 @@ class Servers:
 
     def answered(self, at: int) -> None:
         """Note that a server has answered."""
-        self.servers[at].silent = self.servers[at].flaps = 0
+        server = self.servers[at]
+        server.silent, server.flaps, server.refuses = 0, 0, False
 
     def unanswered(self, at: int) -> bool:
         """Note that a question stayed without an answer, and say whether the server should be left alone for that."""
-        self.servers[at].silent += 1
-        return self.servers[at].silent >= SILENT and self.servers[at].used
+        server = self.servers[at]
+        server.silent += 1
+        return server.used and (server.silent >= SILENT or server.flaps > 0)
 
-    def leave(self, at: int) -> None:
-        """Leave a server alone from now on."""
+    def leave(self, at: int, refuses: bool = False) -> None:
+        """Leave a server alone from now on.
+
+        Args:
+            at: its number.
+            refuses: whether it is there, and leaves questions without an answer.
+        """
         server = self.servers[at]
         server.away_since = time.monotonic()
+        server.refuses = refuses or server.flaps > 0  # one that was back and did not answer was not away
         server.flaps, server.silent = server.flaps + 1, 0
 
     def back(self, at: int) -> float:

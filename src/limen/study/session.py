@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture, png
 from limen.item import Item
-from limen.observer import Deferrer, Follower, Observer, Reply
+from limen.observer import Deferrer, Follower, Observer, Reply, Stopper
 from limen.parsing.yes_no import Flag, Verdict
 from limen.procedure import Method, Probe, Result, Verdicts, begin, foresee
 from limen.question import Query, Question
@@ -212,10 +212,13 @@ class Session:
                     raise DeferredQuery
                 self.follow(trial)
                 reply = await self._reply(query)
+            if reply.answer is None and not reply.attempts and self.stopping:
+                raise UnansweredQuery("stopped", "the run was stopped before it was asked")
             ahead = early is not None
             await self.store.add(dataclasses.replace(trial, answer=reply.answer), reply.attempts, ahead)
             self.progress.ahead += ahead and reply.answer is not None
-            self._count(reply.answer, reply.attempts)
+            if reply.answer is not None or not self.stopping:
+                self._count(reply.answer, reply.attempts)
             future.set_result(reply.answer)
         finally:
             del self.flying[trial.key]
@@ -234,6 +237,14 @@ class Session:
     async def land(self) -> None:
         """Ask nothing more, and give what is under way, and is paid for, a moment to come in and be kept."""
         self.stopping = True
+        observer = self.observer
+        calls = observer.stop() if isinstance(observer, Stopper) else min(len(self.flying), observer.concurrency)
+        if calls:
+            what = "a call" if calls == 1 else f"{calls:,} calls"
+            self.progress.notices.append(
+                f"Stopping: up to {GRACE:g} s for {what} under way. Once more ends it at once."
+            )
+            self.watch(self.progress)
         if self.flying:
             await asyncio.wait(list(self.flying.values()), timeout=GRACE)
 

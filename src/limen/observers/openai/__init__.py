@@ -25,7 +25,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -42,6 +42,7 @@ from limen.observer import Examine, Observer, Reply, observer
 from limen.observers.openai import complaint, completion, endpoint, offered
 from limen.observers.openai.complaint import Failure, Fate
 from limen.observers.openai.options import FROM, OURS, OpenAIOptions, expect_no_secrets, further_fields, further_headers
+from limen.observers.openai.remedies import SERVER, Remedies
 from limen.observers.openai.secret import LONGEST, Key
 from limen.observers.openai.waiting import spoken
 from limen.parsing import token_probability
@@ -62,7 +63,9 @@ PATIENCE = 10.0  # seconds for the list of a server's models
 UNSAID = 1.0  # seconds of an outage about which nothing is said
 CONFIRMED = 2  # failures with log probabilities after an answer without: one more may be chance
 MISTRAL = ("api.mistral.ai",)  # its batch files are OpenAI's with less around each body
+TRIES = 2  # of a question at one of several endpoints, while there is another to ask
 REFUSALS = 5  # before the first answer, after which the run is stopped
+LIMITED = ("rate-limited", "overloaded")  # what a server says that is asked too fast
 SYSTEM = 80  # characters of a system_fingerprint that are kept
 AWAY = (502, 503, 504)  # what a gateway says whose server is not there
 
@@ -81,7 +84,7 @@ class _Call:
     query: Query
     parts: tuple[bytes, ...]
     letters: bool
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class OpenAI(Observer):
         ours: fields of the request body that limen sets.
         carrier: the header that carries the key; "" for Authorization.
         shape: what stands before and behind a picture's base64 in the body; None for that of chat completions.
+        remedies: what to do when it fails in a known way.
     """
 
     kind: ClassVar[str] = "openai"
@@ -140,6 +144,7 @@ class OpenAI(Observer):
     ours: ClassVar[frozenset[str]] = OURS
     carrier: ClassVar[str] = ""
     shape: ClassVar[tuple[str, str] | None] = None
+    remedies: ClassVar[Remedies] = SERVER
 
     def __init__(self, model: str, options: OpenAIOptions, budget: Budget | None = None) -> None:
         kind = self.kind
@@ -153,7 +158,7 @@ class OpenAI(Observer):
         self._model, self._options = model, options
         self._temperature = None if options.temperature == "none" else options.temperature
         self.sampled, self.max_tokens = self._temperature is None or self._temperature > 0, options.max_tokens
-        self._place = endpoint.find(str(options.base_url), self._ending(model), kind)
+        self._place = endpoint.find(endpoint.only(options.base_url, kind), self._ending(model), kind)
         self._host = self._place.host
         self._identity = Identity(self._place.host, self._place.path, self._place.query)
         if kind == "openai" and urlsplit(self._place.url).hostname in MISTRAL:
@@ -167,6 +172,7 @@ class OpenAI(Observer):
         self._proxy: endpoint.Proxy | None = None
         self._met = self._answered = False  # whether this host has ever replied, ever answered
         self._refusals = 0  # before the first answer
+        self._filtered_told = False
         self._resume_at = 0.0
         self._heard_at = self._probed_at = 0.0
         self._out_since: float | None = None
@@ -176,6 +182,11 @@ class OpenAI(Observer):
         self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(options.encoding, options.detail, self.shape)
         self._session: aiohttp.ClientSession | None = None
+        self._reset_calls()
+
+    def _reset_calls(self) -> None:
+        self._stopping = False
+        self._asking, self._sending, self._ended = (set[asyncio.Task[Any]]() for _ in range(3))
 
     @property
     def notice(self) -> str:
@@ -266,6 +277,11 @@ class OpenAI(Observer):
         """The one tag."""
         return (self.exam_tag,)
 
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """None: whoever is alone is examined, or the run stops."""
+        return {}
+
     async def admit(self, examine: Examine) -> list[str]:
         """Have this place examined.
 
@@ -282,6 +298,8 @@ class OpenAI(Observer):
         self.window, self._probing = self._new_window(), asyncio.Lock()
         self._pictures = completion.Pictures(self._options.encoding, self._options.detail, self.shape)
         self._budget.open()
+        self._budget.tell = lambda line: self.tell(line)
+        self._reset_calls()
         self._resume_at, self._out_since = 0.0, None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),  # uvicorn closes after 5 s
@@ -304,8 +322,43 @@ class OpenAI(Observer):
         Raises:
             FatalObserverError: no other query would be answered either.
         """
-        call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text))
-        counted, probed = 0, False
+        hasty = not self._alone and not self._answered  # it is examined, and others wait for its exam
+        return await self.ask(query, TRIES if hasty else self._options.retries)
+
+    async def ask(self, query: Query, tries: int) -> Reply:
+        """Answer one query as `answer` does, with fewer attempts where another endpoint could be asked instead.
+
+        Args:
+            query: to answer.
+            tries: attempts at most; one that the server refused for its rate while it answered others is none of them.
+
+        Raises:
+            FatalObserverError: no other query would be answered either.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        attempts: list[Attempt] = []
+        self._asking.add(task)
+        try:
+            return await self._ask(query, tries, attempts)
+        except asyncio.CancelledError:
+            if task not in self._ended or task.uncancel():  # whoever asks was cancelled, too
+                raise
+            return Reply(None, tuple(attempts))
+        finally:
+            self._asking.discard(task)
+
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        self._stopping = True
+        self._ended = self._asking - self._sending
+        for task in self._ended:
+            task.cancel()
+        return len(self._sending)
+
+    async def _ask(self, query: Query, tries: int, attempts: list[Attempt]) -> Reply:
+        call = _Call(query, await self._encode(query), token_probability.offers_letters(query.text), attempts)
+        counted, spared, probed, first = 0, 0, False, time.monotonic()
         while True:
             began = time.monotonic()
             asked = self.candidates
@@ -314,7 +367,7 @@ class OpenAI(Observer):
             if isinstance(outcome, Failure) and outcome.fate == "suspect":
                 if asked != self.candidates:
                     outcome = replace(outcome, fate="free")
-                elif not probed and counted + 1 < self._options.retries:
+                elif not probed and counted + 1 < tries:
                     found = await self._ask_without(call, asked, began)
                     outcome, probed, counted = found or outcome, found is not None, counted + (found is not None)
             if isinstance(outcome, completion.Completion):
@@ -329,9 +382,12 @@ class OpenAI(Observer):
             if not self._waits(outcome, began):
                 counted += 1
                 self._expect_met(outcome, counted)
-                if outcome.fate == "never" or counted >= self._options.retries:
+                spared += outcome.kind in LIMITED and self._heard_at > first
+                if outcome.fate == "never" or counted >= self._options.retries or counted - spared >= tries:
                     self._count_refusal(outcome)
                     return Reply(None, tuple(call.attempts))
+            if self._stopping:
+                return Reply(None, tuple(call.attempts))
             await self._back_off(outcome, query, len(call.attempts))
 
     async def request(self, query: Query) -> bytes:
@@ -388,19 +444,17 @@ class OpenAI(Observer):
     async def _try(self, call: _Call, candidates: int) -> tuple[completion.Completion | Failure, Attempt]:
         """Make one attempt, when it is its turn, and return what came of it with its record."""
         most = query_tokens(call.query) + self._options.max_tokens
-        if not self._budget.bears(most):
-            told = f"It may take {most:,} tokens, and tpm allows {self._budget.tokens:,} in a minute. Raise tpm, or"
-            failure = self._fail("rejected", f"{told} set --max-side or -O max_tokens=N to less.", "never")
-            return failure, Attempt(failure.kind, failure.detail)
         async with self.window.turn() as turn:
             sent = await self._may_send(call.query, most)
+            if sent is None:
+                return self._too_large(most)
             started = time.perf_counter()
-            outcome = await self._post(call, candidates)
+            outcome = await self._send(call, candidates)
             seconds = time.perf_counter() - started
             self._budget.settle(sent, _tokens(outcome, most))
             if isinstance(outcome, completion.Completion):
                 self.window.answered(turn, seconds)
-            elif outcome.kind in ("rate-limited", "overloaded") and self._options.adapt != "nothing":
+            elif outcome.kind in LIMITED and self._options.adapt != "nothing":
                 self.window.refused(turn)
         if isinstance(outcome, Failure):
             if not outcome.out:
@@ -409,15 +463,27 @@ class OpenAI(Observer):
         self._back_again()
         self._heard_at, self._answered = time.monotonic(), True
         self._worked += candidates > 0 and candidates == self.candidates
+        if outcome.answer.finish == "content_filter" and not self._filtered_told:
+            self._filtered_told = True
+            what = "refused or filtered an answer (finish content_filter), which is kept as it is and paid for."
+            self.tell(f"{self._host} {what} {self.remedies.filtered}".rstrip())
         answer = replace(outcome.answer, seconds=seconds)
         return replace(outcome, answer=answer), Attempt("ok", outcome.system, seconds)
 
-    async def _may_send(self, query: Query, tokens: int) -> Sent:
-        """Wait until neither a pause nor the budget forbids a request."""
+    def _too_large(self, tokens: int) -> tuple[Failure, Attempt]:
+        """Return what becomes of a question that alone is larger than what any minute allows."""
+        most = self._budget.expected(tokens)
+        may = "may take" if most == tokens else "takes, as others did,"
+        told = f"It {may} {most:,} tokens, and tpm allows {self._budget.tokens:,} in a minute. Raise tpm, or"
+        failure = self._fail("rejected", f"{told} set --max-side or -O max_tokens=N to less.", "never")
+        return failure, Attempt(failure.kind, failure.detail)
+
+    async def _may_send(self, query: Query, tokens: int) -> Sent | None:
+        """Wait until neither a pause nor the budget forbids a request; None if the budget always does."""
         while True:
             await self._pause_over(query)
             sent = await self._budget.take(tokens)
-            if self._resume_at <= time.monotonic():
+            if sent is None or self._resume_at <= time.monotonic():
                 return sent
             self._budget.withdraw(sent)
 
@@ -533,7 +599,7 @@ class OpenAI(Observer):
 
     def _read(self, data: bytes, letters: bool) -> completion.Completion | completion.NoAnswer:
         """Read the body of a reply that claims success."""
-        return completion.read(data, letters)
+        return completion.read(data, letters, self.remedies)
 
     def _head(self, draw: int, candidates: int) -> bytes:
         """Return the request body up to the content list."""
@@ -553,6 +619,16 @@ class OpenAI(Observer):
         return (self._head(draw, candidates), *parts, b"]}]}")
 
     # --- one request ---
+
+    async def _send(self, call: _Call, candidates: int) -> completion.Completion | Failure:
+        """Send one request, which `stop` lets come in."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._sending.add(task)
+        try:
+            return await self._post(call, candidates)
+        finally:
+            self._sending.discard(task)
 
     async def _post(self, call: _Call, candidates: int) -> completion.Completion | Failure:
         """Send one request and say what came back."""
@@ -591,7 +667,8 @@ class OpenAI(Observer):
             advice = "Correct base_url, or install the certificate of the host's authority."
             return self._fail("certificate", f"{self._host} is not trusted: {error}. {advice}", "fatal")
         except aiohttp.ClientConnectorError as error:
-            return self._fail("unreachable", f"{error}.", out=True)
+            why = "" if "Connect call failed" in str(error) else f" ({error.os_error})"
+            return self._fail("unreachable", f"{self._host} takes no connection{why}.", out=True)
         except aiohttp.ClientHttpProxyError as error:
             return self._refused_by_proxy(error.status, error.message)
         except aiohttp.ClientResponseError as error:
@@ -655,7 +732,7 @@ class OpenAI(Observer):
         asked = complaint.RequestContext(
             self._host, self._model, options.api_key_env, options.max_tokens, options.max_tokens_name,
             max(complaint.LONG, options.longest_wait_s), candidates, self._answered,
-            bool(re.search(r"/v\d", self._place.path)),
+            bool(re.search(r"/v\d", self._place.path)), self.remedies,
         )  # fmt: skip
         said = replace(said, message=self._key.scrub(said.message, 2 * complaint.SHARED))
         failure = complaint.judge(status, headers, said, asked)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from limen.observers.openai import lenient, waiting
+from limen.observers.openai.remedies import SERVER, Remedies
 
 Fate = Literal["again", "free", "suspect", "never", "fatal"]
 
@@ -54,6 +55,7 @@ class RequestContext:
         candidates: log probabilities asked for at each position.
         answered: whether this host has answered any question.
         versioned: whether the path of the base URL names a version, as in /v1.
+        remedies: of the service.
     """
 
     host: str
@@ -65,6 +67,7 @@ class RequestContext:
     candidates: int = 0
     answered: bool = False
     versioned: bool = True
+    remedies: Remedies = SERVER
 
 
 def _any(*wordings: str) -> re.Pattern[str]:
@@ -136,6 +139,10 @@ _COUNT = _any(
     r"too many images",
     r"single[- ]image input",
     r"\d images but only \d",
+)
+_SHORT = _any(
+    r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?tokens\b[^.]{0,40}(?:must|should|has to|needs? to)"
+    r"(?: be)? (?:(?:strictly )?(?:greater|larger|higher|more) than|at least)",
 )
 _LIMIT = _any(
     r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?tokens\b[^.]{0,90}(?:at most|less than"
@@ -304,13 +311,17 @@ def _refusal(status: int, said: ErrorBody, asked: RequestContext, sentence: str)
         what = f"{host} does not know model {asked.model[:60]!r} or this path ({status}): {sentence}"
         meant = "" if asked.versioned else " The base URL has no /v1: did you mean one that ends in /v1?"
         return Failure("not-found", f"{what} Check the model's name and base_url.{meant}", "fatal")
+    if _SHORT.search(whole):
+        what = f"{host} wants an answer of more than {asked.max_tokens} tokens ({status}): {sentence} Set -O "
+        what += f"max_tokens=N to more, or less thought: {asked.remedies.little_thought}."
+        return Failure("rejected", what, "never") if asked.answered else Failure("unsupported", what, "fatal")
     if _LIMIT.search(whole) or (_CONTEXT.search(whole) and _no_room(whole, asked)):
         what = f"{host} allows no answer of {asked.max_tokens} tokens ({status}): {sentence}"
-        what += " Set -O max_tokens=N to less, or start the server with a longer context."
+        what += f" Set -O max_tokens=N to less{asked.remedies.longer}."
         return Failure("rejected", what, "never") if asked.answered else Failure("unsupported", what, "fatal")
     if _CONTEXT.search(whole):
-        what = f"{host} finds the question too long ({status}): {sentence} Set --max-side or -O max_tokens=N to less,"
-        return Failure("rejected", f"{what} or start the server with a longer context.", "never")
+        what = f"{host} finds the question too long ({status}): {sentence} Set --max-side or -O max_tokens=N to less"
+        return Failure("rejected", f"{what}{asked.remedies.longer}.", "never")
     if status == 413 or (_LARGE.search(whole) and not _UNSUPPORTED.search(whole) and not count):
         what = f"{host} finds the pictures too large ({status}): {sentence}"
         return Failure("rejected", f"{what} Set -O encoding=jpeg:95 (with losses), or --max-side.", "never")
@@ -335,15 +346,15 @@ def _advice(whole: str, asked: RequestContext) -> str:
     if _ABOUT_SIZE.search(whole):
         return ""
     for words, what in (
-        (r"max_(?:completion_)?tokens", f"Set -O max_tokens_name={other}."),
+        (r"max_(?:completion_)?tokens", asked.remedies.limit.format(other=other)),
         (r"temperature", "Set -O temperature=none to leave it out."),
         (r"logprob", "Set -O logprobs=false."),
         (r"\bseed\b", "Leave seed out."),
-        (_COUNT.pattern, "Start the server so that it takes two pictures (vLLM: --limit-mm-per-prompt)."),
+        (_COUNT.pattern, asked.remedies.count),
         (r"mmproj", "Start llama-server with --mmproj FILE, or name a model that takes pictures."),
-        (_VISION.pattern, "Name a model that takes pictures, and start its server with its vision part."),
+        (_VISION.pattern, asked.remedies.vision),
     ):
-        if re.search(words, whole):
+        if what and re.search(words, whole):
             return what
     return "Change the option it names, or the model." if _UNSUPPORTED.search(whole) else ""
 

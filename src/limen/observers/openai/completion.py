@@ -13,6 +13,7 @@ import orjson
 from limen import image
 from limen.image import Picture
 from limen.observers.openai import complaint, lenient
+from limen.observers.openai.remedies import SERVER, Remedies
 from limen.parsing import token_probability
 from limen.trial import Answer
 
@@ -157,13 +158,9 @@ _BY_FILTER = (
 ENDINGS = {word: name for name, words in (("stop", _BY_ITSELF), ("length", _BY_LENGTH), ("content_filter", _BY_FILTER))
            for word in words}  # fmt: skip
 _TOOLS = ("tool_calls", "tool_call", "tool_use", "function_call")
-_LESS_THOUGHT = (
-    'Set -O extra={"reasoning_effort":"none"} or {"chat_template_kwargs":{"enable_thinking":false}}, or start the '
-    "server without its reasoning parser"
-)
 
 
-def read(data: bytes, letters: bool) -> Completion | NoAnswer:
+def read(data: bytes, letters: bool, remedies: Remedies = SERVER) -> Completion | NoAnswer:
     """Read the body of a reply that claims success.
 
     A generation that ended by itself, by its length or by a filter is an answer, whatever it says. One that ended for
@@ -172,6 +169,7 @@ def read(data: bytes, letters: bool) -> Completion | NoAnswer:
     Args:
         data: the body.
         letters: whether the question offered A for yes and B for no.
+        remedies: of the service.
     """
     try:
         body = _decode_body(data)
@@ -196,11 +194,11 @@ def read(data: bytes, letters: bool) -> Completion | NoAnswer:
     if finish == "stop" and not said and (choice.message.tool_calls or choice.message.function_call):
         finish, told = None, "tool_calls"
     if finish is None:
-        return _broken_off(told)
+        return _broken_off(told, remedies)
     if (
         not (said and said.strip())
         and finish != "content_filter"
-        and (missing := _silence(said, thought, finish, told))
+        and (missing := _silence(said, thought, finish, told, remedies))
     ):
         return missing
     # Beside a thought of its own field, log probabilities may begin with the thought's tokens, which may be the same.
@@ -248,18 +246,18 @@ def _ending(reason: object) -> str | None:
     return ENDINGS.get(word) or ENDINGS.get(word.partition(":")[0])  # "content_filter: PROHIBITED_CONTENT"
 
 
-def _broken_off(told: str) -> NoAnswer:
+def _broken_off(told: str, remedies: Remedies) -> NoAnswer:
     """Return why a generation that ended for another reason is no answer."""
     word = told.strip().lower()
     if word == "error":
         return NoAnswer("server-error", "The answer ended in an error of the server (finish reason 'error').")
     what = f"The generation did not end by itself, by its length or by a filter, but with {told!r}."
     if word in _TOOLS:
-        what += " No tool was offered: start the server without its tool-call parser (vLLM: --enable-auto-tool-choice)."
-    return NoAnswer("broken-off", what)
+        what += f" {remedies.tools}"
+    return NoAnswer("broken-off", what.strip())
 
 
-def _silence(said: str | None, thought: bool, finish: str, told: str) -> NoAnswer | None:
+def _silence(said: str | None, thought: bool, finish: str, told: str, remedies: Remedies) -> NoAnswer | None:
     """Return why there is no text to read; None where the model itself ended without one."""
     if thought:
         cut = (
@@ -267,14 +265,16 @@ def _silence(said: str | None, thought: bool, finish: str, told: str) -> NoAnswe
             if finish == "length"
             else "none is left."
         )
-        return NoAnswer("thought", f"All text went to the reasoning field, {cut} {_LESS_THOUGHT}.", lasting=True)
+        return NoAnswer(
+            "thought", f"All text went to the reasoning field, {cut} Set {remedies.no_thought}.", lasting=True
+        )
     if finish == "length":
         what = (
             "No text came before the length limit: thought that is not shown may have taken it. Set -O max_tokens=N to"
         )
         return NoAnswer(
             "cut-off",
-            f'{what} more (4096, say), or keep thought short: -O extra={{"reasoning_effort":"none"}}.',
+            f"{what} more (4096, say), or keep thought short: {remedies.little_thought}.",
             lasting=True,
         )
     if said is None or not told:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+import orjson
+
 from limen.errors import FatalObserverError, InputError
 from limen.observers.openai.secret import secret_place
 
@@ -15,6 +17,8 @@ _RIGHT = "Give it as https://HOST/v1 or http://HOST:PORT/v1."
 FILE = "@"  # before the name of a file of addresses
 LARGEST = 1 << 20  # bytes of such a file
 MOST = 256  # endpoints of one model
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # names of one host
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,9 @@ def find(base_url: str, ending: str = "/chat/completions", kind: str = "openai")
             "the environment variable that api_key_env names, or into a header: "
             """headers = {"api-key" = "env:NAME"}. A query may stand there (?api-version=2024-10-21)."""
         )
-    if split.scheme not in ("http", "https") or not host:
+    if re.search(r"\s", base_url.strip()):
+        raise InputError(f"Observer {kind!r}: base_url has white space in it. {_RIGHT}")
+    if split.scheme not in PORTS or not host:
         raise InputError(f"Observer {kind!r}: base_url {base_url!r} is not a web address. {_RIGHT}")
     path = split.path.rstrip("/").removesuffix(ending)
     asked = urlencode(query)
@@ -123,39 +129,82 @@ def place_of(host: str, path: str, query: str = "") -> str:
     return f"{host}{path}{'?' * bool(query)}{query}"
 
 
-def urls(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the base URLs that are given: one, several, several in one text, or those of a file (@FILE).
+def only(given: str | Sequence[str], kind: str) -> str:
+    """Return the one base URL that is given, in any of the ways of `urls`.
+
+    Args:
+        given: as a setting has it.
+        kind: of the observer, for messages.
+
+    Raises:
+        InputError: several are given, or what `urls` raises.
+    """
+    found = urls(given, kind)
+    if len(found) > 1:
+        raise InputError(f"{kind}: takes one endpoint, and base_url names {len(found)}; several are for openai:.")
+    return found[0]
+
+
+def urls(given: str | Sequence[str], kind: str = "openai") -> tuple[str, ...]:
+    """Return the base URLs that are given: one, several, a JSON list of them, or those of a file (@FILE).
+
+    A text or a line of a file may hold several, with blanks or commas between.
+
+    Args:
+        given: as a setting has it.
+        kind: of the observer, for messages.
 
     Raises:
         InputError: none is given, a file cannot be read, one of them is no web address, or one is given twice.
     """
-    entries: list[tuple[str, str]] = []  # address, and where it stands
-    for one in (given,) if isinstance(given, str) else given:
+    lines: list[tuple[str, str]] = []  # addresses, and where they stand
+    for one in _listed(given):
         if one.strip().startswith(FILE):
-            entries += _of_file(Path(one.strip().removeprefix(FILE)).expanduser())
+            lines += _of_file(Path(one.strip().removeprefix(FILE)).expanduser())
         elif "://" not in one and Path(one).is_file():
-            raise InputError(f"Observer 'openai': base_url {one!r} is a file. Put an @ before it: {FILE}{one}.")
+            raise InputError(f"Observer {kind!r}: base_url {one!r} is a file. Put an @ before it: {FILE}{one}.")
         else:
-            entries += [(url, "") for url in re.split(r"[\s,]+(?=https?://)", one.strip())]
+            lines.append((one.strip(), ""))
+    entries = [(url, where) for line, where in lines for url in re.split(r"[\s,]+(?=https?://)", line)]
     if not entries:
-        raise InputError(f"Observer 'openai': base_url names no endpoint. {_RIGHT}")
+        raise InputError(f"Observer {kind!r}: base_url names no endpoint. {_RIGHT}")
     if len(entries) > MOST:
-        raise InputError(f"Observer 'openai': base_url names {len(entries)} endpoints. Give {MOST} at most.")
+        raise InputError(f"Observer {kind!r}: base_url names {len(entries)} endpoints. Give {MOST} at most.")
     seen: dict[str, str] = {}
     for url, where in entries:
         if len(entries) == 1 and not where:
             break  # `find` says what is wrong with it
         try:
-            place = find(url)
+            place = find(url, kind=kind)
         except InputError as error:
             raise InputError(f"{where}{error}") from None
-        if place.url in seen:
+        if (server := _server(place)) in seen:
+            before = seen[server]
+            named = f"{place.place} twice" if before == place.place else f"{before} and {place.place}, one place"
             raise InputError(
-                f"{where}Observer 'openai': base_url names {place.place} twice, and one server is one endpoint. Take "
+                f"{where}Observer {kind!r}: base_url names {named}, and one server is one endpoint. Take "
                 "one of the two out; to ask it more at a time, raise -O concurrency."
             )
-        seen[place.url] = where
+        seen[server] = place.place
     return tuple(url for url, _ in entries)
+
+
+def _listed(given: str | Sequence[str]) -> Sequence[str]:
+    """Return what is given as a list, which on the command line may be one of JSON."""
+    if not isinstance(given, str):
+        return given
+    try:
+        found = orjson.loads(given)
+    except orjson.JSONDecodeError:
+        return (given,)
+    return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else (given,)
+
+
+def _server(place: Endpoint) -> str:
+    """Return what two names of one place have in common: of the host, of this machine and of the port."""
+    split = urlsplit(place.url)
+    host = LOOPBACK[0] if split.hostname in LOOPBACK else split.hostname
+    return f"{split.scheme}://{host}:{split.port or PORTS[split.scheme]}{split.path}?{split.query}"
 
 
 def _of_file(path: Path) -> list[tuple[str, str]]:

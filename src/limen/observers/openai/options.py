@@ -32,7 +32,8 @@ class OpenAIOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Attributes:
         base_url: the endpoint up to and with its version, without user and password; a query may follow
-            (?api-version=2024-10-21). Several, as a list or as "@FILE" with one a line, are servers of one model.
+            (?api-version=2024-10-21). Several are servers of one model: as a list, in a text with commas between, or as
+            "@FILE" with one a line.
         api_key_env: the environment variable that holds the key, the only place it is read from; "" for a host
             that needs none. Without encryption (http://) an empty variable means no key.
         headers: further headers, as a table or as JSON ({"x-team": "vision"}). "env:NAME" takes the value from the

@@ -9,7 +9,9 @@ What happens to an endpoint:
 - nobody there, or a gateway without its server: it is left alone, asked for its models again and again (after 1, 2, 4,
   8, at most 10 seconds), and used again when it replies; a question that was under way there is asked at another,
   and its last attempt is called "moved";
-- `SILENT` questions in a row without an answer, whatever each failed by: likewise;
+- a question that fails twice there is asked at another, unless the endpoint limits the rate and answers others;
+- `SILENT` questions in a row without an answer, whatever each failed by: it refuses and is left alone. Then a single
+  question is asked there from time to time, once, and the endpoint is back when it has answered one;
 - a fatal error after it has answered (no credit, say): it is out of use until the next start. Before, the run stops;
 - another model after it was away: left alone until it serves the model again;
 - all are away: as with one, questions wait up to `wait_for_server_s`, then the run stops.
@@ -18,7 +20,7 @@ What happens to an endpoint:
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +31,7 @@ from limen import digest
 from limen.errors import FatalObserverError, InputError, ObserverError
 from limen.image import Picture
 from limen.observer import MOST_AT_ONCE, Examine, Observer, Reply
-from limen.observers.openai import OUTAGE, POLL, Identity, OpenAI, ServerAwayError, endpoint, offered
+from limen.observers.openai import OUTAGE, POLL, TRIES, Identity, OpenAI, ServerAwayError, endpoint, offered
 from limen.observers.openai.options import OpenAIOptions
 from limen.observers.openai.waiting import spoken
 from limen.question import Query
@@ -71,8 +73,13 @@ class Several(Observer):
         self._model_there: Mapping[str, str] | None = None
         self._asked_of: dict[str, str] = {}  # series of the trials that are about to be asked, by key
         self._out_since: float | None = None
+        self._stopping = False
         self._someone, self._watched = asyncio.Event(), set[asyncio.Task[None]]()
+        self._refused_since: dict[int, float] = {}
+        self._moved: dict[int, list[Attempt]] = {}  # why questions went elsewhere since an endpoint's last answer
         self._last = Attempt("unreachable", "")  # why one was left alone
+        self._why: dict[int, Attempt] = {}  # the same, of each
+        self._held = set[int]()  # where an exam was held
 
     def _begin_as(self, identity: Identity) -> None:
         for member in self._members:
@@ -96,6 +103,13 @@ class Several(Observer):
     def exam_tags(self) -> tuple[str, ...]:
         """What follows the name in that of each endpoint's exam."""
         return tuple(member.exam_tag for member in self._members)
+
+    @property
+    def unexamined(self) -> Mapping[str, str]:
+        """The endpoints that `admit` had no exam held at, with why."""
+        return {
+            host: self._why[at].detail for at, host in enumerate(self._hosts) if at in self._why.keys() - self._held
+        }
 
     def sent_bytes(self, picture: Picture) -> int:
         """Return how many bytes a picture takes in the body of a request."""
@@ -136,9 +150,9 @@ class Several(Observer):
                 member.share_pictures(self._members[0])
             found = await asyncio.gather(*(member.model_there() for member in self._members))
             self._expect_one_model([said for _, said in found])
-            for at, (there, _) in enumerate(found):
-                if not there:
-                    self._leave(at, Attempt("unreachable", "It takes no connection."))
+            away = [at for at, (there, _) in enumerate(found) if not there]
+            for at in away:
+                self._leave(at, Attempt("unreachable", f"{self._hosts[at]} takes no connection."), without=away)
             self._stack = stack.pop_all()
         return self
 
@@ -148,6 +162,10 @@ class Several(Observer):
         for task in self._watched:
             task.cancel()
         await asyncio.gather(*self._watched, return_exceptions=True)
+        for at, moved in () if error else self._moved.items():
+            if self._endpoints.servers[at].used or self._endpoints.servers[at].refuses:
+                questions = "its last question, which" if len(moved) == 1 else f"its last {len(moved)} questions, which"
+                self.tell(f"{self._hosts[at]} did not answer {questions} moved: {_ended(moved[-1].detail)}")
         await self._stack.aclose()
 
     def _expect_one_model(self, said: Sequence[Mapping[str, str] | None]) -> None:
@@ -191,12 +209,20 @@ class Several(Observer):
         if self._examine is None:
             return ""
         try:
-            return await self._examine(self._members[at], self._members[at].exam_tag)
+            told = await self._examine(self._members[at], self._members[at].exam_tag)
         except FatalObserverError as error:
-            if error.kind in AWAY_KINDS and len(self._endpoints.used) > 1:
+            if error.kind in PASSING and len(self._endpoints.used) > 1:
                 self._leave(at, Attempt(error.kind, error.detail))
                 return ""
             raise
+        self._held.add(at)
+        return told
+
+    def stop(self) -> int:
+        """Send nothing more, end what waits with no answer, and return how many calls are under way."""
+        self._stopping = True
+        self._someone.set()
+        return sum(member.stop() for member in self._members)
 
     # --- one question ---
 
@@ -210,39 +236,57 @@ class Several(Observer):
         attempts: list[Attempt] = []
         failed: list[int] = []  # where it failed in a way that may pass
         before: int | None = None
-        moves = 0
-        while moves <= len(self._members) + self._options.retries:
+        moves = spent = 0
+        while moves <= len(self._members) + self._options.retries and not self._stopping:
             at = self._endpoints.choose(series, failed)
             if at is None:
                 await self._wait_for_one()
                 continue
             if before is not None and at != before:
+                self._moved.setdefault(before, []).append(attempts[-1])
                 attempts[-1] = _moved(attempts[-1], self._hosts[before], self._hosts[at])
             before, moves = at, moves + 1
-            reply = await self._ask(at, query)
+            reply = await self._ask(at, query, self._tries(at, failed))
             attempts += reply.attempts
             if reply.answer is not None:
-                self._endpoints.answered(at)
-                self._out_since = None
+                self._note_answer(at)
                 return Reply(reply.answer, tuple(attempts))
-            if not self._endpoints.servers[at].used:
+            if self._stopping or not self._endpoints.servers[at].used:
                 continue
             last = reply.attempts[-1]
             if last.outcome in LASTING:
                 return Reply(None, tuple(attempts))
             if self._endpoints.unanswered(at):
-                self._leave(at, last)
+                self._leave(at, last, refuses=True)
             failed.append(at)
-            if len(failed) > 1 or set(self._endpoints.used) <= {*failed}:
+            spent += len(reply.attempts)
+            used = set(self._endpoints.used)
+            if spent >= 2 * self._options.retries or (used and used <= {*failed}):
                 break
         return Reply(None, tuple(attempts))
 
-    async def _ask(self, at: int, query: Query) -> Reply:
+    def _tries(self, at: int, failed: Sequence[int]) -> int:
+        """Return how often an endpoint is tried with a question that failed at some already."""
+        if self._endpoints.servers[at].refuses:
+            return 1
+        if {*self._endpoints.free} <= {at, *failed}:
+            return self._options.retries
+        return 1 if self._endpoints.servers[at].flaps else min(TRIES, self._options.retries)
+
+    def _note_answer(self, at: int) -> None:
+        """Note that an endpoint has answered, and say so if it refused before."""
+        if self._endpoints.servers[at].refuses and (since := self._refused_since.pop(at, None)) is not None:
+            self.tell(f"{self._hosts[at]} is back after {spoken(time.monotonic() - since)}.")
+        self._endpoints.answered(at)
+        self._moved.pop(at, None)
+        self._out_since = None
+
+    async def _ask(self, at: int, query: Query, tries: int) -> Reply:
         """Ask one endpoint, and leave it alone if it turns out to be away."""
         member = self._members[at]
         self._endpoints.begin(at)
         try:
-            return await member.answer(query)
+            return await member.ask(query, tries)
         except ServerAwayError as away:
             self._leave(at, away.attempts[-1])
             return Reply(None, away.attempts)
@@ -254,21 +298,39 @@ class Several(Observer):
         finally:
             self._endpoints.end(at)
             self._endpoints.servers[at].allowed = member.window.allowed
+            self._someone.set()
 
     # --- when one is away, or all are ---
 
-    def _leave(self, at: int, why: Attempt) -> None:
-        """Leave an endpoint alone, and look whether it is back from time to time."""
-        if not self._endpoints.servers[at].used:
+    def _leave(self, at: int, why: Attempt, refuses: bool = False, without: Collection[int] = ()) -> None:
+        """Leave an endpoint alone, and look whether it is back from time to time.
+
+        Args:
+            at: its number.
+            why: the last attempt there.
+            refuses: whether it is there, and leaves questions without an answer.
+            without: others that are about to be left alone, too.
+        """
+        server = self._endpoints.servers[at]
+        if not server.used:
             return
-        self._last = why
-        self._endpoints.leave(at)
-        others = len(self._endpoints.used)
-        if others:
-            asked = "the other is" if others == 1 else f"the {others} others are"
+        self._why[at] = why
+        self._last, known, silent = why, server.refuses, server.silent
+        self._endpoints.leave(at, refuses)
+        others = len({*self._endpoints.used} - {*without})
+        asked = "the other is" if others == 1 else f"the {others} others are"
+        if server.refuses:
+            self._refused_since.setdefault(at, time.monotonic())
+        if known:
+            pass  # told when it began; that it still refuses is no news
+        elif others and silent:
+            self.tell(
+                f"{self._hosts[at]} refuses, {silent} questions moved, and {asked} asked until it answers one: "
+                f"{_ended(why.detail)}"
+            )
+        elif others:
             self.tell(f"{self._hosts[at]} is left alone, and {asked} asked: {_ended(why.detail)}")
-        else:
-            self._someone.clear()
+        elif not self._endpoints.used:
             self._out_since = self._out_since or time.monotonic()
             if self._patience:
                 what = f"None of the {len(self._hosts)} endpoints answers. Waiting for one, {spoken(self._patience)} at"
@@ -301,7 +363,10 @@ class Several(Observer):
             try:
                 if self._examine is not None:
                     await self._examine(self._members[at], self._members[at].exam_tag)
+                    self._held.add(at)
             except FatalObserverError as error:
+                if error.kind in PASSING:
+                    continue
                 self._endpoints.servers[at].away_since = None
                 self._drop(at, error)
                 return
@@ -309,7 +374,8 @@ class Several(Observer):
                 continue
             self._model_there = self._model_there or said
             away = self._endpoints.back(at)
-            self.tell(f"{self._hosts[at]} is back after {spoken(away)}.")
+            if not self._endpoints.servers[at].refuses:
+                self.tell(f"{self._hosts[at]} is back after {spoken(away)}.")
             self._someone.set()
             return
 
@@ -320,12 +386,13 @@ class Several(Observer):
         return (OUTAGE if any(member.met for member in self._members) else 0.0) if given is None else given
 
     async def _wait_for_one(self) -> None:
-        """Wait until an endpoint is used again.
+        """Wait until an endpoint may be asked again.
 
         Raises:
             FatalObserverError: none is back in time.
         """
-        while not self._endpoints.used:
+        while not self._endpoints.free and not self._stopping:
+            self._someone.clear()
             since = self._out_since = self._out_since or time.monotonic()
             left = since + self._patience - time.monotonic()
             try:
@@ -345,7 +412,8 @@ class Several(Observer):
         return FatalObserverError(self._last.outcome, what)
 
 
-AWAY_KINDS = ("unreachable", "overloaded", "server-error")  # an exam that failed by these was held at nobody's
+# An exam that failed by these was held at nobody's.
+PASSING = ("unreachable", "overloaded", "server-error", "rate-limited", "malformed", "timeout", "connection", "empty")
 
 
 def _moved(last: Attempt, here: str, there: str) -> Attempt:
