@@ -1263,7 +1263,7 @@ def test_every_check_is_called_by_plain_words() -> None:
 def test_a_finding_says_whether_it_affects_the_run() -> None:
     held = exam.examine("demo")
     first, *notes = held.summary.splitlines()
-    assert first.startswith("exam of demo passed (36 questions, 1,938 + 99 tokens). Not settled: ")
+    assert first.startswith("exam of demo passed (36 questions, 1,938 + 143 tokens). Not settled: ")
     assert "whether pictures arrive in order, whether pictures arrive in full size" in first
     assert notes == ["Note: could not say on which side a test disc was; this does not affect the run."]
 
