@@ -5,8 +5,8 @@ python docs/scripts/figure.py report.html docs/images/figure.png
 in the environment of `make test-browser`, which has a browser.
 """
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -26,4 +26,8 @@ def main(page: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("report", type=Path, help="the page")
+    parser.add_argument("picture", type=Path, help="PNG file to write")
+    given = parser.parse_args()
+    main(given.report, given.picture)

@@ -7,6 +7,7 @@ extra `dev`, playwright, and Chromium (its path in LIMEN_CHROMIUM if it is not /
 labels come from limen itself; what a part of a page shows is said in `PARTS`, and a test tells what is missing there.
 """
 
+import argparse
 import contextlib
 import io
 import json
@@ -468,4 +469,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="keeps the runs")
+    main(parser.parse_args().folder)
