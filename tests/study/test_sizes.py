@@ -129,7 +129,7 @@ def test_a_study_file_and_the_command_line_take_several(photos: Path, tmp_path: 
             "photographs",
             "shard",
         )
-    ) | {"options": (), "images": (), "ask": (), "observer": (), "settings": (), "base_urls": (), "ladders": ()}
+    ) | {"options": {}, "images": (), "ask": (), "observer": (), "settings": (), "base_urls": (), "ladders": ()}
     assert load(file, _changes(given | {"max_side": "96,0"})).sides == (96, 0)
     assert load(file, _changes(given | {"max_side": "96"})).max_side == 96
 
