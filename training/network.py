@@ -176,7 +176,7 @@ def _initialise_connector(model: Idefics3ForConditionalGeneration, pixels: Tenso
     constant[:, kept : kept + LEVEL] = level
     free = (constant == 0).flatten().nonzero()[:, 0]
     seen = model.model.vision_model(pixels).last_hidden_state
-    patches = seen.unflatten(1, (4, 2, 4, 2)).permute(0, 1, 3, 2, 4, 5).reshape(-1, width)
+    patches = model.model.connector.pixel_shuffle(seen, model.config.scale_factor).reshape(-1, width)
     projection = torch.zeros(TEXT, width)
     projection[:CONTENT, free] = torch.linalg.qr(torch.randn(len(free), CONTENT))[0].T
     projection[:CONTENT] *= SPREAD / (patches @ projection[:CONTENT].T).square().mean().sqrt()

@@ -55,8 +55,7 @@ class Served:
     def kill(self) -> None:
         """End it and its children at once, without a word to whoever waits for an answer."""
         if self.process is not None:
-            with_all = os.getpgid(self.process.pid)
-            os.killpg(with_all, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)  # it leads a session, and so a group, of its own
             self.process.wait()
             self.process = None
 
