@@ -145,6 +145,28 @@ class ShardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{numbered(self.parts)} of {self.of}"
 
 
+class AttentionEntry(msgspec.Struct, frozen=True):
+    """The rule by which a participant is left out (`limen.people.protocol.Attention`)."""
+
+    name: _Text
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    fewest: _Number
+
+
+class PeopleEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How people were asked.
+
+    Attributes:
+        protocol: all of it (`limen.people.protocol.Protocol`), without the texts.
+        attention: the rule, as it was declared before anybody was asked; None where there is none.
+        consent: digest of the text that participants agreed to; "" for none.
+    """
+
+    protocol: _Plain
+    attention: AttentionEntry | None = None
+    consent: _Text = ""
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The manifest of a run of observers of images: with what it was measured.
 
@@ -169,6 +191,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         planned: questions that a limit kept a session from putting to an observer, wholly or in part, by its name.
         aim: of the latest session that asked; older runs lack it.
         shard: which shards of the study the run holds; None where it is a whole one.
+        people: how people were asked; None where none were.
     """
 
     schema: int
@@ -191,6 +214,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     planned: dict[_Text, list[_Text]] = {}
     aim: AimEntry | None = None
     shard: ShardEntry | None = None
+    people: PeopleEntry | None = None
 
 
 class _Procedure(msgspec.Struct):
@@ -291,11 +315,58 @@ class SizeEntry(msgspec.Struct, frozen=True):
     side: _Side
 
 
+class CatchEntry(msgspec.Struct, frozen=True):
+    """A catch trial: a question beside the series' own, whose answer everybody can give who looks.
+
+    Attributes:
+        observer, question, series: by name, by name, by digest.
+        kind: two identical pictures, or the reference beside the strongest level.
+        answer: as it was given.
+        right: whether it is the one that everybody can give.
+        at: when it was shown, in seconds since 1970.
+        session: the sitting, as in presentations.
+        reaction_time_ms: from the pictures' appearance to the answer; None where it is not known.
+    """
+
+    observer: _Text
+    question: _Text
+    series: _Text
+    kind: Literal["identical", "obvious"]
+    answer: _Text
+    right: bool
+    at: Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+    session: _Text
+    reaction_time_ms: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+
+
+class SittingEntry(msgspec.Struct, frozen=True):
+    """One sitting of a participant.
+
+    Attributes:
+        observer: by name.
+        number: from 1.
+        began, ended: in seconds since 1970; None where it was not ended in order.
+        screen: what the pictures were seen on, as it was measured in this sitting.
+        gaps: pauses that nobody asked for (a closed laptop, a hidden tab): begin and end, in seconds since 1970.
+        practice: right answers and questions of the practice; (0, 0) for none.
+    """
+
+    observer: _Text
+    number: _Number
+    began: Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+    ended: Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)] | None
+    screen: _Plain
+    gaps: Annotated[list[tuple[float, float]], msgspec.Meta(max_length=10_000)]
+    practice: tuple[int, int] = (0, 0)
+
+
 SIZES = "size"  # the stage under which rows of sizes stand, by the digest of their reference
 ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference
+CATCHES = "catch"  # of catch trials, by the observer's name and their number: "person:p01/0007"
+SITTINGS = "sitting"  # of participants' sittings, by the observer's name and their number: "person:p01/1"
 _ROWS: dict[str, type[msgspec.Struct]] = {
     "floor": _Floor, "calibration": _Criterion, "exam": _Examined, ITEMS: ItemEntry,
-    SIZES: SizeEntry,
+    SIZES: SizeEntry, CATCHES: CatchEntry, SITTINGS: SittingEntry,
 }  # fmt: skip
 
 

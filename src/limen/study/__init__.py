@@ -91,6 +91,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
         exam: whether the command line examines each observer before its first question (`limen exam`); from Python
             give `run` what examines (`examine=limen.preflight.exam.keep`).
+        people: how people are asked (`limen people`); observers of a study that people are asked beside are left alone
+            by it, and it by `limen measure` (`limen.people.protocol.Protocol`).
         floor: whether to write down, for each series, from which level on the observer's input differs at all, where
             it can say what arrives (`local`, `demo`); costs a rendering of every level.
 
@@ -118,6 +120,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_side: _Side | tuple[_Side, ...] = 0
     megapixels_in_flight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 48.0
     keep_megabytes: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 200.0
+    people: dict[str, Any] = msgspec.field(default_factory=dict)
     exam: bool = True
     floor: bool = True
 
