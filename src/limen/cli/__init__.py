@@ -24,6 +24,7 @@ from limen.cli import (
     list,
     measure,
     merge,
+    people,
     published,
     safe,
     see,
@@ -37,9 +38,8 @@ from limen.errors import LimenError, PluginWarning
 from limen.stopping import StopSignal
 
 __all__ = [
-    "batch", "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "published", "run",
-    "safe",
-    "see", "show", "stats", "watch",
+    "batch", "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "people",
+    "published", "run", "safe", "see", "show", "stats", "watch",
 ]  # fmt: skip
 
 

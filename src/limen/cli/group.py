@@ -35,6 +35,7 @@ COMMANDS = {
         "measure",
         "batch",
         "merge",
+        "people",
         "report",
         "fit",
         "safe",

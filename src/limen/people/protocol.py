@@ -1,10 +1,14 @@
 """How people are asked, as the table [people] of a study file says it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from limen import registry
+from limen.errors import InputError
 from limen.registry import Seed
 
 _Text = Annotated[str, msgspec.Meta(max_length=20_000)]
@@ -98,3 +102,26 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         flicker = ("flicker_hz",) if self.presentation is Presentation.FLICKER else ()
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return {name: plain[name] for name in (*fields, *flicker)}
+
+
+def of(content: Mapping[str, Any], folder: Path) -> Protocol:
+    """Return how people are asked, with the consent text read.
+
+    Args:
+        content: the table `people` of a study file.
+        folder: of the study file, beside which `consent_file` lies.
+
+    Raises:
+        InputError: a setting that there is not, or that does not fit; or the file cannot be read.
+    """
+    protocol = registry.settings("Table 'people'", content, Protocol)
+    if not protocol.consent_file:
+        return protocol
+    if protocol.consent:
+        raise InputError("Table 'people' gives both consent and consent_file. Give one of them.")
+    file = folder / Path(protocol.consent_file).expanduser()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: the consent text cannot be read ({error}). Give a text file in UTF-8.") from None
+    return msgspec.structs.replace(protocol, consent=text.strip(), consent_file="")

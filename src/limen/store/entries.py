@@ -326,6 +326,7 @@ class CatchEntry(msgspec.Struct, frozen=True):
         at: when it was shown, in seconds since 1970.
         session: the sitting, as in presentations.
         reaction_time_ms: from the pictures' appearance to the answer; None where it is not known.
+        id: names it to the page.
     """
 
     observer: _Text
@@ -337,6 +338,7 @@ class CatchEntry(msgspec.Struct, frozen=True):
     at: Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
     session: _Text
     reaction_time_ms: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    id: _Text = ""
 
 
 class SittingEntry(msgspec.Struct, frozen=True):

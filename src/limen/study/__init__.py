@@ -7,7 +7,7 @@ what was answered is not asked again.
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,8 +91,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         keep_megabytes: budget for keeping references in the store, so that reports can show them; 0 keeps none.
         exam: whether the command line examines each observer before its first question (`limen exam`); from Python
             give `run` what examines (`examine=limen.preflight.exam.keep`).
-        people: how people are asked (`limen people`); observers of a study that people are asked beside are left alone
-            by it, and it by `limen measure` (`limen.people.protocol.Protocol`).
+        people: how `limen people` asks people (`limen.people.protocol.Protocol`); no model has a use for it.
         floor: whether to write down, for each series, from which level on the observer's input differs at all, where
             it can say what arrives (`local`, `demo`); costs a rendering of every level.
 
@@ -240,6 +239,25 @@ class Study:
         """
         total = len(self.series) * len(self.questions) * len(self.observers)
         progress = Progress(total, refused=self.refused, spending=spending or Spending())
+        with self.opened(out, progress, watch, offline) as store:
+            finish(self._run(store, progress, watch, None if offline else examine, offline))
+        return progress
+
+    @contextlib.contextmanager
+    def opened(
+        self, out: Path, progress: Progress, watch: Watch = lambda progress: None, offline: bool = False
+    ) -> Iterator[Store]:
+        """Open the run directory, made or gone on with, so that observers can be asked.
+
+        Args:
+            out: the run directory.
+            progress: told what a person should know.
+            watch: called while pictures are drawn.
+            offline: only replay; asks no observer.
+
+        Raises:
+            StoreError: `out` cannot be written, or holds another study.
+        """
         progress.notices += self._announced()
         mine = self.described()
         with Store.create(out, mine) as store:
@@ -255,8 +273,19 @@ class Study:
             store.add_series(series_row(series) for series in self.series)
             store.add_measurements(ITEMS, item_rows(self.series))
             store.add_measurements(SIZES, size_rows(self.series))
-            finish(self._run(store, progress, watch, None if offline else examine, offline))
-        return progress
+            yield store
+
+    async def ask(self, store: Store, progress: Progress, watch: Watch = lambda progress: None) -> None:
+        """Put the questions to the observers, one after the other, in a run that is open.
+
+        Studies of the same series with other observers may do so side by side.
+
+        Args:
+            store: of `opened`.
+            progress: counted up.
+            watch: called while it runs.
+        """
+        await self._run(store, progress, watch, None, False)
 
     @property
     def every(self) -> tuple[Series, ...]:

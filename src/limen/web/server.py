@@ -36,7 +36,7 @@ ASK = "This address needs the rest of what `limen watch` printed.\n"
 _PAGE = resources.files("limen").joinpath("web/page")
 
 Says = Callable[[], Awaitable[object]]
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def check_host(host: str, port: int) -> str:
@@ -68,16 +68,21 @@ def application(token: str, data: Mapping[str, Says], page: str = "watch") -> we
     """
     made = web.Application(middlewares=[_guard(token)], client_max_size=1024)
     for address, name in (("", f"{page}.html"), ("page.css", f"{page}.css"), ("page.js", f"{page}.js")):
-        made.router.add_get(f"/{token}/{address}", _file(name), allow_head=False)
+        made.router.add_get(f"/{token}/{address}", page_file(name), allow_head=False)
     for name, says in data.items():
         made.router.add_get(f"/{token}/{name}", functools.partial(_json, says), allow_head=False)
-    made.on_response_prepare.append(_dress)
+    made.on_response_prepare.append(dress)
     return made
 
 
 def new_token() -> str:
     """Return a token that nobody can guess."""
     return secrets.token_urlsafe(24)
+
+
+def same(given: str, token: str) -> bool:
+    """Say whether a token is the right one, in a time that does not tell how much of it is."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
 async def serve(made: web.Application, host: str, port: int, ready: Callable[[int], None]) -> None:
@@ -110,11 +115,11 @@ async def serve(made: web.Application, host: str, port: int, ready: Callable[[in
 
 def _guard(token: str) -> Middleware:
     @web.middleware
-    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _of_this_machine(request):
             return web.Response(status=403, text="This page is for the machine it runs on.\n")
         first = request.path.split("/", 2)[1]
-        if not hmac.compare_digest(first.encode("utf-8", "replace"), token.encode()):
+        if not same(first, token):
             return web.Response(status=404, text=ASK)
         if request.method != "GET":
             return web.Response(status=405, text="This page only looks.\n", headers={"Allow": "GET"})
@@ -147,7 +152,8 @@ def _name(address: str) -> str:
         return ""
 
 
-def _file(name: str) -> _Handler:
+def page_file(name: str) -> Handler:
+    """Return what sends one of the files in `web/page`, read once."""
     content = _PAGE.joinpath(name).read_bytes()
     kind = KINDS[name[name.rindex(".") :]]
 
@@ -167,5 +173,6 @@ async def _json(says: Says, request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 
-async def _dress(request: web.Request, response: web.StreamResponse) -> None:
+async def dress(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the headers on a response that keep a page to itself."""
     response.headers.update(HEADERS)

@@ -1,0 +1,222 @@
+"""A study that people take part in: who has a link, who sits where, and what the owner may know of it."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from limen import digest, files
+from limen import participant as names
+from limen.analysis.forecast import Asking, simulated
+from limen.errors import InputError, StoreError
+from limen.parsing.forms import SameOrDifferent
+from limen.people.participant import Participant
+from limen.people.protocol import Protocol
+from limen.people.seat import AWAY, Seat
+from limen.question import DRAWS
+from limen.stimulus import Series
+from limen.store import Store
+from limen.study import Spec, Study
+from limen.study import manifest as manifests
+
+LINKS = "links.json"  # beside the run's manifest, for its owner's eyes
+SECONDS = 4.0  # that a question takes, before anybody has been asked
+FORGOTTEN = 600.0  # seconds without a word from a page after which nothing is kept ready for it
+_Token = Annotated[str, msgspec.Meta(min_length=20, max_length=64)]
+
+
+class Links(msgspec.Struct):
+    """Who may open what; the only place where tokens are kept.
+
+    Attributes:
+        invitation: makes a participant.
+        owner: shows how far everybody is.
+        port: that addresses end with, so that they work again.
+        participants: by token, the alias.
+        agreed: when each alias agreed to the consent text, in seconds since 1970.
+    """
+
+    invitation: _Token
+    owner: _Token
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    participants: dict[_Token, str] = {}
+    agreed: dict[str, float] = {}
+
+
+def token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+def planned(spec: Spec, protocol: Protocol) -> Study:
+    """Return a study with its references found and its series made, to be put to people.
+
+    Args:
+        spec: what is asked.
+        protocol: how.
+
+    Raises:
+        InputError: something does not fit, named in one line.
+    """
+    nobody = Participant("nobody", {}, protocol.interleave)
+    return dataclasses.replace(Study.plan(spec, made=(nobody,)), observers=())
+
+
+def questions_a_series(study: Study) -> float:
+    """Return how many questions a series takes, played with simulated observers; the mean over the study's series."""
+    ways: Counter[tuple[int, Asking]] = Counter()
+    for question in study.questions:
+        same = isinstance(question.form, SameOrDifferent)
+        identical = study.spec.identical_pairs and not question.forced
+        asking = Asking(question.alone, DRAWS if question.alone else 1, identical, identical and same)
+        ways.update((len(series), asking) for series in study.series)
+    took = {way: float(simulated(study.method, *way).later.mean()) for way in ways}
+    return sum(took[way] * count for way, count in ways.items()) / max(1, ways.total())
+
+
+class Lab:
+    """All participants of a study; one store, one loop.
+
+    Args:
+        study: what is asked, of nobody yet.
+        protocol: how people are asked.
+        store: of the run, open for writing.
+        most: participants that an invitation makes.
+    """
+
+    def __init__(self, study: Study, protocol: Protocol, store: Store, most: int) -> None:
+        self.protocol, self.study = protocol, study
+        self._store, self._most = store, most
+        self._expected = questions_a_series(study) * (1 + protocol.catch)
+        self._file = store.path / LINKS
+        self.links = self._read()
+        self._seats: dict[str, Seat] = {}
+        self._joining = asyncio.Lock()
+        self._declare()
+        for alias in self.links.participants.values():
+            self._sit(alias)
+
+    def _declare(self) -> None:
+        """Write down how people are asked, before anybody is; raise `StoreError` where it was another way."""
+        protocol = self.protocol
+        fields = ("practice", "catch", "interleave", "seed")
+        plain = msgspec.to_builtins(protocol)
+        mine = {
+            "protocol": protocol.shown | {name: plain[name] for name in fields},
+            "attention": msgspec.to_builtins(protocol.attention) if protocol.catch else None,
+            "consent": digest.of([protocol.consent]) if protocol.consent else "",
+        }
+        there = self._store.manifest.get("people", mine)
+        manifests.same(self._store.path, "people", json.loads(json.dumps(there)), json.loads(json.dumps(mine)))
+        self._store.amend(people=mine)
+
+    def _read(self) -> Links:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Links)
+        except FileNotFoundError:
+            return Links(token(), token())
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StoreError(
+                f"{self._file} cannot be read ({error}). Restore it from a copy, or move it away: then there are new "
+                "links, and those who have begun cannot go on."
+            ) from None
+
+    def keep(self) -> None:
+        """Write the links down, for their owner alone."""
+        try:
+            files.write(self._file, msgspec.json.format(msgspec.json.encode(self.links)))
+            os.chmod(self._file, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self._file} cannot be written ({error}). Free some disk space, then go on.") from None
+
+    def _sit(self, alias: str) -> Seat:
+        seat = self._seats[alias] = Seat(self.study, self.protocol, self._store, alias, self._deal, self._expected)
+        return seat
+
+    def _deal(self, seat: Seat) -> Sequence[Series]:
+        """Return the series of a participant."""
+        return self.study.series
+
+    @property
+    def cost(self) -> str:
+        """What taking part takes, in a sentence."""
+        series = len(self.study.series) * len(self.study.questions)
+        questions = series * self._expected
+        shown = (
+            self.protocol.show_ms * max(one.pictures for one in self.study.questions) + self.protocol.blank_ms
+        ) / 1e3
+        minutes = questions * (SECONDS + shown) / 60
+        return (
+            f"Each participant: {series:,} series, about {questions:,.0f} questions, {minutes:,.0f} minutes at "
+            f"{SECONDS + shown:.1f} s a question."
+        )
+
+    def seat(self, token: str) -> Seat | None:
+        """Return the participant whom a token belongs to."""
+        alias = self.links.participants.get(token)
+        return None if alias is None else self._seats[alias]
+
+    async def join(self, alias: str) -> str:
+        """Make a participant who has agreed to take part; return the token of their link.
+
+        Raises:
+            InputError: the alias cannot be one, or is taken, or no place is left; for the participant to read.
+        """
+        names.check_alias(alias)
+        async with self._joining:
+            aliases = {one.casefold() for one in self.links.participants.values()}
+            if alias.casefold() in aliases or names.name_of(alias) in self._store.manifest["observers"]:
+                raise InputError(
+                    f"{alias} takes part already. If that is you, open your own link again; else choose another alias."
+                )
+            if len(self._seats) >= self._most:
+                raise InputError("No place is left in this study. Please tell whoever invited you.")
+            made = token()
+            self.links.participants[made] = alias
+            self.links.agreed[alias] = time.time()
+            await asyncio.to_thread(self.keep)
+            self._sit(alias)
+            taking_part = [names.name_of(one) for one in self._seats]
+            about = manifests.aim((), self.study.questions, self.study.series) | {"observers": taking_part}
+            self._store.amend(aim=about)
+        return made
+
+    async def tidy(self) -> None:
+        """Let go, for ever and again, of what is kept ready for those who have not been heard of."""
+        while True:
+            await asyncio.sleep(30)
+            for seat in list(self._seats.values()):
+                if time.time() - seat.seen > FORGOTTEN:
+                    await seat.leave()
+
+    async def close(self) -> None:
+        """Let everybody's questions go without an answer; sittings stay as they are, and go on with the server."""
+        await asyncio.gather(*(seat.leave() for seat in self._seats.values()))
+
+    def overview(self) -> dict[str, Any]:
+        """Return what the owner sees: how far each participant is; no answers."""
+        rule = self.protocol.attention
+        rows = []
+        for token, alias in self.links.participants.items():
+            seat = self._seats[alias]
+            enough = self.protocol.catch and seat.caught >= rule.fewest
+            rows.append(
+                {
+                    "alias": alias, "stage": seat.stage, "sitting": len(seat.sittings), "answered": seat.shown,
+                    "expected": seat.expected(), "caught": seat.caught, "right": seat.right,
+                    "attentive": (seat.right >= rule.share * seat.caught) if enough else None,
+                    "present": time.time() - seat.seen < AWAY and seat.sitting is not None, "seen": seat.seen,
+                    "trouble": seat.trouble, "token": token,
+                }
+            )  # fmt: skip
+        return {
+            "title": self.protocol.title, "rule": {"name": rule.name, "share": rule.share, "fewest": rule.fewest},
+            "invitation": self.links.invitation, "most": self._most, "participants": rows,
+        }  # fmt: skip

@@ -1,0 +1,149 @@
+"""What is put before a participant: a series' question, a catch trial, or practice; and which comes next."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from limen import digest
+from limen.item import Item
+from limen.people.protocol import Protocol
+from limen.question import Query, Question
+from limen.stimulus import Series
+
+Kind = Literal["identical", "obvious"]
+CALMER = (1.0, 1.0, 0.8, 0.6)  # of a ladder: levels of practice, from plain to less plain
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question as it is put before a participant.
+
+    Attributes:
+        id: names it to the page; of a series' question the key of its answer.
+        question, series: that it belongs to.
+        query: what is shown.
+        item: asked, where the question asks an item's.
+        right: values that are right, where everybody who looks can tell; () elsewhere.
+        kind: of a catch trial, or of practice; "" for a series' question.
+    """
+
+    id: str
+    question: Question
+    series: Series
+    query: Query
+    item: Item | None = None
+    right: tuple[str, ...] = ()
+    kind: Kind | Literal[""] = ""
+
+
+def block(share: float) -> int:
+    """Return in how many questions one is a catch trial; 0 for never."""
+    return round(1 / share) if share else 0
+
+
+def is_catch(protocol: Protocol, alias: str, shown: int) -> bool:
+    """Say whether the next one is a catch trial: one in each block, at a place drawn by name.
+
+    Args:
+        protocol: of the study.
+        alias: of the participant.
+        shown: questions that the participant has answered, catch trials included, practice not.
+    """
+    size = block(protocol.catch)
+    if not size:
+        return False
+    number, place = divmod(shown, size)
+    return place == int(digest.generator("catch", protocol.seed, alias, number).integers(size))
+
+
+def catch(
+    protocol: Protocol, alias: str, number: int, questions: Sequence[Question], series: Sequence[Series]
+) -> Turn | None:
+    """Return a catch trial; None where no question shows two pictures, so that none can be made.
+
+    Args:
+        protocol: of the study.
+        alias: of the participant.
+        number: of the catch trial, from 1.
+        questions: of the study.
+        series: of the participant.
+    """
+    fit = [one for one in questions if not one.alone]
+    graded = [one for one in series if len(one) > 1]
+    if not fit or not graded:
+        return None
+    draw = digest.generator("catch trial", protocol.seed, alias, number)
+    question, of = fit[int(draw.integers(len(fit)))], graded[int(draw.integers(len(graded)))]
+    kind: Kind = "obvious" if question.forced or draw.random() < 0.5 else "identical"
+    return _plain(f"catch/{alias}/{number}", question, of, kind, len(of), protocol.seed)
+
+
+def practice(
+    protocol: Protocol, alias: str, questions: Sequence[Question], series: Sequence[Series]
+) -> Iterable[tuple[str, Question, Series, Kind, int]]:
+    """Yield what makes each question of the practice: plain ones first, identical pairs between.
+
+    Args:
+        protocol: of the study.
+        alias: of the participant.
+        questions: of the study.
+        series: to practise on.
+    """
+    fit = [one for one in questions if not one.alone]
+    graded = [one for one in series if len(one) > 1]
+    if not fit or not graded:
+        return
+    draw = digest.generator("practice", protocol.seed, alias)
+    for number in range(protocol.practice):
+        question, of = fit[number % len(fit)], graded[int(draw.integers(len(graded)))]
+        kind: Kind = "identical" if number % 2 and not question.forced else "obvious"
+        share = CALMER[min(number // 2, len(CALMER) - 1)]
+        yield f"practice/{alias}/{number}", question, of, kind, max(1, round(share * len(of)))
+
+
+def practised(seed: int, name: str, question: Question, series: Series, kind: Kind, level: int) -> Turn:
+    """Return one question of the practice, its pictures drawn."""
+    return _plain(name, question, series, kind, level, seed)
+
+
+def _plain(name: str, question: Question, series: Series, kind: Kind, level: int, seed: int) -> Turn:
+    """Return a question whose answer everybody can give who looks."""
+    stimuli = series.open()
+    shown = f"{name}/{level}"  # draws the place of a forced choice, and the order of the two
+    reference, stimulus = stimuli(0), stimuli(level if kind == "obvious" else 0)
+    (query,) = question.ask(series.distortion.word, reference, stimulus, name=shown)
+    if question.forced:
+        right: tuple[str, ...] = (str(question.place(shown)),)
+    else:
+        every = tuple(question.form.spelled) if question.form is not None else ()
+        right = tuple(one for one in every if (one in question.notices) == (kind == "obvious"))
+    return Turn(digest.of([name, seed, series.id, kind, level]), question, series, query, None, right, kind)
+
+
+def choose(alias: str, seed: int, shown: int, waiting: Sequence[Turn], last: str) -> Turn:
+    """Return the question that comes next: of those that wait one by chance, of another reference than the last one.
+
+    Which of them wait hangs on the answers so far and on how fast they came; the chance hangs on names alone.
+
+    Args:
+        alias: of the participant.
+        seed: of the protocol.
+        shown: questions that the participant has answered.
+        waiting: in order of their ids, at least one.
+        last: digest of the reference that was shown last; "" for none.
+    """
+    others = [one for one in waiting if one.series.reference.digest != last] or list(waiting)
+    return others[int(digest.generator("order", seed, alias, shown).integers(len(others)))]
+
+
+def shuffled(series: Sequence[Series], seed: int, alias: str) -> tuple[Series, ...]:
+    """Return series in a participant's own order.
+
+    Args:
+        series: of the participant.
+        seed: of the protocol.
+        alias: of the participant.
+    """
+    ordered = sorted(series, key=lambda one: one.id)
+    order = digest.generator("series", seed, alias).permutation(len(ordered))
+    return tuple(ordered[place] for place in order)

@@ -1,0 +1,90 @@
+"""What people read and press where a model gets a text and answers in words: the same question, the same answers."""
+
+from typing import Any
+
+from limen.errors import InputError
+from limen.item import Item
+from limen.parsing.forms import LETTERS, Cell, FirstOrSecond, Form, Letters, Number, Place
+from limen.people.protocol import Protocol
+from limen.question import Query, Question
+
+LONGEST = 200  # characters of an answer that is typed
+
+
+def form_of(question: Question, item: Item | None) -> Form:
+    """Return the form of the answer: the question's, or the item's own."""
+    form = question.form or (item.form if item is not None else None)
+    if form is None:
+        raise InputError(f"Question {question.name!r} asks an item's question; these references have none.")
+    return form
+
+
+def text(protocol: Protocol, question: Question, query: Query, word: str, item: Item | None = None) -> str:
+    """Return what a person reads: the study's own words, or the model's without the sentence that asks for a form.
+
+    Args:
+        protocol: of the study; `wording` by the question's name.
+        question: that is asked.
+        query: as a model would get it.
+        word: what the distortion is called.
+        item: of the reference, where the question asks an item's.
+    """
+    own = protocol.wording.get(question.name) or protocol.wording.get(question.of, "")
+    if own:
+        return own.replace("{word}", word)
+    form = form_of(question, item)
+    lines = query.text
+    if not isinstance(form, Letters):  # which lists the options in that sentence
+        lines = lines.replace(form.request(), "")
+    return lines.strip()
+
+
+def controls(question: Question, item: Item | None) -> dict[str, Any]:
+    """Return what a person answers with, as the page wants it: buttons, places, a cell, a number or a text."""
+    form = form_of(question, item)
+    if isinstance(form, Place):
+        return {"kind": "places", "count": form.pictures}
+    if isinstance(form, Cell):
+        return {"kind": "cell", "rows": form.rows, "columns": form.columns}
+    if isinstance(form, Letters):
+        letters = LETTERS[: len(form.options)]
+        options = [{"value": one, "label": one, "key": one.lower()} for one in letters]
+        return {"kind": "buttons", "options": options}
+    if form.spelled:
+        options = [{"value": one, "label": one.capitalize(), "key": one[0].lower()} for one in form.spelled]
+        return {"kind": "buttons", "options": options}
+    return {"kind": "number" if isinstance(form, Number) else "text"}
+
+
+def answer(question: Question, item: Item | None, value: str) -> str:
+    """Return the answer's text as the question's reader reads it, so that one reader judges people and models.
+
+    Args:
+        question: that was asked.
+        item: of the reference, where the question asks an item's.
+        value: as the page sent it.
+
+    Raises:
+        InputError: it is no answer to this question; the sentence is for the participant.
+    """
+    form = form_of(question, item)
+    said = value.strip()
+    if len(said) > LONGEST:
+        raise InputError(f"Your answer has {len(said)} characters. Give at most {LONGEST}.")
+    spelled = dict(form.spelled) | ({"1": "<first>", "2": "<second>"} if isinstance(form, FirstOrSecond) else {})
+    if isinstance(form, Cell):
+        row, _, column = said.partition(",")
+        spelled = {said: f"<{row}, {column}>"}
+    found: str = spelled.get(said, said)
+    closed = bool(form.spelled) or isinstance(form, Letters | Place | Cell)
+    value_read = form.reader(question.notices)(found, "stop").value
+    if value_read is None or (closed and value_read != said):
+        raise InputError(f"{said[:40]!r} is no answer to this question. Choose one of the answers shown.")
+    return found
+
+
+def label(question: Question, value: str) -> str:
+    """Return how a right answer is called in the feedback of the practice."""
+    if question.forced:
+        return f"picture {value}"
+    return value
