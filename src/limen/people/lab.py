@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 import os
 import secrets
 import time
@@ -114,7 +113,7 @@ class Lab:
             "consent": digest.of([protocol.consent]) if protocol.consent else "",
         }
         there = self._store.manifest.get("people", mine)
-        manifests.same(self._store.path, "people", json.loads(json.dumps(there)), json.loads(json.dumps(mine)))
+        manifests.same(self._store.path, "people", there, mine)
         self._store.amend(people=mine)
 
     def _read(self) -> Links:

@@ -100,7 +100,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What of it decides what a person sees and says: part of the fingerprint, and so of every key."""
         fields = ("presentation", "show_ms", "blank_ms", "zoom", "distance_cm", "background", "confidence", "wording")
         flicker = ("flicker_hz",) if self.presentation is Presentation.FLICKER else ()
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))  # as a manifest has it
         return {name: plain[name] for name in (*fields, *flicker)}
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from limen.errors import InputError, LimenError
+from limen.errors import InputError, LimenError, StoreError
 from limen.image import png
 from limen.participant import fingerprint, name_of
 from limen.people import screen as screens
@@ -359,13 +359,13 @@ class Seat:
         practising = bool(self._practice)
         if self._asking is None and self.sitting is not None:  # of a server that was started again
             await self._begin()
-        if self.trouble:
-            raise InputError(f"The study cannot go on: {self.trouble} Please tell whoever invited you.")
         if self.stage in ("practice", "trials"):
             if self.minutes_left == 0.0 and not practising:
                 await self._end(time.time())
             else:
                 await self._fill()
+        if self.trouble:
+            raise StoreError(f"The study cannot go on: {self.trouble} Please tell whoever invited you.")
         if self.stage in ("practice", "trials"):
             told["wait"] = self._current is None
             told["retry_ms"] = 200 if told["wait"] else 0
@@ -539,7 +539,7 @@ class Seat:
         until = time.monotonic() + SETTLED
         while self._store.get(turn.id) is None:
             if time.monotonic() > until or self._asking.done():
-                raise InputError(f"Your answer could not be kept. {self.trouble}".strip())
+                raise StoreError(f"Your answer could not be kept. {self.trouble}".strip())
             await asyncio.sleep(0.001)
         await self._keep_presentation(given)
 
