@@ -52,15 +52,34 @@ WATCH = """() => {
 }"""
 
 
+class Screens:
+    """Chromium on screens of these ratios of device pixels to CSS px, with its scroll bars, which take room.
+
+    The ratio is the one of the screen itself: what Playwright emulates is laid out in whole CSS px, as on no device.
+    """
+
+    def __init__(self, playwright: Any) -> None:
+        self.playwright = playwright
+        self.started: dict[tuple[float, str], Any] = {}
+
+    def context(self, ratio: float = 1, window: str = "", **settings: Any) -> Any:
+        """Return a fresh profile; a window of this size, or a viewport that is emulated."""
+        size = {"no_viewport": True} if window else {**DESK, **settings}
+        if (ratio, window) not in self.started:
+            flags = [*FLAGS, f"--force-device-scale-factor={ratio}", f"--window-size={window or '1280,900'}"]
+            self.started[ratio, window] = self.playwright.chromium.launch(
+                executable_path=CHROMIUM, headless=True, args=flags, ignore_default_args=["--hide-scrollbars"]
+            )
+        return self.started[ratio, window].new_context(**size)
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium with its scroll bars, which take room as they do on most desks."""
+def screens() -> Iterator[Screens]:
     with importlib.import_module("playwright.sync_api").sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=list(FLAGS), ignore_default_args=["--hide-scrollbars"]
-        )
-        yield started
-        started.close()
+        made = Screens(playwright)
+        yield made
+        for one in made.started.values():
+            one.close()
 
 
 @pytest.fixture
@@ -159,13 +178,13 @@ class Tab:
 
 
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+def tab(screens: Screens) -> Iterator[Callable[..., Tab]]:
     """Open a tab; at the end none has complained, or asked anybody else."""
     made: list[Tab] = []
     contexts: list[Any] = []
 
     def go(address: str, beside: Tab | None = None, **settings: Any) -> Tab:
-        context = beside.page.context if beside else browser.new_context(**{**DESK, **settings})
+        context = beside.page.context if beside else screens.context(**settings)
         contexts.append(context)
         made.append(Tab(context, address))
         return made[-1]
@@ -186,13 +205,14 @@ def find(screen: Any, picture: Any) -> list[tuple[int, int]]:
 # --- what is seen ---
 
 
-WINDOWS = {
-    "1": {"viewport": {"width": 1280, "height": 900}},
-    "2": {"viewport": {"width": 1280, "height": 900}, "device_scale_factor": 2},
-    "odd": {"viewport": {"width": 1011, "height": 763}},
-    "odd-2": {"viewport": {"width": 1011, "height": 763}, "device_scale_factor": 2},
-    "1.5": {"viewport": {"width": 1011, "height": 763}, "device_scale_factor": 1.5},
-    "phone": {**PHONE},
+WINDOWS: dict[str, dict[str, Any]] = {
+    "1": {},
+    "1 odd": {"window": "1011,863"},
+    "2": {"ratio": 2, "window": "1280,900"},
+    "2 odd": {"ratio": 2, "window": "1011,863"},
+    "1.1 odd": {"ratio": 1.1, "window": "1011,863"},
+    "1.5 odd": {"ratio": 1.5, "window": "1011,863"},
+    "3 narrow": {"ratio": 3, "window": "502,901"},
 }
 
 
@@ -201,7 +221,7 @@ WINDOWS = {
 def test_every_pixel_of_the_screen_is_the_pictures(
     desk: Callable[..., Desk], tab: Callable[..., Tab], presentation: str, window: str
 ) -> None:
-    here = desk(presentation=presentation, width=121, height=93, blank_ms=30, measured=False)
+    here = desk(presentation=presentation, width=121, height=93, blank_ms=30)
     one = tab(here.link(), **WINDOWS[window])
     one.page.evaluate("document.documentElement.style.overflowY = 'scroll'")  # a scroll bar of an odd width
     one.begin()
@@ -231,7 +251,7 @@ def test_every_pixel_of_the_screen_is_the_pictures(
 @pytest.mark.parametrize("zoom", [2, 3])
 def test_a_pixel_is_a_square_of_the_screens(desk: Callable[..., Desk], tab: Callable[..., Tab], zoom: int) -> None:
     here = desk(zoom=zoom, width=61, height=33, background=40)
-    one = tab(here.link(), viewport={"width": 1011, "height": 763}, device_scale_factor=2)
+    one = tab(here.link(), ratio=2, window="1011,863")
     one.begin()
     one.shown()
     screen = one.screenshot()
@@ -279,7 +299,7 @@ def test_pictures_that_do_not_fit_are_never_made_smaller(desk: Callable[..., Des
 
 
 def test_the_checker_is_drawn_on_pixels_of_the_screen(desk: Callable[..., Desk], tab: Callable[..., Tab]) -> None:
-    one = tab(desk().link(), viewport={"width": 1011, "height": 763}, device_scale_factor=2)
+    one = tab(desk().link(), ratio=2, window="1011,863")
     one.at("card")
     one.page.click("#card-done")
     one.at("checker")
@@ -691,7 +711,7 @@ def test_a_laptop_that_was_closed_is_a_gap(desk: Callable[..., Desk], tab: Calla
 
 
 def test_another_zoom_is_said_and_never_shown(
-    desk: Callable[..., Desk], tab: Callable[..., Tab], browser: Any
+    desk: Callable[..., Desk], tab: Callable[..., Tab]
 ) -> None:
     here = desk(trials=1)
     one = tab(here.link())

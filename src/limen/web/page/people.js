@@ -1079,6 +1079,8 @@ document.addEventListener("fullscreenchange", () => {
 });
 by("take-back").addEventListener("click", () => location.reload());
 by("problem-again").addEventListener("click", () => location.reload());
+// The policy allows no icon that is written down in the page, and without one the browser asks the server's root for it.
+document.head.append(make("link", { rel: "icon", href: URL.createObjectURL(new Blob(['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><path d="M0 0h1v1H0z" fill="#555"/><path d="M1 0h1v1H1z" fill="#aaa"/></svg>'], { type: "image/svg+xml" })) }));
 tab = ownTab();
 sizing.listen();
 trial.listen();
