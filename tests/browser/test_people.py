@@ -199,7 +199,11 @@ def find(screen: Any, picture: Any) -> list[tuple[int, int]]:
     """Return where on the screen a picture stands, pixel for pixel: left and top of each place."""
     height, width = picture.shape[:2]
     first = np.all(screen[: screen.shape[0] - height + 1, : screen.shape[1] - width + 1] == picture[0, 0], axis=2)
-    return [(int(x), int(y)) for y, x in np.argwhere(first) if np.array_equal(screen[y : y + height, x : x + width], picture)]
+    return [
+        (int(x), int(y))
+        for y, x in np.argwhere(first)
+        if np.array_equal(screen[y : y + height, x : x + width], picture)
+    ]
 
 
 # --- what is seen ---
@@ -455,7 +459,12 @@ def test_with_the_keyboard_alone(desk: Callable[..., Desk], tab: Callable[..., T
     one.at("card")
     keyboard(one, "size")
     one.page.keyboard.press("ArrowRight")
-    for section, button in (("card", "card-done"), ("checker", "checker-done"), ("gamma", "gamma-done"), ("ready", "begin")):
+    for section, button in (
+        ("card", "card-done"),
+        ("checker", "checker-done"),
+        ("gamma", "gamma-done"),
+        ("ready", "begin"),
+    ):
         one.at(section)
         keyboard(one, button)
         one.page.keyboard.press("Enter")
@@ -497,7 +506,12 @@ def test_with_fingers_alone(desk: Callable[..., Desk], tab: Callable[..., Tab]) 
     one.page.tap("#alias")
     one.page.keyboard.type("p01")
     one.page.tap("#join button")
-    for section, button in (("card", "card-done"), ("checker", "checker-done"), ("gamma", "gamma-skip"), ("ready", "begin")):
+    for section, button in (
+        ("card", "card-done"),
+        ("checker", "checker-done"),
+        ("gamma", "gamma-skip"),
+        ("ready", "begin"),
+    ):
         one.at(section)
         one.page.tap(f"#{button}")
     for value in ("no", "1", "1,3", "yes"):
@@ -710,9 +724,7 @@ def test_a_laptop_that_was_closed_is_a_gap(desk: Callable[..., Desk], tab: Calla
     assert here.answers()[0]["reaction_time_ms"] < 3000
 
 
-def test_another_zoom_is_said_and_never_shown(
-    desk: Callable[..., Desk], tab: Callable[..., Tab]
-) -> None:
+def test_another_zoom_is_said_and_never_shown(desk: Callable[..., Desk], tab: Callable[..., Tab]) -> None:
     here = desk(trials=1)
     one = tab(here.link())
     one.begin()
@@ -908,7 +920,9 @@ def test_axe_finds_nothing_and_nothing_juts_out(
 
 
 @pytest.mark.parametrize(("hz", "warned"), [(2.0, False), (3.0, False), (4.0, True)])
-def test_flicker_is_said_beforehand(desk: Callable[..., Desk], tab: Callable[..., Tab], hz: float, warned: bool) -> None:
+def test_flicker_is_said_beforehand(
+    desk: Callable[..., Desk], tab: Callable[..., Tab], hz: float, warned: bool
+) -> None:
     one = tab(desk(presentation="flicker", flicker_hz=hz).link())
     one.calibrate()
     one.at("ready")

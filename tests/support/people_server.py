@@ -308,5 +308,3 @@ def _refuse(error: str, text: str) -> web.Response:
 
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(server.HEADERS | {"Content-Security-Policy": POLICY})
-
-

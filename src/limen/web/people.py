@@ -129,7 +129,7 @@ def application(lab: Lab, doors: Doors) -> web.Application:
         doors: who is let in.
     """
     made = web.Application(middlewares=[_guard(doors)], client_max_size=LARGEST)
-    pages = {role: _files(role) for role in ("people", "owner")}
+    pages = {"people": _files("people", "people"), "owner": _files("owner", "watch")}
 
     def role(token: str) -> str:
         if server.same(token, lab.links.owner):
@@ -246,8 +246,8 @@ def _json(content: Mapping[str, Any], status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
 
 
-def _files(page: str) -> dict[str, server.Handler]:
-    addresses = {"": f"{page}.html", "page.css": f"{page}.css", "page.js": f"{page}.js"}
+def _files(page: str, style: str) -> dict[str, server.Handler]:
+    addresses = {"": f"{page}.html", "page.css": f"{style}.css", "page.js": f"{page}.js"}
     return {address: server.page_file(name) for address, name in addresses.items()}
 
 
