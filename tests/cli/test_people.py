@@ -11,8 +11,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
 from limen.analysis import analyse
+from limen.cli import main
+from limen.errors import InputError
+from limen.people.lab import withdraw
 from limen.store import Store
 from tests.support.command import limen
 from tests.support.taking_part import Page, notices
@@ -129,3 +133,38 @@ def test_a_table_that_does_not_fit_is_told_in_one_line(file: Path, change: str, 
 def test_measure_takes_the_same_study_file(file: Path) -> None:
     done = limen("measure", str(file), "--out", str(file.parent / "model"), "--no-exam")
     assert done.returncode == 0, done.stderr
+
+
+def test_who_withdraws_leaves_nothing_behind(file: Path) -> None:
+    out = file.parent / "run"
+
+    async def work() -> None:
+        serving = Serving(file)
+        async with aiohttp.ClientSession() as session:
+            for alias in ("stays", "leaves"):
+                told = await Page(session, serving.origin, serving.invitation).post(
+                    "join", {"alias": alias, "agreed": True}
+                )
+                page = Page(session, serving.origin, told["address"].strip("/"))
+                await page.begin()
+                await page.go_on(notices(5.0))
+        await asyncio.to_thread(serving.end)
+
+    asyncio.run(asyncio.wait_for(work(), 180))
+    with Store.open(out) as store:
+        before = {trial.key: trial for trial in store.trials("person:stays")}
+    done = CliRunner().invoke(main, ["people", str(file), "--out", str(out), "--withdraw", "leaves"], input="y\n")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"leaves is taken out of .*: \d+ answers", done.output)
+    with Store.open(out) as store:
+        analysis = analyse(store)
+        assert {trial.key: trial for trial in store.trials()} == before
+        assert {one.session for one in store.presentations()} == {"person:stays/1"}
+    assert {outcome.observer for outcome in analysis.outcomes} == {"person:stays"}
+    assert not [path for path in out.iterdir() if b"leaves" in path.read_bytes()]
+    with pytest.raises(InputError, match="'leaves' does not take part"):
+        withdraw(out, "leaves")
+    again = CliRunner().invoke(main, ["people", str(file), "--out", str(out), "--withdraw", "stays"], input="n\n")
+    assert again.exit_code == 1
+    with Store.open(out) as store:
+        assert "person:stays" in store.manifest["observers"]

@@ -30,6 +30,7 @@ ABOUT = (
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page (as before, or a free one).")
 @click.option("--address", metavar="URL", default="", help="What links begin with, where a proxy stands in front.")
+@click.option("--withdraw", metavar="ALIAS", help="Take a participant and all of theirs out of the run, for good.")
 @click.option("--open", "opened", is_flag=True, help="Open the owner's page in a browser.")
 @PLUGIN
 def people(study: Path, out: Path, **given: Any) -> None:
@@ -39,12 +40,26 @@ def people(study: Path, out: Path, **given: Any) -> None:
     Ctrl-C ends it, the same command goes on, and links stay as they are. The table [people] of the study file says how
     people are asked. limen report shows people beside models.
     """
+    alias = given.pop("withdraw")
+    if alias is not None:
+        _withdraw(out, alias)
+        return
     try:
         _serve(study, out, **given)
     except StopSignal:
         raise
     except KeyboardInterrupt:
         click.echo(err=True)  # behind the terminal's ^C
+
+
+def _withdraw(out: Path, alias: str) -> None:
+    from limen.people.lab import withdraw
+
+    click.confirm(f"Delete all that {alias} has answered from {out}? This cannot be undone", abort=True, err=True)
+    answers = withdraw(out, alias)
+    click.echo(
+        f"{alias} is taken out of {out}: {answers:,} answers. Copies, reports and bundles made before hold them."
+    )
 
 
 def _serve(

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -21,7 +22,7 @@ from limen.people.protocol import Protocol
 from limen.people.seat import AWAY, Seat
 from limen.question import DRAWS
 from limen.stimulus import Series
-from limen.store import Store
+from limen.store import Store, entries
 from limen.study import Spec, Study
 from limen.study import manifest as manifests
 
@@ -52,6 +53,55 @@ class Links(msgspec.Struct):
 def token() -> str:
     """Return a token that nobody can guess."""
     return secrets.token_urlsafe(24)
+
+
+def _links(file: Path) -> Links:
+    """Return who may open what; new tokens where nothing was kept yet."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Links)
+    except FileNotFoundError:
+        return Links(token(), token())
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StoreError(
+            f"{file} cannot be read ({error}). Restore it from a copy, or move it away: then there are new links, and "
+            "those who have begun cannot go on."
+        ) from None
+
+
+def _keep(file: Path, links: Links) -> None:
+    try:
+        files.write(file, msgspec.json.format(msgspec.json.encode(links)))
+        os.chmod(file, 0o600)
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written ({error}). Free some disk space, then go on.") from None
+
+
+def withdraw(out: Path, alias: str) -> int:
+    """Take a participant out of a study whose server does not run: answers, times, sittings, links; return the answers.
+
+    Args:
+        out: the run directory.
+        alias: of the participant.
+
+    Raises:
+        InputError: nobody of this alias takes part.
+        StoreError: the run cannot be written, or its server runs.
+    """
+    with Store.create(out, entries.read(out)) as store:
+        file = out / LINKS
+        links = _links(file)
+        if alias not in links.participants.values() and names.name_of(alias) not in store.manifest["observers"]:
+            known = ", ".join(links.participants.values()) or "nobody"
+            raise InputError(f"{alias!r:.80} does not take part in {out}: {known}.")
+        answers = store.forget(names.name_of(alias))
+        links.participants = {one: whose for one, whose in links.participants.items() if whose != alias}
+        links.agreed.pop(alias, None)
+        _keep(file, links)
+        aim = store.manifest.get("aim")
+        if aim is not None:
+            left = [one for one in aim["observers"] if one != names.name_of(alias)]
+            store.amend(aim=aim | {"observers": left})
+    return answers
 
 
 def planned(spec: Spec, protocol: Protocol) -> Study:
@@ -95,7 +145,7 @@ class Lab:
         self._store, self._most = store, most
         self._expected = questions_a_series(study) * (1 + protocol.catch)
         self._file = store.path / LINKS
-        self.links = self._read()
+        self.links = _links(self._file)
         self._seats: dict[str, Seat] = {}
         self._joining = asyncio.Lock()
         self._declare()
@@ -116,24 +166,9 @@ class Lab:
         manifests.same(self._store.path, "people", there, mine)
         self._store.amend(people=mine)
 
-    def _read(self) -> Links:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=Links)
-        except FileNotFoundError:
-            return Links(token(), token())
-        except (OSError, msgspec.MsgspecError) as error:
-            raise StoreError(
-                f"{self._file} cannot be read ({error}). Restore it from a copy, or move it away: then there are new "
-                "links, and those who have begun cannot go on."
-            ) from None
-
     def keep(self) -> None:
         """Write the links down, for their owner alone."""
-        try:
-            files.write(self._file, msgspec.json.format(msgspec.json.encode(self.links)))
-            os.chmod(self._file, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self._file} cannot be written ({error}). Free some disk space, then go on.") from None
+        _keep(self._file, self.links)
 
     def _sit(self, alias: str) -> Seat:
         seat = self._seats[alias] = Seat(self.study, self.protocol, self._store, alias, self._deal, self._expected)

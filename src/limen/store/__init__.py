@@ -268,6 +268,34 @@ class Store:
         statement = f"INSERT OR IGNORE INTO presentation VALUES ({marks})"
         await asyncio.wrap_future(self._send([(statement, tuple(map(_storable, astuple(row)))) for row in rows]))
 
+    def forget(self, observer: str) -> int:
+        """Take an observer and all that was asked of it out of the run, for good; return how many answers those were.
+
+        What is deleted is overwritten in the database's file. Copies elsewhere are not known here.
+        """
+        ((answers,),) = self._rows(
+            "SELECT COUNT(DISTINCT key) FROM query WHERE observer = ? AND key <> ''", (observer,)
+        )
+        mine = f"{observer}/"
+        own = "(key = ?1 OR SUBSTR(key, 1, LENGTH(?2)) = ?2)"
+        statements: list[_Statement] = [
+            ("PRAGMA secure_delete = ON", ()),
+            ("DELETE FROM answer WHERE key IN (SELECT key FROM query WHERE observer = ?)", (observer,)),
+            ("DELETE FROM presentation WHERE SUBSTR(session, 1, LENGTH(?1)) = ?1", (mine,)),
+            (f"DELETE FROM measurement WHERE {own}", (observer, mine)),
+            *(
+                (f"DELETE FROM {table} WHERE observer = ?", (observer,))
+                for table in ("query", "attempt", "wave", "prior")
+            ),
+        ]
+        entries_of = {name: self.manifest.get(name, {}) for name in ("observers", "planned", "exams", "endpoints")}
+        less = {
+            name: {one: about for one, about in entry.items() if one != observer} for name, entry in entries_of.items()
+        }
+        self._send(statements).result()
+        self.amend(**{name: entry for name, entry in less.items() if name in self.manifest})
+        return int(answers)
+
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
         self.manifest |= changes
