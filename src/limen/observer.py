@@ -101,6 +101,7 @@ class Observer(Protocol):
         label: tells one model behind two hosts apart; "" where that is not needed.
         max_tokens: length of an answer at most; None where it is not known.
         batch: queries that one pass of a model answers together; above 1, a greedy answer may depend on the others.
+        slow: whether an answer takes so long that a series lets go of its pixels meanwhile, and draws them again.
 
     Examples:
         >>> import limen
@@ -123,6 +124,7 @@ class Observer(Protocol):
     label: str = ""
     max_tokens: int | None = None
     batch: int = 1
+    slow: bool = False
 
     @property
     def notice(self) -> str:
@@ -303,7 +305,8 @@ def completed(observer: Observer) -> Observer:
     """Give an observer that is not derived from `Observer` what it does not say: the protocol's own values."""
     own = {
         "sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": "",
-        "max_tokens": Observer.max_tokens, "batch": Observer.batch, "sent_bytes": lambda picture: 0,
+        "max_tokens": Observer.max_tokens, "batch": Observer.batch, "slow": Observer.slow,
+        "sent_bytes": lambda picture: 0,
     }  # fmt: skip
     for ability, value in own.items():
         if not hasattr(observer, ability):

@@ -38,6 +38,7 @@ class Participant(Observer):
     """
 
     sampled = True
+    slow = True
 
     def __init__(self, alias: str, fingerprint: Mapping[str, Any], interleave: int) -> None:
         self.name = name_of(alias)

@@ -120,7 +120,7 @@ class Seat:
         self._since_break, self._break_due = 0, False
         self._catches: set[str] = set()
         self._practice: list[tuple[Any, ...]] = []
-        self._pictures: dict[str, list[bytes]] = {}
+        self._pictures: dict[str, asyncio.Task[list[bytes]]] = {}
         self._recall()
 
     def _recall(self) -> None:
@@ -343,16 +343,16 @@ class Seat:
         async with self._lock:
             return await self._turn()
 
-    def picture(self, name: str, number: int) -> bytes:
+    async def picture(self, name: str, number: int) -> bytes:
         """Return a picture of what is shown now or next, as PNG.
 
         Raises:
             Gone: it is of neither.
         """
-        found = self._pictures.get(name, [])
-        if not 0 <= number < len(found):
+        found = self._pictures.get(name)
+        if found is None or not 0 <= number < len(pictures := await asyncio.shield(found)):
             raise Gone("This picture is not shown now.")
-        return found[number]
+        return pictures[number]
 
     async def _turn(self, feedback: dict[str, Any] | None = None) -> dict[str, Any]:
         told: dict[str, Any] = {"wait": False, "retry_ms": 0, "turn": None, "ahead": None, "feedback": feedback}
@@ -399,23 +399,22 @@ class Seat:
         """See to it that there is something to be shown, and something after it."""
         if self._practice:
             if self._current is None:
-                self._current = await self._drawn(lambda: turns.practised(self._protocol.seed, *self._practice[0]))
+                next_ = functools.partial(turns.practised, self._protocol.seed, *self._practice[0])
+                self._current = self._encoding(await asyncio.to_thread(next_))
             return
         if self._current is None:
             self._current, self._ahead = self._ahead or await self._choose(self.shown, PATIENCE), None
         if self._ahead is None and self._current is not None:
             self._ahead = await self._choose(self.shown + 1, 0.0)
 
-    async def _drawn(self, make: Callable[[], Turn | None]) -> Turn | None:
-        """Return a turn with its pictures ready to be sent."""
+    def _encoding(self, turn: Turn) -> Turn:
+        """Return a turn whose pictures are being made ready to be sent."""
 
-        def draw() -> tuple[Turn | None, list[bytes]]:
-            turn = make()
-            return turn, [] if turn is None else [png(one.pixels) for one in turn.query.pictures]
+        def encode() -> list[bytes]:
+            return [png(one.pixels) for one in turn.query.pictures]
 
-        turn, pictures = await asyncio.to_thread(draw)
-        if turn is not None:
-            self._pictures[turn.id] = pictures
+        if turn.id not in self._pictures:
+            self._pictures[turn.id] = asyncio.create_task(asyncio.to_thread(encode))
         return turn
 
     async def _choose(self, shown: int, patience: float) -> Turn | None:
@@ -424,11 +423,10 @@ class Seat:
         caught = len(self._catches) + (pending is not None and bool(pending.kind))
         if turns.is_catch(self._protocol, self.alias, shown):
             mine = list(self._series.values())
-            turn = await self._drawn(
-                lambda: turns.catch(self._protocol, self.alias, caught + 1, self._study.questions, mine)
-            )
+            catch = functools.partial(turns.catch, self._protocol, self.alias, caught + 1, self._study.questions, mine)
+            turn = await asyncio.to_thread(catch)
             if turn is not None:
-                return turn
+                return self._encoding(turn)
         assert self._participant is not None
         assert self._asking is not None
         until = time.monotonic() + patience
@@ -440,8 +438,7 @@ class Seat:
             if waiting:
                 last = pending.series.reference.digest if pending is not None else self._last
                 by_id = sorted(waiting, key=lambda one: one.id)
-                choose = functools.partial(turns.choose, self.alias, self._protocol.seed, shown, by_id, last)
-                return await self._drawn(choose)
+                return self._encoding(turns.choose(self.alias, self._protocol.seed, shown, by_id, last))
             left = until - time.monotonic()
             if left <= 0 or self._asking.done():
                 return None

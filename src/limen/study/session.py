@@ -450,6 +450,8 @@ class _Talk:
             return ()
         if probe.reference == 0 and self._series.reference.digest not in self._session.kept:
             await self._session.keep(await asyncio.to_thread(self._whole, reference))
+        if self._session.observer.slow:
+            self._stimuli = None
         return await self._put(probe, again, self._queries(probe, again, reference, stimulus), anchor)
 
     async def _put(

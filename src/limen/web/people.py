@@ -152,7 +152,7 @@ def application(lab: Lab, doors: Doors) -> web.Application:
 
     async def picture(request: web.Request) -> web.StreamResponse:
         seat = _seat(lab, request)
-        body = seat.picture(request.match_info["turn"], int(request.match_info["number"]))
+        body = await seat.picture(request.match_info["turn"], int(request.match_info["number"]))
         return web.Response(body=body, content_type="image/png")
 
     async def post(request: web.Request) -> web.StreamResponse:
