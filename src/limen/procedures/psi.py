@@ -113,16 +113,17 @@ def _most_telling(state: ObserverModel, free: Sequence[int]) -> int:
     weights = state.weights.reshape(-1)
     weights = np.where(weights > _ALIVE, weights, 0.0)
     levels = state.grid.yes.shape[2]
-    yes, doubt = (np.einsum("i,ik->k", weights, of) for of in (state.grid.yes.reshape(-1, levels), _doubt(state.grid)))
-    told = (_uncertain(yes) + _uncertain(weights.sum() - yes) - doubt)[np.array(free) - 1]
+    yes = np.einsum("i,ik->k", weights, state.grid.yes.reshape(-1, levels))
+    told = _uncertain(yes) + _uncertain(weights.sum() - yes) - np.einsum("i,ki->k", weights, _doubt(state.grid))
+    told = told[np.array(free) - 1]
     near = [level for level, one in zip(free, told, strict=True) if one >= told.max() - _NEAR]
     return near[0] if len(near) == 1 else near[int(np.argmin(_joint(state, near)))]
 
 
 @functools.lru_cache(maxsize=4)
 def _doubt(grid: ParameterGrid) -> Values:
-    """Return the entropy of an answer at each point of the grid and each level."""
-    doubt: Values = -(np.exp(grid.log) * grid.log).sum(axis=0).reshape(-1, grid.yes.shape[2])
+    """Return the entropy of an answer at each level and each point of the grid."""
+    doubt: Values = -(np.exp(grid.log) * grid.log).sum(axis=0).reshape(grid.yes.shape[2], -1)
     return doubt
 
 
