@@ -101,6 +101,8 @@ Gap = Level  # where the confirmation window begins, above the candidate
 Window = Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]  # levels of it
 Orders = Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]  # JNDs to look for; 0 for all
 Draws = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # of one pair
+Repeats = Annotated[int, msgspec.Meta(ge=0, le=1_000)]  # the same where the procedure may choose: `AS_OFTEN`
+AS_OFTEN = 0  # as the next question is the most telling one; only of an observer that answers by chance
 Levels = Annotated[tuple[Level, ...], msgspec.Meta(max_length=LONGEST)]
 
 T = TypeVar("T", bound=type[msgspec.Struct])

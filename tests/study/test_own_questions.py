@@ -149,9 +149,10 @@ def test_a_greedy_observer_sees_each_place_once() -> None:
 
 def test_the_guess_rate_of_a_procedure_is_that_of_the_question() -> None:
     with pytest.raises(InputError, match=r"guessing is right at 1 in 4\. Give the procedure guess = 0\.25"):
-        measured(Looks(), "odd-one-out-4", procedure="psi")
-    run = measured(Looks(), "odd-one-out-4", procedure={"name": "psi", "guess": 0.25})
-    assert run.estimates[0].n == 2
+        measured(Looks(), "odd-one-out-4", procedure={"name": "psi", "guess": 0.5})
+    given = measured(Looks(), "odd-one-out-4", procedure={"name": "psi", "guess": 0.25})
+    assert given.estimates[0].n == 2
+    assert measured(Looks(), "odd-one-out-4", procedure="psi").estimates == given.estimates
 
 
 def test_same_different_shows_identical_pairs_half_the_time() -> None:

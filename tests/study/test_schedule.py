@@ -282,7 +282,7 @@ def test_second_draws_of_a_greedy_observer_are_other_questions(tmp_path: Path, m
     assert progress.unfinished[0].kind == "input"
     assert "is greedy" in progress.unfinished[0].detail
     with pytest.raises(InputError):
-        make("psi", {"draws": 0})
+        make("psi", {"draws": -1})
 
 
 def test_draws_of_an_observer_that_samples_are_samples(tmp_path: Path, many: Path) -> None:

@@ -123,7 +123,7 @@ def _costs(
 ) -> list[ObserverCost]:  # fmt: skip
     if not plan.series:  # a shard without a reference: it examines nobody either
         return [_nothing(observer) for observer in plan.observers]
-    ways = {(o.name, q.name): _asking(plan, o, q) for o in plan.observers for q in plan.questions}
+    ways = {(o.name, q.name): asking_of(plan, q, o.sampled) for o in plan.observers for q in plan.questions}
     lengths = {len(one) for one in plan.series}
     made = pools(
         plan.method, {length: set(ways.values()) for length in sorted(lengths)}, plan.spec.look_ahead,
@@ -144,12 +144,20 @@ def _nothing(observer: Observer) -> ObserverCost:
     )
 
 
-def _asking(plan: Study, observer: Observer, question: Question) -> Asking:
+def asking_of(plan: Study, question: Question, sampled: bool) -> Asking:
+    """Return how a question of a study is put.
+
+    Args:
+        plan: the study.
+        question: one of its questions.
+        sampled: whether the observer answers by chance.
+    """
     return Asking(
         alone=question.alone,
-        draws=DRAWS if question.alone and observer.sampled else 1,
+        draws=DRAWS if question.alone and sampled else 1,
         identical=plan.spec.identical_pairs and not question.forced,
         matched=isinstance(question.form, SameOrDifferent),
+        guess=question.guess or 0.0,
     )
 
 

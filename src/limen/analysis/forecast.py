@@ -45,12 +45,19 @@ class Asking:
         draws: of each picture shown alone, >= 1.
         identical: whether references are shown with themselves too.
         matched: whether every stimulus is.
+        guess: the share of answers that are right by guessing, in a forced choice; 0 elsewhere.
     """
 
     alone: bool = False
     draws: int = 1
     identical: bool = True
     matched: bool = False
+    guess: float = 0.0
+
+    @property
+    def undistorted(self) -> int:
+        """How many queries show the undistorted reference alone, or with itself."""
+        return self.draws if self.alone else int(self.identical)
 
     def queries(self, asked: Collection[Probe], references: Collection[int]) -> int:
         """Return how many different queries a series takes, without those that show the undistorted reference alone.
@@ -217,7 +224,8 @@ def simulated(
     first, later = list[list[int]](), list[list[int]]()
     for number in range(observers):
         sensitivity = (number + 0.5) / observers  # from below the first level to beyond the last
-        observer = _Observer(((1 + 2 * BEYOND) * sensitivity - BEYOND) * levels, levels, number)
+        centre = ((1 + 2 * BEYOND) * sensitivity - BEYOND) * levels
+        observer = _Observer(centre, levels, number, guess=asking.guess)
         runs = [_played(method, observer.answers(image), ladder, None, ahead) for image in range(images)]
         first.append([asking.queries(asked, _references(run)) for run, asked in runs])
         if isinstance(method, Learner):
@@ -266,7 +274,7 @@ def by_threshold(method: Method, levels: int, asking: Asking, tell: Callable[[],
     for place, centre in enumerate(centres):
         within = max(0.0, min(1.0, 2 * centre / levels, 2 * (levels - centre) / levels))
         for number in range(observers):
-            observer = _Observer(float(centre), levels, number, within)
+            observer = _Observer(float(centre), levels, number, within, asking.guess)
             runs = [_played(method, observer.answers(image), ladder, None, 0) for image in range(images)]
             if isinstance(method, Learner):  # all but the first series of a part begin with what others taught
                 prior = method.learn(ladder, [run.asked for run, _ in runs])
@@ -309,14 +317,17 @@ class _Observer:
         levels: L.
         number: names its draws.
         within: how wide they may be spread over images, as a share of what is usual.
+        guess: the rate at which it is right without noticing anything; 0 for false alarms of its own.
     """
 
-    def __init__(self, centre: float, levels: int, number: int, within: float = 1.0) -> None:
+    def __init__(self, centre: float, levels: int, number: int, within: float = 1.0, guess: float = 0.0) -> None:
         rng = digest.generator("forecast observer", number)
         self._number, self._centre = number, centre
         self._spread = within * rng.uniform(0.05, 0.25) * levels
         self._slope = rng.uniform(0.005, 0.06) * levels
         self._false_alarms, self._lapses = rng.beta(0.5, 8, 2)
+        if guess:
+            self._false_alarms, self._lapses = guess, (1 - guess) * self._lapses
         self._further = math.exp(rng.uniform(-0.7, 0.7))  # how far later JNDs lie apart, beside the first
 
     def answers(self, image: int) -> Callable[[Probe], bool]:

@@ -9,7 +9,7 @@ import numpy as np
 from limen.errors import InputError
 from limen.ladder import Ladder
 from limen.parsing.yes_no import Verdict
-from limen.procedure import LONGEST, Levels, Probe, Procedure, ask, procedure
+from limen.procedure import AS_OFTEN, LONGEST, Levels, Probe, Procedure, Repeats, ask, procedure
 from limen.threshold import Estimate
 
 Steps = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
@@ -31,7 +31,8 @@ class Staircase(msgspec.Struct, frozen=True):
         levels: the only levels to use; all of the ladder if none are given.
         reversals: how many to stop at; the first two are not in the mean.
         trials: steps at most.
-        draws: how often a level may be asked; more than once are declared second draws.
+        draws: how often a level may be asked; more than once are declared second draws; 0 for as often as it is come
+            to, which a study of people takes by itself.
     """
 
     fits: ClassVar[bool] = True
@@ -43,7 +44,7 @@ class Staircase(msgspec.Struct, frozen=True):
     levels: Levels = ()
     reversals: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 8
     trials: Steps = 40
-    draws: Steps = 1
+    draws: Repeats = 1
 
     def start(self, ladder: Ladder) -> Procedure:
         """Begin on a series with this ladder.
@@ -66,8 +67,9 @@ class Staircase(msgspec.Struct, frozen=True):
         while visits < self.trials and len(turns) < self.reversals:
             visits += 1
             level = levels[place]
-            probe = Probe(0, level, min(asked.get(level, 0), self.draws - 1))
-            asked[level] = asked.get(level, 0) + 1
+            draw = asked.get(level, 0)
+            probe = Probe(0, level, draw if self.draws == AS_OFTEN else min(draw, self.draws - 1))
+            asked[level] = draw + 1
             yield from ask(known, probe)
             in_a_row = in_a_row + 1 if known[probe].yes else 0
             if known[probe].yes and in_a_row < self.down:

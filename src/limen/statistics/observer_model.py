@@ -68,7 +68,7 @@ class ParameterGrid:
         thresholds: T, in levels, shape (t,); three lie beyond the ladder.
         cells: (s, g, l), shape (c, 3).
         yes: p(yes), shape (c, t, levels).
-        log: log p(no) and log p(yes), shape (2, c, t, levels).
+        log: log p(no) and log p(yes), shape (2, levels, c, t): what one answer takes lies together.
     """
 
     thresholds: Values
@@ -88,7 +88,8 @@ def of_levels(levels: int, guess: float = 0.0) -> ParameterGrid:
     slope, alarms, lapse = (column[:, None, None] for column in cells.T)
     distance = (np.arange(1, levels + 1) - thresholds[:, None]) / slope
     yes = alarms + (1 - alarms - lapse) / (1 + np.exp(-np.clip(distance, -40, 40)))
-    return ParameterGrid(thresholds, cells, yes, np.log(np.stack([1 - yes, yes])))
+    log = np.moveaxis(np.log(np.stack([1 - yes, yes])), 3, 1)
+    return ParameterGrid(thresholds, cells, yes, np.ascontiguousarray(log))
 
 
 class ObserverModel:
@@ -120,7 +121,7 @@ class ObserverModel:
         """Take in one answer."""
         self.asked[level] = yes
         self._said.add(yes)
-        self._log = self._log + self.grid.log[int(yes), :, :, level - 1]
+        self._log = self._log + self.grid.log[int(yes), level - 1]
         self._weights = None
 
     @property
@@ -175,7 +176,7 @@ def learn(levels: int, series: Iterable[Sequence[tuple[int, bool]]], guess: floa
     if not answers:
         return None
     grid = of_levels(levels, guess)
-    evidence = np.stack([sum(grid.log[int(yes), :, :, level - 1] for level, yes in one) for one in answers])
+    evidence = np.stack([sum(grid.log[int(yes), level - 1] for level, yes in one) for one in answers])
     likelihood = np.exp(evidence - evidence.max(axis=(1, 2), keepdims=True))
     count = len(grid.thresholds)
     histogram = np.full(grid.yes.shape[:2], 1 / count)
@@ -192,8 +193,7 @@ def learn(levels: int, series: Iterable[Sequence[tuple[int, bool]]], guess: floa
 
 
 def _smooth(counts: Values) -> Values:
-    smooth: Values = np.apply_along_axis(lambda row: np.convolve(row, _SMOOTHING, mode="same"), 1, counts)
-    return smooth
+    return np.array([np.convolve(row, _SMOOTHING, mode="same") for row in counts])
 
 
 def scan_outcome(weights: Values, yes: Values, offsets: Sequence[int]) -> Values:

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from limen import codec, digest, registry
+from limen import codec, digest, participant, registry
 from limen import distortion as distortions
 from limen import observer as observers
-from limen import procedure as procedures
 from limen import source as sources
 from limen.distortion import Distortion
 from limen.errors import InputError, StoreError, UnknownNameError
@@ -499,10 +498,8 @@ def _checked(
     if unknown := sorted(spec.ladders.keys() - {kind.name for kind in kinds}):
         raise UnknownNameError("distortion of this study (ladders)", unknown[0], (kind.name for kind in kinds))
     asked = asking.questions_of(spec.questions, spec.order, spec.paraphrases)
-    settings = dict(spec.procedure)
-    method = procedures.make(str(settings.pop("name", "skip")), settings)
-    for question in asked:
-        asking.check_procedure(question, method)
+    method = asking.settled(spec.procedure, asked, _people(spec, made))
+    asking.check_draws(method, made)
     Shard.parse(spec.shard).check(method, str(spec.procedure.get("name", "skip")))
     for kind in kinds:
         if len(kind.ladder) > 1 and (spec.distortions or kind.of == ReferenceKind.IMAGE):
@@ -517,6 +514,12 @@ def _checked(
         if 0 < side < SMALLEST:
             raise InputError(f"max_side is {side} px. Give {SMALLEST} or more, or 0 to leave photographs as they are.")
     return kinds, asked, method
+
+
+def _people(spec: Spec, made: Sequence[Observer]) -> bool:
+    """Say whether it is people that a study asks; models may be asked beside them, by the same study file."""
+    named_so = len(participant.aliases(one.name for one in made)) == len(made)
+    return named_so or (bool(spec.people) and all(getattr(one, "sampled", False) for one in made))
 
 
 def own_distortions(codecs: Mapping[str, Mapping[str, Any]], places: Iterable[str]) -> dict[str, Distortion]:

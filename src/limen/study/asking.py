@@ -2,20 +2,22 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from limen import procedure as procedures
 from limen import question as questions
 from limen import registry
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.image import Picture
 from limen.item import Item
+from limen.observer import Observer
 from limen.parsing.forms import SameOrDifferent
-from limen.procedure import Method, Probe
+from limen.procedure import AS_OFTEN, Method, Probe
 from limen.question import DRAWS, Order, Query, Question, VerdictKind
 from limen.source import PAIRS, Reference, ReferenceKind
 from limen.stimulus import Series, control
@@ -151,6 +153,46 @@ def identical(question: Question, references: Iterable[int], asked: Iterable[int
     # Where the form is "same or different", as many identical pairs as different ones.
     levels = {*references, *(asked if isinstance(question.form, SameOrDifferent) else ())}
     return tuple(Probe(level, level) for level in sorted(levels))
+
+
+def settled(procedure: Mapping[str, Any], questions: Sequence[Question], people: bool) -> Method:
+    """Return the procedure of a study, with what follows from the rest of it where its settings do not say.
+
+    The guess rate is that of the questions, where all have one; people are asked a level as often as it tells most.
+
+    Args:
+        procedure: its name and settings, as the study gives them.
+        questions: all of the study.
+        people: whether it is people that are asked.
+
+    Raises:
+        UnknownNameError: there is no such procedure.
+        InputError: a setting does not fit, or it cannot find a question's threshold.
+    """
+    settings = dict(procedure)
+    name = str(settings.pop("name", "skip"))
+    kind = procedures.find(name)
+    (rate, *others) = {question.guess for question in questions}
+    follows: dict[str, Any] = {}
+    if rate is not None and not others:
+        follows["guess"] = rate
+    if people and getattr(kind, "fits", False):
+        follows["draws"] = AS_OFTEN
+    has = {setting: value for setting, value in follows.items() if setting in kind.__struct_fields__}
+    method = procedures.make(name, has | settings)
+    for question in questions:
+        check_procedure(question, method)
+    return method
+
+
+def check_draws(method: Method, observers: Iterable[Observer]) -> None:
+    """Raise `InputError` where a procedure would ask an observer a question again that it can only answer as before."""
+    greedy = next((one.name for one in observers if not getattr(one, "sampled", False)), None)
+    if greedy is not None and getattr(method, "draws", 1) == AS_OFTEN:
+        raise InputError(
+            f"draws = {AS_OFTEN} asks about a level as often as it tells most, and {greedy} is greedy: asked again, it "
+            "answers as before. Give draws = 1, draws = 2 for the pair swapped as well, or the observer a temperature."
+        )
 
 
 def check_procedure(question: Question, method: Method) -> None:
