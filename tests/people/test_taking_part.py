@@ -22,7 +22,7 @@ from limen.people import seat as seats
 from limen.people.lab import Lab, planned
 from limen.people.protocol import Protocol
 from limen.store import Store
-from limen.store.entries import CATCHES, SITTINGS
+from limen.store.entries import CATCHES, DEALT, SITTINGS
 from limen.study import Progress, Spec
 from limen.testing import photograph
 from limen.web import server
@@ -270,7 +270,6 @@ def test_a_server_that_ends_in_the_middle(tmp_path: Path) -> None:
             before = answered(made.out)
             repeated = await page.answer(told["turn"], "no")  # the page sends it again, to a server that was away
             assert answered(made.out) == before
-            assert repeated["turn"]["id"] == told["again"]["turn"]["id"]
             pending = await page.answer(repeated["turn"], "yes")
             assert pending["answered"] == repeated["answered"] + 1
             assert (await page.go_on(notices(5.0)))["stage"] == "done"
@@ -414,6 +413,38 @@ def test_a_sitting_ends_after_its_minutes_and_another_goes_on(tmp_path: Path, mo
         sessions = {one.session for one in store.presentations()}
     assert list(rows) == ["person:p01/1", "person:p01/2"]
     assert sessions == set(rows)
+
+
+def test_series_are_dealt_to_fit_a_sitting_and_others_come_in_the_next(tmp_path: Path) -> None:
+    made = study(
+        tmp_path, {"minutes": 5.0, "sittings": 2, "practice": 0}, distortions=("blur", "contrast"), limit=12,
+        procedure={"name": "constant", "levels": [5, 10, 20]}, identical_pairs=False,
+    )  # fmt: skip
+
+    async def work() -> None:
+        async with made.open():
+            room = len(made.plan.series)
+            assert f"of {room} series a sitting" in made.lab.cost
+            for alias in ("p01", "p02"):
+                page = await made.join(alias)
+                await page.begin()
+                assert (await page.go_on(notices(5.0)))["stage"] == "rest"
+            page = made.link("p01")
+            assert (await page.post("open"))["stage"] == "screen"
+            await page.post("screen", {"screen": SCREEN})
+            assert (await page.go_on(notices(5.0)))["stage"] == "done"  # no sitting is left
+
+    run(work)
+    with Store.open(made.out) as store:
+        dealt = {key: row["series"] for key, row in store.measurements(DEALT).items()}
+        asked = {(trial.observer, trial.series) for trial in store.trials()}
+    assert dealt.keys() == {"person:p01/1", "person:p01/2", "person:p02/1"}
+    first, second, other = (set(one) for one in dealt.values())
+    assert 12 <= len(first) < 24
+    assert not first & second
+    assert len(first | second) == 24
+    assert not second <= other or len(other - first) >= 24 - len(first)  # what the first did not get comes first
+    assert asked == {(key.rpartition("/")[0], one) for key, series in dealt.items() for one in series}
 
 
 def test_a_break_is_offered(tmp_path: Path) -> None:

@@ -14,20 +14,18 @@ import msgspec
 
 from limen import digest, files
 from limen import participant as names
-from limen.analysis.forecast import Asking, simulated
 from limen.errors import InputError, StoreError
-from limen.parsing.forms import SameOrDifferent
+from limen.people import dealing
 from limen.people.participant import Participant
 from limen.people.protocol import Protocol
 from limen.people.seat import AWAY, Seat
-from limen.question import DRAWS
 from limen.stimulus import Series
 from limen.store import Store, entries
+from limen.store.entries import DEALT
 from limen.study import Spec, Study
 from limen.study import manifest as manifests
 
 LINKS = "links.json"  # beside the run's manifest, for its owner's eyes
-SECONDS = 4.0  # that a question takes, before anybody has been asked
 FORGOTTEN = 600.0  # seconds without a word from a page after which nothing is kept ready for it
 _Token = Annotated[str, msgspec.Meta(min_length=20, max_length=64)]
 
@@ -118,18 +116,6 @@ def planned(spec: Spec, protocol: Protocol) -> Study:
     return dataclasses.replace(Study.plan(spec, made=(nobody,)), observers=())
 
 
-def questions_a_series(study: Study) -> float:
-    """Return how many questions a series takes, played with simulated observers; the mean over the study's series."""
-    ways: Counter[tuple[int, Asking]] = Counter()
-    for question in study.questions:
-        same = isinstance(question.form, SameOrDifferent)
-        identical = study.spec.identical_pairs and not question.forced
-        asking = Asking(question.alone, DRAWS if question.alone else 1, identical, identical and same)
-        ways.update((len(series), asking) for series in study.series)
-    took = {way: float(simulated(study.method, *way).later.mean()) for way in ways}
-    return sum(took[way] * count for way, count in ways.items()) / max(1, ways.total())
-
-
 class Lab:
     """All participants of a study; one store, one loop.
 
@@ -143,7 +129,7 @@ class Lab:
     def __init__(self, study: Study, protocol: Protocol, store: Store, most: int) -> None:
         self.protocol, self.study = protocol, study
         self._store, self._most = store, most
-        self._expected = questions_a_series(study) * (1 + protocol.catch)
+        self._expected = dealing.questions_of(study, protocol)
         self._file = store.path / LINKS
         self.links = _links(self._file)
         self._seats: dict[str, Seat] = {}
@@ -174,22 +160,40 @@ class Lab:
         seat = self._seats[alias] = Seat(self.study, self.protocol, self._store, alias, self._deal, self._expected)
         return seat
 
-    def _deal(self, seat: Seat) -> Sequence[Series]:
-        """Return the series of a participant."""
-        return self.study.series
+    def _deal(self, seat: Seat) -> tuple[Sequence[Series], bool]:
+        """Return the series of a participant up to this sitting, and whether others are left for a later one."""
+        series, minutes = self.study.series, self.protocol.minutes
+        if not minutes:
+            return series, False
+        rows = self._store.measurements(DEALT)
+        mine = [one for row in rows.values() if row["observer"] == seat.name for one in row["series"]]
+        key = f"{seat.name}/{len(seat.sittings)}"
+        if seat.sitting is not None and key not in rows:
+            shown = [one for sitting in seat.sittings for one in seat.shown_in(sitting)]
+            pace = dealing.seconds_a_question(self.protocol, self._pictures, shown)
+            room = dealing.room_for(minutes, pace, self._expected) - seat.unfinished
+            counts = Counter(one for row in rows.values() for one in row["series"])
+            fresh = dealing.deal(series, counts, max(0, room), self.protocol.seed, seat.alias, set(mine))
+            mine += [one.id for one in fresh]
+            self._store.add_measurements(DEALT, {key: {"observer": seat.name, "series": [one.id for one in fresh]}})
+        had = set(mine)
+        return [one for one in series if one.id in had], len(had) < len(series)
+
+    @property
+    def _pictures(self) -> int:
+        return max(question.pictures for question in self.study.questions)
 
     @property
     def cost(self) -> str:
         """What taking part takes, in a sentence."""
-        series = len(self.study.series) * len(self.study.questions)
-        questions = series * self._expected
-        shown = (
-            self.protocol.show_ms * max(one.pictures for one in self.study.questions) + self.protocol.blank_ms
-        ) / 1e3
-        minutes = questions * (SECONDS + shown) / 60
+        seconds = dealing.seconds_a_question(self.protocol, self._pictures)
+        series, minutes = len(self.study.series), self.protocol.minutes
+        room = min(series, dealing.room_for(minutes, seconds, self._expected))
+        each = f"{room:,} of {series:,} series a sitting" if room < series else f"{series:,} series"
+        questions = room * self._expected
         return (
-            f"Each participant: {series:,} series, about {questions:,.0f} questions, {minutes:,.0f} minutes at "
-            f"{SECONDS + shown:.1f} s a question."
+            f"Each participant: {each}, about {questions:,.0f} questions, {questions * seconds / 60:,.0f} minutes at "
+            f"{seconds:.1f} s a question."
         )
 
     def seat(self, token: str) -> Seat | None:

@@ -93,13 +93,14 @@ class Seat:
         protocol: how.
         store: of the run, open for writing.
         alias: of the participant.
-        deal: called when the first sitting begins and when the participant comes back; returns their series.
+        deal: called when questions are to be put; returns the participant's series so far, and whether more are left
+            for a later sitting.
         expected: questions that a series takes on average, catch trials included.
     """
 
     def __init__(
         self, study: Study, protocol: Protocol, store: Store, alias: str,
-        deal: Callable[["Seat"], Sequence[Series]], expected: float,
+        deal: Callable[["Seat"], tuple[Sequence[Series], bool]], expected: float,
     ) -> None:  # fmt: skip
         self.alias, self.name = alias, name_of(alias)
         self.progress = Progress()
@@ -118,6 +119,7 @@ class Seat:
         self._ahead: Turn | None = None
         self._last = ""  # digest of the reference that was shown last
         self._since_break, self._break_due = 0, False
+        self._more = False  # series are left for a later sitting
         self._catches: set[str] = set()
         self._practice: list[tuple[Any, ...]] = []
         self._pictures: dict[str, asyncio.Task[list[bytes]]] = {}
@@ -135,11 +137,15 @@ class Seat:
         caught = [row for key, row in self._store.measurements(CATCHES).items() if key.startswith(mine)]
         self._catches = {row["id"] for row in caught}
         self.right = sum(row["right"] for row in caught)
-        shown = [one for sitting in self.sittings for one in self._store.presentations(f"{mine}{sitting.number}")]
+        shown = [one for sitting in self.sittings for one in self.shown_in(sitting)]
         self.shown = len({one.key for one in shown}) + len(caught)
         moments = [one.shown_at for one in shown] + [row["at"] for row in caught]
         self._latest = max((*moments, *(one.began for one in self.sittings)), default=0.0)
         self.seen = self._latest
+
+    def shown_in(self, sitting: Sitting) -> tuple[Presentation, ...]:
+        """Return what was shown in a sitting, and answered."""
+        return self._store.presentations(f"{self.name}/{sitting.number}")
 
     # --- where they are ---
 
@@ -160,10 +166,19 @@ class Seat:
         return asking is not None and asking.done() and not asking.cancelled() and not self.trouble
 
     @property
+    def unfinished(self) -> int:
+        """How many of the series that were dealt are not through, as far as this server knows."""
+        return max(0, len(self._series) - self.progress.done // len(self._questions))
+
+    @property
+    def _last_sitting(self) -> bool:
+        return len(self.sittings) >= self._protocol.sittings
+
+    @property
     def stage(self) -> Stage:
         """Where the participant is."""
         if self.finished:
-            return "done"
+            return "rest" if self._more and not self._last_sitting else "done"
         if self.sitting is None:
             return "rest" if self.sittings else "screen"
         if self._asking is None:
@@ -229,12 +244,12 @@ class Seat:
             await self._end(self.seen)
         self._tab = tab
         await self.heard(tab)
-        more = self.sitting is not None or len(self.sittings) < self._protocol.sittings
-        if self.sittings and more:
+        more = self.sitting is not None or not self._last_sitting
+        if self.sittings and more and not (self._more and self.sitting is None):
             async with self._lock:
                 await self._begin()  # which finds out whether anything is left, and makes it ready meanwhile
                 await self._settled()
-        return self.state(over) | {"stage": "screen" if more and not self.finished else "done"}
+        return self.state(over) | {"stage": "screen" if more and (self._more or not self.finished) else "done"}
 
     async def on_screen(self, content: Any) -> dict[str, Any]:
         """Begin a sitting, or go on with one, on the screen that the page has measured.
@@ -247,7 +262,7 @@ class Seat:
             if self.sittings:
                 screens.check_same(self.sittings[0].screen, screen)
             if self.sitting is None:
-                if len(self.sittings) >= self._protocol.sittings:
+                if self._last_sitting:
                     raise InputError("You have done all sittings of this study. Thank you.")
                 self.sittings.append(Sitting(len(self.sittings) + 1, time.time(), screen.row))
                 self._since_break, self._latest = 0, self.sittings[-1].began
@@ -259,10 +274,13 @@ class Seat:
         """Have the series questioned, where that is not under way."""
         if self._asking is not None and not self._asking.done():
             return
+        if self.finished and not self._more:
+            return
         first = self.sittings[0]
         about = fingerprint(self.alias, first.screen, self._protocol.shown)
         participant = Participant(self.alias, about, self._protocol.interleave)
-        mine = turns.shuffled(self._deal(self), self._protocol.seed, self.alias)
+        dealt, self._more = self._deal(self)
+        mine = turns.shuffled(dealt, self._protocol.seed, self.alias)
         self._series = {series.id: series for series in mine}
         if not self.shown and first.practice == (0, 0) and not self._practice:
             self._practice = list(turns.practice(self._protocol, self.alias, self._study.questions, mine))

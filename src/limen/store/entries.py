@@ -362,13 +362,21 @@ class SittingEntry(msgspec.Struct, frozen=True):
     practice: tuple[int, int] = (0, 0)
 
 
+class DealtEntry(msgspec.Struct, frozen=True):
+    """Which series were dealt to a participant for one sitting, by their digests."""
+
+    observer: _Text
+    series: list[_Text]
+
+
 SIZES = "size"  # the stage under which rows of sizes stand, by the digest of their reference
 ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference
 CATCHES = "catch"  # of catch trials, by the observer's name and their number: "person:p01/0007"
+DEALT = "dealt"  # to participants, where not all series fit, by the sitting: "person:p01/1"
 SITTINGS = "sitting"  # of participants' sittings, by the observer's name and their number: "person:p01/1"
 _ROWS: dict[str, type[msgspec.Struct]] = {
     "floor": _Floor, "calibration": _Criterion, "exam": _Examined, ITEMS: ItemEntry,
-    SIZES: SizeEntry, CATCHES: CatchEntry, SITTINGS: SittingEntry,
+    SIZES: SizeEntry, CATCHES: CatchEntry, DEALT: DealtEntry, SITTINGS: SittingEntry,
 }  # fmt: skip
 
 
