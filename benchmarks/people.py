@@ -7,8 +7,8 @@ and of 50 whose procedures take turns in one process, as `limen people` runs the
 Simulated participants answer by chance. Drawing a stimulus and keeping an answer are not in it. CPU time of all
 threads, one a library: the machine is shared, and what others do is not the procedure's.
 
-`--before` names the sources of another limen, measured in turns with this one where it differs. `--peers` is an interpreter that has the
-package questplus: the same grid of thresholds, slopes, false alarms and lapses, and a step of it.
+`--before` names the sources of another limen, measured in turns with this one where it differs. `--peers` is an
+interpreter that has the package questplus: the same grid of thresholds, slopes, false alarms and lapses, and a step.
 """
 
 import argparse

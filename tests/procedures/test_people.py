@@ -1,6 +1,8 @@
 """Procedures that people can bear: simulated participants who answer by chance, each time anew."""
 
+import contextlib
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,8 @@ from limen import distortion as distortions
 from limen.analysis.replay import SeriesStatus, outcomes
 from limen.errors import InputError
 from limen.observer import Observer
-from limen.parsing.yes_no import Flag
-from limen.procedure import AS_OFTEN, Probe, make
+from limen.parsing.yes_no import Flag, Verdict
+from limen.procedure import AS_OFTEN, Probe, begin, make
 from limen.procedures.psi import _joint, _most_telling
 from limen.statistics.observer_model import ObserverModel
 from limen.store import Store, entries
@@ -128,6 +130,23 @@ def test_the_quick_choice_of_questplus_is_the_slow_one(levels: int, guess: float
             few = free[:2] if len(free) > 1 else [1, 2]
             assert np.array_equal(_joint(state, few), slow[np.array(few) - 1])  # to the last bit: runs are replayed
             state.tell(chosen, bool(rng.random() < 0.1 + 0.85 / (1 + np.exp(threshold - chosen))))
+
+
+@pytest.mark.parametrize("name", ["psi", "questplus", "certify", "staircase", "skip"])
+def test_the_next_probe_is_there_within_30_ms(name: str) -> None:
+    """Of this thread's own time: what else the machine does is not the procedure's."""
+    settings = {"draws": AS_OFTEN, "trials": 12} if name in ("psi", "questplus", "staircase") else {}
+    says = chooser(digest.generator("quick enough"), 4, 40)
+    course = begin(make(name, settings), limen.Ladder(tuple(float(k) for k in range(1, 101)), "level"))
+    ask, took = next(course), []
+    with contextlib.suppress(StopIteration):
+        while True:
+            verdicts = {probe: Verdict(Flag.YES if says(probe) else Flag.NO) for probe in ask.needed}
+            began = time.thread_time()
+            ask = course.send(verdicts)
+            took.append(time.thread_time() - began)
+    assert len(took) > 3
+    assert float(np.median(took)) <= 0.03
 
 
 # --- what a study of people takes by itself ---

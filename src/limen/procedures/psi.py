@@ -29,7 +29,8 @@ class Psi(msgspec.Struct, frozen=True):
 
     Slope, false alarms and lapses are integrated out; the prior is learnt from earlier series of the same observer,
     distortion and question. Differs from Prins: levels are those of the ladder, and one that was asked is not asked
-    again, because a greedy model would give the same answer (intervals that count it as new cover 10-20 %).
+    again unless `draws` says so: a greedy model would give the same answer (intervals that count it as new cover
+    10-20 %).
 
     Attributes:
         trials: questions at most.
