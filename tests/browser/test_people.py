@@ -24,7 +24,8 @@ FORMS: tuple[dict[str, Any], ...] = (
 # Presses a key a given time after pictures have appeared, all inside the page: its clock is the page's own, so that
 # nothing of what lies between a test and the browser is measured. When they appear is read off the document by an
 # observer of its own; the frame's time stamp, from which the page counts, lies a little before.
-PRESS = """([key, after]) => new Promise((done) => {
+PRESS = """([key, after]) => new Promise((done, fail) => {
+  setTimeout(() => fail(new Error("no picture appeared")), 20000);
   const shown = () => document.querySelector('#stage img.shown');
   const watching = new MutationObserver(() => {
     if (!shown()) return;
@@ -288,7 +289,7 @@ def test_pictures_that_do_not_fit_are_never_made_smaller(desk: Callable[..., Des
     one = tab(here.link(), viewport={"width": 700, "height": 600}, screen={"width": 1280, "height": 1000})
     one.calibrate()
     one.at("ready")
-    assert "The pictures need 816 × 300 pixels of the screen" in one.text("ready-room")
+    assert "The pictures need 816 × 324 pixels of the screen" in one.text("ready-room")
     one.page.click("#begin")
     one.at("paused")
     assert "The pictures need 816 × 300 pixels of the screen" in one.text("paused-text")
@@ -317,14 +318,14 @@ def test_the_checker_is_drawn_on_pixels_of_the_screen(desk: Callable[..., Desk],
 
 @pytest.mark.parametrize("after", [220, 500])
 def test_reaction_times_are_within_20_ms(desk: Callable[..., Desk], tab: Callable[..., Tab], after: int) -> None:
-    here = desk(trials=4)
+    here = desk(trials=4, blank_ms=1500)  # time enough to begin to watch
     one = tab(here.link())
     one.begin()
     one.answer()
     given = []
     for _ in range(2):
         given.append(one.page.evaluate(PRESS, ["n", after]))
-        one.page.wait_for_timeout(150)
+        one.until(f"trial.presented.id === 'p01-{len(given) + 1}' && !trial.open")
     sent = [answer["reaction_time_ms"] for answer in here.answers()[1:]]
     assert [answer["value"] for answer in here.answers()] == ["yes", "no", "no"]
     assert all(abs(one - other) < 20 for one, other in zip(given, sent, strict=True)), (given, sent)

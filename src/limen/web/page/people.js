@@ -551,6 +551,8 @@ const trial = {
   given: null,
   settle: null,  // ends the promise of the answer
   steps: null,  // while buttons ask for something else than the question: what a key does
+  turned: false,  // the participant went on to the next picture
+  next: () => {},
   pointer: null,  // where and when a pointer went down last
 
   /** Fetch and decode the pictures of a question, once. */
@@ -585,6 +587,7 @@ const trial = {
 
   /** Put a question, its pictures under the cover; the answer comes when one is given. */
   async ask(presented) {
+    const mine = round;
     this.presented = presented;
     this.given = null;
     this.idle(presented.text);
@@ -596,10 +599,11 @@ const trial = {
     } catch (error) {
       this.forget(presented.id);
       if (!(error instanceof Refused) && !(error instanceof DOMException)) throw error;
+      this.hint("A picture could not be loaded. The question is asked for again …");
       await pause(1000);
       return "lost";  // the server says what is shown instead
     }
-    if (over) return new Promise(() => {});
+    if (over || mine !== round) return new Promise(() => {});
     const labels = presented.form.kind === "places" && session.protocol.presentation === "side-by-side";
     this.places = labels ? this.images.map((_, i) => make("p", { className: "place", textContent: String(i + 1) })) : [];
     by("stage").replaceChildren(by("cover"), ...this.images, ...this.places);
@@ -622,8 +626,9 @@ const trial = {
     this.put(text, []);
   },
 
-  put(text, controls) {
+  put(text, controls, asking = false) {
     this.steps = null;
+    by("trial").classList.toggle("asking", asking);
     const question = by("question");
     if (question.textContent !== text) question.textContent = text;
     by("answers").replaceChildren(...controls);
@@ -696,11 +701,10 @@ const trial = {
   },
 
   /** Ask for something else than the question, with the same buttons and keys; return the value and when it came. */
-  choose(text, hint, buttons, quiet) {
-    this.put(text, buttons);
+  choose(text, hint, buttons) {
+    this.put(text, buttons, true);
     this.hint(hint);
     this.hold(false);
-    say(quiet ? "" : hint || text);
     return new Promise((go) => { this.steps = (value, at) => { this.steps = null; this.open = false; go({ value, at }); }; });
   },
 
@@ -715,7 +719,7 @@ const trial = {
   /** Return the room that pictures take, in pixels of the screen, and how many stand in a row. */
   needs(sizes, labelled = this.places.length > 0) {
     const { zoom, presentation } = session.protocol;
-    const [width, height] = [0, 1].map((i) => Math.max(...sizes.map((size) => size[i])) * zoom);
+    const [width, height] = [0, 1].map((i) => Math.max(0, ...sizes.map((size) => size[i])) * zoom);
     const count = presentation === "side-by-side" ? sizes.length : 1;
     const columns = count > 3 ? Math.ceil(Math.sqrt(count)) : count;  // the same in every window: it is part of what is seen
     const rows = Math.ceil(count / columns), gap = Math.round(GAP * ratio());
@@ -813,8 +817,11 @@ const trial = {
   /** Show the pictures from the beginning, with a fresh clock. */
   async begin() {
     const run = ++this.run;
+    const plan = this.plan();
     this.cover();
     this.hold(true);
+    this.turned = false;
+    this.askNext(plan[0], false);  // all that takes room is there before the pictures are laid out
     if (!by("stopping").hidden) return undefined;  // it begins when that is settled
     if (by("trial").hidden) show("trial");
     if (document.hidden) return this.pauseBy("Paused", "This page was hidden.", false);
@@ -824,20 +831,19 @@ const trial = {
     await frame();  // in which they are drawn, under the cover
     await frame();
     if (run !== this.run) return undefined;
-    return this.watch(run);
+    return this.watch(run, plan);
   },
 
-  watch(run) {
-    const plan = this.plan();
+  watch(run, plan) {
     const met = new Set();
-    const clock = { first: null, firstAt: 0, visible: 0, frames: 0, from: null };
+    const clock = { first: null, visible: 0, frames: 0, from: null };
     let [step, began, last, before] = [0, null, null, []];
     this.given = null;
     this.clock = clock;
-    this.next = () => {};
-    this.askNext(plan[0], false);
     const tick = (now) => {
-      if (run !== this.run) return;
+      if (run !== this.run) return undefined;
+      if (clock.from !== null) clock.frames++;
+      if (this.given) return this.finish(now);
       if (last !== null) {
         if (now - last > ASLEEP) return this.disturb("asleep", Date.now() - (now - last));
         framePace.push(now - last);
@@ -855,8 +861,7 @@ const trial = {
         if (plan[step].ms === 0) step = (step + 1) % plan.length;
         this.askNext(plan[step], met.size === this.images.length);
       }
-      const shown = this.given ? [] : plan[step].shown(now - began);
-      if (clock.from !== null) clock.frames++;
+      const shown = plan[step].shown(now - began);
       if (shown.join() !== before.join()) {
         this.images.forEach((image, i) => image.classList.toggle("shown", shown.includes(i)));
         for (const label of this.places) label.hidden = !shown.length;
@@ -865,20 +870,18 @@ const trial = {
           clock.visible += now - clock.from;
           clock.from = null;
         }
-        if (shown.length && clock.first === null) {
-          clock.first = now;
-          clock.firstAt = Date.now() - (performance.now() - now);
-        }
+        if (shown.length) clock.first ??= now;
         before = shown;
         for (const i of shown) met.add(i);
-        if (met.size === this.images.length && !this.open && !this.given) {
-          this.hold(false);
-          if (matchMedia("(hover: hover)").matches) by("typed")?.focus({ preventScroll: true });  // else a keyboard would cover the screen
-          say("Answer now.");
-        }
       }
-      if (this.given) return this.finish();
-      requestAnimationFrame(tick);
+      if (!this.open && met.size === this.images.length && step) {
+        clock.first ??= now;  // of a question without pictures
+        this.hold(false);
+        this.hint("");
+        if (matchMedia("(hover: hover)").matches) by("typed")?.focus({ preventScroll: true });  // else a keyboard would cover the screen
+        say("Answer now.");
+      }
+      return requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
   },
@@ -892,7 +895,7 @@ const trial = {
       by("turn-next").setAttribute("aria-disabled", String(!step.next));
       this.next = step.next ? () => { this.turned = true; } : () => {};
     }
-    this.hint(all ? "" : wait);
+    this.hint(wait);
   },
 
   /** Take an answer, if it is time for one; the pictures are covered in the next frame. */
@@ -904,15 +907,16 @@ const trial = {
     return undefined;
   },
 
-  async finish() {
+  /** Cover the pictures and hand the answer over; `now` is the frame in which they go, or the last moment before the page was hidden. */
+  async finish(now = performance.now()) {
     const { clock, given, presented } = this;
     this.run++;
     this.showing = this.open = false;
-    if (clock.from !== null) clock.visible += performance.now() - clock.from;  // the page was hidden before it was covered
+    if (clock.from !== null) clock.visible += now - clock.from;
     this.cover();
     const { confidence } = session.protocol;
     const answer = {
-      id: presented.id, value: given.value, confidence: null, shown_at: Math.round(clock.firstAt), ms_shown: Number(clock.visible.toFixed(2)),
+      id: presented.id, value: given.value, confidence: null, shown_at: Math.round(Date.now() - (performance.now() - clock.first)), ms_shown: Number(clock.visible.toFixed(2)),
       reaction_time_ms: Number(Math.max(0, given.at - clock.first).toFixed(2)), frames: clock.frames, frame_ms: Number((this.half() * 2).toFixed(3)),
     };
     if (confidence.length) {
@@ -960,11 +964,12 @@ const trial = {
     const said = await pressed("go-on", "check-again");
     listening.abort();
     if (run !== this.run || over) return undefined;
-    if (said === "check-again") {
-      screenNow = null;
-      if (await calibrate()) return end(session);
-    }
-    return this.begin();
+    return said === "check-again" ? orRefuse(this.checkAgain()) : this.begin();
+  },
+
+  async checkAgain() {
+    screenNow = null;
+    return await calibrate() ? end(session) : this.begin();
   },
 
   async askToStop() {
