@@ -33,7 +33,7 @@ class Screen(msgspec.Struct, frozen=True):
     ratio: Annotated[float, msgspec.Meta(ge=0.1, le=16)]
     width: _Pixels
     height: _Pixels
-    gamma: Annotated[float, msgspec.Meta(ge=0.2, le=6)] | None = None
+    gamma: Annotated[float, msgspec.Meta(ge=0.1, le=100)] | None = None
     depth: Annotated[int, msgspec.Meta(ge=1, le=64)] = 24
     gamut: Literal["srgb", "p3", "rec2020"] = "srgb"
     hdr: bool = False
