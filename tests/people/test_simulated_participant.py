@@ -117,7 +117,8 @@ def play(desk: Desk, use: Callable[[aiohttp.ClientSession, str], Awaitable[Any]]
 
 
 def somebody(**given: Any) -> SimulatedParticipant:
-    return SimulatedParticipant(**({"threshold": 10, "slope": 1, "ruler": RULER} | given))
+    usual: dict[str, Any] = {"threshold": 10, "slope": 1, "ruler": RULER}
+    return SimulatedParticipant(**usual | given)
 
 
 def took(desk: Desk, **habits: Any) -> Took:

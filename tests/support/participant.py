@@ -1,6 +1,7 @@
 """A participant without a body: answers by chance, from the pixels alone, as a person with internal noise would."""
 
 import asyncio
+import functools
 import io
 import math
 import secrets
@@ -92,7 +93,7 @@ class SimulatedParticipant:
         if form["kind"] == "places":
             assert form["count"] == len(pictures), f"{form['count']} places for {len(pictures)} pictures"
             return str(self.place(pictures))
-        values = [option["value"] for option in form.get("options", ())]
+        values = [str(option["value"]) for option in form.get("options", ())]
         said = [value for value in values if value in (DIFFERENT if self.notices(pictures) else SAME)]
         assert len(said) == 1, f"a simulated participant cannot answer by {dict(form)!r:.200}"
         return said[0]
@@ -210,7 +211,9 @@ async def take_part(
         page.address = urljoin(invitation, joined["address"])
     page.took.address = page.address
     await page.open()
-    turn = {"stage": page.took.stage, "wait": False} if page.took.stage in ("rest", "done") else await page.say("next")
+    turn: dict[str, Any] = {"stage": page.took.stage}
+    if turn["stage"] not in ("rest", "done"):
+        turn = await page.say("next")
     while turn["stage"] not in ("rest", "done"):
         if turn.get("wait"):
             await asyncio.sleep(turn["retry_ms"] / 1000)
@@ -287,22 +290,24 @@ class _Page:
     async def post(self, what: str, **content: Any) -> dict[str, Any]:
         """Post, and return what is replied."""
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(self.address))
-        return await self._until_replied(
-            lambda: self._session.post(urljoin(self.address, what), json=content, headers={"Origin": origin})
+        address, headers = urljoin(self.address, what), {"Origin": origin}
+        found: dict[str, Any] = await self._until_replied(
+            lambda: self._session.post(address, json=content, headers=headers)
         )
+        return found
 
     async def got(self, what: str) -> dict[str, Any]:
         """Return what stands at an address of the page."""
-        return await self._until_replied(lambda: self._session.get(urljoin(self.address, what)))
+        found: dict[str, Any] = await self._until_replied(lambda: self._session.get(urljoin(self.address, what)))
+        return found
 
     async def pictures(self, shown: Mapping[str, Any]) -> list[Image]:
         """Return the pictures of a question, decoded; each is fetched once."""
         if shown["id"] not in self._fetched:
             found = []
             for one in shown["pictures"]:
-                content = await self._until_replied(
-                    lambda one=one: self._session.get(urljoin(self.address, one["address"])), whole=True
-                )
+                get = functools.partial(self._session.get, urljoin(self.address, one["address"]))
+                content = await self._until_replied(get, whole=True)
                 pixels = np.asarray(Pillow.open(io.BytesIO(content)).convert("RGB"))
                 assert pixels.shape == (one["height"], one["width"], 3), f"{pixels.shape} is not as said: {one}"
                 found.append(pixels)
