@@ -310,6 +310,27 @@ def test_the_same_answer_sent_often_and_at_once_counts_once(tmp_path: Path) -> N
     assert list(answered(made.out).values()) == [1]
 
 
+def test_every_answer_sent_twice_counts_once(tmp_path: Path) -> None:
+    made = study(tmp_path, limit=1)
+
+    async def work() -> None:
+        async with made.open():
+            page = await made.join("p01")
+            await page.begin()
+            told = await page.shown()
+            while told["turn"] is not None:
+                turn = told["turn"]
+                first = await page.answer(turn, "yes")
+                told = await page.answer(turn, "no")  # also the last of the practice, and the very last
+                assert told["answered"] == first["answered"]
+                if told["wait"]:
+                    told = await page.shown()
+            assert told["stage"] == "done"
+
+    run(work)
+    assert max(answered(made.out).values()) == 1
+
+
 def test_the_later_tab_takes_over_and_the_earlier_is_told(tmp_path: Path) -> None:
     made = study(tmp_path)
 

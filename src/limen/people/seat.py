@@ -122,6 +122,7 @@ class Seat:
         self._more = False  # series are left for a later sitting
         self._catches: set[str] = set()
         self._practice: list[tuple[Any, ...]] = []
+        self._practised_ids: set[str] = set()
         self._pictures: dict[str, asyncio.Task[list[bytes]]] = {}
         self._recall()
 
@@ -148,6 +149,11 @@ class Seat:
         return self._store.presentations(f"{self.name}/{sitting.number}")
 
     # --- where they are ---
+
+    @property
+    def _settled_ids(self) -> set[str]:
+        """Questions of no series that were answered."""
+        return self._catches | self._practised_ids
 
     @property
     def caught(self) -> int:
@@ -479,15 +485,15 @@ class Seat:
             Gone: nobody asked for it.
         """
         async with self._lock:
+            if given.id in self._settled_ids or self._store.get(given.id) is not None:
+                await self._keep_presentation(given)  # it was heard, and the page did not hear that it was
+                return await self._turn()
             if self.sitting is None:
                 raise Gone("This sitting has ended. Your earlier answers are kept.")
             if self._asking is None:
                 await self._begin()
             if self._practice:
                 return await self._turn(await self._practised(given))
-            if given.id in self._catches or self._store.get(given.id) is not None:
-                await self._keep_presentation(given)  # it was heard, and the page did not hear that it was
-                return await self._turn()
             turn = await self._asked(given.id)
             text = wording.answer(turn.question, turn.item, given.value)
             if turn.kind:
@@ -513,6 +519,7 @@ class Seat:
         wording.answer(turn.question, turn.item, given.value)
         right = given.value in turn.right
         self._practice.pop(0)
+        self._practised_ids.add(turn.id)
         self._current = None
         first = self.sittings[0]
         first.practice = first.practice[0] + right, first.practice[1] + 1
@@ -560,7 +567,7 @@ class Seat:
 
     async def _keep_presentation(self, given: GivenAnswer) -> None:
         """Keep when an answer's question was shown, once."""
-        if given.id in self._catches or self.sitting is None:
+        if given.id in self._settled_ids or self.sitting is None:
             return
         session = f"{self.name}/{self.sitting.number}"
         if any(one.key == given.id for one in self._store.presentations(session)):
