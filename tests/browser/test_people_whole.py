@@ -95,7 +95,7 @@ class Person:
         self.answered.append(shown["id"])
         gone = f"trial.presented?.id !== '{shown['id']}' || document.getElementById('trial').hidden"
         practising = shown["kind"] == "practice"
-        self._press("trial", f"#answers button[data-value='{place}']", "trial.steps" if practising else gone)
+        self._press("trial", f"#answers button[data-value='{place}']", "trial.steps !== null" if practising else gone)
         if practising:  # whether that was right is read before it goes on
             self._press("trial", "#answers button[data-value='next']", gone)
         return True
