@@ -79,7 +79,8 @@ async function persist(ask) {
   for (let tries = 0; ; tries++) {
     try {
       const answer = await ask();
-      if (answer.status < 500 && answer.status !== 429) {
+      const says = answer.headers.get("Content-Type")?.startsWith("application/json");  // the study's server itself, not one in front of it
+      if ((answer.status < 500 && answer.status !== 429) || says) {
         if (tries) still(-1);
         return answer;
       }
@@ -108,7 +109,7 @@ async function post(name, body) {
   const sent = JSON.stringify(name === "join" ? body : { tab, ...body });
   const answer = await persist(async () => {
     const said = await fetch(name, { method: "POST", headers: { "Content-Type": "application/json" }, body: sent, cache: "no-store", signal: AbortSignal.timeout(20_000) });
-    return new Response(await said.arrayBuffer(), { status: said.status });  // what breaks off is asked for again
+    return new Response(await said.arrayBuffer(), { status: said.status, headers: said.headers });  // what breaks off is asked for again
   });
   return read(answer);
 }
@@ -247,8 +248,17 @@ async function take(turn) {
       if (await pressed("break-over", "break-stop") === "break-stop") return leave();
     }
     const answer = await trial.ask(turn.turn);
-    turn = answer === "lost" ? await post("next", {}) : await deliver(answer);
+    turn = answer === "lost" ? await post("next", {}) : await deliver(answer).catch(unusable);
   }
+}
+
+/** Say why the server cannot use an answer, and put the question again. */
+async function unusable(error) {
+  if (!(error instanceof Refused) || error.error !== "invalid") throw error;
+  sessionStorage.removeItem(KEPT);
+  trial.idle("");
+  await trial.choose("This cannot be used as an answer", error.message, [trial.button("Answer again", ["Space"], "next")]);
+  return post("next", {});
 }
 
 /** End the sitting, as the participant wishes; an answer that is on its way arrives first. */
@@ -561,7 +571,7 @@ const trial = {
       const load = async ({ address, width, height }, i) => {
         const answer = await persist(async () => {
           const said = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(60_000) });
-          return new Response(await said.arrayBuffer(), { status: said.status, headers: { "Content-Type": "image/png" } });
+          return new Response(await said.arrayBuffer(), { status: said.status, headers: said.headers });
         });
         if (!answer.ok) throw new Refused("gone", "A picture is not there.");
         const image = make("img", { alt: `Picture ${i + 1} of ${presented.pictures.length}`, draggable: false, src: URL.createObjectURL(await answer.blob()) });
@@ -650,7 +660,8 @@ const trial = {
   cease() {
     this.run++;
     this.showing = this.open = false;
-    this.cover();
+    this.images = this.places = [];
+    by("stage").replaceChildren(by("cover"));
   },
 
   // --- forms of answers ---
