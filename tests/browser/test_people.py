@@ -813,6 +813,28 @@ def test_what_the_server_refuses_is_said(desk: Callable[..., Desk], tab: Callabl
     assert one.text("problem-text") == "This study has ended."
 
 
+def test_an_answer_that_cannot_be_used_is_asked_for_again(desk: Callable[..., Desk], tab: Callable[..., Tab]) -> None:
+    here = desk(trials=1, forms=({"kind": "number"},))
+    here.refuses["answer"] = ("invalid", "Give a number from 1 to 10.")
+    one = tab(here.link())
+    one.forgives = True
+    one.begin()
+    one.shown()
+    one.page.keyboard.type("many")
+    one.page.keyboard.press("Enter")
+    one.until("document.getElementById('hint').textContent.includes('Type a number')")
+    one.page.fill("#typed", "99")
+    one.page.keyboard.press("Enter")
+    one.until("document.getElementById('hint').textContent === 'Give a number from 1 to 10.'")
+    del here.refuses["answer"]
+    one.page.keyboard.press("Space")
+    one.shown()
+    one.page.fill("#typed", "9")
+    one.page.keyboard.press("Enter")
+    one.at("done")
+    assert [answer["value"] for answer in here.answers()] == ["9"]
+
+
 def test_a_question_that_is_not_ready_is_waited_for(desk: Callable[..., Desk], tab: Callable[..., Tab]) -> None:
     here = desk(trials=1)
     here.waits = 3

@@ -307,7 +307,7 @@ SCREEN = {
 
 
 def _refuse(error: str, text: str) -> web.Response:
-    return web.json_response({"error": error, "text": text}, status=409)
+    return web.json_response({"error": error, "text": text}, status=503 if error == "closed" else 409)
 
 
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:

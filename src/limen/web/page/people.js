@@ -677,14 +677,18 @@ const trial = {
   form(form) {
     if (form.kind === "buttons") return form.options.map(({ value, label, key }) => this.button(label, key ? [key.toUpperCase()] : [], value));
     if (form.kind === "places") {
-      const names = form.count === 2 ? ["the first", "the second"] : Array.from({ length: form.count }, (_, i) => `number ${i + 1}`);
-      return names.map((name, i) => this.button(name, i < 9 ? [String(i + 1)] : [], String(i + 1)));
+      if (form.count === 2) return ["the first", "the second"].map((name, i) => this.button(name, [String(i + 1)], String(i + 1)));
+      return Array.from({ length: form.count }, (_, i) => {
+        const made = this.button(String(i + 1), [], String(i + 1), `number ${i + 1}`);
+        if (i < 9) made.dataset.key = String(i + 1);  // the label is the key
+        return made;
+      });
     }
     if (form.kind === "cell") {
       const cells = make("div", { className: "cells" });
       cells.style.gridTemplateColumns = `repeat(${form.columns}, auto)`;
       for (let row = 1; row <= form.rows; row++) {
-        for (let column = 1; column <= form.columns; column++) cells.append(this.button(`${row},${column}`, [], `${row},${column}`, `row ${row}, column ${column}`));
+        for (let column = 1; column <= form.columns; column++) cells.append(this.button(`${row},${column}`, [], `${row},${column}`, `${row},${column}: row ${row}, column ${column}`));
       }
       cells.addEventListener("keydown", (event) => this.walk(event, form.columns));
       return [cells];
