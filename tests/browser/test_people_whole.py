@@ -102,10 +102,11 @@ class Person:
 
     def _press(self, section: str, button: str, until: str) -> None:
         """Press a button until it has had its effect: what a busy machine has covered takes no answer yet."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 40
         press = f"document.getElementById('{section}').hidden || document.querySelector(\"{button}\")?.click()"
         while not self.tab.page.evaluate(until):
-            assert time.monotonic() < end, f"{button} has no effect at {self.tab.where}"
+            what = "[trial.open, String(trial.steps), trial.presented, trial.showing, document.getElementById('answers').innerHTML]"
+            assert time.monotonic() < end, f"{button} has no effect: {self.tab.page.evaluate(what)}, {self.tab.page.inner_text('main')}, {self.answered}"
             self.tab.page.evaluate(press)
             self.tab.page.wait_for_timeout(100)
 

@@ -117,6 +117,10 @@ class Desk:
     def link(self, alias: str = "p01") -> str:
         """Return the personal link of a participant, who has joined by now."""
         self.people.setdefault(f"link-{alias}", Participant(alias, screen=SCREEN if self.study.measured else None))
+        return self.address(alias)
+
+    def address(self, alias: str) -> str:
+        """Return where the personal link of a participant leads, who may be still to join."""
         return f"{self.base}/link-{alias}/"
 
     @property
@@ -278,12 +282,12 @@ class Desk:
         self.waits -= wait
         last = self.study.practice + self.study.trials
         asked = stage in ("practice", "trials") and not wait
-        done = person.at - self.study.practice
+        done, every = person.at - self.study.practice, self.study.break_every
         return {
             "stage": stage, "wait": wait, "retry_ms": 50, "feedback": feedback,
             "turn": self._presented(person, person.at) if asked else None,
             "ahead": self._presented(person, person.at + 1) if asked and person.at + 1 < last else None,
-            "break": bool(self.study.break_every and done > 0 and done % self.study.break_every == 0), **self._far(person),
+            "break": bool(every and done > 0 and done % every == 0), **self._far(person),
         }  # fmt: skip
 
     def _presented(self, person: Participant, number: int) -> dict[str, Any]:
@@ -303,7 +307,7 @@ SCREEN = {
 
 
 def _refuse(error: str, text: str) -> web.Response:
-    return web.json_response({"error": error, "text": text}, status=409)
+    return web.json_response({"error": error, "text": text}, status=503 if error == "closed" else 409)
 
 
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:

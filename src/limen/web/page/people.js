@@ -79,7 +79,8 @@ async function persist(ask) {
   for (let tries = 0; ; tries++) {
     try {
       const answer = await ask();
-      if (answer.status < 500 && answer.status !== 429) {
+      const says = answer.headers.get("Content-Type")?.startsWith("application/json");  // the study's server itself, not one in front of it
+      if ((answer.status < 500 && answer.status !== 429) || says) {
         if (tries) still(-1);
         return answer;
       }
@@ -108,7 +109,7 @@ async function post(name, body) {
   const sent = JSON.stringify(name === "join" ? body : { tab, ...body });
   const answer = await persist(async () => {
     const said = await fetch(name, { method: "POST", headers: { "Content-Type": "application/json" }, body: sent, cache: "no-store", signal: AbortSignal.timeout(20_000) });
-    return new Response(await said.arrayBuffer(), { status: said.status });  // what breaks off is asked for again
+    return new Response(await said.arrayBuffer(), { status: said.status, headers: said.headers });  // what breaks off is asked for again
   });
   return read(answer);
 }
@@ -247,8 +248,17 @@ async function take(turn) {
       if (await pressed("break-over", "break-stop") === "break-stop") return leave();
     }
     const answer = await trial.ask(turn.turn);
-    turn = answer === "lost" ? await post("next", {}) : await deliver(answer);
+    turn = answer === "lost" ? await post("next", {}) : await deliver(answer).catch(unusable);
   }
+}
+
+/** Say why the server cannot use an answer, and put the question again. */
+async function unusable(error) {
+  if (!(error instanceof Refused) || error.error !== "invalid") throw error;
+  sessionStorage.removeItem(KEPT);
+  trial.idle("");
+  await trial.choose("This cannot be used as an answer", error.message, [trial.button("Answer again", ["Space"], "next")]);
+  return post("next", {});
 }
 
 /** End the sitting, as the participant wishes; an answer that is on its way arrives first. */
@@ -561,7 +571,7 @@ const trial = {
       const load = async ({ address, width, height }, i) => {
         const answer = await persist(async () => {
           const said = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(60_000) });
-          return new Response(await said.arrayBuffer(), { status: said.status, headers: { "Content-Type": "image/png" } });
+          return new Response(await said.arrayBuffer(), { status: said.status, headers: said.headers });
         });
         if (!answer.ok) throw new Refused("gone", "A picture is not there.");
         const image = make("img", { alt: `Picture ${i + 1} of ${presented.pictures.length}`, draggable: false, src: URL.createObjectURL(await answer.blob()) });
@@ -650,7 +660,8 @@ const trial = {
   cease() {
     this.run++;
     this.showing = this.open = false;
-    this.cover();
+    this.images = this.places = [];
+    by("stage").replaceChildren(by("cover"));
   },
 
   // --- forms of answers ---
@@ -666,14 +677,18 @@ const trial = {
   form(form) {
     if (form.kind === "buttons") return form.options.map(({ value, label, key }) => this.button(label, key ? [key.toUpperCase()] : [], value));
     if (form.kind === "places") {
-      const names = form.count === 2 ? ["the first", "the second"] : Array.from({ length: form.count }, (_, i) => `number ${i + 1}`);
-      return names.map((name, i) => this.button(name, i < 9 ? [String(i + 1)] : [], String(i + 1)));
+      if (form.count === 2) return ["the first", "the second"].map((name, i) => this.button(name, [String(i + 1)], String(i + 1)));
+      return Array.from({ length: form.count }, (_, i) => {
+        const made = this.button(String(i + 1), [], String(i + 1), `number ${i + 1}`);
+        if (i < 9) made.dataset.key = String(i + 1);  // the label is the key
+        return made;
+      });
     }
     if (form.kind === "cell") {
       const cells = make("div", { className: "cells" });
       cells.style.gridTemplateColumns = `repeat(${form.columns}, auto)`;
       for (let row = 1; row <= form.rows; row++) {
-        for (let column = 1; column <= form.columns; column++) cells.append(this.button(`${row},${column}`, [], `${row},${column}`, `row ${row}, column ${column}`));
+        for (let column = 1; column <= form.columns; column++) cells.append(this.button(`${row},${column}`, [], `${row},${column}`, `${row},${column}: row ${row}, column ${column}`));
       }
       cells.addEventListener("keydown", (event) => this.walk(event, form.columns));
       return [cells];
