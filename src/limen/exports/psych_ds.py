@@ -65,14 +65,14 @@ def to_psych_ds(run: Path, folder: Path) -> list[Path]:
         about = {"name": f"Answers of {group[0].who}", "description": _who(observer, group)}
         files.append(_write(folder / "data" / f"{stem}.json", about | {"variableMeasured": _variables()}))
     people = sum(group[0].person for _, group in tables)
-    about = {
+    whole: dict[str, Any] = {
         "@context": "http://schema.org/", "@type": "Dataset", "name": name,
         "description": _description(manifest, people, len(tables) - people, len(trials)),
         "keywords": ["just noticeable difference", "psychophysics", "limen"],
         "variableMeasured": _variables(),
     }  # fmt: skip
-    readme = _told.write(folder / "README.md", f"# {_told.cell(name)}\n\n{about['description']}\n\n{_KEY}\n")
-    return [_write(folder / "dataset_description.json", about), readme, *files]
+    readme = _told.write(folder / "README.md", f"# {_told.cell(name)}\n\n{whole['description']}\n\n{_KEY}\n")
+    return [_write(folder / "dataset_description.json", whole), readme, *files]
 
 
 _KEY = (

@@ -79,18 +79,12 @@ class People:
         of = {"kind": "published", "version": 1, "statistic": "median over people", "licence": self.work.licence}
         return {self.name: of | about | {"file": self.file, "sha256": self.digest}}
 
-    def told(self, known: int, of: int, looked: bool) -> list[str]:
-        """Return lines about provenance and pictures.
-
-        Args:
-            known: series whose photograph was there.
-            of: all series.
-            looked: whether there was a folder of photographs.
-        """
+    def told(self, known: int, of: int) -> list[str]:
+        """Return lines about provenance, and about pictures: how many of all series have their photograph there."""
         lines = [f"{self.work.name}: {self.work.paper}. Licence: {self.work.licence}."]
-        if not looked or known < of:
+        if known < of:
             lines.append(
-                f"{of - known if looked else of:,} of {of:,} references are known by name only, not by their pixels: "
+                f"{of - known:,} of {of:,} references are known by name only, not by their pixels: "
                 "they stand in tables, and are not compared picture by picture with runs of models."
             )
         return lines

@@ -56,10 +56,10 @@ def rows(file: Path, kind: type[_Row], strange: bool = False) -> Iterator[tuple[
             raise InputError(found.line)
         span, fields = found
         if not header:
-            header = span.columns
+            header = tuple(map(_plain, span.columns))
             _check_header(f"{shown} line 1", header, known, kind, strange)
         some = True
-        given = {name: _unquoted(value) for name, value in fields.items() if name in known}
+        given = {_plain(name): _unquoted(value) for name, value in fields.items() if _plain(name) in known}
         try:
             yield span, msgspec.convert(given, kind, strict=False)
         except msgspec.ValidationError as error:
@@ -167,6 +167,9 @@ def _check_header(
     if missing:
         there = readable(", ".join(header))[:200]
         raise InputError(f"{where}: there is no column {missing[0]!r} among: {there}. Needed: {', '.join(needed)}.")
+    twice = next((name for name in known if header.count(name) > 1), "")
+    if twice:
+        raise InputError(f"{where}: has {header.count(twice)} columns that are {twice!r}. Name each column once.")
     unknown = [name for name in header if name not in known]
     if unknown and not strange:
         near = difflib.get_close_matches(unknown[0], known, n=1)
@@ -175,6 +178,11 @@ def _check_header(
             f"{where}: no column {readable(unknown[0])!r:.60} is known. {hint}Leave it out, or give one of: "
             f"{', '.join(known)}."
         )
+
+
+def _plain(column: str) -> str:
+    """Return a column's name as a field has it: "No. of ratings" is no_of_ratings."""
+    return re.sub(r"\W+", "_", column)
 
 
 def _unquoted(value: str) -> str:

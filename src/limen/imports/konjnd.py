@@ -55,23 +55,21 @@ _RATINGS = re.compile(r"\[\s*(?:\d{1,3}\s*(?:,\s*\d{1,3}\s*)*)?\]")
 _Figure = Annotated[float, msgspec.Meta(ge=0, le=1_000)]
 
 
-class RatingsRow(
-    msgspec.Struct, frozen=True, rename={"image": "image_id", "codec": "compression type", "number": "no. of ratings"}
-):
+class RatingsRow(msgspec.Struct, frozen=True):
     """A row of subjective_ratings.csv.
 
     Attributes:
-        image: file name of the photograph (column image_id).
-        codec: JPEG or BPG (column Compression type).
+        image_id: file name of the photograph.
+        compression_type: JPEG or BPG (column "Compression type").
         ratings: a list of whole numbers: of each person the PJND.
-        number: how many ratings (column No. of ratings); held against the list.
+        no_of_ratings: how many (column "No. of ratings"); held against the list.
         mean: of the ratings; held against the list.
     """
 
-    image: Name
-    codec: Literal["JPEG", "BPG"]
+    image_id: Name
+    compression_type: Literal["JPEG", "BPG"]
     ratings: Annotated[str, msgspec.Meta(max_length=100_000)]
-    number: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    no_of_ratings: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     mean: _Figure | None = None
 
 
@@ -98,16 +96,16 @@ def from_konjnd(place: str, run: Path, tell: Callable[[int, int], None] = lambda
     kinds = {"JPEG": distortion.find("jpeg"), "BPG": _bpg(people)}
     read = list(_table.rows(table, RatingsRow, strange=True))
     rows: dict[tuple[str, str], SeriesRow] = {}
-    thresholds = []
+    thresholds, seen = [], 0
     for count, (span, row) in enumerate(read, start=1):
-        if (row.image, row.codec) in rows:
-            raise InputError(
-                f"{span.where}: {row.image!r} coded as {row.codec} is in an earlier row. Keep one of them."
-            )
-        picture = _picture(pictures, row.image)
-        one = recording.series_of(KIND, people.file, kinds[row.codec], Path(row.image).stem, picture)
-        rows[row.image, row.codec] = one
-        levels = sorted(_level(span, row.codec, rating) for rating in _ratings(span, row))
+        if (row.image_id, row.compression_type) in rows:
+            both = f"{row.image_id!r} coded as {row.compression_type}"
+            raise InputError(f"{span.where}: {both} is in an earlier row. Keep one of the two.")
+        picture = _picture(pictures, row.image_id)
+        seen += bool(picture)
+        one = recording.series_of(KIND, people.file, kinds[row.compression_type], Path(row.image_id).stem, picture)
+        rows[row.image_id, row.compression_type] = one
+        levels = sorted(_level(span, row.compression_type, rating) for rating in _ratings(span, row))
         thresholds.append(PublishedEntry(people.name, QUESTION.name, one.id, 1, levels))
         tell(count, len(read))
     used = [kinds[codec] for codec in ("JPEG", "BPG") if any(codec == of for _, of in rows)]
@@ -119,7 +117,7 @@ def from_konjnd(place: str, run: Path, tell: Callable[[int, int], None] = lambda
     return [
         f"{people.file}: {ratings:,} thresholds of people about {len(rows):,} series, as medians over people, never as "
         f"trials. Run: {run}",
-        *people.told(sum(1 for one in rows.values() if pictures and one.picture), len(rows), pictures is not None),
+        *people.told(seen, len(rows)),
     ]
 
 
@@ -135,9 +133,10 @@ def _ratings(span: RowSpan, row: RatingsRow) -> list[int]:
     found = [int(rating) for rating in re.findall(r"\d+", row.ratings)]
     if not found:
         raise InputError(f"{span.where}: holds no rating. Leave the row out.")
-    if row.number is not None and row.number != len(found):
+    if row.no_of_ratings is not None and row.no_of_ratings != len(found):
         raise InputError(
-            f"{span.where}: says {row.number} ratings and lists {len(found)}. Compare it with the published file."
+            f"{span.where}: says {row.no_of_ratings} ratings and lists {len(found)}. Compare it with the published "
+            "file."
         )
     if row.mean is not None and not math.isclose(row.mean, statistics.fmean(found), abs_tol=ROUNDED):
         raise InputError(

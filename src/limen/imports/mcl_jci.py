@@ -87,7 +87,7 @@ def from_mcl_jci(place: str, run: Path, tell: Callable[[int, int], None] = lambd
     return [
         f"{people.file}: JNDs in {samples:,} lines of people about {len(rows):,} series, as medians over people, "
         f"never as trials. Run: {run}",
-        *people.told(known, len(rows), pictures is not None),
+        *people.told(known, len(rows)),
     ]
 
 
@@ -111,8 +111,8 @@ def _people(file: Path) -> Iterator[list[int]]:
     try:
         lines = file.read_bytes().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        line = file.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(f"{shown} line {line}: is not UTF-8. Unpack the release again.") from None
+        at = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError(f"{shown} line {at}: is not UTF-8. Unpack the release again.") from None
     some = False
     for number, line in enumerate(lines, start=1):
         if not line.strip():
