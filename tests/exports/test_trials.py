@@ -133,7 +133,13 @@ def test_neither_the_day_nor_a_path_nor_a_screen_leaves(run: Path, tmp_path: Pat
 
 
 def test_an_anonymous_bundle_of_them_has_no_hour(run: Path, tmp_path: Path) -> None:
-    catch = {"observer": "person:p01", "question": "direct", "series": "s", "kind": "identical", "answer": "no"}
+    catch: dict[str, Any] = {
+        "observer": "person:p01",
+        "question": "direct",
+        "series": "s",
+        "kind": "identical",
+        "answer": "no",
+    }
     catch |= {"right": True, "at": 1777888830.0, "session": "person:p01/1"}
     with Store.open(run) as store:
         manifest, (sitting, _) = store.manifest, store.measurements(SITTINGS).values()
