@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from limen import procedure as procedures
@@ -131,6 +132,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
     shared = {key: str(row.get("picture", "")) for key, row in asking.items()}
     sizes = store.measurements(entries.SIZES)
     rows = {row.id: row for row in store.series()}
+    published = _published(store, rows, ladders)
     for row in rows.values():
         if row.distortion not in ladders or row.levels != len(ladders[row.distortion]):
             raise _unsound(store, f"a series of {row.distortion!r} with {row.levels} levels")
@@ -155,6 +157,9 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
             form = question.form
             quick = replace(question, reader=having_read(form.read, expected, processes)) if form else question
             for row in rows.values():
+                if found := published.get((observer, name, row.id)):
+                    yield Outcome(observer, name, row, SeriesStatus.COMPLETE, found, ())
+                    continue
                 if any(max(one.reference, one.level) > row.levels for one in trials[row.id]):
                     raise _unsound(store, f"a trial of {row.name!r} beyond the {row.levels} levels of its ladder")
                 if any(one.part for one in trials[row.id]) and not question.alone:
@@ -166,6 +171,31 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 size = sizes.get(row.picture, {})
                 of = Asked(observer, name, row, item, shared.get(row.picture, ""), **size)
                 yield outcome(of, trials[row.id], quick, method, ladders[row.distortion], manifest.reader, prior)
+
+
+def _published(
+    store: Store, rows: Mapping[str, SeriesRow], ladders: Mapping[str, Ladder]
+) -> dict[tuple[str, str, str], tuple[Threshold, ...]]:
+    """Return the thresholds that others published, by observer, question and series: the median over people.
+
+    Of an even number of people it is the lower of the two in the middle, which is a level somebody has. A person
+    without an n-th JND up to the ladder's end lies beyond it; where half of them do, the threshold is censored.
+    """
+    found: dict[tuple[str, str, str], list[Threshold]] = defaultdict(list)
+    every = sorted(store.measurements(entries.PUBLISHED).values(), key=lambda one: int(one["order"]))
+    for one in every:
+        row = rows.get(one["series"])
+        levels, none = one["levels"], one.get("none", 0)
+        if row is None or (levels and levels[-1] > row.levels):
+            raise _unsound(store, f"a published threshold of a series {one['series']!r} that has no such level")
+        before = found[one["observer"], one["question"], one["series"]]
+        if len(before) + 1 != one["order"] or (before and before[-1].censored):
+            raise _unsound(store, f"a published threshold of {row.name!r} without the one before it")
+        middle = median_low([*levels, *[row.levels + 1] * none])
+        level, ladder = min(middle, row.levels), ladders[row.distortion]
+        reference = before[-1].level if before else 0
+        before.append(Threshold(one["order"], level, ladder[level], middle > row.levels, reference=reference))
+    return {key: tuple(thresholds) for key, thresholds in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def lacking(analysis: Analysis) -> str:
 
 def warnings(analysis: Analysis) -> list[str]:
     """Return a sentence for each observer of several models or systems, unlike ladders, and shards that are missing."""
-    lines = list(unlike(analysis))
+    lines = [*unlike(analysis), *_published(analysis)]
     if analysis.missing:
         lines.append(
             f"Not all of the study is here, and missing from every figure: {listed(analysis.missing)}. limen merge "
@@ -217,6 +217,17 @@ def warnings(analysis: Analysis) -> list[str]:
                 "it with their software, too: it need not be another model."
             )
     return lines
+
+
+def _published(analysis: Analysis) -> Iterator[str]:
+    """Yield a sentence for each observer that stands for people whose thresholds others published."""
+    for observer, about in analysis.manifest.observers.items():
+        if about.get("kind") == "published":
+            yield (
+                f"{observer}: thresholds of people as others published them ({about.get('data', '')}: "
+                f"{about.get('paper', '')}), for each reference the {about.get('statistic', 'median over people')}. No "
+                "answers are behind them here: false alarms, faults and questions are not known."
+            )
 
 
 def noted(analysis: Analysis, table: Table) -> Table:

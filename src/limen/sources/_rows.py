@@ -67,7 +67,7 @@ def rows(file: Path) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
     elif suffix in LISTS:
         yield from _of_lines(file)
     else:
-        yield from _of_table(file, DELIMITERS[suffix])
+        yield from of_table(file, DELIMITERS[suffix])
 
 
 def again(span: RowSpan) -> Fields:
@@ -137,7 +137,13 @@ def _of_list(file: Path) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
             yield Refusal(f"{span.where}: {error}")
 
 
-def _of_table(file: Path, delimiter: str) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
+def of_table(file: Path, delimiter: str) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
+    """Yield a table's rows as `rows` does, whatever its name ends in.
+
+    Args:
+        file: with a header.
+        delimiter: between fields.
+    """
     with open(file, "rb") as stream:
         lines = _Lines(stream)
         reader = csv.reader(lines, delimiter=delimiter)

@@ -369,14 +369,40 @@ class DealtEntry(msgspec.Struct, frozen=True):
     series: list[_Text]
 
 
+class PublishedEntry(msgspec.Struct, frozen=True):
+    """The n-th JND of people about one reference as others published it: thresholds, without the trials behind them.
+
+    Attributes:
+        observer, question, series: by name, by name, by digest.
+        order: n.
+        levels: one of each person who has an n-th JND, in ascending order.
+        none: people who have none up to the end of the ladder.
+    """
+
+    observer: _Text
+    question: _Text
+    series: _Text
+    order: _Number
+    levels: Annotated[list[_Number], msgspec.Meta(max_length=1_000_000)]
+    none: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        if not self.levels and not self.none:
+            raise ValueError("it is nobody's")
+        if self.levels != sorted(self.levels):
+            raise ValueError("its levels are not in ascending order")
+
+
 SIZES = "size"  # the stage under which rows of sizes stand, by the digest of their reference
 ITEMS = "item"  # the stage under which rows of items stand, by the digest of their reference
 CATCHES = "catch"  # of catch trials, by the observer's name and their number: "person:p01/0007"
 DEALT = "dealt"  # to participants, where not all series fit, by the sitting: "person:p01/1"
 SITTINGS = "sitting"  # of participants' sittings, by the observer's name and their number: "person:p01/1"
+PUBLISHED = "published-threshold"  # of thresholds that others published, by the series' digest and their order: "ID/1"
 _ROWS: dict[str, type[msgspec.Struct]] = {
     "floor": _Floor, "calibration": _Criterion, "exam": _Examined, ITEMS: ItemEntry,
     SIZES: SizeEntry, CATCHES: CatchEntry, DEALT: DealtEntry, SITTINGS: SittingEntry,
+    PUBLISHED: PublishedEntry,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import orjson
 from limen import digest
 from limen.errors import without_paths
 from limen.store import Store
+from limen.store.entries import CATCHES, SITTINGS
 from limen.store.ledger import ROUNDS
 from limen.store.rows import public
 
@@ -175,6 +176,8 @@ class Publisher:
         about = orjson.loads(content)
         if stage == ROUNDS and self._anonymous:
             about.pop("run", None)
+        if stage in (SITTINGS, CATCHES) and self._anonymous:
+            about = _of_day(about)
         if stage != "exam":
             return stage, self._within(key), orjson.dumps(self._timeless(self._texts(about, self.name)))
         if answer := about.get("answer"):
@@ -235,6 +238,17 @@ class Publisher:
         if isinstance(value, Mapping):
             return {name: self._texts(one, how) for name, one in value.items()}
         return [self._texts(one, how) for one in value] if isinstance(value, list) else value
+
+
+def _of_day(about: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a participant's sitting, or of a catch trial, as if it had begun at midnight."""
+    began = about.get("began", about.get("at"))
+    if not isinstance(began, int | float):
+        return about
+    hour = began % _DAY
+    moved = {name: about[name] - hour for name in ("began", "ended", "at") if isinstance(about.get(name), int | float)}
+    gaps = {"gaps": [[one - hour for one in gap] for gap in about["gaps"]]} if "gaps" in about else {}
+    return about | moved | gaps
 
 
 def _placeless(about: Any) -> Any:

@@ -1,0 +1,72 @@
+"""A run's answers as model-vs-human keeps trials (`limen.imports.model_vs_human` reads them back)."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from limen import registry
+from limen.exports import _told
+from limen.exports._told import Names, ToldTrial
+from limen.store import Store
+
+COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
+NONE = "na"  # of object_response: nobody answered, or not readably
+
+
+@registry.add("export", "model-vs-human")
+def to_model_vs_human(run: Path, folder: Path) -> list[Path]:
+    """Trial CSVs as model-vs-human (Geirhos et al. 2021) keeps them, of people and models alike.
+
+    One file a distortion, question, observer and session, DISTORTION.QUESTION_SUBJECT_session-1.csv, in a folder a
+    distortion and question.
+    `category` is what would have been right, `condition` the level (3>12 for level 12 against level 3), `rt` is in
+    seconds. People are called subject-ALIAS. The toolbox's own figures are made for 16 categories of objects; these
+    rows suit its error consistency, which compares right and wrong.
+
+    Args:
+        run: a run directory.
+        folder: made if it is not there; files of the same names are replaced, each at once.
+
+    Returns:
+        The files.
+
+    Raises:
+        StoreError: the run cannot be read.
+        InputError: nothing was answered, or the folder cannot be written.
+    """
+    with Store.open(run) as store:
+        _, trials = _told.told(store)
+    names, files = Names("-"), []
+    for _, group in _told.by_observer(trials):
+        sheets: dict[tuple[str, int], list[ToldTrial]] = {}
+        for one in group:
+            sheets.setdefault(
+                (f"{_bare(one.outcome.series.distortion)}.{_bare(one.outcome.question)}", one.sitting), []
+            ).append(one)
+        subject = f"subject-{group[0].who}" if group[0].person else group[0].who
+        called = names.of(subject)
+        for (dataset, sitting), some in sheets.items():
+            name = f"{dataset}_{called}_session-{sitting}.csv"
+            rows = [_row(subject, dataset, number, one) for number, one in enumerate(some, start=1)]
+            files.append(_told.write_table(folder / dataset / name, COLUMNS, rows))
+    return files
+
+
+def _bare(name: str) -> str:
+    """Return a name as a part of a file's, which underscores divide."""
+    return quote(name, safe=" ").replace("_", "-").replace("/", "-")
+
+
+def _row(subject: str, dataset: str, number: int, one: ToldTrial) -> tuple[object, ...]:
+    probe = one.response.probe
+    condition = f"{probe.reference}>{probe.level}" if probe.reference else f"{probe.level}"
+    shown = one.shown.reaction_time_ms if one.shown is not None else None
+    response, category = one.value or NONE, one.right or NONE
+    picture = quote(one.reference, safe="").replace("_", "%5F")
+    image = f"{number:04}_limen_{dataset}_{condition}_{probe.draw:02}_{picture}"
+    seconds = "NaN" if shown is None else shown / 1000
+    return subject, one.sitting, number, seconds, _plain(response), _plain(category), condition, image
+
+
+def _plain(text: str) -> str:
+    """Return an answer as one word or a few: what else it holds is left out."""
+    return "".join(c if c.isalnum() or c in " .,+-_" else " " for c in text).strip()[:200] or NONE

@@ -1,0 +1,122 @@
+"""A run's answers as a Psych-DS data set (psych-ds.github.io): CSV files, each with what its columns mean."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from limen import registry
+from limen.exports import _told
+from limen.exports._told import Names, ToldTrial
+from limen.store import Store
+from limen.store.entries import Manifest
+from limen.store.publishing import Publisher
+
+COLUMNS = {
+    "participant": "Alias of the participant, or name of the model.",
+    "kind": "person or model.",
+    "session": "Number of the participant's sitting; 1 for a model.",
+    "at": "Seconds since the sitting's first question was shown, where times are known; day and hour are not given.",
+    "reference": "Name of the undistorted picture.",
+    "picture": "Digest of its pixels (limen.image.digest), or of its name where the pixels were not at hand.",
+    "distortion": "What was done to the picture.",
+    "strength": "Of the level, in unit.",
+    "unit": "Of the strength.",
+    "level": "Of the picture that was shown beside the reference; 0 is the undistorted picture.",
+    "against": "Level of the reference.",
+    "question": "Name of the question in limen.",
+    "draw": "Number of the answer, where one pair was shown several times.",
+    "answer": "What was answered, in one spelling; empty where it could not be read.",
+    "noticed": "yes where the answer says that there is a difference, or is right; no where it does not.",
+    "ms_shown": "How long the pictures were visible, in milliseconds.",
+    "reaction_time_ms": "From the pictures' appearance to the answer, in milliseconds.",
+    "confidence": "Of the answer, 0 to 1.",
+}
+UNITS = {"at": "s", "ms_shown": "ms", "reaction_time_ms": "ms"}
+
+
+@registry.add("export", "psych-ds")
+def to_psych_ds(run: Path, folder: Path) -> list[Path]:
+    """A Psych-DS data set: dataset_description.json, and for each observer a CSV of trials with its JSON beside it.
+
+    Columns are those of `limen import trials=FILE`, which reads the files back. Name, description and columns are
+    written, which Psych-DS requires; author, licence and funder are yours to add.
+
+    Args:
+        run: a run directory.
+        folder: made if it is not there; files of the same names are replaced, each at once.
+
+    Returns:
+        The files, dataset_description.json first.
+
+    Raises:
+        StoreError: the run cannot be read.
+        InputError: nothing was answered, or the folder cannot be written.
+    """
+    with Store.open(run) as store:
+        analysis, trials = _told.told(store)
+        name = Publisher(store).name(run.name)
+    manifest, names = analysis.manifest, Names()
+    study, tables, files = Names().of(name, 40), list(_told.by_observer(trials)), []
+    for observer, group in tables:
+        keyword = "subject" if group[0].person else "model"
+        stem = f"study-{study}_{keyword}-{names.of(f'{group[0].who}', 40)}_data"
+        rows = [_row(manifest, one) for one in group]
+        files.append(_told.write_table(folder / "data" / f"{stem}.csv", tuple(COLUMNS), rows))
+        about = {"name": f"Answers of {group[0].who}", "description": _who(observer, group)}
+        files.append(_write(folder / "data" / f"{stem}.json", about | {"variableMeasured": _variables()}))
+    people = sum(group[0].person for _, group in tables)
+    whole: dict[str, Any] = {
+        "@context": "http://schema.org/", "@type": "Dataset", "name": name,
+        "description": _description(manifest, people, len(tables) - people, len(trials)),
+        "keywords": ["just noticeable difference", "psychophysics", "limen"],
+        "variableMeasured": _variables(),
+    }  # fmt: skip
+    readme = _told.write(folder / "README.md", f"# {_told.cell(name)}\n\n{whole['description']}\n\n{_KEY}\n")
+    return [_write(folder / "dataset_description.json", whole), readme, *files]
+
+
+_KEY = (
+    "One row is one answer. Rows differ by participant, question, distortion, reference, against, level and draw. "
+    "`limen import trials=FILE` reads a file of data/ into a run."
+)
+
+
+def _row(manifest: Manifest, one: ToldTrial) -> tuple[Any, ...]:
+    series, probe = one.outcome.series, one.response.probe
+    kind = manifest.distortions[series.distortion]
+    strength = kind.strengths[probe.level - 1] if probe.level else None
+    noticed = ("yes" if one.response.verdict.yes else "no") if one.response.readable else None
+    shown = one.shown
+    return (
+        one.who, "person" if one.person else "model", one.sitting, one.seconds, one.reference, series.picture,
+        series.distortion, strength, kind.unit, probe.level, probe.reference, one.outcome.question, probe.draw,
+        one.value or None, noticed,
+        *((shown.ms_shown, shown.reaction_time_ms, shown.confidence) if shown else (None,) * 3),
+    )  # fmt: skip
+
+
+def _variables() -> list[dict[str, str]]:
+    return [
+        {"@type": "PropertyValue", "name": name, "description": text}
+        | ({"unitText": UNITS[name]} if name in UNITS else {})
+        for name, text in COLUMNS.items()
+    ]
+
+
+def _who(observer: str, group: list[ToldTrial]) -> str:
+    kind = "a participant, by alias" if group[0].person else "a model"
+    return f"{len(group):,} answers of {kind}, {len({one.sitting for one in group})} sessions."
+
+
+def _description(manifest: Manifest, people: int, models: int, trials: int) -> str:
+    asked = "; ".join(f"{name}: {entry.text}" for name, entry in manifest.questions.items())
+    kinds = ", ".join(manifest.distortions)
+    return (
+        f"{trials:,} answers of {people:,} people and {models:,} models about just noticeable differences of pictures "
+        f"({kinds}). Procedure: {manifest.procedure['name']}. Questions: {' '.join(asked.split())} Exported by limen "
+        f"from a run of limen {manifest.limen}."
+    )
+
+
+def _write(file: Path, content: dict[str, Any]) -> Path:
+    return _told.write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

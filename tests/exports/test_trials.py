@@ -1,0 +1,209 @@
+"""Exports of trials: arrays for psignifit, a Psych-DS data set; who took part leaves as an alias only."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from limen.errors import InputError
+from limen.store import Store
+from limen.store.entries import CATCHES, SITTINGS
+from tests.imports.tables import answers, bring, facts, send, write
+from tests.support.command import limen as command
+
+SAID = {
+    ("p01", "a.png"): ("no", "no", "yes", "yes"),
+    ("p01", "b.png"): ("no", "yes", "yes", "yes"),
+    ("p02", "a.png"): ("yes", "no", "yes", "yes"),
+    ("p02", "b.png"): ("no", "yes", "no", "yes"),
+}
+NAME = re.compile(r"([a-z]+-[a-zA-Z0-9]+)(_[a-z]+-[a-zA-Z0-9]+)*_data\.(csv|json)")  # Psych-DS's rule, csv only
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    rows = [row | {"strength": 10 * row["level"], "unit": "dB"} for row in answers(SAID, distortion="fog")]
+    rows = [row | {"at": 1777888800 + 2.5 * place, "reaction_time_ms": 700} for place, row in enumerate(rows)]
+    bring("trials", write(tmp_path / "of-a-clinic.csv", rows), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with open(file, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+# --- psignifit ---
+
+
+def test_arrays_are_n_by_3_and_numpy_reads_them(run: Path, tmp_path: Path) -> None:
+    files = send("psignifit", run, tmp_path / "ex")
+    index = table(files[0])
+    assert len(index) == len(files) - 1 == 12  # two people, all references and two: three arrays each, in two units
+    found = {(row["observer"], row["reference"], row["x"]): row["file"] for row in index}
+    array = np.loadtxt(tmp_path / "ex" / found["p01", "", "levels"], delimiter=",", ndmin=2)
+    assert array.tolist() == [[1, 0, 2], [2, 1, 2], [3, 2, 2], [4, 2, 2]]
+    array = np.loadtxt(tmp_path / "ex" / found["p02", "b.png", "strengths"], delimiter=",", ndmin=2)
+    assert array.tolist() == [[10, 0, 1], [20, 1, 1], [30, 0, 1], [40, 1, 1]]
+    assert {(row["kind"], row["experiment"], row["distortion"]) for row in index} == {("person", "yes/no", "fog")}
+    assert {row["unit"] for row in index} == {"level", "dB"}
+
+
+def test_a_model_s_forced_choice_says_its_task(tmp_path: Path, photos: Path) -> None:
+    constant = ("--procedure", "constant", "-P", "every=10", "--question", "odd-one-out-3")
+    measured = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, *constant)
+    assert command("measure", "--images", photos, *measured, "--out", tmp_path / "run").returncode == 0
+    index = table(send("psignifit", tmp_path / "run", tmp_path / "ex")[0])
+    assert {(row["observer"], row["kind"], row["experiment"]) for row in index} == {("simulated", "model", "3AFC")}
+    array = np.loadtxt(tmp_path / "ex" / index[0]["file"], delimiter=",", ndmin=2)
+    assert array[:, 0].tolist() == [10, 20, 30, 40, 50]
+    assert (array[:, 2] == 2).all()
+    assert (array[:, 1] <= array[:, 2]).all()
+
+
+def test_names_that_are_alike_on_disk_stay_apart(tmp_path: Path) -> None:
+    rows = answers({("p_1", "a/b.png"): ("yes",), ("p-1", "a b.png"): ("no",), ("p1", "../x"): ("no",)})
+    bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")
+    for kind in ("psignifit", "psych-ds", "model-vs-human"):
+        files = send(kind, tmp_path / "run", tmp_path / kind)
+        assert len({str(file).lower() for file in files}) == len(files)
+        assert all(file.resolve().is_relative_to((tmp_path / kind).resolve()) for file in files)
+        assert all(file.is_file() for file in files)
+
+
+# --- Psych-DS ---
+
+
+def test_the_data_set_is_as_psych_ds_wants_it(run: Path, tmp_path: Path) -> None:
+    files = send("psych-ds", run, tmp_path / "set")
+    about = json.loads((tmp_path / "set" / "dataset_description.json").read_text())
+    assert (about["@context"], about["@type"]) == ("http://schema.org/", "Dataset")
+    assert about["name"] == "run"
+    assert "16 answers of 2 people" in about["description"]
+    described = {one["name"] for one in about["variableMeasured"]}
+    data = [file for file in files if file.parent.name == "data"]
+    assert len(data) == 4
+    for file in data:
+        assert NAME.fullmatch(file.name)
+        if file.suffix == ".csv":
+            assert set(table(file)[0]) == described
+        else:
+            assert {one["name"] for one in json.loads(file.read_text())["variableMeasured"]} == described
+
+
+def test_its_files_are_read_back_as_the_same_trials(run: Path, tmp_path: Path) -> None:
+    files = [file for file in send("psych-ds", run, tmp_path / "set") if file.suffix == ".csv"]
+    header, rows = files[0].read_text().splitlines()[0], [file.read_text().splitlines()[1:] for file in files]
+    (tmp_path / "all.csv").write_text("\n".join([header, *rows[0], *rows[1]]) + "\n")
+    bring("trials", tmp_path / "all.csv", tmp_path / "again")
+    assert facts(tmp_path / "again") == facts(run)
+    with Store.open(run) as one, Store.open(tmp_path / "again") as other:
+        assert [row.picture for row in one.series()] == [row.picture for row in other.series()]
+
+
+def test_a_model_is_exported_as_a_model(tmp_path: Path, photos: Path) -> None:
+    measured = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, "--out", tmp_path / "run")
+    assert command("measure", "--images", photos, *measured).returncode == 0
+    (file,) = (one for one in send("psych-ds", tmp_path / "run", tmp_path / "set") if one.suffix == ".csv")
+    assert "model-simulated" in file.name
+    assert {row["kind"] for row in table(file)} == {"model"}
+    bring("trials", file, tmp_path / "again")
+    assert facts(tmp_path / "again") == facts(tmp_path / "run")
+    with Store.open(tmp_path / "run") as one, Store.open(tmp_path / "again") as other:
+        assert [row.id for row in one.series()] == [row.id for row in other.series()]
+
+
+# --- what leaves ---
+
+
+@pytest.mark.parametrize("kind", ["psignifit", "psych-ds", "model-vs-human"])
+def test_neither_the_day_nor_a_path_nor_a_screen_leaves(run: Path, tmp_path: Path, kind: str) -> None:
+    files = send(kind, run, tmp_path / "ex")
+    everything = "\n".join(f"{file.relative_to(tmp_path)}\n{file.read_text()}" for file in files)
+    assert not [word for word in ("1777888", "2026", str(tmp_path), "screen", "of-a-clinic") if word in everything]
+    assert "p01" in everything
+    assert "person:" not in everything
+
+
+def test_an_anonymous_bundle_of_them_has_no_hour(run: Path, tmp_path: Path) -> None:
+    catch: dict[str, Any] = {
+        "observer": "person:p01",
+        "question": "direct",
+        "series": "s",
+        "kind": "identical",
+        "answer": "no",
+    }
+    catch |= {"right": True, "at": 1777888830.0, "session": "person:p01/1"}
+    with Store.open(run) as store:
+        manifest, (sitting, _) = store.manifest, store.measurements(SITTINGS).values()
+    with Store.create(run, manifest) as store:
+        store.add_measurements(CATCHES, {"person:p01/0001": catch})
+        gap = [1777888810.0, 1777888840.0]
+        store.add_measurements(SITTINGS, {"person:p01/1": sitting | {"ended": 1777888900.0, "gaps": [gap]}})
+    done = command("bundle", run, "--out", tmp_path / "people.zip", "--anonymous")
+    assert done.returncode == 0, done.stderr
+    assert command("verify", tmp_path / "people.zip").returncode == 0
+    with ZipFile(tmp_path / "people.zip") as bundle:
+        lines = bundle.read("runs/1/measurement.jsonl").decode()
+    assert "17778888" not in lines
+    assert "17778889" not in lines
+    midnight = 1777888800 - 1777888800 % 86400
+    assert f"{midnight + 100}.0" in lines  # a sitting is as long as it was
+    files = send("psych-ds", run, tmp_path / "set")
+    assert len(files) == 6
+
+
+def test_times_within_a_sitting_stay(run: Path, tmp_path: Path) -> None:
+    files = [file for file in send("psych-ds", run, tmp_path / "set") if "p01_data.csv" in file.name]
+    assert [row["at"] for row in table(files[0])[:3]] == ["0.0", "2.5", "5.0"]
+    assert {row["reaction_time_ms"] for row in table(files[0])} == {"700.0"}
+
+
+def test_without_times_none_are_made_up(tmp_path: Path) -> None:
+    bring("trials", write(tmp_path / "t.csv", answers(SAID)), tmp_path / "run")
+    (file, *_) = (one for one in send("psych-ds", tmp_path / "run", tmp_path / "set") if one.suffix == ".csv")
+    assert {row["at"] for row in table(file)} == {""}
+
+
+@pytest.mark.parametrize("kind", ["psignifit", "psych-ds", "model-vs-human"])
+def test_a_run_without_answers_is_told(tmp_path: Path, kind: str) -> None:
+    rows = [{"image_id": "a.png", "Compression type": "JPEG", "ratings": "[40]"}]
+    bring("konjnd", write(tmp_path / "subjective_ratings.csv", rows), tmp_path / "run")
+    with pytest.raises(InputError, match="holds no answer to export"):
+        send(kind, tmp_path / "run", tmp_path / "ex")
+
+
+@pytest.mark.parametrize("kind", ["psignifit", "psych-ds", "model-vs-human"])
+def test_a_folder_that_cannot_be_written_is_told(run: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_text("")
+    done = command("export", run, "--to", kind, "--out", tmp_path / "file")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=20),
+        min_size=1, max_size=3, unique=True,
+    )
+)  # fmt: skip
+def test_hostile_names_run_nothing_and_come_back(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("hostile")
+    names = list(dict.fromkeys(name.lstrip("'") or "x" for name in names))
+    rows: list[dict[str, Any]] = answers({("p01", name): ("yes", "no") for name in names})
+    bring("trials", write(folder / "t.csv", rows), folder / "run")
+    for kind in ("psignifit", "psych-ds", "model-vs-human"):
+        for file in send(kind, folder / "run", folder / kind):
+            if file.suffix == ".csv" and "levels" not in file.parts and "strengths" not in file.parts:
+                cells = [cell for row in table(file) for cell in row.values()]
+                assert not [cell for cell in cells if cell[:1] in ("=", "+", "@")]
+    bring("model-vs-human", folder / "model-vs-human", folder / "again")
+    assert facts(folder / "again", strengths=False) == facts(folder / "run", strengths=False)
