@@ -1,0 +1,1 @@
+"""What others recorded, read into runs."""
