@@ -139,10 +139,8 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answers: Annotated[list[AnswerGiven], msgspec.Meta(min_length=1, max_length=100_000)]
 
 
-class _Saved(msgspec.Struct, frozen=True):
-    limen: Annotated[str, msgspec.Meta(max_length=100)]
+class _Sealed(msgspec.Struct, frozen=True):
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    content: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -235,8 +233,9 @@ def _bytes(file: Path) -> bytes:
 def _content(name: str, data: bytes) -> Content:
     """Return what a file holds, its digest checked; raise `InputError` where it is not as the page writes it."""
     whole = _decoded(name, data.removeprefix(b"\xef\xbb\xbf"), dict[str, msgspec.Raw])
-    version = _decoded(name, whole["version"], Any) if "version" in whole else None
-    if version is None and "trials" in whole:
+    said = {entry: _decoded(name, raw, Any) for entry, raw in whole.items() if entry != "content"}
+    version = said.get("version")
+    if version is None and "trials" in said:
         raise InputError(
             f"{name} was saved from a page of an older limen, which kept nothing that could be checked. Make the "
             "report again with this limen, and ask the reader to take the test there."
@@ -246,12 +245,10 @@ def _content(name: str, data: bytes) -> Content:
             f"{name} is of version {str(version)[:20]}, and this limen reads {VERSION}. Give what a reader saved, or "
             "install the limen that made the report."
         )
-    saved = _as(name, whole, _Saved)
-    text = bytes(saved.content).replace(b"\r\n", b"\n")  # which a mail program may have made of it
-    if (found := hashlib.sha256(text).hexdigest()) != saved.sha256:
-        raise _edited(
-            name, f" was edited: its content has the digest {found[:8]}, and {saved.sha256[:8]} stands beside it"
-        )
+    sealed = _as(name, said, _Sealed).sha256
+    text = bytes(whole.get("content", b"")).replace(b"\r\n", b"\n")  # which a mail program may have made of it
+    if (found := hashlib.sha256(text).hexdigest()) != sealed:
+        raise _edited(name, f" was edited: its content has the digest {found[:8]}, and {sealed[:8]} stands beside it")
     content = _as(name, _decoded(name, text, Any), Content)
     try:
         check_alias(content.alias)
@@ -404,8 +401,8 @@ def check_together(files: Sequence[AnswerFile]) -> None:
         alias = file.content.alias
         if (before := readers.setdefault(alias.casefold(), file)) is not file:
             raise InputError(
-                f"{alias!r} is the alias in {before.name} and in {file.name}: a participant has one file. Leave one of them "
-                "out, or ask for one with another alias if they are two people."
+                f"{alias!r} is the alias in {before.name} and in {file.name}: a participant has one file. Leave one "
+                "of them out, or ask for one with another alias if they are two people."
             )
         for row in file.content.series:
             known, where = rows.setdefault(row.id, (row.row, file.name))
