@@ -306,9 +306,11 @@ class _Content:
         numbers = self._numbers.get(row.id, {})
         if not {probe.reference, probe.level} <= numbers.keys():
             return []
-        both = [Picture(_NO_PIXELS, self.digests[numbers[level]]) for level in (probe.reference, probe.level)]
-        (query,) = question.ask(row.word, *both, name=name)
-        return [[picture.digest for picture in query.pictures].index(both[1].digest)]
+        reference, stimulus = (
+            Picture(_NO_PIXELS, self.digests[numbers[level]]) for level in (probe.reference, probe.level)
+        )
+        (query,) = question.ask(row.word, reference, stimulus, name=name)
+        return [[picture.digest for picture in query.pictures].index(stimulus.digest)]
 
     def _trial(self, trial: Trial, answer: Answer, first: str, part: _Talks) -> list[Any]:
         reworded = trial.wording if first and trial.wording != first and not trial.again else ""

@@ -6,6 +6,7 @@ const TRIALS = 30;
 const IDENTICAL = 6;
 const VERSION = 2; // of the saved file; those before had none
 const PACE = 3; // seconds that a pair takes, about
+const SEED = /^\d{1,10}$/;
 const ALIAS = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/; // as in limen.participant
 
 const part = (name) => document.getElementById(`test-${name}`);
@@ -112,6 +113,11 @@ const test = {
     this.alias = `reader-${Math.floor(Math.random() * 36 ** 6).toString(36)}`; // so that nobody has to think of one
     part("fresh").addEventListener("click", () => this.fresh());
     part("seed").addEventListener("change", () => this.offer(part("seed").value));
+    part("seed").addEventListener("input", () => {
+      if (!SEED.test(part("seed").value)) return; // while it is typed
+      this.seed = Number(part("seed").value) >>> 0;
+      this.plan();
+    });
     for (const name of ["kind", "many", "of"]) part(name).addEventListener("change", () => this.plan());
     part("start").addEventListener("click", () => this.start());
     part("stop").addEventListener("click", () => this.end());
@@ -159,7 +165,7 @@ const test = {
 
   /** Take a seed; a test under way goes on. */
   offer(seed) {
-    this.seed = /^\d{1,10}$/.test(seed || "") ? Number(seed) >>> 0 : this.seed;
+    this.seed = SEED.test(seed || "") ? Number(seed) >>> 0 : this.seed;
     part("seed").value = String(this.seed);
     this.plan();
   },
