@@ -30,7 +30,7 @@ from limen.ladder import Ladder
 from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
-from limen.question import Query
+from limen.question import Order, Query
 from limen.report import Report, viewer_data, viewer_pictures
 from limen.report import html as layout
 from limen.report import images as drawn_images
@@ -160,7 +160,7 @@ def test_the_test_is_told_what_identifies_study_series_and_pictures(run: Path) -
 
 @pytest.mark.parametrize(("question", "order"), [("odd-one-out-3", "reference-first"), ("direct", "balanced")])
 def test_where_the_pair_decides_the_order_the_test_is_told_it(tmp_path: Path, question: str, order: str) -> None:
-    plan = Study.plan(spec(images(tmp_path / "in", "a.png", "b.png"), questions=(question,), order=order))
+    plan = Study.plan(spec(images(tmp_path / "in", "a.png", "b.png"), questions=(question,), order=Order(order)))
     plan.run(tmp_path / "run")
     with told(tmp_path / "run") as (found, _, store):
         asked = analyse(store).questions[question]
@@ -178,7 +178,7 @@ def test_where_the_pair_decides_the_order_the_test_is_told_it(tmp_path: Path, qu
 
 
 def test_a_test_about_a_scaled_picture_has_nothing_to_save(tmp_path: Path) -> None:
-    large = images(tmp_path / "in", "a.png", height=24, width=2100)
+    large = images(tmp_path / "in", "a.png", height=32, width=2100)
     Study.plan(spec(large, distortions=("contrast",), procedure={"name": "constant", "levels": [20]})).run(
         tmp_path / "run"
     )
