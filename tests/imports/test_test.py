@@ -178,7 +178,7 @@ def test_report_fit_export_and_merge_read_it(model: Path, tmp_path: Path, conten
 def test_a_file_that_came_with_other_line_ends_is_read(tmp_path: Path, content: dict[str, Any]) -> None:
     file = put(tmp_path, "ann", content)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
-    assert "1 readers" in bring(file, tmp_path / "readers")[-1]
+    assert "1 reader," in bring(file, tmp_path / "readers")[-1]
 
 
 def test_the_same_file_twice_is_read_once_and_said(tmp_path: Path, content: dict[str, Any]) -> None:
@@ -186,7 +186,7 @@ def test_the_same_file_twice_is_read_once_and_said(tmp_path: Path, content: dict
     shutil.copy(file, tmp_path / "limen-test-copy.json")
     lines = bring(tmp_path / "limen-test-*.json", tmp_path / "readers")
     assert lines[0] == "limen-test-copy.json is the same file as limen-test-ann.json: read once."
-    assert lines[-1].startswith("1 readers")
+    assert lines[-1].startswith("1 reader,")
 
 
 def test_sizes_come_along(tmp_path: Path) -> None:

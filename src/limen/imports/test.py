@@ -174,4 +174,4 @@ def _total(files: Sequence[AnswerFile], run: Path) -> str:
     again = (
         f" {twice:,} are about a pair that was answered before, in another series: the first counts." if twice else ""
     )
-    return f"{len(files):,} readers, {len(trials):,} answers.{again} Run: {run}"
+    return f"{len(files):,} reader{'s' * (len(files) != 1)}, {len(trials):,} answers.{again} Run: {run}"
