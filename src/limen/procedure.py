@@ -54,7 +54,8 @@ Search: TypeAlias = Generator[Ask, Verdicts, SearchResult]
 class Method(Protocol):
     """What `procedures/` holds: settings, and a way to start on one series.
 
-    One that returns `Estimate`s has `fits = True` in its class, so that a run without a result is still known as one.
+    One that returns `Estimate`s has `fits = True` in its class, so that a run without a result is still known as one;
+    one that asks nothing and takes what was recorded, `asks = False`.
     """
 
     def start(self, ladder: Ladder) -> Procedure:

@@ -409,8 +409,9 @@ def test_the_same_test_to_its_end_by_keyboard(visit: Any, tmp_path: Path) -> Non
     with one.page.expect_download() as started:
         one.page.click("text=Save the answers")
     started.value.save_as(tmp_path / "answers.json")
-    saved = json.loads((tmp_path / "answers.json").read_text())
-    trials = saved["trials"]
+    saved = json.loads((tmp_path / "answers.json").read_text())["content"]
+    assert [answer["value"] for answer in saved["answers"]] == ["yes", "no", "yes"] * 10
+    trials = one.page.evaluate("test.said")
     assert [trial["you"] for trial in trials] == ["yes", "no", "yes"] * 10
     same = [trial for trial in trials if trial["level"] == trial["reference"]]
     differ = [trial for trial in trials if trial["level"] > trial["reference"]]

@@ -56,7 +56,18 @@ def test_list_and_show() -> None:
     names = [item["name"] for item in json.loads(limen("list", "--json").stdout)]
     assert {"blur", "text", "skip", "scan", "openai", "local", "demo", "direct", "choice-implicit"} <= set(names)
     found = [item["name"] for item in json.loads(limen("list", "procedures", "--json").stdout)]
-    assert found == ["auto", "bisect", "certify", "constant", "psi", "questplus", "scan", "skip", "staircase"]
+    assert found == [
+        "auto",
+        "bisect",
+        "certify",
+        "constant",
+        "psi",
+        "questplus",
+        "recorded",
+        "scan",
+        "skip",
+        "staircase",
+    ]
     shown = json.loads(limen("show", "jpeg", "--json").stdout)
     assert (shown["strengths"][0], shown["strengths"][-1], shown["unit"]) == (100.0, 1.0, "quality")
     assert "px (sigma)" in limen("show", "blur").stdout

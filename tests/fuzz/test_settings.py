@@ -41,7 +41,7 @@ STRUCTS = {"study": Spec} | {
 def test_a_struct_is_made_or_refused_in_a_sentence(data: some.DataObject) -> None:
     owner, kind = data.draw(some.sampled_from(sorted(STRUCTS.items(), key=lambda item: item[0])))
     names = some.text(max_size=8)
-    if kind.__struct_fields__:  # as-recorded has none
+    if kind.__struct_fields__:  # recorded has none
         names |= some.sampled_from(kind.__struct_fields__)
     entries = data.draw(some.dictionaries(names, ANYTHING, max_size=4))
     if kind is Spec:

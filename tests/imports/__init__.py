@@ -1,1 +1,1 @@
-"""Reading what others recorded."""
+"""What others recorded, read into runs."""

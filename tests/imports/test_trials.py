@@ -85,7 +85,7 @@ def test_each_reference_has_a_threshold_that_limen_open_sees(tmp_path: Path) -> 
 def test_an_uneven_design_claims_nothing_of_why_levels_were_asked(tmp_path: Path) -> None:
     bring("trials", write(tmp_path / "t.csv", TWO[:-1]), tmp_path / "run")
     analysis, _ = read(tmp_path / "run")
-    assert analysis.manifest.procedure["name"] == "as-recorded"
+    assert analysis.manifest.procedure["name"] == "recorded"
     assert not analysis.jnds
     assert {outcome.status.value for outcome in analysis.outcomes} == {"complete"}
 

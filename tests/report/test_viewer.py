@@ -25,12 +25,12 @@ from limen.analysis.merge import together
 from limen.analysis.replay import items_of
 from limen.cli import run as command
 from limen.errors import InputError
-from limen.image import Image, decode, png
+from limen.image import Image, Picture, decode, digest, png
 from limen.ladder import Ladder
 from limen.observer import Observer, Reply
 from limen.observers.demo import pixel_values
 from limen.procedure import Probe
-from limen.question import Query
+from limen.question import Order, Query
 from limen.report import Report, viewer_data, viewer_pictures
 from limen.report import html as layout
 from limen.report import images as drawn_images
@@ -40,7 +40,7 @@ from limen.store import SeriesRow, Store
 from limen.study import Spec, Study
 from limen.testing import photograph
 from limen.threshold import Threshold
-from limen.trial import Answer, Attempt
+from limen.trial import Answer, Attempt, pair
 from tests.study import test_pairs
 
 ENDLESS = "<yes> The two images differ. " * 40_000
@@ -140,6 +140,51 @@ def pixels(kept: Gallery, number: int) -> Image:
 
 
 # --- the page ---
+
+
+def test_the_test_is_told_what_identifies_study_series_and_pictures(run: Path) -> None:
+    with told(run) as (found, kept, store):
+        rows = {row.id: row for row in store.series()}
+        assert found["digests"] == [digest(pixels(kept, number)) for number in range(len(kept.sources))]
+        assert {one["row"]["id"] for one in found["series"]} == set(rows)
+        for one in found["series"]:
+            assert one["row"] == dataclasses.asdict(rows[one["row"]["id"]])
+            assert found["digests"][one["pictures"]["0"]] == one["row"]["picture"]
+        (study,) = found["studies"]
+        assert study["procedure"] == store.manifest["procedure"]
+        assert study["distortions"] == store.manifest["distortions"]
+        assert study["seed"] == str(store.manifest["seed"])
+        assert [lane["study"] for lane in found["lanes"]] == [0]
+        assert [lane["says"] for lane in found["lanes"]] == [{"yes": "yes", "no": "no"}]
+
+
+@pytest.mark.parametrize(("question", "order"), [("odd-one-out-3", "reference-first"), ("direct", "balanced")])
+def test_where_the_pair_decides_the_order_the_test_is_told_it(tmp_path: Path, question: str, order: str) -> None:
+    plan = Study.plan(spec(images(tmp_path / "in", "a.png", "b.png"), questions=(question,), order=Order(order)))
+    plan.run(tmp_path / "run")
+    with told(tmp_path / "run") as (found, _, store):
+        asked = analyse(store).questions[question]
+    places = set()
+    for talk in found["talks"]:
+        one = found["series"][talk["s"]]
+        digests = {int(level): found["digests"][number] for level, number in one["pictures"].items()}
+        for reference, level, draw, *_, place in talk["probes"]:
+            both = (Picture(np.zeros((1, 1, 3), np.uint8), digests[side]) for side in (reference, level))
+            name = pair(one["row"]["id"], reference, level)
+            (query,) = asked.ask(one["row"]["word"], *both, name=name, shift=draw)
+            assert query.pictures[place].digest == digests[level]
+            places.add(place)
+    assert len(places) == asked.pictures
+
+
+def test_a_test_about_a_scaled_picture_has_nothing_to_save(tmp_path: Path) -> None:
+    large = images(tmp_path / "in", "a.png", height=32, width=2100)
+    Study.plan(spec(large, distortions=("contrast",), procedure={"name": "constant", "levels": [20]})).run(
+        tmp_path / "run"
+    )
+    with told(tmp_path / "run") as (found, _, _):
+        assert found["series"][0]["scaled"]
+        assert "row" not in found["series"][0]
 
 
 def scripts(content: str) -> list[tuple[str, str]]:

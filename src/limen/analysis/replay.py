@@ -160,6 +160,8 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 if found := published.get((observer, name, row.id)):
                     yield Outcome(observer, name, row, SeriesStatus.COMPLETE, found, ())
                     continue
+                if not (trials[row.id] or getattr(method, "asks", True)):
+                    continue  # nothing was recorded of it, and nothing will be asked
                 if any(max(one.reference, one.level) > row.levels for one in trials[row.id]):
                     raise _unsound(store, f"a trial of {row.name!r} beyond the {row.levels} levels of its ladder")
                 if any(one.part for one in trials[row.id]) and not question.alone:
@@ -456,9 +458,10 @@ def replay(
             wanted.update(ask.needed)
             ask = course.send({probe: responses[probe].verdict for probe in ask.needed})
     except StopIteration as stop:
-        if wanted and not any(responses[probe].asked for probe in wanted):
+        wanted = wanted or set(responses)  # a method that asks nothing takes what was recorded
+        if not any(responses[probe].asked for probe in wanted):
             return SeriesStatus.NOT_APPLICABLE, ()
-        if wanted and not any(responses[probe].readable for probe in wanted):
+        if not any(responses[probe].readable for probe in wanted):
             return SeriesStatus.UNREADABLE, ()
         return SeriesStatus.COMPLETE, stop.value
     return (SeriesStatus.UNFINISHED if reader == READER_VERSION else SeriesStatus.UNDETERMINED), ()

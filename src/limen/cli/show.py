@@ -123,10 +123,12 @@ def _print(noun: str, name: str, thing: Any) -> None:
         about, meanings = _explained(said or "", settings)
         _headed(f"{noun} {name}", about)
         first = _print_settings(settings, meanings) if settings else ""
-        if noun == "procedure":
+        if noun == "procedure" and getattr(thing, "asks", True):
             _example(EXAMPLE.format(f"--procedure {name}{f' -P {first}' if first else ''}"))
         elif noun == "observer":
             _example(_of_observer(name, thing, first))
+        elif noun == "procedure":
+            _example("limen import test=limen-test-ann.json --out runs/readers")
         elif noun == "export":
             _example(f"limen export runs/a --to {name} --out PATH")
         else:

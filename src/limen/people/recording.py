@@ -138,7 +138,7 @@ def write(run: Path, recording: Recording, tell: Callable[[int, int], None] = la
     """Write a recording into a run directory that is not there yet.
 
     The run's procedure is `constant` where every observer was asked about the same levels of every series, so that
-    what needs a fixed design is worked out; else `as-recorded`, which claims nothing of why levels were asked.
+    what needs a fixed design is worked out; else `recorded`, which claims nothing of why levels were asked.
 
     Args:
         run: the run directory.
@@ -239,7 +239,7 @@ def _procedure(recording: Recording) -> tuple[str, dict[str, Any]]:
         even = len(design) == len(levels) * len(draws) and draws == set(range(len(draws)))
         if design and even and levels[-1] <= procedure.LONGEST and len(draws) <= 1_000:
             return "constant", {"levels": tuple(levels), "every": 1, "draws": len(draws)}
-    return "as-recorded", {}
+    return "recorded", {}
 
 
 def numbered(answers: Iterable[RecordedAnswer]) -> list[RecordedAnswer]:

@@ -353,7 +353,8 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     references = len({outcome.series.picture for outcome in analysis.outcomes})
     scaled = _scaled(manifest)
     chosen = {key: value for key, value in manifest.procedure.items() if key != "name" and value != []}
-    settings = "".join(f"{', ' if at else ': '}{key} {value}" for at, (key, value) in enumerate(chosen.items()))
+    settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
+    course = f"{manifest.procedure['name']}: {settings}" if settings else manifest.procedure["name"]
     kinds = ", ".join(f"{name} v{kind.version}" for name, kind in manifest.distortions.items())
     own = {name for name, question in analysis.questions.items() if not question.of}
     asked = ", ".join(f"{name} ({entry.order})" for name, entry in manifest.questions.items() if name in own)
@@ -367,7 +368,7 @@ def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     )
     return (
         f"{results}. Verdict on trust {verdict}. Over {references} references{scaled}, measured with limen "
-        f"{manifest.limen} (procedure {manifest.procedure['name']}{settings}; question {asked}{worded}; distortions "
+        f"{manifest.limen} (procedure {course}; question {asked}{worded}; distortions "
         f"{kinds}; reader {_reader(manifest)}; seed {manifest.seed}).{_not_finished(analysis)}"
     )
 

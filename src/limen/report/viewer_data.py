@@ -4,6 +4,7 @@ What was said is kept apart by distortion, so that the page can open what it sho
 Nothing that came from outside is ever markup: texts travel as JSON and are shown as text.
 """
 
+import dataclasses
 import functools
 import math
 import re
@@ -12,20 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 import limen
 from limen import procedure as procedures
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus, units
 from limen.analysis.merge import own_name
+from limen.image import Picture
 from limen.ladder import Ladder
+from limen.parsing.forms import LETTERS, Letters
 from limen.procedure import Method, Probe, pending
+from limen.question import Order, Question
 from limen.report.format import clean
 from limen.report.images import Gallery
 from limen.report.runs import keeper
 from limen.report.text_diff import changed
 from limen.report.viewer_pictures import Drawing, Held, drawing_order
 from limen.store import Store
+from limen.store.entries import Manifest
 from limen.study.schedule import decode
-from limen.trial import OTHER_SIDE, Answer, Trial
+from limen.trial import OTHER_SIDE, Answer, Trial, pair
 
 LONGEST = 100_000  # characters of one answer in the page; the run has them all
 MOST_TEXT = 16_000_000  # characters of all answers in the page
@@ -33,7 +40,7 @@ _STRANGE = re.compile(  # control, direction-changing, invisible and private sig
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ue000-\uf8ff\U000e0000-\U000e0fff]"
 )
-_SEEN = re.compile(r"(\d{1,4})x(\d{1,4}), (nearest|bilinear|bicubic|lanczos) if larger or smaller")
+_NO_PIXELS: Any = None  # of a picture that is known by its digest
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,6 +105,7 @@ def data(
     """
     content = _Content(runs, together, list(names), gallery)
     content.fill()
+    studies, of = _studies(runs)
     kinds = {name: together.manifest.distortions[name] for name in content.distortions}
     words = [kind.word for kind in kinds.values()]
     return {
@@ -105,7 +113,7 @@ def data(
         "beside": gallery.folder is not None,
         "kind": gallery.kind,
         "held": {"text": str(content.held), "left_out": str(content.held) if content.held.lacking else ""},
-        "lanes": [_lane(together, *who, name, words) for who, name in names.items()],
+        "lanes": [_lane(together, *who, name, words) | {"study": of[who[0]]} for who, name in names.items()],
         "distortions": [
             {"name": clean(name, 80), "word": clean(kind.word, 200),
              "strengths": [clean(units.strength(strength, kind.unit), 80) for strength in kind.strengths]}
@@ -113,6 +121,8 @@ def data(
         ],
         "references": [clean(name, 120) or "(no name)" for name, _ in content.references],
         "series": content.series,
+        "digests": content.digests,
+        "studies": studies,
         "words": list(content.words),
         "empty": not any(part.talks for part in content.parts),
         "talks": [{"talks": part.talks, "texts": part.texts} for part in content.parts],
@@ -131,8 +141,39 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
         "alone": known.alone,
         "words": dict(zip(("no", "yes"), known.verdicts, strict=True)),
         "wordings": [clean(known.fill(word), 600) for word in words],
+        "question": question,
+        "asked": [known.fill(word) for word in words] if not known.alone else [],
+        "says": _says(known),
         "seen": clean(str(manifest.observers[observer].get("pixels", "")), 200),
     }
+
+
+def _says(question: Question) -> dict[str, str]:
+    """Return which value of the answer's form says that nothing and that something is noticed; {} if not one each."""
+    form = question.form
+    values = tuple(LETTERS[: len(form.options)]) if isinstance(form, Letters) else tuple(form.spelled) if form else ()
+    said = {"yes" if value in question.notices else "no": value for value in values}
+    return said if len(said) == len(values) == 2 and not question.forced and not question.alone else {}
+
+
+def _studies(runs: Sequence[RunOnPage]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return what identifies the runs' studies, each once, and which of them each observer of the page was asked in.
+
+    The page's test puts it into the file that it saves (`limen.imports.test`).
+    """
+    studies, of = list[dict[str, Any]](), dict[str, int]()
+    for run in runs:
+        study = _study(run.analysis.manifest)
+        if study not in studies:
+            studies.append(study)
+        of |= dict.fromkeys(run.own_names, studies.index(study))
+    return studies, of
+
+
+def _study(manifest: Manifest) -> dict[str, Any]:
+    kept = ("procedure", "max_side", "distortions", "questions", "sources", "probes")
+    content = {name: msgspec.to_builtins(getattr(manifest, name)) for name in kept}
+    return content | {"seed": str(manifest.seed)}  # 64 bits are more than a number of JavaScript holds
 
 
 @dataclass(repr=False)
@@ -155,12 +196,14 @@ class _Content:
     distortions: list[str] = field(default_factory=list)
     references: list[tuple[str, str]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
     parts: list[_Talks] = field(default_factory=list)
     words: dict[str, int] = field(default_factory=dict)
     room: int = MOST_TEXT
     stores: dict[str, list[Store]] = field(default_factory=lambda: defaultdict(list))
     floors: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     held: Held = field(default_factory=Held)
+    _numbers: dict[str, Mapping[int, int]] = field(default_factory=dict)  # of pictures, by series and level
 
     def fill(self) -> None:
         """Gather series and pictures first, then what was said about them: those with pictures before the others."""
@@ -184,12 +227,27 @@ class _Content:
         self.held = drawing.draw([rows[name] for name in order], outcomes)
         distortions = {name: i for i, name in enumerate(self.distortions)}
         references = {reference: i for i, reference in enumerate(self.references)}
+        self.digests = list(self.gallery.numbers)  # in the order of their numbers
         for name in order:
             row = rows[name]
             place = {"d": distortions[row.distortion], "r": references[row.name, row.picture]}
-            self.series.append({**place, **drawing.told[name]})
+            self.series.append({**place, **drawing.told[name], **self._row(outcomes[name][0], drawing.told[name])})
+        self._numbers = {name: drawing.told[name].get("pictures", {}) for name in order}
         self.parts = [_Talks() for _ in self.distortions]
         self._add_talks({name: i for i, name in enumerate(order)})
+
+    def _row(self, outcome: Outcome, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a run keeps of a series, where the page shows its stimuli pixel by pixel; else nothing."""
+        if "pictures" not in told or told["scaled"] or all(self.together.questions[q].alone for _, q in self.lanes):
+            return {}
+        row = outcome.series
+        own = dataclasses.replace(row, distortion=own_name(row.distortion, self._own_distortions))
+        size = {} if outcome.side is None else {"of": outcome.of, "side": outcome.side}
+        return {"row": dataclasses.asdict(own) | size}
+
+    @functools.cached_property
+    def _own_distortions(self) -> frozenset[str]:
+        return frozenset(name for run in self.runs for name in run.analysis.manifest.distortions)
 
     def _add_talks(self, number: Mapping[str, int]) -> None:
         lanes = {who: i for i, who in enumerate(self.lanes)}
@@ -210,7 +268,10 @@ class _Content:
             "jnds": [[t.order, t.level, t.reference, t.censored, t.confirmed] for t in outcome.thresholds],
             "fits": [str(estimate) for estimate in outcome.estimates],
             "asked": self._asked(outcome, part),
-            "probes": [self._probe(response, first, part) for response in outcome.responses],
+            "probes": [
+                [*self._probe(response, first, part), *self._place(outcome, response.probe)]
+                for response in outcome.responses
+            ],
             "waiting": [] if outcome.status is not SeriesStatus.UNFINISHED else list(waiting(run, outcome)),
         }
 
@@ -233,6 +294,23 @@ class _Content:
             self._trial(trial, trial.answer, first, part) for trial in response.trials if trial.answer is not None
         ]
         return [probe.reference, probe.level, probe.draw, flag, verdict.fault.value if verdict.fault else "", trials]
+
+    def _place(self, outcome: Outcome, probe: Probe) -> list[int]:
+        """Return where the stimulus stands among the pictures, from 0, where the pair decides that; else nothing."""
+        question, row = self.together.questions[outcome.question], outcome.series
+        name = pair(row.id, probe.reference, probe.level)
+        if question.forced:
+            return [question.place(name, probe.draw) - 1]
+        if question.alone or question.order is not Order.BALANCED:
+            return []
+        numbers = self._numbers.get(row.id, {})
+        if not {probe.reference, probe.level} <= numbers.keys():
+            return []
+        reference, stimulus = (
+            Picture(_NO_PIXELS, self.digests[numbers[level]]) for level in (probe.reference, probe.level)
+        )
+        (query,) = question.ask(row.word, reference, stimulus, name=name)
+        return [[picture.digest for picture in query.pictures].index(stimulus.digest)]
 
     def _trial(self, trial: Trial, answer: Answer, first: str, part: _Talks) -> list[Any]:
         reworded = trial.wording if first and trial.wording != first and not trial.again else ""

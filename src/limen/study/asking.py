@@ -196,7 +196,12 @@ def check_draws(method: Method, observers: Iterable[Observer]) -> None:
 
 
 def check_procedure(question: Question, method: Method) -> None:
-    """Raise `InputError` where a procedure cannot find this question's threshold."""
+    """Raise `InputError` where a procedure cannot find this question's threshold, or asks nothing."""
+    if not getattr(method, "asks", True):
+        raise InputError(
+            "Procedure 'recorded' asks nothing: it stands in the runs of limen import. Give another one: limen list "
+            "procedures."
+        )
     if question.guess is not None and abs(getattr(method, "guess", question.guess) - question.guess) > 1e-3:
         raise InputError(
             f"{question.name}: guessing is right at 1 in {question.pictures}. Give the procedure "

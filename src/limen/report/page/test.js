@@ -1,8 +1,13 @@
 "use strict";
 // The same test: pairs that a model has answered, put to the person in front of the page. Nothing leaves it.
+// The file that it saves is read by `limen import test=FILE` (limen.imports.test), which checks all of it.
 
 const TRIALS = 30;
 const IDENTICAL = 6;
+const VERSION = 2; // of the saved file; those before had none
+const PACE = 3; // seconds that a pair takes, about
+const SEED = /^\d{1,10}$/;
+const ALIAS = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/; // as in limen.participant
 
 const part = (name) => document.getElementById(`test-${name}`);
 
@@ -34,18 +39,36 @@ function wilson(k, n) {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-/** Return every pair with pictures that this observer was asked about under this distortion, and what it said. */
-function answeredPairs(o, d) {
+/** Return every pair that this observer was asked about under this distortion, what it said, and whether it is drawn. */
+function askedPairs(o, d) {
   const pairs = [];
+  const usual = book.lanes[o].order === "swapped" ? 0 : 1;
   book.series.forEach((series, s) => {
-    const talk = series.d === d && series.pictures ? talkOf(o, s) : null;
-    for (const [reference, level, drawn, flag] of talk ? talk.probes : []) {
-      const there = series.pictures[reference] !== undefined && series.pictures[level] !== undefined;
-      const readable = flag === "yes" || flag === "no";
-      if (there && !drawn && readable) pairs.push({ s, reference, level, model: flag, near: nearness(talk, reference, level) });
+    const talk = series.d === d ? talkOf(o, s) : null;
+    for (const [reference, level, draw, flag, , , place] of talk ? talk.probes : []) {
+      const drawn = [reference, level].every((one) => series.pictures?.[one] !== undefined);
+      if (flag !== "same") pairs.push({ s, reference, level, draw, drawn, model: flag, place: place ?? usual, near: nearness(talk, reference, level) });
     }
   });
   return pairs;
+}
+
+const readable = ({ model }) => model === "yes" || model === "no";
+
+/** Return the pairs with pictures that a short test is chosen from. */
+function answeredPairs(o, d) {
+  return askedPairs(o, d).filter((pair) => pair.drawn && !pair.draw && readable(pair));
+}
+
+/** Return all pairs of some whole series, mixed; how many series there are; how many of their pairs have no pictures. */
+function wholeSeries(o, kinds, most, seed) {
+  const random = numbers(seed);
+  const asked = kinds.flatMap((d) => askedPairs(o, d)).filter((pair) => book.series[pair.s].row);
+  const drawn = asked.filter((pair) => pair.drawn);
+  const all = [...new Set(drawn.filter((pair) => pair.reference < pair.level).map((pair) => pair.s))];
+  const chosen = new Set(shuffled(all, random).slice(0, most));
+  const own = (pair) => chosen.has(pair.s);
+  return { pairs: shuffled(drawn.filter(own), random), series: chosen.size, of: all.length, lacking: asked.filter(own).filter((pair) => !pair.drawn).length };
 }
 
 /** Return how far a level lies from the JND that follows its reference, in shares of that step; far where there is none. */
@@ -75,6 +98,10 @@ const test = {
   seed: 0,
   pairs: [],
   said: [],
+  whole: false, // whether all pairs of whole series are put
+  several: false, // whether they are of several distortions
+  planned: "", // what the number of questions was said of
+  alias: "",
   shownAt: 0,
   way: null, // "side" or "turns" where the person has chosen
   turn: 0, // which picture is shown where they are shown one at a time
@@ -83,8 +110,15 @@ const test = {
 
   listen() {
     this.fresh();
+    this.alias = `reader-${Math.floor(Math.random() * 36 ** 6).toString(36)}`; // so that nobody has to think of one
     part("fresh").addEventListener("click", () => this.fresh());
     part("seed").addEventListener("change", () => this.offer(part("seed").value));
+    part("seed").addEventListener("input", () => {
+      if (!SEED.test(part("seed").value)) return; // while it is typed
+      this.seed = Number(part("seed").value) >>> 0;
+      this.plan();
+    });
+    for (const name of ["kind", "many", "of"]) part(name).addEventListener("change", () => this.plan());
     part("start").addEventListener("click", () => this.start());
     part("stop").addEventListener("click", () => this.end());
     part("turn").addEventListener("click", () => this.next());
@@ -120,22 +154,76 @@ const test = {
     this.offer(String(Math.floor(Math.random() * 4294967296)));
   },
 
-  /** Take a seed; a test under way goes on. */
-  offer(seed) {
-    this.seed = /^\d{1,10}$/.test(seed || "") ? Number(seed) >>> 0 : this.seed;
-    part("seed").value = String(this.seed);
+  /** Take what a link says of a test. */
+  follow(given) {
+    const { many, of, kind } = { many: part("many"), of: part("of"), kind: part("kind") };
+    kind.value = given.has("n") ? "whole" : "short";
+    if ([...many.options].some((one) => one.value === given.get("n"))) many.value = given.get("n");
+    of.value = given.get("of") === "all" ? "all" : "one";
+    this.offer(given.get("s"));
   },
 
-  start(o = state.o, d = state.d) {
+  /** Take a seed; a test under way goes on. */
+  offer(seed) {
+    this.seed = SEED.test(seed || "") ? Number(seed) >>> 0 : this.seed;
+    part("seed").value = String(this.seed);
+    this.plan();
+  },
+
+  /** Say beforehand what a test of whole series would be: of the observer and distortion that are shown. */
+  plan() {
+    const whole = part("kind").value === "whole";
+    for (const one of look("test").querySelectorAll(".test-whole")) one.hidden = !whole;
+    part("of").closest("label").hidden = !whole || book.distortions.length < 2;
+    const asked = [state.o, state.d, this.seed, part("many").value, part("of").value, opened.size].join(" ");
+    if (!whole || asked === this.planned) return;
+    this.planned = asked;
+    part("plan").textContent = this.told(state.o, state.d);
+    const closed = this.kinds(state.d).filter((d) => !opened.has(d));
+    if (closed.length) Promise.all(closed.map(open)).then(() => this.plan(), () => {}); // why not is said at the start
+  },
+
+  /** Return which distortions a test of whole series is about. */
+  kinds(d) {
+    return part("of").value === "all" ? book.distortions.map((_, i) => i) : [d];
+  },
+
+  told(o, d) {
+    const lane = book.lanes[o];
+    const kinds = this.kinds(d);
+    if (!lane.testable) return "This question was asked about each picture alone: no pair can be put.";
+    if (!lane.picks && !lane.says.yes) return "This question has more answers than one for yes and one for no: only the short test can be taken.";
+    if (!kinds.every((one) => opened.has(one))) return "The answers are still being opened …";
+    const { pairs, series, of, lacking } = wholeSeries(o, kinds, Number(part("many").value), this.seed);
+    const about = kinds.length > 1 ? "" : ` of ${book.distortions[d].name}`;
+    if (!pairs.length) return `No series${about} that ${lane.name} has answered has its pictures in this page, unscaled.`;
+    const minutes = Math.max(1, Math.round((pairs.length * PACE) / 60));
+    const same = pairs.filter((pair) => pair.reference === pair.level).length;
+    const left = lacking ? ` ${lacking} more were asked about levels whose pictures are not in this page.` : "";
+    return `${plural(pairs.length, "question")}, ${same} of them about identical pairs: all that ${lane.name} was asked in ${series} of ${of} series${about}, mixed. About ${plural(minutes, "minute")}, ${PACE} seconds each.${left}`;
+  },
+
+  start(o = state.o, d = state.d, whole = part("kind").value === "whole") {
     const due = ++this.due;
     this.lane = book.lanes[o];
     this.o = o;
     this.d = d;
-    this.pairs = this.lane.testable ? choose(o, d, this.seed) : [];
-    this.said = [];
+    this.whole = whole;
     part("end").hidden = true;
     part("note").textContent = "";
+    if (whole && !this.kinds(d).every((one) => opened.has(one))) {
+      part("note").textContent = "The answers are still being opened: the test starts as soon as they are.";
+      Promise.all(this.kinds(d).map(open)).then(() => due === this.due && this.start(o, d, whole), (error) => {
+        part("note").textContent = `The answers could not be opened: ${error.message}.`;
+      });
+      return;
+    }
+    const puts = this.lane.testable && (!whole || this.lane.picks || this.lane.says.yes);
+    this.pairs = !puts ? [] : whole ? wholeSeries(o, this.kinds(d), Number(part("many").value), this.seed).pairs : choose(o, d, this.seed);
+    this.several = new Set(this.pairs.map((pair) => book.series[pair.s].d)).size > 1;
+    this.said = [];
     if (!this.lane.testable) part("note").textContent = "This question was asked about each picture alone: nobody was asked whether two differ, so there is no such test of it.";
+    else if (!puts || (whole && !this.pairs.length)) part("note").textContent = this.told(o, d);
     else if (!this.pairs.some((pair) => pair.reference < pair.level)) part("note").textContent = `No pair of ${book.distortions[d].name} that ${this.lane.name} has answered has pictures in this page. Choose another distortion.`;
     if (part("note").textContent) return;
     const needed = this.pairs.flatMap(({ s, reference, level }) => [reference, level].map((one) => book.series[s].pictures[one]));
@@ -143,13 +231,10 @@ const test = {
       part("note").textContent = ended()
         ? "Not all pictures of this test are there: the page was cut off before them. Get the whole file."
         : "The pictures of this test are still being loaded: it starts as soon as they are here.";
-      if (!ended()) when(() => here(needed) || ended(), () => due === this.due && this.start(o, d));
+      if (!ended()) when(() => here(needed) || ended(), () => due === this.due && this.start(o, d, whole));
       return;
     }
-    const random = numbers(this.seed ^ 0x9e3779b9);
-    for (const pair of this.pairs) pair.place = this.lane.picks ? Math.floor(random() * this.lane.shows) : 0;
-    remember(`#test/${new URLSearchParams({ o, d, s: this.seed })}`);
-    part("question").textContent = asks(this.lane, d);
+    remember(`#test/${new URLSearchParams({ o, d, s: this.seed, ...(whole ? { n: part("many").value, ...(part("of").value === "all" ? { of: "all" } : {}) } : {}) })}`);
     part("answers").replaceChildren(...this.answers());
     part("turn").textContent = "Show the next"; // so that it has its height
     part("bar").max = this.pairs.length;
@@ -174,10 +259,9 @@ const test = {
 
   show() {
     const pair = this.pairs[this.said.length];
-    const { pictures } = book.series[pair.s];
-    const alike = Array.from({ length: this.lane.shows }, () => pictures[pair.reference]);
-    const swapped = this.lane.order === "swapped";
-    this.shown = alike.map((number, i) => (i === (this.lane.picks ? pair.place : swapped ? 0 : 1) ? pictures[pair.level] : number));
+    const { pictures, d } = book.series[pair.s];
+    part("question").textContent = asks(this.lane, d);
+    this.shown = Array.from({ length: this.lane.shows }, (_, i) => pictures[i === pair.place ? pair.level : pair.reference]);
     this.turn = 0;
     this.met = new Set();
     this.hold(true);
@@ -187,9 +271,12 @@ const test = {
     }));
     part("count").textContent = `Pair ${this.said.length + 1} of ${this.pairs.length}`;
     part("bar").value = this.said.length;
-    this.shownAt = performance.now();
     const drawn = [...part("stage").querySelectorAll("img")];
-    Promise.all(drawn.map((image) => image.decode())).then(() => drawn[0].isConnected && this.layOut(), () => {
+    Promise.all(drawn.map((image) => image.decode())).then(() => {
+      if (!drawn[0].isConnected) return;
+      this.shownAt = performance.now();
+      this.layOut();
+    }, () => {
       if (drawn[0].isConnected) part("scale").textContent = "A picture could not be loaded. Is the folder of stimuli beside the page?";
     });
   },
@@ -252,8 +339,10 @@ const test = {
     if (!part("run").open || this.met.size < this.shown.length) return;
     const pair = this.pairs[this.said.length];
     const you = this.lane.picks ? (given === pair.place ? "yes" : "no") : given;
-    const seconds = Number(((performance.now() - this.shownAt) / 1000).toFixed(2));
-    this.said.push({ ...pair, you, seconds, zoom: Number(this.zoom.toFixed(3)), turns: this.turns });
+    const seconds = Number(((performance.now() - this.shownAt) / 1000).toFixed(3));
+    const when = Number(((performance.timeOrigin + this.shownAt) / 1000).toFixed(3)); // this clock is never set back
+    const screen = { zoom: Number(this.zoom.toFixed(3)), turns: this.turns, ratio: devicePixelRatio, viewport: [innerWidth, innerHeight] };
+    this.said.push({ ...pair, you, given, seconds, when, ...screen, shown: [...this.shown] });
     if (this.said.length < this.pairs.length) this.show();
     else this.end();
   },
@@ -274,27 +363,55 @@ const test = {
     const { name, picks, shows } = this.lane;
     const same = this.said.filter((trial) => trial.reference === trial.level);
     const differ = this.said.filter((trial) => trial.reference < trial.level);
-    const agreed = this.said.filter((trial) => trial.you === trial.model);
+    const both = this.said.filter(readable); // the model's answer to some pairs of a whole series says nothing
+    const agreed = both.filter((trial) => trial.you === trial.model);
     const rows = [[picks ? "right picture picked" : "differences noticed (hits)", share(differ, "you"), share(differ, "model")]];
     if (!picks) rows.push(["yes to identical pairs (false alarms)", share(same, "you"), share(same, "model")]);
     return [
-      make("h4", { textContent: `You beside ${name}: ${this.said.length} pairs of ${book.distortions[this.d].name}` }),
+      make("h4", { textContent: `You beside ${name}: ${plural(this.said.length, "pair")} of ${this.several ? "several distortions" : book.distortions[this.d].name}` }),
       table(["", "you", "model"], rows),
-      make("p", { textContent: `The same answer on ${counted(agreed.length, this.said.length)}. ${keener(differ)}${picks ? ` Guessing is right once in ${shows}.` : ""}` }),
+      make("p", { textContent: `The same answer on ${counted(agreed.length, both.length)}. ${keener(differ)}${picks ? ` Guessing is right once in ${shows}.` : ""}` }),
       make("p", { className: "note", textContent: "In brackets, and as bars: 95 % Wilson intervals." }),
       make("details", { open: true }, make("summary", { textContent: "What this cannot tell" }), make("ul", { className: "small" }, ...this.unknown(same, picks).map((text) => make("li", { textContent: text })))),
-      levels(differ),
+      ...(this.several ? [] : [levels(differ)]), // a level of one ladder is no level of another
       make("details", {}, make("summary", { textContent: "Every pair" }), table(["pair", "level", "compared with", "you", "model", "seconds", ""], this.said.map((trial, i) => this.row(trial, i)))),
-      make("div", { className: "look-row" }, button("Save the answers (JSON)", () => this.save()), button("Once more", () => this.start())),
+      ...this.saving(),
+    ];
+  },
+
+  /** Return what saves the answers: under an alias, as a file that is checked where it is imported. */
+  saving() {
+    const kept = this.kept();
+    const again = button("Once more", () => this.start(this.o, this.d, this.whole));
+    if (!kept.length) return [make("p", { className: "note", textContent: this.lane.picks || this.lane.says.yes ? "These pictures were scaled down for this page: they are not those that the model was shown, and there is nothing to save." : "This question has more answers than one for yes and one for no: yours are not answers to it, and there is nothing to save." }), make("div", { className: "look-row" }, again)];
+    const alias = make("input", { type: "text", id: "test-alias", value: this.alias, maxLength: 32, size: 18, autocomplete: "off", spellcheck: false });
+    const told = make("span", { id: "test-saved" });
+    told.setAttribute("role", "status");
+    const save = button("Save the answers (JSON)", () => {
+      const right = ALIAS.test(alias.value);
+      if (right) {
+        this.alias = alias.value;
+        this.save(kept);
+      }
+      told.textContent = right ? `Saved ${plural(kept.length, "answer")} as ${alias.value}.` : "An alias has 1 to 32 letters (a to z), digits, - and _, and begins with a letter or a digit.";
+      alias.setAttribute("aria-invalid", String(!right));
+    });
+    return [
+      make("p", { className: "note", textContent: "The file holds your answers, when and how the pairs were shown, the alias, and the size and zoom of this window; nothing else about you. It stays with you until you send it: whoever has the run reads it with limen import." }),
+      make("div", { className: "look-row" }, make("label", {}, "Alias, not your name: ", alias), save, again, told),
     ];
   },
 
   unknown(same, picks) {
     const small = this.said.filter((trial) => trial.zoom < 1).length;
     const turns = this.said.filter((trial) => trial.turns).length;
+    const missing = this.pairs.length - this.said.length;
     return [
-      "What your own JND is: a few levels of each picture were shown, chosen around the model's thresholds, not yours. As many that it noticed as that it did not, where there are both: its share of hits is by design.",
+      this.whole
+        ? "What your own JND is by the model's procedure: the levels were chosen by the model's answers, and yours did not change what came next. A threshold can be fitted to them (limen import, limen fit)."
+        : "What your own JND is: a few levels of each picture were shown, chosen around the model's thresholds, not yours. As many that it noticed as that it did not, where there are both: its share of hits is by design.",
       "What anybody sees. You are not a calibrated observer on a calibrated screen: distance, light, brightness and time decide what can be seen.",
+      ...(this.whole && missing ? [`The whole series: you stopped before ${missing} of ${this.pairs.length} pairs.`] : []),
       ...(picks || same.length > 20 ? [] : [`How often you say yes to nothing: ${same.length ? `${same.length} identical pairs leave that open (see the interval)` : "no identical pair was shown"}.`]),
       ...(small ? [`Fine detail: ${small} of ${this.said.length} pairs were scaled down to fit this screen.`] : []),
       ...(turns ? [`How it compares side by side: ${turns} of ${this.said.length} pairs were shown one picture at a time, which makes changes easier to see.`] : []),
@@ -304,27 +421,76 @@ const test = {
   row(trial, i) {
     const { s, level, reference } = trial;
     const view = button("look", () => {
-      change({ o: this.o, d: this.d, r: book.series[s].r, l: level, a: reference });
+      change({ o: this.o, d: book.series[s].d, r: book.series[s].r, l: level, a: reference });
       look("title").scrollIntoView();
     }, "look-go");
     view.setAttribute("aria-label", `Look at pair ${i + 1}`);
-    return [book.references[book.series[s].r], String(level), String(reference), trial.you, trial.model, String(trial.seconds), view];
+    return [book.references[book.series[s].r], String(level), String(reference), trial.you, readable(trial) ? trial.model : WORDS[trial.model] ?? trial.model, String(Number(trial.seconds.toFixed(2))), view];
   },
 
-  save() {
+  /** Return the answers that are answers to the model's question about the very pictures that it was shown. */
+  kept() {
+    return this.lane.picks || this.lane.says.yes ? this.said.filter((trial) => book.series[trial.s].row) : [];
+  },
+
+  save(kept) {
+    const used = [...new Set(kept.map((trial) => trial.s))].map((s) => book.series[s]);
+    const digests = (pictures) => Object.fromEntries(Object.entries(pictures).map(([level, number]) => [level, book.digests[number]]));
     const content = {
-      limen: book.limen,
-      observer: book.lanes[this.o].name,
-      distortion: book.distortions[this.d].name,
-      question: book.lanes[this.o].wordings[this.d],
+      alias: this.alias,
       seed: this.seed,
-      trials: this.said.map(({ s, reference, level, you, model, seconds, zoom, turns }) => ({ picture: book.references[book.series[s].r], reference, level, you, model, seconds, zoom, shown: turns ? "one at a time" : "all at once" })),
+      test: this.whole ? "whole" : "short",
+      planned: this.pairs.length,
+      beside: this.lane.name,
+      question: this.lane.question,
+      asked: Object.fromEntries(used.map(({ d, row }) => [row.distortion, this.lane.asked[d]])),
+      study: book.studies[this.lane.study],
+      series: used.map(({ row, pictures }) => ({ ...row, pictures: digests(pictures) })),
+      answers: kept.map(({ s, reference, level, draw, shown, given, seconds, when, zoom, turns, ratio, viewport }) => ({
+        series: book.series[s].row.id, reference, level, draw, shown: shown.map((number) => book.digests[number]),
+        value: this.lane.picks ? String(given + 1) : this.lane.says[given], seconds, when, zoom, turns, ratio, viewport,
+      })),
     };
-    const url = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
-    make("a", { href: url, download: `limen-test-${this.seed}.json` }).click();
+    const text = JSON.stringify(content, null, 1);
+    const file = `{"limen": ${JSON.stringify(book.limen)}, "version": ${VERSION}, "sha256": "${sha256(text)}", "content":\n${text}\n}\n`;
+    const url = URL.createObjectURL(new Blob([file], { type: "application/json" }));
+    make("a", { href: url, download: `limen-test-${this.alias}.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   },
 };
+
+const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
+/** Return the SHA-256 of a text in hexadecimal digits (FIPS 180-4). Browsers have their own only on https:// pages. */
+function sha256(text) {
+  const primes = [];
+  for (let n = 2; primes.length < 64; n++) if (primes.every((prime) => n % prime)) primes.push(n);
+  const begun = (root) => primes.map((prime) => Math.floor((root(prime) % 1) * 4294967296) | 0);
+  const constants = begun(Math.cbrt);
+  const sum = begun(Math.sqrt).slice(0, 8);
+  const bytes = new TextEncoder().encode(text);
+  const padded = new DataView(new ArrayBuffer(64 * Math.ceil((bytes.length + 9) / 64)));
+  new Uint8Array(padded.buffer).set(bytes);
+  padded.setUint8(bytes.length, 128);
+  padded.setBigUint64(padded.byteLength - 8, BigInt(bytes.length) * 8n);
+  const turned = (word, by) => (word >>> by) | (word << (32 - by));
+  const words = new Int32Array(64);
+  for (let block = 0; block < padded.byteLength; block += 64) {
+    for (let i = 0; i < 16; i++) words[i] = padded.getInt32(block + 4 * i);
+    for (let i = 16; i < 64; i++) {
+      const [near, far] = [words[i - 2], words[i - 15]];
+      words[i] = words[i - 16] + words[i - 7] + (turned(far, 7) ^ turned(far, 18) ^ (far >>> 3)) + (turned(near, 17) ^ turned(near, 19) ^ (near >>> 10));
+    }
+    let [a, b, c, d, e, f, g, h] = sum;
+    for (let i = 0; i < 64; i++) {
+      const one = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + constants[i] + words[i]) | 0;
+      const two = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      [a, b, c, d, e, f, g, h] = [(one + two) | 0, a, b, c, (d + one) | 0, e, f, g];
+    }
+    [a, b, c, d, e, f, g, h].forEach((word, i) => { sum[i] = (sum[i] + word) | 0; });
+  }
+  return sum.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
 
 function counted(k, n) {
   if (!n) return "none shown";

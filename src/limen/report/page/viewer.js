@@ -243,6 +243,7 @@ function draw() {
   drawLevel(talk);
   drawPictures(series, talk);
   drawAnswers(talk);
+  test.plan();
 }
 
 function options(select, entries, chosen) {
@@ -681,7 +682,7 @@ function follow() {
     show(() => document.getElementById("look").scrollIntoView());
   } else if (hash.startsWith("#test/")) {
     show(() => {
-      test.offer(new URLSearchParams(hash.slice(6)).get("s"));
+      test.follow(new URLSearchParams(hash.slice(6)));
       look("test-title").scrollIntoView();
     });
   } else if (hash.startsWith("#find/")) {
