@@ -822,6 +822,12 @@ const trial = {
     return [{ ms: blank, shown: () => [] }, { ms: long, shown: () => all }, after];
   },
 
+  /** Return when the frame began that is being made: where a busy computer calls late, it is a later one than the stamp's. */
+  due(stamp) {
+    const pace = 2 * this.half();
+    return stamp + Math.max(0, Math.floor((performance.now() - stamp) / pace)) * pace;
+  },
+
   half: () => (framePace.length ? median(framePace) / 2 : 8),
 
   cover() {
@@ -855,8 +861,9 @@ const trial = {
     let [step, began, last, before] = [0, null, null, []];
     this.given = null;
     this.clock = clock;
-    const tick = (now) => {
+    const tick = (stamp) => {
       if (run !== this.run) return undefined;
+      const now = this.due(stamp);
       if (clock.from !== null) clock.frames++;
       if (this.given) return this.finish(now);
       if (last !== null) {
