@@ -813,7 +813,7 @@ const trial = {
     const { presentation, show_ms: ms, blank_ms: blank, flicker_hz: hz } = session.protocol;
     const all = this.images.map((_, i) => i);
     const long = ms || Infinity;
-    const after = { ms: Infinity, shown: () => [] };
+    const after = { ms: Infinity, shown: () => [], over: true };
     if (presentation === "in-turns" && all.length > 1) {
       const turns = all.flatMap((i) => [{ ms: blank, shown: () => [] }, { ms: long, shown: () => [i], next: !ms }]);
       return ms ? [...turns, after] : turns;  // which go round until the answer
@@ -880,7 +880,8 @@ const trial = {
         this.turned = false;
         step = (step + 1) % plan.length;
         began = now;
-        if (plan[step].ms === 0) step = (step + 1) % plan.length;
+        if (!plan[step].ms) step = (step + 1) % plan.length;
+        if (plan[step].over && met.size < this.images.length) return this.begin();  // too few frames came to show all of them
         this.askNext(plan[step], met.size === this.images.length);
       }
       const shown = plan[step].shown(now - began);
