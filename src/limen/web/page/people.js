@@ -813,13 +813,19 @@ const trial = {
     const { presentation, show_ms: ms, blank_ms: blank, flicker_hz: hz } = session.protocol;
     const all = this.images.map((_, i) => i);
     const long = ms || Infinity;
-    const after = { ms: Infinity, shown: () => [] };
+    const after = { ms: Infinity, shown: () => [], over: true };
     if (presentation === "in-turns" && all.length > 1) {
       const turns = all.flatMap((i) => [{ ms: blank, shown: () => [] }, { ms: long, shown: () => [i], next: !ms }]);
       return ms ? [...turns, after] : turns;  // which go round until the answer
     }
     if (presentation === "flicker") return [{ ms: blank, shown: () => [] }, { ms: long, shown: (since) => [Math.floor((since + this.half()) * hz / 1000) % all.length] }, after];
     return [{ ms: blank, shown: () => [] }, { ms: long, shown: () => all }, after];
+  },
+
+  /** Return when the frame began that is being made: where a busy computer calls late, it is a later one than the stamp's. */
+  due(stamp) {
+    const pace = 2 * this.half();
+    return stamp + Math.max(0, Math.floor((performance.now() - stamp) / pace)) * pace;
   },
 
   half: () => (framePace.length ? median(framePace) / 2 : 8),
@@ -855,8 +861,9 @@ const trial = {
     let [step, began, last, before] = [0, null, null, []];
     this.given = null;
     this.clock = clock;
-    const tick = (now) => {
+    const tick = (stamp) => {
       if (run !== this.run) return undefined;
+      const now = this.due(stamp);
       if (clock.from !== null) clock.frames++;
       if (this.given) return this.finish(now);
       if (last !== null) {
@@ -873,7 +880,8 @@ const trial = {
         this.turned = false;
         step = (step + 1) % plan.length;
         began = now;
-        if (plan[step].ms === 0) step = (step + 1) % plan.length;
+        if (!plan[step].ms) step = (step + 1) % plan.length;
+        if (plan[step].over && met.size < this.images.length) return this.begin();  // too few frames came to show all of them
         this.askNext(plan[step], met.size === this.images.length);
       }
       const shown = plan[step].shown(now - began);
