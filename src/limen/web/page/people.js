@@ -1014,7 +1014,9 @@ const trial = {
     by("answers").addEventListener("pointerdown", (event) => { this.pointer = { on: event.target.closest("button"), at: event.timeStamp }; });
     by("answers").addEventListener("click", (event) => {
       const button = event.target.closest("button[data-value]");
-      if (!button || !event.detail) return;  // what keys do is heard below, when they go down
+      // What keys do is heard below, when they go down; some browsers send a click after it. Others' clicks of no detail
+      // come from a voice or a screen reader, and count.
+      if (!button || (!event.detail && event.timeStamp - this.keyed < 1000)) return;
       by("question").focus({ preventScroll: true });  // else the space bar would press it again
       const at = this.pointer?.on === button ? this.pointer.at : event.timeStamp;
       this.press(button, at);
@@ -1023,6 +1025,7 @@ const trial = {
       if (by("trial").hidden || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
       const focused = event.target instanceof Element ? event.target.closest("button, input") : null;
       if (focused?.tagName === "INPUT" || focused?.id === "stop") return;
+      this.keyed = event.timeStamp;
       const confirm = event.key === " " || event.key === "Enter";
       if (confirm && focused?.dataset.value !== undefined) {
         event.preventDefault();
@@ -1040,6 +1043,8 @@ const trial = {
     if (button.id === "turn-next") this.next();
     else this.give(button.dataset.value, at);
   },
+
+  keyed: -Infinity,  // when a key was last pressed, as events count
 };
 
 // --- the tab ---
