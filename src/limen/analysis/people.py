@@ -116,7 +116,7 @@ def thresholds(
                     levels[row, at], below[row, at] = (fit.level, fit.below) if fit.reached else (math.inf, False)
     top = max((one.series.levels for one in flat), default=0)
     there = ~np.isnan(levels)
-    rows, columns = np.nonzero(there.any(axis=1))[0], np.nonzero(there.any(axis=0))[0]
+    rows, columns = np.nonzero(there.any(axis=1))[0].tolist(), np.nonzero(there.any(axis=0))[0].tolist()
     return Thresholds(
         measure, tuple(observers[i] for i in rows), tuple(pictures[i] for i in columns),
         tuple(names[pictures[i]] for i in columns), levels[np.ix_(rows, columns)], below[np.ix_(rows, columns)],
@@ -179,21 +179,20 @@ def people_rows(analysis: Analysis) -> tuple[PeopleRow, ...]:
         mine = [one for name in names for one in found.get((name, question, distortion), [])]
         kind = analysis.manifest.distortions[distortion]
         without = tuple(name for name in failed if (name, question, distortion) in found)
-        nothing = Quantile(math.nan)
         if of.measure:
             people, references, n = len(of.observers), len(of.pictures), of.beyond.n
             value, interval = crossed.mean(of.restricted), crossed.mean_interval(of.restricted)
             ordered = sorted(float(level) for level in of.levels[~np.isnan(of.levels)])
             least = float(of.levels[of.below > 0].max(initial=-math.inf))
-            quartiles = [quantile(ordered, share, of.top, least) for share in (0.25, 0.5, 0.75)]
+            q1, median, q3 = (quantile(ordered, share, of.top, least) for share in (0.25, 0.5, 0.75))
         else:
             midpoint = analysis.questions[question].midpoint
             people, references, n, value, interval = _half(mine, midpoint)
-            quartiles = [nothing] * 3
+            q1 = median = q3 = Quantile(math.nan)
         inside = Quantile(value if of.measure or not math.isinf(value) else math.nan)
         rows.append(PeopleRow(
             question, distortion, len(kind.strengths), of.measure or "half", people, references, n, without, value,
-            interval, *quartiles, of.beyond, of.untold, sum_of(*false_alarms(mine)),
+            interval, q1, median, q3, of.beyond, of.untold, sum_of(*false_alarms(mine)),
             strength_at(inside, kind.strengths), kind.unit,
             len({trial.key for one in mine for response in one.responses for trial in response.trials}),
         ))  # fmt: skip
@@ -290,7 +289,8 @@ def spreads(analysis: Analysis) -> tuple[SpreadRow, ...]:
         if of.measure:
             ends = Share(of.beyond.k + int((of.below > 0).sum()), of.beyond.n)
             rows.append(SpreadRow(
-                question, distortion, of.measure, *of.levels.shape, of.beyond.n, ends, crossed.components(*of.bounds)
+                question, distortion, of.measure, len(of.observers), len(of.pictures), of.beyond.n, ends,
+                crossed.components(*of.bounds),
             ))  # fmt: skip
     return tuple(rows)
 
@@ -338,7 +338,7 @@ def sur(analysis: Analysis) -> tuple[SurRow, ...]:
 
 
 def _sur(question: str, distortion: str, of: Thresholds) -> Iterator[SurRow]:
-    people, references = of.levels.shape
+    people, references = len(of.observers), len(of.pictures)
     if not people:
         return
     at = np.arange(of.top + 1)
@@ -359,7 +359,8 @@ def _sur(question: str, distortion: str, of: Thresholds) -> Iterator[SurRow]:
     there = (~np.isnan(of.levels)).astype(np.float64)
     interval = crossed.interval_of(point, people, references)
     yield SurRow(
-        question, distortion, "", of.measure, people, references, curve, _placed(_point(np.array(shares), of.top), of.top),
+        question, distortion, "", of.measure, people, references, curve,
+        _placed(_point(np.array(shares), of.top), of.top),
         _placed(interval.low, of.top) if interval else None, _placed(interval.high, of.top) if interval else None,
     )  # fmt: skip
     for column, name in enumerate(of.names):
@@ -369,7 +370,7 @@ def _sur(question: str, distortion: str, of: Thresholds) -> Iterator[SurRow]:
 
 
 def _sur_of(question: str, distortion: str, name: str, of: Thresholds, mine: Array) -> SurRow:
-    curve = satisfied_user_ratio(np.minimum(mine, of.top), np.isfinite(mine), of.top)
+    curve = satisfied_user_ratio(np.minimum(mine, of.top).tolist(), np.isfinite(mine).tolist(), of.top)
     low = high = None
     n = len(mine)
     if n >= FEWEST_CLUSTERS and np.ptp(np.minimum(mine, of.top + 1)) > 0:

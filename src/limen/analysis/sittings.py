@@ -16,7 +16,7 @@ from limen.analysis import Analysis, Outcome, Response, SeriesStatus
 from limen.analysis.likeness import right
 from limen.analysis.people import counted
 from limen.analysis.survival import protocol
-from limen.curve import Array, Curve, Mean, Share, median_ranks
+from limen.curve import Array, Curve, Interval, Mean, Share, median_ranks
 from limen.statistics import inference
 from limen.trial import Presentation
 
@@ -91,7 +91,8 @@ class CourseRow:
 
     Attributes:
         observer: a person, or "" for the mean over people.
-        question: by name; all distortions together, each reference and level held against people's mean of it.
+        question: by name; all distortions together, each reference and level held against the
+            other people's mean of it (`_points`).
         measure: "J" or "T50" (levels: a falling one is learning), "yes" or "correct" (share: a rising one is).
         n: series, or presentations, of a person; people, of the mean.
         within: change over 100 presentations of one sitting, with 95 % interval (Student's t).
@@ -135,34 +136,58 @@ _Point = tuple[float, float, float]  # place within the sitting, sitting, deviat
 
 
 def _points(rows: Sequence[Shown], forced: bool) -> tuple[dict[str, list[_Point]], str]:
-    """Return what moves of each person, less what all people are at the same reference or level."""
-    raw: list[tuple[str, object, float, float, float]] = []
+    """Return what moves of each person, less what all others are at the same reference or level.
+
+    Where most of it was met by one person alone, it is held against the person's own mean of the distortion and level.
+    """
+    raw: list[_Raw] = []
     series: dict[int, list[Shown]] = defaultdict(list)
     for one in rows:
         series[id(one.outcome)].append(one)
-    if fitted := [some for some in series.values() if some[0].outcome.thresholds or some[0].outcome.estimates]:
+    fitted = [some for some in series.values() if some[0].outcome.thresholds or some[0].outcome.estimates]
+    measure = "correct" if forced else "yes"
+    if fitted:
         measure = "J" if any(some[0].outcome.thresholds for some in fitted) else "T50"
-        for some in fitted:
-            outcome = some[0].outcome
-            level = _threshold(outcome)
-            if level is not None:
-                place, sitting = (float(np.mean([getattr(one, name) for one in some])) for name in ("at", "sitting"))
-                key = (outcome.series.distortion, outcome.series.picture)
-                raw.append((outcome.observer, key, place, sitting, min(level, outcome.series.levels)))
-    else:
-        measure = "correct" if forced else "yes"
-        for one in rows:
-            if one.response.probe.level != one.response.probe.reference or forced:
-                key = (one.outcome.series.distortion, one.outcome.series.picture, one.response.probe.level)
-                raw.append((one.outcome.observer, key, one.at, one.sitting, float(one.response.verdict.yes)))
-    sums: dict[object, list[float]] = defaultdict(list)
-    for _, key, _, _, value in raw:
-        sums[key].append(value)
-    common = {key: float(np.mean(values)) for key, values in sums.items()}
+    for some in fitted:
+        of = some[0].outcome
+        level = _threshold(of)
+        if level is not None:
+            place, sitting = (float(np.mean([getattr(one, name) for one in some])) for name in ("at", "sitting"))
+            value = min(level, float(of.series.levels))
+            raw.append(_Raw(of.observer, (of.series.distortion, 0), of.series.picture, place, sitting, value))
+    for one in rows if not fitted else ():
+        probe, of = one.response.probe, one.outcome
+        if probe.level != probe.reference or forced:
+            kind, value = (of.series.distortion, probe.level), float(one.response.verdict.yes)
+            raw.append(_Raw(of.observer, kind, of.series.picture, one.at, one.sitting, value))
+    others: dict[tuple[object, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for item in raw:
+        others[item.kind, item.picture][item.observer].append(item.value)
+    shared = [item for item in raw if len(others[item.kind, item.picture]) > 1]
+    alone = 2 * len(shared) < len(raw)
+    own: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    for item in raw:
+        own[item.observer, item.kind].append(item.value)
     points: dict[str, list[_Point]] = defaultdict(list)
-    for observer, key, place, sitting, value in raw:
-        points[observer].append((place, sitting, value - common[key]))
+    for item in raw if alone else shared:
+        them = others[item.kind, item.picture]
+        held = own[item.observer, item.kind] if alone else [
+            value for name, values in them.items() if name != item.observer for value in values
+        ]  # fmt: skip
+        points[item.observer].append((item.place, item.sitting, item.value - float(np.mean(held))))
     return points, measure
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """One number that may move: whose, of what kind (distortion, level) and picture, when, and what."""
+
+    observer: str
+    kind: tuple[str, int]
+    picture: str
+    place: float
+    sitting: float
+    value: float
 
 
 def _threshold(outcome: Outcome) -> float | None:
@@ -190,10 +215,8 @@ def _course(name: str, question: str, measure: str, points: Sequence[_Point]) ->
 
 
 def _slopes(x: Array, y: Array) -> list[Mean] | None:
-    """Return the slopes of all columns but the first by least squares, with 95 % intervals; None where they are tied."""
+    """Return the slopes of all columns but the first by least squares, with 95 % intervals; None where columns tie."""
     from scipy.special import stdtrit  # loaded only where it is used
-
-    from limen.curve import Interval
 
     n, k = x.shape
     if n <= k or np.linalg.matrix_rank(x) < k:
@@ -316,13 +339,13 @@ def _times(by: str, label: str, at: float, group: Sequence[Shown]) -> TimeRow:
         if one.seconds is not None:
             own[one.outcome.observer].append(one.seconds)
     every = [value for values in own.values() for value in values]
-    quartiles = map(float, np.quantile(every, (0.25, 0.5, 0.75))) if every else (math.nan,) * 3
+    q1, median, q3 = np.quantile(every, (0.25, 0.5, 0.75)).tolist() if every else (math.nan,) * 3
     medians = sorted(float(np.median(values)) for values in own.values())
     ranks = median_ranks(len(medians))
     low, high = (None, None) if ranks is None else (medians[ranks[0] - 1], medians[ranks[1] - 1])
     typical = float(np.median(medians)) if medians else math.nan
     return TimeRow(
-        by, label, at, len(own), len(every), *quartiles, typical, low, high, sum(one.interrupted for one in group)
+        by, label, at, len(own), len(every), q1, median, q3, typical, low, high, sum(one.interrupted for one in group)
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Error consistency: whether two observers are right on the same trials more than how often they are right explains.
 
 Geirhos, Meding & Wichmann 2020 (NeurIPS 33, arXiv:2006.16736): Cohen's (1960) kappa of being right. What differs:
-within each level, then averaged over levels. Trials of many levels pooled agree because strong levels are easy for everybody:
-two observers who share nothing else get .32 in a usual design (a test shows it). The pooled number stands beside.
+within each level, then averaged over levels. Trials of many levels pooled agree because strong levels are easy for
+everybody: two observers who share nothing else get .32 in a usual design (a test shows it). The pooled number stands
+beside.
 """
 
 import math

@@ -131,8 +131,9 @@ def _tails(n: int) -> tuple[float, float]:
 
 def _met(values: Array) -> Array:
     """Return values without people and references that met none."""
-    there = ~np.isnan(values).all(axis=2)
-    return values[there.any(axis=1)][:, there.any(axis=0)]
+    there = (~np.isnan(values)).any(axis=2)
+    rows, columns = there.any(axis=1), there.any(axis=0)
+    return values[np.ix_(rows, columns)]
 
 
 # --- spread ---
