@@ -131,9 +131,8 @@ def _tails(n: int) -> tuple[float, float]:
 
 def _met(values: Array) -> Array:
     """Return values without people and references that met none."""
-    there = (~np.isnan(values)).any(axis=2)
-    rows, columns = there.any(axis=1), there.any(axis=0)
-    return values[np.ix_(rows, columns)]
+    there = np.any(~np.isnan(values), axis=2)
+    return np.asarray(values[np.ix_(np.any(there, axis=1), np.any(there, axis=0))])
 
 
 # --- spread ---
