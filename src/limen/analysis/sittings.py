@@ -95,7 +95,8 @@ class CourseRow:
             other people's mean of it (`_points`).
         measure: "J" or "T50" (levels: a falling one is learning), "yes" or "correct" (share: a rising one is).
         n: series, or presentations, of a person; people, of the mean.
-        within: change over 100 presentations of one sitting, with 95 % interval (Student's t).
+        within: change over 100 presentations of one sitting (a series stands where it began), with 95 % interval
+            (Student's t).
         between: change from one sitting to the next; None where there is one sitting.
     """
 
@@ -152,9 +153,10 @@ def _points(rows: Sequence[Shown], forced: bool) -> tuple[dict[str, list[_Point]
         of = some[0].outcome
         level = _threshold(of)
         if level is not None:
-            place, sitting = (float(np.mean([getattr(one, name) for one in some])) for name in ("at", "sitting"))
+            begun = some[0]  # rows are in order of time; how long a series goes on depends on its answers
             value = min(level, float(of.series.levels))
-            raw.append(_Raw(of.observer, (of.series.distortion, 0), of.series.picture, place, sitting, value))
+            kind = (of.series.distortion, 0)
+            raw.append(_Raw(of.observer, kind, of.series.picture, begun.at, begun.sitting, value))
     for one in rows if not fitted else ():
         probe, of = one.response.probe, one.outcome
         if probe.level != probe.reference or forced:
@@ -275,7 +277,7 @@ def times(analysis: Analysis, rows: Sequence[Shown]) -> tuple[TimeRow, ...]:
     located = _located(analysis, mine)
     found: list[TimeRow] = []
     kinds: tuple[tuple[str, Callable[[Shown], tuple[float, str] | None]], ...] = (
-        ("answer", lambda one: (float(one.right), "right" if one.right else "wrong")),
+        ("answer", lambda one: _answer(one, analysis.questions[one.outcome.question].forced)),
         ("level", _fifth),
         ("confidence", _confidence),
         ("distance", lambda one: _distance(one, located)),
@@ -288,6 +290,14 @@ def times(analysis: Analysis, rows: Sequence[Shown]) -> tuple[TimeRow, ...]:
                 groups[of].append(one)
         found += [_times(by, label, at, group) for (at, label), group in sorted(groups.items())]
     return tuple(found)
+
+
+def _answer(one: Shown, forced: bool) -> tuple[float, str]:
+    if forced:
+        return float(one.right), "right" if one.right else "wrong"
+    same = one.response.probe.level == one.response.probe.reference
+    said = one.response.verdict.yes
+    return 2.0 * same + said, f"{'yes' if said else 'no'}, {'identical' if same else 'different'} pictures"
 
 
 def _fifth(one: Shown) -> tuple[float, str]:

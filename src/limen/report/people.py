@@ -302,8 +302,7 @@ def times(rows: Sequence[TimeRow]) -> Table:
     columns = ("by", "", "people", "n", "typical [95 %]", "quartiles", "interrupted")
     notes = (
         "Seconds from the pictures to the answer. Typical: median over people of their own medians [95 % by order "
-        "statistics, ? below six people]; quartiles over presentations. Interrupted: a gap lies in it; left out. "
-        "Right: yes where there is a difference, no where there is none, the right choice.",
+        "statistics, ? below six people]; quartiles over presentations. Interrupted: a gap lies in it; left out.",
     )
     return Table("Reaction times", columns, tuple(lines), notes, heads=2, spare=("interrupted", "quartiles"))
 
@@ -331,7 +330,8 @@ def confidences(analysis: Analysis, rows: Sequence[ConfidenceRow]) -> Table:
     notes = (
         "Confidence from 0, the lowest step, to 1. Over people: mean of each person's own share, Student's t. Type-2 "
         "area: chance that of a right and a wrong answer of one person the right one is the surer, .5 for no insight; "
-        "it rises with how well people see, too.",
+        "it rises with how well people see, too. Right: yes to different pictures, no to identical ones, the right "
+        "choice.",
     )
     return Table("Confidence", columns, tuple(lines), notes, heads=1 + several)
 

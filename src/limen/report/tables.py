@@ -77,8 +77,8 @@ def _with_people(
     out = sorted({name for row in found for name in row.left_out})
     without = f" Without {', '.join(out)}, who failed the attention rule." if out else ""
     note = (
-        "People: people x references; mean over both [95 %, crossed bootstrap that draws people and references anew; "
-        f"? below five of either]; median and quartiles over all their series.{without}"
+        "People: people x references; over both [95 %, crossed bootstrap that draws people and references anew; "
+        f"? below five of either]{'; median and quartiles over all their series' * (measure != 'half')}.{without}"
     )
     return sorted([*rows, *mine], key=lambda line: line[0]), (note,) * bool(found)
 
