@@ -46,7 +46,7 @@ def persons(of: PeopleAnalysis) -> Table:
     """Return the table of participants, with who failed the attention rule by its name."""
     lines = []
     for row in of.persons:
-        verdict = {True: f"passed {row.rule}", False: f"failed {row.rule}: left out", None: UNKNOWN}[row.passed]
+        verdict = {True: "passed", False: f"failed {row.rule}: left out", None: UNKNOWN}[row.passed]
         lines.append((
             row.observer, cell.k_of_n(row.catches) if row.catches.n else NONE, verdict if row.rule else NONE,
             cell.count(row.presentations), str(row.sittings), cell.number(row.minutes, 0), str(len(row.gaps)),
@@ -249,16 +249,17 @@ def matrix(analysis: Analysis, rows: Sequence[ConsistencyRow], names: Names) -> 
                 pair = found.get((other, one) if j < i else (one, other))
                 value = math.nan if pair is None else pair.kappa if j < i else pair.pooled
                 cells.append("" if i == j else UNKNOWN if math.isnan(value) else f"{value:.2f}")
-            lines.append((f"{i + 1} {names.get((one, question), one)}", *cells))
+            lines.append((f"{i + 1} {_unnumbered(names.get((one, question), one))}", *cells))
         title = f"Error consistency, each with each: {distortion}{_with(analysis, question)}"
         notes = ("Below the diagonal kappa within level, above it pooled over levels; with intervals: pair by pair.",)
-        yield Table(title, ("", *(str(i + 1) for i in range(len(who)))), tuple(lines), notes)
+        yield Table(title, ("observer", *(str(i + 1) for i in range(len(who)))), tuple(lines), notes)
 
 
-def pairs(analysis: Analysis, rows: Sequence[ConsistencyRow]) -> Table:
+def pairs(analysis: Analysis, rows: Sequence[ConsistencyRow], names: Names) -> Table:
     """Return the table of error consistency pair by pair, with intervals."""
     lines = [
-        (row.distortion, *_asked(analysis, row.question), row.first, row.second, str(row.found.references),
+        (row.distortion, *_asked(analysis, row.question),
+         *(names.get((one, row.question), one) for one in (row.first, row.second)), str(row.found.references),
          f"{row.found.levels} of {row.found.of}", _kappa(row.found.kappa, row.found.interval),
          _kappa(row.found.pooled, row.found.pooled_interval) + ("" if row.counted else " *"))
         for row in rows
@@ -299,7 +300,7 @@ def times(rows: Sequence[TimeRow]) -> Table:
          str(row.interrupted))
         for row in rows if row.by != "distance" and row.n
     ]  # fmt: skip
-    columns = ("by", "", "people", "n", "typical [95 %]", "quartiles", "interrupted")
+    columns = ("by", "of", "people", "n", "typical [95 %]", "quartiles", "interrupted")
     notes = (
         "Seconds from the pictures to the answer. Typical: median over people of their own medians [95 % by order "
         "statistics, ? below six people]; quartiles over presentations. Interrupted: a gap lies in it; left out.",
@@ -330,8 +331,8 @@ def confidences(analysis: Analysis, rows: Sequence[ConfidenceRow]) -> Table:
     notes = (
         "Confidence from 0, the lowest step, to 1. Over people: mean of each person's own share, Student's t. Type-2 "
         "area: chance that of a right and a wrong answer of one person the right one is the surer, .5 for no insight; "
-        "it rises with how well people see, too. Right: yes to different pictures, no to identical ones, the right "
-        "choice.",
+        "it rises with how well people see, too. Right: the right choice; of yes or no, "
+        "yes to different pictures, so that a sure no to what cannot be seen counts as wrong: read it of choices.",
     )
     return Table("Confidence", columns, tuple(lines), notes, heads=1 + several)
 
@@ -412,8 +413,8 @@ def ranking_figure(rows: Sequence[LikenessRow], names: Mapping[str, str], width:
     models = list(dict.fromkeys(value["who"] for value in values))
     room = 150 if width > 500 else 104
     columns = min(3 if width > 500 else 1, len({value["distortion"] for value in values}) or 1)
-    x = quantity("rho", "rank correlation with people", {"domain": [min(0.0, *(v["low"] for v in values), 0.0), 1]},
-                 tickCount=5)  # fmt: skip
+    least = min(0.0, math.floor(5 * min(value["low"] for value in values)) / 5)
+    x = quantity("rho", "rank correlation with people", {"domain": [least, 1]}, tickCount=5)  # fmt: skip
     y = figures.kinds("who", room, sort=models)
     y["axis"] |= {"labelLimit": room, "grid": True}
     ceiling = {"type": "rule", "strokeDash": [5, 4], "color": INK, "strokeWidth": 1.2}
@@ -526,7 +527,8 @@ def course_figure(rows: Sequence[CourseRow], width: int) -> Spec:
                 f"n = {row.n}",
             })  # fmt: skip
     what = f"change of % {rows[0].measure}" if share else f"change of {_MEASURES[rows[0].measure]}, levels"
-    x = quantity("at", f"{what}, per 100 presentations", {"nice": True}, tickCount=5)
+    x = quantity("at", None, {"nice": True}, tickCount=5)
+    x["axis"]["title"] = [what, "per 100 presentations"]
     room = 104
     y = figures.kinds("who", room, sort=[value["who"] for value in values])
     y["axis"] |= {"labelLimit": room}
@@ -572,7 +574,7 @@ def drawings(of: PeopleAnalysis, models: Sequence[SatisfiedRow], names: Names, p
         for i, question in enumerate(dict.fromkeys(row.question for row in of.courses), start=1):
             rows = [row for row in of.courses if row.question == question]
             if any(row.within.interval is not None for row in rows):
-                label = "Change over 100 presentations of a sitting, of people (black) and of each person; bars: 95 %"
+                label = "Change over 100 presentations of a sitting: the mean over people, then each person; bars: 95 %"
                 yield f"people-course-{i}", label, functools.partial(course_figure, rows)
 
 
@@ -597,7 +599,7 @@ def tables(
         found = (ranking(analysis, of.likeness),)
     elif part == "consistency":
         found = (groups(analysis, of.consistency_groups), *matrix(analysis, of.consistency, names),
-                 pairs(analysis, of.consistency))  # fmt: skip
+                 pairs(analysis, of.consistency, names))  # fmt: skip
     elif part == "sittings":
         found = (courses(analysis, of.courses), times(of.times), confidences(analysis, of.confidences))
     return tuple(table for table in found if table.rows)
