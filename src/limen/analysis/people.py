@@ -51,11 +51,11 @@ class Thresholds:
 
     @property
     def bounds(self) -> tuple[Array, Array]:
-        """What each lies above, and at or below: a J of k in (k - 1, k]."""
-        step = 1.0 if self.measure == "J" else 0.0
-        beyond = np.isinf(self.levels)
-        low = np.where(beyond, self.top, np.where(self.below > 0, -np.inf, self.levels - step))
-        return np.where(np.isnan(self.levels), np.nan, low), self.levels
+        """What each lies above, and at or below; a J of k, in (k - 1, k], counts as known to lie halfway."""
+        at = self.levels - 0.5 if self.measure == "J" else self.levels
+        below = self.below > 0
+        low = np.where(np.isinf(self.levels), self.top, np.where(below, -np.inf, at))
+        return np.where(np.isnan(self.levels), np.nan, low), np.where(below, self.levels, at)
 
     @property
     def beyond(self) -> Share:

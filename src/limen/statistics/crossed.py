@@ -4,9 +4,8 @@ Both are samples, so an interval must respect both: the crossed ("pigeonhole") b
 each with replacement and counts a cell as often as both were drawn (Owen 2007, Annals of Applied Statistics 1:386). It
 errs on the wide side: what is left of a cell after its person and its reference counts up to three times.
 
-Spreads come from the model y = centre + person + reference + rest, all normal, by a Gibbs sampler: cells that are known
-to lie in an interval (a J at level k in (k - 1, k], one beyond the ladder above L) are drawn from within it, as in a
-Tobit model (Tanner & Wong 1987, JASA 82:528), and spreads have a flat prior (Gelman 2006, Bayesian Analysis 1:515).
+Spreads come from the model y = centre + person + reference + rest, all normal, by a Gibbs sampler: cells of which
+only bounds are known (beyond the ladder: above L) are drawn from within them, as in a Tobit model (Tanner & Wong 1987, JASA 82:528), and spreads have a flat prior (Gelman 2006, Bayesian Analysis 1:515).
 lme4 and statsmodels have crossed effects, and neither has intervals for y. Ancillarity and sufficiency are interwoven
 for the scales (Yu & Meng 2011, J. Computational and Graphical Statistics 20:531), or the chain sticks where a spread is
 near 0.
@@ -28,7 +27,7 @@ from limen.errors import InputError
 _NORMAL = NormalDist()
 RESAMPLES = 2000
 FEWEST_FOR_HALVES = 10  # people below which halves of them say too little of all
-_STEPS, _BURNT = 2400, 400  # of the sampler, and of these those that are thrown away
+_STEPS, _BURNT = 1800, 300  # of the sampler, and of these those that are thrown away
 
 
 # --- intervals ---
@@ -229,13 +228,19 @@ class _Sampler:
         scaled = effect / self.sd[which]  # the same once more, with the scale drawn from the values themselves
         size = float(n @ scaled**2)
         at = float(left @ scaled[index]) / size
-        self.sd[which] = max(float(_between(at, math.sqrt(rest / size), 0.0, math.inf, self.rng)), 1e-6)
+        self.sd[which] = max(self._above_zero(at, math.sqrt(rest / size)), 1e-6)
         self.effects[which] = scaled * self.sd[which]
         free = self.y - other - self.effects[which][index]
         self.centre = float(free.mean()) + self.rng.standard_normal() * math.sqrt(rest / len(free))
         shift = float(self.effects[which].mean()) + self.rng.standard_normal() * self.sd[which] / math.sqrt(len(n))
         self.effects[which] -= shift  # moves along the ridge on which centre and effects cannot be told apart
         self.centre += shift
+
+    def _above_zero(self, at: float, sd: float) -> float:
+        for _ in range(20):
+            if (drawn := at + sd * self.rng.standard_normal()) > 0:
+                return drawn
+        return float(_between(at, sd, 0.0, math.inf, self.rng))
 
     def _rest(self) -> None:
         left = self.y - self._expected()
