@@ -5,7 +5,8 @@ each with replacement and counts a cell as often as both were drawn (Owen 2007, 
 errs on the wide side: what is left of a cell after its person and its reference counts up to three times.
 
 Spreads come from the model y = centre + person + reference + rest, all normal, by a Gibbs sampler: cells of which
-only bounds are known (beyond the ladder: above L) are drawn from within them, as in a Tobit model (Tanner & Wong 1987, JASA 82:528), and spreads have a flat prior (Gelman 2006, Bayesian Analysis 1:515).
+only bounds are known (beyond the ladder: above L) are drawn from within them, as in a Tobit model (Tanner & Wong 1987,
+JASA 82:528), and spreads have a flat prior (Gelman 2006, Bayesian Analysis 1:515).
 lme4 and statsmodels have crossed effects, and neither has intervals for y. Ancillarity and sufficiency are interwoven
 for the scales (Yu & Meng 2011, J. Computational and Graphical Statistics 20:531), or the chain sticks where a spread is
 near 0.
