@@ -103,8 +103,9 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.comparisons(compared)
         if satisfied:
             yield statistics.satisfied(satisfied)
-        for part in people.PARTS if beside else ():
-            yield from people.tables(analysis, beside, satisfied, {}, part)
+        if beside:
+            for part in people.PARTS:
+                yield from people.tables(analysis, beside, satisfied, {}, part)
 
     print_result(as_json, data, drawn)
 

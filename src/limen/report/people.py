@@ -32,10 +32,10 @@ def records(of: PeopleAnalysis) -> dict[str, Any]:
     names = ("persons", "thresholds", "spreads", "sur", "likeness", "consistency", "consistency_groups", "courses",
              "times", "confidences")  # fmt: skip
     found = {f"people_{name}": plain(getattr(of, name)) for name in names}
-    for row, kept in zip(of.persons, found["people_persons"], strict=True):
-        kept["counted"] = row.counted
-    for row, kept in zip(of.likeness, found["people_likeness"], strict=True):
-        kept["told"] = row.told
+    for person, kept in zip(of.persons, found["people_persons"], strict=True):
+        kept["counted"] = person.counted
+    for model, kept in zip(of.likeness, found["people_likeness"], strict=True):
+        kept["told"] = model.told
     return found
 
 
@@ -400,7 +400,7 @@ def ranking_figure(rows: Sequence[LikenessRow], names: Mapping[str, str], width:
         width: of the page, in px.
     """
     several = len({row.question for row in rows}) > 1
-    values, lines = [], []
+    values: list[Spec] = []
     for row in rows:
         panel = f"{row.distortion}, {row.question}" if several else row.distortion
         if row.told and row.interval is not None:
@@ -423,7 +423,6 @@ def ranking_figure(rows: Sequence[LikenessRow], names: Mapping[str, str], width:
         layer({"type": "rule", "strokeWidth": 2.5, "color": COLOURS[0]}, x={**x, "field": "low"},
               x2={"field": "high"}, y=y),
         layer(figures.points(60, color=COLOURS[0]), x=x, y=y, description=SAYS),
-        *lines,
     ]  # fmt: skip
     return {
         "data": {"values": values},
