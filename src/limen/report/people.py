@@ -604,21 +604,4 @@ def tables(
     return tuple(table for table in found if table.rows)
 
 
-PARTS = {
-    "people": (
-        "People",
-        "Each participant is an observer of its own in the tables of this page; here they are taken together. What "
-        "each figure means, and when there is none: docs, People beside models.",
-    ),
-    "sur": ("The satisfied user ratio beside the satisfied machine ratio", ""),
-    "likeness": (
-        "Which model sees like people",
-        "Whether the references that are hard for people are hard for the model, held against how well people agree "
-        "with people.",
-    ),
-    "consistency": (
-        "Error consistency",
-        "Whether two observers are right on the same trials, more than how often each is right explains.",
-    ),
-    "sittings": ("Learning, reaction times and confidence", ""),
-}
+PARTS = ("people", "sur", "likeness", "consistency", "sittings")  # of what a page shows of people

@@ -232,12 +232,40 @@ def of_people(analysis: Analysis, of: Statistics, names: Names) -> Iterator[Sect
     """
     if of.people is None:
         return
-    for part, (title, about) in people.PARTS.items():
-        tables = people.tables(analysis, of.people, of.satisfied, names, part)
-        drawn = tuple(people.drawings(of.people, of.satisfied, names, part))
-        if tables:
-            anchor = part if part == "people" else f"people-{part}"
-            yield Section(anchor, title, about, tables, drawn, level=2 if part == "people" else 3)
+    of_people = functools.partial(people.tables, analysis, of.people, of.satisfied, names)
+    drawn = {part: tuple(people.drawings(of.people, of.satisfied, names, part)) for part in people.PARTS}
+    yield from _section(
+        "people",
+        "People",
+        "Each participant is an observer of its own in the tables of this page; here they are taken together. What "
+        "each figure means, and when there is none: docs, People beside models.",
+        of_people("people"),
+    )
+    yield from _section(
+        "people-sur", "The satisfied user ratio beside the satisfied machine ratio", "", of_people("sur"),
+        drawn["sur"], level=3,
+    )  # fmt: skip
+    yield from _section(
+        "people-likeness",
+        "Which model sees like people",
+        "Whether the references that are hard for people are hard for the model, held against how well people agree "
+        "with people.",
+        of_people("likeness"),
+        drawn["likeness"],
+        level=3,
+    )
+    yield from _section(
+        "people-consistency",
+        "Error consistency",
+        "Whether two observers are right on the same trials, more than how often each is right explains.",
+        of_people("consistency"),
+        drawn["consistency"],
+        level=3,
+    )
+    yield from _section(
+        "people-sittings", "Learning, reaction times and confidence", "", of_people("sittings"), drawn["sittings"],
+        level=3,
+    )  # fmt: skip
 
 
 def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[Section]:
@@ -325,12 +353,12 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
 
 
 def _section(
-    anchor: str, title: str, about: str, tables: tuple[Table, ...], drawings: tuple[Drawing, ...] = ()
+    anchor: str, title: str, about: str, tables: tuple[Table, ...], drawings: tuple[Drawing, ...] = (), level: int = 2
 ) -> Iterator[Section]:
     """Yield a section of those tables that have rows, if any has."""
     full = tuple(table for table in tables if table.rows)
     if full:
-        yield Section(anchor, title, about, full, drawings)
+        yield Section(anchor, title, about, full, drawings, level=level)
 
 
 def _courses(of: Statistics, names: Names) -> Iterator[Drawing]:
