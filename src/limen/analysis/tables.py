@@ -321,7 +321,11 @@ def _at(outcome: Outcome, order: int) -> Threshold | None:
 def quantile(values: Sequence[float], share: float, levels: int, least: float = 1) -> Quantile:
     """Return the quantile of right-censored values (infinite ones) with one common end: the inverse ECDF.
 
-    Those at `least` are left-censored: what is noticed at the first level may have been noticed below it.
+    Args:
+        values: in ascending order.
+        share: of them that lie at or below it.
+        levels: their common end.
+        least: those there are left-censored: what is noticed at the first level may have been noticed below it.
     """
     if not values:
         return Quantile(math.nan)

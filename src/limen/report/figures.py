@@ -514,7 +514,15 @@ def _banded(
 
 
 def bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str, beside: str = "") -> Spec:
-    """Return small multiples of a share with its band; `beside` names a share that is drawn as a dashed line."""
+    """Return small multiples of a share with its band.
+
+    Args:
+        values: points of all curves.
+        names: what to call each of them, in order.
+        width: of the page, in px.
+        title: of the shares' axis.
+        beside: names a share that is drawn as a dashed line; "" for none.
+    """
     look, y = observers(names, width)["color"], per_cent("share", title)
     band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
     layers = [

@@ -124,7 +124,13 @@ def spread(analysis: Analysis, rows: Sequence[SpreadRow]) -> Table:
 
 
 def satisfied(analysis: Analysis, of: PeopleAnalysis, models: Sequence[SatisfiedRow]) -> Table:
-    """Return the table of satisfied user ratios beside satisfied machine ratios."""
+    """Return the table of satisfied user ratios beside satisfied machine ratios.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: what was worked out.
+        models: the satisfied machine ratios.
+    """
     lines = []
     for row in of.sur:
         if row.reference:
@@ -236,7 +242,13 @@ def _kappa(value: float, interval: Interval | None) -> str:
 
 
 def matrix(analysis: Analysis, rows: Sequence[ConsistencyRow], names: Names) -> Iterator[Table]:
-    """Yield the matrix of error consistency of each question and distortion: within level below, pooled above."""
+    """Yield the matrix of error consistency of each question and distortion: within level below, pooled above.
+
+    Args:
+        analysis: of a run, or of several put together.
+        rows: pair by pair.
+        names: what to call each observer and question.
+    """
     for (question, distortion), mine in _by_kind(rows).items():
         who = list(dict.fromkeys(name for row in mine for name in (row.first, row.second)))
         if len(who) > MOST_COLUMNS:
@@ -256,7 +268,13 @@ def matrix(analysis: Analysis, rows: Sequence[ConsistencyRow], names: Names) -> 
 
 
 def pairs(analysis: Analysis, rows: Sequence[ConsistencyRow], names: Names) -> Table:
-    """Return the table of error consistency pair by pair, with intervals."""
+    """Return the table of error consistency pair by pair, with intervals.
+
+    Args:
+        analysis: of a run, or of several put together.
+        rows: pair by pair.
+        names: what to call each observer and question.
+    """
     lines = [
         (row.distortion, *_asked(analysis, row.question),
          *(names.get((one, row.question), one) for one in (row.first, row.second)), str(row.found.references),

@@ -56,7 +56,12 @@ def consistencies(right: Array, pairs: Sequence[tuple[int, int]], resamples: int
 def group(right: Array, pairs: Sequence[tuple[int, int]], resamples: int = 1000) -> Consistency | None:
     """Return the mean error consistency of a group of pairs; its interval draws the references of all pairs together.
 
-    None where there is no pair. Arguments as for `consistencies`.
+    None where there is no pair.
+
+    Args:
+        right: as for `consistencies`.
+        pairs: which observers.
+        resamples: of references.
     """
     if not pairs:
         return None
