@@ -92,6 +92,8 @@ limen report runs/items --out items.html --figures figures/items
 limen report runs/moody --out moody.html --figures figures/moody
 limen report runs/spot --out spot.html
 limen report runs/features/resnet --out features.html --figures figures/features
+limen report runs/people runs/beside --out people.html --figures figures/people
+limen report runs/answers --out answers.html --figures figures/answers
 """
 RENDERED = {  # kind of reference -> where it comes from, and the page that says more of it
     "image": ("demo", "../howto/ladders.md"),
@@ -104,7 +106,13 @@ RENDERED = {  # kind of reference -> where it comes from, and the page that says
 QUESTION = "How many red discs are there to the left of the blue square in this picture?"
 
 REPORT, FEATURES = "../howto/report.md", "../howto/features.md"
+PEOPLE = "../explanation/people.md"
 PARTS: dict[str, tuple[str, str]] = {  # of a page: what it shows, and the page that says more
+    "people": ("Who took part, who failed the attention rule, people's thresholds, and how far people differ.", PEOPLE),
+    "people-sur": ("The share of people who notice nothing yet, beside that of models.", PEOPLE),
+    "people-likeness": ("Rank correlation of each model's thresholds with people's, and its ceiling.", PEOPLE),
+    "people-consistency": ("Whether two observers are right on the same trials, beyond chance.", PEOPLE),
+    "people-sittings": ("What happens while people answer.", PEOPLE),
     "top": (
         "What was asked, median thresholds in known units, the verdict on trust, the sentence to quote.",
         REPORT,
@@ -208,6 +216,21 @@ def stand_in(folder: Path) -> None:
     line = "resized_images/banded.png,resized_images/banded_2.png,47.5"
     (folder / "scores.csv").write_text(f"reference,file,score\n{line}\n")
     Image.fromarray(reference).save(folder.parent / "photo.png")
+
+
+def simulated_people(folder: Path) -> None:
+    """Leave runs of twelve simulated participants and three models of known thresholds, which the tests have."""
+    sys.path.insert(0, str(DOCS.parent))
+    from tests.support.people import measured, model, people
+
+    models = [model("like-people", 11, own=0.6), model("half-like", 9, own=3.0), model("unlike", 12, spread=0, own=3.0)]
+    persons = people(12, own=1.0, noise=0.5)
+    fixed = {"name": "constant", "every": 3}
+    for name, observers, procedure in (
+        ("people", persons, None), ("beside", models, None), ("answers", [*persons, *models], fixed),
+    ):  # fmt: skip
+        if not (folder / name).exists():
+            measured(folder / name, observers, 20, procedure, failed=("p03",))
 
 
 def wrapped(line: str) -> str:
@@ -316,7 +339,7 @@ def figures(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
 
 def figure_part(kind: str, label: str, line: str, file: Path) -> Iterator[str]:
     """Yield the lines on a kind of figure."""
-    link = FEATURES if kind.startswith("RUN-") else REPORT
+    link = FEATURES if kind.startswith("RUN-") else PEOPLE if kind.startswith("people") else REPORT
     yield f"### Figure `{kind}`\n\n{label}. [More]({link}).\n\n```bash\n{wrapped(line)}\n```\n"
     yield f"{picture(Image.open(file), f'figure-{kind.lower()}', label)}\n"
 
@@ -426,7 +449,8 @@ def page(folder: Path) -> Iterator[str]:
     yield f"```text\n{SIZES}```\n\nMeasured (a quarter of an hour), then drawn:\n\n```console\n{every}\n```\n"
     yield (
         "`stand-in` holds one photograph and two changed copies in the layouts of spot-the-diff and BAND-2k, which "
-        "limen may not pass on.\n"
+        "limen may not pass on. `runs/people`, `runs/beside` and `runs/answers` are of simulated participants and "
+        "models (`tests/support/people.py`); nothing in them was measured on people.\n"
     )
     kinds: Mapping[str, Distortion] = registry.every("distortion")
     yield "## Distortions\n"
@@ -461,6 +485,7 @@ def main(folder: Path) -> None:
     (folder / "moody.py").write_text(MOODY)
     (folder / "sizes.csv").write_text(SIZES)
     stand_in(folder / "stand-in")
+    simulated_people(folder / "runs")
     for line in commands(RUNS + REPORTS):
         run(line, folder)
     for old in PICTURES.glob("*"):

@@ -31,6 +31,7 @@ from limen.trial import pair
 
 if TYPE_CHECKING:
     from limen.analysis.fitting import FitRow
+    from limen.analysis.participants import PeopleAnalysis
     from limen.analysis.safe import SafeRow
     from limen.analysis.trust import TrustRow
     from limen.report.feature_screen import FirstScreen
@@ -191,6 +192,22 @@ class Run:
         with contextlib.ExitStack() as stack:
             stores = [stack.enter_context(Store.open(path)) for path in names_of(self.paths)]
             return safe_levels(self._apart, (rho,), stores)
+
+    def people(self) -> "PeopleAnalysis | None":
+        """Return what is worked out of the people among the observers, and of people beside models, as rows.
+
+        Their threshold with an interval over people and references, their spread, the satisfied user ratio, which model
+        sees like them, error consistency, learning, reaction times. Who failed the attention rule is in `persons`
+        alone. None where nobody is a person. `to_dicts` takes each field of it.
+
+        Examples:
+            >>> import limen
+            >>> limen.measure("demo", "simulated", "blur", limit=1).people() is None
+            True
+        """
+        from limen.analysis.participants import people
+
+        return people(self.analysis)
 
     def report(self, path: str | Path = "report.html") -> Path:
         """Write one page of tables, figures and stimuli, and return its path.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from limen import question
+from limen.analysis.attention import PersonRow, persons
 from limen.analysis.replay import Outcome, Response, SeriesStatus, outcomes
 from limen.analysis.tables import (
     FEW,
@@ -32,6 +33,7 @@ from limen.question import Question
 from limen.store import Origin, Store, entries, shards
 from limen.store.entries import Manifest
 from limen.store.shards import Missing
+from limen.trial import Presentation
 
 __all__ = [
     "FEW", "Analysis", "AnswerRow", "CurveRow", "EstimateRow", "JndRow", "Outcome", "Quantile", "Response",
@@ -56,6 +58,8 @@ class Analysis:
         origins: which models answered.
         mixed: series with answers of several models: (observer, distortion, name of the reference).
         missing: what it lacks of a study that was divided into shards.
+        people: its participants, with whether they passed the attention rule.
+        presentations: when and how questions were shown to them.
 
     Examples:
         >>> import limen
@@ -76,6 +80,8 @@ class Analysis:
     mixed: tuple[tuple[str, str, str], ...] = ()
     categories: tuple[CategoryRow, ...] = ()
     missing: tuple[Missing, ...] = ()
+    people: tuple[PersonRow, ...] = ()
+    presentations: tuple[Presentation, ...] = ()
 
     @cached_property
     def questions(self) -> Mapping[str, Question]:
@@ -116,6 +122,7 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     keyed, origins = sorted(groups.items()), store.origins()
     asked = _questions(manifest)
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
+    people, presentations = persons(store, manifest)
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(
         manifest,
@@ -130,4 +137,6 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         store.mixed() if several else (),
         tuple(row for key, group in keyed for row in category_rows(key, group, manifest)),
         shards.missing(store, manifest.shard),
+        people,
+        presentations,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from limen import participant
 from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Array, Curve, Interval, Share
@@ -189,6 +190,8 @@ def comparisons(
 ) -> tuple[ComparisonRow, ...]:
     """Return all pairs of observers under each question and distortion, their p values adjusted together.
 
+    Two people are no such pair: how far people differ is a spread (`limen.analysis.people.spreads`).
+
     Args:
         analysis: of a run, or of several put together.
         shape: one of `limen.statistics.psychometric.SHAPES`.
@@ -200,9 +203,12 @@ def comparisons(
     unknown = {(row.observer, row.question, row.distortion) for row in known if row.undetermined}
     found = groups(analysis)
     graded = {name for name, kind in analysis.manifest.distortions.items() if kind.graded}
+    people = set(participant.people_of(analysis.manifest.observers))
     for question, distortion in sorted({key[1:] for key in found if key[2] in graded}):
         observers = [name for name in analysis.manifest.observers if (name, question, distortion) in found]
         for both in itertools.combinations(observers, 2):
+            if people.issuperset(both):
+                continue
             keys = [(name, question, distortion) for name in both]
             measure = "J" if all(any(one.thresholds for one in found[key]) for key in keys) else "T50"
             for key in keys:

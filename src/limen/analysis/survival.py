@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from limen import digest
+from limen import digest, participant
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
 from limen.curve import FEWEST_CLUSTERS, Array, Interval, Share, bootstrap_mean
 from limen.procedure import Probe
@@ -103,11 +103,15 @@ def unnoticed(analysis: Analysis) -> tuple[UnnoticedRow, ...]:
 
 
 def satisfied(analysis: Analysis) -> tuple[SatisfiedRow, ...]:
-    """Return the satisfied machine ratio of each question and distortion that two observers or more were asked."""
+    """Return the satisfied machine ratio of each question and distortion that two models or more were asked.
+
+    People are in no such ratio: theirs is SUR (`limen.analysis.people.sur`).
+    """
+    models = participant.models_of(analysis.manifest.observers)
     asked: dict[tuple[str, str], dict[str, dict[str, Outcome]]] = defaultdict(dict)
     for (observer, question, distortion), group in groups(analysis).items():
         found = {outcome.series.picture: outcome for outcome in group if outcome.thresholds}
-        if found:
+        if found and observer in models:
             asked[question, distortion][observer] = found
     rows = []
     for (question, distortion), every in sorted(asked.items()):

@@ -215,7 +215,7 @@ def jnd_rows(key: tuple[str, str, str], group: Sequence[Outcome], manifest: Mani
         found = [_at(outcome, order) for outcome in complete]
         values = sorted(t.level if t is not None and t.reached else math.inf for t in found)
         restricted = [min(value, levels) for value in values]
-        q1, median, q3 = (_quantile(values, share, levels) for share in (0.25, 0.5, 0.75))
+        q1, median, q3 = (quantile(values, share, levels) for share in (0.25, 0.5, 0.75))
         low, high = _median_interval(values, levels)
         yield JndRow(
             *key,
@@ -276,7 +276,7 @@ def estimate_row(key: tuple[str, str, str], group: Sequence[Outcome], manifest: 
     if 2 * len(fits) <= len(every):
         values = []
     restricted = [min(value, levels) for value in values]
-    q1, median, q3 = (_quantile(values, share, levels, least) for share in (0.25, 0.5, 0.75))
+    q1, median, q3 = (quantile(values, share, levels, least) for share in (0.25, 0.5, 0.75))
     low, high = _median_interval(values, levels, least)
     return EstimateRow(
         *key,
@@ -318,10 +318,14 @@ def _at(outcome: Outcome, order: int) -> Threshold | None:
     return outcome.thresholds[order - 1] if order <= len(outcome.thresholds) else None
 
 
-def _quantile(values: Sequence[float], share: float, levels: int, least: float = 1) -> Quantile:
+def quantile(values: Sequence[float], share: float, levels: int, least: float = 1) -> Quantile:
     """Return the quantile of right-censored values (infinite ones) with one common end: the inverse ECDF.
 
-    Those at `least` are left-censored: what is noticed at the first level may have been noticed below it.
+    Args:
+        values: in ascending order.
+        share: of them that lie at or below it.
+        levels: their common end.
+        least: those there are left-censored: what is noticed at the first level may have been noticed below it.
     """
     if not values:
         return Quantile(math.nan)

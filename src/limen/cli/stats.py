@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 )
 @JSON
 def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
-    """Fit thresholds to runs, false alarms and lapses apart; unnoticed shares; compare observers."""
+    """Fit thresholds to runs, false alarms and lapses apart; compare observers; people beside models."""
     from limen.analysis import changes, fitting, survival
     from limen.analysis import sizes as by_size
+    from limen.analysis.participants import people as of_participants
     from limen.analysis.wordings import wordings
-    from limen.report import observers, psychometric, sizes, statistics
+    from limen.report import observers, people, psychometric, sizes, statistics
     from limen.report.format import plain
 
     with working("reading answers") as now:
@@ -49,6 +50,8 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
         repeats = survival.repeats(analysis)
         worded = wordings(analysis)
         sized, between = by_size.sizes(analysis), by_size.differences(analysis)
+        now("people")
+        beside = of_participants(analysis)
 
     def data() -> dict[str, Any]:
         rows_of = {
@@ -62,12 +65,19 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             "size_differences": between,
         }
         plain_rows = {name: plain(of) for name, of in rows_of.items()}
+        of_people = people.records(beside) if beside else {}
         curves = {"psychometric": psychometric.records(analysis, rows)}
-        return statistics.records(rows, compared) | curves | plain_rows | {"warnings": observers.warnings(analysis)}
+        return (
+            statistics.records(rows, compared)
+            | curves
+            | plain_rows
+            | of_people
+            | {"warnings": observers.warnings(analysis)}
+        )
 
     def drawn() -> "Iterator[Table]":
         accuracy = survival.accuracy(analysis)
-        if not (rows or accuracy):
+        if not (rows or accuracy or beside):
             raise InputError("No answered series in these runs, so nothing to fit. Measure first, or finish the run.")
         if rows:
             yield observers.noted(analysis, statistics.fits(analysis, rows))
@@ -93,6 +103,9 @@ def fit(runs: tuple[Path, ...], shape: str, as_json: bool) -> None:
             yield statistics.comparisons(compared)
         if satisfied:
             yield statistics.satisfied(satisfied)
+        if beside:
+            for part in people.PARTS:
+                yield from people.tables(analysis, beside, satisfied, {}, part)
 
     print_result(as_json, data, drawn)
 

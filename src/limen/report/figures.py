@@ -482,7 +482,7 @@ def unnoticed(rows: Iterable[UnnoticedRow], names: Mapping[tuple[str, str], str]
         for row in rows
         for value in _banded(row, names, row.curve.levels, row.curve.share, row.curve.low, row.curve.high)
     ]
-    return _bands(values, names, width, "% unnoticed")
+    return bands(values, names, width, "% unnoticed")
 
 
 def changed(rows: Iterable[ChangedRow], names: Mapping[tuple[str, str], str], width: int) -> Spec:
@@ -498,7 +498,7 @@ def changed(rows: Iterable[ChangedRow], names: Mapping[tuple[str, str], str], wi
         for row in rows
         for value in _banded(row, names, row.levels, row.share, row.low, row.high)
     ]
-    return _bands(values, names, width, "% changed", "paraphrased")
+    return bands(values, names, width, "% changed", "paraphrased")
 
 
 def _banded(
@@ -513,8 +513,16 @@ def _banded(
         }  # fmt: skip
 
 
-def _bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str, beside: str = "") -> Spec:
-    """Return small multiples of a share with its band; `beside` names a share that is drawn as a dashed line."""
+def bands(values: list[Spec], names: Mapping[tuple[str, str], str], width: int, title: str, beside: str = "") -> Spec:
+    """Return small multiples of a share with its band.
+
+    Args:
+        values: points of all curves.
+        names: what to call each of them, in order.
+        width: of the page, in px.
+        title: of the shares' axis.
+        beside: names a share that is drawn as a dashed line; "" for none.
+    """
     look, y = observers(names, width)["color"], per_cent("share", title)
     band = {"type": "area", "opacity": 0.16, "interpolate": "step-after"}
     layers = [

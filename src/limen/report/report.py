@@ -152,6 +152,7 @@ class Report:
         own: tuple[Section, ...] = ()
         if self.runs:
             own = (
+                *sections.of_people(self.all, self.statistics, self.names.asked),
                 *sections.of_codecs(self.runs, self.apart, self.all, self.names.asked),
                 *sections.of_observers(self.runs, self.apart),
                 *sections.of_statistics(self.all, self.statistics, self.names.asked),

@@ -14,9 +14,11 @@ from limen.analysis import growth as laws
 from limen.analysis import sizes as picture_sizes
 from limen.analysis.model_size import BackboneRow, Parameters
 from limen.analysis.model_size import backbones as by_size
+from limen.analysis.participants import PeopleAnalysis
+from limen.analysis.participants import people as of_participants
 from limen.analysis.wordings import WordingRow, wordings
 from limen.image import Image
-from limen.report import coded_size, correlations, figures, growth, observers, psychometric, sizes, statistics
+from limen.report import coded_size, correlations, figures, growth, observers, people, psychometric, sizes, statistics
 from limen.report.feature_screen import FirstScreen
 from limen.report.figures import Spec
 from limen.report.format import Table, plain
@@ -88,6 +90,7 @@ class Statistics:
         sizes: of those backbones, by observer, as given.
         missing: a line on what was left out, and why; "" if nothing was.
         by_size, size_differences: of photographs shown at several sizes (`limen.analysis.sizes`).
+        people: of participants, where there are any.
     """
 
     fits: tuple[fitting.FitRow, ...]
@@ -106,6 +109,7 @@ class Statistics:
     missing: str = ""
     by_size: tuple[picture_sizes.PictureSizeRow, ...] = ()
     size_differences: tuple[picture_sizes.SizeDifference, ...] = ()
+    people: PeopleAnalysis | None = None
 
     def __repr__(self) -> str:
         return f"Statistics({len(self.fits)} fits, {len(self.comparisons)} comparisons, {len(self.laws)} laws)"
@@ -140,6 +144,7 @@ def work_out(analysis: Analysis, sizes: Mapping[str, Parameters] | None = None) 
         "" if small else TOO_MANY.format(LARGE),
         picture_sizes.sizes(analysis),
         picture_sizes.differences(analysis),
+        of_participants(analysis),
     )
 
 
@@ -162,7 +167,7 @@ def records(analysis: Analysis, of: Statistics) -> dict[str, Any]:
         "missing": of.missing,
         "backbones": plain(of.backbones),
         "relations": correlations.records(of.relations),
-    }
+    } | (people.records(of.people) if of.people else {})
 
 
 def of_codecs(
@@ -215,6 +220,52 @@ def of_observers(runs: Sequence[OpenRun], analyses: Sequence[Analysis]) -> Itera
         "nuisance.",
         tuple(observers.distances(run.store, run.analysis, run.name * (len(runs) > 1)) for run in runs),
     )
+
+
+def of_people(analysis: Analysis, of: Statistics, names: Names) -> Iterator[Section]:
+    """Yield what is worked out of people, and of people beside models, where there are people.
+
+    Args:
+        analysis: what `of` was worked out from.
+        of: the analyses.
+        names: what to call each observer and question, in order.
+    """
+    if of.people is None:
+        return
+    of_people = functools.partial(people.tables, analysis, of.people, of.satisfied, names)
+    drawn = {part: tuple(people.drawings(of.people, of.satisfied, names, part)) for part in people.PARTS}
+    yield from _section(
+        "people",
+        "People",
+        "Each participant is an observer of its own in the tables of this page; here they are taken together. What "
+        "each figure means, and when there is none: docs, People beside models.",
+        of_people("people"),
+    )
+    yield from _section(
+        "people-sur", "The satisfied user ratio beside the satisfied machine ratio", "", of_people("sur"),
+        drawn["sur"], level=3,
+    )  # fmt: skip
+    yield from _section(
+        "people-likeness",
+        "Which model sees like people",
+        "Whether the references that are hard for people are hard for the model, held against how well people agree "
+        "with people.",
+        of_people("likeness"),
+        drawn["likeness"],
+        level=3,
+    )
+    yield from _section(
+        "people-consistency",
+        "Error consistency",
+        "Whether two observers are right on the same trials, more than how often each is right explains.",
+        of_people("consistency"),
+        drawn["consistency"],
+        level=3,
+    )
+    yield from _section(
+        "people-sittings", "Learning, reaction times and confidence", "", of_people("sittings"), drawn["sittings"],
+        level=3,
+    )  # fmt: skip
 
 
 def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[Section]:
@@ -302,12 +353,12 @@ def of_statistics(analysis: Analysis, of: Statistics, names: Names) -> Iterator[
 
 
 def _section(
-    anchor: str, title: str, about: str, tables: tuple[Table, ...], drawings: tuple[Drawing, ...] = ()
+    anchor: str, title: str, about: str, tables: tuple[Table, ...], drawings: tuple[Drawing, ...] = (), level: int = 2
 ) -> Iterator[Section]:
     """Yield a section of those tables that have rows, if any has."""
     full = tuple(table for table in tables if table.rows)
     if full:
-        yield Section(anchor, title, about, full, drawings)
+        yield Section(anchor, title, about, full, drawings, level=level)
 
 
 def _courses(of: Statistics, names: Names) -> Iterator[Drawing]:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,9 +23,11 @@ from limen.analysis import (
     units,
 )
 from limen.analysis.correlations import PARTS, part_of
+from limen.analysis.people import PeopleRow, people_rows
 from limen.analysis.tables import references_and_draws
 from limen.curve import Share
 from limen.report import format as cell
+from limen.report import people
 from limen.report.format import NONE, Table, heads, in_order, plain, table, who
 
 MUTE = 0.05  # share of unreadable pairs from which on a table says so
@@ -45,9 +47,44 @@ def first_jnds(analysis: Analysis) -> Table:
         if row.order == 1:
             same = answers[row.observer, row.question, row.distortion].false_alarms
             rows.append((*heads(analysis, row), *_jnd_cells(row, same), cell.count(row.questions)))
+    rows, more = _with_people(analysis, rows, "J", lambda row: (
+        _met(row), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}", people.bounded(row),
+        cell.k_of_n(row.beyond), units.strength(row.strength, row.unit), cell.count(row.questions),
+    ))  # fmt: skip
     columns = (*_JND_COLUMNS, "questions")
     spare = ("questions", "quartiles", "none up to L")
-    return table(analysis, "1st just noticeable difference", columns, rows, _notes(analysis), spare)
+    return table(analysis, "1st just noticeable difference", columns, rows, (*_notes(analysis), *more), spare)
+
+
+def _with_people(
+    analysis: Analysis, rows: list[tuple[str, ...]], measure: str, cells: Callable[[PeopleRow], tuple[str, ...]]
+) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Return rows of observers with those of people taken together under each distortion, and what to know of them.
+
+    Args:
+        analysis: of a run, or of several put together.
+        rows: of observers, by distortion.
+        measure: that the table is of.
+        cells: of a row after its heads.
+    """
+    if len(analysis.manifest.observers) < 2 or not analysis.people:
+        return rows, ()
+    found = [row for row in people_rows(analysis) if row.measure == measure]
+    asked = len(analysis.manifest.questions) > 1
+    mine = [
+        (row.distortion, f"people (n = {row.people})", *((row.question,) * asked), *cells(row)) for row in found
+    ]  # fmt: skip
+    out = sorted({name for row in found for name in row.left_out})
+    without = f" Without {', '.join(out)}, who failed the attention rule." if out else ""
+    note = (
+        "People: people x references; over both [95 %, crossed bootstrap that draws people and references anew; "
+        f"? below five of either]{'; median and quartiles over all their series' * (measure != 'half')}.{without}"
+    )
+    return sorted([*rows, *mine], key=lambda line: line[0]), (note,) * bool(found)
+
+
+def _met(row: PeopleRow) -> str:
+    return f"{row.people} x {row.references}"
 
 
 def _answers(analysis: Analysis) -> dict[tuple[str, str, str], AnswerRow]:
@@ -184,6 +221,11 @@ def estimates(analysis: Analysis) -> Table:
          *[NONE] * 6, cell.count(row.questions))
         for row in in_order(analysis, analysis.jnds) if row.order == 1
     ]  # fmt: skip
+    rows, more = _with_people(analysis, rows, "T50", lambda row: (
+        _met(row), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}", people.bounded(row),
+        cell.k_of_n(row.beyond), str(row.untold), NONE, units.strength(row.strength, row.unit),
+        cell.count(row.questions),
+    ))  # fmt: skip
     columns = (
         "n", "median T50", "false alarms", "quartiles", "mean [95 %]", "beyond L", "undetermined", "sd each",
         "at the median", "questions",
@@ -203,7 +245,7 @@ def estimates(analysis: Analysis) -> Table:
         *([_STAIRS] if analysis.manifest.procedure["name"] == "staircase" else []),
         *_left_out(Counter(outcome.status for outcome in analysis.outcomes)),
     )
-    return table(analysis, "Fitted thresholds", columns, rows, note)
+    return table(analysis, "Fitted thresholds", columns, rows, (*note, *more))
 
 
 def records(analysis: Analysis) -> dict[str, Any]:
@@ -323,6 +365,9 @@ def curves(analysis: Analysis) -> Table:
                 *cells,
             )
         )
+    rows, more = _with_people(analysis, rows, "half", lambda row: (
+        _met(row), people.bounded(row), cell.alarms(row.false_alarms), *("",) * len(levels),
+    ))  # fmt: skip
     word, half = cell.counted(analysis), cell.half(analysis)
     forced = {question.forced for question in analysis.questions.values()}
     at = ["one half, false alarms and all"] * (False in forced) + ["halfway from chance to 1"] * (True in forced)
@@ -334,6 +379,7 @@ def curves(analysis: Analysis) -> Table:
         "holds all of them.",
         *([_DRAWN] if most > 1 else []),
         *_few(same),
+        *more,
     )
     columns = ("n", f"{half} [95 %]", "false alarms", *map(str, levels))
     return table(analysis, f"{word.capitalize()} against level", columns, rows, notes)
