@@ -42,7 +42,7 @@ blank_ms = 40
 catch = 0.1
 """
 THRESHOLDS = {"ada": 8.0, "ben": 20.0}
-TimedOut: type[Exception] = getattr(importlib.import_module("playwright.sync_api"), "TimeoutError")
+TimedOut: type[Exception] = importlib.import_module("playwright.sync_api").TimeoutError
 ONWARD = {"ready": "#begin", "practised": "#practised-over", "break": "#break-over"}
 
 

@@ -123,12 +123,13 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
     asked = _questions(manifest)
     estimates = (estimate_row(key, group, manifest) for key, group in keyed)
     people, presentations = persons(store, manifest)
+    persons_by_name = {one.observer for one in people}
     several = len({origin.said for origin in origins if origin.what == "model"}) > 1
     return Analysis(
         manifest,
         found,
         tuple(row for key, group in keyed for row in jnd_rows(key, group, manifest)),
-        tuple(answer_row(key, group, asked[key[1]]) for key, group in keyed),
+        tuple(answer_row(key, group, asked[key[1]], key[0] in persons_by_name) for key, group in keyed),
         tuple(curve_row(key, group, asked[key[1]].midpoint) for key, group in keyed),
         store.attempts(),
         tuple(row for row in estimates if row is not None),

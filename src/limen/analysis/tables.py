@@ -351,19 +351,23 @@ def _questions(group: Iterable[Outcome]) -> int:
     return len({trial.key for outcome in group for response in outcome.responses for trial in response.trials})
 
 
-def answer_row(key: tuple[str, str, str], group: Sequence[Outcome], question: Question) -> AnswerRow:
+def answer_row(
+    key: tuple[str, str, str], group: Sequence[Outcome], question: Question, person: bool = False
+) -> AnswerRow:
     """Return false alarms, faults and cost of one observer, question and distortion.
 
     Args:
         key: (observer, question, distortion), by name.
         group: the outcomes of their series.
         question: that was asked.
+        person: whether the observer is one, who presses a button: then there are no words to find a fault in.
     """
     responses = [response for outcome in group for response in outcome.responses if response.asked]
     distinct = {response.key: response for response in responses}
     clean, distorted = false_alarms(group)
     answers = {trial.key: trial for response in responses for trial in response.trials}
-    faults = Counter(_faults(question, group).values())
+    faults = Counter(() if person else _faults(question, group).values())
+    worded = 0 if person else len(answers)
     spent_in = [t.answer.tokens_in for t in answers.values() if t.answer and t.answer.tokens_in is not None]
     spent_out = [t.answer.tokens_out for t in answers.values() if t.answer and t.answer.tokens_out is not None]
     return AnswerRow(
@@ -371,9 +375,9 @@ def answer_row(key: tuple[str, str, str], group: Sequence[Outcome], question: Qu
         false_alarms_clean=clean,
         false_alarms_distorted=distorted,
         unreadable=Share(sum(r.verdict.flag is Flag.UNREADABLE for r in distinct.values()), len(distinct)),
-        antilogy=Share(faults[Fault.ANTILOGY], len(answers)),
-        gibberish=Share(faults[Fault.GIBBERISH], len(answers)),
-        deficiency=Share(faults[Fault.DEFICIENCY], len(answers)),
+        antilogy=Share(faults[Fault.ANTILOGY], worded),
+        gibberish=Share(faults[Fault.GIBBERISH], worded),
+        deficiency=Share(faults[Fault.DEFICIENCY], worded),
         inversions=_inversions(group),
         questions=len(answers),
         tokens_in=sum(spent_in) if spent_in else None,

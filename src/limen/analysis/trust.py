@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from limen.analysis import Analysis, Outcome, SeriesStatus, false_alarms, sum_of
+from limen.analysis.attention import PersonRow
 from limen.curve import Share
 from limen.parsing.yes_no import Flag
 from limen.preflight.exam import Exam, at_places, kept
@@ -130,12 +131,16 @@ def _row(analysis: Analysis, observer: str, question: str, group: Sequence[Outco
     )
     pairs = asked.pictures > 1
     numeric = analysis.manifest.observers[observer].get("kind") in NUMERIC
+    person = next((one for one in analysis.people if one.observer == observer), None)
     rules = (
         _alarms(sum_of(*false_alarms(group)), forced=asked.forced),
         _unreadable(unread, filtered),
         _censored(group),
-        _plain(exam, numeric, pairs),
-        _examined(exam, numeric, pairs),
+        *(
+            (_attentive(person),)
+            if person is not None
+            else (_plain(exam, numeric, pairs), _examined(exam, numeric, pairs))
+        ),
     )
     found = {rule.status for rule in rules}
     level = Trust.BELIEVED
@@ -221,6 +226,18 @@ def _examined(exam: Exam | None, numeric: bool, pairs: bool) -> RuleResult:
     if not exam.fit:
         return RuleResult(rule, bound, RuleStatus.CARE, None, "the exam is not finished")
     return RuleResult(rule, bound, RuleStatus.KEPT, None, f"exam passed ({exam.answered} answers)")
+
+
+def _attentive(person: PersonRow) -> RuleResult:
+    """Judge a person, who passes no exam, by the rule about catch trials that was declared beforehand."""
+    rule, bound = "attention", f"{person.share:.0%} or more of catch trials right"
+    if not person.rule:
+        return RuleResult(rule, "declared beforehand", RuleStatus.UNNEEDED, None, "no attention rule was declared")
+    seen = f"{person.catches.k:,} of {person.catches.n:,} catch trials right"
+    if person.passed is None:
+        return RuleResult(rule, bound, RuleStatus.CARE, person.catches, f"{seen}: too few to tell")
+    status = RuleStatus.KEPT if person.passed else RuleStatus.FAILED
+    return RuleResult(rule, bound, status, person.catches, seen)
 
 
 def _no_exam(numeric: bool) -> str:
