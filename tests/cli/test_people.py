@@ -118,7 +118,9 @@ def test_what_it_says_beforehand(file: Path) -> None:
     [
         ("consent_file = 'gone.txt'", "gone.txt: the consent text cannot be read"),
         ("presentation = 'sidewise'", "sidewise"), ("confidance = ['a']", "confidence"), ("catch = 2", "catch"),
-        ("attention = { share = 7 }", "share"), ("presentation = 'flicker'\nshow_ms = 100", "two pictures take 500 ms"), ("consent = 'a'\nconsent_file = 'consent.txt'", "both"),
+        ("attention = { share = 7 }", "share"),
+        ("presentation = 'flicker'\nshow_ms = 100", "two pictures take 500 ms"),
+        ("consent = 'a'\nconsent_file = 'consent.txt'", "both"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_is_told_in_one_line(file: Path, change: str, said: str) -> None:

@@ -118,8 +118,8 @@ def of(content: Mapping[str, Any], folder: Path) -> Protocol:
     least = 2000 / protocol.flicker_hz  # ms until two pictures have been seen
     if protocol.presentation is Presentation.FLICKER and 0 < protocol.show_ms < least:
         raise InputError(
-            f"Table 'people': show_ms is {protocol.show_ms}, and at {protocol.flicker_hz:g} changes a second two pictures "
-            f"take {least:.0f} ms. Give show_ms of that or more, or 0 until the answer."
+            f"Table 'people': show_ms is {protocol.show_ms}, and at {protocol.flicker_hz:g} changes a second two "
+            f"pictures take {least:.0f} ms. Give show_ms of that or more, or 0 until the answer."
         )
     if len(protocol.confidence) == 1:
         raise InputError("Table 'people': one step of confidence says nothing. Give two or more, or none.")
