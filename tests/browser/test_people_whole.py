@@ -1,7 +1,5 @@
 """A study as it is: `limen people`, two people at once in Chromium, a reload, and a server that is killed between."""
 
-import contextlib
-import importlib
 import io
 import re
 import signal
@@ -42,7 +40,6 @@ blank_ms = 40
 catch = 0.1
 """
 THRESHOLDS = {"ada": 8.0, "ben": 20.0}
-TimedOut: type[Exception] = importlib.import_module("playwright.sync_api").TimeoutError
 ONWARD = {"ready": "#begin", "practised": "#practised-over", "break": "#break-over"}
 
 
@@ -87,7 +84,8 @@ class Person:
         if now in ("rest", "done"):
             return False
         if now in ONWARD:
-            self._press(now, ONWARD[now], f"document.getElementById('{now}').hidden")
+            hidden = f"document.getElementById('{now}').hidden"
+            self._press(ONWARD[now], f"!{hidden}", hidden)
             return True
         self.tab.until("trial.open && !trial.steps || document.getElementById('trial').hidden", 60)
         if self.tab.where != "trial":
@@ -96,21 +94,21 @@ class Person:
         pictures = [self._pixels(one["address"]) for one in shown["pictures"]]
         place = self.mind.answer(shown["form"], pictures)
         self.answered.append(shown["id"])
-        gone = f"trial.presented?.id !== '{shown['id']}' || document.getElementById('trial').hidden"
+        same = f"trial.presented?.id === '{shown['id']}'"
+        gone = f"!({same}) || document.getElementById('trial').hidden"
         practising = shown["kind"] == "practice"
-        self._press("trial", f"#answers button[data-value='{place}']", "trial.steps !== null" if practising else gone)
+        self._press(f"#answers button[data-value='{place}']", f"{same} && trial.open && !trial.given && !trial.steps",
+                    "trial.steps !== null" if practising else gone)  # fmt: skip
         if practising:  # whether that was right is read before it goes on
-            self._press("trial", "#answers button[data-value='next']", gone)
+            self._press("#answers button[data-value='next']", "trial.steps !== null", gone)
         return True
 
-    def _press(self, section: str, button: str, until: str) -> None:
+    def _press(self, button: str, when: str, until: str) -> None:
         """Press a button until it has had its effect: what a busy machine has covered takes no answer yet."""
         end = time.monotonic() + 120
         while not self.tab.page.evaluate(until):
             assert time.monotonic() < end, f"{button} has no effect at {self.tab.where}"
-            if self.tab.where == section:
-                with contextlib.suppress(TimedOut):
-                    self.tab.page.click(button, timeout=2_000)
+            self.tab.page.evaluate(f'({when}) && document.querySelector("{button}")?.click()')
             self.tab.page.wait_for_timeout(50)
 
     def _pixels(self, address: str) -> Any:

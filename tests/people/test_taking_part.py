@@ -267,6 +267,7 @@ def test_a_server_that_ends_in_the_middle(tmp_path: Path) -> None:
         made = study(tmp_path, limit=4)
         async with made.open():
             page = made.link("p01")
+            assert len(await page.pictures(told["again"]["turn"])) == 2  # of a page that had not fetched them yet
             before = answered(made.out)
             repeated = await page.answer(told["turn"], "no")  # the page sends it again, to a server that was away
             assert answered(made.out) == before

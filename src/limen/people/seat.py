@@ -368,11 +368,17 @@ class Seat:
             return await self._turn()
 
     async def picture(self, name: str, number: int) -> bytes:
-        """Return a picture of what is shown now or next, as PNG.
+        """Return a picture of what is shown now or next, or waits to be, as PNG.
 
         Raises:
-            Gone: it is of neither.
+            Gone: it is of nothing of theirs.
         """
+        if self._asking is None and self.sitting is not None:  # of a server that was started again
+            async with self._lock:
+                await self._begin()
+                await self._asked(name)
+        if name not in self._pictures and self._participant is not None and name in self._participant.waiting:
+            self._encoding(self._of(self._participant.waiting[name]))  # shown already when the server was started again
         found = self._pictures.get(name)
         if found is None or not 0 <= number < len(pictures := await asyncio.shield(found)):
             raise Gone("This picture is not shown now.")
