@@ -149,6 +149,10 @@ def test_two_people_at_once(file: Path, served: list[Serving], tab: Callable[...
         if not any(steps):
             break
     assert {one.tab.where for one in people} == {"done"}
+    owner = tab(served[-1].owner)
+    owner.until("document.querySelectorAll('#rows tr').length === 2")
+    assert owner.page.inner_text("#state") == "2 of at most 50 take part; 0 in a sitting now, 2 finished."
+    assert owner.axe() == []
     with Store.open(file.parent / "run") as store:
         analysis = analyse(store)
         shown = Counter(one.key for one in store.presentations())

@@ -102,7 +102,16 @@ def practice(
 
 
 def practised(seed: int, name: str, question: Question, series: Series, kind: Kind, level: int) -> Turn:
-    """Return one question of the practice, its pictures drawn."""
+    """Return one question of the practice, its pictures drawn.
+
+    Args:
+        seed: of the protocol.
+        name: of the question of the practice.
+        question: that is asked.
+        series: whose stimuli are shown.
+        kind: two identical pictures, or the reference beside a plain level.
+        level: that is shown, if it is not identical.
+    """
     return _plain(name, question, series, kind, level, seed)
 
 
