@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple, TypeVar
 import msgspec
 
 from limen.errors import StoreError
-from limen.store import SeriesRow, journal
+from limen.store import SeriesRow, handles, journal
 from limen.trial import Answer, Trial
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ def _at_work(error: Exception) -> bool:
 
 def _connect(file: Path, logged: bool) -> sqlite3.Connection:
     how = "readonly_shm=1" if logged else "immutable=1"
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&{how}", uri=True, timeout=0, isolation_level=None)
+    return handles.connect(file, f"?mode=ro&{how}", timeout=0, isolation_level=None)
 
 
 def _logged(file: Path) -> bool:
@@ -146,8 +146,8 @@ def _state(file: Path) -> tuple[int, ...] | None:
     """Return what tells one state of a database from the next; None while a commit is, or may be, writing to it."""
     if _committing(file.with_name("trials.db-journal")) or _size(file.with_name("trials.db-wal")) > 0:
         return None
-    with file.open("rb") as stream:
-        about, counter = os.fstat(stream.fileno()), stream.read(28)[24:]
+    with handles.opened(file) as handle:
+        about, counter = os.fstat(handle), os.read(handle, 28)[24:]
     return about.st_ino, about.st_size, about.st_mtime_ns, int.from_bytes(counter, "big")
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from limen.errors import StoreError
+from limen.store import handles
 
 MOUNTS = Path("/proc/self/mounts")
 SHARED = frozenset({
@@ -118,7 +119,7 @@ def hold(path: Path) -> WriteAccess:
     kind = file_system(path)
     if shared(kind):
         return WriteAccess(_own(path), f"a file system that machines share ({kind})", not _locks(path))
-    lock = sqlite3.connect(path / "writing.lock", timeout=0, isolation_level=None)
+    lock = handles.connect(path / "writing.lock", timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
@@ -148,8 +149,8 @@ def at_work(path: Path) -> bool | None:
     flock = "hhqqi"  # kind, whence, start, length, process
     of_sqlite = struct.pack(flock, fcntl.F_RDLCK, os.SEEK_SET, 1 << 30, 512, 0)  # the bytes that SQLite locks
     try:
-        with (path / "writing.lock").open("rb") as stream:
-            kind = struct.unpack(flock, fcntl.fcntl(stream, fcntl.F_GETLK, of_sqlite))[0]
+        with handles.opened(path / "writing.lock") as handle:
+            kind = struct.unpack(flock, fcntl.fcntl(handle, fcntl.F_GETLK, of_sqlite))[0]
     except FileNotFoundError:
         return False
     except OSError:
@@ -289,8 +290,8 @@ def _fold(file: Path, held: WriteAccess) -> None:
 def logged(file: Path) -> bool:
     """Say whether a database has a write-ahead log, from its header."""
     try:
-        with file.open("rb") as stream:
-            return stream.read(20)[18:20] == bytes([_WAL, _WAL])
+        with handles.opened(file) as handle:
+            return os.read(handle, 20)[18:20] == bytes([_WAL, _WAL])
     except OSError:
         return False
 
@@ -303,9 +304,9 @@ def pending(file: Path) -> list[Path]:
 
 def cut(file: Path) -> bool:
     """Say whether a database ends within a page: SQLite would fill it up with zeros, and read them."""
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(18)[16:18], "big")
-        return stream.seek(0, os.SEEK_END) % (1 << 16 if size == 1 else max(size, 512)) != 0
+    with handles.opened(file) as handle:
+        size = int.from_bytes(os.read(handle, 18)[16:18], "big")
+        return os.fstat(handle).st_size % (1 << 16 if size == 1 else max(size, 512)) != 0
 
 
 def reading(file: Path, dotfile: bool = False, still: bool = False) -> sqlite3.Connection:
@@ -345,8 +346,8 @@ def reading(file: Path, dotfile: bool = False, still: bool = False) -> sqlite3.C
 
 
 def _connect(file: Path, mode: str, dotfile: bool) -> sqlite3.Connection:
-    address = f"{file.absolute().as_uri()}?mode={mode}{'&vfs=unix-dotfile' if dotfile else ''}"
-    return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=PATIENCE)
+    how = f"?mode={mode}{'&vfs=unix-dotfile' if dotfile else ''}"
+    return handles.connect(file, how, check_same_thread=False, timeout=PATIENCE)
 
 
 # --- what was committed ---
