@@ -40,7 +40,7 @@ from limen import function_digest, registry
 from limen.errors import FatalObserverError, InputError
 from limen.image import Picture
 from limen.parsing.token_probability import offers_letters
-from limen.question import Query
+from limen.question import DRAWS, Query
 from limen.trial import Answer, Attempt, Trial
 
 __all__ = [
@@ -102,6 +102,8 @@ class Observer(Protocol):
         max_tokens: length of an answer at most; None where it is not known.
         batch: queries that one pass of a model answers together; above 1, a greedy answer may depend on the others.
         slow: whether an answer takes so long that a series lets go of its pixels meanwhile, and draws them again.
+        looks: how often it is asked about a picture that is shown alone, where it samples and answers are compared; the
+            majority counts.
 
     Examples:
         >>> import limen
@@ -125,6 +127,7 @@ class Observer(Protocol):
     max_tokens: int | None = None
     batch: int = 1
     slow: bool = False
+    looks: int = DRAWS
 
     @property
     def notice(self) -> str:
@@ -306,6 +309,7 @@ def completed(observer: Observer) -> Observer:
     own = {
         "sampled": Observer.sampled, "numeric": Observer.numeric, "label": Observer.label, "notice": "",
         "max_tokens": Observer.max_tokens, "batch": Observer.batch, "slow": Observer.slow,
+        "looks": Observer.looks,
         "sent_bytes": lambda picture: 0,
     }  # fmt: skip
     for ability, value in own.items():

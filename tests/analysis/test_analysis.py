@@ -13,7 +13,7 @@ from limen import curve
 from limen import question as questions
 from limen.analysis import Analysis, SeriesStatus
 from limen.analysis.replay import read, replay
-from limen.analysis.tables import _quantile
+from limen.analysis.tables import quantile
 from limen.curve import Curve, Interval, Share, bootstrap
 from limen.ladder import Ladder
 from limen.parsing.yes_no import READER_VERSION
@@ -79,8 +79,8 @@ def test_the_paraphrase_counts_where_the_first_answer_says_nothing() -> None:
 
 def test_quantiles_of_censored_values() -> None:
     values = [3.0, 5.0, 8.0, math.inf, math.inf]
-    assert [str(_quantile(values, q, 50)) for q in (0.25, 0.5, 0.75)] == ["5", "8", ">50"]
-    assert str(_quantile([math.inf] * 3, 0.5, 100)) == ">100"
+    assert [str(quantile(values, q, 50)) for q in (0.25, 0.5, 0.75)] == ["5", "8", ">50"]
+    assert str(quantile([math.inf] * 3, 0.5, 100)) == ">100"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ ABOUT = (
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page (as before, or a free one).")
 @click.option("--address", metavar="URL", default="", help="What links begin with, where a proxy stands in front.")
 @click.option("--withdraw", metavar="ALIAS", help="Take a participant and all of theirs out of the run, for good.")
+@click.option("--yes", is_flag=True, help="With --withdraw: do not ask whether you are sure.")
 @click.option("--open", "opened", is_flag=True, help="Open the owner's page in a browser.")
 @PLUGIN
 def people(study: Path, out: Path, **given: Any) -> None:
@@ -40,9 +41,9 @@ def people(study: Path, out: Path, **given: Any) -> None:
     Ctrl-C ends it, the same command goes on, and links stay as they are. The table [people] of the study file says how
     people are asked. limen report shows people beside models.
     """
-    alias = given.pop("withdraw")
+    alias, sure = given.pop("withdraw"), given.pop("yes")
     if alias is not None:
-        _withdraw(out, alias)
+        _withdraw(out, alias, sure)
         return
     try:
         _serve(study, out, **given)
@@ -52,11 +53,13 @@ def people(study: Path, out: Path, **given: Any) -> None:
         click.echo(err=True)  # behind the terminal's ^C
 
 
-def _withdraw(out: Path, alias: str) -> None:
+def _withdraw(out: Path, alias: str, sure: bool) -> None:
     from limen.people.lab import withdraw
 
-    click.confirm(f"Delete all that {alias} has answered from {out}? This cannot be undone", abort=True, err=True)
-    answers = withdraw(out, alias)
+    def confirm() -> None:
+        click.confirm(f"Delete all that {alias} has answered from {out}? This cannot be undone", abort=True, err=True)
+
+    answers = withdraw(out, alias, (lambda: None) if sure else confirm)
     click.echo(
         f"{alias} is taken out of {out}: {answers:,} answers. Copies, reports and bundles made before hold them."
     )
@@ -86,8 +89,8 @@ def _serve(
         for line in (*study.refused, *progress.notices):
             notice(line)
         lab = Lab(study, protocol, store, participants)
-        if not protocol.consent:
-            notice("The study has no consent text: give consent_file in its table [people].")
+        for line in lab.notices:
+            notice(line)
         if doors.open and not address:
             notice(ABOUT.format(host=host))
 

@@ -115,7 +115,7 @@ def questions_of(plan: Study, protocol: Protocol) -> float:
         plan: the study.
         protocol: how people are asked.
     """
-    ways = {question.name: asking_of(plan, question, sampled=True) for question in plan.questions}
+    ways = {question.name: asking_of(plan, question, sampled=False) for question in plan.questions}
     lengths = Counter(len(one) for one in plan.series)
     made = pools(plan.method, {length: set(ways.values()) for length in lengths})
     total = sum(

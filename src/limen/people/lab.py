@@ -3,10 +3,11 @@
 import asyncio
 import dataclasses
 import os
+import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,10 @@ import msgspec
 
 from limen import digest, files
 from limen import participant as names
-from limen.errors import InputError, StoreError
+from limen.errors import InputError, StoreError, UnknownNameError
 from limen.people import dealing
 from limen.people.participant import Participant
-from limen.people.protocol import Protocol
+from limen.people.protocol import Presentation, Protocol
 from limen.people.seat import AWAY, Seat
 from limen.stimulus import Series
 from limen.store import Store, entries
@@ -74,12 +75,13 @@ def _keep(file: Path, links: Links) -> None:
         raise StoreError(f"{file} cannot be written ({error}). Free some disk space, then go on.") from None
 
 
-def withdraw(out: Path, alias: str) -> int:
+def withdraw(out: Path, alias: str, sure: Callable[[], None] = lambda: None) -> int:
     """Take a participant out of a study whose server does not run: answers, times, sittings, links; return the answers.
 
     Args:
         out: the run directory.
         alias: of the participant.
+        sure: called before anything is deleted, when it is known that it can be; raises where it should not be.
 
     Raises:
         InputError: nobody of this alias takes part.
@@ -91,6 +93,7 @@ def withdraw(out: Path, alias: str) -> int:
         if alias not in links.participants.values() and names.name_of(alias) not in store.manifest["observers"]:
             known = ", ".join(links.participants.values()) or "nobody"
             raise InputError(f"{alias!r:.80} does not take part in {out}: {known}.")
+        sure()
         answers = store.forget(names.name_of(alias))
         links.participants = {one: whose for one, whose in links.participants.items() if whose != alias}
         links.agreed.pop(alias, None)
@@ -113,7 +116,23 @@ def planned(spec: Spec, protocol: Protocol) -> Study:
         InputError: something does not fit, named in one line.
     """
     nobody = Participant("nobody", {}, protocol.interleave)
-    return dataclasses.replace(Study.plan(spec, made=(nobody,)), observers=())
+    study = dataclasses.replace(Study.plan(spec, made=(nobody,)), observers=())
+    asked = {name: question for question in study.questions for name in (question.name, question.of) if name}
+    for name, text in protocol.wording.items():
+        if name not in asked:
+            raise UnknownNameError("question of this study (people.wording)", name, asked)
+        if wrong := sorted(set(re.findall(r"\{[^{}]*\}", text)) - {"{word}"}):
+            raise InputError(
+                f"people.wording.{name} holds {wrong[0]}. Only {{word}} is filled in, with what the "
+                "distortion is called."
+            )
+    placed = next((one.name for one in study.questions if one.forced), None)
+    if placed is not None and protocol.presentation is Presentation.FLICKER:
+        raise InputError(
+            f"{placed} asks for a picture by its place, and pictures that flicker have one place. Give presentation = "
+            "'side-by-side' or 'in-turns', or ask whether two pictures differ (direct)."
+        )
+    return study
 
 
 class Lab:
@@ -195,6 +214,22 @@ class Lab:
             f"Each participant: {each}, about {questions:,.0f} questions, {questions * seconds / 60:,.0f} minutes at "
             f"{seconds:.1f} s a question."
         )
+
+    @property
+    def notices(self) -> list[str]:
+        """What the owner should know before anybody takes part."""
+        seconds = dealing.seconds_a_question(self.protocol, self._pictures)
+        room = min(len(self.study.series), dealing.room_for(self.protocol.minutes, seconds, self._expected))
+        caught, fewest = room * self._expected * self.protocol.catch, self.protocol.attention.fewest
+        lines = []
+        if not self.protocol.consent:
+            lines.append("The study has no consent text: give consent_file in its table [people].")
+        if self.protocol.catch and caught < 1.5 * fewest:
+            lines.append(
+                f"About {caught:.0f} catch trials come in a sitting, and the attention rule judges from {fewest} on: some "
+                "may not be judged. Give more questions, a larger catch, or a smaller fewest."
+            )
+        return lines
 
     def seat(self, token: str) -> Seat | None:
         """Return the participant whom a token belongs to."""

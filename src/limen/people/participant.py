@@ -39,6 +39,7 @@ class Participant(Observer):
 
     sampled = True
     slow = True
+    looks = 1  # who remembers says the same of a picture however often it is shown
 
     def __init__(self, alias: str, fingerprint: Mapping[str, Any], interleave: int) -> None:
         self.name = name_of(alias)

@@ -121,8 +121,9 @@ def of(content: Mapping[str, Any], folder: Path) -> Protocol:
             f"Table 'people': show_ms is {protocol.show_ms}, and at {protocol.flicker_hz:g} changes a second two "
             f"pictures take {least:.0f} ms. Give show_ms of that or more, or 0 until the answer."
         )
-    if len(protocol.confidence) == 1:
-        raise InputError("Table 'people': one step of confidence says nothing. Give two or more, or none.")
+    steps = protocol.confidence
+    if len(steps) == 1 or len(set(steps)) < len(steps):
+        raise InputError(f"Table 'people': confidence is {list(steps)}. Give two different steps or more, or none.")
     if not protocol.consent_file:
         return protocol
     if protocol.consent:

@@ -17,9 +17,11 @@ import msgspec
 
 from limen.errors import InputError, LimenError, StoreError
 from limen.image import png
+from limen.item import Item
 from limen.participant import fingerprint, name_of
 from limen.people import screen as screens
 from limen.people import turns, wording
+from limen.people.dealing import seconds_a_question
 from limen.people.participant import Participant, Waiting
 from limen.people.protocol import Protocol
 from limen.people.turns import Turn
@@ -27,7 +29,7 @@ from limen.stimulus import Series
 from limen.store import Store
 from limen.store.entries import CATCHES, SITTINGS
 from limen.study import Progress, Study
-from limen.trial import Presentation
+from limen.trial import OTHER_SIDE, Presentation, Trial, pair
 
 Stage = Literal["screen", "practice", "trials", "rest", "done"]
 AWAY = 1800.0  # seconds without a word from the page after which a sitting has ended
@@ -35,6 +37,7 @@ SILENT = 15.0  # seconds between two words from the page that are a gap
 OTHER_TAB = 15.0  # seconds in which another tab counts as open
 PATIENCE = 8.0  # seconds that a page waits for the next question before it asks again
 SETTLED = 30.0  # seconds in which an answer must be on disk
+SLACK = 1.0  # seconds by which the page's clock and this one may run apart during a question
 TOLERATED = 120.0  # seconds that the page's clock may be off
 
 
@@ -57,7 +60,7 @@ class GivenAnswer(msgspec.Struct, frozen=True):
         value: `limen.people.wording.answer`.
         shown_at: when the pictures appeared, in ms since 1970 by the page's clock.
         ms_shown: how long they were visible.
-        reaction_time_ms: from their appearance to the answer.
+        reaction_time_ms: from their appearance to the answer; None where it cannot be.
         confidence: number of the step, from 0; None where it was not asked for.
     """
 
@@ -65,7 +68,7 @@ class GivenAnswer(msgspec.Struct, frozen=True):
     value: Annotated[str, msgspec.Meta(max_length=1_000)]
     shown_at: _Milliseconds
     ms_shown: _Milliseconds
-    reaction_time_ms: _Milliseconds
+    reaction_time_ms: _Milliseconds | None
     confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
 
 
@@ -119,6 +122,8 @@ class Seat:
         self._ahead: Turn | None = None
         self._last = ""  # digest of the reference that was shown last
         self._since_break, self._break_due = 0, False
+        self._begun = -math.inf  # when series were last begun with
+        self._put_at: dict[str, float] = {}  # when what is shown was first sent
         self._more = False  # series are left for a later sitting
         self._catches: set[str] = set()
         self._practice: list[tuple[Any, ...]] = []
@@ -193,7 +198,16 @@ class Seat:
 
     @property
     def minutes_left(self) -> float | None:
-        """Of this sitting; None where it has no end."""
+        """Of this sitting, about, until its end or the last question; None where it has no end."""
+        left = self._time_left
+        if left is None:
+            return None
+        seconds = seconds_a_question(self._protocol, max(one.pictures for one in self._questions.values()))
+        return min(left, (self.expected() - self.shown) * seconds / 60)
+
+    @property
+    def _time_left(self) -> float | None:
+        """Minutes until the sitting's end; None where it has none."""
         if not self._protocol.minutes or self.sitting is None:
             return None
         gone = time.time() - self.sitting.began - self.sitting.paused
@@ -204,7 +218,7 @@ class Seat:
         if self.finished:
             return self.shown
         of = len(self._series) or len(self._study.series)
-        return max(self.shown + 1, math.ceil(of * len(self._questions) * self._each))
+        return max(self.shown + 1, math.ceil(of * self._each))
 
     def state(self, took_over: bool = False) -> dict[str, Any]:
         """Return what the page has to know when it is opened."""
@@ -265,7 +279,9 @@ class Seat:
         """
         screen = screens.of(content)
         async with self._lock:
-            if self.sittings:
+            if self.sittings and not self.shown:  # measured anew before anything was answered
+                await self._measure_anew(screen)
+            elif self.sittings:
                 screens.check_same(self.sittings[0].screen, screen)
             if self.sitting is None:
                 if self._last_sitting:
@@ -275,6 +291,17 @@ class Seat:
                 await self._keep_sitting()
             await self._begin()
         return self.state()
+
+    async def _measure_anew(self, screen: screens.Screen) -> None:
+        if screen.row == self.sittings[0].screen:
+            return
+        await self.leave()
+        self._asking = None
+        known = self._store.manifest["observers"]
+        self._store.amend(observers={name: about for name, about in known.items() if name != self.name})
+        for sitting in self.sittings:
+            sitting.screen = screen.row
+        await self._keep_sitting()
 
     async def _begin(self) -> None:
         """Have the series questioned, where that is not under way."""
@@ -292,6 +319,7 @@ class Seat:
             self._practice = list(turns.practice(self._protocol, self.alias, self._study.questions, mine))
         spec = msgspec.structs.replace(self._study.spec, floor=False, exam=False)
         study = dataclasses.replace(self._study, spec=spec, observers=(participant,), series=mine, whole=())
+        self._begun = time.monotonic()
         self._participant, self.progress = participant, Progress(len(mine) * len(self._questions))
         self._current = self._ahead = None
         self.trouble = ""
@@ -319,7 +347,7 @@ class Seat:
         sitting, now = self.sitting, time.time()
         if sitting is None:
             return
-        begin, end = max(began, sitting.began), min(ended, now)
+        begin, end = max(began, sitting.began, self._latest), min(ended, now)  # what was answered was no gap
         if not end > begin:
             return
         merged: list[tuple[float, float]] = []
@@ -390,7 +418,7 @@ class Seat:
         if self._asking is None and self.sitting is not None:  # of a server that was started again
             await self._begin()
         if self.stage in ("practice", "trials"):
-            if self.minutes_left == 0.0 and not practising:
+            if self._time_left == 0.0 and not practising:
                 await self._end(time.time())
             else:
                 await self._fill()
@@ -404,6 +432,7 @@ class Seat:
             await self._end(time.time())
         kept = {one.id for one in (self._current, self._ahead) if one is not None}
         self._pictures = {name: pictures for name, pictures in self._pictures.items() if name in kept}
+        self._put_at = {name: at for name, at in self._put_at.items() if name in kept}
         return told | {
             "stage": self.stage, "answered": self.shown, "expected": self.expected(),
             "minutes_left": self.minutes_left, "break": self._break_due,
@@ -415,6 +444,7 @@ class Seat:
             return None
         pictures = turn.query.pictures
         word = turn.series.distortion.word
+        self._put_at.setdefault(turn.id, time.monotonic())
         return {
             "id": turn.id, "kind": "practice" if self._practice else "trial",
             "text": wording.text(self._protocol, turn.question, turn.query, word, turn.item),
@@ -477,9 +507,8 @@ class Seat:
                 await asyncio.wait_for(self._participant.change.wait(), left)
 
     def _of(self, one: Waiting) -> Turn:
-        series = self._series[one.trial.series]
-        question = self._questions[one.trial.question]
-        return Turn(one.id, question, series, one.query, series.reference.item)
+        trial, series = one.trial, self._series[one.trial.series]
+        return Turn(one.id, self._questions[trial.question], series, one.query, _item(trial, series))
 
     # --- what is answered ---
 
@@ -500,7 +529,10 @@ class Seat:
                 await self._begin()
             if self._practice:
                 return await self._turn(await self._practised(given))
+            if given.confidence is not None and given.confidence >= max(1, len(self._protocol.confidence)):
+                raise InputError(f"There is no step {given.confidence} of confidence. Choose one of those shown.")
             turn = await self._asked(given.id)
+            given = self._held(given)
             text = wording.answer(turn.question, turn.item, given.value)
             if turn.kind:
                 await self._keep_catch(turn, given)
@@ -536,8 +568,8 @@ class Seat:
 
     async def _asked(self, name: str) -> Turn:
         """Return the question of this name; of a server that was started again it may take a while to come up."""
-        until = time.monotonic() + SETTLED
-        while time.monotonic() < until:
+        until = self._begun + SETTLED  # afterwards everything that was open is open again
+        while True:
             for turn in (self._current, self._ahead):
                 if turn is not None and turn.id == name:
                     return turn
@@ -545,25 +577,32 @@ class Seat:
             assert self._asking is not None
             if name in self._participant.waiting:
                 return self._of(self._participant.waiting[name])
+            if self._asking.done() or time.monotonic() > until:
+                break
             if self._current is None:
                 await self._fill()
-            elif self._asking.done():
-                break
             else:
                 await asyncio.sleep(0.02)
         raise Gone("This question is not open. The next one is shown.")
+
+    def _held(self, given: GivenAnswer) -> GivenAnswer:
+        """Return an answer whose times lie within the time that there was: since the question was sent first."""
+        most = 1000 * (time.monotonic() - self._put_at.get(given.id, self._begun) + SLACK)
+        reaction, shown = given.reaction_time_ms, min(given.ms_shown, most)
+        reaction = reaction if reaction is not None and 0 < reaction <= most else None
+        return msgspec.structs.replace(given, reaction_time_ms=reaction, ms_shown=shown)
 
     def _moment(self, given: GivenAnswer) -> float:
         """Return when the pictures appeared, by this machine's clock: after what came before, and not in the future."""
         now, said = time.time(), given.shown_at / 1000
         if abs(now - said) > TOLERATED:
-            said = now - given.reaction_time_ms / 1000
+            said = now - (given.reaction_time_ms or 0.0) / 1000
         return max(self._latest + 1e-3, min(said, now))
 
     async def _keep_answer(self, turn: Turn, given: GivenAnswer, text: str) -> None:
         assert self._participant is not None
         assert self._asking is not None
-        self._participant.say(turn.id, text, given.reaction_time_ms / 1000)
+        self._participant.say(turn.id, text, (given.reaction_time_ms or 0.0) / 1000)
         until = time.monotonic() + SETTLED
         while self._store.get(turn.id) is None:
             if time.monotonic() > until or self._asking.done():
@@ -597,3 +636,12 @@ class Seat:
         await asyncio.to_thread(self._store.add_measurements, CATCHES, {key: row})
         self._catches.add(turn.id)
         self.right += right
+
+
+def _item(trial: Trial, series: Series) -> Item | None:
+    """Return the item that a query asks, with the options as they stand in it (`limen.study.asking.queries`)."""
+    item = series.reference.item
+    if item is not None and trial.part >= OTHER_SIDE and trial.reference == trial.level:
+        return item.permuted(pair(series.id, trial.reference, trial.level))
+    level = trial.level if trial.part >= OTHER_SIDE else trial.reference
+    return series.items()(level, trial.draw)

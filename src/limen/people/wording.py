@@ -1,5 +1,6 @@
 """What people read and press where a model gets a text and answers in words: the same question, the same answers."""
 
+import re
 from typing import Any
 
 from limen.errors import InputError
@@ -8,6 +9,7 @@ from limen.parsing.forms import LETTERS, Cell, FirstOrSecond, Form, Letters, Num
 from limen.people.protocol import Protocol
 from limen.question import Query, Question
 
+_HOW = re.compile(r"(?<=[?.])\s+(?:Please |Then )?(?:answer|reply|return|give)\b[^?]*\Z", re.IGNORECASE)
 LONGEST = 200  # characters of an answer that is typed
 
 
@@ -33,10 +35,10 @@ def text(protocol: Protocol, question: Question, query: Query, word: str, item: 
     if own:
         return own.replace("{word}", word)
     form = form_of(question, item)
-    lines = query.text
-    if not isinstance(form, Letters):  # which lists the options in that sentence
-        lines = lines.replace(form.request(), "")
-    return lines.strip()
+    if isinstance(form, Letters):
+        listed = form.request().splitlines()  # on the buttons
+        return "\n".join(line for line in query.text.splitlines() if line not in listed).strip()
+    return _HOW.sub("", query.text.replace(form.request(), "").strip()).strip()
 
 
 def controls(question: Question, item: Item | None) -> dict[str, Any]:
@@ -47,8 +49,8 @@ def controls(question: Question, item: Item | None) -> dict[str, Any]:
     if isinstance(form, Cell):
         return {"kind": "cell", "rows": form.rows, "columns": form.columns}
     if isinstance(form, Letters):
-        letters = LETTERS[: len(form.options)]
-        options = [{"value": one, "label": one, "key": one.lower()} for one in letters]
+        named = zip(LETTERS, form.options, strict=False)
+        options = [{"value": one, "label": option, "key": one.lower()} for one, option in named]
         return {"kind": "buttons", "options": options}
     if form.spelled:
         options = [{"value": one, "label": one.capitalize(), "key": one[0].lower()} for one in form.spelled]

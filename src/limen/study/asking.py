@@ -53,9 +53,15 @@ def questions_of(entries: Iterable[str | dict[str, Any]], order: Order, paraphra
 # --- one ask ---
 
 
-def draws(question: Question, sampled: bool) -> int:
-    """Return how often a picture that is shown alone is asked about: an observer that samples says several things."""
-    return DRAWS if question.alone and sampled else 1
+def draws(question: Question, sampled: bool, looks: int = DRAWS) -> int:
+    """Return how often a picture that is shown alone is asked about: an observer that samples says several things.
+
+    Args:
+        question: that is asked.
+        sampled: whether the observer answers by chance.
+        looks: of an observer that does.
+    """
+    return looks if question.alone and sampled else 1
 
 
 def shown(question: Question, series: Series, probe: Probe, draw: Callable[[int], Picture]) -> tuple[Picture, Picture]:
@@ -92,7 +98,7 @@ def equal(
 
 def queries(
     question: Question, series: Series, items: Callable[[int, int], Item | None], probe: Probe, again: bool,
-    pictures: tuple[Picture, Picture], sampled: bool,
+    pictures: tuple[Picture, Picture], sampled: bool, looks: int = DRAWS,
 ) -> tuple[Query, ...]:  # fmt: skip
     """Return what is asked; a second draw is another sample, or of a greedy observer the pair swapped.
 
@@ -104,6 +110,7 @@ def queries(
         again: use the paraphrase.
         pictures: at both levels (`shown`).
         sampled: whether the observer answers by chance.
+        looks: how often it then is asked about a picture that is shown alone.
     """
     name, item = pair(series.id, probe.reference, probe.level), series.reference.item
     given = (series.distortion.word, *pictures, again)
@@ -113,7 +120,7 @@ def queries(
         asked = items(probe.reference, probe.draw), other or items(probe.level, probe.draw)
     if not sampled:
         return question.ask(*given, probe.draw, name, items=asked)
-    often = draws(question, sampled)
+    often = draws(question, sampled, looks)
     found = question.ask(*given, probe.draw if question.forced else 0, name, items=asked, draws=often)
     fixed = len(found) // 2  # the reference shown alone is asked once, whatever is compared with it
     return tuple(

@@ -427,7 +427,7 @@ class _Talk:
         """The numbers of the queries of one ask: of what is shown alone first those of the reference."""
         if not self._question.alone:
             return (0,)
-        draws = range(asking.draws(self._question, self._session.observer.sampled))
+        draws = range(asking.draws(self._question, self._session.observer.sampled, self._session.observer.looks))
         return (*draws, *(OTHER_SIDE + draw for draw in draws))
 
     def _name(self, probe: Probe) -> str:
@@ -491,7 +491,9 @@ class _Talk:
                 f"{' or '.join(map(str, range(most, 0, -1)))}."
             )
         shown = (reference, stimulus)
-        return asking.queries(question, self._series, self._items, probe, again, shown, observer.sampled)
+        return asking.queries(
+            question, self._series, self._items, probe, again, shown, observer.sampled, observer.looks
+        )
 
     def _recorded(self, probe: Probe, again: bool, anchor: bool = False) -> tuple[Answer, ...] | None:
         """Return what the store has, without drawing a pixel; None where something is missing."""

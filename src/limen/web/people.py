@@ -266,6 +266,8 @@ def _guard(doors: Doors) -> Middleware:
             return _json({"error": "gone", "text": str(error)}, 409)
         except InputError as error:
             return _json({"error": "invalid", "text": str(error)}, 409)
+        except ConnectionError:  # whoever asked has gone
+            return web.Response(status=400)
         except LimenError as error:
             return _json({"error": "closed", "text": str(error)}, 503)
         except web.HTTPException as error:

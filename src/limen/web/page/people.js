@@ -534,7 +534,7 @@ function ready() {
   by("ready-plan").textContent = [
     session.stage === "practice" ? "First come some questions for practice; after each you are told whether you were right." : "",
     confidence.length ? "After each answer you are asked how sure you are." : "",
-    minutes ? `This takes about ${whole(Math.ceil(minutes))} minutes.` : "",
+    minutes ? `This takes about ${whole(Math.max(1, Math.ceil(session.minutes_left ?? minutes)))} min.` : "",
     `You can stop at any time: what you have answered is kept. ${capital(sitAt())}`,
   ].filter(Boolean).join(" ");
   show("ready");
