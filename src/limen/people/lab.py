@@ -226,8 +226,8 @@ class Lab:
             lines.append("The study has no consent text: give consent_file in its table [people].")
         if self.protocol.catch and caught < 1.5 * fewest:
             lines.append(
-                f"About {caught:.0f} catch trials come in a sitting, and the attention rule judges from {fewest} on: some "
-                "may not be judged. Give more questions, a larger catch, or a smaller fewest."
+                f"About {caught:.0f} catch trials come in a sitting, and the attention rule judges from {fewest} on: "
+                "some may not be judged. Give more questions, a larger catch, or a smaller fewest."
             )
         return lines
 
