@@ -32,7 +32,7 @@ def test_import_and_export(tmp_path: Path) -> None:
 def test_import_takes_a_kind_and_a_place(tmp_path: Path, given: str) -> None:
     done = limen("import", given, "--out", tmp_path / "run")
     assert done.returncode == 1
-    assert f"import takes KIND=PATH, not '{given}'. Known: inspect=PATH." in done.stderr
+    assert f"import takes KIND=PATH, not '{given}'. Known: inspect=PATH, " in done.stderr
 
 
 def test_import_of_an_unknown_kind(tmp_path: Path) -> None:
