@@ -172,6 +172,8 @@ def _take(read: _Read, dataset: str, span: RowSpan, row: TrialRow) -> None:
         raise InputError(f"{span.where}: is one answer over {recording.MOST:,}. Import fewer datasets at once.")
     if row.subj.startswith(SUBJECT):
         _table.alias(span, row.subj.removeprefix(SUBJECT), read.aliases)
+    else:
+        _table.model(span, row.subj)
     sitting = (dataset, row.subj, row.session)
     if (before := read.files.setdefault(sitting, span.file.as_posix())) != span.file.as_posix():
         raise InputError(
