@@ -79,7 +79,7 @@ class TrialRow(msgspec.Struct, frozen=True):
     unit: _Unit = ""
     question: Name = DEFAULT
     draw: Annotated[int, msgspec.Meta(ge=0, le=recording.MOST - 1)] | None = None
-    session: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+    session: Annotated[int, msgspec.Meta(ge=1, le=99_999)] = 1
     at: Name | None = None
     ms_shown: _Milliseconds = 0.0
     reaction_time_ms: _Milliseconds | None = None
