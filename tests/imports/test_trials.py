@@ -222,6 +222,8 @@ def test_a_folder_or_a_pattern_is_one_recording(tmp_path: Path) -> None:
         write(tmp_path / "lab" / "deep" / f"{who}.csv", [one for one in TWO if one["participant"] == who])
     (tmp_path / "lab" / "._p01.csv").write_bytes(b"\0")  # as another system leaves it beside
     lines = bring("trials", tmp_path / "lab", tmp_path / "run")
+    named = write(tmp_path / "my_participants_data.csv", TWO)
+    assert bring("trials", named, tmp_path / "named")[0].startswith("my_participants_data.csv: 16 answers")
     assert lines[0].startswith("lab: 2 files, 16 answers of 2 participants about 2 series.")
     bring("trials", tmp_path / "lab" / "deep" / "p*.csv", tmp_path / "pattern")
     bring("trials", write(tmp_path / "two.csv", TWO), tmp_path / "file")

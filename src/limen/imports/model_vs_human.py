@@ -155,7 +155,7 @@ def _files(root: Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise InputError(f"{readable(str(root))}: no such file or folder. Give raw-data of model-vs-human, or a CSV.")
-    files = sorted(file for file in root.rglob("*.csv") if file.is_file())
+    files = sorted(file for file in root.rglob("[!.]*.csv") if file.is_file())
     if not files:
         raise InputError(f"{readable(str(root))}: there is no CSV file in it. Give raw-data of model-vs-human.")
     return files

@@ -185,19 +185,19 @@ def _told(read: _Read) -> list[str]:
 
 
 def _files(place: str) -> tuple[list[Path], list[Path], list[Path]]:
-    """Return the files of trials that a place names, then tables of levels, then of participants."""
+    """Return the files of trials that a place names, then tables of levels and of participants in it or beside."""
     path = Path(place)
     if path.is_dir():
-        found = [file for file in path.rglob("[!.]*") if file.suffix.lower() == ".csv" and file.is_file()]
+        found = {file for file in path.rglob("*") if file.suffix.lower() == ".csv" and file.is_file()}
     elif path.exists() or not glob.has_magic(place):
-        found = [path, *path.parent.glob(f"*{LEVELS}"), *path.parent.glob(f"*{PEOPLE}")]
+        found = {path}
     else:
-        found = [file for file in map(Path, glob.glob(place, recursive=True)) if file.is_file()]
-        beside = [file for folder in {file.parent for file in found} for file in folder.glob(f"*{LEVELS}")]
-        found += beside
-    found = sorted(set(found))
-    levels, people = ([file for file in found if file.name.endswith(end)] for end in (LEVELS, PEOPLE))
-    trials = [file for file in found if file not in levels and file not in people]
+        found = {file for file in map(Path, glob.glob(place, recursive=True)) if file.is_file()}
+    found = {file for file in found if file == path or not file.name.startswith(".")}  # as systems leave them beside
+    beside = {file for folder in {one.parent for one in found} for file in folder.glob("[!.]*_data.csv")}
+    tables = sorted((found | beside) - {path})  # a file that is named itself holds trials, whatever its name
+    levels, people = ([file for file in tables if file.name.endswith(end)] for end in (LEVELS, PEOPLE))
+    trials = sorted(found.difference(levels, people))
     if not trials:
         raise InputError(f"{readable(place)}: there is no CSV file of trials. Give a file, a folder, or '*.csv'.")
     return trials, levels, people
