@@ -139,6 +139,8 @@ def shown(value: Any) -> str:
 def words(kind: msgspec.inspect.Type) -> str:
     """Return in words what a value may be."""
     of = msgspec.inspect
+    if isinstance(kind, of.Metadata):
+        return str((kind.extra_json_schema or {}).get("description") or words(kind.type))
     if isinstance(kind, of.UnionType):
         return " or ".join(dict.fromkeys(words(one) for one in kind.types if not isinstance(one, of.NoneType)))
     if isinstance(kind, of.IntType | of.FloatType):

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from limen.analysis import analyse
+from limen.analysis.fitting import fit
 from limen.errors import InputError
 from limen.store import Store
 from limen.store.entries import CATCHES, SITTINGS
 from tests.imports.tables import answers, bring, facts, send, write
 from tests.support.command import limen as command
+from tests.support.people import measured, people
 
 SAID = {
     ("p01", "a.png"): ("no", "no", "yes", "yes"),
@@ -58,8 +61,8 @@ def test_arrays_are_n_by_3_and_numpy_reads_them(run: Path, tmp_path: Path) -> No
 
 def test_a_model_s_forced_choice_says_its_task(tmp_path: Path, photos: Path) -> None:
     constant = ("--procedure", "constant", "-P", "every=10", "--question", "odd-one-out-3")
-    measured = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, *constant)
-    assert command("measure", "--images", photos, *measured, "--out", tmp_path / "run").returncode == 0
+    options = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, *constant)
+    assert command("measure", "--images", photos, *options, "--out", tmp_path / "run").returncode == 0
     index = table(send("psignifit", tmp_path / "run", tmp_path / "ex")[0])
     assert {(row["observer"], row["kind"], row["experiment"]) for row in index} == {("simulated", "model", "3AFC")}
     array = np.loadtxt(tmp_path / "ex" / index[0]["file"], delimiter=",", ndmin=2)
@@ -89,30 +92,90 @@ def test_the_data_set_is_as_psych_ds_wants_it(run: Path, tmp_path: Path) -> None
     assert "16 answers of 2 people" in about["description"]
     described = {one["name"] for one in about["variableMeasured"]}
     data = [file for file in files if file.parent.name == "data"]
-    assert len(data) == 4
+    assert len(data) == 8  # of two people, of levels and of participants
+    columns = set[str]()
     for file in data:
         assert NAME.fullmatch(file.name)
         if file.suffix == ".csv":
-            assert set(table(file)[0]) == described
-        else:
-            assert {one["name"] for one in json.loads(file.read_text())["variableMeasured"]} == described
+            beside = json.loads(file.with_suffix(".json").read_text())
+            assert [one["name"] for one in beside["variableMeasured"]] == list(table(file)[0])
+            columns |= set(table(file)[0])
+    assert columns == described
 
 
-def test_its_files_are_read_back_as_the_same_trials(run: Path, tmp_path: Path) -> None:
-    files = [file for file in send("psych-ds", run, tmp_path / "set") if file.suffix == ".csv"]
-    header, rows = files[0].read_text().splitlines()[0], [file.read_text().splitlines()[1:] for file in files]
-    (tmp_path / "all.csv").write_text("\n".join([header, *rows[0], *rows[1]]) + "\n")
-    bring("trials", tmp_path / "all.csv", tmp_path / "again")
-    assert facts(tmp_path / "again") == facts(run)
-    with Store.open(run) as one, Store.open(tmp_path / "again") as other:
-        assert [row.picture for row in one.series()] == [row.picture for row in other.series()]
+def same(run: Path, again: Path) -> None:
+    """Hold a run that was exported and imported against what it was."""
+    assert facts(again) == facts(run)
+    with Store.open(run) as one, Store.open(again) as other:
+        assert sorted(row.id for row in one.series()) == sorted(row.id for row in other.series())
+        kinds, others = one.manifest["distortions"], other.manifest["distortions"]
+        assert {name: kind["ladder"] for name, kind in kinds.items()} == {
+            name: kind["ladder"] for name, kind in others.items()
+        }
+        before, after = ({c.observer: repr(c.t50) for c in fit(analyse(store))} for store in (one, other))
+        assert before == after
+
+
+def test_the_data_set_is_read_back_whole(run: Path, tmp_path: Path) -> None:
+    send("psych-ds", run, tmp_path / "set")
+    bring("trials", tmp_path / "set", tmp_path / "again")
+    same(run, tmp_path / "again")
+
+
+def test_people_who_saw_unlike_levels_come_back_with_the_same_ladder(tmp_path: Path) -> None:
+    """p01 saw levels 2 and 4 of a ladder that is no line, p02 1 and 3: no file alone holds all strengths."""
+    rows = [
+        {"participant": who, "reference": f"{name}.png", "level": k, "answer": answer, "strength": 0.3 * k**3,
+         "unit": "mm", "distortion": "fog"}
+        for who, levels in (("p01", (2, 4)), ("p02", (1, 3)))
+        for name in "abc"
+        for k, answer in zip(levels, ("no", "yes"), strict=True)
+    ]  # fmt: skip
+    bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")
+    files = send("psych-ds", tmp_path / "run", tmp_path / "set")
+    bring("trials", tmp_path / "set", tmp_path / "again")
+    same(tmp_path / "run", tmp_path / "again")
+    (alone,) = (file for file in files if file.name.endswith("subject-p01_data.csv"))
+    bring("trials", alone, tmp_path / "alone")
+    with Store.open(tmp_path / "run") as one, Store.open(tmp_path / "alone") as other:
+        assert one.manifest["distortions"]["fog"]["ladder"] == other.manifest["distortions"]["fog"]["ladder"]
+
+
+def test_as_many_answers_to_one_pair_as_are_imported_come_back(tmp_path: Path) -> None:
+    rows = [{"participant": "p01", "reference": "a.png", "level": 1, "answer": "yes"}] * 1_205
+    bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")
+    send("psych-ds", tmp_path / "run", tmp_path / "set")
+    assert bring("trials", tmp_path / "set", tmp_path / "again")[0].startswith("set: 1,205 answers")
+
+
+def test_who_failed_the_attention_rule_leaves_as_one_who_failed(tmp_path: Path) -> None:
+    measured(tmp_path / "run", people(4), references=3, failed=("p03",))
+    files = send("psych-ds", tmp_path / "run", tmp_path / "set")
+    (file,) = (one for one in files if one.name.endswith("participants_data.csv"))
+    rows = {row["participant"]: row for row in table(file)}
+    assert {name: row["attention"] for name, row in rows.items()} == {
+        "p01": "passed", "p02": "passed", "p03": "failed", "p04": "passed",
+    }  # fmt: skip
+    of = rows["p03"]
+    assert (of["catch_trials"], of["catch_trials_right"], of["attention_rule"]) == ("8", "4", "catch")
+    for name in ("README.md", "dataset_description.json"):
+        text = (tmp_path / "set" / name).read_text()
+        assert "75 % or more of catch trials right" in text
+        assert "1 of 4 people failed it" in text
+    lines = bring("trials", tmp_path / "set", tmp_path / "again")
+    assert lines[1].startswith("Failed the attention rule where they were asked, and counted here: p03.")
+    index = table(send("psignifit", tmp_path / "run", tmp_path / "arrays")[0])
+    assert {(row["observer"], row["attention"]) for row in index} == {
+        (name, row["attention"]) for name, row in rows.items()
+    }
 
 
 def test_a_model_is_exported_as_a_model(tmp_path: Path, photos: Path) -> None:
-    measured = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, "--out", tmp_path / "run")
-    assert command("measure", "--images", photos, *measured).returncode == 0
-    (file,) = (one for one in send("psych-ds", tmp_path / "run", tmp_path / "set") if one.suffix == ".csv")
-    assert "model-simulated" in file.name
+    options = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, "--out", tmp_path / "run")
+    assert command("measure", "--images", photos, *options).returncode == 0
+    files = send("psych-ds", tmp_path / "run", tmp_path / "set")
+    (file,) = (one for one in files if one.suffix == ".csv" and "_model-simulated_" in one.name)
+    assert not [one for one in files if "participants" in one.name]
     assert {row["kind"] for row in table(file)} == {"model"}
     bring("trials", file, tmp_path / "again")
     assert facts(tmp_path / "again") == facts(tmp_path / "run")
@@ -157,7 +220,7 @@ def test_an_anonymous_bundle_of_them_has_no_hour(run: Path, tmp_path: Path) -> N
     midnight = 1777888800 - 1777888800 % 86400
     assert f"{midnight + 100}.0" in lines  # a sitting is as long as it was
     files = send("psych-ds", run, tmp_path / "set")
-    assert len(files) == 6
+    assert len(files) == 10
 
 
 def test_times_within_a_sitting_stay(run: Path, tmp_path: Path) -> None:

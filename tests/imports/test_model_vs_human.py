@@ -95,6 +95,7 @@ def test_a_picture_is_known_by_its_own_name(image: str, own: str) -> None:
         ({"rt": "soon"}, "line 3: rt 'soon' is no reaction time"),
         ({"Session": "one"}, "line 3: session cannot be 'one'"),
         ({"subj": "subject-Jane Doe"}, "line 3: 'Jane Doe' cannot be an alias"),
+        ({"subj": "person:p01"}, "line 3: 'person:p01' cannot be a model's name: person: and published: stand before"),
         ({"object_response": "<b>"}, "line 3: object_response cannot be '<b>'"),
     ],
 )

@@ -243,7 +243,7 @@ REFUSED = {
     "alias": ("alias", "Ann Smith", "'Ann Smith' cannot be an alias"),
     "control": ("alias", "ann\n", "cannot be an alias"),
     "number": ("answers.0.zoom", "2", "'answers[0].zoom'"),
-    "extra": ("email", "ann@example.org", "has no entry 'email'"),
+    "extra": ("email", "ann@example.org", ": it has no entry 'email'"),
     "empty": ("answers", [], "'answers'"),
 }
 

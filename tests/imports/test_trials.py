@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 import limen
@@ -116,6 +117,7 @@ def test_strengths_of_limens_ladder_make_it_limens_distortion(tmp_path: Path) ->
     kind = read(tmp_path / "run")[0].manifest.distortions["jpeg"]
     assert (kind.ladder, kind.outside, len(kind.strengths)) == (own.digest, "", 100)
     other = [one | {"strength": one["strength"] + 1} for one in rows]
+    other.append(rows[0] | {"level": 0, "strength": 101, "answer": "no"})
     lines = bring("trials", write(tmp_path / "other.csv", other), tmp_path / "other")
     kind = read(tmp_path / "other")[0].manifest.distortions["jpeg"]
     assert kind.outside
@@ -180,6 +182,13 @@ def test_separators_byte_order_marks_and_line_ends(tmp_path: Path, delimiter: st
     assert len(read(tmp_path / "run")[1]) == 16
 
 
+def test_the_line_with_which_excel_names_the_separator_is_passed_over(tmp_path: Path) -> None:
+    for name, line in (("a", b"sep=;\r\n"), ("b", b'\xef\xbb\xbf"sep=;"\n')):
+        bring("trials", write(tmp_path / f"{name}.csv", TWO, ";", line), tmp_path / name)
+        assert len(read(tmp_path / name)[1]) == 16
+    assert refused(write(tmp_path / "c.csv", [row(level="x")], ";", b"sep=;\n")).startswith("c.csv line 3: ")
+
+
 def test_the_command_says_what_was_read_and_refuses_a_run_that_is_there(tmp_path: Path) -> None:
     file = write(tmp_path / "two.csv", TWO)
     done = command("import", f"trials={file}", "--out", tmp_path / "run")
@@ -203,6 +212,98 @@ def test_commands_that_read_runs_read_it(tmp_path: Path, what: str) -> None:
     assert done.returncode == 0, done.stderr
     if what != "export":
         assert "person:p01" in done.stdout
+
+
+# --- several files, tables of levels ---
+
+
+def test_a_folder_or_a_pattern_is_one_recording(tmp_path: Path) -> None:
+    for who in ("p01", "p02"):
+        write(tmp_path / "lab" / "deep" / f"{who}.csv", [one for one in TWO if one["participant"] == who])
+    (tmp_path / "lab" / "._p01.csv").write_bytes(b"\0")  # as another system leaves it beside
+    lines = bring("trials", tmp_path / "lab", tmp_path / "run")
+    named = write(tmp_path / "my_participants_data.csv", TWO)
+    assert bring("trials", named, tmp_path / "named")[0].startswith("my_participants_data.csv: 16 answers")
+    assert lines[0].startswith("lab: 2 files, 16 answers of 2 participants about 2 series.")
+    bring("trials", tmp_path / "lab" / "deep" / "p*.csv", tmp_path / "pattern")
+    bring("trials", write(tmp_path / "two.csv", TWO), tmp_path / "file")
+    assert facts(tmp_path / "run") == facts(tmp_path / "pattern") == facts(tmp_path / "file")
+    (tmp_path / "none").mkdir()
+    assert "no CSV file of trials" in refused(tmp_path / "none")
+    assert "no CSV file of trials" in refused(tmp_path / "lab" / "q*.csv")
+
+
+def test_people_who_saw_unlike_levels_have_one_ladder(tmp_path: Path) -> None:
+    for who, levels in (("p01", (2, 4)), ("p02", (1, 3))):
+        rows = [row(participant=who, level=k, strength=k * k, unit="mm") for k in levels]
+        write(tmp_path / "lab" / f"{who}.csv", rows)
+    bring("trials", tmp_path / "lab", tmp_path / "run")
+    assert read(tmp_path / "run")[0].manifest.distortions["distortion"].strengths == [1, 4, 9, 16]
+
+
+def test_a_trial_that_is_there_in_two_files_is_told_with_both(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    write(lab / "a.csv", TWO)
+    write(lab / "b.csv", TWO)
+    assert re.search(r"b\.csv line 1: the same file as .*a\.csv. Keep one", refused(lab))
+    write(lab / "b.csv", [row(level=2, answer="yes"), row(participant="p03", level=1)])
+    assert re.match(r"b\.csv line 2: 'p01' has answered level 2 of 'a.png' in a.csv line 3 already", refused(lab))
+    write(lab / "b.csv", [row(level=2, answer="yes", session=2)])
+    assert "1 pair was answered twice or more" in bring("trials", lab, tmp_path / "run")[-1]
+    numbered = [one | {"draw": 0} for one in TWO]
+    write(lab / "a.csv", numbered)
+    write(lab / "b.csv", [row(level=2, answer="yes", draw=0)])
+    assert "as draw 0 in an earlier row (a.csv line 3)" in refused(lab)
+
+
+def test_a_table_of_levels_beside_says_what_nobody_was_asked_about(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", [row(level=3, strength=9, unit="mm"), row(level=4, strength=16, unit="mm")])
+    assert "level 3 is the lowest of 'distortion' whose strength is given, so that levels 1 to 2 would" in refused(file)
+    levels = [{"level": k, "strength": k * k, "unit": "mm"} for k in (1, 2, 3, 5)]
+    write(tmp_path / "study_levels_data.csv", levels)
+    assert bring("trials", file, tmp_path / "run")[1:] == []
+    assert read(tmp_path / "run")[0].manifest.distortions["distortion"].strengths == [1, 4, 9, 16, 25]
+    write(tmp_path / "study_levels_data.csv", [levels[0], levels[2] | {"strength": 8}])
+    assert refused(file).startswith("t.csv line 2: level 3 of 'distortion' has the strength 9, and 8 in study_levels")
+
+
+def test_rows_that_are_there_twice_are_told_as_repeated_looks(tmp_path: Path) -> None:
+    lines = bring("trials", write(tmp_path / "t.csv", [*TWO, *TWO[:3]]), tmp_path / "run")
+    assert lines[1].startswith("3 pairs were answered twice or more: taken as repeated looks (draws).")
+    assert "give a column draw" in lines[1]
+    assert bring("trials", write(tmp_path / "t.csv", TWO), tmp_path / "once")[1:] == []
+
+
+def test_rows_without_an_answer_are_left_out_and_told(tmp_path: Path) -> None:
+    lines = bring("trials", write(tmp_path / "t.csv", [*TWO, row(level=9, answer="")]), tmp_path / "run")
+    assert lines[1:] == ["1 row without an answer left out."]
+    assert len(read(tmp_path / "run")[1]) == 16
+
+
+# --- strengths ---
+
+
+def test_the_strength_of_level_0_is_where_those_above_it_begin(tmp_path: Path) -> None:
+    """Levels 0, 5, 10 are 0, 10, 20 mm: a threshold at level 3 is 6 mm, not the 10 mm of level 5."""
+    rows = [row(level=k, strength=2 * k, unit="mm") for k in (0, 5, 10)]
+    lines = bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")
+    strengths = read(tmp_path / "run")[0].manifest.distortions["distortion"].strengths
+    assert strengths == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]
+    assert lines[1].startswith("8 levels without a strength")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({5: 10, 10: 20}, "t.csv line 2: level 5 is the lowest .* levels 1 to 4 would have none.*strength of level 0"),
+        ({1: 10, 2: 20, 3: ""}, "t.csv line 3: level 2 is the highest .* level 3 would have none.*strength of level 3"),
+        ({1: 10, 2: 5, 3: 7}, "t.csv line 4: strengths of 'distortion' turn round: 5 at level 2, 7 at level 3"),
+        ({0: 50, 1: 10, 2: 20, 3: 60}, "t.csv line 3: strengths of 'distortion' turn round: 50 at level 0, 10 at"),
+    ],
+)
+def test_no_strength_is_made_up_beyond_those_that_are_known(tmp_path: Path, given: dict[int, Any], told: str) -> None:
+    said = refused(write(tmp_path / "t.csv", [row(level=k, strength=one) for k, one in given.items()]))
+    assert re.match(told, said), said
 
 
 # --- what does not fit ---
@@ -233,9 +334,12 @@ def test_commands_that_read_runs_read_it(tmp_path: Path, what: str) -> None:
         ({"at": "-5"}, 3, "is no time"),
         ({"against": "7"}, 3, "lies below the level 7"),
         ({"strength": "9"}, 3, "has the strength 9, and 2"),
-        ({"unit": "dB"}, 3, "unit of 'blur' is 'dB'"),
+        ({"unit": "dB"}, 3, "unit of 'blur' is 'dB'.*convert the strengths, or write the unit in one way"),
+        ({"unit": "d\nB"}, 3, "unit cannot be.*at most 100 characters, in one line"),
         ({"picture": "b" * 32}, 3, "another digest"),
-        ({"picture": "abc"}, 3, "picture cannot be"),
+        ({"picture": "abc"}, 3, "picture cannot be 'abc'. Give 32 hexadecimal digits"),
+        ({"participant": "person:p01", "kind": "model"}, 3, "'person:p01' cannot be a model's name"),
+        ({"participant": "Published:konjnd", "kind": "model"}, 3, "'Published:konjnd' cannot be a model's name"),
         ({"kind": "model"}, 3, "is a person in earlier rows"),
         ({"kind": "dog"}, 3, "kind cannot be"),
         ({"draw": "0"}, 3, "as draw 0 in an earlier row"),
@@ -270,6 +374,12 @@ def test_a_row_that_does_not_fit_is_named_by_file_and_line(
         (b"participant,reference,level,answer\np01,\xff\xfe,1,no\n", "line 2: is not UTF-8"),
         ("participant,reference,level,answer\np01,a,1,no\n".encode("utf-16"), "line 1: is not UTF-8"),
         (b"participant,reference,level,answer\np01,a\x01b,1,no\n", "line 2: reference cannot be"),
+        (b"participant,reference,level,answer\np01,a,1,\n", "line 2: no row has an answer"),
+        (b"participant,reference,level,answer\rp01,a,1,no\rp01,a,2,yes\r", "line 1: its lines end in CR alone"),
+        (b'participant,reference,level,answer\np01,a,1,no\np01,"b,1,no\np02,a,1,no\n', "line 3: has a double quote"),
+        (b'participant,"reference,level,answer\np01,a,1,no\n', "line 1: has a double quote that opens a text and is"),
+        (b"sep=;\nparticipant;reference;level\np01;a;1\n", "line 2: there is no column 'answer'"),
+        (b"sep=;\nparticipant;reference;level;answer;level\np01;a;1;no;2\n", "named 'level', in line 2"),
     ],
 )
 def test_a_file_that_is_none_is_named_by_its_line(tmp_path: Path, content: bytes, told: str) -> None:
@@ -301,7 +411,7 @@ def unquoted(text: str) -> str:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.text(max_size=12), min_size=4, max_size=4), min_size=1, max_size=4), st.booleans())
+@drawn(st.lists(st.lists(st.text(max_size=12), min_size=4, max_size=4), min_size=1, max_size=4), st.booleans())
 def test_hostile_text_is_read_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], sound: bool
 ) -> None:
@@ -329,7 +439,7 @@ def test_hostile_text_is_read_or_refused_in_one_line(
 
 
 @settings(max_examples=40)
-@given(st.binary(max_size=200))
+@drawn(st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "rows.csv").write_bytes(content)

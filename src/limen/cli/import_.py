@@ -22,7 +22,7 @@ def import_(source: str, out: Path) -> None:
         known = ", ".join(f"{name}=PATH" for name in registry.every("import"))
         raise InputError(f"import takes KIND=PATH, not {source!r}. Known: {known}.")
     read = registry.find("import", kind)
-    with telling("samples") as tell:
+    with telling("imported") as tell:
         lines = read(place, out, tell)
     for line in lines:
         say(line)

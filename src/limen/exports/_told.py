@@ -14,6 +14,7 @@ from typing import Any
 
 from limen import files
 from limen.analysis import Analysis, Outcome, Response, analyse
+from limen.analysis.attention import PersonRow
 from limen.errors import InputError
 from limen.participant import KIND as PERSON
 from limen.participant import is_person
@@ -156,6 +157,12 @@ def _right(outcome: Outcome, response: Response, question: Question, reference: 
         return question.notices[0]
     spelled = question.form.spelled if question.form is not None else {}
     return next((value for value in spelled if value not in question.notices), "")
+
+
+def attention(people: Iterable[PersonRow]) -> dict[str, str]:
+    """Return who passed, failed, or could not be judged by the attention rule, by observer, where one was declared."""
+    verdicts = {True: "passed", False: "failed", None: "undecided"}
+    return {one.observer: verdicts[one.passed] for one in people if one.rule}
 
 
 class Names:

@@ -22,6 +22,7 @@ INDEX = (
     "experiment",
     "answers",
     "lost",
+    "attention",
 )
 
 
@@ -32,7 +33,7 @@ def to_psignifit(run: Path, folder: Path) -> list[Path]:
     For each observer, distortion and question one CSV over all references, and one for each, under levels/ and under
     strengths/; `numpy.loadtxt(FILE, delimiter=",", ndmin=2)` reads them. index.csv says what each holds, with
     psignifit's `experiment_type`. Only pairs with the undistorted reference are counted; identical pairs are left out;
-    answers that cannot be read are counted in index.csv as lost.
+    answers that cannot be read are counted in index.csv as lost, and it says who passed the rule about catch trials.
 
     Args:
         run: a run directory.
@@ -47,7 +48,7 @@ def to_psignifit(run: Path, folder: Path) -> list[Path]:
     """
     with Store.open(run) as store:
         analysis, trials = _told.told(store)
-    kinds = analysis.manifest.distortions
+    kinds, attention = analysis.manifest.distortions, _told.attention(analysis.people)
     groups: dict[tuple[str, str, str], list[ToldTrial]] = {}
     for one in trials:
         if one.response.probe.reference == 0 < one.response.probe.level:
@@ -70,7 +71,17 @@ def to_psignifit(run: Path, folder: Path) -> list[Path]:
                 total = sum(one.response.readable for one in some)
                 about = (f"{x}/{name}", x, group[0].who, "person" if group[0].person else "model", distortion, asked)
                 unit = "level" if x == "levels" else kind.unit
-                rows.append((*about, reference, unit, _experiment(question), total, len(some) - total))
+                rows.append(
+                    (
+                        *about,
+                        reference,
+                        unit,
+                        _experiment(question),
+                        total,
+                        len(some) - total,
+                        attention.get(some[0].outcome.observer),
+                    )
+                )
     return [_told.write_table(folder / "index.csv", INDEX, rows), *files]
 
 

@@ -15,26 +15,38 @@ import msgspec
 
 from limen import validation
 from limen.errors import InputError
+from limen.participant import KIND as PERSON
 from limen.participant import check_alias
 from limen.source import Refusal, readable
 from limen.sources import _listed, _rows
 from limen.sources._rows import RowSpan
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="a text of 1 to 400 characters, in one line",
+    ),
+]  # fmt: skip
 Count = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 LATEST = 253_402_300_799  # seconds since 1970: the end of the year 9999
 SUFFIXES = (".csv", ".tsv", ".txt")
+RESERVED = (f"{PERSON}:", "published:")  # with which names begin that limen gives
+_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([,;|\t])"?\r?\n')  # Excel's first line
 _FORMULA = re.compile(r"^'(?=\s*[=+\-@])")  # what `limen.exports` puts before a text that a spreadsheet would run
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
-def rows(file: Path, kind: type[_Row], strange: bool = False) -> Iterator[tuple[RowSpan, _Row]]:
+def rows(
+    file: Path, kind: type[_Row], strange: bool = False, needed: tuple[str, ...] = ()
+) -> Iterator[tuple[RowSpan, _Row]]:
     """Yield a table's rows: comma-, semicolon- or tab-separated UTF-8 with a header, with or without a byte order mark.
 
     Args:
         file: CSV or TSV.
         kind: the layout; its fields are the columns, those with a default may be missing.
         strange: whether columns that the layout does not have are passed over.
+        needed: columns that must be there, though a row may leave them empty.
 
     Raises:
         InputError: something in it does not fit; one line that names file and line, and what would be right.
@@ -57,7 +69,7 @@ def rows(file: Path, kind: type[_Row], strange: bool = False) -> Iterator[tuple[
         span, fields = found
         if not header:
             header = tuple(map(_plain, span.columns))
-            _check_header(f"{shown} line 1", header, known, kind, strange)
+            _check_header(f"{shown} line {span.header}", header, known, kind, strange, needed)
         some = True
         given = {_plain(name): _unquoted(value) for name, value in fields.items() if _plain(name) in known}
         try:
@@ -88,6 +100,16 @@ def alias(span: RowSpan, text: str, seen: dict[str, str]) -> str:
         raise InputError(
             f"{span.where}: the participant {text!r} is {before!r} in earlier rows, or is there twice. Write each "
             "alias in one way."
+        )
+    return text
+
+
+def model(span: RowSpan, text: str) -> str:
+    """Return a model's name; raise `InputError` for one that says it is somebody else's."""
+    if text.lower().startswith(RESERVED):
+        raise InputError(
+            f"{span.where}: {text!r:.80} cannot be a model's name: {' and '.join(RESERVED)} stand before people and "
+            "published thresholds. Give another name, or an alias and the kind person."
         )
     return text
 
@@ -150,19 +172,25 @@ def _read(file: Path, shown: str) -> Iterator[tuple[RowSpan, _rows.Fields] | Ref
         raise InputError(f"{shown}: cannot be read ({error.strerror}). Check the path.") from None
     if b"\0" in first or first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{shown} line 1: is not UTF-8. Save the table as CSV in UTF-8.")
+    said = _SEPARATOR.fullmatch(first)
+    if b"\r" in first.removesuffix(b"\n").removesuffix(b"\r"):
+        raise InputError(
+            f"{shown} line 1: its lines end in CR alone, as on Macs of before 2001. Save it again as CSV UTF-8."
+        )
     delimiter = max((",", ";", "\t"), key=lambda sign: (first.count(sign.encode()), sign == ","))
     try:
-        yield from _rows.of_table(file, delimiter)
+        yield from _rows.of_table(file, said[1].decode() if said else delimiter, int(bool(said)))
     except InputError as error:
-        raise InputError(f"{error}, in line 1. Name each column once.") from None
+        raise InputError(f"{error}, in line {1 + bool(said)}. Name each column once.") from None
     except OSError as error:
         raise InputError(f"{shown}: cannot be read ({error.strerror}). Check the path.") from None
 
 
 def _check_header(
-    where: str, header: tuple[str, ...], known: list[str], kind: type[msgspec.Struct], strange: bool
-) -> None:
-    needed = [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
+    where: str, header: tuple[str, ...], known: list[str], kind: type[msgspec.Struct], strange: bool,
+    more: tuple[str, ...],
+) -> None:  # fmt: skip
+    needed = [field.encode_name for field in msgspec.structs.fields(kind) if field.required or field.name in more]
     missing = [name for name in needed if name not in header]
     if missing:
         there = readable(", ".join(header))[:200]

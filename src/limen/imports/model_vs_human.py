@@ -155,7 +155,7 @@ def _files(root: Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise InputError(f"{readable(str(root))}: no such file or folder. Give raw-data of model-vs-human, or a CSV.")
-    files = sorted(file for file in root.rglob("*.csv") if file.is_file())
+    files = sorted(file for file in root.rglob("[!.]*.csv") if file.is_file())
     if not files:
         raise InputError(f"{readable(str(root))}: there is no CSV file in it. Give raw-data of model-vs-human.")
     return files
@@ -172,6 +172,8 @@ def _take(read: _Read, dataset: str, span: RowSpan, row: TrialRow) -> None:
         raise InputError(f"{span.where}: is one answer over {recording.MOST:,}. Import fewer datasets at once.")
     if row.subj.startswith(SUBJECT):
         _table.alias(span, row.subj.removeprefix(SUBJECT), read.aliases)
+    else:
+        _table.model(span, row.subj)
     sitting = (dataset, row.subj, row.session)
     if (before := read.files.setdefault(sitting, span.file.as_posix())) != span.file.as_posix():
         raise InputError(

@@ -269,7 +269,8 @@ def _as(name: str, plain: Any, kind: type[_T]) -> _T:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
         wrong = validation.fault(error, plain, kind)
-        raise _edited(name, f": the entry {wrong.place!r} {wrong.what}") from None
+        where = f"the entry {wrong.place!r}" if wrong.place else "it"
+        raise _edited(name, f": {where} {wrong.what}") from None
 
 
 def _check_study(name: str, content: Content) -> Question:

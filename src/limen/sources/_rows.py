@@ -38,6 +38,7 @@ class RowSpan:
         length: how many bytes.
         line: its first line, from 1.
         columns: the table's header; () for JSON.
+        header: the line of the table's header.
     """
 
     file: Path
@@ -45,6 +46,7 @@ class RowSpan:
     length: int
     line: int
     columns: tuple[str, ...] = ()
+    header: int = 1
 
     @property
     def where(self) -> str:
@@ -137,21 +139,24 @@ def _of_list(file: Path) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
             yield Refusal(f"{span.where}: {error}")
 
 
-def of_table(file: Path, delimiter: str) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
+def of_table(file: Path, delimiter: str, before: int = 0) -> Iterator[tuple[RowSpan, Fields] | Refusal]:
     """Yield a table's rows as `rows` does, whatever its name ends in.
 
     Args:
         file: with a header.
         delimiter: between fields.
+        before: lines that stand before the header.
     """
     with open(file, "rb") as stream:
         lines = _Lines(stream)
+        for _ in range(before):
+            next(lines)
         reader = csv.reader(lines, delimiter=delimiter)
         header: tuple[str, ...] = ()
         while True:
             start, line = lines.position, lines.line + 1
             lines.begin()
-            span = RowSpan(file, start, 0, line, header)
+            span = RowSpan(file, start, 0, line, header, 1 + before)
             try:
                 row = _next(reader)
             except csv.Error as error:
@@ -161,6 +166,12 @@ def of_table(file: Path, delimiter: str) -> Iterator[tuple[RowSpan, Fields] | Re
                 yield _endless(span)
                 return
             if row is None:
+                return
+            if lines.unclosed:
+                yield Refusal(
+                    f"{span.where}: has a double quote that opens a text and is never closed, up to the end of the "
+                    "file. Close it; within a text write it twice."
+                )
                 return
             if not header:
                 header = tuple(map(_column, row))
@@ -181,6 +192,7 @@ class _Lines:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.position, self.line, self._begun = stream, 0, 0, 0
+        self.unclosed = False  # whether a row went on when the file had ended
 
     def begin(self) -> None:
         """Note that a row begins here."""
@@ -192,6 +204,7 @@ class _Lines:
     def __next__(self) -> str:
         data = self._stream.readline(LONGEST + 1)
         if not data:
+            self.unclosed = self.position > self._begun
             raise StopIteration
         if self.position + len(data) - self._begun > LONGEST:
             raise InputError("too long")
