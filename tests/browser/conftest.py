@@ -71,12 +71,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium, with a fresh profile."""
-    with importlib.import_module("playwright.sync_api").sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
+def playwright() -> Iterator[Any]:
+    """Playwright, of which there can be one in a process."""
+    with importlib.import_module("playwright.sync_api").sync_playwright() as started:
         yield started
-        started.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Any) -> Iterator[Any]:
+    """Chromium, with a fresh profile."""
+    started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
+    yield started
+    started.close()
 
 
 def until(page: Any, what: str, seconds: float = 30.0) -> None:

@@ -1,6 +1,5 @@
 """The page of a participant in Chromium: whole sittings, exact pixels, measured times, and all that goes wrong."""
 
-import importlib
 import io
 import itertools
 import time
@@ -85,12 +84,11 @@ class Screens:
 
 
 @pytest.fixture(scope="module")
-def screens() -> Iterator[Screens]:
-    with importlib.import_module("playwright.sync_api").sync_playwright() as playwright:
-        made = Screens(playwright)
-        yield made
-        for one in made.started.values():
-            one.close()
+def screens(playwright: Any) -> Iterator[Screens]:
+    made = Screens(playwright)
+    yield made
+    for one in made.started.values():
+        one.close()
 
 
 @pytest.fixture
