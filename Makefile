@@ -21,7 +21,7 @@ help:
 	@echo "make test-serve  the endpoint observer against a real 'transformers serve'"
 	@echo "make test-vllm   the demo model served by vLLM, killed in the middle (2.9 GB; an x86 processor with AVX2)"
 	@echo "make test-oracle fits beside psignifit, questplus, lifelines, statsmodels (GPL among them: tests only)"
-	@echo "make test-browser the report page in Chromium, with axe-core (needs Debian's chromium, npm)"
+	@echo "make test-browser pages of reports, runs and participants in Chromium, with axe-core (needs Debian's chromium, npm)"
 	@echo "make test-inspect  tasks, models and logs in Inspect, and its viewer (needs Debian's chromium)"
 	@echo "make test-ray    replicas on a cluster of two nodes, some of which are killed (needs Ray and torch, 2 GB)"
 	@echo "make docs        the documentation as a site, in build/site: strict, and tested (no torch)"
