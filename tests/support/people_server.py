@@ -167,7 +167,7 @@ class Desk:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         made = web.Application(client_max_size=16_384)
         for path, name in (("", "people.html"), ("page.css", "people.css"), ("page.js", "people.js")):
-            made.router.add_get(f"/{{token}}/{path}", server._file(name))
+            made.router.add_get(f"/{{token}}/{path}", server.page_file(name))
         made.router.add_get("/{token}/state.json", self._state)
         made.router.add_get("/{token}/picture/{id}/{place}.png", self._picture)
         made.router.add_post("/{token}/{name}", self._post)
