@@ -148,7 +148,8 @@ def _edges(prior: Priors, levels: Array, yes: Array, no: Array) -> Array:
     Args:
         prior: whose bounds of the threshold are the outermost borders.
         levels: (K,), asked.
-        yes: (B, K), counts of each series; `no` likewise.
+        yes: (B, K), counts of each series.
+        no: (B, K), likewise.
     """
     low, high = prior.threshold
     order = np.argsort(levels)
