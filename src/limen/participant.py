@@ -4,13 +4,13 @@ People and models stand in the same runs and the same tables; what tells them ap
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from limen.errors import InputError
 
 __all__ = [
-    "ALIAS", "KIND", "aliases", "check_alias", "fingerprint", "is_person", "models_of", "name_of", "people_of",
+    "ALIAS", "KIND", "check_alias", "fingerprint", "is_person", "models_of", "name_of", "people_of",
 ]  # fmt: skip
 
 KIND = "person"
@@ -60,8 +60,3 @@ def people_of(observers: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 def models_of(observers: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     """Return which of a run's observers are not people, by name, in order."""
     return tuple(name for name, about in observers.items() if not is_person(about))
-
-
-def aliases(observers: Iterable[str]) -> set[str]:
-    """Return the aliases of those observers that are named as people are."""
-    return {name.removeprefix(f"{KIND}:") for name in observers if name.startswith(f"{KIND}:")}

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 from limen import participant
-from limen.analysis import Analysis, Outcome, Response, SeriesStatus, fitting, likeness, people, sittings, survival
+from limen.analysis import (
+    Analysis,
+    Outcome,
+    Response,
+    SeriesStatus,
+    fitting,
+    likeness,
+    merge,
+    people,
+    sittings,
+    survival,
+)
 from limen.analysis.attention import PersonRow
 from limen.analysis.participants import people as everything
 from limen.curve import Array, Share
@@ -332,6 +343,95 @@ def test_confidence_that_follows_being_right_has_a_large_area_and_blind_confiden
         assert math.isnan(every.confidence)
         assert every.over.value == pytest.approx(area, abs=0.1)
         assert sum(step.right.n for step in steps) == every.right.n == 6 * 15 * 7
+
+
+def test_levels_that_somebody_else_chose_give_no_midpoint_and_no_consistency() -> None:
+    who = [*names(6), "a"]
+    found = analysis(answering(np.random.default_rng(8), 7, 12, who), [row(name) for name in names(6)], ("a",))
+    chosen = dataclasses.replace(found, chosen=tuple(who))
+    chosen.__dict__["questions"] = found.questions
+    assert likeness.error_consistency(found)[0]
+    assert likeness.error_consistency(chosen) == ((), ())
+    assert not math.isnan(people.people_rows(found)[0].value)
+    (only,) = people.people_rows(chosen)
+    assert (only.people, only.references, only.n) == (6, 12, 72)
+    assert (tables.bounded(only), only.interval) == ("?", None)
+    table = tables.thresholds(chosen, (only,))
+    assert tables.CHOSEN in table.notes
+    assert tables.CHOSEN not in tables.thresholds(found, people.people_rows(found)).notes
+    told = everything(dataclasses.replace(chosen, presentations=()))
+    assert told is not None
+
+
+def test_one_level_has_no_interval_and_ends_are_those_of_the_levels_asked() -> None:
+    rng = np.random.default_rng(4)
+    who = [row(name) for name in names(6)]
+    one = [fixed(name, f"r{c}", {20: bool(rng.random() < 0.5)}) for name in names(6) for c in range(6)]
+    (only,) = people.people_rows(analysis(one, who))
+    assert tables.bounded(only) in ("<=20 [?]", ">20 [?]")
+    none = [fixed(name, f"r{c}", {10: False, 20: c == 0}) for name in names(6) for c in range(6)]
+    assert tables.bounded(people.people_rows(analysis(none, who))[0]).startswith(">20 ")
+
+
+def test_thresholds_that_all_lie_beyond_the_ladder_are_no_number() -> None:
+    (only,) = people.people_rows(analysis(of_matrix(np.full((6, 6), math.inf), names(6)), [row(n) for n in names(6)]))
+    assert tables.bounded(only) == f">{L} [?]"
+    assert only.strength is None
+    y = np.full((6, 6), math.inf)
+    y[0] = 30.0
+    (some,) = people.people_rows(analysis(of_matrix(y, names(6)), [row(n) for n in names(6)]))
+    assert some.value == pytest.approx((30 + 5 * L) / 6)
+
+
+@pytest.mark.parametrize("level", [1.0, math.inf])
+def test_no_learning_is_read_off_thresholds_beyond_the_ladder(level: float) -> None:
+    outcomes, shown = [], []
+    for i, name in enumerate(names(3)):
+        for c in range(10):
+            at = level if i or c < 6 else 20.0 + c
+            outcomes.append(outcome(name, f"r{c:02d}", at, response(f"{name}/{c}", 20, True)))
+            shown.append(Presentation(f"{name}/{c}", f"{name}/1", 1e6 + 4 * c, 500, 900.0))
+    found = analysis(outcomes, [row(name) for name in names(3)], shown=shown)
+    lines = tables.courses(found, sittings.courses(found, sittings.shown(found))).rows
+    assert [line[0] for line in lines] == ["people (n = 0)", *names(3)]
+    assert [line[-2] for line in lines] == ["?"] * 4
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 7, 13, 20, 63])
+def test_levels_stand_in_the_fifth_of_the_ladder_that_holds_them(top: int) -> None:
+    for level in range(1, top + 1):
+        of: Any = SimpleNamespace(
+            outcome=SimpleNamespace(series=SimpleNamespace(levels=top)),
+            response=SimpleNamespace(probe=SimpleNamespace(level=level, reference=0)),
+        )
+        _, label = sittings._fifth(of)
+        low, high = (int(end) for end in label.removesuffix(" % of the ladder").split(" to "))
+        assert low < 100 * level / top <= high
+
+
+def test_an_alias_of_two_runs_is_two_people_and_a_line_says_so() -> None:
+    y = thresholds(np.random.default_rng(1), 2, 6)
+    one = analysis(of_matrix(y, names(2)), [row(name) for name in names(2)])
+    both = merge.together({"a": one, "b": one})
+    both.__dict__["questions"] = one.questions
+    found = everything(both)
+    assert found is not None
+    assert found.aliases == ("person:p00", "person:p01"), "aliases of this test's fingerprints"
+    assert "2 aliases stand in several runs: counted as different people." in tables.persons(found).notes
+    assert len(tables.persons(everything(one)).notes) == 1  # type: ignore[arg-type]
+
+
+def test_who_fell_under_no_attention_rule_is_not_counted_among_those_who_could_fail_it() -> None:
+    y = thresholds(np.random.default_rng(1), 4, 6)
+    free = [dataclasses.replace(row(name, passed=None), rule="", sittings=0, presentations=9) for name in names(4)[2:]]
+    persons = [row(names(4)[0], passed=False), row(names(4)[1]), *free]
+    table = tables.persons(everything(analysis(of_matrix(y, names(4)), persons)))  # type: ignore[arg-type]
+    assert "1 of 2 failed" in table.notes[0]
+    assert "For 2 no rule was declared" in table.notes[0]
+    assert table.rows[2][4:7] == ("?", "?", "?"), "sittings of what was imported without any"
+    alone = tables.persons(everything(analysis(of_matrix(y[2:], names(4)[2:]), free)))  # type: ignore[arg-type]
+    assert alone.notes[0].startswith("No attention rule was declared. Minutes")
+    assert "failed" not in alone.notes[0]
 
 
 def test_nothing_without_people() -> None:

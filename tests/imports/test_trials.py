@@ -91,6 +91,25 @@ def test_an_uneven_design_claims_nothing_of_why_levels_were_asked(tmp_path: Path
     assert {outcome.status.value for outcome in analysis.outcomes} == {"complete"}
 
 
+def test_levels_that_differ_between_series_give_people_no_midpoint(tmp_path: Path) -> None:
+    bring("trials", write(tmp_path / "t.csv", TWO[:-1]), tmp_path / "run")
+    analysis, _ = read(tmp_path / "run")
+    assert analysis.chosen == ("person:p01", "person:p02")
+    found = limen.open(tmp_path / "run").people()
+    assert found is not None
+    assert [row.value != row.value for row in found.thresholds] == [True]
+    assert found.consistency == ()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_model_named_as_a_participant_is_no_participant(tmp_path: Path, turned: bool) -> None:
+    rows = [row(), row(participant="person:p01", kind="model")]
+    told = refused(write(tmp_path / "t.csv", rows[::-1] if turned else rows))
+    assert "the participant 'p01' and the model 'person:p01' would be one observer" in told
+    bring("trials", write(tmp_path / "m.csv", rows[1:]), tmp_path / "run")
+    assert limen.open(tmp_path / "run").people() is None
+
+
 def test_several_answers_to_one_pair_are_draws_in_their_order(tmp_path: Path) -> None:
     rows = [row(answer=answer) for answer in ("no", "yes", "yes")]
     bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 import limen
 from limen import participant
 from limen.cli.group import main
-from limen.report import figures
+from limen.report import figures, headline
 from limen.report.report import Report
 from limen.run import Run
+from limen.study import Spec, _people
 from tests.support.people import Looker, measured, model, people
 
 CONSTANT = {"name": "constant", "levels": [6, 9, 12]}
@@ -107,6 +108,18 @@ def test_the_terminal_and_json_say_the_same(searched: tuple[Path, Path]) -> None
     assert data["people_likeness"][0]["model"] == "alike"
     alone = json.loads(runner.invoke(main, ["fit", str(searched[1]), "--json"]).stdout)
     assert not any(name.startswith("people") for name in alone)
+
+
+def test_the_first_screen_says_models_and_people_apart(searched: tuple[Path, Path]) -> None:
+    with Report.open(searched) as report:
+        assert report._screen().heading == "Just noticeable differences of 2 models, 11 people"
+        assert "of 2 models, 11 people" in " ".join(report.sentences) + headline.sentence(report.all, report.worth)
+
+
+def test_a_model_named_as_people_are_is_asked_as_models_are() -> None:
+    spec = Spec(images=(), observers=())
+    assert _people(spec, people(2))
+    assert not _people(spec, [model("person:p01", 9.0)])
 
 
 def test_a_run_of_people_is_bundled_and_verified(searched: tuple[Path, Path], tmp_path: Path) -> None:

@@ -415,3 +415,30 @@ def test_fewer_answers_make_a_wider_band() -> None:
         return found.curve.high[0] - found.curve.low[0]
 
     assert width(10) > 2 * width(100) > 0
+
+
+@pytest.mark.parametrize("top", [16, 50, 100, 200])
+def test_the_threshold_of_a_population_is_no_grid_of_its_own(top: int) -> None:
+    """Steps without noise and noisy ones at several places of ladders of any length."""
+    levels, prior, held, runs = np.arange(1.0, top + 1), Priors.ladder(top), 0, 0
+    for first in {*range(4, 8), *(round(top * 0.4) + i for i in range(4))}:
+        for noise in (0.0, 0.1):
+            rng = np.random.default_rng(100 * top + first)
+            asked = np.abs(levels - first) < 11
+            yes = (levels > first) ^ (rng.random((8, top)) < noise)
+            n = np.broadcast_to(asked, yes.shape).astype(float)
+            found = population(Responses.of(list(levels), yes * n, n), prior, alarms=0, identical=20).threshold
+            assert found.median == pytest.approx(first + 0.5, abs=0.6)
+            held += covers(found, first + 0.5)
+            runs += 1
+    assert held >= 0.9 * runs
+
+
+def test_a_ladder_of_a_thousand_levels_is_as_fine() -> None:
+    levels = np.arange(1.0, 1001)
+    for first in (237, 238, 401):
+        asked = np.abs(levels - first) < 15
+        yes, n = np.tile((levels > first) & asked, (6, 1)).astype(float), np.tile(asked, (6, 1)).astype(float)
+        found = population(Responses.of(list(levels), yes, n), Priors.ladder(1000), alarms=0, identical=20).threshold
+        assert found.median == pytest.approx(first + 0.5, abs=0.2)
+        assert covers(found, first + 0.5)

@@ -41,6 +41,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
+
+
 @dataclass(frozen=True, repr=False)
 class Analysis:
     """All tables of one run.
@@ -60,6 +63,7 @@ class Analysis:
         missing: what it lacks of a study that was divided into shards.
         people: its participants, with whether they passed the attention rule.
         presentations: when and how questions were shown to them.
+        chosen: observers whose levels were not fixed beforehand: their answers, or somebody else, chose them.
 
     Examples:
         >>> import limen
@@ -82,6 +86,7 @@ class Analysis:
     missing: tuple[Missing, ...] = ()
     people: tuple[PersonRow, ...] = ()
     presentations: tuple[Presentation, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     @cached_property
     def questions(self) -> Mapping[str, Question]:
@@ -140,4 +145,5 @@ def analyse(store: Store, processes: int = 1) -> Analysis:
         shards.missing(store, manifest.shard),
         people,
         presentations,
+        () if manifest.procedure["name"] in FIXED else tuple(manifest.observers),
     )

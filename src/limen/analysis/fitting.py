@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from limen import participant
-from limen.analysis import Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
+from limen.analysis import FIXED, Analysis, JndRow, Outcome, Quantile, Response, false_alarms, sum_of
 from limen.analysis.survival import Key, groups, protocol
 from limen.curve import Array, Curve, Interval, Share
 from limen.parsing.forms import OddOneOut
@@ -39,7 +39,6 @@ from limen.statistics.survival import PairedComparison, compare
 from limen.store.entries import Manifest
 from limen.trial import pair
 
-FIXED = frozenset({"constant"})  # procedures that ask every series the same levels
 SMOOTH = 50  # steps of a fitted curve, at least
 
 

@@ -77,7 +77,10 @@ def error_consistency(analysis: Analysis) -> tuple[tuple[ConsistencyRow, ...], t
     rows, means = list[ConsistencyRow](), list[GroupRow]()
     found = groups(analysis)
     for question, distortion in sorted({key[1:] for key in found}, key=lambda one: (one[1], one[0])):
-        every = [(key[0], group) for key, group in found.items() if key[1:] == (question, distortion)]
+        every = [
+            (key[0], group) for key, group in found.items()
+            if key[1:] == (question, distortion) and key[0] not in analysis.chosen
+        ]  # fmt: skip
         every.sort(key=lambda one: order[one[0]])
         names, right = _right([one for _, group in every for one in group], [name for name, _ in every],
                               analysis.questions[question])  # fmt: skip

@@ -118,7 +118,10 @@ def joined(renamed: Sequence[Analysis]) -> Analysis:
 
     return Analysis(
         manifest,
-        **{name: every(name) for name in (*_ROWS, "origins", "mixed", "categories", "people", "presentations")},
+        **{
+            name: every(name)
+            for name in (*_ROWS, "origins", "mixed", "categories", "people", "presentations", "chosen")
+        },
         attempts={key: count for each in renamed for key, count in each.attempts.items()},
         unneeded=sum(each.unneeded for each in renamed),
         missing=_missing(renamed, manifest.shard),
@@ -169,6 +172,7 @@ def _renamed(analysis: Analysis, names: Mapping[str, str], called: _Called) -> A
         ),
         categories=tuple(dataclasses.replace(one, row=row(one.row)) for one in analysis.categories),
         people=tuple(dataclasses.replace(one, observer=names[one.observer]) for one in analysis.people),
+        chosen=tuple(names[name] for name in analysis.chosen),
         mixed=tuple(
             (names.get(observer, observer), kinds.get(kind, kind), name) for observer, kind, name in analysis.mixed
         ),

@@ -1,5 +1,7 @@
 """All that is worked out of a study with people in it, at once."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from limen import participant
@@ -25,6 +27,7 @@ class PeopleAnalysis:
         courses: learning and fatigue.
         times: reaction times.
         confidences: confidence against being right.
+        aliases: that stand in several runs: they count as different people, for an alias is local to a study.
     """
 
     persons: tuple[PersonRow, ...]
@@ -37,6 +40,7 @@ class PeopleAnalysis:
     courses: tuple[CourseRow, ...]
     times: tuple[TimeRow, ...]
     confidences: tuple[ConfidenceRow, ...]
+    aliases: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"PeopleAnalysis({len(self.persons)} persons, {len(self.thresholds)} thresholds)"
@@ -63,4 +67,10 @@ def people(analysis: Analysis) -> PeopleAnalysis | None:
         courses(analysis, presented),
         times(analysis, presented),
         confidences(analysis, presented),
+        tuple(sorted(alias for alias, n in Counter(_aliases(analysis)).items() if n > 1)),
     )
+
+
+def _aliases(analysis: Analysis) -> Iterator[str]:
+    observers = analysis.manifest.observers
+    return (str(observers[name].get("alias", name)) for name in participant.people_of(observers))

@@ -138,9 +138,10 @@ class PeopleRow:
             halfway between guessing and 1 (`limen.curve.Curve.crossing`).
         people, references, n: how many of each, and series of both.
         left_out: who is not among them, because they failed the attention rule.
-        value: NaN where it is not known.
+        value: NaN where it is not known; infinite where all lie beyond the ladder, or the levels asked.
         interval: over people and references: a bootstrap that draws both (`limen.statistics.crossed`), infinite beyond
-            the levels asked. None below five people or five references, and where all are alike.
+            the levels asked. None below five people or five references, and where all are alike, or any level may be.
+        first, last: between which levels it was asked: 1 and L for J and T50.
         q1, median, q3: quartiles over all series; "?" for "half".
         beyond: series whose threshold lies beyond the ladder.
         untold: series whose answers do not say where T50 lies; not in `n`.
@@ -159,6 +160,8 @@ class PeopleRow:
     left_out: tuple[str, ...]
     value: float
     interval: Interval | None
+    first: int
+    last: int
     q1: Quantile
     median: Quantile
     q3: Quantile
@@ -179,20 +182,23 @@ def people_rows(analysis: Analysis) -> tuple[PeopleRow, ...]:
         mine = [one for name in names for one in found.get((name, question, distortion), [])]
         kind = analysis.manifest.distortions[distortion]
         without = tuple(name for name in failed if (name, question, distortion) in found)
+        first, last = 1, len(kind.strengths)
         if of.measure:
             people, references, n = len(of.observers), len(of.pictures), of.beyond.n
             value, interval = crossed.mean(of.restricted), crossed.mean_interval(of.restricted)
             ordered = sorted(float(level) for level in of.levels[~np.isnan(of.levels)])
             least = float(of.levels[of.below > 0].max(initial=-math.inf))
+            value = math.inf if n and of.beyond.k == n else value
             q1, median, q3 = (quantile(ordered, share, of.top, least) for share in (0.25, 0.5, 0.75))
         else:
             midpoint = analysis.questions[question].midpoint
-            people, references, n, value, interval = _half(mine, midpoint)
+            free = [one for one in mine if one.observer not in analysis.chosen]
+            people, references, n, first, last, value, interval = _half(mine, free, midpoint)
             q1 = median = q3 = Quantile(math.nan)
-        inside = Quantile(value if of.measure or not math.isinf(value) else math.nan)
+        inside = Quantile(value if math.isfinite(value) else math.nan)
         rows.append(PeopleRow(
             question, distortion, len(kind.strengths), of.measure or "half", people, references, n, without, value,
-            interval, q1, median, q3, of.beyond, of.untold, sum_of(*false_alarms(mine)),
+            interval, first, last, q1, median, q3, of.beyond, of.untold, sum_of(*false_alarms(mine)),
             strength_at(inside, kind.strengths), kind.unit,
             len({trial.key for one in mine for response in one.responses for trial in response.trials}),
         ))  # fmt: skip
@@ -237,11 +243,19 @@ def said(group: Iterable[Outcome]) -> Said:
     return Said(observers, pictures, levels, yes, n)
 
 
-def _half(group: Sequence[Outcome], midpoint: float) -> tuple[int, int, int, float, Interval | None]:
-    """Return people, references, series, and where their share of yes is at its midpoint, with its interval."""
-    of = said(group)
+def _half(
+    group: Sequence[Outcome], free: Sequence[Outcome], midpoint: float
+) -> tuple[int, int, int, int, int, float, Interval | None]:
+    """Return people, references, series, the levels asked, and the midpoint of their share of yes, with its interval.
+
+    Args:
+        group: all series; where `free` are none of them there is no midpoint.
+        free: those whose levels were fixed beforehand.
+        midpoint: the share that is wanted.
+    """
+    of = said(free or group)
     if not of.levels:
-        return 0, 0, 0, math.nan, None
+        return 0, 0, 0, 0, 0, math.nan, None
 
     def crossing(people: Array, references: Array) -> float:
         k, m = (np.einsum("i,j,ijk->k", people, references, counts) for counts in (of.yes, of.n))
@@ -249,12 +263,17 @@ def _half(group: Sequence[Outcome], midpoint: float) -> tuple[int, int, int, flo
         found = Curve(tuple(of.levels[i] for i in at), tuple(k[at]), tuple(m[at])).crossing(midpoint)
         if found is None:
             return math.inf
-        return -math.inf if found <= min(filter(None, of.levels), default=1) else found
+        return -math.inf if found <= first else found
 
+    first, last = min(filter(None, of.levels), default=1), of.levels[-1]
     people, references = len(of.observers), len(of.pictures)
+    counts = people, references, int((of.n.sum(axis=2) > 0).sum()), first, last
+    if not free:
+        return *counts, math.nan, None
     value = crossing(np.ones(people), np.ones(references))
     interval = crossed.interval_of(crossing, people, references)
-    return people, references, int((of.n.sum(axis=2) > 0).sum()), value, interval
+    nothing = interval is not None and math.isinf(interval.low) and math.isinf(interval.high)
+    return *counts, value, None if nothing else interval
 
 
 # --- spread ---

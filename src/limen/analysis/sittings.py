@@ -94,9 +94,10 @@ class CourseRow:
         question: by name; all distortions together, each reference and level held against the
             other people's mean of it (`_points`).
         measure: "J" or "T50" (levels: a falling one is learning), "yes" or "correct" (share: a rising one is).
-        n: series, or presentations, of a person; people, of the mean.
+        n: series, or presentations, of a person; people that have one, of the mean.
         within: change over 100 presentations of one sitting (a series stands where it began), with 95 % interval
-            (Student's t).
+            (Student's t); NaN where more than half of a person's thresholds lie beyond an end of the ladder: what is
+            held against them then is the end.
         between: change from one sitting to the next; None where there is one sitting.
     """
 
@@ -124,16 +125,17 @@ def courses(analysis: Analysis, rows: Sequence[Shown]) -> tuple[CourseRow, ...]:
         each = [row for name in participant.people_of(analysis.manifest.observers)
                 if (row := _course(name, question, measure, points.get(name, []))) is not None]  # fmt: skip
         over = [row for row in each if row.observer in kept]
+        told = [row for row in over if not math.isnan(row.within.value)]
         if over:
-            within = inference.mean([row.within.value for row in over])
-            sittings = [row.between.value for row in over if row.between is not None]
-            between = inference.mean(sittings) if sittings else None
-            found.append(CourseRow("", question, measure, len(over), within, between))
+            within = inference.mean([row.within.value for row in told])
+            sittings = [row.between.value for row in told if row.between is not None]
+            between = inference.mean(sittings) if sittings or not told else None
+            found.append(CourseRow("", question, measure, len(told), within, between))
         found += each
     return tuple(found)
 
 
-_Point = tuple[float, float, float]  # place within the sitting, sitting, deviation
+_Point = tuple[float, float, float, bool]  # place within the sitting, sitting, deviation, beyond an end of the ladder
 
 
 def _points(rows: Sequence[Shown], forced: bool) -> tuple[dict[str, list[_Point]], str]:
@@ -154,9 +156,9 @@ def _points(rows: Sequence[Shown], forced: bool) -> tuple[dict[str, list[_Point]
         level = _threshold(of)
         if level is not None:
             begun = some[0]  # rows are in order of time; how long a series goes on depends on its answers
-            value = min(level, float(of.series.levels))
+            value, beyond = min(level, float(of.series.levels)), math.isinf(level) or _below(of)
             kind = (of.series.distortion, 0)
-            raw.append(_Raw(of.observer, kind, of.series.picture, begun.at, begun.sitting, value))
+            raw.append(_Raw(of.observer, kind, of.series.picture, begun.at, begun.sitting, value, beyond))
     for one in rows if not fitted else ():
         probe, of = one.response.probe, one.outcome
         if probe.level != probe.reference or forced:
@@ -176,7 +178,7 @@ def _points(rows: Sequence[Shown], forced: bool) -> tuple[dict[str, list[_Point]
         held = own[item.observer, item.kind] if alone else [
             value for name, values in them.items() if name != item.observer for value in values
         ]  # fmt: skip
-        points[item.observer].append((item.place, item.sitting, item.value - float(np.mean(held))))
+        points[item.observer].append((item.place, item.sitting, item.value - float(np.mean(held)), item.beyond))
     return points, measure
 
 
@@ -190,6 +192,14 @@ class _Raw:
     place: float
     sitting: float
     value: float
+    beyond: bool = False
+
+
+def _below(outcome: Outcome) -> bool:
+    """Say whether a threshold lies at or below the first level, or the lowest asked, for all that is known."""
+    if outcome.thresholds:
+        return outcome.thresholds[0].reached and outcome.thresholds[0].level <= 1
+    return bool(outcome.estimates) and outcome.estimates[0].below
 
 
 def _threshold(outcome: Outcome) -> float | None:
@@ -207,7 +217,10 @@ def _course(name: str, question: str, measure: str, points: Sequence[_Point]) ->
     fewest = FEWEST if measure in ("yes", "correct") else 5
     if len(points) < fewest:
         return None
-    place, sitting, value = np.array(points).T
+    place, sitting, value, beyond = np.array(points).T
+    if 2 * beyond.sum() > len(points):
+        nothing = Mean(math.nan, None, len(points))
+        return CourseRow(name, question, measure, len(points), nothing, nothing if np.ptp(sitting) > 0 else None)
     columns = [np.ones(len(points)), place / HUNDRED]
     several = np.ptp(sitting) > 0
     slopes = _slopes(np.column_stack([*columns, *([sitting] if several else [])]), value)
@@ -304,7 +317,7 @@ def _fifth(one: Shown) -> tuple[float, str]:
     top, level = one.outcome.series.levels, one.response.probe.level
     if level == one.response.probe.reference:
         return 0.0, "identical"
-    fifth = min(4, (level - 1) * 5 // top)
+    fifth = min(4, max(0, -(-5 * level // top) - 1))
     return fifth + 1.0, f"{100 * fifth // 5} to {100 * (fifth + 1) // 5} % of the ladder"
 
 
@@ -335,7 +348,10 @@ def _located(analysis: Analysis, rows: Sequence[Shown]) -> dict[tuple[str, str, 
     curves: dict[tuple[str, str, str, str], Curve] = {
         (row.observer, row.question, row.distortion, ""): row.curve for row in analysis.curves
     }
-    fixed = {(*_place(one)[:3], "") for one in outcomes if not one.thresholds and not one.estimates}
+    fixed = {
+        (*_place(one)[:3], "") for one in outcomes
+        if not one.thresholds and not one.estimates and one.observer not in analysis.chosen
+    }  # fmt: skip
     for key in fixed & curves.keys():
         at = curves[key].crossing(analysis.questions[key[1]].midpoint)
         if at is not None:

@@ -123,6 +123,7 @@ class _Read:
     rows: list[tuple[RowSpan, TrialRow]] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # as tables have them, and as the file has them
     last: dict[tuple[str, int], float] = field(default_factory=dict)
     strengths: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     places: dict[tuple[str, int], str] = field(default_factory=dict)  # file and line that gave a level its strength
@@ -270,6 +271,13 @@ def _take(read: _Read, span: RowSpan, row: TrialRow) -> None:
         _table.model(span, who)
     if read.kinds.setdefault(who, row.kind) != row.kind:
         raise InputError(f"{span.where}: {who!r} is a {read.kinds[who]} in earlier rows. Give one kind each.")
+    name = _name(who, row.kind)
+    other = read.names.setdefault(name, who)
+    if other != who:
+        raise InputError(
+            f"{span.where}: the participant {name.removeprefix(f'{participant.KIND}:')!r} and the model {name!r} would "
+            "be one observer. Give the model another name."
+        )
     if row.level < row.against:
         raise InputError(
             f"{span.where}: level {row.level} lies below the level {row.against} that it was compared with (against). "

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from limen import participant
 from limen.analysis import Analysis, Outcome, Quantile, SeriesStatus, survival, units
 from limen.analysis.merge import own_name
 from limen.analysis.tables import references_and_draws, strength_at
@@ -340,6 +341,15 @@ def heading(manifest: Manifest) -> str:
     return "Just noticeable differences" if graded else "Accuracy in spotting differences"
 
 
+def counted(manifest: Manifest) -> str:
+    """Return how many observers there are; where there are people, models and people apart."""
+    people, models = (len(of(manifest.observers)) for of in (participant.people_of, participant.models_of))
+    if not people:
+        return f"{models} observers"
+    who = f"{people} {'person' if people == 1 else 'people'}"
+    return f"{models} model{'s' * (models != 1)}, {who}" if models else who
+
+
 def sentence(analysis: Analysis, judged: Sequence[TrustRow]) -> str:
     """Return the sentence to quote: the thresholds with intervals and n, what they are worth, how they were measured.
 
@@ -407,7 +417,9 @@ def _results(analysis: Analysis, names: Mapping[tuple[str, str], str]) -> list[s
     of = _measure(analysis)
     if not graded or len(names) > APART:
         told = ", ".join(f"{one.label} {one.value} ({one.note})" for one in numbers(analysis, names))
-        what = f"{of} of {len(names)} observers, from the lowest to the highest" if graded else "Accuracy"
+        manifest = analysis.manifest
+        several = counted(manifest) if participant.people_of(manifest.observers) else f"{len(names)} observers"
+        what = f"{of} of {several}, from the lowest to the highest" if graded else "Accuracy"
         return [f"{what}: {told}"] if told else []
     lines = []
     for who, name in names.items():

@@ -49,7 +49,8 @@ def persons(of: PeopleAnalysis) -> Table:
         verdict = {True: "passed", False: f"failed {row.rule}: left out", None: UNKNOWN}[row.passed]
         lines.append((
             row.observer, cell.k_of_n(row.catches) if row.catches.n else NONE, verdict if row.rule else NONE,
-            cell.count(row.presentations), str(row.sittings), cell.number(row.minutes, 0), str(len(row.gaps)),
+            cell.count(row.presentations), *((str(row.sittings), cell.number(row.minutes, 0), str(len(row.gaps)))
+                                             if row.sittings or not row.presentations else (UNKNOWN,) * 3),
             cell.k_of_n(row.practice) if row.practice.n else NONE,
         ))  # fmt: skip
     rules = {(row.rule, row.share, row.fewest) for row in of.persons if row.rule}
@@ -57,12 +58,25 @@ def persons(of: PeopleAnalysis) -> Table:
         f"{name}: at least {100 * share:g} % of the catch trials right, judged from {fewest} on"
         for name, share, fewest in sorted(rules)
     )
-    failed = sum(not row.counted for row in of.persons)
+    ruled = [row for row in of.persons if row.rule]
+    failed, without = sum(not row.counted for row in ruled), len(of.persons) - len(ruled)
+    attention = (
+        f"Attention rule, declared before anybody was asked: {said}. {failed} of {len(ruled)} failed and "
+        f"{'is' if failed == 1 else 'are'} in no figure over people; rows of a person alone stay. ? too few catch "
+        f"trials to judge: counted.{f' For {without} no rule was declared: counted.' if without else ''}"
+        if ruled
+        else "No attention rule was declared."
+    )
+    n = len(of.aliases)
     notes = (
-        (f"Attention rule, declared before anybody was asked: {said}. " if said else "No attention rule was declared. ")
-        + f"{failed} of {len(of.persons)} failed and {'is' if failed == 1 else 'are'} in no figure over people; rows "
-        "of a person alone stay. ? too few catch trials to judge: counted. Minutes without gaps; gaps: pauses that "
-        "nobody asked for.",
+        f"{attention} Minutes without gaps; gaps: pauses that nobody asked for."
+        + " Sittings: ? where what was imported has none."
+        * any(not row.sittings and row.presentations for row in of.persons),
+        *(
+            [f"{n} alias{'es stand' if n > 1 else ' stands'} in several runs: counted as different people."]
+            if n
+            else []
+        ),
     )
     columns = ("person", "catch trials right", "attention", "shown", "sittings", "minutes", "gaps", "practice right")
     return Table("Participants", columns, tuple(lines), notes, spare=("practice right", "gaps", "minutes"))
@@ -79,10 +93,12 @@ def thresholds(analysis: Analysis, rows: Sequence[PeopleRow]) -> Table:
     ]  # fmt: skip
     untold = sum(row.untold for row in rows)
     notes = (
-        "Mean over references of the mean over people, restricted at L (one beyond the ladder counts as L); a midpoint "
-        "is where that many of all answers are yes, or right. [95 %]: people and references both drawn anew (crossed "
+        "Mean over references of the mean over people, restricted at L (one beyond the ladder counts as L); midpoint: "
+        "the level at which half of all answers are yes, in a choice as many right as lie halfway from chance to 1. "
+        "[95 %]: people and references both drawn anew (crossed "
         "bootstrap), ? below five of either. Quartiles over all series.",
         *([f"{untold} series do not say where T50 lies, and are left out."] if untold else []),
+        *([CHOSEN] if any(not_fixed(row) for row in rows) else []),
     )
     columns = ("of", "people", "references", "series", "threshold [95 %]", "quartiles", "beyond L", "false alarms",
                "strength there")  # fmt: skip
@@ -90,11 +106,24 @@ def thresholds(analysis: Analysis, rows: Sequence[PeopleRow]) -> Table:
     return _table(analysis, "People's thresholds", columns, lines, notes, spare)
 
 
+CHOSEN = (
+    "? no midpoint where levels were chosen as answers came, or by somebody else: what was asked is no fair sample. "
+    "limen fit gives each person's T50 there."
+)
+
+
+def not_fixed(row: PeopleRow) -> bool:
+    """Say whether a midpoint is not known because levels were not fixed beforehand."""
+    return row.measure == "half" and bool(row.n) and math.isnan(row.value)
+
+
 def bounded(row: PeopleRow) -> str:
     """Return a threshold of people with its interval, "?" where there is none."""
     if math.isnan(row.value):
         return UNKNOWN
-    value = f">{row.levels}" if row.value == math.inf else "<=1" if row.value == -math.inf else f"{row.value:.1f}"
+    value = (
+        f">{row.last}" if row.value == math.inf else f"<={row.first}" if row.value == -math.inf else f"{row.value:.1f}"
+    )
     return f"{value} {cell.bounds(row.interval) if row.interval else f'[{UNKNOWN}]'}"
 
 
@@ -296,7 +325,11 @@ def courses(analysis: Analysis, rows: Sequence[CourseRow]) -> Table:
         times, digits = (100, 0) if row.measure in ("yes", "correct") else (1, 1)
         of = f"% {row.measure}" if times == 100 else f"{_MEASURES[row.measure]}, levels"
         changes = (
-            NONE if mean is None else cell.estimate(mean.value, mean.interval, digits, "+", times)
+            NONE
+            if mean is None
+            else UNKNOWN
+            if math.isnan(mean.value)
+            else cell.estimate(mean.value, mean.interval, digits, "+", times)
             for mean in (row.within, row.between)
         )
         lines.append((row.observer or f"people (n = {row.n})", *((row.question,) * several), of,
@@ -306,7 +339,7 @@ def courses(analysis: Analysis, rows: Sequence[CourseRow]) -> Table:
         "Change while a sitting goes on, and from one sitting to the next, each answer held against what the others "
         "said of the same reference (and level), so that it hardly matters who met what when; least squares, 95 % of "
         "Student's t. A falling threshold is learning, a rising one fatigue; of shares the other way round. Thresholds "
-        "beyond the ladder count as L.",
+        "beyond the ladder count as L; ? where more than half of a person's lie beyond an end of it.",
     )
     return Table("Learning and fatigue", columns, tuple(lines), notes)
 

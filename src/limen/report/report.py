@@ -363,7 +363,7 @@ class Report:
     def _screen(self) -> headline.Screen:
         """Return what the page says first of the observers of images."""
         who = list(self.all.manifest.observers)
-        called = f"{len(who)} observers" if len(who) > FEW_OBSERVERS else ", ".join(who)
+        called = headline.counted(self.all.manifest) if len(who) > FEW_OBSERVERS else ", ".join(who)
         return headline.Screen(
             f"{headline.heading(self.all.manifest)} of {called}",
             headline.worth(self.worth, self.names.asked),

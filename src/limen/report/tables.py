@@ -80,7 +80,8 @@ def _with_people(
         "People: people x references; over both [95 %, crossed bootstrap that draws people and references anew; "
         f"? below five of either]{'; median and quartiles over all their series' * (measure != 'half')}.{without}"
     )
-    return sorted([*rows, *mine], key=lambda line: line[0]), (note,) * bool(found)
+    notes = (note, *([people.CHOSEN] if any(map(people.not_fixed, found)) else []))
+    return sorted([*rows, *mine], key=lambda line: line[0]), notes if found else ()
 
 
 def _met(row: PeopleRow) -> str:

@@ -50,7 +50,9 @@ from limen.statistics.psychometric import IDENTICAL, TINY, Responses, rise
 
 _COARSE = (24, 8, 7, 5, 2)  # centre, spread, width, guess, lapse
 _FINE = (19, 9, 7, 7, 3)
-_CELLS = 100  # of a series' own threshold
+_CELLS = 100  # of a series' own threshold, at least
+_MOST = 200
+_ERRORS = 3  # answers that a series' step may have against it, beyond those of its best one
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,36 @@ def _axes(prior: Priors) -> tuple[Axis, ...]:
     )
 
 
+def _edges(prior: Priors, levels: Array, yes: Array, no: Array) -> Array:
+    """Return the borders of cells of a series' own threshold: even ones, and levels asked where a step may lie.
+
+    A steep series' likelihood jumps at the levels that it was asked at. A cell across such a jump takes the side of its
+    middle, and the threshold of an observer without noise would be that of the cells.
+
+    Args:
+        prior: whose bounds of the threshold are the outermost borders.
+        levels: (K,), asked.
+        yes: (B, K), counts of each series.
+        no: (B, K), likewise.
+    """
+    low, high = prior.threshold
+    order = np.argsort(levels)
+    levels, yes, no = levels[order], yes[:, order], no[:, order]
+    none = np.zeros((len(yes), 1))
+    below = np.concatenate((none, np.cumsum(yes, axis=1)), axis=1)
+    above = no.sum(axis=1, keepdims=True) - np.concatenate((none, np.cumsum(no, axis=1)), axis=1)
+    against = below + above - (below + above).min(axis=1, keepdims=True)  # (B, K + 1), of a step before each level
+    beside = np.where(yes + no > 0, np.minimum(against[:, :-1], against[:, 1:]), math.inf).min(axis=0)
+    inside = (low < levels) & (levels < high)
+    for errors in range(_ERRORS, -1, -1):
+        fixed = np.unique(np.concatenate(([low, high], levels[inside & (beside <= errors)])))
+        parts = np.ceil(np.diff(fixed) / ((high - low) / _CELLS)).astype(int)
+        if parts.sum() <= _MOST or not errors:
+            break
+    spans = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(fixed[:-1], fixed[1:], parts, strict=True)]
+    return np.concatenate((*spans, [high]))
+
+
 class _Model:
     def __init__(self, data: Responses, prior: Priors, shape: str, alarms: int, identical: int) -> None:
         used = data.n.sum(axis=0) > 0
@@ -149,7 +181,7 @@ class _Model:
         self.prior, self.shape = prior, shape
         self.n, self.references = int(data.n.sum()) + identical, len(data)
         self.gained = -math.inf  # the highest log likelihood so far
-        self.edges = np.linspace(*prior.threshold, _CELLS + 1)
+        self.edges = _edges(prior, self.levels, self.yes, self.no)
         self.cells = (self.edges[1:] + self.edges[:-1]) / 2
 
     def weights(self, centre: Array, spread: Array) -> Array:
@@ -225,7 +257,7 @@ class _Model:
         """Return where the curve over references crosses shares, (centre, spread, width) each."""
         centre, spread, width = (axis.values for axis in axes[:3])
         weight = self.weights(centre, spread)
-        x = np.linspace(*self.prior.threshold, 4 * _CELLS + 1)
+        x = np.interp(np.arange(4 * len(self.cells) + 1) / 4, np.arange(len(self.edges)), self.edges)
         found = [np.empty((len(centre), len(spread), len(width))) for _ in shares]
         for j, w in enumerate(width):
             curve = weight @ rise(self.shape, x, self.cells[:, None], w)

@@ -518,7 +518,9 @@ def _checked(
 
 def _people(spec: Spec, made: Sequence[Observer]) -> bool:
     """Say whether it is people that a study asks; models may be asked beside them, by the same study file."""
-    named_so = len(participant.aliases(one.name for one in made)) == len(made)
+    named_so = all(
+        one.name.startswith(f"{participant.KIND}:") and participant.is_person(one.fingerprint()) for one in made
+    )
     return named_so or (bool(spec.people) and all(getattr(one, "sampled", False) for one in made))
 
 
