@@ -890,3 +890,8 @@ def test_who_goes_away_in_the_middle_of_a_sentence_leaves_no_traceback(
     run(work)
     assert "Traceback" not in caplog.text
     assert not caplog.records
+
+
+def test_people_are_asked_a_level_as_often_as_it_tells_most_without_a_table_of_theirs() -> None:
+    spec = Spec(images=("demo",), observers=(), distortions=("blur",), limit=1, procedure={"name": "psi"})
+    assert planned(spec, Protocol()).method.draws == 0  # type: ignore[attr-defined]

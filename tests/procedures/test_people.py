@@ -165,7 +165,8 @@ def method(observer: Observer, questions: tuple[str, ...] = ("direct",), **given
 
 
 def test_people_are_asked_a_level_as_often_as_it_tells_most() -> None:
-    person, model, greedy = at_hand(True, "person:p01"), at_hand(True, "model"), at_hand(False, "model")
+    person = PersonAtHand("p01", SimulatedParticipant(10.0, 1.0, {}))
+    model, greedy = at_hand(True, "model"), at_hand(False, "model")
     for name in ("psi", "questplus", "staircase"):
         assert method(person, name=name).draws == AS_OFTEN
         assert method(person, name=name, draws=1).draws == 1

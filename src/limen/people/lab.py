@@ -115,7 +115,7 @@ def planned(spec: Spec, protocol: Protocol) -> Study:
     Raises:
         InputError: something does not fit, named in one line.
     """
-    nobody = Participant("nobody", {}, protocol.interleave)
+    nobody = Participant("nobody", names.fingerprint("nobody", {}, protocol.shown), protocol.interleave)
     study = dataclasses.replace(Study.plan(spec, made=(nobody,)), observers=())
     asked = {name: question for question in study.questions for name in (question.name, question.of) if name}
     for name, text in protocol.wording.items():

@@ -29,6 +29,12 @@ class Connection(sqlite3.Connection):
     def close(self) -> None:
         """Close it, and what was kept open for its lock's sake where it is the last one."""
         super().close()
+        self._forget()
+
+    def __del__(self) -> None:
+        self._forget()  # of one that nobody closed
+
+    def _forget(self) -> None:
         inode, self._inode = self._inode, None
         if inode is None:
             return

@@ -803,7 +803,12 @@ const trial = {
   /** Return all that decides where pictures stand on the screen. */
   signature() {
     const view = window.visualViewport, box = by("stage").getBoundingClientRect();
-    return [innerWidth, innerHeight, ratio(), scrollX, scrollY, view?.scale, view?.offsetLeft, view?.offsetTop, box.left, box.top, box.width, box.height].join();
+    return [innerWidth, innerHeight, ratio(), scrollX, scrollY, view?.scale, view?.offsetLeft, view?.offsetTop, box.left, box.top, box.width, box.height].map((one) => one ?? 0);
+  },
+
+  /** Say whether pictures do not stand any more where they were put; a box of the same size may come out 1/128 px larger. */
+  moved() {
+    return this.signature().some((one, i) => Math.abs(one - this.layout[i]) > 0.05);
   },
 
   // --- time ---
@@ -872,7 +877,7 @@ const trial = {
         if (framePace.length > 240) framePace.shift();
       }
       last = now;
-      if (this.signature() !== this.layout) return this.disturb("resized", Date.now());
+      if (this.moved()) return this.disturb("resized", Date.now());
       began ??= now;
       const half = this.half();
       const since = now - began;
@@ -962,8 +967,8 @@ const trial = {
       gap(began, why);
       return this.pauseBy("Welcome back", "The computer or this page was asleep. The question begins again.", false);
     }
-    for (let before = ""; before !== this.signature();) {
-      before = this.signature();
+    for (let before = ""; before !== this.signature().join();) {
+      before = this.signature().join();
       await pause(QUIET);
     }
     gap(began, why);
