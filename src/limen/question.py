@@ -331,7 +331,7 @@ class Question:
         said = [reading for reading in readings if reading.value is not None]
         if not said or 2 * len(said) <= len(readings) > 1:
             return Reading(None, next((one.fault for one in readings if one.fault is not None), None))
-        same = self._form(item).same
+        same = self.form_of(item).same
         votes = [sum(same(one.value or "", other.value or "") for other in said) for one in said]
         return said[votes.index(max(votes))]
 
@@ -399,20 +399,25 @@ class Question:
         said = {value in self.notices: spelling for value, spelling in spelled.items()}
         return (said[False], said[True]) if len(said) == 2 else ()
 
-    def _form(self, item: Item | None) -> Form:
+    def form_of(self, item: Item | None) -> Form:
+        """Return the form of the answer: the question's own, or the item's.
+
+        Raises:
+            InputError: it asks an item's question, and there is none.
+        """
         form = self.form or (item.form if item is not None else None)
         if form is None:
             raise InputError(f"Question {self.name!r} asks an item's question; these references have none.")
         return form
 
     def _reading(self, answer: Answer, item: Item | None) -> Reading:
-        read = self.reader or self._form(item).reader(self.notices)
+        read = self.reader or self.form_of(item).reader(self.notices)
         return read(answer.text, answer.finish)
 
     def _apart(self, anchor: str, now: str, item: Item | None) -> bool:
         if self.verdict is VerdictKind.WRONG and item is not None and item.truth:
             return not item.right(now)
-        return not self._form(item).same(anchor, now)
+        return not self.form_of(item).same(anchor, now)
 
     def _swap(self, word: str, reference: Picture, stimulus: Picture) -> bool:
         if self.order is Order.BALANCED:

@@ -5,6 +5,7 @@ Who fails the rule stays in the run and in rows of their own; figures over peopl
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Protocol
 
 from limen import participant
 from limen.curve import Share
@@ -49,6 +50,30 @@ class PersonRow:
         return self.passed is not False
 
 
+class Rule(Protocol):
+    """An attention rule, as a study file or a manifest says it."""
+
+    @property
+    def share(self) -> float:
+        """Of catch trials that must be right, at least."""
+        ...
+
+    @property
+    def fewest(self) -> int:
+        """Catch trials below which nobody is judged."""
+        ...
+
+
+def passed(rule: Rule, right: Share) -> bool | None:
+    """Say whether an attention rule is passed; None where there are too few catch trials to judge.
+
+    Args:
+        rule: that was declared.
+        right: catch trials that were right.
+    """
+    return right.k >= rule.share * right.n - 1e-9 if right.n >= rule.fewest else None
+
+
 def persons(
     store: Store, manifest: Manifest
 ) -> tuple[tuple[PersonRow, ...], tuple[Presentation, ...]]:  # fmt: skip
@@ -75,13 +100,12 @@ def persons(
     rows = []
     for name in people:
         right = Share(sum(caught[name]), len(caught[name]))
-        judged = rule is not None and right.n >= rule.fewest
         mine = sorted(sittings[name], key=lambda sitting: sitting.number)
         spent = [_seconds(one) for one in mine]
         known = [seconds for seconds in spent if seconds is not None]
         rows.append(PersonRow(
             name, right, rule.name if rule else "", rule.share if rule else 0.0, rule.fewest if rule else 0,
-            right.k >= rule.share * right.n - 1e-9 if rule is not None and judged else None,
+            passed(rule, right) if rule is not None else None,
             counts[name], len(mine), sum(known) / 60 if known else None,
             tuple(gap for one in mine for gap in map(_gap, one.gaps)),
             Share(sum(one.practice[0] for one in mine), sum(one.practice[1] for one in mine)),

@@ -369,8 +369,8 @@ def _question(span: RowSpan, name: str) -> Question:
 
 @functools.lru_cache(maxsize=256)
 def _spoken(asked: Question, text: str, what: str) -> str:
-    value = question.known(asked.form, text, what)  # type: ignore[arg-type]
-    return asked.form.spelled.get(value, text)  # type: ignore[union-attr]
+    form = asked.form_of(None)
+    return form.spelled.get(question.known(form, text, what), text)
 
 
 def _answer(span: RowSpan, asked: Question, row: TrialRow) -> str:

@@ -15,6 +15,8 @@ import msgspec
 
 from limen import digest, files
 from limen import participant as names
+from limen.analysis import attention
+from limen.curve import Share
 from limen.errors import InputError, StoreError, UnknownNameError
 from limen.people import dealing
 from limen.people.participant import Participant
@@ -203,11 +205,16 @@ class Lab:
         return max(question.pictures for question in self.study.questions)
 
     @property
+    def _room(self) -> int:
+        """How many series fit into a sitting of somebody whose pace is not known."""
+        seconds = dealing.seconds_a_question(self.protocol, self._pictures)
+        return min(len(self.study.series), dealing.room_for(self.protocol.minutes, seconds, self._expected))
+
+    @property
     def cost(self) -> str:
         """What taking part takes, in a sentence."""
         seconds = dealing.seconds_a_question(self.protocol, self._pictures)
-        series, minutes = len(self.study.series), self.protocol.minutes
-        room = min(series, dealing.room_for(minutes, seconds, self._expected))
+        series, room = len(self.study.series), self._room
         each = f"{room:,} of {series:,} series a sitting" if room < series else f"{series:,} series"
         questions = room * self._expected
         return (
@@ -218,9 +225,7 @@ class Lab:
     @property
     def notices(self) -> list[str]:
         """What the owner should know before anybody takes part."""
-        seconds = dealing.seconds_a_question(self.protocol, self._pictures)
-        room = min(len(self.study.series), dealing.room_for(self.protocol.minutes, seconds, self._expected))
-        caught, fewest = room * self._expected * self.protocol.catch, self.protocol.attention.fewest
+        caught, fewest = self._room * self._expected * self.protocol.catch, self.protocol.attention.fewest
         lines = []
         if not self.protocol.consent:
             lines.append("The study has no consent text: give consent_file in its table [people].")
@@ -279,12 +284,12 @@ class Lab:
         rows = []
         for token, alias in self.links.participants.items():
             seat = self._seats[alias]
-            enough = self.protocol.catch and seat.caught >= rule.fewest
+            passed = attention.passed(rule, Share(seat.right, seat.caught)) if self.protocol.catch else None
             rows.append(
                 {
                     "alias": alias, "stage": seat.stage, "sitting": len(seat.sittings), "answered": seat.shown,
                     "expected": seat.expected(), "caught": seat.caught, "right": seat.right,
-                    "attentive": (seat.right >= rule.share * seat.caught) if enough else None,
+                    "attentive": passed,
                     "present": time.time() - seat.seen < AWAY and seat.sitting is not None, "seen": seat.seen,
                     "trouble": seat.trouble, "token": token,
                 }

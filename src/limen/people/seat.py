@@ -459,7 +459,7 @@ class Seat:
         """See to it that there is something to be shown, and something after it."""
         if self._practice:
             if self._current is None:
-                next_ = functools.partial(turns.practised, self._protocol.seed, *self._practice[0])
+                next_ = functools.partial(turns.plain, *self._practice[0])
                 self._current = self._encoding(await asyncio.to_thread(next_))
             return
         if self._current is None:
@@ -520,8 +520,11 @@ class Seat:
             Gone: nobody asked for it.
         """
         async with self._lock:
-            if given.id in self._settled_ids or self._store.get(given.id) is not None:
-                await self._keep_presentation(given)  # it was heard, and the page did not hear that it was
+            if given.id in self._settled_ids:
+                return await self._turn()
+            if self._store.get(given.id) is not None:  # it was heard, and the page did not hear that it was
+                if self.sitting is not None and all(one.key != given.id for one in self.shown_in(self.sitting)):
+                    await self._keep_presentation(given)
                 return await self._turn()
             if self.sitting is None:
                 raise Gone("This sitting has ended. Your earlier answers are kept.")
@@ -611,12 +614,9 @@ class Seat:
         await self._keep_presentation(given)
 
     async def _keep_presentation(self, given: GivenAnswer) -> None:
-        """Keep when an answer's question was shown, once."""
-        if given.id in self._settled_ids or self.sitting is None:
-            return
+        """Keep when an answer's question was shown."""
+        assert self.sitting is not None
         session = f"{self.name}/{self.sitting.number}"
-        if any(one.key == given.id for one in self._store.presentations(session)):
-            return
         steps = len(self._protocol.confidence)
         sure = given.confidence / (steps - 1) if given.confidence is not None and 1 < steps > given.confidence else None
         at = self._latest = self._moment(given)

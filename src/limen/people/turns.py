@@ -75,13 +75,13 @@ def catch(
     draw = digest.generator("catch trial", protocol.seed, alias, number)
     question, of = fit[int(draw.integers(len(fit)))], graded[int(draw.integers(len(graded)))]
     kind: Kind = "obvious" if question.forced or draw.random() < 0.5 else "identical"
-    return _plain(f"catch/{alias}/{number}", question, of, kind, len(of), protocol.seed)
+    return plain(f"catch/{alias}/{number}", question, of, kind, len(of), protocol.seed)
 
 
 def practice(
     protocol: Protocol, alias: str, questions: Sequence[Question], series: Sequence[Series]
-) -> Iterable[tuple[str, Question, Series, Kind, int]]:
-    """Yield what makes each question of the practice: plain ones first, identical pairs between.
+) -> Iterable[tuple[str, Question, Series, Kind, int, int]]:
+    """Yield what makes each question of the practice (`plain`): plain ones first, identical pairs between.
 
     Args:
         protocol: of the study.
@@ -98,25 +98,20 @@ def practice(
         question, of = fit[number % len(fit)], graded[int(draw.integers(len(graded)))]
         kind: Kind = "identical" if number % 2 and not question.forced else "obvious"
         share = CALMER[min(number // 2, len(CALMER) - 1)]
-        yield f"practice/{alias}/{number}", question, of, kind, max(1, round(share * len(of)))
+        yield f"practice/{alias}/{number}", question, of, kind, max(1, round(share * len(of))), protocol.seed
 
 
-def practised(seed: int, name: str, question: Question, series: Series, kind: Kind, level: int) -> Turn:
-    """Return one question of the practice, its pictures drawn.
+def plain(name: str, question: Question, series: Series, kind: Kind, level: int, seed: int) -> Turn:
+    """Return a question whose answer everybody can give who looks, its pictures drawn.
 
     Args:
-        seed: of the protocol.
-        name: of the question of the practice.
+        name: of the question, of the practice or of a catch trial.
         question: that is asked.
         series: whose stimuli are shown.
         kind: two identical pictures, or the reference beside a plain level.
         level: that is shown, if it is not identical.
+        seed: of the protocol.
     """
-    return _plain(name, question, series, kind, level, seed)
-
-
-def _plain(name: str, question: Question, series: Series, kind: Kind, level: int, seed: int) -> Turn:
-    """Return a question whose answer everybody can give who looks."""
     stimuli = series.open()
     shown = f"{name}/{level}"  # draws the place of a forced choice, and the order of the two
     reference, stimulus = stimuli(0), stimuli(level if kind == "obvious" else 0)

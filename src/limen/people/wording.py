@@ -5,20 +5,12 @@ from typing import Any
 
 from limen.errors import InputError
 from limen.item import Item
-from limen.parsing.forms import LETTERS, Cell, FirstOrSecond, Form, Letters, Number, Place
+from limen.parsing.forms import LETTERS, Cell, FirstOrSecond, Letters, Number, Place
 from limen.people.protocol import Protocol
 from limen.question import Query, Question
 
 _HOW = re.compile(r"(?<=[?.])\s+(?:Please |Then )?(?:answer|reply|return|give)\b[^?]*\Z", re.IGNORECASE)
 LONGEST = 200  # characters of an answer that is typed
-
-
-def form_of(question: Question, item: Item | None) -> Form:
-    """Return the form of the answer: the question's, or the item's own."""
-    form = question.form or (item.form if item is not None else None)
-    if form is None:
-        raise InputError(f"Question {question.name!r} asks an item's question; these references have none.")
-    return form
 
 
 def text(protocol: Protocol, question: Question, query: Query, word: str, item: Item | None = None) -> str:
@@ -34,7 +26,7 @@ def text(protocol: Protocol, question: Question, query: Query, word: str, item: 
     own = protocol.wording.get(question.name) or protocol.wording.get(question.of, "")
     if own:
         return own.replace("{word}", word)
-    form = form_of(question, item)
+    form = question.form_of(item)
     if isinstance(form, Letters):
         listed = form.request().splitlines()  # on the buttons
         return "\n".join(line for line in query.text.splitlines() if line not in listed).strip()
@@ -43,7 +35,7 @@ def text(protocol: Protocol, question: Question, query: Query, word: str, item: 
 
 def controls(question: Question, item: Item | None) -> dict[str, Any]:
     """Return what a person answers with, as the page wants it: buttons, places, a cell, a number or a text."""
-    form = form_of(question, item)
+    form = question.form_of(item)
     if isinstance(form, Place):
         return {"kind": "places", "count": form.pictures}
     if isinstance(form, Cell):
@@ -69,7 +61,7 @@ def answer(question: Question, item: Item | None, value: str) -> str:
     Raises:
         InputError: it is no answer to this question; the sentence is for the participant.
     """
-    form = form_of(question, item)
+    form = question.form_of(item)
     said = value.strip()
     if len(said) > LONGEST:
         raise InputError(f"Your answer has {len(said)} characters. Give at most {LONGEST}.")
