@@ -271,7 +271,7 @@ class Store:
     def forget(self, observer: str) -> int:
         """Take an observer and all that was asked of it out of the run, for good; return how many answers those were.
 
-        What is deleted is overwritten in the database's file. Copies elsewhere are not known here.
+        The database is written anew without it, so nobody else may write. Copies elsewhere are not known here.
         """
         ((answers,),) = self._rows(
             "SELECT COUNT(DISTINCT key) FROM query WHERE observer = ? AND key <> ''", (observer,)
@@ -279,7 +279,6 @@ class Store:
         mine = f"{observer}/"
         own = "(key = ?1 OR SUBSTR(key, 1, LENGTH(?2)) = ?2)"
         statements: list[_Statement] = [
-            ("PRAGMA secure_delete = ON", ()),
             ("DELETE FROM answer WHERE key IN (SELECT key FROM query WHERE observer = ?)", (observer,)),
             ("DELETE FROM presentation WHERE SUBSTR(session, 1, LENGTH(?1)) = ?1", (mine,)),
             (f"DELETE FROM measurement WHERE {own}", (observer, mine)),
@@ -293,6 +292,7 @@ class Store:
             name: {one: about for one, about in entry.items() if one != observer} for name, entry in entries_of.items()
         }
         self._send(statements).result()
+        self._send([("VACUUM", ())]).result()  # pages that were moved once hold copies of what was deleted
         self.amend(**{name: entry for name, entry in less.items() if name in self.manifest})
         return int(answers)
 
