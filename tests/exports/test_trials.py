@@ -19,7 +19,7 @@ from limen.store import Store
 from limen.store.entries import CATCHES, SITTINGS
 from tests.imports.tables import answers, bring, facts, send, write
 from tests.support.command import limen as command
-from tests.support.people import measured, people
+from tests.support.people import measured, model, people
 
 SAID = {
     ("p01", "a.png"): ("no", "no", "yes", "yes"),
@@ -170,11 +170,24 @@ def test_who_failed_the_attention_rule_leaves_as_one_who_failed(tmp_path: Path) 
     }
 
 
+OFFICIAL = {"study", "site", "subject", "session", "task", "condition", "trial", "stimulus", "description"}
+
+
+def test_tables_are_named_by_keywords_that_psych_ds_knows(tmp_path: Path) -> None:
+    """A participant and a model of one name are two subjects."""
+    measured(tmp_path / "run", [*people(2), model("p01", 10)], references=3)
+    tables = [file for file in send("psych-ds", tmp_path / "run", tmp_path / "set") if file.suffix == ".csv"]
+    named = [dict(part.split("-") for part in file.stem.split("_")[:-1]) for file in tables]
+    assert {keyword for name in named for keyword in name} <= OFFICIAL
+    assert all(file.name.endswith("_data.csv") for file in tables)
+    assert sorted(name["subject"] for name in named if "subject" in name) == ["modelp01", "p01", "p02"]
+
+
 def test_a_model_is_exported_as_a_model(tmp_path: Path, photos: Path) -> None:
     options = ("--observer", "simulated", "--distortion", "blur", "--limit", 2, "--out", tmp_path / "run")
     assert command("measure", "--images", photos, *options).returncode == 0
     files = send("psych-ds", tmp_path / "run", tmp_path / "set")
-    (file,) = (one for one in files if one.suffix == ".csv" and "_model-simulated_" in one.name)
+    (file,) = (one for one in files if one.suffix == ".csv" and "_subject-modelsimulated_" in one.name)
     assert not [one for one in files if "participants" in one.name]
     assert {row["kind"] for row in table(file)} == {"model"}
     bring("trials", file, tmp_path / "again")

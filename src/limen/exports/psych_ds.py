@@ -79,13 +79,13 @@ def to_psych_ds(run: Path, folder: Path) -> list[Path]:
     manifest, names = analysis.manifest, Names()
     study, tables, files = Names().of(name, 40), list(_told.by_observer(trials)), []
     for observer, group in tables:
-        keyword = "subject" if group[0].person else "model"
-        stem = f"study-{study}_{keyword}-{names.of(f'{group[0].who}', 40)}_data"
+        who = group[0].who if group[0].person else f"model {group[0].who}"
+        stem = f"study-{study}_subject-{names.of(who, 40)}_data"
         rows = [_row(manifest, one) for one in group]
         files.append(_told.write_table(folder / "data" / f"{stem}.csv", tuple(COLUMNS), rows))
         about = {"name": f"Answers of {group[0].who}", "description": _who(observer, group)}
         files.append(_write(folder / "data" / f"{stem}.json", about | {"variableMeasured": _variables(COLUMNS)}))
-    beside = folder / "data" / f"study-{study}_table-"
+    beside = folder / "data" / f"study-{study}_description-"
     levels = [
         (name, level, strength, kind.unit)
         for name, kind in manifest.distortions.items()
