@@ -102,6 +102,7 @@ class VerdictKind(StrEnum):
 
 
 ALONE = (VerdictKind.CHANGES, VerdictKind.WRONG)  # the reference and the stimulus are shown each alone
+JUDGED = "judged elsewhere"  # finish of a recorded answer that is the verdict itself: nobody knows the place picked
 _SAID = {
     VerdictKind.PICKS: ("wrong", "correct"),
     VerdictKind.CHANGES: ("unchanged", "changed"),
@@ -312,6 +313,8 @@ class Question:
                 now = Reading(item.value_of(other, now.value), now.fault)
             return Verdict(Flag.YES if self._apart(anchor.value, now.value or "", item) else Flag.NO, now.fault)
         (answer,) = answers
+        if self.forced and answer.finish == JUDGED:
+            return Verdict(Flag.YES if answer.text == self.verdicts[1] else Flag.NO)
         reading = self._reading(answer, item)
         if reading.value is None:
             return Verdict(Flag.UNREADABLE, reading.fault)

@@ -11,7 +11,7 @@ class Answer:
         text: the answer as it came.
         p_yes: probability mass on the yes forms over yes and no forms at the flag, where the observer gives it.
         p_neither: mass on neither form there.
-        finish: why it ended ("stop", "length", "content_filter", "" if not said).
+        finish: why it ended ("stop", "length", "content_filter", `limen.question.JUDGED`, "" if not said).
         tokens_in, tokens_out: usage, where the observer says.
         seconds: time of the attempt that succeeded.
         model: the model's own name for itself, where it says one.

@@ -141,6 +141,22 @@ def test_people_who_saw_unlike_levels_come_back_with_the_same_ladder(tmp_path: P
         assert one.manifest["distortions"]["fog"]["ladder"] == other.manifest["distortions"]["fog"]["ladder"]
 
 
+def test_forced_choices_come_back_as_right_or_wrong(tmp_path: Path, photos: Path) -> None:
+    """By the places that limen drew, and by right and wrong alone, the same answers give the same fit."""
+    options = ("--observer", "simulated", "--distortion", "blur", "--limit", 3, "--question", "odd-one-out-3")
+    fixed = ("--procedure", "constant", "-P", "levels=5,10,15,20,25,30", "-P", "draws=2", "--out", tmp_path / "run")
+    assert command("measure", "--images", photos, *options, *fixed).returncode == 0
+    send("psych-ds", tmp_path / "run", tmp_path / "set")
+    bring("trials", tmp_path / "set", tmp_path / "again")
+    same(tmp_path / "run", tmp_path / "again")
+    with Store.open(tmp_path / "run") as one, Store.open(tmp_path / "again") as other:
+        assert {trial.answer.text for trial in other.trials() if trial.answer is not None} == {"correct", "wrong"}
+        (before,), (after,) = fit(analyse(one)), fit(analyse(other))
+    assert before.forced is after.forced is True
+    assert before.picks is not None
+    assert after.picks is None  # nobody says where the stimulus stood
+
+
 def test_as_many_answers_to_one_pair_as_are_imported_come_back(tmp_path: Path) -> None:
     rows = [{"participant": "p01", "reference": "a.png", "level": 1, "answer": "yes"}] * 1_205
     bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")

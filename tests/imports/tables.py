@@ -7,7 +7,6 @@ from typing import Any
 
 from limen import registry
 from limen.analysis import Analysis, analyse
-from limen.question import VerdictKind
 from limen.store import Store
 from limen.trial import Trial
 
@@ -69,7 +68,7 @@ def facts(run: Path, strengths: bool = True) -> list[tuple[Any, ...]]:
                 strength = (
                     analysis.manifest.distortions[row.distortion].strengths[trial.level - 1] if trial.level else 0
                 )
-                assert analysis.questions[trial.question].verdict is VerdictKind.DIFFERS
+                assert not analysis.questions[trial.question].alone
                 found.append(
                     (
                         trial.observer, trial.question, row.distortion, row.name, trial.reference, trial.level,

@@ -18,7 +18,7 @@ from limen.analysis.attention import PersonRow
 from limen.errors import InputError
 from limen.participant import KIND as PERSON
 from limen.participant import is_person
-from limen.question import Question, VerdictKind
+from limen.question import JUDGED, Question, VerdictKind
 from limen.store import Store
 from limen.store.entries import SITTINGS
 from limen.store.publishing import Publisher
@@ -130,6 +130,9 @@ def _said(outcome: Outcome, response: Response, question: Question) -> tuple[str
         [(one.part, one.answer) for one in response.trials if one.again is asked and one.answer is not None]
         for asked in (False, True)
     )
+    for _, answer in first if question.forced else ():
+        if answer.finish == JUDGED:
+            return answer.text, question.verdicts[1]
     for some in (first, again):
         sides = _sides(sorted(some, key=lambda one: one[0]))
         stimulus = question.value(sides[1], outcome.item).value if sides[1] else None

@@ -21,7 +21,7 @@ from limen.imports._table import Count, Name
 from limen.ladder import Ladder
 from limen.people import recording
 from limen.people.recording import RecordedAnswer, Recording
-from limen.question import Question, VerdictKind
+from limen.question import Question
 from limen.source import Source, readable
 from limen.sources._rows import RowSpan
 from limen.store import SeriesRow
@@ -51,7 +51,8 @@ class TrialRow(msgspec.Struct, frozen=True):
         participant: an alias, 1 to 32 letters, digits, - and _; of a model its name.
         reference: names the picture at level 0.
         level: of the stimulus; 0 is the reference itself.
-        answer: in the question's words: yes or no, same or different; a row without one is left out.
+        answer: in the question's words: yes or no, same or different; of a forced choice correct or wrong, or a place
+            with `noticed`; a row without one is left out.
         against: level of the picture that it was compared with.
         distortion: what was done to the picture.
         strength: of the level, in `unit`.
@@ -66,7 +67,7 @@ class TrialRow(msgspec.Struct, frozen=True):
         picture: digest of the reference's pixels (`limen.image.digest`), which makes it the same reference as in a run
             of a model; without it, it is known by its name.
         kind: person or model.
-        noticed: whether the answer says that there is a difference, yes or no; held against the answer.
+        noticed: whether the answer says that there is a difference, or is right, yes or no; held against the answer.
     """
 
     participant: Name
@@ -315,10 +316,11 @@ def _recording(file: str, read: _Read) -> Recording:
         if before is not span and (numbered or before.file != span.file):
             raise InputError(_twice(span, row, before, numbered))
         looks[shown] += 1
+        text = _judged(span, asked, row) if asked.forced else _answer(span, asked, row)
         answers.append(
             RecordedAnswer(
-                _name(row.participant, row.kind), asked, series[where], row.level, _answer(span, asked, row),
-                row.against, row.draw or 0, row.session, at, row.ms_shown, row.reaction_time_ms, row.confidence,
+                _name(row.participant, row.kind), asked, series[where], row.level, text, row.against, row.draw or 0,
+                row.session, at, row.ms_shown, row.reaction_time_ms, row.confidence, asked.forced,
             )
         )  # fmt: skip
     source = Source(KIND, lambda path: iter(()), "", "", "", "", False)
@@ -358,11 +360,10 @@ def _question(span: RowSpan, name: str) -> Question:
         asked = question.find(name)
     except InputError as error:
         raise InputError(f"{span.where}: {error}") from None
-    if asked.verdict is not VerdictKind.DIFFERS or asked.form is None:
+    if asked.alone or asked.form is None:
         raise InputError(
-            f"{span.where}: the question {name!r} is answered by a place, or about one picture at a time, and these "
-            "columns say of neither what was right. Give one that asks whether two pictures differ: direct, "
-            "direct-implicit, same-different."
+            f"{span.where}: the question {name!r} is asked about one picture at a time, and a row is about two. Give "
+            "one about both: direct, direct-implicit, same-different, forced-choice."
         )
     return asked
 
@@ -378,12 +379,44 @@ def _answer(span: RowSpan, asked: Question, row: TrialRow) -> str:
         text = _spoken(asked, row.answer, f"the answer to {asked.name!r}")
     except InputError as error:
         raise InputError(f"{span.where}: {error}") from None
-    if row.noticed is not None and asked.read((Answer(text),)).yes is not (row.noticed == "yes"):
+    _agreeing(span, row, asked.read((Answer(text),)).yes)
+    return text
+
+
+def _agreeing(span: RowSpan, row: TrialRow, yes: bool) -> None:
+    """Raise `InputError` where the column noticed says something else than the answer."""
+    if row.noticed is not None and yes is not (row.noticed == "yes"):
         raise InputError(
             f"{span.where}: the answer {row.answer!r} and noticed {row.noticed!r} do not say the same. Correct one, or "
             "leave the column noticed out."
         )
-    return text
+
+
+def _judged(span: RowSpan, asked: Question, row: TrialRow) -> str:
+    """Return what is kept of a forced choice, "correct" or "wrong": where the stimulus stood, no column says."""
+    if row.level == row.against:
+        raise InputError(
+            f"{span.where}: level {row.level} was compared with itself, and {asked.name!r} asks for the one that "
+            "differs. Leave the row out: no place was right."
+        )
+    wrong, correct = asked.verdicts
+    said = row.answer.strip().casefold()
+    if said in (wrong, correct):
+        _agreeing(span, row, said == correct)
+        return said
+    try:
+        _spoken(asked, row.answer, "")
+    except InputError:
+        raise InputError(
+            f"{span.where}: the answer to {asked.name!r} is {readable(row.answer)!r}. Write {correct} or {wrong}; or a "
+            "place, with a column noticed: yes where it was right."
+        ) from None
+    if row.noticed is None:
+        raise InputError(
+            f"{span.where}: the answer {row.answer!r} is a place, and nothing says which was right. Write {correct} or "
+            f"{wrong}, or give a column noticed: yes where the answer is right."
+        )
+    return correct if row.noticed == "yes" else wrong
 
 
 def _distortion(name: str, read: _Read, outside: str) -> Distortion:

@@ -21,7 +21,7 @@ from limen.image import Picture
 from limen.ladder import Ladder
 from limen.loop import finish
 from limen.participant import is_person, people_of
-from limen.question import Query, Question
+from limen.question import JUDGED, Query, Question
 from limen.source import Source
 from limen.store import SeriesRow, Store
 from limen.store.entries import PUBLISHED, SITTINGS, PublishedEntry
@@ -42,7 +42,7 @@ class RecordedAnswer:
         question: that was asked.
         series: of the reference.
         level: of the stimulus.
-        text: the answer, as the question's form reads it.
+        text: the answer, as the question's form reads it; one of the question's `verdicts` where it is judged.
         against: level of the reference, 0 for the undistorted one.
         draw: which of several answers to the same pair.
         sitting: of a person, from 1.
@@ -50,6 +50,7 @@ class RecordedAnswer:
         ms_shown: how long, in milliseconds; 0 where the file does not say.
         reaction_time_ms: in milliseconds; None where the file does not say.
         confidence: 0 to 1; None where the file does not say.
+        judged: whether the file says of a forced choice that it was right or wrong, and not which place was picked.
     """
 
     observer: str
@@ -64,6 +65,7 @@ class RecordedAnswer:
     ms_shown: float = 0.0
     reaction_time_ms: float | None = None
     confidence: float | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _plain(entry: PublishedEntry) -> dict[str, Any]:
 
 def _trial(key: str, of: RecordedAnswer) -> Trial:
     where = (of.observer, of.question.name, of.series.id, of.against, of.level, of.draw)
-    return Trial(*where, again=False, part=0, key=key, answer=Answer(of.text))
+    return Trial(*where, again=False, part=0, key=key, answer=Answer(of.text, finish=JUDGED if of.judged else ""))
 
 
 def _presentations(answers: Iterable[tuple[str, RecordedAnswer]]) -> list[Presentation]:

@@ -23,7 +23,7 @@ from limen.image import Picture
 from limen.ladder import Ladder
 from limen.parsing.forms import LETTERS, Letters
 from limen.procedure import Method, Probe, pending
-from limen.question import Order, Question
+from limen.question import JUDGED, Order, Question
 from limen.report.format import clean
 from limen.report.images import Gallery
 from limen.report.runs import keeper
@@ -269,8 +269,7 @@ class _Content:
             "fits": [str(estimate) for estimate in outcome.estimates],
             "asked": self._asked(outcome, part),
             "probes": [
-                [*self._probe(response, first, part), *self._place(outcome, response.probe)]
-                for response in outcome.responses
+                [*self._probe(response, first, part), *self._place(outcome, response)] for response in outcome.responses
             ],
             "waiting": [] if outcome.status is not SeriesStatus.UNFINISHED else list(waiting(run, outcome)),
         }
@@ -295,11 +294,13 @@ class _Content:
         ]
         return [probe.reference, probe.level, probe.draw, flag, verdict.fault.value if verdict.fault else "", trials]
 
-    def _place(self, outcome: Outcome, probe: Probe) -> list[int]:
+    def _place(self, outcome: Outcome, response: Response) -> list[int]:
         """Return where the stimulus stands among the pictures, from 0, where the pair decides that; else nothing."""
-        question, row = self.together.questions[outcome.question], outcome.series
+        question, row, probe = self.together.questions[outcome.question], outcome.series, response.probe
         name = pair(row.id, probe.reference, probe.level)
         if question.forced:
+            if any(trial.answer is not None and trial.answer.finish == JUDGED for trial in response.trials):
+                return []
             return [question.place(name, probe.draw) - 1]
         if question.alone or question.order is not Order.BALANCED:
             return []
