@@ -307,8 +307,8 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def strength_at(level: Quantile, strengths: Sequence[float]) -> float | None:
-    """Return the ladder's strength at a level, between two levels by a line; None beyond the ladder, or for none."""
-    if level.censored or math.isnan(level.level):
+    """Return the ladder's strength at a level, between two levels by a line; None beyond its ends, or for none."""
+    if level.censored or not level.level >= 1:
         return None
     return float(np.interp(level.level, range(1, len(strengths) + 1), strengths))
 

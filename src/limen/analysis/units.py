@@ -104,6 +104,7 @@ KNOWN = {
     "share of the image's area": KnownUnit("{} % of the area", _per_cent, ".2g"),
     "grey levels a channel": KnownUnit("{} grey levels", digits=".0f"),
     "degrees": KnownUnit("{}°"),
+    "level": KnownUnit("level {}"),
 }
 
 
@@ -129,7 +130,7 @@ def strength(value: float | None, unit: str) -> str:
 
 
 def said(level: Quantile, strengths: Sequence[float], unit: str) -> str:
-    """Return the strength at a level, as in "quality 81"; "beyond quality 2" above the last level.
+    """Return the strength at a level, as in "quality 81"; "beyond quality 2" above the last level, "at most" below 1.
 
     Args:
         level: of the ladder; "?" where it is not known.
@@ -138,24 +139,29 @@ def said(level: Quantile, strengths: Sequence[float], unit: str) -> str:
     """
     if math.isnan(level.level):
         return "?"
-    at = strength_at(level, strengths)
-    if at is None:
+    if level.censored:
         return f"beyond {strength(strengths[-1], unit)}"
-    return ("at most " if level.below else "") + strength(at, unit)
+    at = strength_at(level, strengths)
+    return ("at most " if level.below or at is None else "") + strength(strengths[0] if at is None else at, unit)
 
 
 def bracket(low: Quantile | None, high: Quantile | None, strengths: Sequence[float], unit: str) -> str:
     """Return an interval of levels as strengths, the smaller first, "[2.5, 4]"; "" where there is none.
 
     Args:
-        low: its end; one beyond the ladder is named by the last strength, as in "[20, beyond 25]".
+        low: its end; one beyond the ladder is named by its last or first strength, as in "[20, beyond 25]", "[at most
+            1, 3]".
         high: its other end.
         strengths: of levels 1..L.
         unit: theirs.
     """
     if low is None or high is None:
         return ""
-    of, values = known(unit), [strength_at(end, strengths) for end in (low, high)]
-    inside = sorted(value for value in values if value is not None)
-    ends = [of.said(value) for value in inside] + [f"beyond {of.said(strengths[-1])}"] * values.count(None)
-    return f"[{ends[0]}, {ends[1]}]"
+    of, ends = known(unit), list[tuple[float, str]]()
+    for end in (low, high):
+        at = strength_at(end, strengths)
+        if end.censored:
+            ends.append((math.inf, f"beyond {of.said(strengths[-1])}"))
+        else:
+            ends.append((-math.inf, f"at most {of.said(strengths[0])}") if at is None else (at, of.said(at)))
+    return f"[{', '.join(said for _, said in sorted(ends))}]"

@@ -156,10 +156,11 @@ def _extremes(group: Sequence[_Threshold]) -> tuple[_Threshold, _Threshold]:
 def _range(low: Quantile, high: Quantile, strengths: Sequence[float], unit: str) -> str:
     first, last = units.said(low, strengths, unit), units.said(high, strengths, unit)
     of = units.known(unit)
-    if first == last or high.censored or low.below or low.censored or math.isnan(low.level):
+    ends = [strength_at(end, strengths) for end in (low, high) if not end.below]
+    numbers = [of.said(end) for end in ends if end is not None]
+    if first == last or len(numbers) < 2:
         return first if first == last else f"{first} to {last}"
-    ends = [of.said(strength_at(end, strengths) or 0.0) for end in (low, high)]
-    return of.form.format(" to ".join(ends))
+    return of.form.format(" to ".join(numbers))
 
 
 def _value(one: _Threshold, strengths: Sequence[float], unit: str) -> str:
