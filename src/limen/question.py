@@ -413,9 +413,19 @@ class Question:
             raise InputError(f"Question {self.name!r} asks an item's question; these references have none.")
         return form
 
+    def reader_of(self, item: Item | None) -> Reader:
+        """Return what reads the text of an answer, and why it ended; the one way to it.
+
+        Args:
+            item: that was asked, where the question asks an item's.
+
+        Raises:
+            InputError: it asks an item's question, and there is none.
+        """
+        return self.reader or self.form_of(item).reader(self.notices)
+
     def _reading(self, answer: Answer, item: Item | None) -> Reading:
-        read = self.reader or self.form_of(item).reader(self.notices)
-        return read(answer.text, answer.finish)
+        return self.reader_of(item)(answer.text, answer.finish)
 
     def _apart(self, anchor: str, now: str, item: Item | None) -> bool:
         if self.verdict is VerdictKind.WRONG and item is not None and item.truth:

@@ -18,10 +18,12 @@ from limen import function_digest, image, registry
 from limen import observer as observers
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
 from limen.analysis.merge import joined, renamed
+from limen.analysis.replay import pressed
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
+from limen.participant import is_person
 from limen.source import Reference, size_of
 from limen.spending import Spending
 from limen.store import Store, bundle, names_of
@@ -148,6 +150,8 @@ class Run:
             row = outcome.series
             about = self.analysis.manifest.distortions[row.distortion]
             asked = self.analysis.questions[outcome.question]
+            if is_person(self.analysis.manifest.observers[outcome.observer]):
+                asked = pressed(asked)
             for response in outcome.responses:
                 probe = response.probe
                 level = about.strengths[probe.level - 1] if probe.level else None

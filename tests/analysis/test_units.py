@@ -6,6 +6,7 @@ import pytest
 
 from limen import distortion, registry
 from limen.analysis import units
+from limen.analysis.tables import Quantile, strength_at
 from limen.distortion import Distortion
 
 LADDERS = {
@@ -27,6 +28,17 @@ LADDERS = {
 )
 def test_a_strength_is_said_in_a_unit_that_people_know(value: float | None, unit: str, said: str) -> None:
     assert units.strength(value, unit) == said
+
+
+def test_strengths_beyond_the_ends_of_a_ladder_are_not_made_up() -> None:
+    strengths, unit = (0.5, 1.0, 1.5), "px (sigma) at 640 px width"
+    assert units.said(Quantile(0.4), strengths, unit) == "at most 0.5 px at 640 px wide"
+    assert units.said(Quantile(1), strengths, unit) == "0.5 px at 640 px wide"
+    assert units.said(Quantile(3, censored=True), strengths, unit) == "beyond 1.5 px at 640 px wide"
+    assert units.bracket(Quantile(0.4), Quantile(2), strengths, unit) == "[at most 0.5, 1]"
+    assert units.bracket(Quantile(2.5), Quantile(3, censored=True), strengths, unit) == "[1.25, beyond 1.5]"
+    assert units.bracket(Quantile(1), Quantile(3), strengths[::-1], unit) == "[0.5, 1.5]"
+    assert strength_at(Quantile(0.4), strengths) is None
 
 
 @pytest.mark.parametrize("most", [4, 8])

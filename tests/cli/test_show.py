@@ -24,6 +24,7 @@ def test_everything_says_what_it_is_and_its_example_is_understood(noun: str, nam
     assert done.stdout.startswith(f"{noun} {name}")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert len(done.stdout.split()) > 8
+    assert "Args:" not in done.stdout
     _, _, example = done.stdout.partition("\nExample:\n")
     assert bool(example) is (name != "array")
     if example:
@@ -31,6 +32,7 @@ def test_everything_says_what_it_is_and_its_example_is_understood(noun: str, nam
         command = main.commands[words[1]]
         with click.Context(main):
             made = command.make_context(words[1], words[2:])
+        assert words[1] == noun or noun not in ("import", "export")
         assert name in example or (noun, name) in {("source", "folder"), ("procedure", "recorded")}
         if words[1] == "measure":
             for key in made.params["settings"]:

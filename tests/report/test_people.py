@@ -9,12 +9,15 @@ from click.testing import CliRunner
 
 import limen
 from limen import participant
+from limen.analysis import analyse
 from limen.cli.group import main
-from limen.report import figures, headline
+from limen.report import figures, headline, tables, viewer_data
+from limen.report.images import Gallery
 from limen.report.report import Report
 from limen.run import Run
+from limen.store import Store
 from limen.study import Spec, _people
-from tests.support.people import Looker, measured, model, people
+from tests.support.people import Looker, measured, model, people, person
 
 CONSTANT = {"name": "constant", "levels": [6, 9, 12]}
 
@@ -55,6 +58,32 @@ def test_python_gives_rows(searched: tuple[Path, Path]) -> None:
     assert run.to_dicts(found.persons)[0]["catches.k"] == 7
     assert "10 x 8" in repr(run)
     assert "people (n = 10)" in repr(run)
+
+
+def test_the_strength_at_the_median_is_that_of_the_median(searched: tuple[Path, Path]) -> None:
+    found = Run(searched).people()
+    assert found is not None
+    (row,) = found.thresholds
+    assert row.median.level != pytest.approx(row.value), "the mean is another level"
+    table = tables.first_jnds(Run(searched).analysis)
+    (line,) = [dict(zip(table.columns, cells, strict=False)) for cells in table.rows if "people" in " ".join(cells)]
+    assert line["at the median"] == f"{row.median.level:g} grey"
+
+
+def test_a_pressed_button_lacks_no_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who presses "no" gives no analysis and is asked for none; a model's bare "no" is a deficiency."""
+    monkeypatch.setattr("tests.support.people.YES", "<yes>")
+    monkeypatch.setattr("tests.support.people.NO", "<no>")
+    measured(tmp_path / "run", [person("p01", 10.0), model("alike", 10.0)], 3, {"name": "skip"})
+    rows = [row for row in limen.open(tmp_path / "run").trials() if row.key]
+    assert {(row.observer, row.fault) for row in rows} == {("person:p01", ""), ("alike", "deficiency")}
+    with Store.open(tmp_path / "run") as store:
+        analysis = analyse(store)
+        names = {("alike", "direct"): "alike", ("person:p01", "direct"): "person:p01"}
+        found = viewer_data.data(viewer_data.on_page([(store, analysis)], analysis), analysis, names, Gallery(0))
+    words = {lane["name"]: lane["wordings"][0] for lane in found["lanes"]}
+    assert words["person:p01"] == 'Is there any noticeable difference in "brighten" between these two images?'
+    assert words["alike"] == f"{words['person:p01']} Please return <yes> or <no> with analysis."
 
 
 def test_a_run_of_models_has_no_people(searched: tuple[Path, Path]) -> None:

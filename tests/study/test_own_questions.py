@@ -75,6 +75,20 @@ def test_a_no_may_be_what_notices() -> None:
     }, "the verdict is on noticing, whatever the answer's words"  # fmt: skip
 
 
+class Describes(Looks):
+    """Says what it sees, and neither yes nor no."""
+
+    def _says(self, query: Query) -> str:
+        differs = super()._says(query) == "No."
+        return "The two images look different." if differs else "The two images look identical."
+
+
+def test_an_analysis_reads_what_is_said_of_sameness_as_the_study_did(tmp_path: Path) -> None:
+    run = measured(Describes(), SAME, out=tmp_path / "run")
+    assert str(run.jnds[0].median) == "7"
+    assert {row.verdict for row in run.trials() if row.level == row.reference_level} == {"no"}
+
+
 def test_functions_and_numbers_answer_in_the_questions_words() -> None:
     def looks(first: Any, second: Any) -> bool:
         return bool(abs(first.astype(float) - second).mean() > 4.5)

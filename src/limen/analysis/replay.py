@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
+from limen import participant
 from limen import procedure as procedures
 from limen import question as questions
 from limen.errors import InputError, StoreError, UnknownNameError
@@ -155,7 +156,10 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 continue  # this observer was not asked this question
             expected = (trials.get(row, ()) for row in rows)
             form = question.form
-            quick = replace(question, reader=having_read(form.read, expected, processes)) if form else question
+            quick = question
+            if form is not None:
+                asked = pressed(question) if participant.is_person(manifest.observers[observer]) else question
+                quick = replace(question, reader=having_read(asked.reader_of(None), expected, processes))
             for row in rows.values():
                 if found := published.get((observer, name, row.id)):
                     yield Outcome(observer, name, row, SeriesStatus.COMPLETE, found, ())
@@ -173,6 +177,22 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 size = sizes.get(row.picture, {})
                 of = Asked(observer, name, row, item, shared.get(row.picture, ""), **size)
                 yield outcome(of, trials[row.id], quick, method, ladders[row.distortion], manifest.reader, prior)
+
+
+def pressed(question: Question) -> Question:
+    """Return a question as people answer it, by a button: what is missing beside the answer is no fault of it.
+
+    Args:
+        question: that was asked; one that asks an item's is returned as it is.
+    """
+    if question.form is None:
+        return question
+    return replace(question, reader=functools.partial(_pressed, question.reader_of(None)))
+
+
+def _pressed(reader: Reader, text: str, finish: str) -> Reading:
+    reading = reader(text, finish)
+    return reading if reading.value is None else Reading(reading.value)
 
 
 def _published(

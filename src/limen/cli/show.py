@@ -119,8 +119,8 @@ def _print(noun: str, name: str, thing: Any) -> None:
             _example(EXAMPLE.format("").replace("  ", " ").replace("photos/", how))
     else:
         settings = _settings(noun, thing)
-        said = settings.__doc__ if noun == "procedure" else getattr(thing, "summary", "") or thing.__doc__
-        about, meanings = _explained(said or "", settings)
+        said = settings.__doc__ if noun == "procedure" else getattr(thing, "summary", "") or thing.__doc__ or ""
+        about, meanings = _explained(said, settings)
         _headed(f"{noun} {name}", about)
         first = _print_settings(settings, meanings) if settings else ""
         if noun == "procedure" and getattr(thing, "asks", True):
@@ -131,6 +131,9 @@ def _print(noun: str, name: str, thing: Any) -> None:
             _example("limen import test=limen-test-ann.json --out runs/readers")
         elif noun == "export":
             _example(f"limen export runs/a --to {name} --out PATH")
+        elif noun == "import":
+            _entries([(f"{name}=PATH", _argument(said, "place"))])
+            _example(f"limen import {name}=PATH --out runs/{name}")
         else:
             _example(
                 f"limen feature fit ... {'--task' if noun == 'task' else '--map'} {name} (see limen feature fit -h)"
@@ -205,13 +208,21 @@ def _explained(text: str, settings: Any) -> tuple[str, dict[str, str]]:
     """Take docstrings apart: what is said of the whole, and of each setting by name."""
     import inspect
 
-    about = inspect.cleandoc(text).partition("\nAttributes:\n")[0]
+    about = re.split(r"\n(?:Attributes|Args):\n", inspect.cleandoc(text))[0]
     meanings: dict[str, str] = {}
     for kind in reversed(getattr(settings, "__mro__", ())):  # settings may add to those of another
         entries = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")[2]
         for names, meaning in re.findall(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", entries, re.MULTILINE):
             meanings |= dict.fromkeys(names.split(", "), " ".join(meaning.split()))
     return about.strip(), meanings
+
+
+def _argument(text: str, name: str) -> str:
+    """Return what a docstring says of an argument."""
+    import inspect
+
+    found = re.search(rf"^ {{4}}{name}: (.*(?:\n {{8}}.*)*)", inspect.cleandoc(text), re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
 
 
 def _headed(title: str, text: str) -> None:

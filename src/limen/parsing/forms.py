@@ -4,6 +4,7 @@ A form is data: a study file names it (`form = "letters"`) with its settings bes
 that a run is read again without the file that asked. Values are in one canonical spelling, given with each form.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
@@ -47,7 +48,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         raise NotImplementedError
 
     def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:
-        """Return what reads an answer as `read` does, where what it means depends on the question.
+        """Return what reads an answer as `read` does, where what it means depends on the question; it can be pickled.
 
         Args:
             notices: values that say that two pictures differ; none where the question asks about something else.
@@ -79,8 +80,7 @@ class YesNo(Form, frozen=True):
         return _flag(read_direct(text, finish))
 
     def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:  # noqa: D102
-        differs = Flag(notices[0]) if notices else None
-        return lambda text, finish: _flag(read_direct(text, finish, differs))
+        return functools.partial(_read_flag, read_direct, Flag(notices[0]) if notices else None)
 
 
 class Choice(YesNo, frozen=True):
@@ -96,8 +96,7 @@ class Choice(YesNo, frozen=True):
         return _flag(read_choice(text, finish))
 
     def reader(self, notices: Sequence[str]) -> Callable[[str, str], Reading]:  # noqa: D102
-        differs = Flag(notices[0]) if notices else None
-        return lambda text, finish: _flag(read_choice(text, finish, differs))
+        return functools.partial(_read_flag, read_choice, Flag(notices[0]) if notices else None)
 
 
 class SameOrDifferent(Form, frozen=True):
@@ -256,6 +255,12 @@ def describe(form: Form) -> dict[str, Any]:
     """Return a form as JSON has it: its name beside its settings (`limen.question.form`), lists for tuples."""
     found: dict[str, Any] = {"name": form.name, **msgspec.json.decode(msgspec.json.encode(form))}
     return found
+
+
+def _read_flag(
+    read: Callable[[str, str, Flag | None], Verdict], differs: Flag | None, text: str, finish: str
+) -> Reading:
+    return _flag(read(text, finish, differs))
 
 
 def _flag(verdict: Verdict) -> Reading:

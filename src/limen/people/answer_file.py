@@ -380,7 +380,7 @@ def _text(question: Question, value: str) -> str | None:
     assert form is not None  # only what is asked of each picture alone has an item's
     places = {"1": "<first>", "2": "<second>"} if isinstance(form, FirstOrSecond) else {}
     text = {**form.spelled, **places}.get(value, value)
-    return text if form.reader(question.notices)(text, "stop").value == value else None
+    return text if question.reader_of(None)(text, "stop").value == value else None
 
 
 # --- several files ---

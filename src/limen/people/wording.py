@@ -26,11 +26,22 @@ def text(protocol: Protocol, question: Question, query: Query, word: str, item: 
     own = protocol.wording.get(question.name) or protocol.wording.get(question.of, "")
     if own:
         return own.replace("{word}", word)
+    return plain(question, query.text, item)
+
+
+def plain(question: Question, asked: str, item: Item | None = None) -> str:
+    """Return what a person reads of a text that models are asked: all but the sentence that asks for a form.
+
+    Args:
+        question: that is asked.
+        asked: its text.
+        item: of the reference, where the question asks an item's.
+    """
     form = question.form_of(item)
     if isinstance(form, Letters):
         listed = form.request().splitlines()  # on the buttons
-        return "\n".join(line for line in query.text.splitlines() if line not in listed).strip()
-    return _HOW.sub("", query.text.replace(form.request(), "").strip()).strip()
+        return "\n".join(line for line in asked.splitlines() if line not in listed).strip()
+    return _HOW.sub("", asked.replace(form.request(), "").strip()).strip()
 
 
 def controls(question: Question, item: Item | None) -> dict[str, Any]:
@@ -71,7 +82,7 @@ def answer(question: Question, item: Item | None, value: str) -> str:
         spelled = {said: f"<{row}, {column}>"}
     found: str = spelled.get(said, said)
     closed = bool(form.spelled) or isinstance(form, Letters | Place | Cell)
-    value_read = form.reader(question.notices)(found, "stop").value
+    value_read = question.reader_of(item)(found, "stop").value
     if value_read is None or (closed and value_read != said):
         raise InputError(f"{said[:40]!r} is no answer to this question. Choose one of the answers shown.")
     return found

@@ -24,7 +24,7 @@ from limen.analysis import (
 )
 from limen.analysis.correlations import PARTS, part_of
 from limen.analysis.people import PeopleRow, people_rows
-from limen.analysis.tables import references_and_draws
+from limen.analysis.tables import references_and_draws, strength_at
 from limen.curve import Share
 from limen.report import format as cell
 from limen.report import people
@@ -49,11 +49,16 @@ def first_jnds(analysis: Analysis) -> Table:
             rows.append((*heads(analysis, row), *_jnd_cells(row, same), cell.count(row.questions)))
     rows, more = _with_people(analysis, rows, "J", lambda row: (
         _met(row), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}", people.bounded(row),
-        cell.k_of_n(row.beyond), units.strength(row.strength, row.unit), cell.count(row.questions),
+        cell.k_of_n(row.beyond), _at_median(analysis, row), cell.count(row.questions),
     ))  # fmt: skip
     columns = (*_JND_COLUMNS, "questions")
     spare = ("questions", "quartiles", "none up to L")
     return table(analysis, "1st just noticeable difference", columns, rows, (*_notes(analysis), *more), spare)
+
+
+def _at_median(analysis: Analysis, row: PeopleRow) -> str:
+    """Return the strength at the median over series; that of the mean stands beside the mean (`PeopleRow.strength`)."""
+    return units.strength(strength_at(row.median, analysis.manifest.distortions[row.distortion].strengths), row.unit)
 
 
 def _with_people(
@@ -224,8 +229,7 @@ def estimates(analysis: Analysis) -> Table:
     ]  # fmt: skip
     rows, more = _with_people(analysis, rows, "T50", lambda row: (
         _met(row), f"{row.median}", cell.alarms(row.false_alarms), f"{row.q1} - {row.q3}", people.bounded(row),
-        cell.k_of_n(row.beyond), str(row.untold), NONE, units.strength(row.strength, row.unit),
-        cell.count(row.questions),
+        cell.k_of_n(row.beyond), str(row.untold), NONE, _at_median(analysis, row), cell.count(row.questions),
     ))  # fmt: skip
     columns = (
         "n", "median T50", "false alarms", "quartiles", "mean [95 %]", "beyond L", "undetermined", "sd each",

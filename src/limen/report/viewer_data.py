@@ -16,12 +16,14 @@ from typing import Any
 import msgspec
 
 import limen
+from limen import participant
 from limen import procedure as procedures
 from limen.analysis import Analysis, Outcome, Response, SeriesStatus, units
 from limen.analysis.merge import own_name
 from limen.image import Picture
 from limen.ladder import Ladder
 from limen.parsing.forms import LETTERS, Letters
+from limen.people import wording
 from limen.procedure import Method, Probe, pending
 from limen.question import JUDGED, Order, Question
 from limen.report.format import clean
@@ -131,6 +133,9 @@ def data(
 
 def _lane(together: Analysis, observer: str, question: str, name: str, words: Sequence[str]) -> dict[str, Any]:
     known, manifest = together.questions[question], together.manifest
+    wordings = [known.fill(word) for word in words]
+    if participant.is_person(manifest.observers[observer]) and known.form is not None:
+        wordings = [wording.plain(known, text) for text in wordings]
     return {
         "name": name,
         "order": manifest.questions[question].order,
@@ -140,7 +145,7 @@ def _lane(together: Analysis, observer: str, question: str, name: str, words: Se
         "yes": known.notices == ("yes",),
         "alone": known.alone,
         "words": dict(zip(("no", "yes"), known.verdicts, strict=True)),
-        "wordings": [clean(known.fill(word), 600) for word in words],
+        "wordings": [clean(text, 600) for text in wordings],
         "question": question,
         "asked": [known.fill(word) for word in words] if not known.alone else [],
         "says": _says(known),

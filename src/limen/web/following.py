@@ -373,4 +373,6 @@ class RunFollower:
 @functools.cache
 def _quick(question: Question) -> Question:
     """Return a question that reads each different answer once."""
-    return replace(question, reader=functools.lru_cache(50_000)(question.form.read)) if question.form else question
+    if question.form is None:
+        return question
+    return replace(question, reader=functools.lru_cache(50_000)(question.reader_of(None)))
