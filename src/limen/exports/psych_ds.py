@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from limen import registry
+from limen.analysis import Analysis
 from limen.analysis.attention import PersonRow
 from limen.exports import _told
 from limen.exports._told import Names, ToldTrial
+from limen.people import wording
 from limen.store import Store
 from limen.store.entries import Manifest
 from limen.store.publishing import Publisher
@@ -100,7 +102,7 @@ def to_psych_ds(run: Path, folder: Path) -> list[Path]:
     whole: dict[str, Any] = {
         "@context": "http://schema.org/", "@type": "Dataset", "name": name,
         "description": " ".join(
-            filter(None, (_description(manifest, people, len(tables) - people, len(trials)), _rule(took_part)))
+            filter(None, (_description(analysis, people, len(tables) - people, len(trials)), _rule(took_part)))
         ),
         "keywords": ["just noticeable difference", "psychophysics", "limen"],
         "variableMeasured": _variables({**LEVELS, **(PEOPLE if took_part else {}), **COLUMNS}),
@@ -174,11 +176,15 @@ def _variables(columns: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _who(observer: str, group: list[ToldTrial]) -> str:
     kind = "a participant, by alias" if group[0].person else "a model"
-    return f"{len(group):,} answers of {kind}, {len({one.sitting for one in group})} sessions."
+    return f"Answers of {kind}: {len(group):,}, in sessions: {len({one.sitting for one in group})}."
 
 
-def _description(manifest: Manifest, people: int, models: int, trials: int) -> str:
-    asked = "; ".join(f"{name}: {entry.text}" for name, entry in manifest.questions.items())
+def _description(analysis: Analysis, people: int, models: int, trials: int) -> str:
+    manifest = analysis.manifest
+    asked = "; ".join(
+        f"{name}: {one.text if models or one.form is None else wording.plain(one, one.text)}"
+        for name, one in analysis.questions.items()
+    )
     kinds = ", ".join(manifest.distortions)
     return (
         f"{trials:,} answers of {people:,} people and {models:,} models about just noticeable differences of pictures "
