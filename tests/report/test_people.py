@@ -1,6 +1,7 @@
 """A report of simulated people beside models: tables, figures, JSON, terminal, and names that are markup."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from limen.cli.group import main
 from limen.report import figures, headline, tables, viewer_data
 from limen.report.images import Gallery
 from limen.report.report import Report
+from limen.report.runs import differences, open_runs
 from limen.run import Run
 from limen.store import Store
 from limen.study import Spec, _people
@@ -68,6 +70,17 @@ def test_the_strength_at_the_median_is_that_of_the_median(searched: tuple[Path, 
     table = tables.first_jnds(Run(searched).analysis)
     (line,) = [dict(zip(table.columns, cells, strict=False)) for cells in table.rows if "people" in " ".join(cells)]
     assert line["at the median"] == f"{row.median.level:g} grey"
+
+
+def test_draws_that_follow_from_who_is_asked_are_no_difference_of_runs(tmp_path: Path) -> None:
+    often = {"name": "psi", "trials": 6, "draws": 0}
+    once = measured(tmp_path / "models", [model("alike", 10.0)], 2, often | {"draws": 1})
+    people_ = measured(tmp_path / "people", [person("p01", 10.0)], 2, often)
+    with ExitStack() as stack:
+        assert not differences(open_runs([once, people_], stack)[0])
+    other = measured(tmp_path / "other", [model("alike", 10.0)], 2, often | {"draws": 1, "trials": 7})
+    with ExitStack() as stack:
+        assert "trials 7" in differences(open_runs([people_, other], stack)[0])[0]
 
 
 def test_a_pressed_button_lacks_no_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

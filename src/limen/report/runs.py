@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limen import participant
 from limen.analysis import Analysis, analyse
 from limen.errors import InputError
+from limen.procedure import AS_OFTEN
 from limen.report.format import clean, shortened
 from limen.store import Store, bundle, names_of
 
@@ -70,7 +72,10 @@ def differences(runs: Sequence[OpenRun]) -> list[str]:
     lines = []
     for entry in ("procedure", "seed", "reader"):
         values = {run.name: getattr(run.analysis.manifest, entry) for run in runs}
-        if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
+        told = list(values.values())
+        if entry == "procedure":
+            told = [_as_usual(run, run.analysis.manifest.procedure) for run in runs]
+        if len({json.dumps(value, sort_keys=True) for value in told}) > 1:
             lines.append(f"{entry}: " + "; ".join(f"{run} {_flat(value)}" for run, value in values.items()))
     for shelf, parts in (("distortions", ("version", "ladder")), ("questions", ("digest",))):
         kinds: dict[str, dict[tuple[Any, ...], str]] = {}
@@ -85,6 +90,12 @@ def differences(runs: Sequence[OpenRun]) -> list[str]:
         counts = ", ".join(f"{run} {len(pictures)}" for run, pictures in shown.items())
         lines.append(f"references: {counts}; {len(common)} in common")
     return lines
+
+
+def _as_usual(run: OpenRun, procedure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a procedure's settings but for draws as they follow from who is asked: of people any number, else one."""
+    usual = AS_OFTEN if participant.people_of(run.analysis.manifest.observers) else 1
+    return {name: value for name, value in procedure.items() if (name, value) != ("draws", usual)}
 
 
 def _flat(item: Any) -> str:
