@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -75,6 +76,14 @@ def test_two_of_one_name_are_both_shown_unless_one_is_asked_for() -> None:
     assert [one["kind"] for one in json.loads(limen("show", "demo", "--json").stdout)] == ["observer", "source"]
     assert json.loads(limen("show", "source:demo", "--json").stdout)["kind"] == "source"
     assert limen("show", "openai:gpt-4o").stdout.startswith("observer openai\n")
+
+
+def test_a_run_is_shown_by_a_report(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    done = limen("show", str(tmp_path))
+    assert done.returncode == 1
+    assert f"limen report {tmp_path}" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_name_that_is_not_there() -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,6 +66,8 @@ def _found(words: Sequence[str]) -> list[tuple[str, str, Any]]:
         return [(nouns[noun], name, registry.find(nouns[noun], name))]
     light = [noun for noun in ORDER if noun not in registry.HEAVY]
     found = [(noun, name, registry.every(noun)[name]) for noun in light if name in registry.every(noun)]
+    if not found and (Path(words[0]) / "manifest.json").is_file():
+        raise InputError(f"{words[0]} is a run, not the name of a thing. What it holds: limen report {words[0]}.")
     if not found:
         known = {one for noun in light for one in registry.every(noun)}
         lines = dict.fromkeys(line for noun in light for line in registry.left_out(noun))
