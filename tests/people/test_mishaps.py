@@ -1,6 +1,8 @@
 """What becomes of answers, sittings and links where a disk or a server fails, or several people come at once."""
 
 import asyncio
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from limen import files
 from limen.analysis import analyse, sittings
 from limen.errors import StoreError
 from limen.observer import Observer
+from limen.people import lab as labs
 from limen.people import seat as seats
 from limen.preflight import model_input
 from limen.store import Store
@@ -376,3 +380,73 @@ def test_questions_are_not_foreseen_for_people(tmp_path: Path) -> None:
     run(work)
     with Store.open(made.out) as store:
         assert store.unneeded() == 0
+
+
+# --- links ---
+
+
+def test_the_owner_sees_everybody_while_somebody_joins_and_where_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study(tmp_path, PLAIN)
+    keep = labs._keep
+
+    def slow(file: Path, links: labs.Links) -> None:
+        time.sleep(0.4)
+        keep(file, links)
+
+    def full(file: Path, links: labs.Links) -> None:
+        raise StoreError("disk full")
+
+    async def work() -> None:
+        async with made.open():
+
+            async def aliases() -> list[str]:
+                address = f"{made.origin}/{made.lab.links.owner}/state.json"
+                async with made.session.get(address) as reply:
+                    assert reply.status == 200
+                    return [one["alias"] for one in (await reply.json())["participants"]]
+
+            monkeypatch.setattr(labs, "_keep", slow)
+            joining = asyncio.create_task(made.join("p01"))
+            await asyncio.sleep(0.2)
+            assert await aliases() == []
+            await joining
+            assert await aliases() == ["p01"]
+            monkeypatch.setattr(labs, "_keep", full)
+            with pytest.raises(Refused, match="disk full"):
+                await made.join("p02")
+            assert await aliases() == ["p01"]
+            monkeypatch.setattr(labs, "_keep", keep)
+            await made.join("p02")  # the alias is not taken
+            assert await aliases() == ["p01", "p02"]
+
+    run(work)
+    assert list(labs._links(made.out / labs.LINKS).participants.values()) == ["p01", "p02"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_nobody_else_can_read_links_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / labs.LINKS
+    left = file.with_name(f".{file.name}.1.part")  # of a server that was killed
+    mine = file.with_name(f".{file.name}.{os.getpid()}.part")
+    modes: list[int] = []
+    put = files._put
+
+    def seen(draft: Path, target: Path) -> None:
+        modes.append(draft.stat().st_mode & 0o777)
+        put(draft, target)
+
+    monkeypatch.setattr(files, "_put", seen)
+    before = os.umask(0o022)
+    try:
+        for one in (left, mine, file):
+            one.write_bytes(b"{}")
+        labs._keep(file, labs.Links(labs.token(), labs.token()))
+        files.write(tmp_path / "other.json", b"{}")
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o644]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not files.drafts(file)
+    assert json.loads(file.read_bytes())["participants"] == {}
