@@ -14,13 +14,14 @@ import pytest
 
 from limen import files
 from limen.analysis import analyse, sittings
-from limen.errors import StoreError
+from limen.errors import InputError, StoreError
 from limen.observer import Observer
 from limen.people import lab as labs
 from limen.people import seat as seats
 from limen.preflight import model_input
 from limen.store import Store
 from limen.store.entries import DEALT, SITTINGS
+from limen.web.people import Doors
 from tests.support.taking_part import SCREEN, Page, Refused, Study, answered, notices, run, study
 
 PLAIN = {"practice": 0, "catch": 0.0}
@@ -450,3 +451,47 @@ def test_nobody_else_can_read_links_at_any_moment(tmp_path: Path, monkeypatch: p
     assert file.stat().st_mode & 0o777 == 0o600
     assert not files.drafts(file)
     assert json.loads(file.read_bytes())["participants"] == {}
+
+
+# --- requests ---
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://["}, 403), ({"Origin": ""}, 403), ({"Origin": "{origin}@evil"}, 403),
+        ({"Origin": "ftp://{host}"}, 403), ({"Host": "["}, 403), ({"Host": "[::1"}, 403), ({"Host": ""}, 403),
+        ({"Host": "127.0.0.1:a"}, 403), ({"Content-Encoding": "gzip"}, 200), ({"Content-Encoding": "br"}, 200),
+        ({"Content-Type": ";=\u00ff"}, 415), ({"Expect": "nothing"}, 417), ({}, 200),
+    ],
+)  # fmt: skip
+def test_hostile_headers_are_refused_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, headers: dict[str, str], status: int
+) -> None:
+    made = study(tmp_path, PLAIN)
+    body = b'{"tab": "tab"}'
+
+    async def work() -> None:
+        async with made.open():
+            page = await made.join("p01")
+            host = made.origin.removeprefix("http://")
+            name, port = host.split(":")
+            told = {
+                "Host": host, "Origin": made.origin, "Content-Type": "application/json", "Connection": "close",
+                "Content-Length": str(len(body)),
+            } | {key: value.format(origin=made.origin, host=host) for key, value in headers.items()}  # fmt: skip
+            reader, writer = await asyncio.open_connection(name, int(port))
+            lines = "".join(f"{key}: {value}\r\n" for key, value in told.items())
+            writer.write(f"POST /{page.token}/beat HTTP/1.1\r\n{lines}\r\n".encode() + body)
+            reply = await reader.read()
+            writer.close()
+            assert reply.split()[1] == str(status).encode(), reply
+
+    run(work)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("address", ["http://[", "https://[::1", "http://a:b", "http://a:99999", "http://"])
+def test_an_address_that_is_none_is_said(address: str) -> None:
+    with pytest.raises(InputError, match="--address"):
+        Doors("127.0.0.1", address)
