@@ -1,6 +1,7 @@
 """What becomes of answers, sittings and links where a disk or a server fails, or several people come at once."""
 
 import asyncio
+import itertools
 import json
 import os
 import time
@@ -18,6 +19,8 @@ from limen.errors import InputError, StoreError
 from limen.observer import Observer
 from limen.people import lab as labs
 from limen.people import seat as seats
+from limen.people import turns
+from limen.people.protocol import Protocol
 from limen.preflight import model_input
 from limen.store import Store
 from limen.store.entries import DEALT, SITTINGS
@@ -495,3 +498,26 @@ def test_hostile_headers_are_refused_without_a_traceback(
 def test_an_address_that_is_none_is_said(address: str) -> None:
     with pytest.raises(InputError, match="--address"):
         Doors("127.0.0.1", address)
+
+
+# --- catch trials ---
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.2, 0.22, 0.25, 0.3, 0.4, 0.45, 0.5])
+def test_catch_trials_come_as_often_as_declared_and_one_in_each_block(share: float) -> None:
+    protocol = Protocol(catch=share)
+    places = [shown for shown in range(2_000) if turns.is_catch(protocol, "p01", shown)]
+    assert len(places) == round(2_000 * share)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(places)]
+    assert max(gaps) < 2 * (1 / share + 1)
+
+
+def test_blocks_of_a_whole_length_have_their_catch_trials_where_they_had_them() -> None:
+    found = {
+        share: [shown for shown in range(40) if turns.is_catch(Protocol(catch=share), "p01", shown)]
+        for share in (0.1, 0.2, 0.25, 0.5)
+    }
+    assert found == {
+        0.1: [7, 16, 29, 31], 0.2: [3, 8, 14, 15, 21, 29, 33, 35], 0.25: [3, 6, 11, 12, 17, 23, 26, 28, 35, 36],
+        0.5: [1, 3, 5, 6, 8, 11, 13, 14, 17, 18, 21, 22, 25, 26, 28, 31, 32, 34, 37, 38],
+    }  # fmt: skip
