@@ -73,7 +73,13 @@ def saving(file: Path) -> Iterator[IO[bytes]]:
 
 
 def write(file: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a file whole or not at all; raises `OSError` as `replacing` does."""
+    """Write a file whole or not at all; raises `OSError` as `replacing` does.
+
+    Args:
+        file: to be written.
+        content: of it.
+        mode: who may read and write it, as of `replacing`.
+    """
     with replacing(file, mode) as stream:
         stream.write(content)
 
