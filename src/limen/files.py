@@ -12,17 +12,22 @@ from limen.errors import StoreError
 
 
 @contextlib.contextmanager
-def replacing(file: Path) -> Iterator[IO[bytes]]:
+def replacing(file: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     """Yield a binary stream whose content becomes `file` at once, on disk, when the block ends without an error.
 
     Until then, and where the block fails, whatever was there stays. Its folder must exist.
+
+    Args:
+        file: to be written.
+        mode: who may read and write it, from its first byte on; less what the process's umask takes away.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with draft.open("wb") as stream:
+        draft.unlink(missing_ok=True)  # of a process of this number that was killed: its mode would stay
+        with open(draft, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -67,9 +72,15 @@ def saving(file: Path) -> Iterator[IO[bytes]]:
         ) from None
 
 
-def write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all; raises `OSError` as `replacing` does."""
-    with replacing(file) as stream:
+def write(file: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file whole or not at all; raises `OSError` as `replacing` does.
+
+    Args:
+        file: to be written.
+        content: of it.
+        mode: who may read and write it, as of `replacing`.
+    """
+    with replacing(file, mode) as stream:
         stream.write(content)
 
 

@@ -655,6 +655,37 @@ def test_an_answer_outlives_a_reload_while_the_server_is_away(
     assert [answer["id"] for answer in here.answers()] == ["p01-0", "p01-1"]
 
 
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [({"status": 500, "content_type": "text/plain", "body": "500"}, "The server met with a fault."),
+     ({"status": 503, "content_type": "application/json", "body": '{"error": "closed", "text": "disk full"}'},
+      "disk full")],
+)  # fmt: skip
+def test_a_fault_of_the_server_is_said_and_the_answer_outlives_it(
+    desk: Callable[..., Desk], tab: Callable[..., Tab], reply: dict[str, Any], says: str
+) -> None:
+    here = desk(trials=2)
+    one = tab(here.link())
+    one.forgives = True
+    one.begin()
+    one.shown()
+    one.page.route("**/answer", lambda route: route.fulfill(**reply))
+    one.page.keyboard.press("n")
+    one.at("problem")
+    assert says in one.text("problem-text")
+    one.page.reload()
+    one.calibrate()
+    one.at("ready")
+    one.page.click("#begin")
+    one.at("problem")  # as the fault is still there
+    one.page.unroute("**/answer")
+    one.page.reload()
+    one.begin()
+    one.answer()
+    one.at("done")
+    assert [(answer["id"], answer["value"]) for answer in here.answers()] == [("p01-0", "no"), ("p01-1", "yes")]
+
+
 def test_the_later_tab_takes_over_and_both_say_so(desk: Callable[..., Desk], tab: Callable[..., Tab]) -> None:
     here = desk(trials=2)
     one = tab(here.link())

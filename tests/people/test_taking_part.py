@@ -1,15 +1,12 @@
 """People take part in a study: they do the very series that a model does, and nothing of theirs is lost or doubled."""
 
 import asyncio
-import contextlib
 import functools
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -19,66 +16,15 @@ from limen.errors import InputError, StoreError
 from limen.observer import FunctionObserver
 from limen.people import lab as labs
 from limen.people import seat as seats
-from limen.people.lab import Lab, planned
+from limen.people.lab import planned
 from limen.people.protocol import Protocol
 from limen.store import Store
 from limen.store.entries import CATCHES, DEALT, SITTINGS
-from limen.study import Progress, Spec
+from limen.study import Spec
 from limen.testing import photograph
 from limen.web import server
-from limen.web.people import Doors, serve
-from tests.support.taking_part import SCREEN, Page, Refused, notices, rms
-
-BLUR = {"distortions": ("blur",), "limit": 2}
-
-
-class Study:
-    """A server of a study, in this process."""
-
-    def __init__(self, out: Path, protocol: Protocol, spec: Mapping[str, Any], most: int = 50) -> None:
-        self.out, self.protocol, self.most = out, protocol, most
-        given = {"images": ("demo",), "observers": (), "questions": ("direct-implicit",)} | dict(spec)
-        self.plan = planned(Spec(**given), protocol)
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["Study"]:
-        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        with self.plan.opened(self.out, Progress()) as store:
-            self.lab = Lab(self.plan, self.protocol, store, self.most)
-            task = asyncio.create_task(serve(self.lab, Doors("127.0.0.1"), 0, ready.set_result))
-            await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
-            self.origin = f"http://127.0.0.1:{await ready}"
-            try:
-                async with aiohttp.ClientSession() as self.session:
-                    yield self
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-
-    async def join(self, alias: str) -> Page:
-        invited = Page(self.session, self.origin, self.lab.links.invitation)
-        told = await invited.post("join", {"alias": alias, "agreed": True})
-        return Page(self.session, self.origin, told["address"].strip("/"))
-
-    def link(self, alias: str, tab: str = "tab") -> Page:
-        (token,) = (one for one, whose in self.lab.links.participants.items() if whose == alias)
-        return Page(self.session, self.origin, token, tab)
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 120))  # type: ignore[arg-type]
-
-
-def study(tmp_path: Path, protocol: Mapping[str, Any] | None = None, **spec: Any) -> Study:
-    return Study(tmp_path / "run", Protocol(**({"practice": 2} | dict(protocol or {}))), BLUR | spec)
-
-
-def answered(out: Path) -> Counter[str]:
-    """Return how often each question was put to somebody, as far as the run knows: every one once."""
-    with Store.open(out) as store:
-        return Counter(one.key for one in store.presentations())
-
+from limen.web.people import Doors
+from tests.support.taking_part import BLUR, SCREEN, Page, Refused, Study, answered, notices, rms, run, study
 
 # --- the same as a model ---
 

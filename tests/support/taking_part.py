@@ -1,9 +1,12 @@
-"""A participant's page without a browser: what it asks the server for, step by step."""
+"""A participant's page without a browser: what it asks the server for, step by step; and a server of a study."""
 
 import asyncio
+import contextlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,12 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from limen.people.lab import Lab, planned
+from limen.people.protocol import Protocol
+from limen.store import Store
+from limen.study import Progress, Spec
+from limen.web.people import Doors, serve
+
 Pixels = npt.NDArray[np.float64]
 Decides = Callable[[Mapping[str, Any], list[Pixels]], str]
 SCREEN: dict[str, Any] = {
     "pixels_per_cm": 40.0, "distance_cm": 60.0, "ratio": 1.0, "width": 1920, "height": 1080, "gamma": 2.2, "depth": 24,
     "gamut": "srgb", "hdr": False, "checker": True, "touch": False, "refresh_hz": 60.0,
 }  # fmt: skip
+BLUR = {"distortions": ("blur",), "limit": 2}
 
 
 class Refused(Exception):
@@ -113,3 +123,51 @@ def notices(threshold: float) -> Decides:
 def rms(one: Pixels, other: Pixels) -> float:
     """Return the difference of two pictures, in grey levels rms."""
     return float(np.sqrt(np.mean((one - other) ** 2)))
+
+
+class Study:
+    """A server of a study, in this process."""
+
+    def __init__(self, out: Path, protocol: Protocol, spec: Mapping[str, Any], most: int = 50) -> None:
+        self.out, self.protocol, self.most = out, protocol, most
+        given = {"images": ("demo",), "observers": (), "questions": ("direct-implicit",)} | dict(spec)
+        self.plan = planned(Spec(**given), protocol)
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Study"]:
+        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        with self.plan.opened(self.out, Progress()) as store:
+            self.lab = Lab(self.plan, self.protocol, store, self.most)
+            task = asyncio.create_task(serve(self.lab, Doors("127.0.0.1"), 0, ready.set_result))
+            await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+            self.origin = f"http://127.0.0.1:{await ready}"
+            try:
+                async with aiohttp.ClientSession() as self.session:
+                    yield self
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def join(self, alias: str) -> Page:
+        invited = Page(self.session, self.origin, self.lab.links.invitation)
+        told = await invited.post("join", {"alias": alias, "agreed": True})
+        return Page(self.session, self.origin, told["address"].strip("/"))
+
+    def link(self, alias: str, tab: str = "tab") -> Page:
+        (token,) = (one for one, whose in self.lab.links.participants.items() if whose == alias)
+        return Page(self.session, self.origin, token, tab)
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 120))  # type: ignore[arg-type]
+
+
+def study(tmp_path: Path, protocol: Mapping[str, Any] | None = None, **spec: Any) -> Study:
+    return Study(tmp_path / "run", Protocol(**({"practice": 2} | dict(protocol or {}))), BLUR | spec)
+
+
+def answered(out: Path) -> Counter[str]:
+    """Return how often each question was put to somebody, as far as the run knows: every one once."""
+    with Store.open(out) as store:
+        return Counter(one.key for one in store.presentations())

@@ -54,14 +54,14 @@ class Shown:
 
 def shown(analysis: Analysis) -> tuple[Shown, ...]:
     """Return every answered presentation whose answer could be read, of all people, in the order of time."""
-    places, last = dict[str, int](), dict[str, tuple[int, int, Presentation]]()
+    places, first = dict[str, int](), dict[str, tuple[int, int, Presentation]]()
     numbers: dict[str, dict[str, int]] = defaultdict(dict)
     for one in sorted(analysis.presentations, key=lambda one: (one.shown_at, one.session, one.key)):
         places[one.session] = places.get(one.session, 0) + 1
         whose, _, number = one.session.rpartition("/")
         mine = numbers[whose]
         mine.setdefault(one.session, int(number) if number.isdecimal() and len(number) < 9 else len(mine) + 1)
-        last[one.key] = places[one.session], mine[one.session], one  # shown again after a reload: the last was answered
+        first.setdefault(one.key, (places[one.session], mine[one.session], one))  # an answer sent again is no other
     gaps = {row.observer: row.gaps for row in analysis.people}
     people = set(participant.people_of(analysis.manifest.observers))
     found = []
@@ -71,7 +71,7 @@ def shown(analysis: Analysis) -> tuple[Shown, ...]:
         for response in outcome.responses:
             if not response.readable:
                 continue
-            at = next((last[trial.key] for trial in reversed(response.trials) if trial.key in last), None)
+            at = next((first[trial.key] for trial in reversed(response.trials) if trial.key in first), None)
             if at is None:
                 continue
             place, sitting, one = at

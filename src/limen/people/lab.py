@@ -1,8 +1,8 @@
 """A study that people take part in: who has a link, who sits where, and what the owner may know of it."""
 
 import asyncio
+import contextlib
 import dataclasses
-import os
 import re
 import secrets
 import time
@@ -71,8 +71,9 @@ def _links(file: Path) -> Links:
 
 def _keep(file: Path, links: Links) -> None:
     try:
-        files.write(file, msgspec.json.format(msgspec.json.encode(links)))
-        os.chmod(file, 0o600)
+        for draft in files.drafts(file):  # of what was killed: tokens, too
+            draft.unlink()
+        files.write(file, msgspec.json.format(msgspec.json.encode(links)), mode=0o600)
     except OSError as error:
         raise StoreError(f"{file} cannot be written ({error}). Free some disk space, then go on.") from None
 
@@ -256,14 +257,16 @@ class Lab:
                 )
             if len(self._seats) >= self._most:
                 raise InputError("No place is left in this study. Please tell whoever invited you.")
-            made = token()
-            self.links.participants[made] = alias
-            self.links.agreed[alias] = time.time()
-            await asyncio.to_thread(self.keep)
+            made, links = token(), self.links
+            participants, agreed = links.participants | {made: alias}, links.agreed | {alias: time.time()}
+            links = msgspec.structs.replace(links, participants=participants, agreed=agreed)
+            await asyncio.to_thread(_keep, self._file, links)
             self._sit(alias)
+            self.links = links
             taking_part = [names.name_of(one) for one in self._seats]
             about = manifests.aim((), self.study.questions, self.study.series) | {"observers": taking_part}
-            self._store.amend(aim=about)
+            with contextlib.suppress(StoreError):  # their link is kept; this is written with whatever comes next
+                self._store.amend(aim=about)
         return made
 
     async def tidy(self) -> None:

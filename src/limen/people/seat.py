@@ -108,7 +108,6 @@ class Seat:
         self.alias, self.name = alias, name_of(alias)
         self.progress = Progress()
         self.seen = 0.0  # when the page was last heard of
-        self.shown = 0  # questions answered, catch trials included
         self.trouble = ""  # why nothing more can be asked
         self._study, self._protocol, self._store = study, protocol, store
         self._deal, self._each = deal, expected
@@ -116,7 +115,7 @@ class Seat:
         self._questions = {question.name: question for question in study.questions}
         self._participant: Participant | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._lock = asyncio.Lock()
+        self._lock, self._writing = asyncio.Lock(), asyncio.Lock()
         self._tab = ""
         self._current: Turn | None = None
         self._ahead: Turn | None = None
@@ -125,6 +124,7 @@ class Seat:
         self._begun = -math.inf  # when series were last begun with
         self._put_at: dict[str, float] = {}  # when what is shown was first sent
         self._more = False  # series are left for a later sitting
+        self._answered: set[str] = set()  # questions, catch trials among them
         self._catches: set[str] = set()
         self._practice: list[tuple[Any, ...]] = []
         self._practised_ids: set[str] = set()
@@ -144,7 +144,7 @@ class Seat:
         self._catches = {row["id"] for row in caught}
         self.right = sum(row["right"] for row in caught)
         shown = [one for sitting in self.sittings for one in self.shown_in(sitting)]
-        self.shown = len({one.key for one in shown}) + len(caught)
+        self._answered = self._catches | {one.key for one in shown}
         moments = [one.shown_at for one in shown] + [row["at"] for row in caught]
         self._latest = max((*moments, *(one.began for one in self.sittings)), default=0.0)
         self.seen = self._latest
@@ -156,9 +156,9 @@ class Seat:
     # --- where they are ---
 
     @property
-    def _settled_ids(self) -> set[str]:
-        """Questions of no series that were answered."""
-        return self._catches | self._practised_ids
+    def shown(self) -> int:
+        """How many questions were answered, catch trials included."""
+        return len(self._answered)
 
     @property
     def caught(self) -> int:
@@ -258,15 +258,15 @@ class Seat:
 
     async def open(self, tab: str) -> dict[str, Any]:
         """Let a tab take over; the screen is looked at again before anything is shown."""
-        now = time.time()
-        over = bool(self._tab) and tab != self._tab and now - self.seen < OTHER_TAB
-        if self.sitting is not None and now - self.seen > AWAY:
-            await self._end(self.seen)
-        self._tab = tab
-        await self.heard(tab)
-        more = self.sitting is not None or not self._last_sitting
-        if self.sittings and more and not (self._more and self.sitting is None):
-            async with self._lock:
+        async with self._lock:
+            now = time.time()
+            over = bool(self._tab) and tab != self._tab and now - self.seen < OTHER_TAB
+            if self.sitting is not None and now - self.seen > AWAY:
+                await self._end(self.seen)
+            self._tab = tab
+            await self.heard(tab)
+            more = self.sitting is not None or not self._last_sitting
+            if self.sittings and more and not (self._more and self.sitting is None):
                 await self._begin()  # which finds out whether anything is left, and makes it ready meanwhile
                 await self._settled()
         return self.state(over) | {"stage": "screen" if more and (self._more or not self.finished) else "done"}
@@ -286,22 +286,23 @@ class Seat:
             if self.sitting is None:
                 if self._last_sitting:
                     raise InputError("You have done all sittings of this study. Thank you.")
+                if self._more:  # what is under way since the page was opened is not all that this sitting is dealt
+                    await self._let_go()
                 self.sittings.append(Sitting(len(self.sittings) + 1, time.time(), screen.row))
                 self._since_break, self._latest = 0, self.sittings[-1].began
-                await self._keep_sitting()
+            await self._keep_sittings()
             await self._begin()
         return self.state()
 
     async def _measure_anew(self, screen: screens.Screen) -> None:
         if screen.row == self.sittings[0].screen:
             return
-        await self.leave()
+        await self._let_go()
         self._asking = None
         known = self._store.manifest["observers"]
         self._store.amend(observers={name: about for name, about in known.items() if name != self.name})
         for sitting in self.sittings:
             sitting.screen = screen.row
-        await self._keep_sitting()
 
     async def _begin(self) -> None:
         """Have the series questioned, where that is not under way."""
@@ -315,9 +316,10 @@ class Seat:
         dealt, self._more = self._deal(self)
         mine = turns.shuffled(dealt, self._protocol.seed, self.alias)
         self._series = {series.id: series for series in mine}
-        if not self.shown and first.practice == (0, 0) and not self._practice:
-            self._practice = list(turns.practice(self._protocol, self.alias, self._study.questions, mine))
-        spec = msgspec.structs.replace(self._study.spec, floor=False, exam=False)
+        if not self.shown:
+            practice = list(turns.practice(self._protocol, self.alias, self._study.questions, mine))
+            self._practice = practice[first.practice[1] :]
+        spec = msgspec.structs.replace(self._study.spec, floor=False, exam=False, look_ahead=0)
         study = dataclasses.replace(self._study, spec=spec, observers=(participant,), series=mine, whole=())
         self._begun = time.monotonic()
         self._participant, self.progress = participant, Progress(len(mine) * len(self._questions))
@@ -357,7 +359,7 @@ class Seat:
             else:
                 merged.append(one)
         sitting.gaps = merged[-1_000:]
-        await self._keep_sitting()
+        await self._keep_sittings()
 
     async def rest(self) -> None:
         """End the sitting, as its participant wants; what was answered stays."""
@@ -366,6 +368,10 @@ class Seat:
 
     async def leave(self) -> None:
         """Let go of what is kept ready, without ending the sitting: nobody has been heard of for a while."""
+        async with self._lock:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         asking = self._asking
         if asking is not None and not asking.done():
             asking.cancel()
@@ -374,19 +380,19 @@ class Seat:
             self._asking = None
         self._current = self._ahead = None
         self._pictures.clear()
-        if self.sitting is not None:
-            await self._keep_sitting()
 
     async def _end(self, at: float) -> None:
         if self.sitting is not None:
             self.sitting.ended = max(at, self.sitting.began)
-            await self._keep_sitting()
-        await self.leave()
+            await self._keep_sittings()
+        await self._let_go()
 
-    async def _keep_sitting(self) -> None:
-        one = self.sittings[-1]
-        row = {"observer": self.name} | msgspec.to_builtins(one)
-        await asyncio.to_thread(self._store.add_measurements, SITTINGS, {f"{self.name}/{one.number}": row})
+    async def _keep_sittings(self) -> None:
+        """Write all sittings down; those that changed, whichever is under way, are among them."""
+        async with self._writing:  # in the order of what happened
+            mine = {f"{self.name}/{one.number}": msgspec.to_builtins(one) for one in self.sittings}
+            rows = {key: {"observer": self.name} | row for key, row in mine.items()}
+            await asyncio.to_thread(self._store.add_measurements, SITTINGS, rows)
 
     # --- what is shown ---
 
@@ -422,8 +428,7 @@ class Seat:
                 await self._end(time.time())
             else:
                 await self._fill()
-        if self.trouble:
-            raise StoreError(f"The study cannot go on: {self.trouble} Please tell whoever invited you.")
+        self._check()
         if self.stage in ("practice", "trials"):
             told["wait"] = self._current is None
             told["retry_ms"] = 200 if told["wait"] else 0
@@ -437,6 +442,10 @@ class Seat:
             "stage": self.stage, "answered": self.shown, "expected": self.expected(),
             "minutes_left": self.minutes_left, "break": self._break_due,
         }  # fmt: skip
+
+    def _check(self) -> None:
+        if self.trouble:
+            raise StoreError(f"The study cannot go on: {self.trouble} Please tell whoever invited you.")
 
     def _put(self, turn: Turn | None) -> dict[str, Any] | None:
         """Return a turn as the page is told of it: nothing says whether it is a catch trial."""
@@ -520,37 +529,35 @@ class Seat:
             Gone: nobody asked for it.
         """
         async with self._lock:
-            if given.id in self._settled_ids:
+            if given.id in self._answered or given.id in self._practised_ids:
                 return await self._turn()
-            if self._store.get(given.id) is not None:  # it was heard, and the page did not hear that it was
-                if self.sitting is not None and all(one.key != given.id for one in self.shown_in(self.sitting)):
-                    await self._keep_presentation(given)
-                return await self._turn()
-            if self.sitting is None:
-                raise Gone("This sitting has ended. Your earlier answers are kept.")
-            if self._asking is None:
-                await self._begin()
-            if self._practice:
-                return await self._turn(await self._practised(given))
-            if given.confidence is not None and given.confidence >= max(1, len(self._protocol.confidence)):
-                raise InputError(f"There is no step {given.confidence} of confidence. Choose one of those shown.")
-            turn = await self._asked(given.id)
-            given = self._held(given)
-            text = wording.answer(turn.question, turn.item, given.value)
-            if turn.kind:
-                await self._keep_catch(turn, given)
+            if self.sittings and self._store.get(given.id) is not None:  # heard, but not kept when it was shown
+                await self._keep_presentation(self._held(given))
             else:
-                await self._keep_answer(turn, given, text)
-            self.shown += 1
-            self._since_break += 1
-            self._break_due = self._since_break == self._protocol.break_every
-            self._since_break %= max(1, self._protocol.break_every)
-            self._last = turn.series.reference.digest
-            if self._current is not None and self._current.id == turn.id:
-                self._current = None
-            if self._ahead is not None and self._ahead.id == turn.id:
-                self._ahead = None
+                if self.sitting is None:
+                    raise Gone("This sitting has ended. Your earlier answers are kept.")
+                if self._asking is None:
+                    await self._begin()
+                self._check()
+                if self._practice:
+                    return await self._turn(await self._practised(given))
+                if given.confidence is not None and given.confidence >= max(1, len(self._protocol.confidence)):
+                    raise InputError(f"There is no step {given.confidence} of confidence. Choose one of those shown.")
+                turn = await self._asked(given.id)
+                await self._keep(turn, self._held(given))
+                self._last = turn.series.reference.digest
+            self._count(given.id)
             return await self._turn()
+
+    def _count(self, name: str) -> None:
+        """Count a question that was answered; it is shown no more."""
+        self._answered.add(name)
+        self._since_break += 1
+        self._break_due = self._since_break == self._protocol.break_every
+        self._since_break %= max(1, self._protocol.break_every)
+        self._current, self._ahead = (
+            None if turn is not None and turn.id == name else turn for turn in (self._current, self._ahead)
+        )
 
     async def _practised(self, given: GivenAnswer) -> dict[str, Any] | None:
         await self._fill()
@@ -564,8 +571,7 @@ class Seat:
         self._current = None
         first = self.sittings[0]
         first.practice = first.practice[0] + right, first.practice[1] + 1
-        if not self._practice:
-            await self._keep_sitting()
+        await self._keep_sittings()
         said = " or ".join(wording.label(turn.question, one) for one in turn.right)
         return {"right": right, "text": f"Right: {said}." if right else f"The right answer is: {said}."}
 
@@ -602,10 +608,16 @@ class Seat:
             said = now - (given.reaction_time_ms or 0.0) / 1000
         return max(self._latest + 1e-3, min(said, now))
 
-    async def _keep_answer(self, turn: Turn, given: GivenAnswer, text: str) -> None:
+    async def _keep(self, turn: Turn, given: GivenAnswer) -> None:
+        """Have an answer on disk, and when its question was shown."""
+        text = wording.answer(turn.question, turn.item, given.value)
+        if turn.kind:
+            await self._keep_catch(turn, given)
+            return
         assert self._participant is not None
         assert self._asking is not None
-        self._participant.say(turn.id, text, (given.reaction_time_ms or 0.0) / 1000)
+        if turn.id in self._participant.waiting:  # else it was said already, and the disk is slow
+            self._participant.say(turn.id, text, (given.reaction_time_ms or 0.0) / 1000)
         until = time.monotonic() + SETTLED
         while self._store.get(turn.id) is None:
             if time.monotonic() > until or self._asking.done():
@@ -615,8 +627,7 @@ class Seat:
 
     async def _keep_presentation(self, given: GivenAnswer) -> None:
         """Keep when an answer's question was shown."""
-        assert self.sitting is not None
-        session = f"{self.name}/{self.sitting.number}"
+        session = f"{self.name}/{self.sittings[-1].number}"
         steps = len(self._protocol.confidence)
         sure = given.confidence / (steps - 1) if given.confidence is not None and 1 < steps > given.confidence else None
         at = self._latest = self._moment(given)

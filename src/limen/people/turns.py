@@ -1,7 +1,9 @@
 """What is put before a participant: a series' question, a catch trial, or practice; and which comes next."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from limen import digest
@@ -36,24 +38,27 @@ class Turn:
     kind: Kind | Literal[""] = ""
 
 
-def block(share: float) -> int:
-    """Return in how many questions one is a catch trial; 0 for never."""
-    return round(1 / share) if share else 0
+def block(share: float) -> Fraction:
+    """Return in how many questions, on average, one is a catch trial; 0 for never."""
+    return 1 / Fraction(str(share)) if share else Fraction(0)  # of .1, as it is written, 10
 
 
 def is_catch(protocol: Protocol, alias: str, shown: int) -> bool:
     """Say whether the next one is a catch trial: one in each block, at a place drawn by name.
+
+    Block n begins at the whole part of n times their mean length: those of .4 are of 2, 3, 2, 3, ... questions.
 
     Args:
         protocol: of the study.
         alias: of the participant.
         shown: questions that the participant has answered, catch trials included, practice not.
     """
-    size = block(protocol.catch)
-    if not size:
+    length = block(protocol.catch)
+    if not length:
         return False
-    number, place = divmod(shown, size)
-    return place == int(digest.generator("catch", protocol.seed, alias, number).integers(size))
+    number = math.ceil((shown + 1) / length) - 1
+    begin, end = math.floor(number * length), math.floor((number + 1) * length)
+    return shown - begin == int(digest.generator("catch", protocol.seed, alias, number).integers(end - begin))
 
 
 def catch(

@@ -338,29 +338,29 @@ class Study:
             if isinstance(observer, observers.Notifier):
                 observer.tell = tell
             async with contextlib.AsyncExitStack() as stack:
-                known = store.manifest["observers"]
+                begun = store.manifest["observers"].get(observer.name)
                 places = _resumed(observer, store)
                 limited = not offline and progress.spending.over
-                if limited and observer.name not in known:
+                if limited and begun is None:
                     self._leave(observer, progress)
                     continue
                 replayed = offline or limited  # a model that will not be asked is not loaded
-                if offline and observer.name not in known:
+                if offline and begun is None:
                     raise StoreError(f"{store.path} holds no answer of {observer.name}. Run without --offline.")
                 if not replayed:
                     await stack.enter_async_context(observer)
                     await asyncio.to_thread(model_input.calibrate, observer, self.every, store)
-                fingerprint = dict(known[observer.name] if replayed else observer.fingerprint())
-                there = known.get(observer.name, fingerprint)
+                fingerprint = dict(begun if replayed and begun is not None else observer.fingerprint())
+                there = fingerprint if begun is None else begun
                 manifest.same(store.path, f"observer {observer.name}", there, fingerprint)
                 watch(progress)
                 if examine is not None and not replayed:
                     told = await examine(observer, store)
                     progress.notices += [told] if told else []
-                known.setdefault(observer.name, fingerprint)
                 loaded = manifest.versions("torch", "transformers", "onnxruntime")
                 if len(places) > 1 and not replayed:
                     store.amend(endpoints=store.manifest.get("endpoints", {}) | {observer.name: places})
+                known = store.manifest["observers"] | {observer.name: there}  # as others have left it meanwhile
                 store.amend(observers=known, versions=store.manifest["versions"] | loaded)
                 if observer.notice and not replayed:
                     progress.notices.append(observer.notice)

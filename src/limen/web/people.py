@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import orjson
@@ -77,11 +77,12 @@ class Doors:
         self.host = host
         self.open = host not in server.LOOPBACK
         self._address = address.rstrip("/")
-        parts = urlsplit(self._address) if address else None
-        if parts is not None and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+        parts = _parts(self._address) if address else None
+        if address and (parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
             raise InputError(
                 f"--address {address!r:.80} is none. Give what links begin with: https://study.example.org"
             )
+        self._origin = f"{parts.scheme}://{parts.netloc}".casefold() if parts else None
         self._names = {*server.LOOPBACK, host.casefold(), *([parts.hostname] if parts and parts.hostname else [])}
         if self.open:
             self._names.add(socket.gethostname().casefold())
@@ -104,14 +105,13 @@ class Doors:
         if origin is None:
             mine = request.method == "GET"
         else:
-            mine = urlsplit(origin).netloc.casefold() == hosts[0].casefold() or origin == self._address
+            host = hosts[0].casefold()  # a proxy in front may speak https
+            mine = origin.casefold() in (f"http://{host}", f"https://{host}", self._origin)
         return mine and request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
 
     def _expected(self, host: str) -> bool:
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").casefold()
-        except ValueError:
-            return False
+        parts = _parts(f"//{host}")
+        name = (parts.hostname or "").casefold() if parts else ""
         if name in self._names:
             return True
         try:
@@ -119,6 +119,15 @@ class Doors:
         except ValueError:
             return False
         return self.open  # a number cannot be pointed elsewhere, as a name can
+
+
+def _parts(address: str) -> SplitResult | None:
+    """Return an address's parts; None where it is none."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port else None
+    except ValueError:  # of the port, too
+        return None
 
 
 def application(lab: Lab, doors: Doors) -> web.Application:

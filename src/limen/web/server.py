@@ -97,7 +97,10 @@ async def serve(made: web.Application, host: str, port: int, ready: Callable[[in
     Raises:
         InputError: the port cannot be had.
     """
-    runner = web.AppRunner(made, access_log=None, handle_signals=False, keepalive_timeout=15, shutdown_timeout=1)
+    runner = web.AppRunner(
+        made, access_log=None, handle_signals=False, keepalive_timeout=15, shutdown_timeout=1,
+        auto_decompress=False,  # no page compresses what it says
+    )  # fmt: skip
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -74,13 +74,16 @@ class Refused extends Error {
 
 let waiting = 0;  // requests that are being sent again
 
-/** Ask until somebody answers; a lost connection and a server that is being started again are waited for. */
+/**
+ * Ask until somebody answers; a lost connection and a server that is being started again are waited for. A fault of the
+ * server (500) is not: it would be the same each time.
+ */
 async function persist(ask) {
   for (let tries = 0; ; tries++) {
     try {
       const answer = await ask();
       const says = answer.headers.get("Content-Type")?.startsWith("application/json");  // the study's server itself, not one in front of it
-      if ((answer.status < 500 && answer.status !== 429) || says) {
+      if ((answer.status <= 500 && answer.status !== 429) || says) {
         if (tries) still(-1);
         return answer;
       }
@@ -102,7 +105,8 @@ function still(more) {
 async function read(answer) {
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
-  throw new Refused(said.error || "gone", said.text);
+  if (answer.status < 500) throw new Refused(said.error || "gone", said.text);
+  throw new Refused("closed", said.text || "The server met with a fault. Please load this page again; if that does not help, tell whoever invited you.");
 }
 
 async function post(name, body) {
@@ -214,7 +218,7 @@ async function sit() {
     try {
       return await take(await deliver(kept()));
     } catch (error) {
-      if (!(error instanceof Refused) || error.error === "taken") throw error;
+      if (!(error instanceof Refused) || !["gone", "invalid"].includes(error.error)) throw error;
       sessionStorage.removeItem(KEPT);  // the server knows no question that it belongs to
     }
   }
