@@ -161,7 +161,7 @@ def _cohen(n: Array, x: Array, y: Array, same: Array) -> Array:
     """Return kappa; NaN without trials, and where both are always right, or both never."""
     by_chance = x * y + (n - x) * (n - y)  # times n squared, so that all are whole numbers
     open_ = n * n - by_chance
-    return np.divide(n * same - by_chance, open_, out=np.full(n.shape, np.nan), where=open_ > 0)
+    return np.asarray(np.divide(n * same - by_chance, open_, out=np.full(n.shape, np.nan), where=open_ > 0))
 
 
 def _mean(values: Array) -> float:
