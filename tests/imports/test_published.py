@@ -83,7 +83,9 @@ def test_two_files_that_are_one_reference_are_refused_by_both_lines(tmp_path: Pa
         made.with_name(second).write_bytes(made.read_bytes())
     with pytest.raises(InputError) as caught:
         bring("konjnd", tmp_path / "kon", tmp_path / "run")
-    assert f"csv line 3: the reference '{second}' is '{first}' of subjective_ratings.csv line 2:" in str(caught.value)
+    told = "has the picture (" if pixels else "would be called 'SRC0001', as"
+    assert f"csv line 3: the reference {second!r} {told}" in str(caught.value)
+    assert f" {first!r} in subjective_ratings.csv line 2" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
@@ -93,7 +95,7 @@ def test_two_photographs_of_mcl_jci_that_are_one_are_refused(tmp_path: Path) -> 
     made = photographs(folder / "source_images" / "[BMP]", ("one",), 64, 80) / "one.png"
     for number in ("01", "02"):
         made.with_name(f"ImageJND_SRC{number}.bmp").write_bytes(made.read_bytes())
-    with pytest.raises(InputError, match=r"JND_image_02\.txt line 1: .*'ImageJND_SRC01' of JND_image_01\.txt line 1"):
+    with pytest.raises(InputError, match=r"JND_image_02\.txt line 1: .*'ImageJND_SRC01' in JND_image_01\.txt line 1"):
         bring("mcl-jci", folder, tmp_path / "run")
 
 

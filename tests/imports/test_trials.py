@@ -60,7 +60,7 @@ def test_a_picture_with_two_names_is_refused_by_both_lines(tmp_path: Path, more:
     rows = [row(level=level, picture="ab" * 16, **more) for level in (1, 2)]
     rows += [row(reference="b.png", level=level, picture="ab" * 16, **more) for level in (1, 2)]
     line = refused(write(tmp_path / "t.csv", rows))
-    assert line.startswith("t.csv line 4: the reference 'b.png' is 'a.png' of t.csv line 2: their pictures are one")
+    assert line.startswith("t.csv line 4: the reference 'b.png' has the picture (abababab) of 'a.png' in t.csv line 2.")
 
 
 def test_a_picture_may_have_another_name_under_another_distortion(tmp_path: Path) -> None:

@@ -156,11 +156,10 @@ class References:
         row = series_of(self._source, self._file, distortion, own or name, picture)
         first, place = self._known.setdefault(row.id, (name, where))
         if first != name:
-            remedy = "Rename one of them."
-            why = f"both would be called {row.name!r:.80}"
+            told = f"would be called {row.name!r:.80}, as {first!r:.80} in {place} is. Rename one of the two."
             if picture:
-                why, remedy = f"their pictures are one ({picture[:8]})", "Give one picture one name, and one row each."
-            raise InputError(f"{where}: the reference {name!r:.80} is {first!r:.80} of {place}: {why}. {remedy}")
+                told = f"has the picture ({picture[:8]}) of {first!r:.80} in {place}. Give one picture one name."
+            raise InputError(f"{where}: the reference {name!r:.80} {told}")
         return row
 
 
