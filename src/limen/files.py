@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files, and folders, that are written whole or not at all."""
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -35,12 +36,17 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()  # after success it is the file itself by now
-    if os.name == "posix":  # a new name is on disk when its folder is
-        folder = os.open(file.parent, os.O_RDONLY)
+    _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the names in a folder are on disk: a new name is there when its folder is."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(handle)
         finally:
-            os.close(folder)
+            os.close(handle)
 
 
 def _put(draft: Path, file: Path) -> None:
@@ -82,6 +88,41 @@ def write(file: Path, content: bytes, mode: int = 0o666) -> None:
     """
     with replacing(file, mode) as stream:
         stream.write(content)
+
+
+def vacant(run: Path) -> None:
+    """Raise `StoreError` where a run directory that is to be begun is there already, and holds something."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise StoreError(f"{run} is there already. Give another --out: an import begins a run of its own.")
+
+
+@contextlib.contextmanager
+def beginning(run: Path) -> Iterator[Path]:
+    """Yield the path of a draft beside a run directory, which becomes it when the block ends without an error.
+
+    So a run that was cut off in the middle never looks like a whole one. What a process that was killed leaves is a
+    hidden folder beside, .RUN.PROCESS.part.
+
+    Args:
+        run: the run directory; not there yet, or empty.
+
+    Raises:
+        StoreError: it is there already, or cannot be written.
+    """
+    vacant(run)
+    draft = run.with_name(f".{run.name}.{os.getpid()}.part")
+    try:
+        run.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed, and had the same number
+        yield draft
+        if run.is_dir():
+            run.rmdir()  # empty, as was seen
+        draft.rename(run)
+        _sync(run.parent)
+    except OSError as error:
+        raise StoreError(f"{run} cannot be written ({error.strerror or error}). Give another --out.") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def drafts(file: Path) -> list[Path]:

@@ -11,12 +11,14 @@ from limen import testing
 from limen.analysis import Analysis, analyse
 from limen.analysis.fitting import comparisons, fit
 from limen.analysis.merge import own_name, together, unlike
+from limen.analysis.sittings import shown
 from limen.analysis.sizes import sizes
 from limen.analysis.survival import satisfied, unnoticed
 from limen.cli import run as command
 from limen.report import coded_size, images
 from limen.report.report import Report
 from limen.store import Store
+from tests.imports.tables import answers, bring, read, write
 
 PICTURES = {name: testing.photograph(name, 48, 64) for name in "abcdef"}
 SHORT = [90, 70, 50, 30, 20, 10, 5]
@@ -108,3 +110,21 @@ def test_every_command_takes_both(runs: list[Path], verb: tuple[str, ...], capsy
     assert "(90 to 5)" in out
     if "--json" in verb:
         json.loads(out)
+
+
+@pytest.mark.parametrize("files", [("a.csv", "b.csv"), ("t.csv", "t.csv")])
+def test_people_of_one_alias_keep_their_own_sittings(tmp_path: Path, files: tuple[str, str]) -> None:
+    """An alias is local to a study; of files of one name, keys are the same, too."""
+    found: dict[str, Analysis] = {}
+    for run, file, begins, time in (("A", files[0], 1.7e9, 500), ("B", files[1], 1.7e9 + 86_400, 3_000)):
+        said = answers({("p1", f"r{of}"): ("no", "yes", "yes") for of in range(10)}, reaction_time_ms=time)
+        rows = [row | {"at": begins + 3 * place} for place, row in enumerate(said)]
+        bring("trials", write(tmp_path / run / file, rows), tmp_path / run / "run")
+        found[run], _ = read(tmp_path / run / "run")
+    alone = {f"person:p1 ({run})": shown(analysis) for run, analysis in found.items()}
+    both = shown(together(found))
+    for observer, rows_alone in alone.items():
+        mine = [one for one in both if one.outcome.observer == observer]
+        assert [one.at for one in mine] == [one.at for one in rows_alone] == list(range(1, 31))
+        assert [one.seconds for one in mine] == [one.seconds for one in rows_alone]
+        assert {one.sitting for one in mine} == {1}

@@ -255,6 +255,20 @@ def test_error_consistency_of_groups_leaves_out_who_failed() -> None:
         assert one.found.pooled > one.found.kappa > 0.1, "strong levels are easy for everybody"
 
 
+def test_above_so_many_pairs_only_rows_of_pairs_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    who = names(5)
+    found = analysis(answering(np.random.default_rng(8), 5, 30, who), [row(name) for name in who])
+    pairs, (whole,) = likeness.error_consistency(found)
+    monkeypatch.setattr(likeness, "MOST_PAIRS", 9)
+    none, (one,) = likeness.error_consistency(found)
+    assert (len(pairs), whole.listed, none, one.listed) == (10, True, (), False)
+    assert (one.pairs, one.found.trials, one.found.kappa) == (10, whole.found.trials, whole.found.kappa)
+    assert one.found.interval is not None
+    notes = tables.groups(found, [one]).notes
+    assert notes[-1] == "Above 3,000 pairs of observers only means are given, over all of them: blur."
+    assert len(tables.groups(found, [whole]).notes) == 1
+
+
 def test_error_consistency_takes_no_levels_that_answers_chose() -> None:
     y = np.full((3, 6), 12.0)
     assert likeness.error_consistency(analysis(of_matrix(y, names(3)), [row(name) for name in names(3)])) == ((), ())

@@ -170,3 +170,10 @@ def test_who_withdraws_leaves_nothing_behind(file: Path) -> None:
     assert again.exit_code == 1
     with Store.open(out) as store:
         assert "person:stays" in store.manifest["observers"]
+
+
+def test_questions_without_catch_trials_are_told_when_the_study_begins(file: Path) -> None:
+    own = '[{ name = "places", text = "In how many places do they differ?", form = "number", notices = ["1"] }]'
+    file.write_text(STUDY.replace('["direct-implicit"]', own))
+    _, err = Serving(file).end()
+    assert "No catch trials and no practice of places: the attention rule 'catch' judges nobody." in err

@@ -15,6 +15,12 @@ from hypothesis import strategies as st
 from limen.analysis import analyse
 from limen.analysis.fitting import fit
 from limen.errors import InputError
+from limen.ladder import Ladder
+from limen.participant import fingerprint
+from limen.people.recording import RecordedAnswer, Recording, series_of, unmade
+from limen.people.recording import write as record
+from limen.question import find
+from limen.source import Source
 from limen.store import Store
 from limen.store.entries import CATCHES, SITTINGS
 from tests.imports.tables import answers, bring, facts, send, write
@@ -41,6 +47,55 @@ def run(tmp_path: Path) -> Path:
 def table(file: Path) -> list[dict[str, str]]:
     with open(file, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+# --- names ---
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    """Return a run whose distortions and observers differ in what names of files drop."""
+    people, models = ("p1", "P-2", "p_2"), ("subject-p1", "p.2", "P.2", "p1 noise")
+    rows = [
+        row | {"kind": "person" if who in people else "model"}
+        for name in ("noise_1", "noise-1", "noise 1", "Noise-1")
+        for who in (*people, *models)
+        for row in answers({(who, one): ("no", "yes", "yes") for one in "ab"}, distortion=name)
+    ]
+    bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "unlike")
+    return tmp_path / "unlike"
+
+
+@pytest.mark.parametrize("kind", ["model-vs-human", "psignifit", "psych-ds"])
+def test_no_two_tables_have_one_file(unlike: Path, tmp_path: Path, kind: str) -> None:
+    files = send(kind, unlike, tmp_path / "ex")
+    assert len(files) == len({str(file).lower() for file in files})
+    if kind == "model-vs-human":
+        assert sum(len(table(file)) for file in files) == 4 * 7 * 6
+        assert len({(file.parent, row["subj"]) for file in files for row in table(file)}) == 4 * 7
+
+
+@pytest.mark.parametrize(("kind", "back"), [("model-vs-human", "model-vs-human"), ("psych-ds", "trials")])
+def test_what_names_of_files_drop_comes_back(unlike: Path, tmp_path: Path, kind: str, back: str) -> None:
+    send(kind, unlike, tmp_path / "ex")
+    (line,) = bring(back, tmp_path / "ex", tmp_path / "again")
+    assert f"{4 * 7 * 6} answers of 3 participants and 4 models about 8 series" in line
+
+
+@pytest.mark.parametrize("kind", ["model-vs-human", "psignifit", "psych-ds"])
+def test_a_person_and_a_model_of_one_name_have_files_of_their_own(tmp_path: Path, kind: str) -> None:
+    fog, asked = unmade("fog", "fog", Ladder((1.0, 2.0), "m"), "a laboratory"), find("direct")
+    rows = [series_of("trials", "t.csv", fog, "a.png", picture) for picture in ("aa" * 16, "bb" * 16)]  # as of two
+    who = {"person:p1": fingerprint("p1", {}, {}), "p1": {"kind": "imported"}}  # sources
+    told = [RecordedAnswer(one, asked, row, 1, "<yes>", draw=n) for one in who for n, row in enumerate(rows)]
+    source = Source("trials", lambda path: iter(()), "", "", "", "", False)
+    record(tmp_path / "run", Recording(source, "t.csv", who, (fog,), (asked,), rows, told))
+    files = send(kind, tmp_path / "run", tmp_path / "ex")
+    assert len(files) == len(set(files))
+    if kind == "model-vs-human":
+        assert sorted(row["subj"] for file in files for row in table(file)) == ["p1", "p1", "subject-p1", "subject-p1"]
+        bring(kind, tmp_path / "ex", tmp_path / "again")
+        assert {fact[3] for fact in facts(tmp_path / "again")} == {"a.png", "a.png #2"}
 
 
 # --- psignifit ---

@@ -66,6 +66,35 @@ def test_errors_without_any_distortion_are_what_false_alarms_are(folder: Path, t
     }  # fmt: skip
 
 
+def shortened(tmp_path: Path, *rows: dict[str, Any]) -> Path:
+    names = ("x_dog_1.png", "x_cat_1.png")
+    both = [one | {"imagename": name} for one, name in zip(rows, names, strict=True)]
+    return write(tmp_path / "fog" / "fog_subject-01_session_1.csv", both)
+
+
+def test_names_that_are_shortened_to_one_are_told(tmp_path: Path) -> None:
+    file = shortened(tmp_path, trial(1, "dog", "dog", "3", ""), trial(2, "cat", "dog", "3", ""))
+    _, line = bring("model-vs-human", file, tmp_path / "run")
+    assert line.startswith("1 picture was answered twice or more by one observer in one condition: taken as repeated")
+    assert "'x_dog_1.png' and 'x_cat_1.png' are both '1.png'" in line
+
+
+def test_names_that_are_shortened_to_one_are_refused_where_they_show_unlike_things(tmp_path: Path) -> None:
+    file = shortened(tmp_path, trial(1, "dog", "dog", "3", ""), trial(2, "cat", "cat", "4", ""))
+    with pytest.raises(InputError, match=r"line 3: 'x_cat_1\.png' shows 'cat', and 'x_dog_1\.png' 'dog' in .* line 2"):
+        bring("model-vs-human", file, tmp_path / "run")
+
+
+def test_two_questions_that_are_read_as_one_are_kept_apart(tmp_path: Path) -> None:
+    for asked in ("forced-choice", "odd-one-out-3"):
+        name = f"fog.{asked}"
+        write(tmp_path / "raw" / name / f"{name}_subject-01_session-1.csv", [trial(1, "1", "1", "3", "a.png")])
+    assert len(bring("model-vs-human", tmp_path / "raw", tmp_path / "run")) == 1  # no repeated looks
+    analysis, trials = read(tmp_path / "run")
+    assert set(analysis.manifest.distortions) == {"fog.forced-choice", "fog.odd-one-out-3"}
+    assert [one.draw for one in trials] == [0, 0]
+
+
 def test_every_condition_of_an_experiment_has_a_strength() -> None:
     for name, one in EXPERIMENTS.items():
         assert len(one.conditions) == len(one.strengths) > 0, name

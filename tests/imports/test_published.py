@@ -73,6 +73,32 @@ def test_konjnd_s_ratings_are_thresholds_on_limens_ladder(tmp_path: Path) -> Non
         ]
 
 
+@pytest.mark.parametrize("pixels", [False, True])
+def test_two_files_that_are_one_reference_are_refused_by_both_lines(tmp_path: Path, pixels: bool) -> None:
+    first, second = ("SRC0001.png", "SRC0001.bmp") if not pixels else ("SRC0001.png", "SRC0002.png")
+    rows = [{"image_id": one, "Compression type": "JPEG", "ratings": "[35, 41]"} for one in (first, second)]
+    write(tmp_path / "kon" / "subjective_ratings.csv", rows)
+    if pixels:
+        made = photographs(tmp_path / "kon" / "source_image", ("SRC0001",), 64, 80) / first
+        made.with_name(second).write_bytes(made.read_bytes())
+    with pytest.raises(InputError) as caught:
+        bring("konjnd", tmp_path / "kon", tmp_path / "run")
+    told = "has the picture (" if pixels else "would be called 'SRC0001', as"
+    assert f"csv line 3: the reference {second!r} {told}" in str(caught.value)
+    assert f" {first!r} in subjective_ratings.csv line 2" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_photographs_of_mcl_jci_that_are_one_are_refused(tmp_path: Path) -> None:
+    folder = mcl(tmp_path / "mcl", "63 41", "52")
+    (folder / "source_images").mkdir()
+    made = photographs(folder / "source_images" / "[BMP]", ("one",), 64, 80) / "one.png"
+    for number in ("01", "02"):
+        made.with_name(f"ImageJND_SRC{number}.bmp").write_bytes(made.read_bytes())
+    with pytest.raises(InputError, match=r"JND_image_02\.txt line 1: .*'ImageJND_SRC01' in JND_image_01\.txt line 1"):
+        bring("mcl-jci", folder, tmp_path / "run")
+
+
 def test_provenance_goes_with_the_run_and_into_its_tables(tmp_path: Path) -> None:
     bring("konjnd", konjnd(tmp_path / "kon"), tmp_path / "run")
     with Store.open(tmp_path / "run") as store:

@@ -17,6 +17,7 @@ from limen.analysis.fitting import fit
 from limen.distortion import find
 from limen.errors import InputError, LimenError, StoreError
 from limen.image import Picture
+from limen.imports.trials import from_trials
 from limen.loop import finish
 from limen.observers.recorded import Recorded, RecordedOptions
 from limen.participant import is_person
@@ -52,6 +53,35 @@ def row(**more: Any) -> dict[str, Any]:
 
 
 # --- what it becomes ---
+
+
+@pytest.mark.parametrize("more", [{}, {"draw": 0}])
+def test_a_picture_with_two_names_is_refused_by_both_lines(tmp_path: Path, more: dict[str, int]) -> None:
+    rows = [row(level=level, picture="ab" * 16, **more) for level in (1, 2)]
+    rows += [row(reference="b.png", level=level, picture="ab" * 16, **more) for level in (1, 2)]
+    line = refused(write(tmp_path / "t.csv", rows))
+    assert line.startswith("t.csv line 4: the reference 'b.png' has the picture (abababab) of 'a.png' in t.csv line 2.")
+
+
+def test_a_picture_may_have_another_name_under_another_distortion(tmp_path: Path) -> None:
+    rows = [row(picture="ab" * 16), row(reference="b.png", picture="ab" * 16, distortion="fog")]
+    assert " 2 series" in bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")[0]
+    assert len(read(tmp_path / "run")[1]) == 2
+
+
+def test_an_import_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    file = write(tmp_path / "t.csv", TWO)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            from_trials(str(file), tmp_path / "runs" / "run", stop)
+        assert not list((tmp_path / "runs").iterdir())
+    (tmp_path / "runs" / "run").mkdir()  # an empty one is as good as none
+    from_trials(str(file), tmp_path / "runs" / "run")
+    assert [one.name for one in (tmp_path / "runs").iterdir()] == ["run"]
+    assert len(read(tmp_path / "runs" / "run")[1]) == 16
 
 
 def test_thresholds_are_those_worked_out_by_hand(tmp_path: Path) -> None:

@@ -88,12 +88,21 @@ def test_a_group_is_the_mean_of_its_pairs_and_resamples_their_references_togethe
     rng = np.random.default_rng(2)
     right = shared_levels(rng, 60, np.array([0.3, 0.5, 0.7]), 4)
     pairs = [(0, 1), (0, 2), (1, 2)]
-    found, each = group(right, pairs), consistencies(right, pairs)
-    assert found is not None
+    of, each = group(right, pairs), consistencies(right, pairs)
+    assert of is not None
+    found = of.mean
+    assert of.pairs == 3
     assert found.kappa == pytest.approx(np.mean([one.kappa for one in each]))
     assert found.interval is not None
     assert found.interval.low < 0 < found.interval.high
     assert group(right, []) is None
+    alone = group(right, pairs[:1])
+    assert alone is not None
+    assert alone.mean.interval is not None
+    assert each[0].interval is not None
+    assert (alone.mean.interval.low, alone.mean.interval.high) == pytest.approx(
+        (each[0].interval.low, each[0].interval.high)
+    )
     assert found.trials == sum(one.trials for one in each)
 
 

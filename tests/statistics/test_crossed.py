@@ -124,6 +124,49 @@ def test_a_reference_that_only_the_keen_met_does_not_look_easy() -> None:
     assert crossed.means(values)[3] < crossed.means(values)[0], "its plain mean is the lowest"
 
 
+def least_squares(values: Array) -> Array:
+    """Return what each reference is by numpy's own solver."""
+    people, references = values.shape
+    person, reference = np.nonzero(~np.isnan(values))
+    design = np.zeros((len(person), people + references))
+    design[range(len(person)), person] = design[range(len(person)), people + reference] = 1
+    found = np.linalg.lstsq(design, values[person, reference], rcond=None)[0]
+    return np.asarray(found[people:] + found[:people].mean())
+
+
+@pytest.mark.parametrize(("people", "references", "each"), [(30, 30, 5), (12, 60, 8), (40, 40, 3), (20, 100, 10)])
+def test_chains_of_people_who_share_few_references_are_solved_whole(people: int, references: int, each: int) -> None:
+    """Person i meets a window of references that begins where person i - 1's has gone on a little."""
+    rng = np.random.default_rng(9)
+    values = np.full((2, people, references), np.nan)
+    for i in range(people):
+        window = (np.arange(each) + i * max(1, references // people)) % references
+        values[:, i, window] = 3 * rng.standard_normal() + rng.standard_normal((2, each)) + window / 10
+    found = crossed.references_of(values)
+    for mine, of in zip(found, values, strict=True):
+        there = ~np.isnan(mine)
+        assert mine[there] == pytest.approx(least_squares(of)[there], abs=1e-8)
+
+
+def test_groups_of_people_who_share_nothing_are_as_keen_as_each_other() -> None:
+    values = np.full((4, 4), np.nan)
+    values[:2, :2] = [[1.0, 3.0], [3.0, 5.0]]
+    values[2:, 2:] = [[10.0, 30.0], [np.nan, 32.0]]
+    assert crossed.references_of(values) == pytest.approx([2, 4, 11, 31])
+
+
+def test_the_prior_of_the_rest_is_flat_as_that_of_people_and_references() -> None:
+    """Of n residuals with the sum of squares S a flat prior of the sd leaves the variance with the mean S / (n - 3)."""
+    y = np.arange(8.0)
+    sampler = crossed._Sampler(y, y, np.repeat([0, 1], 4), np.tile(range(4), 2))
+    sampler.centre = 0.0
+    drawn = []
+    for _ in range(20_000):
+        sampler._rest()
+        drawn.append(sampler.sd[2] ** 2)
+    assert float(np.mean(drawn)) == pytest.approx(float(y @ y) / (len(y) - 3), rel=0.04)
+
+
 @pytest.mark.slow
 def test_the_split_half_ceiling_is_what_the_spreads_say() -> None:
     """Reliability of a mean over n people: var(reference) / (var(reference) + var(rest) / n)."""

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from limen.errors import StoreError, without_paths
-from limen.store import SCHEMA, SeriesRow, Store
+from limen.store import SCHEMA, SeriesRow, Store, journal
 from limen.trial import Answer, Attempt, Presentation, Trial
 
 ANSWER = Answer("Yes.", 0.9, 0.01, "stop", 812, 4, 1.5, "m-2")
@@ -46,6 +46,67 @@ def test_what_is_added_is_there(tmp_path: Path) -> None:
         assert store.picture("d") == b"png"
         assert store.picture("e") is None
         assert store.attempts() == {("o", "timeout"): 1, ("o", "ok"): 1}
+
+
+LEAVES = Trial("person:p1", "direct", "s", 0, 3, 0, False, 0, "k1", ANSWER)
+
+
+def left(store: Store) -> set[str]:
+    return {row[0] for row in store.rows("answer")}
+
+
+def test_who_is_forgotten_leaves_no_answer_that_was_asked_ahead(tmp_path: Path) -> None:
+    secret = "I am Jane Roe"
+
+    async def write(store: Store) -> None:
+        await store.add(LEAVES, (Attempt("ok", "", 1.0),))
+        for key, tried in (("k2", (Attempt("ok", "", 1.0),)), ("k3", ())):  # k3 is known by its presentation alone
+            answer = dataclasses.replace(ANSWER, text=secret)
+            await store.add(dataclasses.replace(LEAVES, key=key, answer=answer), tried, ahead=True)
+        await store.add(dataclasses.replace(LEAVES, observer="person:p10", key="k4"), (Attempt("ok", "", 1.0),))
+        await store.add(dataclasses.replace(LEAVES, observer="m", key="k5"), ahead=True)  # nobody knows whose
+        await store.add_presentations([Presentation(key, "person:p1/1", 1.0, 1.0) for key in ("k1", "k3")])
+        await store.add_presentations([Presentation("k4", "person:p10/1", 1.0, 1.0)])
+
+    with Store.create(tmp_path / "run", {"observers": {"person:p1": {}, "person:p10": {}}}) as store:
+        asyncio.run(write(store))
+        assert store.forget("person:p1") == 3
+        assert left(store) == {"k4", "k5"}
+        assert [one.key for one in store.presentations()] == ["k4"]
+        assert list(store.manifest["observers"]) == ["person:p10"]
+        assert not any(secret.encode() in file.read_bytes() for file in (tmp_path / "run").iterdir())
+
+
+def test_an_answer_that_another_was_asked_for_too_stays(tmp_path: Path) -> None:
+    """Keys hold the fingerprint: only two names of one observer have an answer in common."""
+    twin, ahead = dataclasses.replace(LEAVES, observer="twin"), dataclasses.replace(LEAVES, key="k2")
+    with Store.create(tmp_path / "run", {"observers": {"person:p1": {}, "twin": {}}}) as store:
+        add(store, LEAVES, twin)
+        add(store, ahead, attempts=(Attempt("ok", "", 1.0),))
+        add(store, dataclasses.replace(ahead, observer="twin", answer=None), attempts=(Attempt("timeout", "", 1.0),))
+        assert store.forget("person:p1") == 0
+        assert left(store) == {"k1", "k2"}
+        assert [one.observer for one in store.trials()] == ["twin"]
+
+
+def test_nobody_is_forgotten_by_halves_while_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's snapshot keeps the old pages in the database; then nothing is done, and a line says so."""
+    monkeypatch.setattr(journal, "PATIENCE", 0.1)
+    with Store.create(tmp_path / "run", {"observers": {"person:p1": {}}}) as store:
+        for n in range(300):
+            add(store, dataclasses.replace(LEAVES, key=f"k{n}", level=n))
+        reader = sqlite3.connect(tmp_path / "run" / "trials.db")
+        some = reader.execute("SELECT * FROM answer")
+        some.fetchone()
+        add(store, dataclasses.replace(LEAVES, key="later", level=999))
+        with pytest.raises(StoreError, match=r"trials\.db is being read by another program .* run the same command"):
+            store.forget("person:p1")
+        assert len(left(store)) == 301
+        some.close()
+        reader.close()
+        assert store.forget("person:p1") == 301
+        assert not left(store)
+        assert ANSWER.text.encode() not in (tmp_path / "run" / "trials.db").read_bytes()
 
 
 def test_wording_and_form_come_back(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from limen.statistics.consistency import Consistency
 from limen.statistics.crossed import Ceiling
 from limen.statistics.inference import correlate
 
-MOST_PAIRS = 3_000  # of observers under one question and distortion; 77 observers have fewer
+MOST_PAIRS = 3_000  # of observers under one question and distortion up to which each has a row; 77 have fewer
+RESAMPLES, FEWER = 1_000, 400  # of references, for the interval of a mean; fewer above that many pairs
 PEOPLE, MIXED, MODELS = "people with people", "people with models", "models with models"
 
 
@@ -56,6 +57,7 @@ class GroupRow:
         of: which pairs.
         pairs: how many, with a kappa that is defined.
         found: their mean.
+        listed: whether each pair has a row of its own; where there are more than 3,000 pairs of all kinds, none has.
     """
 
     question: str
@@ -63,6 +65,7 @@ class GroupRow:
     of: str
     pairs: int
     found: Consistency
+    listed: bool = True
 
 
 def error_consistency(analysis: Analysis) -> tuple[tuple[ConsistencyRow, ...], tuple[GroupRow, ...]]:
@@ -85,21 +88,20 @@ def error_consistency(analysis: Analysis) -> tuple[tuple[ConsistencyRow, ...], t
         names, right = _right([one for _, group in every for one in group], [name for name, _ in every],
                               analysis.questions[question])  # fmt: skip
         pairs = list(itertools.combinations(range(len(names)), 2))
-        if not pairs or len(pairs) > MOST_PAIRS:
+        if not pairs:
             continue
+        listed = len(pairs) <= MOST_PAIRS
         kinds = {pair: _kind(*(names[i] in people for i in pair)) for pair in pairs}
-        each = consistency.consistencies(right, pairs)
-        mine = [
+        each = consistency.consistencies(right, pairs) if listed else []
+        rows += [
             ConsistencyRow(question, distortion, names[i], names[j], kinds[i, j], {names[i], names[j]} <= kept, one)
-            for (i, j), one in zip(pairs, each, strict=True) if one.trials
+            for (i, j), one in zip(pairs, each, strict=listed) if one.trials
         ]  # fmt: skip
-        rows += mine
         for kind in (PEOPLE, MIXED, MODELS):
             some = [pair for pair in pairs if kinds[pair] == kind and {names[i] for i in pair} <= kept]
-            mean = consistency.group(right, some)
-            if mean is not None and mean.trials:
-                n = sum(row.of == kind and row.counted and not math.isnan(row.found.kappa) for row in mine)
-                means.append(GroupRow(question, distortion, kind, n, mean))
+            of = consistency.group(right, some, RESAMPLES if listed else FEWER)
+            if of is not None and of.mean.trials:
+                means.append(GroupRow(question, distortion, kind, of.pairs, of.mean, listed))
     return tuple(rows), tuple(means)
 
 

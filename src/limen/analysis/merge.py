@@ -172,12 +172,21 @@ def _renamed(analysis: Analysis, names: Mapping[str, str], called: _Called) -> A
         ),
         categories=tuple(dataclasses.replace(one, row=row(one.row)) for one in analysis.categories),
         people=tuple(dataclasses.replace(one, observer=names[one.observer]) for one in analysis.people),
+        presentations=tuple(
+            dataclasses.replace(one, session=_session(one.session, names)) for one in analysis.presentations
+        ),
         chosen=tuple(names[name] for name in analysis.chosen),
         mixed=tuple(
             (names.get(observer, observer), kinds.get(kind, kind), name) for observer, kind, name in analysis.mixed
         ),
         **rows,
     )
+
+
+def _session(session: str, names: Mapping[str, str]) -> str:
+    """Return a sitting under its person's new name: a person of that alias in another run has sittings of their own."""
+    whose, slash, number = session.rpartition("/")
+    return f"{names.get(whose, whose)}{slash}{number}"
 
 
 def _series(row: SeriesRow, kinds: Mapping[str, str]) -> SeriesRow:

@@ -54,16 +54,17 @@ class Shown:
 
 def shown(analysis: Analysis) -> tuple[Shown, ...]:
     """Return every answered presentation whose answer could be read, of all people, in the order of time."""
-    places, first = dict[str, int](), dict[str, tuple[int, int, Presentation]]()
+    places, first = dict[str, int](), dict[tuple[str, str], tuple[int, int, Presentation]]()
     numbers: dict[str, dict[str, int]] = defaultdict(dict)
+    people = set(participant.people_of(analysis.manifest.observers))
     for one in sorted(analysis.presentations, key=lambda one: (one.shown_at, one.session, one.key)):
         places[one.session] = places.get(one.session, 0) + 1
         whose, _, number = one.session.rpartition("/")
         mine = numbers[whose]
         mine.setdefault(one.session, int(number) if number.isdecimal() and len(number) < 9 else len(mine) + 1)
-        first.setdefault(one.key, (places[one.session], mine[one.session], one))  # an answer sent again is no other
+        at = places[one.session], mine[one.session], one
+        first.setdefault((whose if whose in people else "", one.key), at)  # an answer sent again is no other
     gaps = {row.observer: row.gaps for row in analysis.people}
-    people = set(participant.people_of(analysis.manifest.observers))
     found = []
     for outcome in analysis.outcomes:
         if outcome.observer not in people:
@@ -71,10 +72,11 @@ def shown(analysis: Analysis) -> tuple[Shown, ...]:
         for response in outcome.responses:
             if not response.readable:
                 continue
-            at = next((first[trial.key] for trial in reversed(response.trials) if trial.key in first), None)
-            if at is None:
+            keys = [(whose, trial.key) for whose in (outcome.observer, "") for trial in reversed(response.trials)]
+            found_at = next((first[key] for key in keys if key in first), None)
+            if found_at is None:
                 continue
-            place, sitting, one = at
+            place, sitting, one = found_at
             end = one.shown_at + (one.reaction_time_ms or 0.0) / 1000
             away = any(begin < end and one.shown_at < over for begin, over in gaps.get(outcome.observer, ()))
             was_right = right(response, analysis.questions[outcome.question])

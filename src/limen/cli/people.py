@@ -74,6 +74,7 @@ def _serve(
 
     from limen.loop import finish
     from limen.people import protocol as protocols
+    from limen.people import turns
     from limen.people.lab import LINKS, Lab, planned
     from limen.study import Progress, load
     from limen.web.people import Doors, serve
@@ -89,7 +90,7 @@ def _serve(
         for line in (*study.refused, *progress.notices):
             notice(line)
         lab = Lab(study, protocol, store, participants)
-        for line in lab.notices:
+        for line in (*turns.notices(protocol, study.questions), *lab.notices):
             notice(line)
         if doors.open and not address:
             notice(ABOUT.format(host=host))

@@ -5,9 +5,10 @@ times within it and the answers: neither when it was nor on what screen.
 """
 
 import csv
+import functools
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,22 +170,39 @@ def attention(people: Iterable[PersonRow]) -> dict[str, str]:
 
 
 class Names:
-    """Gives texts names that are letters and digits, no two alike."""
+    """Gives things names for files, no two alike on disks that do not tell letters' case apart.
 
-    def __init__(self, between: str = "") -> None:
-        self._between, self._taken, self._given = between, set[str](), dict[str, str]()
+    Args:
+        between: stands for what a name does not hold.
+        plain: makes a name of a text; letters and digits are kept without it.
+    """
 
-    def of(self, text: str, most: int = 60) -> str:
-        """Return the name of a text, the same each time."""
-        if text not in self._given:
-            plain = _PLAIN.sub(self._between, text).strip(self._between)[:most] or "x"
+    def __init__(self, between: str = "", plain: Callable[[str], str] | None = None) -> None:
+        self._between, self._plain = between, plain or functools.partial(_letters, between)
+        self._taken, self._given = set[str](), dict[Hashable, str]()
+
+    def of(self, text: str, most: int = 60, of: Hashable = None) -> str:
+        """Return the name of a thing, the same each time.
+
+        Args:
+            text: that the name is made of.
+            most: characters of it that are kept.
+            of: the thing; None where the text alone says what it is.
+        """
+        thing = text if of is None else of
+        if thing not in self._given:
+            plain = self._plain(text)[:most] or "x"
             name, number = plain, 1
             while name.lower() in self._taken:
                 number += 1
                 name = f"{plain}{self._between}{number}"
             self._taken.add(name.lower())
-            self._given[text] = name
-        return self._given[text]
+            self._given[thing] = name
+        return self._given[thing]
+
+
+def _letters(between: str, text: str) -> str:
+    return _PLAIN.sub(between, text).strip(between)
 
 
 def cell(text: str) -> str:

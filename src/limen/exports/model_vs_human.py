@@ -9,6 +9,7 @@ from limen.exports._told import Names, ToldTrial
 from limen.store import Store
 
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
+PERSON = "subject-"  # with which subj begins where it is a person
 NONE = "na"  # of object_response: nobody answered, or not readably
 
 
@@ -19,8 +20,8 @@ def to_model_vs_human(run: Path, folder: Path) -> list[Path]:
     One file a distortion, question, observer and session, DISTORTION.QUESTION_SUBJECT_session-1.csv, in a folder a
     distortion and question.
     `category` is what would have been right, `condition` the level (3>12 for level 12 against level 3), `rt` is in
-    seconds. People are called subject-ALIAS. The toolbox's own figures are made for 16 categories of objects; these
-    rows suit its error consistency, which compares right and wrong.
+    seconds. People are called subject-ALIAS, and no model is. The toolbox's own figures are made for 16 categories of
+    objects; these rows suit its error consistency, which compares right and wrong.
 
     Args:
         run: a run directory.
@@ -35,18 +36,18 @@ def to_model_vs_human(run: Path, folder: Path) -> list[Path]:
     """
     with Store.open(run) as store:
         _, trials = _told.told(store)
-    names, files = Names("-"), []
-    for _, group in _told.by_observer(trials):
+    names, files, subjects = Names("-"), list[Path](), set[str]()
+    kinds, asked, pictures = Names("-", _bare), Names("-", _bare_question), _Pictures()
+    for observer, group in _told.by_observer(trials):
         sheets: dict[tuple[str, int], list[ToldTrial]] = {}
         for one in group:
-            sheets.setdefault(
-                (f"{_bare(one.outcome.series.distortion)}.{_bare(one.outcome.question)}", one.sitting), []
-            ).append(one)
-        subject = f"subject-{group[0].who}" if group[0].person else group[0].who
-        called = names.of(subject)
+            dataset = f"{kinds.of(one.outcome.series.distortion)}.{asked.of(one.outcome.question)}"
+            sheets.setdefault((dataset, one.sitting), []).append(one)
+        subject = _subject(group[0], subjects)
+        called = names.of(subject, of=observer)
         for (dataset, sitting), some in sheets.items():
             name = f"{dataset}_{called}_session-{sitting}.csv"
-            rows = [_row(subject, dataset, number, one) for number, one in enumerate(some, start=1)]
+            rows = [_row(subject, dataset, number, one, pictures) for number, one in enumerate(some, start=1)]
             files.append(_told.write_table(folder / dataset / name, COLUMNS, rows))
     return files
 
@@ -56,12 +57,39 @@ def _bare(name: str) -> str:
     return quote(name, safe=" ").replace("_", "-").replace("/", "-")
 
 
-def _row(subject: str, dataset: str, number: int, one: ToldTrial) -> tuple[object, ...]:
+def _bare_question(name: str) -> str:
+    return _bare(name).replace(".", "-")  # the last point stands before it
+
+
+def _subject(one: ToldTrial, taken: set[str]) -> str:
+    """Return what subj calls an observer; a model whose name says that it is a person is called model-NAME."""
+    subject = f"{PERSON}{one.who}" if one.person else one.who
+    if not one.person and subject.lower().startswith(PERSON):
+        subject = f"model-{subject}"
+    while subject in taken:
+        subject = f"model-{subject}"
+    taken.add(subject)
+    return subject
+
+
+class _Pictures:
+    """Gives references of one name that are not one picture a number."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, int]] = {}
+
+    def name(self, one: ToldTrial) -> str:
+        known = self._known.setdefault(one.reference, {})
+        number = known.setdefault(one.outcome.series.picture, len(known) + 1)
+        return one.reference if number == 1 else f"{one.reference} #{number}"
+
+
+def _row(subject: str, dataset: str, number: int, one: ToldTrial, pictures: _Pictures) -> tuple[object, ...]:
     probe = one.response.probe
     condition = f"{probe.reference}>{probe.level}" if probe.reference else f"{probe.level}"
     shown = one.shown.reaction_time_ms if one.shown is not None else None
     response, category = one.value or NONE, one.right or NONE
-    picture = quote(one.reference, safe="").replace("_", "%5F")
+    picture = quote(pictures.name(one), safe="").replace("_", "%5F")
     image = f"{number:04}_limen_{dataset}_{condition}_{probe.draw:02}_{picture}"
     seconds = "NaN" if shown is None else shown / 1000
     return subject, one.sitting, number, seconds, _plain(response), _plain(category), condition, image

@@ -56,15 +56,16 @@ def to_psignifit(run: Path, folder: Path) -> list[Path]:
                 one
             )
     names, rows, files = Names("-"), [], []
-    for (_, distortion, asked), group in groups.items():
+    for which, group in groups.items():
+        _, distortion, asked = which
         kind, question = kinds[distortion], analysis.questions[asked]
-        stem = names.of(f"{group[0].who} {distortion} {asked}", 100)
+        stem = names.of(f"{group[0].who} {distortion} {asked}", 100, which)
         inside, parts = Names("-"), {"": group}
         for one in group:
             parts.setdefault(one.outcome.series.id, []).append(one)
         for series, some in parts.items():
             reference = some[0].reference if series else ""
-            name = f"{stem}/{inside.of(f'{reference} {series[:8]}')}.csv" if series else f"{stem}.csv"
+            name = f"{stem}/{inside.of(f'{reference} {series[:8]}', of=series)}.csv" if series else f"{stem}.csv"
             for x in ("levels", "strengths"):
                 at = [float(level + 1) for level in range(len(kind.strengths))] if x == "levels" else kind.strengths
                 files.append(_told.write(folder / x / name, _array(some, at)))

@@ -82,7 +82,7 @@ def to_psych_ds(run: Path, folder: Path) -> list[Path]:
     study, tables, files = Names().of(name, 40), list(_told.by_observer(trials)), []
     for observer, group in tables:
         who = group[0].who if group[0].person else f"model {group[0].who}"
-        stem = f"study-{study}_subject-{names.of(who, 40)}_data"
+        stem = f"study-{study}_subject-{names.of(who, 40, observer)}_data"
         rows = [_row(manifest, one) for one in group]
         files.append(_told.write_table(folder / "data" / f"{stem}.csv", tuple(COLUMNS), rows))
         about = {"name": f"Answers of {group[0].who}", "description": _who(observer, group)}

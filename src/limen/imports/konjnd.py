@@ -22,6 +22,7 @@ import msgspec
 from limen import distortion, registry
 from limen.distortion import Distortion
 from limen.errors import InputError
+from limen.files import vacant
 from limen.image import digest, load
 from limen.imports import _published, _table
 from limen.imports._published import People, Work
@@ -90,12 +91,12 @@ def from_konjnd(place: str, run: Path, tell: Callable[[int, int], None] = lambda
         InputError: a row does not fit; one line that names file and line. Nothing is written then.
         StoreError: the run cannot be written.
     """
-    recording.vacant(run)
+    vacant(run)
     table, pictures = _published.found(place, TABLE, PICTURES)
     people = People(WORK, KIND, table)
     kinds = {"JPEG": distortion.find("jpeg"), "BPG": _bpg(people)}
     read = list(_table.rows(table, RatingsRow, strange=True))
-    rows: dict[tuple[str, str], SeriesRow] = {}
+    references, rows = recording.References(KIND, people.file), dict[tuple[str, str], SeriesRow]()
     thresholds, seen = [], 0
     for count, (span, row) in enumerate(read, start=1):
         if (row.image_id, row.compression_type) in rows:
@@ -103,7 +104,8 @@ def from_konjnd(place: str, run: Path, tell: Callable[[int, int], None] = lambda
             raise InputError(f"{span.where}: {both} is in an earlier row. Keep one of the two.")
         picture = _picture(pictures, row.image_id)
         seen += bool(picture)
-        one = recording.series_of(KIND, people.file, kinds[row.compression_type], Path(row.image_id).stem, picture)
+        kind = kinds[row.compression_type]
+        one = references.add(span.where, kind, row.image_id, picture, Path(row.image_id).stem)
         rows[row.image_id, row.compression_type] = one
         levels = sorted(_level(span, row.compression_type, rating) for rating in _ratings(span, row))
         thresholds.append(PublishedEntry(people.name, QUESTION.name, one.id, 1, levels))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from limen import distortion, registry
 from limen.errors import InputError
+from limen.files import vacant
 from limen.image import digest, load
 from limen.imports import _published
 from limen.imports._published import People, Work
@@ -64,18 +65,18 @@ def from_mcl_jci(place: str, run: Path, tell: Callable[[int, int], None] = lambd
         InputError: a line does not fit; one line that names file and line. Nothing is written then.
         StoreError: the run cannot be written.
     """
-    recording.vacant(run)
+    vacant(run)
     folder, pictures = _published.found(place, FOLDER, PICTURES)
     files = {int(match[1]): file for file in _texts(folder) if (match := _FILE.fullmatch(file.name))}
     if not files:
         raise InputError(f"{readable(place)}: there is no JND_image_01.txt in {FOLDER}. Unpack the release again.")
     people, kind = People(WORK, KIND, folder), distortion.find("jpeg")
-    rows: list[SeriesRow] = []
+    references, rows = recording.References(KIND, people.file), list[SeriesRow]()
     thresholds: list[PublishedEntry] = []
     samples = 0
     for count, (number, file) in enumerate(sorted(files.items()), start=1):
         name = f"ImageJND_SRC{number:02}"
-        one = recording.series_of(KIND, people.file, kind, name, _picture(pictures, name))
+        one = references.add(f"{readable(file.name)} line 1", kind, name, _picture(pictures, name))
         each = list(_people(file))
         rows.append(one)
         samples += len(each)

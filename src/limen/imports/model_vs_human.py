@@ -12,8 +12,8 @@ levels: whole numbers, or 3>12 for level 12 against level 3, as `limen export --
 
 import math
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ import msgspec
 from limen import participant, question, registry
 from limen.distortion import Distortion
 from limen.errors import InputError
+from limen.files import vacant
 from limen.imports import _table
 from limen.imports._table import Name
 from limen.ladder import Ladder
@@ -117,6 +118,8 @@ class _Read:
     files: dict[tuple[str, str, int], str] = field(default_factory=dict)
     last: dict[tuple[str, str, int], int] = field(default_factory=dict)
     unanswered: int = 0
+    repeated: int = 0  # pictures that one observer has answered twice or more in one condition
+    alike: tuple[str, str] = ("", "")  # two of their names that are shortened to one
 
 
 @registry.add("import", KIND)
@@ -135,7 +138,7 @@ def from_model_vs_human(place: str, run: Path, tell: Callable[[int, int], None] 
         InputError: a row does not fit; one line that names file and line. Nothing is written then.
         StoreError: the run cannot be written.
     """
-    recording.vacant(run)
+    vacant(run)
     root, read = Path(place), _Read()
     for file in _files(root):
         dataset = _dataset(file)
@@ -145,9 +148,24 @@ def from_model_vs_human(place: str, run: Path, tell: Callable[[int, int], None] 
         raise InputError(f"{readable(root.name)}: holds no answered trial. Give raw-data of model-vs-human, or a file.")
     content = _recording(readable(root.name), read)
     recording.write(run, content, tell)
-    return [
+    said = (
         f"{content.file}: {recording.counted(content)}, {read.unanswered:,} left out that nobody answered. Run: {run}"
-    ]
+    )
+    return [said, *_repeated(read)]
+
+
+def _repeated(read: _Read) -> list[str]:
+    if not read.repeated:
+        return []
+    pairs = "1 picture was" if read.repeated == 1 else f"{read.repeated:,} times a picture was"
+    line = f"{pairs} answered twice or more by one observer in one condition: taken as repeated looks (draws)."
+    first, other = read.alike
+    if first:
+        line += (
+            f" Names are shortened as the toolbox does it: {first!r:.80} and {other!r:.80} are both {short(first)!r}. "
+            "Rename them if they are two pictures."
+        )
+    return [line]
 
 
 def _files(root: Path) -> list[Path]:
@@ -194,7 +212,7 @@ def _take(read: _Read, dataset: str, span: RowSpan, row: TrialRow) -> None:
 
 def _recording(file: str, read: _Read) -> Recording:
     levels: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    named = {dataset: _parted(dataset) for dataset in {dataset: None for dataset, _, _ in read.rows}}
+    named = _named(dict.fromkeys(dataset for dataset, _, _ in read.rows))
     tops: dict[str, int] = defaultdict(lambda: 1)
     for dataset, span, row in read.rows:
         if row.condition not in levels[dataset]:
@@ -206,27 +224,65 @@ def _recording(file: str, read: _Read) -> Recording:
     }
     questions = {asked.name: asked for _, asked in named.values()}
     observers: dict[str, Mapping[str, Any]] = {}
-    series: dict[tuple[str, str], SeriesRow] = {}
-    answers = []
+    references, series = recording.References(KIND, file), dict[tuple[str, str], SeriesRow]()
+    answers, shown = list[RecordedAnswer](), _Shown()
     for dataset, span, row in read.rows:
         distortion, asked = named[dataset]
         name, about = _observer(row.subj, file)
         observers.setdefault(name, about)
         where = (distortion, short(row.imagename))
         if where not in series:
-            series[where] = recording.series_of(KIND, file, kinds[distortion], where[1])
+            series[where] = references.add(span.where, kinds[distortion], where[1])
         against, level = levels[dataset][row.condition]
+        if not _own(row.imagename):
+            shown.add(span, row, where, (name, asked.name, against, level))
         answers.append(
             RecordedAnswer(
                 name, asked, series[where], level, _text(asked, row), against, 0, row.session, None, 0.0,
                 _milliseconds(span, row.rt),
             )
         )  # fmt: skip
+    read.repeated, read.alike = len(shown.repeated), shown.alike
     source = Source(KIND, lambda path: iter(()), LICENCE, WHERE, "", "", False)
     return Recording(
         source, file, observers, tuple(kinds.values()), tuple(questions.values()), tuple(series.values()),
         recording.numbered(answers),
     )  # fmt: skip
+
+
+class _Shown:
+    """Which picture was shown to whom, by its short name: two that have one are told, or refused where it is sure."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], tuple[RowSpan, TrialRow]] = {}
+        self._seen: dict[tuple[Any, ...], TrialRow] = {}
+        self.repeated: set[tuple[Any, ...]] = set()
+        self.alike = ("", "")
+
+    def add(self, span: RowSpan, row: TrialRow, where: tuple[str, str], by: tuple[str, str, int, int]) -> None:
+        place, first = self._first.setdefault(where, (span, row))
+        if first.category != row.category:
+            raise InputError(
+                f"{span.where}: {row.imagename!r:.80} shows {row.category!r}, and {first.imagename!r:.80} "
+                f"{first.category!r} in {place.where}, but both would be {where[1]!r}, as the toolbox shortens names. "
+                "Rename the pictures, so that what stands after the last _ differs."
+            )
+        pair = (*where, *by)
+        before = self._seen.setdefault(pair, row)
+        if before is not row:
+            self.repeated.add(pair)
+            if before.imagename != row.imagename and not self.alike[0]:
+                self.alike = before.imagename, row.imagename
+
+
+def _named(datasets: Iterable[str]) -> dict[str, tuple[str, Question]]:
+    """Return the distortion and the question of each dataset; no two have the same, or their answers would be one's."""
+    found = {dataset: _parted(dataset) for dataset in datasets}
+    times = Counter((distortion, asked.name) for distortion, asked in found.values())
+    return {
+        dataset: (distortion if times[distortion, asked.name] == 1 else dataset, asked)
+        for dataset, (distortion, asked) in found.items()
+    }
 
 
 def _parted(dataset: str) -> tuple[str, Question]:
@@ -261,9 +317,14 @@ def short(imagename: str) -> str:
     parts = imagename.split("_")
     if len(parts) == 1:
         return parts[0]
-    if parts[1] == OWN:
+    if _own(imagename):
         return unquote(parts[-1])
     return "_".join(parts[-2:]) if parts[-2].startswith("n0") else parts[-1]
+
+
+def _own(imagename: str) -> bool:
+    """Say whether limen wrote the name: it holds draws, and a category that hangs on the level."""
+    return imagename.split("_")[1:2] == [OWN]
 
 
 def _level(span: RowSpan, dataset: str, condition: str) -> tuple[int, int]:

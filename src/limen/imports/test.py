@@ -3,8 +3,6 @@
 import asyncio
 import datetime
 import glob
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import msgspec
 
 import limen
 from limen import registry
-from limen.errors import InputError, StoreError
+from limen.errors import InputError
+from limen.files import beginning, vacant
 from limen.loop import finish
 from limen.parsing.yes_no import READER_VERSION
 from limen.people import answer_file
@@ -43,8 +42,7 @@ def from_test(place: str, run: Path, tell: Callable[[int, int], None] = lambda d
         InputError: a file was edited, is none, or does not fit the others; nothing is written then.
         StoreError: the run cannot be written.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise StoreError(f"{run} is there already. Give another --out: an import begins a run of its own.")
+    vacant(run)
     paths = _paths(place)
     lines, files, known = list[str](), list[AnswerFile](), dict[str, str]()
     for number, path in enumerate(paths, start=1):
@@ -56,7 +54,8 @@ def from_test(place: str, run: Path, tell: Callable[[int, int], None] = lambda d
             files.append(file)
         tell(number, len(paths))
     answer_file.check_together(files)
-    _write(run, files)
+    with beginning(run) as draft:
+        finish(_fill(draft, files))
     return [*lines, *map(_said, files), _total(files, run)]
 
 
@@ -73,21 +72,6 @@ def _paths(place: str) -> list[Path]:
     if len(found) > MOST:
         raise InputError(f"{place} names {len(found):,} files; a run takes up to {MOST:,}. Import them in parts.")
     return found
-
-
-def _write(run: Path, files: Sequence[AnswerFile]) -> None:
-    """Write the run beside its place, and move it there when it is whole."""
-    draft = run.with_name(f".{run.name}.{os.getpid()}.part")
-    try:
-        run.parent.mkdir(parents=True, exist_ok=True)
-        finish(_fill(draft, files))
-        if run.is_dir():
-            run.rmdir()  # empty, as was seen
-        draft.rename(run)
-    except OSError as error:
-        raise StoreError(f"{run} cannot be written ({error.strerror or error}). Give another --out.") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 async def _fill(run: Path, files: Sequence[AnswerFile]) -> None:

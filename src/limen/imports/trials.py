@@ -16,6 +16,7 @@ import numpy as np
 from limen import distortion, participant, question, registry
 from limen.distortion import Distortion
 from limen.errors import InputError
+from limen.files import vacant
 from limen.imports import _table
 from limen.imports._table import Count, Name
 from limen.ladder import Ladder
@@ -156,7 +157,7 @@ def from_trials(place: str, run: Path, tell: Callable[[int, int], None] = lambda
         InputError: a row does not fit; one line that names file and line. Nothing is written then.
         StoreError: the run cannot be written.
     """
-    recording.vacant(run)
+    vacant(run)
     trials, levels, people = _files(place)
     read = _read(trials, levels, people)
     content = _recording(readable(Path(place).name or Path(place).resolve().name), read)
@@ -303,13 +304,14 @@ def _recording(file: str, read: _Read) -> Recording:
     observers = {_name(who, kind): _about(who, kind, file) for who, kind in read.kinds.items()}
     questions: dict[str, Question] = {}
     series: dict[tuple[str, str], SeriesRow] = {}
+    references = recording.References(KIND, file)
     answers, seen, looks = [], dict[tuple[Any, ...], RowSpan](), Counter[tuple[Any, ...]]()
     numbered = any(row.draw is not None for _, row in read.rows)
     for (span, row), at in zip(read.rows, read.times, strict=True):
         asked = questions.setdefault(row.question, _question(span, row.question))
         where = row.distortion, row.reference
         if where not in series:
-            series[where] = recording.series_of(KIND, file, kinds[row.distortion], row.reference, row.picture)
+            series[where] = references.add(span.where, kinds[row.distortion], row.reference, row.picture)
         shown = (row.participant, row.kind, row.question, *where, row.against, row.level)
         pair = (*shown, (row.draw or 0) if numbered else row.session)
         before = seen.setdefault(pair, span)

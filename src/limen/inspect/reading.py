@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from limen import digest
 from limen.analysis.replay import questions_of
-from limen.errors import InputError, StoreError
+from limen.errors import InputError
+from limen.files import beginning, vacant
 from limen.image import Picture, decode, png
 from limen.inspect.records import (
     PLACE,
@@ -78,8 +79,7 @@ def to_run(place: str, run: Path, tell: Callable[[int, int], None] = lambda done
         InputError: it is no log of limen's, was edited, or cannot be read; nothing is written then.
         StoreError: the run cannot be written.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise StoreError(f"{run} is there already. Give another --out: an import begins a run of its own.")
+    vacant(run)
     name = Path(place).name
     header, task = _header(place, name)
     names = _names(place, name)
@@ -94,7 +94,8 @@ def to_run(place: str, run: Path, tell: Callable[[int, int], None] = lambda done
     if not read.gathered.observers:
         raise InputError(f"{name} holds no sample yet (its status is {header.status}). Run inspect eval-retry on it.")
     analysed = Analysed(manifest_of(task.manifest, read.gathered.observers), task, read.gathered, name)
-    finish(_write(run, task, read, analysed))
+    with beginning(run) as draft:
+        finish(_write(draft, task, read, analysed))
     return _lines(name, header, task, read, run)
 
 

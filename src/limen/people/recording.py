@@ -16,7 +16,8 @@ import numpy as np
 
 from limen import digest, procedure
 from limen.distortion import Distortion
-from limen.errors import InputError, StoreError
+from limen.errors import InputError
+from limen.files import beginning
 from limen.image import Picture
 from limen.ladder import Ladder
 from limen.loop import finish
@@ -127,6 +128,41 @@ def series_of(source: str, file: str, distortion: Distortion, name: str, picture
     return SeriesRow(identity, distortion.name, distortion.word, name, picture, key, len(ladder), source)
 
 
+class References:
+    """The series of an import: under each distortion a picture has one name, and a name one picture.
+
+    Args:
+        source: the kind of the import.
+        file: its name.
+    """
+
+    def __init__(self, source: str, file: str) -> None:
+        self._source, self._file = source, file
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def add(self, where: str, distortion: Distortion, name: str, picture: str = "", own: str = "") -> SeriesRow:
+        """Return the series of a reference that is new under its distortion.
+
+        Args:
+            where: file and line that name it.
+            distortion: of the series.
+            name: as the file has it.
+            picture: digest of its pixels, "" where they are not at hand.
+            own: its name in the run; "" for `name`.
+
+        Raises:
+            InputError: another name of an earlier line stands for the same one.
+        """
+        row = series_of(self._source, self._file, distortion, own or name, picture)
+        first, place = self._known.setdefault(row.id, (name, where))
+        if first != name:
+            told = f"would be called {row.name!r:.80}, as {first!r:.80} in {place} is. Rename one of the two."
+            if picture:
+                told = f"has the picture ({picture[:8]}) of {first!r:.80} in {place}. Give one picture one name."
+            raise InputError(f"{where}: the reference {name!r:.80} {told}")
+        return row
+
+
 def key_of(recording: Recording, answer: RecordedAnswer) -> str:
     """Return the key of an answer: of whom, and of the names of what was shown to them."""
     row = answer.series
@@ -148,16 +184,40 @@ def write(run: Path, recording: Recording, tell: Callable[[int, int], None] = la
         tell: called with how many answers are written, of how many.
 
     Raises:
+        InputError: two rows of it would be one; nothing is written then.
         StoreError: it is there already, or cannot be written.
     """
-    vacant(run)
-    finish(_write(run, recording, tell))
+    keyed = [(key_of(recording, answer), answer) for answer in recording.answers]
+    _check_apart(recording, keyed)
+    with beginning(run) as draft:
+        finish(_write(draft, recording, keyed, tell))
 
 
-def vacant(run: Path) -> None:
-    """Raise `StoreError` where a run directory is there already."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise StoreError(f"{run} is there already. Give another --out: an import begins a run of its own.")
+def _check_apart(recording: Recording, keyed: Sequence[tuple[str, RecordedAnswer]]) -> None:
+    """Raise `InputError` where two rows would be one: of those the store keeps one, and says nothing."""
+    rows: dict[str, SeriesRow] = {}
+    for row in recording.series:
+        if (before := rows.setdefault(row.id, row)) is not row:
+            raise InputError(
+                f"{recording.file}: the references {before.name!r} and {row.name!r} of {row.distortion!r} are one "
+                "picture. Give one picture one name."
+            )
+    answers: dict[str, RecordedAnswer] = {}
+    for key, of in keyed:
+        if (first := answers.setdefault(key, of)) is not of:
+            both = "" if first.question == of.question else f", under {first.question.name!r} and {of.question.name!r}"
+            raise InputError(
+                f"{recording.file}: {of.observer!r} has two answers about level {of.level} of {of.series.name!r} "
+                f"({of.series.distortion}) that cannot be told apart{both}. Import them apart, or number them as draws."
+            )
+    published: set[tuple[str, int]] = set()
+    for one in recording.thresholds:
+        if (one.series, one.order) in published:
+            raise InputError(
+                f"{recording.file}: {rows[one.series].name!r} of {rows[one.series].distortion!r} has two thresholds of "
+                f"the order {one.order}. Keep one of them."
+            )
+        published.add((one.series, one.order))
 
 
 def counted(recording: Recording) -> str:
@@ -169,7 +229,9 @@ def counted(recording: Recording) -> str:
     return f"{len(recording.answers):,} answers of {' and '.join(who)} about {series:,} series"
 
 
-async def _write(run: Path, recording: Recording, tell: Callable[[int, int], None]) -> None:
+async def _write(
+    run: Path, recording: Recording, keyed: Sequence[tuple[str, RecordedAnswer]], tell: Callable[[int, int], None]
+) -> None:
     name, settings = _procedure(recording)
     source = recording.source
     about = manifest.describe(
@@ -184,7 +246,6 @@ async def _write(run: Path, recording: Recording, tell: Callable[[int, int], Non
     with Store.create(run, about) as store:
         store.add_series(recording.series)
         store.add_measurements(PUBLISHED, {f"{one.series}/{one.order}": _plain(one) for one in recording.thresholds})
-        keyed = [(key_of(recording, answer), answer) for answer in recording.answers]
         for start in range(0, len(keyed), AT_ONCE):
             some = keyed[start : start + AT_ONCE]
             await asyncio.gather(*(store.add(_trial(key, answer)) for key, answer in some))

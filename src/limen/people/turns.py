@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 from limen import digest
 from limen.item import Item
+from limen.parsing.forms import LETTERS, Letters
 from limen.people.protocol import Protocol
 from limen.question import Query, Question
 from limen.stimulus import Series
@@ -61,10 +62,42 @@ def is_catch(protocol: Protocol, alias: str, shown: int) -> bool:
     return shown - begin == int(digest.generator("catch", protocol.seed, alias, number).integers(end - begin))
 
 
+def plain_ones(questions: Sequence[Question]) -> list[Question]:
+    """Return the questions that catch trials and practice can be made of.
+
+    They show two pictures or more, and everybody who looks knows the right answer: a place, or one of the answers that
+    are listed. Which numbers, or words, are right where two pictures differ is known to nobody.
+    """
+    return [
+        one for one in questions
+        if not one.alone and (one.forced or all(_right(one, kind) for kind in get_args(Kind)))
+    ]  # fmt: skip
+
+
+def notices(protocol: Protocol, questions: Sequence[Question]) -> list[str]:
+    """Return what the owner should know of questions without catch trials and practice, in a line; [] for nothing.
+
+    Args:
+        protocol: of the study.
+        questions: of the study.
+    """
+    fit = plain_ones(questions)
+    without = [one.name for one in questions if one not in fit]
+    if not without or not (protocol.catch or protocol.practice):
+        return []
+    alone = not fit and protocol.catch
+    rule = f": the attention rule {protocol.attention.name!r} judges nobody" if alone else ""
+    return [
+        f"No catch trials and no practice of {', '.join(without)}{rule}. They need a question about two pictures that "
+        "is answered by a place or by listed answers. Ask with options = [...] and notices (letters), ask such a "
+        "question beside (direct), or give catch = 0 and practice = 0."
+    ]
+
+
 def catch(
     protocol: Protocol, alias: str, number: int, questions: Sequence[Question], series: Sequence[Series]
 ) -> Turn | None:
-    """Return a catch trial; None where no question shows two pictures, so that none can be made.
+    """Return a catch trial; None where no question has a right answer that all know who look (`plain_ones`).
 
     Args:
         protocol: of the study.
@@ -73,7 +106,7 @@ def catch(
         questions: of the study.
         series: of the participant.
     """
-    fit = [one for one in questions if not one.alone]
+    fit = plain_ones(questions)
     graded = [one for one in series if len(one) > 1]
     if not fit or not graded:
         return None
@@ -94,7 +127,7 @@ def practice(
         questions: of the study.
         series: to practise on.
     """
-    fit = [one for one in questions if not one.alone]
+    fit = plain_ones(questions)
     graded = [one for one in series if len(one) > 1]
     if not fit or not graded:
         return
@@ -124,9 +157,15 @@ def plain(name: str, question: Question, series: Series, kind: Kind, level: int,
     if question.forced:
         right: tuple[str, ...] = (str(question.place(shown)),)
     else:
-        every = tuple(question.form.spelled) if question.form is not None else ()
-        right = tuple(one for one in every if (one in question.notices) == (kind == "obvious"))
+        right = _right(question, kind)
     return Turn(digest.of([name, seed, series.id, kind, level]), question, series, query, None, right, kind)
+
+
+def _right(question: Question, kind: Kind) -> tuple[str, ...]:
+    """Return the listed answers that are right; () where the form lists none."""
+    form = question.form
+    listed = tuple(LETTERS[: len(form.options)]) if isinstance(form, Letters) else tuple(form.spelled) if form else ()
+    return tuple(one for one in listed if (one in question.notices) == (kind == "obvious"))
 
 
 def choose(alias: str, seed: int, shown: int, waiting: Sequence[Turn], last: str) -> Turn:

@@ -92,4 +92,6 @@ def label(question: Question, value: str) -> str:
     """Return how a right answer is called in the feedback of the practice."""
     if question.forced:
         return f"picture {value}"
+    if isinstance(question.form, Letters):
+        return question.form.options[LETTERS.index(value)]
     return value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from limen.analysis import Analysis, units
-from limen.analysis.likeness import ConsistencyRow, GroupRow, LikenessRow
+from limen.analysis.likeness import MOST_PAIRS, ConsistencyRow, GroupRow, LikenessRow
 from limen.analysis.participants import PeopleAnalysis
 from limen.analysis.people import PeopleRow, SpreadRow, SurRow
 from limen.analysis.sittings import ConfidenceRow, CourseRow, TimeRow
@@ -254,7 +254,14 @@ def groups(analysis: Analysis, rows: Sequence[GroupRow]) -> Table:
         for row in rows
     ]  # fmt: skip
     columns = ("pairs of", "pairs", "references", "levels", "kappa within level [95 %]", "pooled [95 %]")
-    return _table(analysis, "Error consistency", columns, lines, (_KAPPA,), ("levels", "references"))
+    return _table(analysis, "Error consistency", columns, lines, (_KAPPA, *_unlisted(rows)), ("levels", "references"))
+
+
+def _unlisted(rows: Sequence[GroupRow]) -> Iterator[str]:
+    """Yield a sentence where pairs have no rows."""
+    kinds = dict.fromkeys(row.distortion for row in rows if not row.listed)
+    if kinds:
+        yield f"Above {MOST_PAIRS:,} pairs of observers only means are given, over all of them: {', '.join(kinds)}."
 
 
 _KAPPA = (

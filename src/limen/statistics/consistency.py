@@ -15,10 +15,12 @@ import numpy as np
 from limen import digest
 from limen.curve import FEWEST_CLUSTERS, Array, Interval
 
+_AT_ONCE = 64  # pairs whose resamples are counted in one product
+
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """Error consistency of two observers, or of a group of pairs.
+    """Error consistency of two observers, or the mean over pairs of them.
 
     Attributes:
         kappa: within levels, averaged over those where it is defined; NaN where it is at none.
@@ -50,13 +52,27 @@ def consistencies(right: Array, pairs: Sequence[tuple[int, int]], resamples: int
         resamples: of references.
     """
     times = _times(right.shape[1], resamples)
-    return [_row(right[i], right[j], [_kappas(right[i], right[j], times)]) for i, j in pairs]
+    return [_row(right[i], right[j], times) for i, j in pairs]
 
 
-def group(right: Array, pairs: Sequence[tuple[int, int]], resamples: int = 1000) -> Consistency | None:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Error consistency of a group of pairs.
+
+    Attributes:
+        pairs: how many have a kappa that is defined.
+        mean: of them.
+    """
+
+    pairs: int
+    mean: Consistency
+
+
+def group(right: Array, pairs: Sequence[tuple[int, int]], resamples: int = 1000) -> Group | None:
     """Return the mean error consistency of a group of pairs; its interval draws the references of all pairs together.
 
-    None where there is no pair.
+    None where there is no pair. Time goes with pairs and resamples: 1,000 of 80 observers' 3,160 pairs, on 40
+    references at 10 levels, take 6 s, and 400 of 200 observers' 19,900 pairs 17 s.
 
     Args:
         right: as for `consistencies`.
@@ -66,15 +82,28 @@ def group(right: Array, pairs: Sequence[tuple[int, int]], resamples: int = 1000)
     if not pairs:
         return None
     times = _times(right.shape[1], resamples)
-    each = [_row(right[i], right[j], []) for i, j in pairs]
-    drawn = [_kappas(right[i], right[j], times) for i, j in pairs]
-    within, pooled = (_mean([getattr(one, name) for one in each]) for name in ("kappa", "pooled"))
-    enough = max(one.references for one in each) >= FEWEST_CLUSTERS
-    return Consistency(
-        within, _interval(np.array([one[0] for one in drawn]), within, enough),
-        pooled, _interval(np.array([one[1] for one in drawn]), pooled, enough),
-        max(one.references for one in each), sum(one.trials for one in each),
-        max(one.levels for one in each), max(one.of for one in each),
+    each = [_row(right[i], right[j]) for i, j in pairs]
+    within, pooled = (_mean(np.array([getattr(one, name) for one in each])) for name in ("kappa", "pooled"))
+    drawn = np.zeros(
+        (2, 2, resamples)
+    )  # of kappa and pooled: their sum over pairs where they are defined, and how many
+    layers = np.ascontiguousarray(right.transpose(1, 2, 0))
+    for start in range(0, len(pairs), _AT_ONCE):
+        first, second = (layers[:, :, list(side)] for side in zip(*pairs[start : start + _AT_ONCE], strict=True))
+        for values, count in zip(_kappas(first, second, times), drawn, strict=True):
+            count += np.nansum(values, axis=1), (~np.isnan(values)).sum(axis=1)
+    means = [np.where(n > 0, total / np.maximum(n, 1), np.nan) for total, n in drawn]
+    references = max(one.references for one in each)
+    intervals = [
+        _interval(some, value, references >= FEWEST_CLUSTERS)
+        for some, value in zip(means, (within, pooled), strict=True)
+    ]
+    return Group(
+        sum(not math.isnan(one.kappa) for one in each),
+        Consistency(
+            within, intervals[0], pooled, intervals[1], references, sum(one.trials for one in each),
+            max(one.levels for one in each), max(one.of for one in each),
+        ),
     )  # fmt: skip
 
 
@@ -83,16 +112,19 @@ def _times(references: int, resamples: int) -> Array:
     return rng.multinomial(references, [1 / max(references, 1)] * references, resamples).astype(np.float64)
 
 
-def _row(first: Array, second: Array, drawn: Sequence[tuple[Array, Array]]) -> Consistency:
+def _row(first: Array, second: Array, times: Array | None = None) -> Consistency:
+    """Return the error consistency of two observers, (R, K) each, with intervals where resamples are given."""
     both = ~np.isnan(first) & ~np.isnan(second)
     references = int(both.any(axis=1).sum())
-    whole = np.ones((1, len(first)))
-    levels = _within(first, second, whole)[0]
-    kappa, pooled = (float(value[0]) for value in _kappas(first, second, whole))
-    intervals = [
-        _interval(np.array([one[place] for one in drawn]), value, references >= FEWEST_CLUSTERS) if drawn else None
-        for place, value in enumerate((kappa, pooled))
-    ]
+    whole, pair = np.ones((1, len(first))), (first[:, :, None], second[:, :, None])
+    levels = _cohen(*_counts(*pair, whole))[0, :, 0]
+    kappa, pooled = (float(value[0, 0]) for value in _kappas(*pair, whole))
+    intervals: list[Interval | None] = [None, None]
+    if times is not None:
+        intervals = [
+            _interval(drawn[:, 0], value, references >= FEWEST_CLUSTERS)
+            for drawn, value in zip(_kappas(*pair, times), (kappa, pooled), strict=True)
+        ]
     return Consistency(
         kappa, intervals[0], pooled, intervals[1], references, int(both.sum()),
         int((~np.isnan(levels)).sum()), int(both.any(axis=0).sum()),
@@ -100,45 +132,48 @@ def _row(first: Array, second: Array, drawn: Sequence[tuple[Array, Array]]) -> C
 
 
 def _kappas(first: Array, second: Array, times: Array) -> tuple[Array, Array]:
-    """Return kappa within levels and pooled, (B,) each, of references counted so many times, (B, R)."""
-    within = _within(first, second, times)
+    """Return kappa within levels and pooled, (B, P) each, of P pairs, references counted so many times, (B, R).
+
+    Args:
+        first: whether the first of each pair was right, (R, K, P).
+        second: whether the second was.
+        times: (B, R).
+    """
+    counts = _counts(first, second, times)
+    within = _cohen(*counts)
     defined = ~np.isnan(within)
     n = defined.sum(axis=1)
     mean = np.where(n > 0, np.where(defined, within, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
-    return mean, _cohen(*(count.sum(axis=1) for count in _counts(first, second, times)))
-
-
-def _within(first: Array, second: Array, times: Array) -> Array:
-    return _cohen(*_counts(first, second, times))
+    return mean, _cohen(*(count.sum(axis=1) for count in counts))
 
 
 def _counts(first: Array, second: Array, times: Array) -> tuple[Array, Array, Array, Array]:
+    """Return trials, those that the first has right, and the second, and like ones, (B, K, P) each."""
     both = ~np.isnan(first) & ~np.isnan(second)
     sides = (both, both & (first > 0.5), both & (second > 0.5), both & (first == second))
-    n, x, y, same = (times @ side.astype(np.float64) for side in sides)
+    n, x, y, same = (
+        (times @ side.reshape(len(side), -1).astype(np.float64)).reshape(-1, *side.shape[1:]) for side in sides
+    )
     return n, x, y, same
 
 
 def _cohen(n: Array, x: Array, y: Array, same: Array) -> Array:
     """Return kappa; NaN without trials, and where both are always right, or both never."""
-    of = np.where(n > 0, n, np.nan)
-    expected = (x * y + (n - x) * (n - y)) / of**2
-    open_ = 1.0 - expected
-    return np.asarray(np.where(open_ > 1e-12, (same / of - expected) / np.where(open_ > 1e-12, open_, 1.0), np.nan))
+    by_chance = x * y + (n - x) * (n - y)  # times n squared, so that all are whole numbers
+    open_ = n * n - by_chance
+    return np.asarray(np.divide(n * same - by_chance, open_, out=np.full(n.shape, np.nan), where=open_ > 0))
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
+def _mean(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _interval(drawn: Array, value: float, enough: bool) -> Interval | None:
-    """Return percentiles of the mean over pairs, (pairs, B); None where there is nothing to say."""
+    """Return percentiles of resamples, (B,); None where there is nothing to say."""
     if not enough or math.isnan(value):
         return None
-    defined = ~np.isnan(drawn)
-    n = defined.sum(axis=0)
-    each = (np.where(defined, drawn, 0.0).sum(axis=0) / np.maximum(n, 1))[n > 0]
+    each = drawn[~np.isnan(drawn)]
     if not len(each) or np.ptp(each) == 0:
         return None
     low, high = np.quantile(each, (0.025, 0.975))

@@ -245,7 +245,7 @@ class _Sampler:
 
     def _rest(self) -> None:
         left = self.y - self._expected()
-        self.sd[2] = math.sqrt(float(left @ left) / 2 / self.rng.gamma(len(left) / 2))
+        self.sd[2] = math.sqrt(float(left @ left) / 2 / self.rng.gamma((len(left) - 1) / 2))
 
     def _expected(self) -> Array:
         return np.asarray(self.centre + self.effects[0][self.of[0]] + self.effects[1][self.of[1]])
@@ -281,21 +281,49 @@ def references_of(values: Array) -> Array:
     """Return what each reference is, apart from who met it: the additive fit's mean of each, (..., R).
 
     Least squares of person + reference. Where everybody met every reference it is the mean over people; where not, a
-    reference that only the keen met does not look easy for it.
+    reference that only the keen met does not look easy for it. People who share no reference with others, not even
+    through others, are taken to be as keen as those on the average: nothing in the data says.
 
     Args:
         values: (..., P, R), NaN where a person did not meet a reference.
     """
     there = ~np.isnan(values)
-    y = np.where(there, values, 0.0)
-    rows, columns = (np.maximum(there.sum(axis=axis), 1) for axis in (-1, -2))
-    person = np.zeros(values.shape[:-1])
-    reference = np.zeros((*values.shape[:-2], values.shape[-1]))
-    for _ in range(1 if there.all() else 50):
-        reference = ((y - person[..., None]) * there).sum(axis=-2) / columns
-        person = ((y - reference[..., None, :]) * there).sum(axis=-1) / rows
-        person = person - person.mean(axis=-1, keepdims=True)
+    y, met = np.where(there, values, 0.0), there.astype(np.float64)
+    columns = np.maximum(met.sum(axis=-2), 1)
+    reference = y.sum(axis=-2) / columns
+    if not there.all():
+        person = _people(met, columns, ((y - reference[..., None, :]) * met).sum(axis=-1))
+        reference = ((y - person[..., None]) * met).sum(axis=-2) / columns
     return np.asarray(np.where(there.any(axis=-2), reference, np.nan))
+
+
+def _people(met: Array, columns: Array, left: Array) -> Array:
+    """Return what each person is, (..., P), by conjugate gradients (Hestenes & Stiefel 1952) from 0: of mean 0.
+
+    Solves (D - M C^-1 M') person = left, in which references are eliminated: M says who met what, D and C count it.
+    """
+
+    def product(person: Array) -> Array:
+        of_references = (person[..., None, :] @ met)[..., 0, :] / columns
+        return np.asarray(rows * person - (met @ of_references[..., None])[..., 0])
+
+    def square(of: Array) -> Array:
+        return np.asarray((of**2).sum(axis=-1, keepdims=True))
+
+    rows, person = met.sum(axis=-1), np.zeros_like(left)
+    way, size = left, square(left)
+    enough = 1e-24 * size
+    for _ in range(4 * left.shape[-1]):  # with exact numbers as many steps as people suffice
+        going = size > enough
+        if not going.any():
+            break
+        along = product(way)
+        step = np.divide(size, (way * along).sum(axis=-1, keepdims=True), out=np.zeros_like(size), where=going)
+        person = person + step * way
+        left = left - step * along
+        before, size = size, np.where(going, square(left), size)
+        way = left + np.divide(size, before, out=np.zeros_like(size), where=going) * way
+    return person
 
 
 @dataclass(frozen=True, slots=True)

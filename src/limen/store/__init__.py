@@ -32,6 +32,12 @@ from limen.store.soundness import COLUMNS, UNCLOSED
 from limen.trial import Answer, Attempt, Presentation, Trial
 
 _ANSWER = "text, p_yes, p_neither, finish, tokens_in, tokens_out, seconds, model"
+_KEYS_OF_ONE = """
+WITH asked (key, own) AS (
+    SELECT key, observer = ?1 FROM query UNION SELECT key, observer = ?1 FROM attempt
+    UNION SELECT key, SUBSTR(session, 1, LENGTH(?2)) = ?2 FROM presentation)
+SELECT key FROM answer JOIN asked USING (key) GROUP BY key HAVING MIN(own)
+"""  # of answers that one observer alone was asked for, those asked ahead among them; ?2 begins its sessions
 _SIDE_FILES = frozenset({"writing.lock", "writing.lock-journal", journal.OWNER, journal.COUNT})
 _LARGEST_PICTURE = 1 << 28  # bytes
 _Statement = tuple[str, Sequence[Any]]
@@ -271,15 +277,18 @@ class Store:
     def forget(self, observer: str) -> int:
         """Take an observer and all that was asked of it out of the run, for good; return how many answers those were.
 
-        The database is written anew without it, so nobody else may write. Copies elsewhere are not known here.
+        The database is written anew without it, so nobody else may write. Copies elsewhere are not known here. An
+        answer that another observer's question has too, which only one of the same fingerprint can, stays.
+
+        Raises:
+            StoreError: somebody reads the database meanwhile, so that it would keep what was deleted; do it again then.
         """
-        ((answers,),) = self._rows(
-            "SELECT COUNT(DISTINCT key) FROM query WHERE observer = ? AND key <> ''", (observer,)
-        )
+        self._fold()
         mine = f"{observer}/"
+        keys = [key for (key,) in self._rows(_KEYS_OF_ONE, (observer, mine))]
         own = "(key = ?1 OR SUBSTR(key, 1, LENGTH(?2)) = ?2)"
         statements: list[_Statement] = [
-            ("DELETE FROM answer WHERE key IN (SELECT key FROM query WHERE observer = ?)", (observer,)),
+            *((f"DELETE FROM {table} WHERE key = ?", (key,)) for key in keys for table in ("answer", "presentation")),
             ("DELETE FROM presentation WHERE SUBSTR(session, 1, LENGTH(?1)) = ?1", (mine,)),
             (f"DELETE FROM measurement WHERE {own}", (observer, mine)),
             *(
@@ -293,8 +302,18 @@ class Store:
         }
         self._send(statements).result()
         self._send([("VACUUM", ())]).result()  # pages that were moved once hold copies of what was deleted
+        self._fold()
         self.amend(**{name: entry for name, entry in less.items() if name in self.manifest})
-        return int(answers)
+        return len(keys)
+
+    def _fold(self) -> None:
+        """Write the log into the database and empty it; raise `StoreError` where somebody's reading keeps that off."""
+        ((busy, *_),) = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise StoreError(
+                f"{self.path / 'trials.db'} is being read by another program (limen watch, report, show, ...), so that "
+                "what is deleted would stay in it. Close that, then run the same command again."
+            )
 
     def amend(self, **changes: Any) -> None:
         """Write changed entries of the manifest."""
