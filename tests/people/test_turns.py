@@ -42,6 +42,20 @@ def test_listed_options_have_right_answers_by_their_words(series: list[Series]) 
     assert {wording.label(LETTERS, one.right[0]) for one in found} == {"they differ", "they look alike"}
 
 
+@pytest.mark.parametrize("name", ["direct", "same-different", "forced-choice", "forced-choice-4", "odd-one-out-3"])
+def test_who_gives_one_answer_always_fails(name: str, series: list[Series]) -> None:
+    """Of as many catch trials as there are answers each answer is right once, whoever takes part."""
+    asked = question.find(name)
+    count = asked.pictures if asked.forced else 2
+    for alias in ("p01", "p02", "p03"):
+        every = [turns.catch(Protocol(), alias, n, [asked], series) for n in range(1, 4 * count + 1)]
+        right = [one.right[0] for one in every if one is not None]
+        assert len(right) == 4 * count
+        blocks = [right[start : start + count] for start in range(0, 4 * count, count)]
+        assert all(len(set(block)) == count for block in blocks)
+        assert all(max(map(right[:n].count, right)) < 0.75 * n for n in range(4, len(right)))
+
+
 @pytest.mark.parametrize("asked", OPEN, ids=lambda one: one.name)
 def test_nothing_is_made_of_a_question_without_a_known_answer(asked: Question, series: list[Series]) -> None:
     protocol = Protocol()

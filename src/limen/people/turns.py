@@ -99,6 +99,9 @@ def catch(
 ) -> Turn | None:
     """Return a catch trial; None where no question has a right answer that all know who look (`plain_ones`).
 
+    Of two neighbouring ones one shows identical pictures and one a plain difference, and among as many neighbouring
+    forced choices as there are places each place is right once: who gives one answer always is right at that rate.
+
     Args:
         protocol: of the study.
         alias: of the participant.
@@ -112,8 +115,10 @@ def catch(
         return None
     draw = digest.generator("catch trial", protocol.seed, alias, number)
     question, of = fit[int(draw.integers(len(fit)))], graded[int(draw.integers(len(graded)))]
-    kind: Kind = "obvious" if question.forced or draw.random() < 0.5 else "identical"
-    return plain(f"catch/{alias}/{number}", question, of, kind, len(of), protocol.seed)
+    two, second = divmod(number - 1, 2)
+    first = digest.generator("catch kinds", protocol.seed, alias, two).random() < 0.5
+    kind: Kind = "obvious" if question.forced or first != bool(second) else "identical"
+    return plain(f"catch/{alias}/{number - 1}", question, of, kind, len(of), protocol.seed)
 
 
 def practice(
@@ -143,7 +148,7 @@ def plain(name: str, question: Question, series: Series, kind: Kind, level: int,
     """Return a question whose answer everybody can give who looks, its pictures drawn.
 
     Args:
-        name: of the question, of the practice or of a catch trial.
+        name: of the question, of the practice or of a catch trial; its number, from 0, stands after the last /.
         question: that is asked.
         series: whose stimuli are shown.
         kind: two identical pictures, or the reference beside a plain level.
@@ -151,14 +156,22 @@ def plain(name: str, question: Question, series: Series, kind: Kind, level: int,
         seed: of the protocol.
     """
     stimuli = series.open()
-    shown = f"{name}/{level}"  # draws the place of a forced choice, and the order of the two
+    shift = _shift(question, name, seed) if question.forced else 0
     reference, stimulus = stimuli(0), stimuli(level if kind == "obvious" else 0)
-    (query,) = question.ask(series.distortion.word, reference, stimulus, name=shown)
+    (query,) = question.ask(series.distortion.word, reference, stimulus, shift=shift, name=name)
     if question.forced:
-        right: tuple[str, ...] = (str(question.place(shown)),)
+        right: tuple[str, ...] = (str(question.place(name, shift)),)
     else:
         right = _right(question, kind)
     return Turn(digest.of([name, seed, series.id, kind, level]), question, series, query, None, right, kind)
+
+
+def _shift(question: Question, name: str, seed: int) -> int:
+    """Return how far a forced choice's place is moved on, so that each is right once in a block of neighbours."""
+    block, _, number = name.rpartition("/")
+    which, spot = divmod(int(number), question.pictures)
+    order = digest.generator("plain places", seed, block, which).permutation(question.pictures)
+    return (int(order[spot]) + 1 - question.place(name)) % question.pictures
 
 
 def _right(question: Question, kind: Kind) -> tuple[str, ...]:
