@@ -1,5 +1,6 @@
 """Trial CSVs of model-vs-human: as the repository has them, and those that limen writes."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,12 @@ def test_names_that_are_shortened_to_one_are_refused_where_they_show_unlike_thin
 
 
 def test_two_questions_that_are_read_as_one_are_kept_apart(tmp_path: Path) -> None:
-    for asked in ("forced-choice", "odd-one-out-3"):
+    for asked in ("answer-changes", "answer-wrong"):
         name = f"fog.{asked}"
         write(tmp_path / "raw" / name / f"{name}_subject-01_session-1.csv", [trial(1, "1", "1", "3", "a.png")])
     assert len(bring("model-vs-human", tmp_path / "raw", tmp_path / "run")) == 1  # no repeated looks
     analysis, trials = read(tmp_path / "run")
-    assert set(analysis.manifest.distortions) == {"fog.forced-choice", "fog.odd-one-out-3"}
+    assert set(analysis.manifest.distortions) == {"fog.answer-changes", "fog.answer-wrong"}
     assert [one.draw for one in trials] == [0, 0]
 
 
@@ -183,10 +184,39 @@ def test_a_forced_choice_goes_out_as_places_and_comes_back_as_right_or_wrong(tmp
     assert command("measure", "--images", photos, *measured, "--out", run).returncode == 0
     send("model-vs-human", run, tmp_path / "raw")
     bring("model-vs-human", tmp_path / "raw", tmp_path / "again")
-    before, after = facts_of(run), facts_of(tmp_path / "again")
-    assert before
-    assert before.keys() == after.keys()
-    assert all((before[at] is Flag.YES) == (after[at] is Flag.NO) for at in before)
+    assert set(facts_of(run).values()) == {Flag.YES, Flag.NO}
+    assert facts_of(tmp_path / "again") == facts_of(run)
+    analysis, trials = read(tmp_path / "again")
+    assert list(analysis.questions) == ["odd-one-out-3"]
+    assert {one.answer.text for one in trials if one.answer is not None} == {"correct", "wrong"}
+
+
+def test_a_question_that_is_not_known_is_not_read_upside_down(tmp_path: Path) -> None:
+    image = "0001_limen_fog.mine_3_00_a.png"
+    row = trial(1, "B", "B", "3", "a.png") | {"imagename": image}
+    file = write(tmp_path / "raw" / "fog.mine" / "fog.mine_subject-01_session-1.csv", [row])
+    with pytest.raises(InputError, match=r"line 2: limen wrote it with the question 'mine', which is not known here"):
+        bring("model-vs-human", file, tmp_path / "run")
+    row |= {"imagename": image.replace("mine", "direct"), "object_response": "perhaps"}
+    file = write(tmp_path / "raw" / "fog.direct" / "fog.direct_subject-01_session-1.csv", [row])
+    with pytest.raises(InputError, match=r"line 2: 'perhaps' is no answer to 'direct'.*yes or no is right"):
+        bring("model-vs-human", file, tmp_path / "run")
+
+
+def test_categories_go_out_and_come_back(tmp_path: Path) -> None:
+    rows = [trial(1, "dog", "dog", "c100", "a.png"), trial(2, "cat", "dog", "c10", "a.png")]
+    bring("model-vs-human", write(tmp_path / "contrast" / "contrast_subject-01_session_1.csv", rows), tmp_path / "run")
+    (file,) = send("model-vs-human", tmp_path / "run", tmp_path / "raw")
+    with open(file, newline="") as stream:
+        assert [(row["object_response"], row["category"]) for row in csv.DictReader(stream)] == [
+            ("dog", "dog"), ("cat", "dog"),
+        ]  # fmt: skip
+    bring("model-vs-human", tmp_path / "raw", tmp_path / "again")
+    send("psych-ds", tmp_path / "run", tmp_path / "set")
+    bring("trials", tmp_path / "set", tmp_path / "third")
+    before = facts(tmp_path / "run", strengths=False)
+    for place in ("again", "third"):
+        assert facts(tmp_path / place, strengths=False) == before
 
 
 def facts_of(run: Path) -> dict[tuple[int, int, int], Flag]:

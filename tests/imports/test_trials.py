@@ -356,6 +356,22 @@ def test_no_strength_is_made_up_beyond_those_that_are_known(tmp_path: Path, give
 # --- what does not fit ---
 
 
+@pytest.mark.parametrize("timed", [False, True])
+def test_rows_without_times_tell_no_learning(tmp_path: Path, timed: bool) -> None:
+    """Sorted by level, later rows say yes more often; that is no learning."""
+    rows = [
+        row(participant=who, reference=name, level=level, answer="yes" if level > 6 else "no")
+        | ({"at": 1e9 + 60 * level} if timed else {})
+        for who in ("p01", "p02")
+        for level in range(1, 13)
+        for name in ("a", "b", "c")
+    ]
+    bring("trials", write(tmp_path / "t.csv", rows), tmp_path / "run")
+    found = limen.open(tmp_path / "run").people()
+    assert found is not None
+    assert {one.observer for one in found.courses} == ({"", "person:p01", "person:p02"} if timed else set())
+
+
 @pytest.mark.parametrize(
     ("changed", "line", "told"),
     [

@@ -114,17 +114,21 @@ class CourseRow:
 def courses(analysis: Analysis, rows: Sequence[Shown]) -> tuple[CourseRow, ...]:
     """Return learning and fatigue of each person, and of those whom figures over people count.
 
+    Of whom no sitting is known (imported without times) there is none: the order of a file's rows need not be that in
+    which questions were asked.
+
     Args:
         analysis: of a run, or of several put together.
         rows: what `shown` returned.
     """
     found, kept = list[CourseRow](), set(counted(analysis))
+    timed = [row.observer for row in analysis.people if row.sittings]
     for question in analysis.manifest.questions:
         mine = [one for one in rows if one.outcome.question == question]
         if not mine:
             continue
         points, measure = _points(mine, analysis.questions[question].forced)
-        each = [row for name in participant.people_of(analysis.manifest.observers)
+        each = [row for name in participant.people_of(analysis.manifest.observers) if name in timed
                 if (row := _course(name, question, measure, points.get(name, []))) is not None]  # fmt: skip
         over = [row for row in each if row.observer in kept]
         told = [row for row in over if not math.isnan(row.within.value)]

@@ -6,6 +6,8 @@ from urllib.parse import quote
 from limen import registry
 from limen.exports import _told
 from limen.exports._told import Names, ToldTrial
+from limen.people import recording
+from limen.people.recording import CATEGORY
 from limen.store import Store
 
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
@@ -88,11 +90,17 @@ def _row(subject: str, dataset: str, number: int, one: ToldTrial, pictures: _Pic
     probe = one.response.probe
     condition = f"{probe.reference}>{probe.level}" if probe.reference else f"{probe.level}"
     shown = one.shown.reaction_time_ms if one.shown is not None else None
-    response, category = one.value or NONE, one.right or NONE
+    response, category = _categories(one) or (one.value or NONE, one.right or NONE)
     picture = quote(pictures.name(one), safe="").replace("_", "%5F")
     image = f"{number:04}_limen_{dataset}_{condition}_{probe.draw:02}_{picture}"
     seconds = "NaN" if shown is None else shown / 1000
     return subject, one.sitting, number, seconds, _plain(response), _plain(category), condition, image
+
+
+def _categories(one: ToldTrial) -> tuple[str, str] | None:
+    """Return what was answered of a picture of what, where that was the question."""
+    texts = [trial.answer.text for trial in one.response.trials if trial.answer is not None]
+    return recording.categories(texts[-1]) if texts and one.question.name == CATEGORY.name else None
 
 
 def _plain(text: str) -> str:

@@ -29,8 +29,8 @@ from limen.imports import _table
 from limen.imports._table import Name
 from limen.ladder import Ladder
 from limen.people import recording
-from limen.people.recording import RecordedAnswer, Recording
-from limen.question import Question, VerdictKind, of_table
+from limen.people.recording import CATEGORY, RecordedAnswer, Recording
+from limen.question import Question
 from limen.source import Source, readable
 from limen.sources._rows import RowSpan
 from limen.store import SeriesRow
@@ -41,14 +41,6 @@ OWN = "limen"  # stands in the picture's name where limen wrote the file
 SUBJECT = "subject-"  # of people
 NONE = ("na", "nan", "none")  # of object_response: nobody answered
 MOST_LEVELS = 10_000
-CATEGORY = of_table(
-    {
-        "name": "category",
-        "text": "Which of these categories does the picture show? (As others asked it; the answer is held against the "
-        "picture's own category: same or different.)",
-        "form": "same-different",
-    }
-)  # fmt: skip
 _ANSWER = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[\w .,+-]+$")]
 _LEVEL = re.compile(r"(?:(\d{1,5})>)?(\d{1,5})")
 
@@ -238,8 +230,8 @@ def _recording(file: str, read: _Read) -> Recording:
             shown.add(span, row, where, (name, asked.name, against, level))
         answers.append(
             RecordedAnswer(
-                name, asked, series[where], level, _text(asked, row), against, 0, row.session, None, 0.0,
-                _milliseconds(span, row.rt),
+                name, asked, series[where], level, _text(span, dataset, asked, row), against, 0, row.session, None,
+                0.0, _milliseconds(span, row.rt), judged=asked.forced,
             )
         )  # fmt: skip
     read.repeated, read.alike = len(shown.repeated), shown.alike
@@ -288,20 +280,34 @@ def _named(datasets: Iterable[str]) -> dict[str, tuple[str, Question]]:
 def _parted(dataset: str) -> tuple[str, Question]:
     """Return the distortion and the question of a dataset; limen writes both: "blur.direct"."""
     before, dot, name = dataset.rpartition(".")
-    known = registry.every("question")
-    if dot and name in known:
-        asked = question.find(name)
-        if asked.verdict is VerdictKind.DIFFERS and asked.form is not None and asked.form.spelled:
-            return before, asked
+    if dot and name == CATEGORY.name:
         return before, CATEGORY
+    if dot and name in registry.every("question"):
+        asked = question.find(name)
+        return before, CATEGORY if asked.alone else asked
     return dataset, CATEGORY
 
 
-def _text(asked: Question, row: TrialRow) -> str:
-    if asked.name != CATEGORY.name and asked.form is not None and row.object_response in asked.form.spelled:
-        return asked.form.spelled[row.object_response]
-    tag = "same" if row.object_response == row.category else "different"
-    return f"{row.object_response}, of {row.category}: <{tag}>"
+def _text(span: RowSpan, dataset: str, asked: Question, row: TrialRow) -> str:
+    """Return an answer as the question reads it: of a forced choice whether it is right, of categories likewise."""
+    if asked.forced:
+        return asked.verdicts[row.object_response == row.category]
+    if asked.name != CATEGORY.name:
+        spelled = asked.form.spelled if asked.form is not None else {}
+        text = spelled.get(row.object_response, row.object_response)
+        if asked.reader_of(None)(text, "stop").value != row.object_response:
+            raise InputError(
+                f"{span.where}: {row.object_response!r} is no answer to {asked.name!r}, which the name of the file "
+                f"says was asked ({dataset}). Correct it: {' or '.join(spelled) or 'an answer in its form'} is right."
+            )
+        return text
+    _, dot, name = dataset.rpartition(".")
+    if dot and _own(row.imagename) and name not in (CATEGORY.name, *registry.every("question")):
+        raise InputError(
+            f"{span.where}: limen wrote it with the question {name!r}, which is not known here, so that nothing says "
+            "which answer notices. Exchange such a run as a bundle (limen bundle), which holds its questions."
+        )
+    return recording.named(row.object_response, row.category)
 
 
 def _observer(subject: str, file: str) -> tuple[str, Mapping[str, Any]]:

@@ -21,7 +21,7 @@ from limen.imports import _table
 from limen.imports._table import Count, Name
 from limen.ladder import Ladder
 from limen.people import recording
-from limen.people.recording import RecordedAnswer, Recording
+from limen.people.recording import CATEGORY, RecordedAnswer, Recording
 from limen.question import Question
 from limen.source import Source, readable
 from limen.sources._rows import RowSpan
@@ -359,7 +359,7 @@ def _about(who: str, kind: str, file: str) -> dict[str, Any]:
 
 def _question(span: RowSpan, name: str) -> Question:
     try:
-        asked = question.find(name)
+        asked = CATEGORY if name == CATEGORY.name else question.find(name)
     except InputError as error:
         raise InputError(f"{span.where}: {error}") from None
     if asked.alone or asked.form is None:

@@ -6,6 +6,7 @@ same file gives the same keys, always, and never those of a picture that limen d
 
 import asyncio
 import datetime
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from limen.image import Picture
 from limen.ladder import Ladder
 from limen.loop import finish
 from limen.participant import is_person, people_of
-from limen.question import JUDGED, Query, Question
+from limen.question import JUDGED, Query, Question, of_table
 from limen.source import Source
 from limen.store import SeriesRow, Store
 from limen.store.entries import PUBLISHED, SITTINGS, PublishedEntry
@@ -32,6 +33,26 @@ from limen.trial import Answer, Presentation, Trial
 AT_ONCE = 512  # answers written in one transaction
 MOST = 1_000_000  # answers of one import
 _NO_PIXELS: Any = None  # of a picture that is known by name only
+CATEGORY = of_table(
+    {
+        "name": "category",
+        "text": "Which of these categories does the picture show? (As others asked it; the answer is held against the "
+        "picture's own category: same or different.)",
+        "form": "same-different",
+    }
+)  # fmt: skip
+_NAMED = re.compile(r"(?P<response>.+), of (?P<category>.+): <(?:same|different)>")
+
+
+def named(response: str, category: str) -> str:
+    """Return an answer to `CATEGORY`: which category was answered, of a picture of which."""
+    return f"{response}, of {category}: <{'same' if response == category else 'different'}>"
+
+
+def categories(text: str) -> tuple[str, str] | None:
+    """Return what `named` made an answer of; None where it is not one of these."""
+    found = _NAMED.fullmatch(text)
+    return (found["response"], found["category"]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
