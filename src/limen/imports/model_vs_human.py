@@ -140,9 +140,8 @@ def from_model_vs_human(place: str, run: Path, tell: Callable[[int, int], None] 
         raise InputError(f"{readable(root.name)}: holds no answered trial. Give raw-data of model-vs-human, or a file.")
     content = _recording(readable(root.name), read)
     recording.write(run, content, tell)
-    said = (
-        f"{content.file}: {recording.counted(content)}, {read.unanswered:,} left out that nobody answered. Run: {run}"
-    )
+    silent = f", {read.unanswered:,} left out that nobody answered" if read.unanswered else ""
+    said = f"{content.file}: {recording.counted(content)}{silent}. Run: {run}"
     return [said, *_repeated(read)]
 
 

@@ -18,7 +18,7 @@ from limen import participant as names
 from limen.analysis import attention
 from limen.curve import Share
 from limen.errors import InputError, StoreError, UnknownNameError
-from limen.people import dealing
+from limen.people import dealing, turns
 from limen.people.participant import Participant
 from limen.people.protocol import Presentation, Protocol
 from limen.people.seat import AWAY, Seat
@@ -218,8 +218,9 @@ class Lab:
         series, room = len(self.study.series), self._room
         each = f"{room:,} of {series:,} series a sitting" if room < series else f"{series:,} series"
         questions = room * self._expected
+        minutes = max(1, round(questions * seconds / 60))
         return (
-            f"Each participant: {each}, about {questions:,.0f} questions, {questions * seconds / 60:,.0f} minutes at "
+            f"Each participant: {each}, about {questions:,.0f} questions, {minutes:,} minute{'s' * (minutes > 1)} at "
             f"{seconds:.1f} s a question."
         )
 
@@ -230,10 +231,10 @@ class Lab:
         lines = []
         if not self.protocol.consent:
             lines.append("The study has no consent text: give consent_file in its table [people].")
-        if self.protocol.catch and caught < 1.5 * fewest:
+        if self.protocol.catch and caught < 1.5 * fewest and turns.plain_ones(self.study.questions):
             lines.append(
-                f"About {caught:.0f} catch trials come in a sitting, and the attention rule judges from {fewest} on: "
-                "some may not be judged. Give more questions, a larger catch, or a smaller fewest."
+                f"Catch trials come about {caught:.0f} times in a sitting, and the attention rule judges from {fewest} "
+                "on: some may not be judged. Give more questions, a larger catch, or a smaller fewest."
             )
         return lines
 

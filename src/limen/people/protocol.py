@@ -131,6 +131,9 @@ def of(content: Mapping[str, Any], folder: Path) -> Protocol:
     file = folder / Path(protocol.consent_file).expanduser()
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: the consent text cannot be read ({error}). Give a text file in UTF-8.") from None
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"{file}: the consent text cannot be read ({why}). Give a text file in UTF-8.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: the consent text is not UTF-8. Save it as UTF-8.") from None
     return msgspec.structs.replace(protocol, consent=text.strip(), consent_file="")

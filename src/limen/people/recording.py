@@ -247,7 +247,8 @@ def counted(recording: Recording) -> str:
     models, series = len(recording.observers) - people, len(recording.series)
     who = [f"{people:,} {'participant' if people == 1 else 'participants'}"] if people else []
     who += [f"{models:,} {'model' if models == 1 else 'models'}"] if models else []
-    return f"{len(recording.answers):,} answers of {' and '.join(who)} about {series:,} series"
+    n = len(recording.answers)
+    return f"{n:,} answer{'s' * (n != 1)} of {' and '.join(who)} about {series:,} series"
 
 
 async def _write(
