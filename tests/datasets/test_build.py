@@ -368,7 +368,6 @@ def test_a_full_disk_leaves_no_half_file(
 ) -> None:
     plan = planned(photos, format)
     build.build(tmp_path / "calm", plan)
-    plain = Path.open
 
     class Full(io.FileIO):
         def write(self, data: Any) -> int:
@@ -376,11 +375,12 @@ def test_a_full_disk_leaves_no_half_file(
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(data)
 
-    def opened(file: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
-        return Full(file, "w") if mode == "wb" else plain(file, mode, *rest, **more)
+    def opened(file: Path, mode: str, **more: Any) -> Any:
+        assert mode == "wb"
+        return Full(file, "w")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", opened)
+        patch.setattr("limen.files.open", opened, raising=False)
         with pytest.raises(StoreError, match="No space left on device.*Free some space"):
             build.build(tmp_path / "out", plan)
     assert set(content(tmp_path / "out")) == {"manifest.json", "README.md"}
