@@ -54,7 +54,7 @@ def test_a_folder_goes_with_a_process_that_is_killed(tmp_path: Path) -> None:
 
 def test_what_nobody_holds_is_removed_by_the_next_process_and_nothing_else(tmp_path: Path) -> None:
     process, folder = holding()
-    left = tmp_path / "limen-replica-left"
+    left = tmp_path / "limen-replica.left"
     left.mkdir()
     (left / "trials.db").write_text("")
     with own_folder():

@@ -17,7 +17,7 @@ from limen.errors import FatalObserverError, InputError, LimenError, ObserverErr
 TRIES = 3  # replicas that are lost over one question or piece of work before it is given up
 LOSSES = 5  # times in a row that one replica is lost before it is
 PAUSE = 1.0  # seconds before one is begun anew, doubled each time
-FOLDER = "limen-replica-"
+FOLDER = "limen-replica."
 # The shell's input ends with the process that holds the other end; one in the background would have none of its own.
 OUTLIVING = 'exec 3<&0; (cat <&3; rm -rf -- "$1") >/dev/null 2>&1 &'
 LEAVE = 5.0  # seconds that replicas have to close what they hold
@@ -107,8 +107,9 @@ def other_version(there: str, node: str) -> str:
 def own_folder() -> Iterator[Path]:
     """Yield a folder of this process alone, that goes when the process does, however it ends.
 
-    Ray ends the replicas of a command that is stopped by SIGKILL, so that a shell beside waits for the end. What is left
-    where that was killed, too, is removed by the next process that has such a folder: one that can be locked is nobody's.
+    Ray ends the replicas of a command that is stopped by SIGKILL, so that a shell beside waits for the end. What is
+    left where that was killed, too, is removed by the next process that has such a folder: one that can be locked is
+    nobody's.
     """
     import fcntl
 
