@@ -2,17 +2,20 @@
 
 import asyncio
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from limen import loop, stopping
+from limen import loop, registry, stopping
+from limen.cli import run
 from limen.image import png
 from limen.testing import photograph
 from tests.support.endpoint import Endpoint
@@ -84,6 +87,52 @@ def test_a_host_program_keeps_its_handlers() -> None:
         with pytest.raises(stopping.StopSignal, match="SIGTERM"):
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_library_that_makes_ctrl_c_of_a_signal_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def find(name: str) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(registry, "every", find)
+    with stopping.heeding():
+        assert run(["show", "blur"]) == 143
+    assert capfd.readouterr().err.strip() == "limen: stopped by SIGTERM."
+    assert stopping.heard() is None
+
+
+def in_a_terminal(*words: str) -> tuple[int, int]:
+    """Begin a command in a terminal of its own; return its process and the terminal."""
+    process, terminal = pty.fork()
+    if not process:  # pragma: no cover - another process
+        os.execv(sys.executable, [sys.executable, "-m", "limen", *words])
+    return process, terminal
+
+
+@pytest.mark.parametrize(("heeds", "code"), [(True, 129), (False, 1)])
+def test_a_terminal_that_goes_ends_a_command_in_order(heeds: bool, code: int, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    if not heeds:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the command inherits, as with nohup
+    try:
+        process, terminal = in_a_terminal(
+            "measure", "--images", "demo", "--observer", "simulated", "-O", "latency=0.2", "--distortion", "blur",
+            "--out", str(tmp_path / "run"),
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    bugs = set(Path(tempfile.gettempdir()).glob("limen-bug-*"))
+    said = b""
+    while b"series" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert set(Path(tempfile.gettempdir()).glob("limen-bug-*")) <= bugs
 
 
 def test_work_is_told_once_and_finishes_its_house() -> None:

@@ -73,6 +73,7 @@ async def _heeding(work: Coroutine[Any, Any, T], signals: tuple[signal.Signals, 
 
     def cancel(number: int) -> None:
         got.append(number)
+        stopping.hear(number)
         if len(got) > 1:
             stopping.stop(number)
         task.cancel()

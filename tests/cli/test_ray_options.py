@@ -81,3 +81,9 @@ def test_devices_that_cannot_be_on_ray(words: tuple[str, ...], said: str, tmp_pa
     assert found.returncode == 1
     assert said in found.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_more_replicas_than_can_be_are_told_both_bounds(tmp_path: Path) -> None:
+    found = limen(*MEASURE, "--out", tmp_path / "run", "--ray", "--replicas", 10**20)
+    assert found.returncode == 1
+    assert "100000000000000000000 is not in the range 1<=x<=10000." in found.stderr

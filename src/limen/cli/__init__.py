@@ -13,6 +13,7 @@ from typing import TextIO
 
 import click
 
+from limen import stopping
 from limen.cli import (
     batch,
     bug,
@@ -35,7 +36,6 @@ from limen.cli import (
 from limen.cli.console import say
 from limen.cli.group import main
 from limen.errors import LimenError, PluginWarning
-from limen.stopping import StopSignal
 
 __all__ = [
     "batch", "bundle", "dataset", "exam", "feature", "import_", "list", "main", "measure", "merge", "people",
@@ -69,6 +69,18 @@ def _warn_in_a_line() -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    try:
+        return _told(arguments)
+    except OSError as error:  # also of the lines that tell of another error
+        if stopping.detached():
+            signal = stopping.heard()
+            return 128 + signal if signal else 1
+        say(f"limen: {error}. Check the disk and where the output goes.", err=True)
+        return 1
+
+
+def _told(arguments: Sequence[str]) -> int:
+    """Run one command, and say in a line why it did not end well."""
     if any("\0" in argument for argument in arguments):
         say("limen: what was given holds a NUL character, which no name can. Write it again.", err=True)
         return 1
@@ -81,7 +93,7 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return 1
-    except (KeyboardInterrupt, click.Abort) as error:
+    except (KeyboardInterrupt, click.Abort):
         kept = {
             "measure": "What was answered is",
             "demo": "What was answered is",
@@ -89,11 +101,11 @@ def _run(arguments: Sequence[str]) -> int:
             "feature": "What was fitted and measured is",
         }
         what = kept.get(next((word for word in arguments if not word.startswith("-")), ""), "")
-        signal = error if isinstance(error, StopSignal) else error.__cause__
-        by = f" by {signal.name}" if isinstance(signal, StopSignal) else ""
+        signal = stopping.heard()
+        by = f" by {signal.name}" if signal else ""
         goes_on = f" {what} kept: the same command goes on from there." if what else ""
         say(f"limen: stopped{by}.{goes_on}", err=True)
-        return 128 + signal.number if isinstance(signal, StopSignal) else 130
+        return 128 + signal if signal else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; what is left goes nowhere
         return 1
@@ -104,8 +116,5 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     except MemoryError:
         say("limen: out of memory. Give smaller pictures, or fewer at once (-O concurrency=2).", err=True)
-        return 1
-    except OSError as error:
-        say(f"limen: {error}. Check the disk and where the output goes.", err=True)
         return 1
     return code if isinstance(code, int) else 0

@@ -41,7 +41,8 @@ def say(text: str, err: bool = False) -> None:
     width = _width(err)
     if width:
         line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) or line
-    click.echo(line, err=err)
+    # Not by err=True: click would write past the bar that is being drawn, into its line.
+    click.echo(line, file=sys.stderr if err else None)
 
 
 def _width(err: bool = False) -> int:

@@ -150,6 +150,19 @@ class CountRange(click.IntRange):
     def __init__(self, low: int, high: int = 10**9) -> None:
         super().__init__(low, high)
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; one that is above all that can be told its bounds, which the help leaves out.
+
+        Args:
+            value: what was given, a text or a number.
+            param: the option it was given to.
+            ctx: of the command line.
+        """
+        number = click.INT.convert(value, param, ctx)
+        if self.max is not None and number > self.max:
+            self.fail(f"{number} is not in the range {self.min}<=x<={self.max}.", param, ctx)
+        return super().convert(value, param, ctx)
+
     def _describe_range(self) -> str:
         return "" if self.min is None or self.min < 0 else f"x>={self.min}"
 

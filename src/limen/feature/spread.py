@@ -9,10 +9,8 @@ import contextlib
 import functools
 import math
 import socket
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -22,6 +20,7 @@ from limen.feature.allocator import keep_memory
 from limen.feature.plan import needed
 from limen.feature.run import PYTHON, FeatureRun
 from limen.feature.tolerance import ProgressCallback, Tolerance, quiet
+from limen.scale.process import own_folder
 from limen.scale.tasks import Crew, Replicas
 from limen.store.rows import measured
 
@@ -80,7 +79,7 @@ class _Measuring:  # pragma: no cover - in a process of Ray's, where nobody coun
         keep_memory()
         torch.set_num_threads(self._threads)  # what sums are rounded to depends on it
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="limen-replica-")))
+            folder = stack.enter_context(own_folder())
             self._run = _ReplicaRun.begin(folder / "run", self._plan, self._device, trust=self._trust)
             stack.enter_context(self._run)
             _compare(self._described, self._run.described)

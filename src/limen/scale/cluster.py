@@ -6,11 +6,14 @@ stopped keeps what is paid for (`limen.stopping`), which Ray's would prevent.
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +21,12 @@ from limen.errors import InputError, MissingExtraError
 
 HERE = "here"  # address of a Ray that one command starts for itself
 REACH = 5.0  # seconds in which an address must answer
+ENDED = "Ray has ended on this node (its raylet was killed, or ended by itself), and with it the way to the replicas."
+SETTINGS = 4  # type of the frame that either side of HTTP/2 sends first
 START = "ray start --head --port=6379 on the first node, ray start --address=HOST:6379 on the others"
+
+
+_ended: Future[None] = Future()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,11 @@ class Placement:
         return {"num_cpus": self.cpus, "num_gpus": self.gpus}
 
 
+def ended() -> Future[None]:
+    """Return what is done when the Ray of this node, through which the process is `connected`, has ended."""
+    return _ended
+
+
 def library() -> ModuleType:
     """Return Ray. Raises `MissingExtraError` where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -76,16 +89,63 @@ def connected(place: Placement) -> Iterator[int]:
     """
     ray = library()
     mine = not ray.is_initialized()
-    if mine:
-        with _own_signals():
-            _init(ray, place)
-        _hushed(ray)
-    try:
-        yield _room(ray, place)
-    finally:
+    with contextlib.ExitStack() as stack:
         if mine:
-            with _own_signals():
-                ray.shutdown()
+            stack.callback(_shut, ray)
+            with _own_signals(ray):
+                _init(ray, place)
+            _hushed(ray)
+            stack.enter_context(_watched(ray))
+        yield _room(ray, place)
+
+
+def _shut(ray: ModuleType) -> None:
+    with _own_signals(ray):
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _watched(ray: ModuleType) -> Iterator[None]:
+    """Have `ended` done when the raylet of this node ends; where the system tells it to others than its parent."""
+    global _ended
+    raylet = _raylet(ray)
+    if raylet is None:
+        yield
+        return
+    _ended, over = Future[None](), threading.Event()
+
+    def watch() -> None:
+        looked = select.poll()
+        looked.register(raylet, select.POLLIN)
+        while not over.is_set():
+            if looked.poll(200):
+                _ended.set_result(None)
+                return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+        os.close(raylet)
+        _ended = Future()
+
+
+def _raylet(ray: ModuleType) -> int | None:
+    """Return a descriptor of the raylet's process on this node; None where there is no such thing."""
+    node = getattr(ray._private.worker, "_global_node", None)
+    name = getattr(node, "raylet_socket_name", "")
+    if not name or not hasattr(os, "pidfd_open"):
+        return None
+    wanted = f"--raylet_socket_name={name}".encode()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            program, *words = file.read_bytes().split(b"\0")
+            if program.endswith(b"/raylet") and wanted in words:
+                return os.pidfd_open(int(file.parent.name))
+    return None
 
 
 def _init(ray: ModuleType, place: Placement) -> None:
@@ -133,10 +193,22 @@ def _reach(address: str) -> None:
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise InputError(f"--ray {address} is no address. Give HOST:PORT, auto, or nothing for a Ray of this command.")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACH) as there:
+            if not _speaks(there):
+                raise OSError("what listens there is no Ray")
     except OSError as error:
         why = error.strerror or str(error)
         raise InputError(f"No Ray at {address} ({why}). Start one ({START}), or leave the address out.") from None
+
+
+def _speaks(there: socket.socket) -> bool:
+    """Say whether what listens speaks HTTP/2, as Ray's head does; whether behind TLS, too, is left to Ray."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True
+    with contextlib.suppress(OSError):
+        there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]))
+        return there.recv(4)[3:] == bytes([SETTINGS])
+    return False
 
 
 def _room(ray: ModuleType, place: Placement) -> int:
@@ -166,15 +238,19 @@ def _room(ray: ModuleType, place: Placement) -> int:
 
 
 @contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Put back the handlers of signals that Ray replaces."""
+def _own_signals(ray: ModuleType) -> Iterator[None]:
+    """Keep the handlers of signals that Ray replaces, and put back those that it replaced nonetheless."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
     before = {number: signal.getsignal(number) for number in names}
+    utils: Any = ray._private.utils
+    theirs = getattr(utils, "set_sigterm_handler", None)
     try:
+        utils.set_sigterm_handler = lambda handler: None  # SIGTERM may come while Ray is begun
         yield
     finally:
+        utils.set_sigterm_handler = theirs
         for number, handler in before.items():
             signal.signal(number, handler)

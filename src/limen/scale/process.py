@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Self
 
@@ -13,6 +17,9 @@ from limen.errors import FatalObserverError, InputError, LimenError, ObserverErr
 TRIES = 3  # replicas that are lost over one question or piece of work before it is given up
 LOSSES = 5  # times in a row that one replica is lost before it is
 PAUSE = 1.0  # seconds before one is begun anew, doubled each time
+FOLDER = "limen-replica."
+# The shell's input ends with the process that holds the other end; one in the background would have none of its own.
+OUTLIVING = 'exec 3<&0; (cat <&3; rm -rf -- "$1") >/dev/null 2>&1 &'
 LEAVE = 5.0  # seconds that replicas have to close what they hold
 
 
@@ -97,6 +104,37 @@ def other_version(there: str, node: str) -> str:
 
 
 @contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """Yield a folder of this process alone, that goes when the process does, however it ends.
+
+    Ray ends the replicas of a command that is stopped by SIGKILL, so that a shell beside waits for the end. What is
+    left where that was killed, too, is removed by the next process that has such a folder: one that can be locked is
+    nobody's.
+    """
+    import fcntl
+
+    place = Path(tempfile.gettempdir())
+    for left in place.glob(f"{FOLDER}*"):
+        with contextlib.suppress(OSError):
+            held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(held)
+    made = Path(tempfile.mkdtemp(prefix=f".{FOLDER}"))
+    held = os.open(made, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    folder = made.rename(place / made.name[1:])  # seen by others when it is locked, not before
+    with subprocess.Popen(["sh", "-c", OUTLIVING, "sh", folder], stdin=subprocess.PIPE, start_new_session=True):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+
+
+@contextlib.contextmanager
 def calling(ray: ModuleType) -> Iterator[None]:
     """Tell apart why a call of a process of Ray's gives nothing; what its own code raises is raised as if called here.
 
@@ -119,6 +157,11 @@ def calling(ray: ModuleType) -> Iterator[None]:
                 f"A node of the cluster cannot do limen's work ({cause}). Install limen {__version__} with the same "
                 "extras on all nodes."
             ) from None
+        if isinstance(error, errors.ActorDiedError):
+            node = "its node has died" in str(error)
+            raise Lost("its node is gone" if node else "its process ended, perhaps killed") from None
+        if isinstance(error, errors.ActorUnavailableError):
+            raise Lost("its process does not answer") from None
         raise Lost(line(error)) from None
 
 

@@ -15,6 +15,7 @@ import functools
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -26,10 +27,10 @@ from limen.image import Picture
 from limen.observer import MOST_AT_ONCE, Observer, Query, Reply
 from limen.preflight import questions
 from limen.preflight.model_input import CriterionObserver, InputObserver, ModelInput
-from limen.scale.cluster import Placement, library
+from limen.scale.cluster import ENDED, Placement, ended, library
 from limen.scale.process import LEAVE, LOSSES, PAUSE, TRIES, Full, Lost, Refusal, Setting, calling, other_version
 from limen.scale.servers import Servers
-from limen.scale.tasks import Replicas
+from limen.scale.tasks import GLANCE, Replicas
 from limen.trial import Answer, Attempt, Trial
 
 PROBES = 12  # questions whose answers are compared
@@ -188,6 +189,7 @@ class Replicated(Observer):
         for at in range(self._count):
             self._servers.leave(at)  # until it is there
         self._lives = [asyncio.create_task(self._live(place)) for place in self._places]
+        self._lives.append(asyncio.create_task(self._outlive(ended())))
         try:
             await self._ready()
         except BaseException:
@@ -201,7 +203,8 @@ class Replicated(Observer):
         for life in self._lives:
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
-        await asyncio.gather(*(self._leave(place) for place in self._places))
+        if not ended().done():
+            await asyncio.gather(*(self._leave(place) for place in self._places))
         self._series.clear()
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -325,11 +328,21 @@ class Replicated(Observer):
     def _lose(self, place: _Place) -> None:
         if place.number - 1 in self._servers.used:
             self._servers.leave(place.number - 1)
+            none = ""
             if not self._servers.used:
                 self._some.clear()
-            self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.")
+                wait = f"{self._placement.wait_s:g} s"
+                none = f" None is left; one is waited for, up to {wait}. Ctrl-C stops: what was answered is kept."
+            if not ended().done():
+                self.tell(f"{self.name}: a replica on {place.node} is lost ({place.why}); it is begun anew.{none}")
         if place.gone is not None:
             place.gone.set()
+
+    async def _outlive(self, end: Future[None]) -> None:
+        """Stop all of the run when Ray ends on this node."""
+        while not end.done():  # not wrapped: to be cancelled here would cancel it for others
+            await asyncio.sleep(GLANCE)
+        self._stop(FatalObserverError("replica-lost", f"{self.name}: {ENDED} The same command goes on."))
 
     async def _live(self, place: _Place) -> None:
         """Begin a replica, and another one whenever it is lost."""

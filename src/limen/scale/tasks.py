@@ -15,13 +15,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from limen import __version__
 from limen.errors import InputError, LimenError, StoreError
-from limen.scale.cluster import Placement, connected, library
+from limen.scale.cluster import ENDED, Placement, connected, ended, library
 from limen.scale.process import LEAVE, LOSSES, PAUSE, TRIES, Full, Lost, Refusal, Setting, calling, other_version
 
 GLANCE = 0.5  # seconds between two looks at who is to be begun anew
@@ -101,7 +102,8 @@ class _Place:
 
     Attributes:
         actor: Ray's handle; None where there is none now.
-        call: what it is at; None where it is free.
+        call: what it is at; None where it is free. A future, which Ray completes in a thread of its own: in a call that
+            waits in Ray, a signal would come out as Ctrl-C, and where Ray ends on this node it would end the process.
         piece: the number of the piece that it is at; None while it is begun.
         near: of its last piece.
         node: where it is; "" while it is begun.
@@ -110,7 +112,7 @@ class _Place:
     """
 
     actor: Any = None
-    call: Any = None
+    call: Future[Any] | None = None
     piece: int | None = None
     near: Hashable = None
     node: str = ""
@@ -189,10 +191,10 @@ class Crew(Generic[P, R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if ended().done():
+            return
         with contextlib.suppress(Exception):  # also where the cluster is gone
-            free = [place.actor.end.remote() for place in self._places if place.node and place.call is None]
-            if free:
-                self._ray.wait(free, num_returns=len(free), timeout=LEAVE)
+            wait([place.actor.end.remote().future() for place in self._places if place.node and not place.call], LEAVE)
         for place in self._places:
             if place.actor is not None:
                 with contextlib.suppress(Exception):
@@ -237,7 +239,7 @@ class Crew(Generic[P, R]):
     def _begin(self, place: _Place) -> None:
         made = self._ray.remote(_Replica).options(**self._placement.needs, max_restarts=0, max_task_retries=0)
         place.actor = made.remote(__version__, self._setting, self._sent)
-        place.call = place.actor.begin.remote()
+        place.call = place.actor.begin.remote().future()
 
     def _hand(self, place: _Place, todo: list[int], pieces: Sequence[P], near: Callable[[P], Hashable]) -> None:
         """Give a free replica the next piece: one near its last, else one that is near no other's, else the first."""
@@ -247,7 +249,7 @@ class Crew(Generic[P, R]):
         place.piece, place.near = number, near(pieces[number])
         try:
             with calling(self._ray):
-                place.call = place.actor.do.remote(pieces[number])
+                place.call = place.actor.do.remote(pieces[number]).future()
         except Full as full:
             raise StoreError(str(full)) from None
 
@@ -260,19 +262,19 @@ class Crew(Generic[P, R]):
                 f"No replica was there for {self._placement.wait_s:g} s. See on the cluster (`ray status`) whether "
                 "there is room for one, and run the same command again: what is done is kept."
             )
-        calls = {place.call: place for place in self._places if place.call is not None}
-        if not calls:
-            time.sleep(GLANCE)
-            return []
-        ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=GLANCE)
-        return [calls[call] for call in ready]
+        calls = [place.call for place in self._places if place.call is not None]
+        done, _ = wait([*calls, ended()], GLANCE, FIRST_COMPLETED)
+        if ended().done():
+            raise StoreError(f"{ENDED} What is done is kept: the same command goes on.")
+        return [place for place in self._places if place.call in done]
 
     def _called(self, place: _Place) -> Any:
         """Return what a call gave; of one that began a replica, take down where it is."""
         call, place.call = place.call, None
+        assert call is not None
         try:
             with calling(self._ray):
-                found = self._ray.get(call)
+                found = call.result()
         except Full as full:
             raise StoreError(str(full)) from None
         if isinstance(found, Refusal):
@@ -292,7 +294,9 @@ class Crew(Generic[P, R]):
         if place.losses > LOSSES:
             raise InputError(f"A replica {where}was lost {place.losses} times in a row ({why}). See Ray's logs there.")
         if place.node:
-            self._tell(f"A replica {where}is lost ({why}); it is begun anew.")
+            others = any(other.node for other in self._places if other is not place)
+            none = "" if others else f" None is left; one is waited for, up to {self._placement.wait_s:g} s."
+            self._tell(f"A replica {where}is lost ({why}); it is begun anew.{none}")
         with contextlib.suppress(Exception):
             self._ray.kill(place.actor)
         place.actor, place.node, place.due = None, "", time.monotonic() + PAUSE * 2 ** (place.losses - 1)
