@@ -368,9 +368,7 @@ class Question:
         if self.identity:
             return 1 + (digests.seed("forced choice", name) + 1 + shift) % 2
         series, _, level = name.rpartition("/")
-        block, spot = divmod(int(level or 0), count)
-        order = digests.generator("places", series, str(block)).permutation(count)
-        return 1 + (int(order[spot]) + shift) % count
+        return 1 + (each_once(count, int(level or 0), "places", series) + shift) % count
 
     @property
     def about(self) -> dict[str, Any]:
@@ -436,6 +434,18 @@ class Question:
         if self.order is Order.BALANCED:
             return digests.seed("order", word, reference.digest, stimulus.digest) % 2 == 1
         return self.order is Order.SWAPPED
+
+
+def each_once(count: int, number: int, *names: str | int) -> int:
+    """Return one of 0 to count - 1 for a number, so that each comes once in a block of as many neighbouring numbers.
+
+    Args:
+        count: how many there are, >= 1.
+        number: of the comparison, from 0.
+        *names: draw the order within each block.
+    """
+    block, spot = divmod(number, count)
+    return int(digests.generator(*names, str(block)).permutation(count)[spot])
 
 
 # --- the shelf, and entries of a study ---

@@ -18,12 +18,11 @@ from limen import function_digest, image, registry
 from limen import observer as observers
 from limen.analysis import Analysis, EstimateRow, JndRow, analyse
 from limen.analysis.merge import joined, renamed
-from limen.analysis.replay import pressed
+from limen.analysis.replay import as_answered
 from limen.distortion import Distortion
 from limen.errors import InputError
 from limen.ladder import Ladder
 from limen.observer import FunctionObserver, Observer, Returns
-from limen.participant import is_person
 from limen.source import Reference, size_of
 from limen.spending import Spending
 from limen.store import Store, bundle, names_of
@@ -149,9 +148,9 @@ class Run:
         for outcome in self.analysis.outcomes:
             row = outcome.series
             about = self.analysis.manifest.distortions[row.distortion]
-            asked = self.analysis.questions[outcome.question]
-            if is_person(self.analysis.manifest.observers[outcome.observer]):
-                asked = pressed(asked)
+            asked = as_answered(
+                self.analysis.questions[outcome.question], self.analysis.manifest.observers[outcome.observer]
+            )
             for response in outcome.responses:
                 probe = response.probe
                 level = about.strengths[probe.level - 1] if probe.level else None

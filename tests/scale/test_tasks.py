@@ -274,15 +274,20 @@ def test_shards_are_the_same_bytes_whoever_writes_them_and_whatever_is_killed(
     assert command("dataset", "verify", tmp_path / "killed", "--deep").returncode == 0
 
 
+def building(photographs: Path, run: Path, address: str) -> subprocess.Popen[str]:
+    """Begin a build on a cluster, as a process of its own."""
+    words = [
+        sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", "--photographs", str(photographs), *SHARDS,
+        "--out", str(run), "--ray", address, "--replicas", "2",
+    ]  # fmt: skip
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+
+
 def test_a_signal_ends_a_build_as_it_ends_one_without_ray(
     add_node: Add, nodes: Any, photographs: Path, tmp_path: Path
 ) -> None:
     add_node()
-    words = [
-        sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", "--photographs", str(photographs), *SHARDS,
-        "--out", str(tmp_path / "run"), "--ray", nodes.address, "--replicas", "2",
-    ]  # fmt: skip
-    first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    first = building(photographs, tmp_path / "run", nodes.address)
     when(lambda: len(shards(tmp_path / "run")) >= 1, first.terminate).join()
     _, said = first.communicate(timeout=60)
     assert first.returncode == 143
@@ -295,11 +300,7 @@ def test_a_lost_driver_of_a_build_goes_on_with_the_shards_that_are_there(
     add_node: Add, nodes: Any, photographs: Path, tmp_path: Path
 ) -> None:
     add_node()
-    words = [
-        sys.executable, "-m", "limen", "dataset", "build", "vpa-jnd", "--photographs", str(photographs), *SHARDS,
-        "--out", str(tmp_path / "run"), "--ray", nodes.address, "--replicas", "2",
-    ]  # fmt: skip
-    first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    first = building(photographs, tmp_path / "run", nodes.address)
     when(lambda: len(shards(tmp_path / "run")) >= 2, first.kill).join()
     first.communicate(timeout=60)
     assert first.returncode == -signal.SIGKILL

@@ -158,7 +158,7 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
             form = question.form
             quick = question
             if form is not None:
-                asked = pressed(question) if participant.is_person(manifest.observers[observer]) else question
+                asked = as_answered(question, manifest.observers[observer])
                 quick = replace(question, reader=having_read(asked.reader_of(None), expected, processes))
             for row in rows.values():
                 if found := published.get((observer, name, row.id)):
@@ -179,13 +179,14 @@ def outcomes(store: Store, manifest: Manifest, processes: int = 1) -> Iterator[O
                 yield outcome(of, trials[row.id], quick, method, ladders[row.distortion], manifest.reader, prior)
 
 
-def pressed(question: Question) -> Question:
-    """Return a question as people answer it, by a button: what is missing beside the answer is no fault of it.
+def as_answered(question: Question, about: Mapping[str, Any]) -> Question:
+    """Return a question as an observer answers it: people press a button, and what they do not write is no fault.
 
     Args:
         question: that was asked; one that asks an item's is returned as it is.
+        about: what identifies the observer.
     """
-    if question.form is None:
+    if question.form is None or not participant.is_person(about):
         return question
     return replace(question, reader=functools.partial(_pressed, question.reader_of(None)))
 

@@ -135,7 +135,7 @@ def _print(noun: str, name: str, thing: Any) -> None:
         elif noun == "export":
             _example(f"limen export runs/a --to {name} --out PATH")
         elif noun == "import":
-            _entries([(f"{name}=PATH", _argument(said, "place"))])
+            _entries([(f"{name}=PATH", _entries_of(said, "Args")["place"])])
             _example(f"limen import {name}=PATH --out runs/{name}")
         else:
             _example(
@@ -214,18 +214,20 @@ def _explained(text: str, settings: Any) -> tuple[str, dict[str, str]]:
     about = re.split(r"\n(?:Attributes|Args):\n", inspect.cleandoc(text))[0]
     meanings: dict[str, str] = {}
     for kind in reversed(getattr(settings, "__mro__", ())):  # settings may add to those of another
-        entries = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")[2]
-        for names, meaning in re.findall(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", entries, re.MULTILINE):
-            meanings |= dict.fromkeys(names.split(", "), " ".join(meaning.split()))
+        meanings |= _entries_of(kind.__doc__ or "", "Attributes")
     return about.strip(), meanings
 
 
-def _argument(text: str, name: str) -> str:
-    """Return what a docstring says of an argument."""
+def _entries_of(text: str, section: str) -> dict[str, str]:
+    """Return what a section of a docstring says of each name."""
     import inspect
 
-    found = re.search(rf"^ {{4}}{name}: (.*(?:\n {{8}}.*)*)", inspect.cleandoc(text), re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""
+    entries = inspect.cleandoc(text).partition(f"\n{section}:\n")[2]
+    return {
+        name: " ".join(meaning.split())
+        for names, meaning in re.findall(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", entries, re.MULTILINE)
+        for name in names.split(", ")
+    }
 
 
 def _headed(title: str, text: str) -> None:

@@ -206,6 +206,8 @@ def _recording(file: str, read: _Read) -> Recording:
     named = _named(dict.fromkeys(dataset for dataset, _, _ in read.rows))
     tops: dict[str, int] = defaultdict(lambda: 1)
     for dataset, span, row in read.rows:
+        if dataset not in levels:
+            _check_known(span, dataset, row)
         if row.condition not in levels[dataset]:
             levels[dataset][row.condition] = _level(span, dataset, row.condition)
         name = named[dataset][0]
@@ -287,6 +289,16 @@ def _parted(dataset: str) -> tuple[str, Question]:
     return dataset, CATEGORY
 
 
+def _check_known(span: RowSpan, dataset: str, row: TrialRow) -> None:
+    """Raise `InputError` where limen wrote a dataset with a question that is not known here."""
+    _, dot, name = dataset.rpartition(".")
+    if dot and _own(row.imagename) and name not in (CATEGORY.name, *registry.every("question")):
+        raise InputError(
+            f"{span.where}: limen wrote it with the question {name!r}, which is not known here, so that nothing says "
+            "which answer notices. Exchange such a run as a bundle (limen bundle), which holds its questions."
+        )
+
+
 def _text(span: RowSpan, dataset: str, asked: Question, row: TrialRow) -> str:
     """Return an answer as the question reads it: of a forced choice whether it is right, of categories likewise."""
     if asked.forced:
@@ -300,12 +312,6 @@ def _text(span: RowSpan, dataset: str, asked: Question, row: TrialRow) -> str:
                 f"says was asked ({dataset}). Correct it: {' or '.join(spelled) or 'an answer in its form'} is right."
             )
         return text
-    _, dot, name = dataset.rpartition(".")
-    if dot and _own(row.imagename) and name not in (CATEGORY.name, *registry.every("question")):
-        raise InputError(
-            f"{span.where}: limen wrote it with the question {name!r}, which is not known here, so that nothing says "
-            "which answer notices. Exchange such a run as a bundle (limen bundle), which holds its questions."
-        )
     return recording.named(row.object_response, row.category)
 
 

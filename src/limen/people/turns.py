@@ -10,7 +10,7 @@ from limen import digest
 from limen.item import Item
 from limen.parsing.forms import LETTERS, Letters
 from limen.people.protocol import Protocol
-from limen.question import Query, Question
+from limen.question import Query, Question, each_once
 from limen.stimulus import Series
 
 Kind = Literal["identical", "obvious"]
@@ -169,9 +169,8 @@ def plain(name: str, question: Question, series: Series, kind: Kind, level: int,
 def _shift(question: Question, name: str, seed: int) -> int:
     """Return how far a forced choice's place is moved on, so that each is right once in a block of neighbours."""
     block, _, number = name.rpartition("/")
-    which, spot = divmod(int(number), question.pictures)
-    order = digest.generator("plain places", seed, block, which).permutation(question.pictures)
-    return (int(order[spot]) + 1 - question.place(name)) % question.pictures
+    place = each_once(question.pictures, int(number), "plain places", seed, block)
+    return (place + 1 - question.place(name)) % question.pictures
 
 
 def _right(question: Question, kind: Kind) -> tuple[str, ...]:
